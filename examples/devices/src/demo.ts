@@ -1,0 +1,70 @@
+import { once } from "node:events";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Sessions, type SessionStore } from "@tenure/core";
+import type { DeviceSession } from "./device-session.ts";
+import { listenerBefore } from "./listener.ts";
+import { cookieSecret } from "./secret.ts";
+import { createSite, type Site } from "./site.ts";
+
+export interface DemoOptions {
+  readonly store: SessionStore;
+  /** Where the sessions are, as the pages say it: "the memory of this process". */
+  readonly place: string;
+  /** Default Express. */
+  readonly framework?: Framework;
+  /** Absent: 3000, or a free one where that is taken. 0: a free one. */
+  readonly port?: number;
+}
+
+export type Framework = "express" | "fastify" | "koa";
+
+export interface Demo {
+  /** `http://127.0.0.1:3000` */
+  readonly url: string;
+  /** Stops answering. The store stays open: it is its owner's. */
+  close(): Promise<void>;
+}
+
+/** Serves the demo on the loopback. Rejects where the port that was asked for is taken. */
+export async function startDemo({ store, place, framework = "express", port }: DemoOptions): Promise<Demo> {
+  const sessions = new Sessions<DeviceSession>({
+    store,
+    idleTimeout: "30m",
+    lifetime: "12h",
+    touchEvery: "5s",
+  });
+  const app = await APPS[framework](sessions, createSite(sessions, place), cookieSecret());
+  const server = createServer(listenerBefore(app));
+  await (port === undefined ? listen(server, 3000).catch(() => listen(server, 0)) : listen(server, port));
+  const { port: bound } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${bound}`,
+    async close() {
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+type MakeApp = (
+  sessions: Sessions<DeviceSession>,
+  site: Site,
+  secret: string,
+) => RequestListener | Promise<RequestListener>;
+
+/** Loaded only where they are used: the demo starts at once. */
+const APPS: Record<Framework, MakeApp> = {
+  express: async (...args) => (await import("./frameworks/express.ts")).expressApp(...args),
+  fastify: async (...args) => (await import("./frameworks/fastify.ts")).fastifyApp(...args),
+  koa: async (...args) => (await import("./frameworks/koa.ts")).koaApp(...args),
+};
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening").catch((error: unknown) => {
+    throw new Error(`Nothing can be served on 127.0.0.1:${port}: choose another --port`, { cause: error });
+  });
+}

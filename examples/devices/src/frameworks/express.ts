@@ -1,0 +1,60 @@
+import type { RequestListener } from "node:http";
+import type { Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import express, { type ErrorRequestHandler, type Request, type Response } from "express";
+import session from "express-session";
+import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import type { DeviceSession } from "../device-session.ts";
+import type { Reply, Site, Visit } from "../site.ts";
+
+/** The demo on Express and express-session. */
+export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret: string): RequestListener {
+  const app = express();
+  app.disable("x-powered-by");
+  const store = expressSessionStore(sessions);
+  const options = { name: COOKIE_NAME, secret, resave: false, saveUninitialized: false, cookie: COOKIE };
+  app.use(session({ ...options, store }));
+
+  app.use(express.text({ type: "application/x-www-form-urlencoded", limit: "8kb" }));
+  app.use(async (request, response) => {
+    const reply = await site.answer(visitOf(request, () => store.rotate(request)));
+    // express-session saves only while it answers: a redirect could overtake that.
+    if (request.session.userId !== undefined) await saved(request);
+    send(response, reply);
+  });
+
+  const onError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
+    if (response.headersSent) next(error);
+    else send(response, site.fail(error));
+  };
+  app.use(onError);
+  return app;
+}
+
+function visitOf(request: Request, rotate: Visit["rotate"]): Visit {
+  return {
+    method: request.method,
+    url: request.url,
+    userAgent: request.headers["user-agent"],
+    form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
+    hasCookie: hasCookie(request.headers.cookie),
+    token: request.sessionID,
+    // A rotation puts another one there.
+    get session() {
+      return request.session;
+    },
+    rotate,
+  };
+}
+
+function saved(request: Request): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request.session.save((error: unknown) => (error ? reject(error) : resolve()));
+  });
+}
+
+function send(response: Response, reply: Reply): void {
+  if ("location" in reply) return response.redirect(303, reply.location);
+  if (reply.forgetsCookie) response.clearCookie(COOKIE_NAME, COOKIE);
+  response.status(reply.status).type("html").send(reply.page.markup);
+}

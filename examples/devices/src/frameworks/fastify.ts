@@ -1,0 +1,58 @@
+import type { RequestListener } from "node:http";
+import cookie from "@fastify/cookie";
+import session from "@fastify/session";
+import type { Sessions } from "@tenure/core";
+import { fastifySessionStore } from "@tenure/fastify-session";
+import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
+import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import type { DeviceSession } from "../device-session.ts";
+import type { Reply, Site, Visit } from "../site.ts";
+
+declare module "fastify" {
+  interface Session extends DeviceSession {}
+}
+
+/** The demo on Fastify and @fastify/session. */
+export async function fastifyApp(
+  sessions: Sessions<DeviceSession>,
+  site: Site,
+  secret: string,
+): Promise<RequestListener> {
+  const app = fastify({ bodyLimit: 8192 });
+  const store = fastifySessionStore(sessions);
+  await app.register(cookie);
+  const options = { cookieName: COOKIE_NAME, secret, saveUninitialized: false, cookie: COOKIE };
+  await app.register(session, { ...options, store, idGenerator: store.idGenerator });
+
+  const type = "application/x-www-form-urlencoded";
+  app.addContentTypeParser(type, { parseAs: "string" }, (_request, body, done) => done(null, body));
+  app.all("/*", async (request, reply) => send(reply, await site.answer(visitOf(request))));
+  app.setErrorHandler((error, _request, reply) => send(reply, site.fail(error)));
+  await app.ready();
+  return (request, response) => app.routing(request, response);
+}
+
+function visitOf(request: FastifyRequest): Visit {
+  return {
+    method: request.method,
+    url: request.url,
+    userAgent: request.headers["user-agent"],
+    form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
+    hasCookie: hasCookie(request.headers.cookie),
+    token: request.session.sessionId,
+    // A rotation puts another one there.
+    get session() {
+      return request.session;
+    },
+    async rotate() {
+      await request.session.regenerate();
+      return true;
+    },
+  };
+}
+
+function send(response: FastifyReply, reply: Reply): FastifyReply {
+  if ("location" in reply) return response.redirect(reply.location, 303);
+  if (reply.forgetsCookie) response.clearCookie(COOKIE_NAME, COOKIE);
+  return response.code(reply.status).type("text/html; charset=utf-8").send(reply.page.markup);
+}

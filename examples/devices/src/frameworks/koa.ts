@@ -1,0 +1,61 @@
+import type { RequestListener } from "node:http";
+import { text } from "node:stream/consumers";
+import type { Sessions } from "@tenure/core";
+import { koaSessionStore } from "@tenure/koa-session";
+import Koa, { type Context } from "koa";
+import session from "koa-session";
+import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import type { DeviceSession } from "../device-session.ts";
+import type { Reply, Site, Visit } from "../site.ts";
+
+/** The demo on Koa and koa-session. */
+export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: string): RequestListener {
+  const app = new Koa();
+  app.keys = [secret];
+  app.use(async (ctx, next) => {
+    try {
+      await next();
+    } catch (error) {
+      send(ctx, site.fail(error));
+    }
+  });
+  const store = koaSessionStore(sessions);
+  app.use(session({ key: COOKIE_NAME, store, genid: store.genid, ...COOKIE }, app));
+  app.use(async (ctx) => {
+    const form = Number(ctx.get("content-length") || "0") <= 8192 ? await text(ctx.req) : "";
+    send(ctx, await site.answer(visitOf(ctx, form)));
+  });
+  const listener = app.callback();
+  return (request, response) => void listener(request, response);
+}
+
+function visitOf(ctx: Context, form: string): Visit {
+  return {
+    method: ctx.method,
+    url: ctx.url,
+    userAgent: ctx.get("user-agent"),
+    form: new URLSearchParams(form),
+    hasCookie: hasCookie(ctx.get("cookie")),
+    token: ctx.session?.externalKey as string | undefined,
+    // A rotation puts another one there.
+    get session() {
+      return ctx.session as DeviceSession;
+    },
+    async rotate() {
+      await ctx.session.regenerate();
+      return true;
+    },
+  };
+}
+
+function send(ctx: Context, reply: Reply): void {
+  if ("location" in reply) {
+    ctx.redirect(reply.location);
+    ctx.status = 303;
+    return;
+  }
+  if (reply.forgetsCookie) ctx.cookies.set(COOKIE_NAME, null, COOKIE);
+  ctx.status = reply.status;
+  ctx.type = "html";
+  ctx.body = reply.page.markup;
+}

@@ -1,0 +1,79 @@
+import { randomUUID } from "node:crypto";
+import { promisify } from "node:util";
+import type { Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import session from "express-session";
+import type { DeviceSession } from "../device-session.ts";
+import { openTrack } from "./track.ts";
+
+/** What one step of the race did, told to a person. */
+export interface Step {
+  /** Milliseconds since the race began. */
+  readonly at: number;
+  readonly who: "phone" | "laptop";
+  readonly what: string;
+}
+
+export interface RaceResult {
+  readonly contestant: "MemoryStore" | "Tenure";
+  readonly steps: readonly Step[];
+  /** Whether the phone is signed in after all, though it was logged out. */
+  readonly cameBack: boolean;
+}
+
+/** Runs the same race against express-session's own MemoryStore and against Tenure, at the same time. */
+export async function runRace(sessions: Sessions<DeviceSession>): Promise<readonly RaceResult[]> {
+  const person = `race-${randomUUID()}`;
+  const memory = new session.MemoryStore();
+  return Promise.all([
+    race("MemoryStore", person, memory, () => destroyAllOf(memory, person)),
+    race("Tenure", person, expressSessionStore(sessions), () => sessions.revokeAllForUser(person)),
+  ]);
+}
+
+async function race(
+  contestant: RaceResult["contestant"],
+  person: string,
+  store: session.Store,
+  logOutEverywhere: () => Promise<number>,
+): Promise<RaceResult> {
+  await using track = await openTrack({ store, person, logOutEverywhere });
+  const phone = track.browser();
+  const laptop = track.browser();
+  const steps: Step[] = [];
+  const startedAt = performance.now();
+  const tell = (who: Step["who"], what: string): void => {
+    steps.push({ at: Math.round(performance.now() - startedAt), who, what });
+  };
+
+  await phone.post("/sign-in");
+  tell("phone", "signs in");
+  await laptop.post("/sign-in");
+  tell("laptop", "signs in");
+
+  const slow = phone.post("/slow");
+  await track.slowHasBegun;
+  tell("phone", "sends a slow request: its session is loaded, the work goes on");
+  const ended = await laptop.post("/log-out-everywhere");
+  tell("laptop", `logs out everywhere: ${ended} sessions ended`);
+  const loggedOut = await phone.get("/who");
+  tell("phone", loggedOut === person ? "is still signed in" : "asks who it is: nobody");
+  track.finishSlow();
+  await slow;
+  tell("phone", "gets the slow request’s answer: its session goes to the store, late");
+  const cameBack = (await phone.get("/who")) === person;
+  tell("phone", cameBack ? "asks who it is: signed in again" : "asks who it is: nobody");
+
+  // What came back is not left behind.
+  await logOutEverywhere();
+  return { contestant, steps, cameBack };
+}
+
+/** What applications write today: read every session of everyone, and destroy those that are this person's. */
+async function destroyAllOf(store: session.MemoryStore, person: string): Promise<number> {
+  // Declared as an array too, which it never is.
+  const all = await promisify(store.all.bind(store))();
+  const mine = Object.entries(all ?? {}).filter(([, data]) => data.userId === person);
+  await Promise.all(mine.map(([token]) => promisify(store.destroy.bind(store))(token)));
+  return mine.length;
+}

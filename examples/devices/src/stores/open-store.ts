@@ -1,0 +1,48 @@
+import { memoryStore, type SessionStore } from "@tenure/core";
+
+export interface OpenedStore {
+  readonly store: SessionStore;
+  /** Where the sessions are, in words, without a password. */
+  readonly place: string;
+  /** Ends the connections that were opened for the store. */
+  close(): Promise<void>;
+}
+
+/**
+ * The store that an argument names: `memory`, the address of a server, or `postgres` alone for a server that comes along.
+ *
+ * @throws Error with one line for a person: what is wrong, and what to do
+ */
+export async function openStore(address: string): Promise<OpenedStore> {
+  const scheme = /^(\w+):\/\/./u.exec(address)?.[1] ?? address;
+  const open = OPENERS[scheme];
+  if (!open) throw new Error(`--store ${withoutPassword(address)} is none that this demo knows: see --help`);
+  try {
+    return await open(address);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`--store ${withoutPassword(address)} can't be used: ${why || "it does not answer"}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Drivers are loaded only where they are used: the demo starts at once. */
+const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>>> = {
+  memory: async () => ({
+    store: memoryStore(),
+    place: "the memory of this process",
+    close: async () => undefined,
+  }),
+  redis: async (address) => (await import("./redis.ts")).openRedis(address, withoutPassword(address)),
+  rediss: async (address) => (await import("./redis.ts")).openRedis(address, withoutPassword(address)),
+  postgres: async (address) => {
+    const { openEmbeddedPostgres, openPostgres } = await import("./postgres.ts");
+    return address === "postgres" ? openEmbeddedPostgres() : openPostgres(address, withoutPassword(address));
+  },
+  mongodb: async (address) => (await import("./mongo.ts")).openMongo(address, withoutPassword(address)),
+};
+
+function withoutPassword(address: string): string {
+  return address.replace(/\/\/.*@/u, "//");
+}

@@ -1,0 +1,56 @@
+import { type Backend, isStoreError } from "./backend.ts";
+import { openScene, type Scene } from "./scene.ts";
+import { randomFor } from "./seed.ts";
+import { Unclear } from "./unclear.ts";
+
+/** One promise of the contract: each key is a sentence and the name of a test, its value shows whether it is true. */
+export interface Chapter {
+  readonly title: string;
+  readonly sentences: Readonly<Record<string, Sentence>>;
+}
+
+export type Sentence = (scene: Scene) => Promise<void>;
+
+/**
+ * Tries a sentence until it is clear whether it holds, each time with fresh ids. A store that rejected leaves it open what
+ * happened, so that attempt shows nothing; after an attempt that was too slow, the deadlines double.
+ */
+export async function perform(
+  name: string,
+  sentence: Sentence,
+  backend: () => Promise<Backend>,
+  seed: number,
+): Promise<void> {
+  const opened = await backend();
+  const began = performance.now();
+  let pace = SHORTEST_PACE;
+  let rejections = 0;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const random = randomFor(seed, `${name} ${attempt}`);
+      return await sentence(openScene(opened, pace, performance.now() - began, random, seed));
+    } catch (error) {
+      if (!(error instanceof Unclear || isStoreError(error))) throw withSeed(error, seed);
+      if (isStoreError(error)) rejections += 1;
+      if (rejections > MOST_REJECTIONS || performance.now() - began > LONGEST) {
+        throw new Error(`After ${attempt + 1} attempts, still not clear: ${error.message}`, { cause: error });
+      }
+      if (error instanceof Unclear && error.tooSlow) pace = Math.min(2 * pace, LONGEST_PACE);
+    }
+  }
+}
+
+/** Milliseconds. */
+const SHORTEST_PACE = 250;
+const LONGEST_PACE = 16_000;
+const LONGEST = 500_000;
+const MOST_REJECTIONS = 50;
+
+function withSeed(error: unknown, seed: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const message = `${error.message}\n(replay with TENURE_SEED=${seed})`;
+  // Runners print the one or the other.
+  if (error.stack) error.stack = error.stack.replace(error.message, () => message);
+  error.message = message;
+  return error;
+}

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import type { Chapter } from "../chapter.ts";
+import { rounds } from "../race.ts";
+
+/** What a crash spares is shown where the backend can be killed. Here: what was acknowledged is there for everyone. */
+export const durability: Chapter = {
+  title: "8. Durable where it matters",
+  sentences: {
+    "what one process was answered, every other sees at once": (scene) =>
+      rounds(scene, 20, async ({ store, other, fresh, user }, random) => {
+        const [here, there] = random.below(2) ? [store, other] : [other, store];
+        const [userId, next] = [user(), user()];
+        const session = fresh({ userId });
+        await here.create(session);
+        const created = await there.read(session.id);
+        assert.equal(created?.data, session.data, "a create");
+        assert.deepEqual(await there.listUser(userId), [created]);
+        await there.update(session.id, { data: "new", userId: next });
+        const updated = await here.read(session.id);
+        assert.deepEqual([updated?.data, updated?.userId], ["new", next], "an update");
+        assert.deepEqual(await here.listUser(next), [updated]);
+        assert.deepEqual(await there.read(session.id), updated);
+        await here.revokeUser(next);
+        assert.equal(await there.read(session.id), null, "a revokeUser");
+        const second = fresh();
+        await there.create(second);
+        assert.ok(await there.read(second.id));
+        await here.revoke(second.id);
+        assert.equal(await there.read(second.id), null, "a revoke");
+      }),
+
+    "a touch that was answered counts at once, in every process": async (scene) => {
+      const { store, other, born, timed, reached } = scene;
+      const { id, touchedAt } = await born();
+      let last = touchedAt;
+      for (let uses = 0; uses < 5; uses += 1) {
+        await reached(last + 5);
+        const touch = await timed(() => (uses % 2 ? store : other).update(id, {}));
+        const record = await (uses % 2 ? other : store).read(id);
+        assert.ok(record && record.touchedAt >= touch.from && record.touchedAt <= touch.to);
+        last = record.touchedAt;
+      }
+    },
+
+    "acknowledged writes in a row are all there, in their order": async ({ store, other, born }) => {
+      const { id } = await born();
+      for (let n = 1; n <= 40; n += 1) {
+        assert.equal(await (n % 2 ? store : other).update(id, { data: `${n}` }), "updated");
+      }
+      const record = await store.read(id);
+      assert.deepEqual([record?.data, record?.version], ["40", 41]);
+    },
+  },
+};

@@ -1,0 +1,357 @@
+import assert from "node:assert/strict";
+import type { NewSession, SessionRecord } from "@tenure/core";
+import { isStoreError } from "../backend.ts";
+import type { Chapter } from "../chapter.ts";
+import { together } from "../race.ts";
+import type { Scene } from "../scene.ts";
+
+export const hostile: Chapter = {
+  title: "10. Any string is safe",
+  sentences: {
+    "an id of any characters is stored exactly, or refused before anything is written": (scene) =>
+      each(TEXTS, async (text) => {
+        const { store, other, fresh } = scene;
+        const id = `${scene.id()}${text}`;
+        if (!(await stored(scene, { id }))) return;
+        assert.equal((await other.read(id))?.id, id);
+        assert.equal(await store.update(id, { data: "new" }), "updated");
+        assert.equal((await store.read(id))?.data, "new");
+        assert.equal(await other.revoke(id), true);
+        assert.equal(await store.read(id), null);
+        assert.equal(await store.create(fresh({ id })), false);
+      }),
+
+    "a user of any characters is stored exactly, or refused before anything is written (ASVS 7.4.2)": (
+      scene,
+    ) =>
+      each(TEXTS, async (text) => {
+        const { store, other } = scene;
+        const userId = `${scene.user()}${text}`;
+        const record = await stored(scene, { userId });
+        if (!record) return;
+        assert.equal(record.userId, userId);
+        assert.deepEqual(await other.listUser(userId), [record]);
+        assert.equal(await store.revokeUser(userId), 1);
+        assert.equal(await other.read(record.id), null);
+      }),
+
+    "data of any characters is stored exactly, or refused before anything is written": (scene) =>
+      each([...TEXTS, ...EXPRESSIONS, ""], async (data) => {
+        const record = await stored(scene, { data });
+        if (record) assert.equal(record.data, data);
+      }),
+
+    "an update with any data is stored exactly, or refused and changes nothing": (scene) =>
+      each([...TEXTS, ...EXPRESSIONS, ""], async (data) => {
+        const { store, born, user } = scene;
+        const before = await born({ userId: user() });
+        const answer = await refusable(() => store.update(before.id, { data }));
+        const after = await store.read(before.id);
+        if (answer === REFUSED) assert.deepEqual(after, before);
+        else assert.deepEqual([answer, after?.data, after?.userId], ["updated", data, before.userId]);
+      }),
+
+    "an update that binds to any user is stored exactly, or refused and changes nothing": (scene) =>
+      each([...TEXTS, ...EXPRESSIONS], async (text) => {
+        const { store, other, born, user } = scene;
+        const userId = `${text}${user()}`;
+        const before = await born();
+        const answer = await refusable(() => store.update(before.id, { userId }));
+        const after = await store.read(before.id);
+        if (answer === REFUSED) return assert.deepEqual(after, before);
+        assert.deepEqual([answer, after?.userId, after?.data], ["updated", userId, before.data]);
+        assert.deepEqual(await other.listUser(userId), [after]);
+      }),
+
+    // These users are not fresh, so they are listed but never ended.
+    "text that a query language would evaluate is kept as text": (scene) =>
+      each(EXPRESSIONS, async (text) => {
+        const { store, born } = scene;
+        const record = await stored(scene, { userId: text, data: text });
+        if (record) assert.deepEqual([record.userId, record.data], [text, text]);
+        const { id } = await born();
+        if ((await refusable(() => store.update(id, { userId: text, data: text }))) === REFUSED) return;
+        const after = await store.read(id);
+        assert.deepEqual([after?.userId, after?.data], [text, text]);
+        assert.ok((await store.listUser(text)).some((listed) => listed.id === id));
+      }),
+
+    "ids that look alike are different sessions": (scene) =>
+      each(ALIKE, async (variants) => {
+        const { store, other } = scene;
+        const common = scene.id();
+        const records: SessionRecord[] = [];
+        for (const variant of variants) {
+          const id = `${common}${variant}`;
+          await assertUnknown(scene, id);
+          const record = await stored(scene, { id, data: `data of ${variant}` });
+          if (record) records.push(record);
+          else await assertUnknown(scene, id);
+        }
+        for (const record of records) assert.deepEqual(await other.read(record.id), record);
+        const [first, ...rest] = records;
+        if (!first) return;
+        assert.equal(await store.revoke(first.id), true);
+        for (const record of rest) assert.deepEqual(await other.read(record.id), record);
+      }),
+
+    "users that look alike are different users (ASVS 7.4.2)": (scene) =>
+      each(ALIKE, async (variants) => {
+        const { store, other } = scene;
+        const common = scene.user();
+        const records: SessionRecord[] = [];
+        for (const variant of variants) {
+          const record = await stored(scene, { userId: `${common}${variant}` });
+          if (record) records.push(record);
+        }
+        for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
+        const [first, ...rest] = records;
+        if (!first) return;
+        assert.equal(await store.revokeUser(first.userId!), 1);
+        for (const record of rest) assert.deepEqual(await other.read(record.id), record);
+      }),
+
+    "an id is never taken for a user, nor a user for an id": async ({ store, born, id }) => {
+      const name = id();
+      const asId = await born({ id: name });
+      const asUser = await born({ userId: name });
+      assert.deepEqual(await store.listUser(name), [asUser]);
+      assert.equal(await store.revokeUser(name), 1);
+      assert.deepEqual(await store.read(name), asId);
+      assert.equal(await store.revoke(name), true);
+    },
+
+    "an id and a user that would be the same when joined stay apart": (scene) =>
+      each([":", "/", "|", ",", "\u0000", "}{", "\n"], async (separator) => {
+        const { store, other, user } = scene;
+        const [id, userId] = [scene.id(), user()];
+        const pairs = [
+          [
+            { userId, id: `a${separator}${id}` },
+            { userId: `${userId}${separator}a`, id },
+          ],
+          [
+            { id: `${id}${separator}b`, userId: `b${userId}` },
+            { id: `${id}.`, userId: `.${separator}b${userId}` },
+          ],
+        ];
+        for (const pair of pairs) {
+          const records: SessionRecord[] = [];
+          for (const given of pair) {
+            const record = await stored(scene, given);
+            if (record) records.push(record);
+          }
+          for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
+          const [first, second] = records;
+          if (!first?.userId || !second?.userId) continue;
+          assert.equal(await store.revokeUser(first.userId), 1);
+          assert.deepEqual(await store.listUser(second.userId), [second]);
+        }
+      }),
+
+    "an anonymous session belongs to no user, whatever that user is called": async ({ store, born }) => {
+      const { id } = await born({ userId: null });
+      for (const userId of ["", "null", "undefined", "\u0000", "*", "%", "{}"]) {
+        const listed = await refusable(() => store.listUser(userId));
+        const found = listed !== REFUSED && listed.some((record) => record.id === id);
+        assert.ok(!found, `listed for ${JSON.stringify(userId)}`);
+      }
+    },
+
+    "the empty user is a user and not nobody, or is refused": async (scene) => {
+      const record = await stored(scene, { userId: "" });
+      if (!record) return;
+      assert.equal(record.userId, "");
+      assert.ok((await scene.other.listUser("")).some(({ id }) => id === record.id));
+    },
+
+    // These users are not fresh, so they are listed but never ended.
+    "names that every object has are ids and users like others": ({ store, born }) =>
+      each(["__proto__", "constructor", "toString", "hasOwnProperty", "length"], async (name) => {
+        assert.equal(await store.read(name), null);
+        assert.equal(await store.update(name, {}), "gone");
+        const { id } = await born({ userId: name, data: '{"__proto__":{"polluted":true}}' });
+        assert.ok((await store.listUser(name)).some((record) => record.id === id));
+        assert.equal(await store.revoke(id), true);
+        assert.ok(!(await store.listUser(name)).some((record) => record.id === id));
+        assert.ok(!("polluted" in {}));
+      }),
+
+    "data of some megabytes is stored exactly, or refused before anything is written": (scene) =>
+      each(["a".repeat(2 * 1024 ** 2), "\u00e9\u20ac\ud83d\ude00".repeat(2e5)], async (data) => {
+        const { store, born, user } = scene;
+        const record = await stored(scene, { data, userId: user() });
+        if (record) assert.ok(record.data === data, `${record.data.length} of ${data.length} characters`);
+        const before = await born();
+        const answer = await refusable(() => store.update(before.id, { data }));
+        const after = await store.read(before.id);
+        assert.ok(after && after.data === (answer === REFUSED ? before.data : data));
+      }),
+
+    "an id or a user of a megabyte is stored exactly, or refused before anything is written": (scene) =>
+      each(["a".repeat(3000), "a".repeat(1024 ** 2)], async (long) => {
+        const { store, other } = scene;
+        const [id, userId] = [`${scene.id()}${long}`, `${scene.user()}${long}`];
+        // They differ in the last character alone: nothing may be cut off.
+        for (const last of ["x", "y"]) {
+          const record = await stored(scene, { id: id + last, data: last });
+          if (record) assert.equal((await other.read(id + last))?.data, last);
+        }
+        for (const last of ["x", "y"]) {
+          const record = await stored(scene, { userId: userId + last });
+          if (!record) continue;
+          assert.deepEqual(
+            (await other.listUser(userId + last)).map((listed) => listed.id),
+            [record.id],
+          );
+          assert.equal(await store.revokeUser(userId + last), 1);
+        }
+      }),
+
+    "what isn't a string is refused before anything is written, or stored as what it is": (scene) =>
+      each([0, 1, true, {}, ["a"], { $ne: null }, Symbol("id"), undefined], async (value) => {
+        for (const field of ["userId", "data"] as const) {
+          const record = await stored(scene, { [field]: value });
+          if (record) assert.deepEqual(record[field], value);
+        }
+      }),
+
+    // The casts: as a caller without types would.
+    "what isn't a string finds nobody's session": (scene) =>
+      each([{ $ne: null }, { $gt: "" }, {}, [], 0, null, undefined], async (value) => {
+        const { store, born, user } = scene;
+        await born({ userId: user() });
+        const read = await refusable(() => store.read(value as string));
+        assert.ok(read === REFUSED || read === null);
+        const listed = await refusable(() => store.listUser(value as string));
+        assert.ok(listed === REFUSED || listed.length === 0);
+      }),
+
+    "a duration that is none is refused before anything is written (ASVS 7.3.1, 7.3.2)": (scene) =>
+      each([0, -1, 1.5, Number.NaN, Infinity, 2 ** 60], async (wrong) => {
+        const { store, fresh, born } = scene;
+        for (const field of ["idle", "lifetime"] as const) {
+          const session = fresh({ [field]: wrong });
+          assert.equal(await refusable(() => store.create(session)), REFUSED, `${field} of ${wrong}`);
+          assert.equal(await store.read(session.id), null);
+          assert.equal(await store.create(fresh({ id: session.id })), true, "the id is as free as before");
+        }
+        const before = await born();
+        const answer = await refusable(() => store.update(before.id, { idle: wrong, data: "new" }));
+        assert.equal(answer, REFUSED, `an update to ${wrong}`);
+        assert.deepEqual(await store.read(before.id), before);
+      }),
+  },
+};
+
+const TEXTS: readonly string[] = [
+  "'\"`\\",
+  "'; drop table sessions; --",
+  "a\u0000b",
+  "\u0000",
+  "\r\n* \t",
+  "😀👩‍👩‍👧‍👦",
+  "\ud800",
+  "a\udc00b",
+  "\ufffd\uffff\ufeff",
+  "{a}:{b}[c](d)*?%_^~",
+  "${process.exit()}#{x}$1$&$$",
+  "\u202eabc\u0301\u2028\u2029",
+  " ",
+  "\u007f\u0080\u00ff",
+  "../../etc/passwd%00%2e",
+  '{"$where":"sleep(1000)"}',
+];
+
+/** Whole values that MongoDB, a template or a number parser would take for something else. */
+const EXPRESSIONS: readonly string[] = [
+  "$userId",
+  "$data",
+  "$$NOW",
+  "$$ROOT",
+  "$$REMOVE",
+  '{"$literal":1}',
+  "null",
+  "undefined",
+  "true",
+  "0",
+  "1e3",
+  "NaN",
+  "\\N",
+  "\\x00",
+  "nil",
+];
+
+/** Each line: endings that some collation, parser or encoding would take for the same. */
+const ALIKE: readonly (readonly string[])[] = [
+  ["abc", "ABC", "Abc"],
+  ["\u00e9", "e\u0301", "e", "\u00c9"],
+  ["", " ", "\t", "\u00a0", "\n"],
+  ["", "\u0000", "\u0000a", "\u0000b"],
+  ["\ud800", "\ud801", "\udfff", "\ufffd", "?"],
+  ["1", "01", "1.0", "1e0", "+1"],
+  ["ss", "\u00df", "SS"],
+  ["a", "\u0430", "\uff41"],
+  ["a_", "ab", "a%", "a*", "a?", "a."],
+  ["\u200b", "\u200d", "\ufeff", "\u00ad", ""],
+  ["%20", " ", "+"],
+  ["\\n", "\n", "\\\\n"],
+];
+
+/** Each item by itself, and once more where the store rejected. */
+async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {
+  await together(
+    items.map(async (item) => {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await judge(item);
+        } catch (error) {
+          if (!isStoreError(error) || tries === 10) throw error;
+        }
+      }
+    }),
+  );
+}
+
+/** Creates a session and reads it. `null` if it was refused, and then it is shown that nothing was written. */
+async function stored(scene: Scene, given: Partial<NewSession>): Promise<SessionRecord | null> {
+  const { store, fresh } = scene;
+  const session = fresh(given);
+  let tries = 0;
+  const answer = await refusable(() => {
+    tries += 1;
+    return store.create(session);
+  });
+  if (answer === REFUSED) {
+    await assertUnknown(scene, session.id);
+    const { userId } = session;
+    const listed = userId === null ? [] : await refusable(() => store.listUser(userId));
+    assert.ok(listed === REFUSED || !listed.some(({ id }) => id === session.id));
+    return null;
+  }
+  // After one that was rejected, false may mean that it had been made all the same.
+  if (tries === 1) assert.equal(answer, true, "a fresh id is created");
+  const record = await store.read(session.id);
+  assert.ok(record, "what was created is live");
+  assert.ok(record.id === session.id);
+  return record;
+}
+
+async function assertUnknown({ store }: Scene, id: string): Promise<void> {
+  const record = await refusable(() => store.read(id));
+  assert.ok(record === REFUSED || record === null);
+}
+
+const REFUSED: unique symbol = Symbol("refused");
+
+/** The answer, or that the input was refused: by a TypeError, or by a StoreError that comes again and again. */
+async function refusable<Answer>(call: () => Promise<Answer>): Promise<Answer | typeof REFUSED> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      assert.ok(error instanceof Error, "what is thrown is an Error");
+      if (!isStoreError(error) || tries === 6) return REFUSED;
+    }
+  }
+}

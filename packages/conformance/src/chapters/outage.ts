@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionStore } from "@tenure/core";
+import { isStoreError } from "../backend.ts";
+import type { Chapter } from "../chapter.ts";
+import type { Scene } from "../scene.ts";
+
+/** Only of stores that have a backend outside their process. */
+export const outage: Chapter = {
+  title: "9. Absence is a value, failure is an error: a backend that is not there",
+  sentences: {
+    "a backend that refuses connections makes every call reject with a StoreError": async (scene) => {
+      const { server, port } = await listen(() => {});
+      await new Promise((resolve) => server.close(resolve));
+      await assertAllReject(scene, port);
+    },
+
+    "a backend that accepts and never answers makes every call reject with a StoreError": async (scene) => {
+      const sockets: Socket[] = [];
+      const { server, port } = await listen((socket) => {
+        sockets.push(socket);
+        socket.on("error", () => {}).resume();
+      });
+      try {
+        await assertAllReject(scene, port);
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        server.close();
+      }
+    },
+  },
+};
+
+async function assertAllReject(scene: Scene, port: number): Promise<void> {
+  assert.ok(scene.unreachable);
+  const store = await scene.unreachable({ host: "127.0.0.1", port });
+  await Promise.all(
+    Object.entries(callsOf(store, scene)).map(async ([operation, call]) => {
+      const patience = new AbortController();
+      const outcome = await Promise.race([
+        call().then(
+          (answer) => ({ answer }),
+          (error: unknown) => ({ error }),
+        ),
+        sleep(PATIENCE, { hangs: true }, { signal: patience.signal }),
+      ]).finally(() => {
+        patience.abort();
+      });
+      assert.ok(!("hangs" in outcome), `${operation} was still not answered after ${PATIENCE} ms`);
+      assert.ok("error" in outcome, `${operation} answered as if the backend were there`);
+      const { error } = outcome;
+      assert.ok(isStoreError(error), `${operation} rejected with ${String(error)} instead of a StoreError`);
+      assert.equal(error.operation, operation, "a StoreError names its operation");
+      // Session frameworks take a code ENOENT for "no such session".
+      assert.ok(!("code" in error), `${operation}: the driver's code belongs to the cause`);
+    }),
+  );
+}
+
+/** Milliseconds. */
+const PATIENCE = 20_000;
+
+function callsOf(store: SessionStore, { fresh, id, user }: Scene): Record<string, () => Promise<unknown>> {
+  return {
+    create: () => store.create(fresh()),
+    read: () => store.read(id()),
+    update: () => store.update(id(), { data: "new" }),
+    revoke: () => store.revoke(id()),
+    revokeUser: () => store.revokeUser(user()),
+    listUser: () => store.listUser(user()),
+    scan: async () => {
+      for await (const record of store.scan()) return record;
+      return null;
+    },
+    now: () => store.now(),
+  };
+}
+
+async function listen(accept: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+  const server = createServer(accept);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(address !== null && typeof address === "object");
+  return { server, port: address.port };
+}

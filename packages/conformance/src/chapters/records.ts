@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MAX_DURATION, type SessionRecord } from "@tenure/core";
+import type { Chapter } from "../chapter.ts";
+import { Unclear } from "../unclear.ts";
+import { HOUR } from "../scene.ts";
+
+/** What the words of a record mean; every other chapter builds on it. */
+export const records: Chapter = {
+  title: "A record says what is stored",
+  sentences: {
+    "two stores that `open` answers are on one backend": async ({ other, born }) => {
+      const { id } = await born();
+      assert.ok(
+        await other.read(id),
+        "`open` must answer stores that share one backend, as two processes would",
+      );
+    },
+
+    "a session is read as it was created": async ({ store, fresh, user, timed }) => {
+      const session = fresh({
+        userId: user(),
+        data: '{"cart":["a","b"]}',
+        idle: 1_234_567,
+        lifetime: 89_012_345,
+      });
+      const created = await timed(() => store.create(session));
+      assert.equal(created.answer, true);
+      const record = await store.read(session.id);
+      assert.ok(record);
+      assert.deepEqual(
+        {
+          id: record.id,
+          userId: record.userId,
+          data: record.data,
+          idle: record.idle,
+          version: record.version,
+        },
+        { id: session.id, userId: session.userId, data: session.data, idle: session.idle, version: 1 },
+      );
+      assertWithin(record.createdAt, created, "createdAt");
+      assertWithin(record.touchedAt, created, "touchedAt");
+      assertConsistent(record);
+      assert.equal(record.endsAt, record.createdAt + session.lifetime);
+    },
+
+    "a session without a user has the user null": async ({ store, born }) => {
+      const { id } = await born({ userId: null });
+      assert.equal((await store.read(id))?.userId, null);
+    },
+
+    "every process reads the same record": async ({ store, other, born, user }) => {
+      const { id } = await born({ userId: user() });
+      assert.deepEqual(await other.read(id), await store.read(id));
+    },
+
+    "a record holds what the contract names and nothing else": async ({ born, user }) => {
+      const record = await born({ userId: user() });
+      assert.deepEqual(Object.keys(record).toSorted(), FIELDS);
+    },
+
+    "reading is not a use: it moves neither touchedAt nor expiresAt (ASVS 7.3.1)": async (scene) => {
+      const { store, other, born, reached, user } = scene;
+      const before = await born({ userId: user() });
+      await reached(before.touchedAt + 20);
+      await store.read(before.id);
+      await other.listUser(before.userId!);
+      assert.deepEqual(await store.read(before.id), before);
+    },
+
+    "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone": async (scene) => {
+      const { store, born, user, timed, reached } = scene;
+      const before = await born({ userId: user() });
+      await reached(before.touchedAt + 20);
+      const touch = await timed(() => store.update(before.id, {}));
+      assert.equal(touch.answer, "updated");
+      const after = await store.read(before.id);
+      assert.ok(after);
+      assertWithin(after.touchedAt, touch, "touchedAt");
+      const { touchedAt, expiresAt } = after;
+      assert.equal(expiresAt, touchedAt + before.idle);
+      assert.deepEqual(after, { ...before, touchedAt, expiresAt });
+    },
+
+    "a session that is written many times keeps its createdAt": async ({ store, born, user, reached }) => {
+      const before = await born();
+      await reached(before.createdAt + 5);
+      await store.update(before.id, { data: "1" });
+      await store.update(before.id, { userId: user() });
+      await store.update(before.id, { idle: 2 * HOUR });
+      await store.update(before.id, {});
+      assert.equal((await store.read(before.id))?.createdAt, before.createdAt);
+    },
+
+    "the longest durations, a hundred years, are stored exactly": async ({ store, born }) => {
+      const record = await born({ idle: MAX_DURATION, lifetime: MAX_DURATION });
+      assert.equal(record.idle, MAX_DURATION);
+      assert.equal(record.expiresAt, record.touchedAt + MAX_DURATION);
+      assert.equal(record.endsAt, record.createdAt + MAX_DURATION);
+      // It shall not stay for so long.
+      await store.update(record.id, { idle: 1000 });
+    },
+
+    "the shortest duration, a millisecond, is one": async ({ store, fresh, timed, reached }) => {
+      const session = fresh({ idle: 1 });
+      const created = await timed(() => store.create(session));
+      assert.equal(created.answer, true);
+      await reached(created.to + 1);
+      assert.equal(await store.read(session.id), null);
+    },
+
+    "now() is epoch milliseconds, whole, and goes on as time does": async ({ store, other, tried }) => {
+      const began = performance.now();
+      const first = await store.now();
+      const answered = performance.now();
+      await sleep(100);
+      const asked = performance.now();
+      const second = await other.now();
+      const ended = performance.now();
+      assert.ok(
+        Number.isSafeInteger(first) && Number.isSafeInteger(second),
+        `${first} and ${second} are whole`,
+      );
+      const least = 0.9 * (asked - answered) - 5;
+      const most = 1.1 * (ended - began) + 5;
+      const passed = second - first;
+      // A machine's clock is set now and then, but not again and again.
+      if ((passed < least || passed > most) && tried < 500)
+        throw new Unclear("the store's clock was set", { tooSlow: false });
+      assert.ok(passed >= least && passed <= most, `${passed} ms passed, not ${least} to ${most}`);
+    },
+
+    "now() is the clock that records are written by": async ({ store, other, fresh, reached }) => {
+      const before = await other.now();
+      const session = fresh();
+      await store.create(session);
+      const created = await other.now();
+      await reached(created + 5);
+      const later = await store.now();
+      await other.update(session.id, {});
+      const touched = await store.now();
+      const record = await store.read(session.id);
+      assert.ok(record);
+      assertWithin(record.createdAt, { from: before, to: created }, "createdAt");
+      assertWithin(record.touchedAt, { from: later, to: touched }, "touchedAt");
+    },
+  },
+};
+
+const FIELDS = ["createdAt", "data", "endsAt", "expiresAt", "id", "idle", "touchedAt", "userId", "version"];
+
+function assertWithin(instant: number, { from, to }: { from: number; to: number }, name: string): void {
+  assert.ok(
+    Number.isSafeInteger(instant) && from <= instant && instant <= to,
+    `${name} is ${instant}; now() was ${from} before the call and ${to} after it`,
+  );
+}
+
+function assertConsistent({ expiresAt, touchedAt, idle, endsAt }: SessionRecord): void {
+  assert.equal(expiresAt, Math.min(touchedAt + idle, endsAt), "expiresAt is min(touchedAt + idle, endsAt)");
+}

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import type { SessionRecord } from "@tenure/core";
+import type { Chapter } from "../chapter.ts";
+import { countOf, race, rounds } from "../race.ts";
+import type { Scene } from "../scene.ts";
+
+export const revokeAll: Chapter = {
+  title: "4. Revoke-all is complete",
+  sentences: {
+    "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)": async (scene) => {
+      const { store, other, user } = scene;
+      const userId = user();
+      const sessions = await several(scene, userId, 5);
+      for (const { id } of sessions) assert.ok(await other.read(id));
+      assert.equal(await store.revokeUser(userId), 5);
+      for (const { id } of sessions) {
+        assert.equal(await other.read(id), null);
+        assert.equal(await other.update(id, { data: "late" }), "gone");
+        assert.equal(await other.revoke(id), false);
+      }
+      assert.deepEqual(await other.listUser(userId), []);
+    },
+
+    "what revokeUser ended is not created again (ASVS 7.4.2)": async (scene) => {
+      const { store, other, user, fresh } = scene;
+      const userId = user();
+      const sessions = await several(scene, userId, 2);
+      await store.revokeUser(userId);
+      for (const { id } of sessions) {
+        assert.equal(await other.create(fresh({ id, userId })), false);
+        assert.equal(await other.read(id), null);
+      }
+    },
+
+    "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)": async ({
+      store,
+      born,
+      user,
+    }) => {
+      const userId = user();
+      await born({ userId });
+      const others = [
+        await born({ userId: user() }),
+        await born({ userId: null }),
+        await born({ userId: `${userId}0` }),
+        await born({ userId: userId.slice(0, -1) }),
+        await born({ userId: userId.toUpperCase() }),
+        await born({ data: JSON.stringify({ userId }) }),
+      ];
+      assert.equal(await store.revokeUser(userId), 1);
+      for (const record of others) assert.deepEqual(await store.read(record.id), record);
+    },
+
+    "revokeUser leaves the session in `except` alone (ASVS 7.4.3)": async (scene) => {
+      const { store, other, user } = scene;
+      const userId = user();
+      const [current, ...rest] = await several(scene, userId, 4);
+      assert.ok(current);
+      assert.equal(await store.revokeUser(userId, { except: current.id }), 3);
+      assert.deepEqual(await other.read(current.id), current);
+      assert.deepEqual(await other.listUser(userId), [current]);
+      for (const { id } of rest) assert.equal(await other.read(id), null);
+    },
+
+    "an `except` that isn't a session of the user keeps none alive (ASVS 7.4.3)": async (scene) => {
+      const { store, born, user, id } = scene;
+      const userId = user();
+      await several(scene, userId, 2);
+      assert.equal(await store.revokeUser(userId, { except: id() }), 2, "an unknown id");
+      const stranger = await born({ userId: user() });
+      await several(scene, userId, 2);
+      assert.equal(await store.revokeUser(userId, { except: stranger.id }), 2, "another user's session");
+      assert.ok(await store.read(stranger.id), "which lives on");
+    },
+
+    "revokeUser without `except` ends the session that was excepted before": async (scene) => {
+      const { store, user } = scene;
+      const userId = user();
+      const [current] = await several(scene, userId, 3);
+      await store.revokeUser(userId, { except: current!.id });
+      assert.equal(await store.revokeUser(userId), 1);
+      assert.equal(await store.read(current!.id), null);
+    },
+
+    "revokeUser of a user without sessions says 0": async ({ store, user, born }) => {
+      const userId = user();
+      assert.equal(await store.revokeUser(userId), 0, "never had one");
+      await born({ userId });
+      await store.revokeUser(userId);
+      assert.equal(await store.revokeUser(userId), 0, "all were ended before");
+    },
+
+    "revokeUser counts neither expired nor revoked sessions": async (scene) => {
+      const { store, born, user, reached, pace } = scene;
+      const userId = user();
+      const expired = await born({ userId, idle: pace });
+      const revoked = await born({ userId });
+      await several(scene, userId, 2);
+      await store.revoke(revoked.id);
+      await reached(expired.expiresAt);
+      assert.equal(await store.revokeUser(userId), 2);
+    },
+
+    "revokeUser ends sessions that an update bound to the user (ASVS 7.4.2)": async ({
+      store,
+      other,
+      born,
+      user,
+    }) => {
+      const userId = user();
+      const anonymous = await born();
+      const former = await born({ userId: user() });
+      assert.equal(await store.update(anonymous.id, { userId }), "updated");
+      assert.equal(await other.update(former.id, { userId, data: "new" }), "updated");
+      assert.equal(await store.revokeUser(userId), 2);
+      assert.equal(await store.read(anonymous.id), null);
+      assert.equal(await store.read(former.id), null);
+    },
+
+    "revokeUser leaves sessions that an update took from the user alone": async ({
+      store,
+      other,
+      born,
+      user,
+    }) => {
+      const userId = user();
+      const next = user();
+      const rebound = await born({ userId });
+      const unbound = await born({ userId });
+      assert.equal(await store.update(rebound.id, { userId: next }), "updated");
+      assert.equal(await other.update(unbound.id, { userId: null }), "updated");
+      assert.equal(await store.revokeUser(userId), 0);
+      assert.equal((await store.read(rebound.id))?.userId, next);
+      assert.equal((await store.read(unbound.id))?.userId, null);
+    },
+
+    "a session created after revokeUser lives: the user can sign in again": async ({ store, born, user }) => {
+      const userId = user();
+      await born({ userId });
+      await store.revokeUser(userId);
+      const next = await born({ userId });
+      assert.deepEqual(await store.listUser(userId), [next]);
+    },
+
+    "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)": (
+      scene,
+    ) =>
+      rounds(scene, 25, async ({ store, other, user }, random) => {
+        const userId = user();
+        const sessions = await several(scene, userId, 4);
+        const late = sessions.flatMap(({ id }, index) => [
+          () => (index % 2 ? store : other).update(id, { data: "late" }),
+          () => (index % 2 ? other : store).update(id, {}),
+        ]);
+        const answers = await race<unknown>(scene, random, [() => store.revokeUser(userId), ...late]);
+        assert.equal(answers[0], 4);
+        for (const { id } of sessions) assert.equal(await store.read(id), null);
+        assert.deepEqual(await store.listUser(userId), []);
+      }),
+
+    "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)": (scene) =>
+      rounds(scene, 40, async ({ store, other, born, fresh, user }, random) => {
+        const userId = user();
+        await born({ userId });
+        const unbound = [await born(), await born({ userId: user() })];
+        const created = [fresh({ userId }), fresh({ userId })];
+        await race<unknown>(scene, random, [
+          () => store.revokeUser(userId),
+          ...created.map((session) => () => other.create(session)),
+          ...unbound.map(
+            ({ id }) =>
+              () =>
+                store.update(id, { userId }),
+          ),
+        ]);
+        const alive: string[] = [];
+        for (const { id } of [...created, ...unbound]) if (await store.read(id)) alive.push(id);
+        const listed = (await other.listUser(userId)).map(({ id }) => id);
+        assert.deepEqual(listed.toSorted(), alive.toSorted(), "what is readable is listed");
+        assert.equal(await other.revokeUser(userId), alive.length, "and ended by the next revokeUser");
+        for (const id of alive) assert.equal(await store.read(id), null);
+      }),
+
+    "a session rebound to another user during revokeUser is ended as the first's or lives as the second's": (
+      scene,
+    ) =>
+      rounds(scene, 40, async ({ store, other, born, user }, random) => {
+        const userId = user();
+        const next = user();
+        const { id } = await born({ userId });
+        const [count, rebound] = await race<unknown>(scene, random, [
+          () => store.revokeUser(userId),
+          () => other.update(id, { userId: next }),
+        ]);
+        const record = await store.read(id);
+        if (rebound === "updated") {
+          assert.equal(count, 0, "not counted");
+          assert.equal(record?.userId, next, "once it was the second user's, it is not ended as the first's");
+          assert.deepEqual(await other.listUser(next), [record]);
+          assert.equal(await store.revokeUser(next), 1);
+        } else {
+          assert.deepEqual([count, rebound, record], [1, "gone", null]);
+          assert.deepEqual(await other.listUser(next), []);
+        }
+        assert.deepEqual(await other.listUser(userId), []);
+      }),
+
+    "each session is counted by the one call that ended it": (scene) =>
+      rounds(scene, 30, async ({ store, other, user }, random) => {
+        const userId = user();
+        const sessions = await several(scene, userId, 4);
+        const [first, second, ...single] = await race<number | boolean>(scene, random, [
+          () => store.revokeUser(userId),
+          () => other.revokeUser(userId),
+          () => store.revoke(sessions[0]!.id),
+          () => other.revoke(sessions[1]!.id),
+        ]);
+        assert.equal(Number(first) + Number(second) + countOf(single, true), sessions.length);
+      }),
+
+    "two sessions that each end all the others leave at most one (ASVS 7.4.3)": (scene) =>
+      rounds(scene, 20, async ({ store, other, user }, random) => {
+        const userId = user();
+        const [first, second, third] = await several(scene, userId, 3);
+        await race(scene, random, [
+          () => store.revokeUser(userId, { except: first!.id }),
+          () => other.revokeUser(userId, { except: second!.id }),
+        ]);
+        assert.equal(await store.read(third!.id), null);
+        assert.deepEqual(await store.listUser(userId), [], "each ended the other's");
+      }),
+  },
+};
+
+async function several({ born }: Scene, userId: string, count: number): Promise<SessionRecord[]> {
+  return Promise.all(Array.from({ length: count }, () => born({ userId })));
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import type { SessionRecord, SessionStore } from "@tenure/core";
+import { isStoreError } from "../backend.ts";
+import type { Chapter } from "../chapter.ts";
+import { countOf } from "../race.ts";
+
+export const scanning: Chapter = {
+  title: "Scan holds everyone",
+  sentences: {
+    "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)": async (scene) => {
+      const { store, other, born, user, reached, pace, random } = scene;
+      const userId = user();
+      const live = [
+        ...(await Promise.all(Array.from({ length: 12 }, () => born({ userId })))),
+        await born(),
+        await born({ userId: user(), data: "" }),
+      ];
+      const rebound = await born({ userId });
+      await store.update(rebound.id, { userId: null, data: "new" });
+      live.push((await store.read(rebound.id))!);
+      const revoked = await born();
+      const ended = await born({ userId: user() });
+      const expired = await born({ userId, idle: pace });
+      await store.revoke(revoked.id);
+      await store.revokeUser(ended.userId!);
+      await reached(expired.expiresAt);
+      const found = await scanFor(
+        random.pick([store, other]),
+        [...live, revoked, ended, expired].map(({ id }) => id),
+      );
+      for (const record of live) {
+        assert.deepEqual(
+          found.filter(({ id }) => id === record.id),
+          [record],
+        );
+      }
+      assert.equal(found.length, live.length, "no dead session");
+    },
+
+    "scan has every session that is alive throughout, whatever is written meanwhile": async (scene) => {
+      const { store, other, born, fresh, user } = scene;
+      const userId = user();
+      const sessions = await Promise.all(Array.from({ length: 30 }, () => born({ userId })));
+      const ids = sessions.map(({ id }) => id);
+      const done = new AbortController();
+      const writing = async (): Promise<void> => {
+        for (let n = 0; !done.signal.aborted && n < 300; n += 1) {
+          const id = ids[n % ids.length]!;
+          const passing = fresh({ userId });
+          const changes = n % 3 ? {} : { data: "x".repeat(n), userId: n % 2 ? userId : null };
+          const writes = [
+            () => other.update(id, changes),
+            () => other.create(passing),
+            () => other.revoke(passing.id),
+          ];
+          for (const write of writes) {
+            await write().catch((error: unknown) => {
+              if (!isStoreError(error)) throw error;
+            });
+          }
+        }
+      };
+      const looking = async (): Promise<SessionRecord[]> => {
+        try {
+          return await scanFor(store, ids);
+        } finally {
+          done.abort();
+        }
+      };
+      const [records] = await Promise.all([looking(), writing()]);
+      const found = new Set(records.map(({ id }) => id));
+      assert.deepEqual([...found].toSorted(), ids.toSorted());
+    },
+
+    "a scan can be left early, and another begun": async ({ store, born }) => {
+      const { id } = await born();
+      await again(async () => {
+        for await (const record of store.scan()) {
+          assert.equal(typeof record.id, "string");
+          break;
+        }
+      });
+      const [first, second] = await Promise.all([scanFor(store, [id]), scanFor(store, [id])]);
+      assert.deepEqual(
+        [
+          countOf(
+            first.map((each) => each.id),
+            id,
+          ),
+          countOf(
+            second.map((each) => each.id),
+            id,
+          ),
+        ],
+        [1, 1],
+      );
+    },
+  },
+};
+
+/** What a scan answers of these ids; others share the backend. */
+async function scanFor(store: SessionStore, ids: readonly string[]): Promise<SessionRecord[]> {
+  const wanted = new Set(ids);
+  return again(async () => {
+    const found: SessionRecord[] = [];
+    for await (const record of store.scan()) if (wanted.has(record.id)) found.push(record);
+    return found;
+  });
+}
+
+/** A scan changes nothing, so that one that failed is begun again. */
+async function again<Answer>(scan: () => Promise<Answer>): Promise<Answer> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await scan();
+    } catch (error) {
+      if (!isStoreError(error) || failures === 10) throw error;
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { isStoreError } from "./backend.ts";
+import type { Scene } from "./scene.ts";
+import { type Random, randomFor } from "./seed.ts";
+import { Unclear } from "./unclear.ts";
+
+/**
+ * Makes all calls together, in an order and after pauses of the seed's choosing, spread over about the time that a call
+ * takes. Answers in the order of `calls`; rejects, once all are answered, if one rejected.
+ */
+export async function race<Answer>(
+  { latency }: Scene,
+  random: Random,
+  calls: readonly (() => Promise<Answer>)[],
+): Promise<Answer[]> {
+  const pauses = calls.map(() => random.below(5));
+  const spread = calls.map(() => (random.below(100) / 100) * 2 * latency);
+  const answers = new Map<number, Promise<Answer>>();
+  for (const index of random.shuffled([...calls.keys()])) {
+    answers.set(index, begin(calls[index]!, pauses[index]!, spread[index]!));
+  }
+  return together(calls.map((_, index) => answers.get(index)!));
+}
+
+async function begin<Answer>(call: () => Promise<Answer>, pause: number, spread: number): Promise<Answer> {
+  if (pause === 1) await Promise.resolve();
+  if (pause === 2) await turn();
+  if (pause === 3) await sleep(spread);
+  return call();
+}
+
+/**
+ * Runs a race many times, four at a time, each with random numbers of its own. A round in which the store rejected shows
+ * nothing and is run again. Where calls are slow there are fewer rounds, down to a third, for the time that they take.
+ */
+export async function rounds(
+  scene: Scene,
+  most: number,
+  round: (scene: Scene, random: Random) => Promise<void>,
+): Promise<void> {
+  const count = Math.ceil(most * Math.max(1 / 3, Math.min(1, 2 / scene.latency)));
+  let begun = 0;
+  let shown = 0;
+  let over = false;
+  const runner = async (): Promise<void> => {
+    while (shown < count && !over) {
+      if (begun === 10 * count) throw new Error("The store rejected in nearly every round");
+      begun += 1;
+      const random = randomFor(scene.random.below(2 ** 31), `round ${begun}`);
+      try {
+        await round(scene, random);
+        shown += 1;
+      } catch (error) {
+        if (isStoreError(error)) continue;
+        over = true;
+        throw error;
+      }
+    }
+  };
+  await together([runner(), runner(), runner(), runner()]);
+}
+
+/** Waits for all, so that nothing goes on when a test has ended; then rejects as the most telling of them did. */
+export async function together<Answer>(calls: readonly Promise<Answer>[]): Promise<Answer[]> {
+  const settled = await Promise.allSettled(calls);
+  const rejected = settled.filter((one) => one.status === "rejected").map((one): unknown => one.reason);
+  const telling = rejected.find((reason) => !(isStoreError(reason) || reason instanceof Unclear));
+  if (rejected.length > 0) throw telling ?? rejected[0];
+  return settled.filter((one) => one.status === "fulfilled").map((one) => one.value);
+}
+
+export function countOf<Item>(items: readonly Item[], item: Item): number {
+  return items.filter((each) => each === item).length;
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NewSession, SessionRecord } from "@tenure/core";
+import type { Backend } from "./backend.ts";
+import { Unclear } from "./unclear.ts";
+import type { Random } from "./seed.ts";
+
+/** What one attempt at a sentence works with. */
+export interface Scene extends Backend {
+  readonly random: Random;
+  readonly seed: number;
+  /** How long it has been tried before, milliseconds. */
+  readonly tried: number;
+  /** A short deadline, milliseconds: long enough for some calls on this machine. */
+  readonly pace: number;
+  /** An id that nothing else uses. */
+  readonly id: () => string;
+  /** A user that nothing else uses. */
+  readonly user: () => string;
+  /** A session to create, good for a day unless said otherwise. */
+  readonly fresh: (given?: Partial<NewSession>) => NewSession;
+  /** Creates a session, and answers with its record. */
+  readonly born: (given?: Partial<NewSession>) => Promise<SessionRecord>;
+  /** Makes a call, and says between which two instants of the store's clock it was made and answered. */
+  readonly timed: <Answer>(call: () => Promise<Answer>) => Promise<Timed<Answer>>;
+  /** Waits until the store's clock says so. */
+  readonly reached: (instant: number) => Promise<void>;
+}
+
+export interface Timed<Answer> {
+  readonly answer: Answer;
+  /** The store's clock before the call. */
+  readonly from: number;
+  /** The store's clock after the answer. */
+  readonly to: number;
+}
+
+export const HOUR: number = 60 * 60 * 1000;
+export const DAY: number = 24 * HOUR;
+
+/** Milliseconds. No deadline that is waited for is further off, on a store that keeps its word. */
+const LONGEST_WAIT = 2 * 60 * 1000;
+
+export function openScene(
+  backend: Backend,
+  pace: number,
+  tried: number,
+  random: Random,
+  seed: number,
+): Scene {
+  const { store } = backend;
+  const scene: Scene = {
+    ...backend,
+    random,
+    seed,
+    tried,
+    pace,
+    id: () => `id-${randomUUID()}`,
+    user: () => `user-${randomUUID()}`,
+    fresh: (given = {}) => ({
+      id: scene.id(),
+      userId: null,
+      data: '{"a":1}',
+      idle: HOUR,
+      lifetime: DAY,
+      ...given,
+    }),
+    async born(given) {
+      const session = scene.fresh(given);
+      const isShort = Math.min(session.idle, session.lifetime) < HOUR;
+      const from = isShort ? await store.now() : 0;
+      assert.equal(await store.create(session), true, "create of a fresh id answers true");
+      const record = await store.read(session.id);
+      if (!record && isShort && (await store.now()) >= from + Math.min(session.idle, session.lifetime)) {
+        throw new Unclear("a session was dead before it could be read");
+      }
+      assert.ok(record, "a session that was just created is live");
+      return record;
+    },
+    async timed(call) {
+      const from = await store.now();
+      const answer = await call();
+      return { answer, from, to: await store.now() };
+    },
+    async reached(instant) {
+      for (;;) {
+        const left = instant - (await store.now());
+        if (left <= 0) return;
+        assert.ok(left < LONGEST_WAIT, `what should be soon is ${left} ms off on the store's clock`);
+        await sleep(left);
+      }
+    },
+  };
+  return scene;
+}

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { memoryStore } from "@tenure/core";
+import { test } from "vitest";
+import { failuresOf } from "./trial.ts";
+
+test(
+  "a sound store is not accused by a machine that stalls again and again",
+  { timeout: 900_000 },
+  async () => {
+    const store = memoryStore();
+    const stalls = setInterval(() => {
+      const until = performance.now() + Math.random() * 300;
+      while (performance.now() < until);
+    }, 100);
+    try {
+      assert.deepEqual(await failuresOf({ open: () => store, unreachable: null }), []);
+    } finally {
+      clearInterval(stalls);
+    }
+  },
+);

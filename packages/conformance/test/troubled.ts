@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
+
+/**
+ * A sound store whose backend fails now and then: one call in `every` rejects, before it is made, after it was made, or
+ * while it is still on its way and will be made yet.
+ */
+export function flaky(store: SessionStore, every: number): SessionStore {
+  return wrapped(store, async (operation, call) => {
+    const failure = new StoreError(operation, "the connection was lost");
+    if (Math.random() * every >= 1) return call();
+    const when = Math.floor(Math.random() * 3);
+    if (when === 0) throw failure;
+    if (when === 1) await call();
+    else setTimeout(() => void call().catch(() => {}), Math.random() * 30);
+    throw failure;
+  });
+}
+
+/** A sound store behind a slow network: each call waits up to `most` milliseconds on its way there, and on its way back. */
+export function slow(store: SessionStore, most: number): SessionStore {
+  return wrapped(store, async (_operation, call) => {
+    await sleep(Math.random() * most);
+    const answer = await call();
+    await sleep(Math.random() * most);
+    return answer;
+  });
+}
+
+function wrapped(
+  store: SessionStore,
+  around: <Answer>(operation: StoreOperation, call: () => Promise<Answer>) => Promise<Answer>,
+): SessionStore {
+  return {
+    create: (session) => around("create", () => store.create(session)),
+    read: (id) => around("read", () => store.read(id)),
+    update: (id, changes) => around("update", () => store.update(id, changes)),
+    revoke: (id) => around("revoke", () => store.revoke(id)),
+    revokeUser: (userId, options) => around("revokeUser", () => store.revokeUser(userId, options)),
+    listUser: (userId) => around("listUser", () => store.listUser(userId)),
+    async *scan() {
+      await around("scan", async () => {});
+      yield* store.scan();
+      await around("scan", async () => {});
+    },
+    now: () => around("now", () => store.now()),
+  };
+}

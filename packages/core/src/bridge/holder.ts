@@ -1,0 +1,137 @@
+import { boundedMap } from "../bounded-map.ts";
+import type { Session } from "../session.ts";
+import type { Sessions } from "../sessions.ts";
+import type { UserId } from "../user.ts";
+import { type HeldSession, type Holding, holdSession } from "./held-session.ts";
+import type { MaxAge } from "./max-age.ts";
+import { recentIds } from "./recent-ids.ts";
+import { userOfData } from "./user-of-data.ts";
+
+/** What every bridge lets its users choose. */
+export interface HolderOptions<Data extends object> {
+  /**
+   * Whose session it is, told from its data. Default: the option `userId` of `Sessions`; without that,
+   * `data.userId ?? data.passport?.user`.
+   */
+  readonly userId?: (data: Data) => UserId | null | undefined;
+  /**
+   * A cookie's `maxAge` is the session's idle timeout, also where it is longer than the policy's ("remember me"), within the
+   * lifetime. Needs `mayLengthen` of `Sessions`. Default `false`: it may only shorten it.
+   */
+  readonly maxAgeMayLengthen?: boolean;
+}
+
+/** Holds the sessions of a bridge, so that what was loaded is only ever updated. */
+export interface SessionHolder<Data extends object> {
+  /** The live session of a token, not touched, or `null`. */
+  load(token: string): Promise<Session<Data> | null>;
+  /**
+   * Restarts the idle timeout of a session that `load` answered, for a framework that tells of no use, at most once a
+   * `touchEvery`. `null`: it died meanwhile. A failing backend is the event `touch-failed`.
+   */
+  touch(session: Session<Data>): Promise<Session<Data> | null>;
+  /**
+   * A session that was loaded.
+   *
+   * @param seen what the framework was shown of its data, where that is not what `shown` tells; it is read at once
+   * @param maxAge what the framework was told of the cookie's
+   */
+  loaded(token: string, session: Session<Data>, seen: Data | undefined, maxAge: MaxAge): HeldSession<Data>;
+  /**
+   * A session that was alive at some time, elsewhere: a copy, or one that a cache kept. It is read when it is first written
+   * to, and never created.
+   *
+   * @param seen as in `loaded`. Absent: not known, and the first save replaces what is stored
+   */
+  known(token: string, seen: Data | undefined, maxAge: MaxAge): HeldSession<Data>;
+  /**
+   * A session that may be new. The first save creates it, or replaces it where it is alive, or does nothing where it was
+   * revoked. An id that this process loaded, made or ended before is never created.
+   */
+  fresh(token: string): HeldSession<Data>;
+  /** This token was made just now and nothing is stored under it: to end it leaves no tombstone. */
+  minted(token: string): void;
+  /** Whether this process knows the token of a session that it loaded, made or ended. */
+  isKnown(token: string): boolean;
+  /** Logs out. A later save creates nothing, also where the store kept no tombstone. `true`: it was alive. */
+  revoke(token: string): Promise<boolean>;
+}
+
+/**
+ * @param shown what the framework shows of a stored session's data: keys that never reach an application (`__proto__`, and
+ *   what the framework reserves) left out, so that their absence from a save is no deletion
+ * @throws TypeError for `maxAgeMayLengthen` where `Sessions` may not lengthen
+ */
+export function sessionHolder<Data extends object>(
+  sessions: Sessions<Data>,
+  options: HolderOptions<Data>,
+  shown: (session: Session<Data>) => Data,
+): SessionHolder<Data> {
+  if (typeof sessions?.createWithToken !== "function") {
+    throw new TypeError("sessions is missing: give new Sessions({ store })");
+  }
+  const { maxAgeMayLengthen = false } = options;
+  if (maxAgeMayLengthen && !sessions.policy.mayLengthen) {
+    throw new TypeError("maxAgeMayLengthen needs new Sessions({ mayLengthen: true })");
+  }
+  const { codec } = sessions.policy;
+  const known = recentIds(REMEMBERED);
+  const minted = boundedMap<true>(REMEMBERED);
+  const holding: Holding<Data> = {
+    sessions,
+    userOf: options.userId ?? (sessions.policy.userId ? undefined : userOfData),
+    mayLengthen: maxAgeMayLengthen,
+    shown,
+    isKnown,
+    remember,
+  };
+
+  return {
+    async load(token) {
+      const session = await sessions.get(token, { touch: false });
+      if (session) known.add(session.id);
+      return session;
+    },
+    touch: (session) => sessions.touch(session),
+    loaded: (token, session, seen, maxAge) =>
+      holdSession(holding, token, {
+        session,
+        ...(seen === undefined ? {} : { seen: codec.encode(seen) }),
+        maxAge,
+        mayCreate: false,
+      }),
+    known: (token, seen, maxAge) =>
+      holdSession(holding, token, {
+        ...(seen === undefined ? {} : { seen: codec.encode(seen) }),
+        maxAge,
+        mayCreate: false,
+      }),
+    fresh: (token) => holdSession(holding, token, { maxAge: null, mayCreate: true }),
+    minted(token) {
+      const id = sessions.idOf(token);
+      if (id !== null) minted.set(id, true);
+    },
+    isKnown,
+    async revoke(token) {
+      const id = sessions.idOf(token);
+      const isStored = id === null || minted.get(id) === undefined;
+      remember(token);
+      return isStored && sessions.revoke(token);
+    },
+  };
+
+  function isKnown(token: string): boolean {
+    const id = sessions.idOf(token);
+    return id !== null && known.has(id);
+  }
+
+  function remember(token: string): void {
+    const id = sessions.idOf(token);
+    if (id === null) return;
+    known.add(id);
+    minted.delete(id);
+  }
+}
+
+/** Ids, half a MB: more than a process meets while its slowest request runs. */
+const REMEMBERED = 65_536;

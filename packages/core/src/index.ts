@@ -1,0 +1,26 @@
+export { type Codec, jsonCodec } from "./codec.ts";
+export { type Duration, parseDuration } from "./duration.ts";
+export { StoreError, type StoreOperation } from "./errors.ts";
+export type { RevokeReason, SessionEvent, SessionEvents } from "./events.ts";
+export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
+export type { Policy, SessionsOptions } from "./policy.ts";
+export type { Session } from "./session.ts";
+export {
+  type Created,
+  type NewSessionSettings,
+  type SaveSettings,
+  Sessions,
+  type SessionSettings,
+} from "./sessions.ts";
+export {
+  MAX_DURATION,
+  type NewSession,
+  type RevokeUserOptions,
+  type SessionChanges,
+  type SessionRecord,
+  type SessionStore,
+  type UpdateResult,
+} from "./store.ts";
+export { newToken } from "./token.ts";
+export type { UserId } from "./user.ts";
+export { assertChanges, assertNewSession } from "./validate.ts";

@@ -1,0 +1,60 @@
+import { StoreError, type StoreOperation } from "./errors.ts";
+import { publish } from "./events.ts";
+import type { SessionStore } from "./store.ts";
+
+/** The same store, with every failure a `StoreError` and told as an event, and every refusal told as one. */
+export function reportFailures(store: SessionStore): SessionStore {
+  return {
+    create: (session) => report("create", session, () => store.create(session)),
+    // The most frequent call by far, and so without a closure.
+    async read(id) {
+      try {
+        return await store.read(id);
+      } catch (error) {
+        throw reported("read", { id }, error);
+      }
+    },
+    update: (id, changes) => report("update", { id }, () => store.update(id, changes)),
+    revoke: (id) => report("revoke", { id }, () => store.revoke(id)),
+    revokeUser: (userId, options) =>
+      report("revokeUser", { userId }, () => store.revokeUser(userId, options)),
+    listUser: (userId) => report("listUser", { userId }, () => store.listUser(userId)),
+    now: () => report("now", {}, () => store.now()),
+    async *scan() {
+      try {
+        yield* store.scan();
+      } catch (error) {
+        throw reported("scan", {}, error);
+      }
+    },
+  };
+}
+
+interface About {
+  readonly id?: string;
+  readonly userId?: string | null;
+}
+
+async function report<Answer>(
+  operation: StoreOperation,
+  about: About,
+  call: () => Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await call();
+  } catch (error) {
+    throw reported(operation, about, error);
+  }
+}
+
+function reported(operation: StoreOperation, about: About, cause: unknown): Error {
+  const { id = null, userId = null } = about;
+  if (cause instanceof TypeError) {
+    publish("refused", { id, userId, why: cause.message });
+    return cause;
+  }
+  const error =
+    cause instanceof StoreError ? cause : new StoreError(operation, "the store failed", { cause });
+  publish("store-failure", { id, userId, error });
+  return error;
+}

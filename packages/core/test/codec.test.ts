@@ -1,0 +1,138 @@
+import { type Codec, memoryStore, Sessions, StoreError } from "@tenure/core";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { counted } from "./counted.ts";
+
+async function roundTrip(data: Record<string, unknown>): Promise<unknown> {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { token } = await sessions.create(data);
+  return (await sessions.get(token))?.data;
+}
+
+describe("JSON, the default codec", () => {
+  test("brings back any JSON as it was", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()), async (data) => {
+        expect(JSON.stringify(await roundTrip(data))).toBe(JSON.stringify(data));
+      }),
+    );
+  });
+
+  test("brings a Date back as its ISO string", async () => {
+    expect(await roundTrip({ at: new Date(0) })).toEqual({ at: "1970-01-01T00:00:00.000Z" });
+  });
+
+  test("leaves out undefined, functions and symbols, and makes NaN null", async () => {
+    const data = {
+      a: undefined,
+      b: () => 1,
+      c: Symbol("c"),
+      d: Number.NaN,
+      e: [undefined, () => 1],
+      f: new Map([[1, 2]]),
+    };
+    const found = await roundTrip(data);
+    expect(found).toEqual({ d: null, e: [null, null], f: {} });
+    expect(Object.keys(found as object)).toEqual(["d", "e", "f"]);
+  });
+
+  test("keeps lone surrogates, NUL and hostile keys", async () => {
+    const data = JSON.parse('{"__proto__":{"admin":true},"constructor":1,"toString":2,"":3}') as Record<
+      string,
+      unknown
+    >;
+    data.text = '\ud800 \0 💥 {"$where":1}';
+    const found = (await roundTrip(data)) as Record<string, unknown>;
+    expect(JSON.stringify(found)).toBe(JSON.stringify(data));
+    expect(Object.getPrototypeOf(found)).toBe(Object.prototype);
+    expect(found.admin).toBeUndefined();
+  });
+
+  const cyclic: Record<string, unknown> = { secret: "s3cr3t" };
+  cyclic.secretKey = cyclic;
+  test.each([
+    ["a cycle", cyclic],
+    ["a bigint", { secret: 1n }],
+    ["a toJSON that throws", { secret: { toJSON: () => JSON.parse("s3cr3t") as unknown } }],
+    ["a string", "s3cr3t"],
+    ["null", null],
+    ["an array", ["s3cr3t"]],
+    ["2 MiB", { secret: "s3cr3t".repeat(350_000) }],
+  ])("refuses %s before anything is written, without showing it", async (_, data) => {
+    const { store, calls } = counted(memoryStore());
+    const sessions = new Sessions({ store });
+    const { session } = await sessions.create({ a: 1 });
+    calls();
+    for (const attempt of [
+      () => sessions.create(data as never),
+      () => sessions.save(session, data as never),
+    ]) {
+      const refusal: unknown = await attempt().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(refusal).toBeInstanceOf(TypeError);
+      expect(String(refusal)).not.toMatch(/s3cr3t|secretKey/);
+    }
+    expect(calls()).toEqual([]);
+  });
+});
+
+describe("data over the limit", () => {
+  test("is counted in bytes of UTF-8, and what just fits is stored", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 20 });
+    await expect(sessions.create({ a: "éééééééé" })).rejects.toThrow(/24 bytes is over the limit of 20/);
+    expect(await sessions.create({ a: "éééééé" })).toBeDefined();
+  });
+
+  test("is refused when two saves together make it", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 40 });
+    const { token, session } = await sessions.create({});
+    await sessions.save(session, { a: "x".repeat(20) });
+    await expect(sessions.save(session, { b: "x".repeat(20) })).rejects.toThrow(/over the limit/);
+    expect((await sessions.get(token))?.data).toEqual({ a: "x".repeat(20) });
+  });
+});
+
+describe("another codec", () => {
+  const dates: Codec = {
+    encode: (data) =>
+      JSON.stringify(data, function (key, value: unknown) {
+        const raw = (this as Record<string, unknown>)[key];
+        return raw instanceof Date ? { $date: raw.getTime() } : value;
+      }),
+    decode: (text) =>
+      JSON.parse(text, (_, value: unknown) =>
+        typeof value === "object" && value !== null && "$date" in value
+          ? new Date(Number(value.$date))
+          : value,
+      ) as object,
+  };
+
+  test("keeps what it can keep, merging included", async () => {
+    const sessions = new Sessions({ store: memoryStore(), codec: dates });
+    const { token, session } = await sessions.create({ at: new Date(5), same: new Date(6) });
+    await sessions.save(session, { ...session.data, a: 1 });
+    await sessions.save(session, { ...session.data, at: new Date(7) });
+    expect((await sessions.get(token))?.data).toEqual({ at: new Date(7), same: new Date(6), a: 1 });
+  });
+
+  test("that can't read what is stored fails as the store does, without showing it", async () => {
+    const store = memoryStore();
+    const { token } = await new Sessions({ store }).create({ secret: "s3cr3t" });
+    const sessions = new Sessions({
+      store,
+      codec: {
+        encode: JSON.stringify,
+        decode: (text) => {
+          throw new Error(text);
+        },
+      },
+    });
+    const failure = sessions.get(token);
+    await expect(failure).rejects.toThrow(StoreError);
+    const error: unknown = await failure.catch((caught: unknown) => caught);
+    expect(String(error)).not.toContain("s3cr3t");
+    expect((error as Error).cause).toBeUndefined();
+  });
+});

@@ -1,0 +1,63 @@
+import { type Duration, MAX_DURATION, memoryStore, parseDuration, Sessions } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+
+describe("a duration", () => {
+  test.each<[Duration, number]>([
+    [1, 1],
+    [1500, 1500],
+    ["250ms", 250],
+    ["90s", 90_000],
+    ["30m", 1_800_000],
+    ["12h", 43_200_000],
+    ["30d", 2_592_000_000],
+    ["1.5h", 5_400_000],
+    [MAX_DURATION, MAX_DURATION],
+  ])("%s is %d ms", (duration, ms) => {
+    expect(parseDuration("idleTimeout", duration)).toBe(ms);
+  });
+
+  test.each([
+    0,
+    -1,
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    MAX_DURATION + 1,
+    "",
+    "30",
+    "m",
+    "-5m",
+    "5 m",
+    "5M",
+    "1e3s",
+    "1w",
+    null,
+    {},
+    [],
+    true,
+  ])("%j is refused by name", (duration) => {
+    expect(() => parseDuration("idleTimeout", duration as Duration)).toThrow(/^idleTimeout must be .*"30m"/);
+  });
+});
+
+describe("Sessions refuses at construction", () => {
+  const store = memoryStore();
+  test.each([
+    [{}, /store is missing/],
+    [{ store, idleTimeout: "soon" }, /idleTimeout/],
+    [{ store, lifetime: -1 }, /lifetime/],
+    [{ store, idleTimeout: "13h", lifetime: "12h" }, /idleTimeout must not be longer than lifetime/],
+    [{ store, idleTimeout: "4m", touchEvery: "61s" }, /touchEvery must be at most a quarter/],
+    [{ store, maxPerUser: 0 }, /maxPerUser/],
+    [{ store, maxDataBytes: Number.NaN }, /maxDataBytes/],
+    [{ store, minTokenBits: "128" }, /minTokenBits/],
+  ])("%o", (options, message) => {
+    expect(() => new Sessions(options as never)).toThrow(TypeError);
+    expect(() => new Sessions(options as never)).toThrow(message);
+  });
+
+  test("nothing of a policy whose defaults fit the lifetime that was given", () => {
+    const { policy } = new Sessions({ store, lifetime: "2s" });
+    expect(policy).toMatchObject({ idleTimeout: 2000, lifetime: 2000, touchEvery: 500 });
+  });
+});

@@ -1,0 +1,53 @@
+import type { SessionStore } from "@tenure/core";
+
+/** A store whose every call waits a random while before and after it counts, told by the seed. */
+export function interleaved(store: SessionStore, seed: number): SessionStore {
+  const random = mulberry32(seed);
+  const wait = async (): Promise<void> => {
+    await turns(Math.floor(random() * 4));
+  };
+  const slowly = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
+    await wait();
+    const answer = await call();
+    await wait();
+    return answer;
+  };
+  return {
+    create: (session) => slowly(() => store.create(session)),
+    read: (id) => slowly(() => store.read(id)),
+    update: (id, changes) => slowly(() => store.update(id, changes)),
+    revoke: (id) => slowly(() => store.revoke(id)),
+    // One by one, as a store does whose sessions lie in different places.
+    revokeUser: async (userId, { except } = {}) => {
+      const listed = await slowly(() => store.listUser(userId));
+      const ended = await Promise.all(
+        listed.filter(({ id }) => id !== except).map(({ id }) => slowly(() => store.revoke(id))),
+      );
+      return ended.filter(Boolean).length;
+    },
+    listUser: (userId) => slowly(() => store.listUser(userId)),
+    scan: () => store.scan(),
+    now: () => slowly(() => store.now()),
+  };
+}
+
+/** Lets everything else go on for that many turns of the event loop. */
+export async function turns(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A small seeded generator (Tommy Ettinger's mulberry32, public domain). */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Seeds to try: `TENURE_SEED=7` replays one. */
+export const seeds: readonly number[] = process.env.TENURE_SEED
+  ? [Number(process.env.TENURE_SEED)]
+  : Array.from({ length: 200 }, (_, seed) => seed);

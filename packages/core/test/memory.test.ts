@@ -1,0 +1,128 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { memoryStore, type NewSession, StoreError } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+
+const HOUR = 3_600_000;
+const digest = (n: number): string => createHash("sha256").update(String(n)).digest("base64url");
+const session = (n: number, more: Partial<NewSession> = {}): NewSession => ({
+  id: digest(n),
+  userId: null,
+  data: "x".repeat(200),
+  idle: HOUR / 2,
+  lifetime: 12 * HOUR,
+  ...more,
+});
+
+/** Bytes of the heap that are in use, garbage not counted. */
+function heap(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+describe("the memory store", () => {
+  test("gives the memory of what expired back, by its own calls alone", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now });
+    const before = heap();
+    for (let n = 0; n < 20_000; n += 1) await store.create(session(n, { userId: `user ${n}` }));
+    expect(heap() - before).toBeGreaterThan(5_000_000);
+    now += HOUR;
+    for (let n = 0; n < 3000; n += 1) await store.read("nobody");
+    expect(heap() - before).toBeLessThan(2_000_000);
+    expect(await store.read("nobody")).toBeNull();
+  });
+
+  test("keeps a session in use through every sweep", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now });
+    await store.create(session(1, { lifetime: 100 * HOUR }));
+    for (let minutes = 0; minutes < 99 * 60; minutes += 20) {
+      now += 20 * 60_000;
+      for (let n = 0; n < 5; n += 1) await store.read("nobody");
+      expect(await store.update(digest(1), {})).toBe("updated");
+    }
+  });
+
+  test("pays for a tombstone less than 300 bytes, whatever the session held, and only until it may go", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now });
+    const count = 10_000;
+    const before = heap();
+    for (let n = 0; n < count; n += 1)
+      await store.create(session(n, { data: "x".repeat(1000) + n, userId: `user ${n}` }));
+    for (let n = 0; n < count; n += 1) await store.revoke(digest(n));
+    expect((heap() - before) / count).toBeLessThan(300);
+    now += 12 * HOUR + 60_000;
+    for (let n = 0; n < 4000; n += 1) await store.read("nobody");
+    expect((heap() - before) / count).toBeLessThan(60);
+  });
+
+  test("bounds the tombstones of ids that nobody ever had, and still revokes every session", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now, maxUnknownTombstones: 100, tombstoneMinimum: HOUR });
+    await store.create(session(1));
+    for (let n = 0; n < 100; n += 1) expect(await store.revoke(`unknown ${n}`)).toBe(false);
+    await expect(store.revoke("one more")).rejects.toThrow(StoreError);
+    expect(await store.revoke("unknown 7")).toBe(false);
+    expect(await store.revoke(digest(1))).toBe(true);
+    now += HOUR + 60_000;
+    for (let n = 0; n < 100; n += 1) await store.read("nobody");
+    expect(await store.revoke("one more")).toBe(false);
+  });
+
+  test("does not bring a session back when its clock is set back", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now });
+    await store.create(session(1));
+    now += HOUR;
+    expect(await store.read(digest(1))).toBeNull();
+    now -= HOUR;
+    expect(await store.read(digest(1))).toBeNull();
+  });
+
+  test.each([{ tombstoneMinimum: 0 }, { tombstoneMinimum: Number.NaN }, { maxUnknownTombstones: -1 }])(
+    "refuses %o at construction",
+    (options) => {
+      expect(() => memoryStore(options)).toThrow(TypeError);
+    },
+  );
+
+  test.each<[string, Partial<Record<keyof NewSession, unknown>>]>([
+    ["id", { id: 7 }],
+    ["userId", { userId: undefined }],
+    ["userId", { userId: 0 }],
+    ["data", { data: {} }],
+    ["idle", { idle: 0 }],
+    ["idle", { idle: Number.NaN }],
+    ["idle", { idle: 1.5 }],
+    ["lifetime", { lifetime: -1 }],
+    ["lifetime", { lifetime: 1e15 }],
+    ["createdAt", { createdAt: Number.NaN }],
+  ])("refuses a wrong %s before anything is written: %o", async (name, wrong) => {
+    const store = memoryStore();
+    await expect(store.create({ ...session(1), ...wrong } as NewSession)).rejects.toThrow(
+      new RegExp(`^${name} must be`),
+    );
+    expect(await store.read(digest(1))).toBeNull();
+  });
+
+  test("keeps no process alive", () => {
+    const script = `
+      import { memoryStore } from "@tenure/core";
+      const store = memoryStore();
+      await store.create({ id: "a", userId: null, data: "", idle: 3600000, lifetime: 3600000 });
+      await store.revoke("b");`;
+    const run = spawnSync(
+      process.execPath,
+      ["--conditions=@tenure/source", "--input-type=module", "--eval", script],
+      { cwd: join(import.meta.dirname, ".."), timeout: 20_000, encoding: "utf8" },
+    );
+    expect(run.stderr).toBe("");
+    expect(run.status).toBe(0);
+  });
+});

@@ -1,0 +1,1 @@
+export { type ExpressSessionStore, expressSessionStore, type ExpressSessionStoreOptions } from "./store.ts";

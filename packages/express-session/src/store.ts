@@ -1,0 +1,291 @@
+import type { Session, Sessions } from "@tenure/core";
+import {
+  type HeldSession,
+  type HiddenValue,
+  hiddenValue,
+  type HolderOptions,
+  type SessionHolder,
+  sessionHolder,
+  type Warn,
+  type WarningCode,
+  warnOnce,
+} from "@tenure/core/bridge";
+import session from "express-session";
+import { answer } from "./answer.ts";
+import { type CookieWatch, watchCookies } from "./cookie-watch.ts";
+import type { Request } from "./request.ts";
+import { isSameCookie, maxAgeOf, type StoredCookie, storedCookie } from "./stored-cookie.ts";
+import { loadedData, shownData, storedData } from "./stored-data.ts";
+
+export interface ExpressSessionStoreOptions<
+  Data extends object = Record<string, unknown>,
+> extends HolderOptions<Data> {
+  /**
+   * The middleware's own secrets, if they are to be checked for their length at the first request; they are used for
+   * nothing else. Default: only well-known ones are noticed, by what they signed.
+   */
+  readonly secret?: string | readonly string[];
+  /** Codes of warnings not to give. Default: all are given, each once. */
+  readonly silence?: readonly WarningCode[];
+}
+
+/** A store for express-session's option `store`, and the rotation that the framework lacks. */
+export interface ExpressSessionStore extends session.Store {
+  touch(token: string, data: session.SessionData, callback?: () => void): void;
+  /** Every live session. `id` is its digest, never its token. Reads them all. */
+  all(callback: (error: unknown, sessions?: session.SessionData[] | null) => void): void;
+  /** How many sessions live. Reads them all. */
+  length(callback: (error: unknown, count?: number) => void): void;
+  /** Logs everybody out. Reads them all. */
+  clear(callback?: (error?: unknown) => void): void;
+  /**
+   * Gives the session of a request a new token and leaves the old one dead: at login and at every change of privilege, instead
+   * of `req.session.regenerate` (ASVS 5.0 7.2.4). Data, creation and end are kept, changes that this request has not saved yet
+   * included. `req.session` is another object afterwards.
+   *
+   * `false`: the session died during the request, and there is nothing to log in with. `req.session` is as before and saving it
+   * does nothing: send the user to the login page.
+   */
+  rotate(req: Request): Promise<boolean>;
+}
+
+/**
+ * `Sessions` as a store for express-session.
+ *
+ * A save of a session that was loaded only ever updates; one of a session that died meanwhile does nothing and is no error.
+ * Failures of the backend are the framework's errors (`next(error)`), but for a failing touch: that is the event `touch-failed`.
+ *
+ * @throws TypeError for options that are wrong
+ */
+export function expressSessionStore<Data extends object = Record<string, unknown>>(
+  sessions: Sessions<Data>,
+  options: ExpressSessionStoreOptions<Data> = {},
+): ExpressSessionStore {
+  const holder = sessionHolder(sessions, options, (stored) => shownData(stored) as Data);
+  const warn = warnOnce(options.silence);
+  const watch = watchCookies(warn, [options.secret ?? []].flat());
+  return new TenureStore(sessions, holder, warn, watch);
+}
+
+/** What a `req.session` stands for. */
+interface Mark<Data extends object> {
+  readonly held: HeldSession<Data>;
+  /** The cookie's settings as they are stored. */
+  cookie: StoredCookie | undefined;
+}
+
+/** What `get` answered. */
+interface Loaded<Data extends object> {
+  readonly token: string;
+  readonly session: Session<Data>;
+}
+
+/**
+ * express-session requires an instance of its own class, and tells a session that it loaded from a new one only by the method
+ * it makes `req.session` with: `createSession` for the one, `generate` for the other.
+ */
+class TenureStore<Data extends object> extends session.Store implements ExpressSessionStore {
+  readonly #sessions: Sessions<Data>;
+  readonly #holder: SessionHolder<Data>;
+  readonly #warn: Warn;
+  readonly #watch: CookieWatch;
+  /** What `get` answered, until `createSession` makes a `req.session` of it. */
+  readonly #loaded: HiddenValue<Loaded<Data>> = hiddenValue();
+  readonly #marks: HiddenValue<Mark<Data>> = hiddenValue();
+  #generateOfMiddleware: ((req: Request) => void) | undefined;
+
+  constructor(sessions: Sessions<Data>, holder: SessionHolder<Data>, warn: Warn, watch: CookieWatch) {
+    super();
+    this.#sessions = sessions;
+    this.#holder = holder;
+    this.#warn = warn;
+    this.#watch = watch;
+  }
+
+  override get(token: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
+    answer(async () => {
+      const found = await this.#holder.load(token);
+      if (!found) return null;
+      const data = loadedData(found);
+      this.#loaded.set(data, { token, session: found });
+      return data;
+    }, callback);
+  }
+
+  override createSession(req: Request, data: session.SessionData): session.Session & session.SessionData {
+    const loaded = this.#loaded.get(data);
+    const cookie = storedCookie(data.cookie);
+    if (!cookie) data.cookie = this.#newCookie(req);
+    const made = super.createSession(req, data);
+    const maxAge = maxAgeOf(made.cookie);
+    // Data that `get` didn't answer is a copy, from a cache or a clone. It was alive once, so it is never created either.
+    const held =
+      loaded?.token === made.id
+        ? this.#holder.loaded(
+            made.id,
+            loaded.session,
+            cookie ? undefined : (storedData(made) as Data),
+            maxAge,
+          )
+        : this.#holder.known(made.id, storedData(made) as Data, maxAge);
+    this.#marks.set(made, { held, cookie: cookie ?? storedCookie(made.cookie) });
+    this.#watch(req);
+    return made;
+  }
+
+  /** The middleware assigns this function, which makes a new `req.session`, to the store that it is given. */
+  get generate(): (req: Request) => void {
+    return this.#generate;
+  }
+  set generate(generate: (req: Request) => void) {
+    if (this.#generateOfMiddleware) {
+      this.#warn(
+        "TENURE_STORE_SHARED",
+        "two session middlewares share one store, and new sessions get the last one's cookie and genid: give each its own expressSessionStore(sessions)",
+      );
+    }
+    this.#generateOfMiddleware = generate;
+  }
+
+  override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
+    answer(async () => {
+      const mark = this.#marks.get(data);
+      if (mark?.held.token === token) return this.#save(mark, data);
+      const fresh = { held: this.#holder.fresh(token), cookie: undefined };
+      if (!mark) this.#marks.set(data, fresh);
+      await this.#save(fresh, data);
+      // Loaded under another token: a rotation by hand, which must not bring back what died meanwhile.
+      if (mark && !(await this.#holder.load(mark.held.token))) await this.#holder.revoke(token);
+    }, callback);
+  }
+
+  override touch(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
+    answer(async () => {
+      const mark = this.#markOf(token, data) ?? (await this.#markStored(token));
+      if (!mark) return;
+      const { held } = mark;
+      const maxAge = maxAgeOf(data.cookie);
+      const cookie = storedCookie(data.cookie, held.maxAge);
+      // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
+      if (isSameCookie(cookie, mark.cookie)) await held.touch(maxAge);
+      else if (await held.touch(maxAge, storedData(data, held.maxAge) as Data)) mark.cookie = cookie;
+    }, callback);
+  }
+
+  override destroy(token: string, callback?: (error?: unknown) => void): void {
+    answer(async () => {
+      await this.#holder.revoke(token);
+    }, callback);
+  }
+
+  /**
+   * As the framework's own, but that what `genid` does wrong is an error to the callback instead of one to the process. And
+   * where somebody's session died during the request, the new one is never stored: an application that takes the user over
+   * from the old one would log in again whom another request has logged out.
+   */
+  override regenerate(req: Request, callback: (error?: unknown) => void): void {
+    answer(async () => {
+      const held = req.session && this.#markOf(req.sessionID, req.session)?.held;
+      const wasNobodys = !held || held.userId === null;
+      let wasAlive = false;
+      try {
+        wasAlive = await this.#holder.revoke(req.sessionID);
+      } finally {
+        this.generate(req);
+      }
+      if (!wasAlive && !wasNobodys) await this.#holder.revoke(req.sessionID);
+    }, callback);
+  }
+
+  async rotate(req: Request): Promise<boolean> {
+    if (!req.session)
+      throw new TypeError("there is no req.session to rotate: the session middleware comes first");
+    const mark = this.#markOf(req.session.id, req.session) ?? (await this.#markStored(req.session.id));
+    const rotated = mark ? await mark.held.rotate() : null;
+    if (!mark || !rotated) return false;
+    if (rotated === "new") return true;
+    const { held, session: stored } = rotated;
+    if (!req.session) {
+      // Logged out meanwhile, by the token that is dead now.
+      await this.#holder.revoke(held.token);
+      return false;
+    }
+    const { expiresAt } = stored;
+    req.sessionID = held.token;
+    const made = super.createSession(
+      req,
+      loadedData({ data: storedData(req.session, held.maxAge), expiresAt }),
+    );
+    this.#marks.set(made, { held, cookie: mark.cookie });
+    return true;
+  }
+
+  override all(callback: (error: unknown, sessions?: session.SessionData[] | null) => void): void {
+    answer(async () => {
+      const found: session.SessionData[] = [];
+      for await (const live of this.#sessions.all())
+        found.push(Object.assign(loadedData(live), { id: live.id }));
+      return found;
+    }, callback);
+  }
+
+  override length(callback: (error: unknown, count?: number) => void): void {
+    answer(async () => {
+      let count = 0;
+      for await (const _ of this.#sessions.all()) count += 1;
+      return count;
+    }, callback);
+  }
+
+  override clear(callback?: (error?: unknown) => void): void {
+    answer(async () => {
+      await this.#sessions.revokeEveryone();
+    }, callback);
+  }
+
+  readonly #generate = (req: Request): void => {
+    this.#generateOfMiddleware?.(req);
+    const { sessionID: token } = req;
+    try {
+      this.#sessions.assertStrong(token);
+    } catch (error) {
+      // Or the response that tells of the error would carry a cookie with it.
+      Object.assign(req, { session: undefined, sessionID: undefined });
+      throw error;
+    }
+    this.#holder.minted(token);
+    this.#marks.set(req.session, { held: this.#holder.fresh(token), cookie: undefined });
+    this.#watch(req);
+  };
+
+  /** Nothing is awaited before `held.save` has taken its snapshot. */
+  async #save(mark: Mark<Data>, data: session.SessionData): Promise<void> {
+    const { held } = mark;
+    const cookie = storedCookie(data.cookie, held.maxAge);
+    const stored = storedData(data, held.maxAge) as Data;
+    if (await held.save(stored, maxAgeOf(data.cookie))) mark.cookie = cookie;
+  }
+
+  #markOf(token: string, data: object): Mark<Data> | undefined {
+    const mark = this.#marks.get(data);
+    return mark?.held.token === token ? mark : undefined;
+  }
+
+  /** For an object that this store never saw. */
+  async #markStored(token: string): Promise<Mark<Data> | null> {
+    const found = await this.#holder.load(token);
+    if (!found) return null;
+    const { cookie } = loadedData(found);
+    const maxAge = maxAgeOf(cookie);
+    const held = this.#holder.loaded(token, found, shownData(found) as Data, maxAge);
+    return { held, cookie: storedCookie(cookie, maxAge) };
+  }
+
+  /** The cookie that the middleware gives a new session. */
+  #newCookie(req: Request): session.SessionData["cookie"] {
+    // generate() writes to the request: not to this one. Store#load makes do with a request without headers.
+    const stand = Object.create(req, req.headers ? {} : { headers: { value: {} } }) as Request;
+    this.#generateOfMiddleware?.(stand);
+    return stand.session?.cookie ?? { originalMaxAge: null, path: "/", httpOnly: true };
+  }
+}

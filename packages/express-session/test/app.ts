@@ -1,0 +1,123 @@
+import type { SessionStore } from "@tenure/core";
+import type { ExpressSessionStore } from "@tenure/express-session";
+import express, { type Express, type NextFunction, type Request, type Response } from "express";
+import session, { type SessionOptions, type Store } from "express-session";
+import { type Gate, gate } from "./gate.ts";
+
+declare module "express-session" {
+  interface SessionData {
+    userId?: unknown;
+    passport?: { user: unknown };
+    [key: string]: unknown;
+  }
+}
+
+/** Of the length of one that is safe, so that nothing warns. */
+export const SECRET = "a test's own secret, long enough that nobody could guess it";
+
+/** What makes an Express application: version 5, or 4 under another name. */
+export type MakeExpress = () => Express;
+
+export interface Application {
+  readonly app: Express;
+  /** For routes of a test's own. */
+  readonly routes: Express;
+  /** Errors that came to Express's error handler, and when: a response may be out already. */
+  readonly errors: unknown[];
+}
+
+/**
+ * An application with a login and slow requests. `/slow` waits at the gate named by `gate`, until `/gate/open`, and then does
+ * what `do` says, in the order given: `set:key` (writes the key), `delete:key`, `save` (and waits for it), `touch`, `reload`,
+ * `regenerate`, `rotate`, `destroy`, `maxAge:ms`, `login:user`.
+ */
+export function application(
+  store: Store,
+  options: Partial<SessionOptions> = {},
+  makeExpress: MakeExpress = express,
+): Application {
+  const gates = new Map<string, Gate>();
+  const errors: unknown[] = [];
+  const app = makeExpress();
+  app.get("/gate/reached", async (req, res) => {
+    await gateOf(queryOf(req).get("name") ?? "").reached;
+    res.end();
+  });
+  app.post("/gate/open", (req, res) => {
+    gateOf(queryOf(req).get("name") ?? "").open();
+    res.end();
+  });
+  app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store, ...options }));
+  app.get("/me", (req, res) => {
+    const { cookie: _, ...data } = req.session;
+    res.json(data);
+  });
+  app.post("/login", (req, res, next) => {
+    req.session.regenerate((error) => {
+      if (error) return next(error);
+      req.session.userId = req.query["user"];
+      res.end("in");
+    });
+  });
+  app.post("/logout", (req, res, next) => {
+    req.session.destroy((error) => (error ? next(error) : res.end("out")));
+  });
+  app.all("/slow", async (req, res, next) => {
+    try {
+      await slow(req, res);
+    } catch (error) {
+      next(error);
+    }
+  });
+  const routes = makeExpress();
+  app.use(routes);
+  app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+    errors.push(error);
+    if (res.headersSent) res.destroy();
+    else res.status(500).end(String(error));
+  });
+  return { app, routes, errors };
+
+  function gateOf(name: string): Gate {
+    const known = gates.get(name) ?? gate();
+    gates.set(name, known);
+    return known;
+  }
+
+  async function slow(req: Request, res: Response): Promise<void> {
+    const query = queryOf(req);
+    const name = query.get("gate");
+    if (name !== null) await gateOf(name).wait();
+    const steps = query.get("do")?.split(",") ?? [];
+    for (const step of steps) await perform(req, step, query.get("as") ?? "someone");
+    res.end("done");
+  }
+}
+
+/** Of every version of Express. */
+function queryOf(req: Request): URLSearchParams {
+  return new URL(req.url, "http://localhost").searchParams;
+}
+
+async function perform(req: Request, step: string, who: string): Promise<void> {
+  const [verb = "", argument = ""] = step.split(":");
+  const called = (call: (done: (error?: unknown) => void) => void): Promise<void> =>
+    new Promise((resolve, reject) => call((error) => (error ? reject(error) : resolve())));
+  if (verb === "set") req.session[argument] = `${argument} of ${who}`;
+  if (verb === "delete") delete req.session[argument];
+  if (verb === "login") req.session.userId = argument;
+  if (verb === "maxAge") req.session.cookie.maxAge = argument === "none" ? undefined : Number(argument);
+  if (verb === "touch") await called((done) => req.sessionStore.touch?.(req.sessionID, req.session, done));
+  if (verb === "save") await called((done) => req.session.save(done));
+  if (verb === "reload") await called((done) => req.session.reload(done));
+  if (verb === "regenerate") await called((done) => req.session.regenerate(done));
+  if (verb === "rotate") await (req.sessionStore as unknown as ExpressSessionStore).rotate(req);
+  if (verb === "destroy") await called((done) => req.session.destroy(done));
+}
+
+/** What a store holds alive, by user. */
+export async function aliveIn(store: SessionStore): Promise<string[]> {
+  const found: string[] = [];
+  for await (const record of store.scan()) found.push(record.userId ?? "nobody");
+  return found.toSorted();
+}

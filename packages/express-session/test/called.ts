@@ -1,0 +1,6 @@
+/** What a call answers to its callback. */
+export function called<Value>(
+  call: (done: (error?: unknown, value?: Value) => void) => void,
+): Promise<Value | undefined> {
+  return new Promise((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value))));
+}

@@ -1,0 +1,198 @@
+import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
+import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
+import type { SessionOptions } from "express-session";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, application } from "./app.ts";
+import { called } from "./called.ts";
+import { clock as newClock } from "./clock.ts";
+import { counted } from "./counted.ts";
+import { serve } from "./serve.ts";
+import { signedIn } from "./signed-in.ts";
+
+const MINUTE = 60_000;
+
+async function start(
+  options: Partial<SessionOptions> = {},
+  policy: Partial<SessionsOptions> = {},
+  bridge: ExpressSessionStoreOptions = {},
+) {
+  const clock = newClock();
+  const { store, calls } = counted(memoryStore({ clock }));
+  const sessions = new Sessions({ store, idleTimeout: "30m", lifetime: "12h", ...policy });
+  const { app, routes } = application(expressSessionStore(sessions, bridge), options);
+  routes.get("/cookie", (req, res) => res.json(req.session.cookie));
+  routes.get("/left", (req, res) => res.json(req.session.cookie.maxAge));
+  routes.post("/cookie", (req, res) => {
+    Object.assign(req.session.cookie, { path: "/", sameSite: "strict" });
+    res.end();
+  });
+  const browser = new Agent(await serve(app));
+  await browser.post("/login?user=ada");
+  const idle = async (): Promise<number | undefined> => (await sessions.listForUser("ada"))[0]?.idle;
+  return { clock, store, calls, sessions, browser, idle, routes };
+}
+
+describe.for([false, true])("with resave %s", (resave) => {
+  test("a change of cookie.maxAge alone is kept, and shortens the idle timeout", async () => {
+    const { browser, clock, idle } = await start({ resave });
+    await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
+    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({
+      originalMaxAge: expect.closeTo(5 * MINUTE, -4),
+    });
+    expect(await idle()).toBeCloseTo(5 * MINUTE, -4);
+    clock.advance(5 * MINUTE);
+    expect((await browser.get("/me")).body).toBe("{}");
+  });
+
+  test("going back to no maxAge gives the policy's idle timeout again", async () => {
+    const { browser, idle } = await start({ resave });
+    await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
+    await browser.post("/slow?do=maxAge:none");
+    expect(await idle()).toBe(30 * MINUTE);
+    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ expires: null });
+  });
+
+  test.for(["NaN", "Infinity", "-Infinity"])(
+    "a maxAge of %s is none: the policy's idle timeout holds",
+    async (maxAge) => {
+      const { browser, idle } = await start({ resave });
+      await browser.post(`/slow?do=maxAge:${maxAge},set:a`);
+      expect(await idle()).toBe(30 * MINUTE);
+    },
+  );
+
+  test.for(["0", "-1", "-60000"])("a maxAge of %s ends the session now", async (maxAge) => {
+    const { browser, store } = await start({ resave });
+    expect((await browser.post(`/slow?do=maxAge:${maxAge}`)).status).toBe(200);
+    expect(await aliveIn(store)).toEqual([]);
+  });
+
+  test("a maxAge longer than the policy's idle timeout lengthens nothing", async () => {
+    const { browser, clock, idle } = await start({ resave, cookie: { maxAge: 24 * 60 * MINUTE } });
+    expect(await idle()).toBe(30 * MINUTE);
+    await browser.post(`/slow?do=maxAge:${365 * 24 * 60 * MINUTE}`);
+    expect(await idle()).toBe(30 * MINUTE);
+    clock.advance(30 * MINUTE);
+    expect((await browser.get("/me")).body).toBe("{}");
+  });
+
+  test("with maxAgeMayLengthen it is the idle timeout, and the lifetime stays hard", async () => {
+    const { browser, clock, idle, store } = await start(
+      { resave },
+      { mayLengthen: true },
+      { maxAgeMayLengthen: true },
+    );
+    await browser.post(`/slow?do=maxAge:${10 * 60 * MINUTE}`);
+    expect(await idle()).toBeCloseTo(10 * 60 * MINUTE, -4);
+    clock.advance(9 * 60 * MINUTE);
+    expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+    clock.advance(3 * 60 * MINUTE);
+    expect((await browser.get("/me")).body).toBe("{}");
+    expect(await aliveIn(store)).toEqual([]);
+  });
+
+  test("other settings of the cookie that were changed are kept as well", async () => {
+    const { browser } = await start({ resave });
+    await browser.post("/cookie");
+    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ sameSite: "strict" });
+  });
+
+  test("the drift of originalMaxAge by some milliseconds writes nothing, and does not add up", async () => {
+    // Standing still, so that there is no other drift.
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { browser, calls, routes } = await start({ resave, cookie: { maxAge: 20 * MINUTE } });
+    routes.get("/drift", (req, res) => {
+      req.session.cookie.originalMaxAge! -= 40;
+      res.end();
+    });
+    calls();
+    for (let i = 0; i < 5; i += 1) await browser.get("/drift");
+    expect(calls()).toEqual(["read", "read", "read", "read", "read"]);
+    await browser.get("/cookie");
+    await browser.get("/drift");
+    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ originalMaxAge: 20 * MINUTE });
+  });
+});
+
+test("maxAgeMayLengthen is refused where Sessions may not lengthen", () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  expect(() => expressSessionStore(sessions, { maxAgeMayLengthen: true })).toThrow(/mayLengthen: true/);
+});
+
+test("a new session with a maxAge of 0 is never stored", async () => {
+  const { store } = await start({ cookie: { maxAge: 0 } });
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+test("cookie.maxAge tells how long the session lives yet, though touches store no cookie", async () => {
+  const { browser, clock } = await start({ cookie: { maxAge: 30 * MINUTE } }, { touchEvery: "1ms" });
+  const left = async (): Promise<number> => Number((await browser.get("/left")).body);
+  expect(await left()).toBeCloseTo(30 * MINUTE, -5);
+  clock.advance(20 * MINUTE);
+  // The store's clock went on and this machine's did not: what is told is the end of the session, by the store's.
+  await browser.get("/me");
+  expect(await left()).toBeCloseTo(50 * MINUTE, -5);
+});
+
+describe("a session that was made without a cookie", () => {
+  const middleware = { cookie: { maxAge: 10 * MINUTE, sameSite: "lax" as const, secure: false } };
+
+  test.for([false, true])(
+    "loads with the cookie that the middleware gives a new session, and costs no write of data, with resave %s",
+    async (resave) => {
+      const { sessions, browser, calls } = await start({ ...middleware, resave });
+      const { token } = await sessions.create({ userId: "bob", from: "elsewhere" });
+      const guest = signedIn(browser, token);
+      calls();
+      expect(JSON.parse((await guest.get("/cookie")).body)).toMatchObject({
+        sameSite: "lax",
+        originalMaxAge: expect.closeTo(10 * MINUTE, -4),
+      });
+      expect(JSON.parse((await guest.get("/me")).body)).toEqual({ userId: "bob", from: "elsewhere" });
+      expect(calls()).toEqual(["read", "read"]);
+    },
+  );
+
+  test("keeps the idle timeout of its own that it was made with", async () => {
+    const { sessions, browser } = await start(middleware);
+    const { token } = await sessions.create({ userId: "bob" }, { userId: "bob", idle: "5m" });
+    await signedIn(browser, token).post("/slow?do=set:a");
+    expect((await sessions.listForUser("bob"))[0]?.idle).toBe(5 * MINUTE);
+  });
+
+  test("keeps the user that it was bound to, where its data names none", async () => {
+    const { sessions, browser } = await start(middleware);
+    const { token } = await sessions.create({}, { userId: "bob" });
+    await signedIn(browser, token).post("/slow?do=set:a");
+    expect(await sessions.listForUser("bob")).toHaveLength(1);
+  });
+
+  test.for([
+    "text",
+    7,
+    null,
+    true,
+    [],
+    { maxAge: "x", expires: 7, path: 1, secure: {}, originalMaxAge: "no" },
+  ])("loads also where its data has %o under the key cookie", async (cookie) => {
+    const { sessions, browser } = await start(middleware);
+    const { token } = await sessions.create({ userId: "bob", cookie });
+    expect(await signedIn(browser, token).get("/me")).toMatchObject({
+      status: 200,
+      body: '{"userId":"bob"}',
+    });
+  });
+
+  test("loads through Store#load, which has no request", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const store = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
+    const { token } = await sessions.create({ userId: "bob" });
+    const before = await called<{ cookie: object }>((done) => store.load(token, done));
+    expect(before?.cookie).toMatchObject({ path: "/", httpOnly: true });
+    application(store, { ...middleware, proxy: true });
+    const after = await called<{ cookie: object }>((done) => store.load(token, done));
+    expect(after?.cookie).toMatchObject({ sameSite: "lax" });
+  });
+});

@@ -1,0 +1,218 @@
+import { randomBytes } from "node:crypto";
+import { memoryStore } from "@tenure/core";
+import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
+import session from "express-session";
+import { describe, expect, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, application } from "./app.ts";
+import { breakable } from "./breakable.ts";
+import { called } from "./called.ts";
+import { clock as newClock } from "./clock.ts";
+import { forgetfulStore } from "./forgetful-store.ts";
+import { race } from "./race.ts";
+import { serve } from "./serve.ts";
+import { sessionsOn } from "./sessions-on.ts";
+
+const change = { name: "saves a change", steps: "set:a,save,set:b" };
+
+describe.for(["as a copy", "as the very object"])(
+  "behind a cache that answers what it was given, %s",
+  (manner) => {
+    /** It asks the store only once for each session, and so goes on answering what was revoked. */
+    function cached(store: ExpressSessionStore): session.Store {
+      const cache = new Map<string, session.SessionData>();
+      const get = store.get.bind(store);
+      store.get = (sid, callback) => {
+        const known = cache.get(sid);
+        if (known)
+          return process.nextTick(callback, null, manner === "as a copy" ? structuredClone(known) : known);
+        get(sid, (error, data) => {
+          if (data) cache.set(sid, manner === "as a copy" ? structuredClone(data) : data);
+          callback(error, data);
+        });
+      };
+      return store;
+    }
+
+    test.for([
+      { name: "a logout", end: (browser: Agent) => browser.post("/logout") },
+      { name: "the idle timeout", end: null },
+    ])(
+      "a request after $name stores nothing, also where the backend keeps no tombstones",
+      async ({ end }) => {
+        const clock = newClock();
+        const store = forgetfulStore(clock);
+        const origin = await serve(application(cached(expressSessionStore(sessionsOn(store)))).app);
+        const other = await serve(application(expressSessionStore(sessionsOn(store))).app);
+        const outcome = await race({ origin }, change, async (browser) => {
+          if (end) await end(browser.copy(other));
+          else clock.advance(30 * 60_000);
+        });
+        expect(outcome.status).toBe(200);
+        expect(await aliveIn(store)).toEqual([]);
+      },
+    );
+
+    test("changes of others are kept: the cached data is what was seen, not what is stored", async () => {
+      const store = memoryStore();
+      const caching = await serve(application(cached(expressSessionStore(sessionsOn(store)))).app);
+      const direct = await serve(application(expressSessionStore(sessionsOn(store))).app);
+      const browser = new Agent(caching);
+      await browser.post("/login?user=ada");
+      await browser.get("/me");
+      await browser.copy(direct).post("/slow?do=set:theirs");
+      await browser.post("/slow?do=set:mine");
+      const { body } = await browser.copy(direct).get("/me");
+      expect(JSON.parse(body)).toEqual({
+        userId: "ada",
+        theirs: "theirs of someone",
+        mine: "mine of someone",
+      });
+    });
+  },
+);
+
+describe("behind a cache that servers share", () => {
+  /** As one in Redis, say, that answers a session which this server never loaded, and goes on after its end. */
+  function sharing(store: ExpressSessionStore, cache: Map<string, string>): session.Store {
+    const get = store.get.bind(store);
+    store.get = (sid, callback) => {
+      const known = cache.get(sid);
+      if (known !== undefined) return process.nextTick(callback, null, JSON.parse(known));
+      get(sid, (error, data) => {
+        if (data) cache.set(sid, JSON.stringify(data));
+        callback(error, data);
+      });
+    };
+    return store;
+  }
+
+  test.for(["set:a", "set:a,save,set:b", "maxAge:60000", "", "rotate,set:a"])(
+    "a request (%s) stores nothing once the session expired, though the backend keeps no tombstones",
+    async (steps) => {
+      const clock = newClock();
+      const store = forgetfulStore(clock);
+      const cache = new Map<string, string>();
+      const serveOne = (): Promise<string> =>
+        serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
+      const first = new Agent(await serveOne());
+      await first.post("/login?user=ada");
+      await first.get("/me");
+      const second = first.copy(await serveOne());
+      clock.advance(30 * 60_000);
+      expect((await second.post(`/slow?do=${steps}`)).status).toBe(200);
+      expect(await aliveIn(store)).toEqual([]);
+    },
+  );
+
+  test("a request that changes a key keeps what was saved since the cache took its copy", async () => {
+    const store = memoryStore();
+    const cache = new Map<string, string>();
+    const serveOne = (): Promise<string> =>
+      serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
+    const first = new Agent(await serveOne());
+    await first.post("/login?user=ada");
+    await first.get("/me");
+    await first.post("/slow?do=set:theirs");
+    const second = first.copy(await serveOne());
+    await second.post("/slow?do=set:mine");
+    cache.clear();
+    expect(JSON.parse((await first.get("/me")).body)).toEqual({
+      userId: "ada",
+      theirs: "theirs of someone",
+      mine: "mine of someone",
+    });
+  });
+});
+
+describe("a plain object given to set by hand", () => {
+  const data = (fields: object): session.SessionData => ({ cookie: new session.Cookie(), ...fields });
+  const newToken = (): string => randomBytes(32).toString("base64url");
+
+  test("creates a session under a token that is new", async () => {
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    const token = newToken();
+    await called((done) => store.set(token, data({ userId: 7 }), done));
+    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
+  });
+
+  test("replaces the data of a session that is alive", async () => {
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    const token = newToken();
+    await called((done) => store.set(token, data({ a: 1, b: 1 }), done));
+    await called((done) => store.set(token, data({ a: 2 }), done));
+    const stored = await called<session.SessionData | null>((done) => store.get(token, done));
+    expect(Object.keys(stored!)).toEqual(["a", "cookie"]);
+    expect(stored).toMatchObject({ a: 2 });
+  });
+
+  test("does nothing to a session that was revoked, and nothing to one that expired in this process", async () => {
+    const clock = newClock();
+    const backend = memoryStore({ clock });
+    const store = expressSessionStore(sessionsOn(backend));
+    const [revoked, expired] = [newToken(), newToken()];
+    await called((done) => store.set(revoked, data({ userId: 7 }), done));
+    await called((done) => store.set(expired, data({ userId: 7 }), done));
+    await called((done) => store.destroy(revoked, done));
+    clock.advance(30 * 60_000);
+    for (const token of [revoked, expired]) {
+      await called((done) => store.set(token, data({ userId: 7 }), done));
+      expect(await called((done) => store.get(token, done))).toBeNull();
+    }
+  });
+
+  test("a loaded session saved under another token does not carry on what was revoked meanwhile", async () => {
+    const backend = memoryStore();
+    const sessions = sessionsOn(backend);
+    const store = expressSessionStore(sessions);
+    const [first, second] = [newToken(), newToken()];
+    await called((done) => store.set(first, data({ userId: 7 }), done));
+    const loaded = await called<session.SessionData | undefined>((done) => store.load(first, done));
+    await sessions.revokeAllForUser(7);
+    await called((done) => store.set(second, loaded!, done));
+    expect(await aliveIn(backend)).toEqual([]);
+  });
+
+  test("may be set again where its creation failed", async () => {
+    const { store: backend, fail } = breakable(memoryStore());
+    const store = expressSessionStore(sessionsOn(backend));
+    const [token, given] = [newToken(), data({ userId: 7 })];
+    fail(["create"]);
+    await expect(called((done) => store.set(token, given, done))).rejects.toThrow(/^create: /);
+    fail(undefined);
+    await called((done) => store.set(token, given, done));
+    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
+  });
+
+  test("a loaded session saved under another token is one more session, and the first stays as it was", async () => {
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    const [first, second] = [newToken(), newToken()];
+    await called((done) => store.set(first, data({ userId: 7 }), done));
+    const loaded = (await called<session.SessionData | undefined>((done) => store.load(first, done)))!;
+    loaded["a"] = 1;
+    await called((done) => store.set(second, loaded, done));
+    expect(await called((done) => store.get(second, done))).toMatchObject({ userId: 7, a: 1 });
+    expect(await called((done) => store.get(first, done))).not.toHaveProperty("a");
+  });
+
+  test("may be frozen", async () => {
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    const token = newToken();
+    await called((done) => store.set(token, Object.freeze(data({ userId: 7 })), done));
+    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
+  });
+
+  test("a touch of it restarts the idle timeout, and does nothing to what is dead", async () => {
+    const clock = newClock();
+    const store = expressSessionStore(sessionsOn(memoryStore({ clock })));
+    const token = newToken();
+    await called((done) => store.set(token, data({ userId: 7 }), done));
+    clock.advance(20 * 60_000);
+    await called((done) => store.touch(token, data({ userId: 7 }), done));
+    clock.advance(20 * 60_000);
+    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
+    clock.advance(30 * 60_000);
+    await called((done) => store.touch(token, data({ userId: 7 }), done));
+    expect(await called((done) => store.get(token, done))).toBeNull();
+  });
+});

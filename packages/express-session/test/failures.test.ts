@@ -1,0 +1,203 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { memoryStore, type SessionStore } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import session from "express-session";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, application } from "./app.ts";
+import { breakable } from "./breakable.ts";
+import { serve } from "./serve.ts";
+import { sessionsOn } from "./sessions-on.ts";
+
+const LARGE = Buffer.alloc(20 * 1024 * 1024, "x");
+
+async function start() {
+  const backend = memoryStore();
+  const { store, fail } = breakable(backend);
+  const { app, routes, errors } = application(expressSessionStore(sessionsOn(store)));
+  routes.get("/large", (_req, res) => res.end(LARGE));
+  routes.get("/large-and-maxAge", (req, res) => {
+    req.session.cookie.maxAge = 60_000;
+    res.end(LARGE);
+  });
+  routes.get("/large-and-end", (req, res) => {
+    req.session.cookie.maxAge = 0;
+    res.end(LARGE);
+  });
+  const browser = new Agent(await serve(app));
+  await browser.post("/login?user=ada");
+  // So that a touch is due.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  return { backend, browser, errors, fail };
+}
+
+function heard(name: string): unknown[] {
+  const events: unknown[] = [];
+  const listen = (event: unknown): void => void events.push(event);
+  subscribe(`tenure:${name}`, listen);
+  onTestFinished(() => {
+    unsubscribe(`tenure:${name}`, listen);
+  });
+  return events;
+}
+
+describe("a touch that fails", () => {
+  test.for(["/large", "/large-and-maxAge"])("leaves a response of 20 MB whole: %s", async (path) => {
+    const { browser, errors, fail } = await start();
+    const events = heard("touch-failed");
+    fail(["touch", "update"]);
+    for (let i = 0; i < 3; i += 1) {
+      const { status, body } = await browser.get(path);
+      expect([status, body.length]).toEqual([200, LARGE.length]);
+    }
+    expect(errors).toEqual([]);
+    expect(events).toHaveLength(3);
+  });
+
+  test("cuts the response where its error goes to the framework, as other stores do", async () => {
+    class Failing extends session.MemoryStore {
+      override touch(_sid: string, _data: session.SessionData, callback?: (error?: unknown) => void): void {
+        setImmediate(() => callback?.(new Error("down")));
+      }
+    }
+    const { app, routes, errors } = application(new Failing());
+    routes.get("/large", (_req, res) => res.end(LARGE));
+    const browser = new Agent(await serve(app));
+    await browser.post("/login?user=ada");
+    await expect(browser.get("/large")).rejects.toThrow(/cut|aborted|hang up|ECONNRESET/);
+    expect(errors).toHaveLength(1);
+  });
+
+  test("is an error where it was to end the session: cookie.maxAge = 0", async () => {
+    const { browser, errors, fail } = await start();
+    fail(["revoke"]);
+    await browser.get("/large-and-end").catch(() => undefined);
+    expect(errors).toHaveLength(1);
+  });
+});
+
+describe("a read that fails", () => {
+  test("is an error of the framework and never logged out, though the driver's code is ENOENT", async () => {
+    const { backend, browser, errors, fail } = await start();
+    fail(["read"]);
+    const { status, body, setCookies } = await browser.get("/me");
+    expect(status).toBe(500);
+    expect(body).toMatch(/^StoreError: read: /);
+    expect(setCookies).toEqual([]);
+    expect(errors).toEqual([expect.not.objectContaining({ code: expect.anything() })]);
+    expect(errors[0]).toMatchObject({ cause: { code: "ENOENT" } });
+    fail(undefined);
+    expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+    expect(await aliveIn(backend)).toEqual(["ada"]);
+  });
+
+  test("would be a silent logout with a store that passes the driver's error on", async () => {
+    class Gone extends session.MemoryStore {
+      override get(_sid: string, callback: (error: unknown) => void): void {
+        setImmediate(() => callback(Object.assign(new Error("connect"), { code: "ENOENT" })));
+      }
+    }
+    const { app } = application(new Gone());
+    const browser = new Agent(await serve(app));
+    await browser.post("/login?user=ada");
+    expect(await browser.get("/me")).toMatchObject({ status: 200, body: "{}" });
+  });
+
+  test("does not hang a reload", async () => {
+    const { browser, fail } = await start();
+    const slow = browser.post("/slow?gate=reload&do=reload");
+    await browser.get("/gate/reached?name=reload");
+    fail(["read"]);
+    await browser.post("/gate/open?name=reload");
+    expect(await slow).toMatchObject({ status: 500 });
+  });
+});
+
+test("a save that fails is an error of the framework, and the same save may be tried again", async () => {
+  const { browser, errors, fail } = await start();
+  fail(["update"]);
+  expect((await browser.post("/slow?do=set:a,save")).status).toBe(500);
+  expect(errors[0]).toMatchObject({ name: "StoreError", operation: "update" });
+  fail(undefined);
+  expect((await browser.post("/slow?do=set:a,save")).status).toBe(200);
+  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
+});
+
+test("a creation that fails is an error of the framework, and a second save in the same request may succeed", async () => {
+  const { store, fail } = breakable(memoryStore());
+  const { app, routes } = application(expressSessionStore(sessionsOn(store)));
+  routes.get("/twice", (req, res) => {
+    req.session["a"] = 1;
+    fail(["create"]);
+    req.session.save((error) => {
+      fail(undefined);
+      req.session["b"] = error ? "after an error" : "at once";
+      res.end();
+    });
+  });
+  const browser = new Agent(await serve(app));
+  expect((await browser.get("/twice")).status).toBe(200);
+  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ a: 1, b: "after an error" });
+});
+
+test("a creation that was stored though its answer was lost is no end of the session", async () => {
+  const backend = memoryStore();
+  let lost = 0;
+  const losing: SessionStore = {
+    ...backend,
+    create: async (given) => {
+      const created = await backend.create(given);
+      lost += 1;
+      if (lost === 1) throw new Error("the connection was cut");
+      return created;
+    },
+  };
+  const { app, routes } = application(expressSessionStore(sessionsOn(losing)));
+  routes.get("/twice", (req, res) => {
+    req.session.userId = "ada";
+    req.session.save(() => {
+      req.session["b"] = 2;
+      res.end();
+    });
+  });
+  const browser = new Agent(await serve(app));
+  expect((await browser.get("/twice")).status).toBe(200);
+  expect(lost).toBe(2);
+  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", b: 2 });
+});
+
+test("a logout that fails is an error of the framework, and the session lives", async () => {
+  const { browser, errors, fail } = await start();
+  fail(["revoke"]);
+  expect((await browser.post("/logout")).status).toBe(500);
+  expect(errors[0]).toMatchObject({ name: "StoreError", operation: "revoke" });
+  fail(undefined);
+  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+});
+
+test("a regenerate that can't end the old session is an error of the framework", async () => {
+  const { browser, fail } = await start();
+  fail(["revoke"]);
+  expect((await browser.post("/login?user=eve")).status).toBe(500);
+});
+
+test("no callback of a failing call is called twice, and none is needed", async () => {
+  const { store, fail } = breakable(memoryStore());
+  const bridge = expressSessionStore(sessionsOn(store));
+  const token = "t".repeat(43);
+  const data = { cookie: new session.Cookie() };
+  fail(["create", "read", "update", "touch", "revoke", "now"]);
+  let called = 0;
+  const count = (): void => void (called += 1);
+  bridge.get(token, count);
+  bridge.set(token, data, count);
+  bridge.touch(token, data, count);
+  bridge.destroy(token, count);
+  bridge.clear(count);
+  bridge.set(token, data);
+  bridge.touch(token, data);
+  bridge.destroy(token);
+  bridge.clear();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(called).toBe(5);
+});

@@ -1,0 +1,91 @@
+import { Controller, Get, Module, Post, Req, Session as NestSession } from "@nestjs/common";
+import { NestFactory } from "@nestjs/core";
+import { memoryStore, Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import type { Request } from "express";
+import session, { type SessionData } from "express-session";
+import { expect, onTestFinished, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, SECRET } from "./app.ts";
+import { called } from "./called.ts";
+import { gate } from "./gate.ts";
+
+async function start() {
+  const store = memoryStore();
+  const sessions = new Sessions({ store });
+  const bridge = expressSessionStore(sessions);
+  const slow = gate();
+
+  class Account {
+    me({ userId }: SessionData): unknown {
+      return { userId: userId ?? null };
+    }
+    async login(req: Request): Promise<string> {
+      await bridge.rotate(req);
+      req.session.userId = "ada";
+      return "in";
+    }
+    async logout(req: Request): Promise<string> {
+      await called((done) => req.session.destroy(done));
+      return "out";
+    }
+    async everywhere({ userId }: SessionData): Promise<number> {
+      return sessions.revokeAllForUser(userId as string);
+    }
+    async slow(data: SessionData): Promise<string> {
+      await slow.wait();
+      data["late"] = true;
+      return "done";
+    }
+  }
+  decorate(Account, "me", Get("me"), NestSession());
+  decorate(Account, "login", Post("login"), Req());
+  decorate(Account, "logout", Post("logout"), Req());
+  decorate(Account, "everywhere", Post("everywhere"), NestSession());
+  decorate(Account, "slow", Post("slow"), NestSession());
+  Controller()(Account);
+
+  // oxlint-disable-next-line typescript/no-extraneous-class -- a module of NestJS is nothing but its metadata
+  class Application {}
+  Module({ controllers: [Account] })(Application);
+
+  const app = await NestFactory.create(Application, { logger: false });
+  app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store: bridge }));
+  await app.listen(0, "127.0.0.1");
+  onTestFinished(() => app.close());
+  const origin = (await app.getUrl()).replace("[::1]", "127.0.0.1");
+  return { store, slow, browser: new Agent(origin), other: new Agent(origin) };
+}
+
+test("NestJS: somebody logs in and logs out, and a slow request brings nothing back", async () => {
+  const { store, slow, browser } = await start();
+  await browser.post("/login");
+  expect((await browser.get("/me")).body).toBe('{"userId":"ada"}');
+  const running = browser.copy().post("/slow");
+  await slow.reached;
+  expect((await browser.copy().post("/logout")).body).toBe("out");
+  slow.open();
+  expect((await running).status).toBe(201);
+  expect((await browser.get("/me")).body).toBe('{"userId":null}');
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+test("NestJS: log out everywhere ends the sessions of every browser", async () => {
+  const { store, browser, other } = await start();
+  await browser.post("/login");
+  await other.post("/login");
+  expect((await browser.post("/everywhere")).body).toBe("2");
+  expect((await other.get("/me")).body).toBe('{"userId":null}');
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+/** What decorators do, as functions: their syntax is none that can be erased. */
+function decorate(
+  target: new () => object,
+  method: string,
+  route: MethodDecorator,
+  parameter: ParameterDecorator,
+): void {
+  route(target.prototype as object, method, Object.getOwnPropertyDescriptor(target.prototype, method)!);
+  parameter(target.prototype as object, method, 0);
+}

@@ -1,0 +1,86 @@
+import { memoryStore, Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import express, { type Request } from "express";
+import session from "express-session";
+import passport from "passport";
+import { expect, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, SECRET } from "./app.ts";
+import { called } from "./called.ts";
+import { gate } from "./gate.ts";
+import { serve } from "./serve.ts";
+
+interface Account {
+  readonly id: number;
+  readonly name: string;
+}
+
+async function start(serialize: (user: Account) => unknown = ({ id }) => id) {
+  const store = memoryStore();
+  const sessions = new Sessions({ store });
+  const slow = gate();
+  const login = new passport.Passport();
+  login.serializeUser((user, done) => done(null, serialize(user as Account)));
+  login.deserializeUser((id, done) => done(null, { id, name: `number ${String(id)}` }));
+  const app = express();
+  const bridge = expressSessionStore(sessions);
+  app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store: bridge }));
+  app.use(login.initialize());
+  app.use(login.session());
+  app.get("/me", (req, res) => res.json(req.user ?? null));
+  app.post("/login/:id", async (req, res) => {
+    await called((done) => req.logIn({ id: Number(req.params.id), name: "" }, done));
+    res.end("in");
+  });
+  app.post("/logout", async (req, res) => {
+    await called((done) => req.logOut(done));
+    res.end("out");
+  });
+  app.post("/everywhere", async (req, res) => {
+    res.json(await sessions.revokeAllForUser((req.user as Account).id));
+  });
+  app.post("/slow", async (req: Request, res) => {
+    await slow.wait();
+    req.session["late"] = true;
+    res.end("done");
+  });
+  const origin = await serve(app);
+  return { store, sessions, slow, browser: new Agent(origin), other: new Agent(origin) };
+}
+
+test("passport: a login binds the session to its user, of whatever id, and a logout unbinds it", async () => {
+  const { store, browser } = await start();
+  await browser.post("/login/0");
+  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ id: 0, name: "number 0" });
+  expect(await aliveIn(store)).toEqual(["0"]);
+  await browser.post("/login/7");
+  expect(await aliveIn(store)).toEqual(["7"]);
+  const thief = browser.copy();
+  expect((await browser.post("/logout")).body).toBe("out");
+  expect((await thief.get("/me")).body).toBe("null");
+  expect((await browser.get("/me")).body).toBe("null");
+  expect(await aliveIn(store)).not.toContain("7");
+});
+
+test("passport: log out everywhere ends every session of the user, under a slow request too", async () => {
+  const { store, slow, browser, other } = await start();
+  await browser.post("/login/7");
+  await other.post("/login/7");
+  const running = other.copy().post("/slow");
+  await slow.reached;
+  expect((await browser.post("/everywhere")).body).toBe("2");
+  slow.open();
+  expect((await running).status).toBe(200);
+  expect((await browser.get("/me")).body).toBe("null");
+  expect((await other.get("/me")).body).toBe("null");
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+test("passport: a user serialized as an object is refused, and nobody is logged in", async () => {
+  const { store, browser } = await start((user) => user);
+  const { status, body } = await browser.post("/login/7");
+  expect(status).toBe(500);
+  expect(body).toContain("give the one field that names the user");
+  expect((await browser.get("/me")).body).toBe("null");
+  expect(await aliveIn(store)).toEqual([]);
+});

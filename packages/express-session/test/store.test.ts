@@ -1,0 +1,163 @@
+import { memoryStore, Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import session from "express-session";
+import { expect, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { application } from "./app.ts";
+import { called } from "./called.ts";
+import { serve } from "./serve.ts";
+
+async function start() {
+  const sessions = new Sessions({ store: memoryStore() });
+  const store = expressSessionStore(sessions);
+  const { app, routes } = application(store);
+  const browsers = await serve(app).then((origin) => [
+    new Agent(origin),
+    new Agent(origin),
+    new Agent(origin),
+  ]);
+  for (const [i, browser] of browsers.entries()) await browser.post(`/login?user=user${i}`);
+  return { sessions, store, routes, browsers };
+}
+
+test("the store is one of express-session's own class", async () => {
+  const { store } = await start();
+  expect(store).toBeInstanceOf(session.Store);
+});
+
+test("all answers data and ids, and never a token", async () => {
+  const { sessions, store, browsers } = await start();
+  const found = await called<session.SessionData[] | null>((done) => store.all(done));
+  expect(found?.map(({ userId }) => userId).toSorted()).toEqual(["user0", "user1", "user2"]);
+  const ids = (await Promise.all([0, 1, 2].map((i) => sessions.listForUser(`user${i}`))))
+    .flat()
+    .map(({ id }) => id);
+  expect(found?.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  for (const { cookies } of browsers) {
+    const token = decodeURIComponent([...cookies.values()][0]!)
+      .slice(2)
+      .split(".")[0]!;
+    expect(JSON.stringify(found)).not.toContain(token);
+  }
+});
+
+test("length counts what lives", async () => {
+  const { store, browsers } = await start();
+  expect(await called((done) => store.length(done))).toBe(3);
+  await browsers[0]!.post("/logout");
+  expect(await called((done) => store.length(done))).toBe(2);
+});
+
+test("clear logs everybody out", async () => {
+  const { store, browsers } = await start();
+  await called((done) => store.clear(done));
+  expect(await called((done) => store.length(done))).toBe(0);
+  for (const browser of browsers) expect((await browser.get("/me")).body).toBe("{}");
+});
+
+test("log out everywhere but here", async () => {
+  const { sessions, store, routes, browsers } = await start();
+  routes.post("/others", async (req, res) => {
+    const count = await sessions.revokeAllForUser("ada", { exceptToken: req.sessionID });
+    res.json(count);
+  });
+  for (const browser of browsers) await browser.post("/login?user=ada");
+  expect((await browsers[1]!.post("/others")).body).toBe("2");
+  expect(await Promise.all(browsers.map(async (browser) => (await browser.get("/me")).body))).toEqual([
+    "{}",
+    '{"userId":"ada"}',
+    "{}",
+  ]);
+  expect(await called((done) => store.length(done))).toBe(1);
+});
+
+test("what a callback throws is the application's own error: it comes once, and not as a rejection", async () => {
+  const { store } = await start();
+  const thrown: unknown[] = [];
+  const rejected: unknown[] = [];
+  const original = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => thrown.push(error));
+  const noteRejection = (error: unknown): void => void rejected.push(error);
+  process.on("unhandledRejection", noteRejection);
+  let calls = 0;
+  store.get("t".repeat(43), () => {
+    calls += 1;
+    throw new Error("of the application");
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.removeAllListeners("uncaughtException");
+  for (const listener of original) process.on("uncaughtException", listener);
+  process.off("unhandledRejection", noteRejection);
+  expect(thrown).toEqual([new Error("of the application")]);
+  expect(rejected).toEqual([]);
+  expect(calls).toBe(1);
+});
+
+test("a destroyed session that is saved again stays dead, also when it was never stored", async () => {
+  const { routes, browsers, store } = await start();
+  routes.get("/zombie", async (req, res) => {
+    const { session: zombie } = req;
+    zombie.userId = "zombie";
+    await called((done) => zombie.destroy(done));
+    await called((done) => zombie.save(done));
+    res.end();
+  });
+  const newcomer = browsers[0]!.copy();
+  newcomer.cookies.clear();
+  expect((await newcomer.get("/zombie")).status).toBe(200);
+  expect((await browsers[0]!.get("/zombie")).status).toBe(200);
+  expect(await called((done) => store.length(done))).toBe(2);
+});
+
+test("unset: destroy ends a session that the application drops; unset: keep does not", async () => {
+  for (const unset of ["destroy", "keep"] as const) {
+    const sessions = new Sessions({ store: memoryStore() });
+    const { app, routes } = application(expressSessionStore(sessions), { unset });
+    routes.get("/drop", (req, res) => {
+      Object.assign(req, { session: null });
+      res.end();
+    });
+    const browser = new Agent(await serve(app));
+    await browser.post("/login?user=ada");
+    expect((await browser.get("/drop")).status).toBe(200);
+    expect(await sessions.listForUser("ada")).toHaveLength(unset === "destroy" ? 0 : 1);
+  }
+});
+
+test("sessions that are none are refused", () => {
+  expect(() => expressSessionStore({} as Sessions)).toThrow(/new Sessions\(\{ store \}\)/);
+  expect(() => expressSessionStore(undefined as unknown as Sessions)).toThrow(TypeError);
+});
+
+test("the userId option of Sessions counts, where the store is given none", async () => {
+  const sessions = new Sessions({
+    store: memoryStore(),
+    userId: (data: { account?: string }) => data.account,
+  });
+  const { app, routes } = application(expressSessionStore(sessions));
+  routes.get("/in", (req, res) => {
+    req.session["account"] = "ada";
+    req.session.userId = "somebody else";
+    res.end();
+  });
+  const browser = new Agent(await serve(app));
+  await browser.get("/in");
+  expect(await sessions.listForUser("ada")).toHaveLength(1);
+});
+
+test("maxPerUser holds for logins through the framework", async () => {
+  const sessions = new Sessions({ store: memoryStore(), maxPerUser: 2 });
+  const origin = await serve(application(expressSessionStore(sessions)).app);
+  const browsers = Array.from({ length: 5 }, () => new Agent(origin));
+  await Promise.all(browsers.map((browser) => browser.post("/login?user=ada")));
+  expect(await sessions.listForUser("ada")).toHaveLength(2);
+});
+
+test("session fixation: a login through regenerate leaves the token from before it dead", async () => {
+  const { browsers } = await start();
+  const attacker = browsers[0]!.copy();
+  await browsers[0]!.post("/login?user=victim");
+  expect((await attacker.get("/me")).body).toBe("{}");
+  expect(JSON.parse((await browsers[0]!.get("/me")).body)).toEqual({ userId: "victim" });
+});

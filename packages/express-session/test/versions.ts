@@ -1,0 +1,233 @@
+import { get } from "node:http";
+import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import express from "express";
+import session from "express-session";
+import express4 from "express4";
+import { describe, expect, test } from "vitest";
+import { Agent } from "./agent.ts";
+import { aliveIn, application, type MakeExpress } from "./app.ts";
+import { breakable } from "./breakable.ts";
+import { counted } from "./counted.ts";
+import { gate } from "./gate.ts";
+import { race, startSlow } from "./race.ts";
+import { serve } from "./serve.ts";
+import { signedIn } from "./signed-in.ts";
+
+/**
+ * What the framework does differently from version to version, or could: to be run with each version in the place of
+ * `express-session`.
+ */
+export function testVersion(version: string, framework: typeof session): void {
+  test(`the bridge stands on express-session ${version}, and so do these tests`, () => {
+    expect(expressSessionStore(new Sessions({ store: memoryStore() }))).toBeInstanceOf(framework.Store);
+    expect(session).toBe(framework);
+  });
+
+  describe.for<{ readonly name: string; readonly makeExpress: MakeExpress }>([
+    { name: "Express 4", makeExpress: express4 },
+    { name: "Express 5", makeExpress: express },
+  ])(`express-session ${version} on $name`, ({ makeExpress }) => {
+    async function start(
+      options: Parameters<typeof application>[1] = {},
+      backend: SessionStore = memoryStore(),
+    ) {
+      const { store, calls } = counted(backend);
+      const sessions = new Sessions({ store, touchEvery: "1ms" });
+      const bridge = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
+      const { app, routes, errors } = application(bridge, options, makeExpress);
+      const browser = new Agent(await serve(app));
+      await browser.post("/login?user=ada");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      calls();
+      return { store, calls, sessions, bridge, routes, browser, errors };
+    }
+
+    test("somebody logs in, is known, and logs out", async () => {
+      const { browser, store } = await start();
+      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+      expect((await browser.post("/logout")).status).toBe(200);
+      expect((await browser.get("/me")).body).toBe("{}");
+      expect(await aliveIn(store)).toEqual([]);
+    });
+
+    test.for(["set:a", "set:a,save,set:b", "", "maxAge:60000", "regenerate,login:ada"])(
+      "a slow request (%s) after a logout brings nothing back",
+      async (steps) => {
+        const { browser, store } = await start();
+        const slow = await startSlow(browser.copy(), steps);
+        await browser.copy().post("/logout");
+        expect((await slow.finish()).status).toBe(200);
+        expect(await aliveIn(store)).toEqual([]);
+      },
+    );
+
+    test("a resave after a logout brings nothing back", async () => {
+      const { browser, store } = await start({ resave: true });
+      const slow = await startSlow(browser.copy(), "");
+      await browser.copy().post("/logout");
+      expect((await slow.finish()).status).toBe(200);
+      expect(await aliveIn(store)).toEqual([]);
+    });
+
+    test.for([false, true])(
+      "an unmodified request touches and writes no data, with resave %s",
+      async (resave) => {
+        const { browser, calls } = await start({ resave });
+        await browser.get("/me");
+        expect(calls()).toEqual(["read", "touch"]);
+      },
+    );
+
+    test.for([false, true])("a change of maxAge alone is kept, with resave %s", async (resave) => {
+      const { browser, sessions } = await start({ resave });
+      await browser.post("/slow?do=maxAge:60000");
+      expect((await sessions.listForUser("ada"))[0]?.idle).toBeCloseTo(60_000, -4);
+    });
+
+    test("concurrent requests merge, a reload included", async () => {
+      const { browser } = await start();
+      const slow = await startSlow(browser.copy(), "reload,set:a");
+      await browser.post("/slow?do=set:b");
+      await slow.finish();
+      expect(Object.keys(JSON.parse((await browser.get("/me")).body) as object)).toEqual([
+        "userId",
+        "b",
+        "a",
+      ]);
+    });
+
+    test("a rotation keeps the data under a new cookie", async () => {
+      const { browser, store } = await start();
+      const old = browser.copy();
+      await browser.post("/slow?do=rotate,set:a");
+      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
+      expect((await old.get("/me")).body).toBe("{}");
+      expect(await aliveIn(store)).toEqual(["ada"]);
+    });
+
+    test("a session that was made without a cookie loads", async () => {
+      const { browser, sessions } = await start({ cookie: { sameSite: "lax", maxAge: 60_000 } });
+      const { token } = await sessions.create({ userId: "bob" });
+      expect(await signedIn(browser, token).get("/me")).toMatchObject({
+        status: 200,
+        body: '{"userId":"bob"}',
+      });
+    });
+
+    test("a weak genid is refused before a cookie leaves", async () => {
+      const { app } = application(
+        expressSessionStore(new Sessions({ store: memoryStore() })),
+        { genid: () => "weak", saveUninitialized: true },
+        makeExpress,
+      );
+      const { status, setCookies } = await new Agent(await serve(app)).get("/me");
+      expect([status, setCookies]).toEqual([500, []]);
+    });
+
+    test("a failing touch leaves the response whole, and a failing read logs nobody out", async () => {
+      const { store, fail } = breakable(memoryStore());
+      const { browser, routes, errors } = await start({}, store);
+      const large = Buffer.alloc(20 * 1024 * 1024, "x");
+      routes.get("/large", (_req, res) => res.end(large));
+      fail(["touch"]);
+      expect((await browser.get("/large")).body).toHaveLength(large.length);
+      expect(errors).toEqual([]);
+      fail(["read"]);
+      expect((await browser.get("/me")).status).toBe(500);
+      fail(undefined);
+      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+    });
+
+    describe("what no store can mend, and the README says", () => {
+      test("with rolling, a slow response sends the cookie from before a login again", async () => {
+        const { browser } = await start({ rolling: true });
+        const before = new Map(browser.cookies);
+        const slow = await startSlow(browser.copy(), "");
+        await browser.post("/login?user=ada");
+        expect(browser.cookies).not.toEqual(before);
+        const [name, value] = (await slow.finish()).setCookies[0]!.split(";")[0]!.split("=");
+        expect(value).toBe(before.get(name!));
+      });
+
+      test("a redirect is out before its save, and a save that fails has answered; save() before it mends both", async () => {
+        const { store, fail } = breakable(memoryStore());
+        const held = gate();
+        let isSlow = false;
+        const slowly: SessionStore = {
+          ...store,
+          update: async (id, changes) => {
+            if (isSlow && changes.data !== undefined) await held.wait();
+            return store.update(id, changes);
+          },
+        };
+        const { browser, routes, errors } = await start({}, slowly);
+        routes.get("/late", (req, res) => {
+          req.session["a"] = 1;
+          res.redirect("/me");
+        });
+        routes.get("/safe", (req, res, next) => {
+          req.session["b"] = 1;
+          req.session.save((error) => (error ? next(error) : res.redirect("/me")));
+        });
+        isSlow = true;
+        const { status, rest } = await headersOf(browser, "/late");
+        expect(status).toBe(302);
+        expect((await browser.get("/me")).body).toBe('{"userId":"ada"}');
+        held.open();
+        await rest;
+        expect((await browser.get("/me")).body).toBe('{"userId":"ada","a":1}');
+        expect((await browser.get("/safe")).status).toBe(302);
+        expect((await browser.get("/me")).body).toBe('{"userId":"ada","a":1,"b":1}');
+        fail(["update"]);
+        routes.get("/late-again", (req, res) => {
+          req.session["a"] = 2;
+          res.redirect("/me");
+        });
+        expect((await headersOf(browser, "/late-again")).status).toBe(302);
+        await expect.poll(() => errors).toHaveLength(1);
+        routes.get("/safe-again", (req, res, next) => {
+          req.session["b"] = 2;
+          req.session.save((error) => (error ? next(error) : res.redirect("/me")));
+        });
+        expect((await browser.get("/safe-again")).status).toBe(500);
+      });
+
+      test("of two middlewares on one store the last one's cookie wins", async () => {
+        const { bridge, browser } = await start();
+        session({
+          store: bridge,
+          secret: "another one",
+          resave: false,
+          saveUninitialized: false,
+          cookie: { path: "/other" },
+        });
+        const { setCookies } = await browser.post("/login?user=ada");
+        expect(setCookies[0]).toContain("Path=/other");
+      });
+    });
+
+    test("all of this is this version's: with its MemoryStore a late save does bring the session back", async () => {
+      const { app } = application(new session.MemoryStore(), {}, makeExpress);
+      const act = { name: "saves", steps: "set:a" };
+      const { seen } = await race({ origin: await serve(app) }, act, (browser) => browser.post("/logout"));
+      expect(JSON.parse(seen)).toHaveProperty("a");
+    });
+  });
+}
+
+/** A response as soon as its headers are there. `rest` resolves with its end, however it ends. */
+function headersOf(
+  browser: Agent,
+  path: string,
+): Promise<{ readonly status: number; readonly rest: Promise<void> }> {
+  const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  return new Promise((resolve, reject) => {
+    get(browser.origin + path, { headers: { cookie }, agent: false }, (response) => {
+      const rest = new Promise<void>((done) => response.on("close", done));
+      response.on("error", () => undefined);
+      response.resume();
+      resolve({ status: response.statusCode ?? 0, rest });
+    }).on("error", reject);
+  });
+}

@@ -1,0 +1,165 @@
+import { memoryStore, Sessions } from "@tenure/core";
+import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
+import session, { type SessionOptions } from "express-session";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Agent } from "./agent.ts";
+import { application, SECRET } from "./app.ts";
+import { serve } from "./serve.ts";
+
+let warnings: { readonly code: string; readonly message: string }[];
+const listen = (warning: Error & { readonly code?: string }): void => {
+  if (warning.name === "TenureWarning") warnings.push({ code: warning.code ?? "", message: warning.message });
+};
+
+/** Node's own, which prints. */
+const printing = process.listeners("warning");
+
+beforeEach(() => {
+  warnings = [];
+  process.removeAllListeners("warning");
+  process.on("warning", listen);
+});
+afterEach(() => {
+  process.removeAllListeners("warning");
+  for (const print of printing) process.on("warning", print);
+  vi.unstubAllEnvs();
+});
+
+/** What a first visit, a login and some visits more warn of. A proxy in front speaks HTTPS. */
+async function warnedOf(
+  options: Partial<SessionOptions>,
+  bridge: ExpressSessionStoreOptions = {},
+): Promise<string[]> {
+  const store = expressSessionStore(new Sessions({ store: memoryStore() }), bridge);
+  const { app } = application(store, { proxy: true, ...options });
+  const browser = new Agent(await serve(app));
+  const https = { "x-forwarded-proto": "https" };
+  await browser.get("/me", https);
+  await browser.post("/login?user=ada", https);
+  for (let i = 0; i < 3; i += 1) await browser.get("/me", https);
+  await new Promise((resolve) => setImmediate(resolve));
+  return warnings.map(({ code }) => code).toSorted();
+}
+
+const SAFE = { name: "__Host-session", secret: SECRET, cookie: { secure: true, sameSite: "lax" } } as const;
+
+describe("in production", () => {
+  beforeEach(() => vi.stubEnv("NODE_ENV", "production"));
+
+  test("safe settings warn of nothing", async () => {
+    expect(await warnedOf(SAFE, { secret: SECRET })).toEqual([]);
+  });
+
+  test("a cookie that is not secure is warned about", async () => {
+    expect(await warnedOf({ ...SAFE, cookie: {} })).toEqual(["TENURE_COOKIE_NOT_SECURE"]);
+  });
+
+  test("secure: auto is judged by the connection", async () => {
+    expect(await warnedOf({ ...SAFE, cookie: { secure: "auto" } })).toEqual([]);
+    expect(await warnedOf({ ...SAFE, proxy: false, cookie: { secure: "auto" } })).toEqual([
+      "TENURE_COOKIE_NOT_SECURE",
+    ]);
+  });
+});
+
+test("in development a cookie that is not secure is no cause to warn", async () => {
+  expect(await warnedOf({ ...SAFE, cookie: {} })).toEqual([]);
+});
+
+test("a cookie that scripts can read is warned about", async () => {
+  expect(await warnedOf({ ...SAFE, cookie: { secure: true, httpOnly: false } })).toEqual([
+    "TENURE_COOKIE_NOT_HTTPONLY",
+  ]);
+});
+
+test.for(["none", "None"])("SameSite=%s without secure is warned about", async (sameSite) => {
+  expect(await warnedOf({ ...SAFE, cookie: { sameSite: sameSite as "none" } })).toEqual([
+    "TENURE_COOKIE_SAMESITE_NONE",
+  ]);
+});
+
+describe("a name without the prefix __Host-", () => {
+  test("is warned about where the cookie could have it", async () => {
+    expect(await warnedOf({ ...SAFE, name: "sid" })).toEqual(["TENURE_COOKIE_NAME"]);
+  });
+
+  test.for([{ secure: false }, { secure: true, path: "/login" }, { secure: true, domain: "127.0.0.1" }])(
+    "is no cause to warn where it could not: %o",
+    async (cookie) => {
+      expect(await warnedOf({ ...SAFE, name: "sid", cookie })).toEqual([]);
+    },
+  );
+
+  test("is noticed at the first request of a browser that has a session already", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const options = { ...SAFE, name: "sid", proxy: true };
+    const https = { "x-forwarded-proto": "https" };
+    const before = new Agent(await serve(application(expressSessionStore(sessions), options).app));
+    await before.post("/login?user=ada", https);
+    warnings = [];
+    const after = before.copy(await serve(application(expressSessionStore(sessions), options).app));
+    await after.get("/me", https);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings.map(({ code }) => code)).toEqual(["TENURE_COOKIE_NAME"]);
+  });
+});
+
+test("a secret that stands in tutorials is warned about, told by what it signed", async () => {
+  expect(await warnedOf({ ...SAFE, secret: "keyboard cat" })).toEqual(["TENURE_SECRET_WELL_KNOWN"]);
+  expect(await warnedOf({ ...SAFE, secret: ["keyboard cat", SECRET] })).toContain("TENURE_SECRET_WELL_KNOWN");
+});
+
+test("name and secret are noticed in the first response that sets the cookie", async () => {
+  const store = expressSessionStore(new Sessions({ store: memoryStore() }));
+  const options = { ...SAFE, name: "sid", secret: "keyboard cat", proxy: true };
+  const browser = new Agent(await serve(application(store, options).app));
+  await browser.get("/me", { "x-forwarded-proto": "https" });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
+  await browser.post("/login?user=ada", { "x-forwarded-proto": "https" });
+  await expect
+    .poll(() => warnings.map(({ code }) => code))
+    .toEqual(["TENURE_COOKIE_NAME", "TENURE_SECRET_WELL_KNOWN"]);
+});
+
+test("a short secret is warned about where the store is given it", async () => {
+  expect(await warnedOf({ ...SAFE, secret: "short but unknown" })).toEqual([]);
+  expect(await warnedOf(SAFE, { secret: "short but unknown" })).toEqual(["TENURE_SECRET_SHORT"]);
+  warnings = [];
+  expect(await warnedOf(SAFE, { secret: [SECRET, "short but unknown"] })).toEqual(["TENURE_SECRET_SHORT"]);
+});
+
+test("each thing is warned about once, with what to change", async () => {
+  const cookie = { httpOnly: false, sameSite: "none" } as const;
+  await warnedOf({ secret: "secret", cookie });
+  expect(warnings.map(({ code }) => code)).toEqual([
+    "TENURE_COOKIE_NOT_HTTPONLY",
+    "TENURE_COOKIE_SAMESITE_NONE",
+    "TENURE_SECRET_WELL_KNOWN",
+  ]);
+  for (const { message } of warnings) expect(message).toMatch(/: (leave|set|use) .*/);
+});
+
+test.for([
+  "TENURE_COOKIE_NOT_HTTPONLY",
+  "TENURE_COOKIE_SAMESITE_NONE",
+  "TENURE_SECRET_WELL_KNOWN",
+  "TENURE_SECRET_SHORT",
+] as const)("%s can be silenced, alone", async (code) => {
+  const cookie = { httpOnly: false, sameSite: "none" } as const;
+  const all = await warnedOf({ secret: "secret", cookie }, { secret: "secret" });
+  expect(all).toHaveLength(4);
+  warnings = [];
+  expect(await warnedOf({ secret: "secret", cookie }, { secret: "secret", silence: [code] })).toEqual(
+    all.filter((given) => given !== code),
+  );
+});
+
+test("two middlewares on one store are warned about: the last one's cookie would win", async () => {
+  const store = expressSessionStore(new Sessions({ store: memoryStore() }));
+  for (let i = 0; i < 3; i += 1) session({ secret: SECRET, resave: false, saveUninitialized: false, store });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([
+    { code: "TENURE_STORE_SHARED", message: expect.stringMatching(/give each its own/) as string },
+  ]);
+});

@@ -1,0 +1,91 @@
+import { memoryStore, Sessions } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+import { expressSessionStore } from "@tenure/express-session";
+import { Agent } from "./agent.ts";
+import { application } from "./app.ts";
+import { clock as newClock } from "./clock.ts";
+import { counted } from "./counted.ts";
+import { startSlow } from "./race.ts";
+import { serve } from "./serve.ts";
+
+const CASES = [true, false].flatMap((resave) =>
+  [true, false].flatMap((rolling) =>
+    [true, false].map((saveUninitialized) => ({ resave, rolling, saveUninitialized })),
+  ),
+);
+
+describe.for(CASES)("resave $resave, rolling $rolling, saveUninitialized $saveUninitialized", (options) => {
+  async function start(touchEvery: `${number}ms` | `${number}m`) {
+    const { store, calls } = counted(memoryStore());
+    const sessions = new Sessions({ store, idleTimeout: "30m", touchEvery });
+    const { app, errors } = application(expressSessionStore(sessions), options);
+    return { agent: new Agent(await serve(app)), calls, errors };
+  }
+
+  test("requests that change nothing read once each and write nothing within touchEvery", async () => {
+    const { agent, calls } = await start("1m");
+    await agent.post("/login?user=ada");
+    calls();
+    for (let i = 0; i < 5; i += 1) expect((await agent.get("/me")).status).toBe(200);
+    expect(calls()).toEqual(["read", "read", "read", "read", "read"]);
+  });
+
+  test("requests that change nothing touch once each when touchEvery has passed, and never write data", async () => {
+    const { agent, calls } = await start("1ms");
+    await agent.post("/login?user=ada");
+    calls();
+    for (let i = 0; i < 3; i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await agent.get("/me");
+    }
+    expect(calls()).toEqual(["read", "touch", "read", "touch", "read", "touch"]);
+  });
+
+  test("a request that saves by itself and changes nothing more writes data once", async () => {
+    const { agent, calls } = await start("1m");
+    await agent.post("/login?user=ada");
+    calls();
+    await agent.post("/slow?do=set:a,save");
+    expect(calls()).toEqual(["read", "update"]);
+  });
+
+  test("a request that changes data writes it once", async () => {
+    const { agent, calls } = await start("1m");
+    await agent.post("/login?user=ada");
+    calls();
+    await agent.post("/slow?do=set:a");
+    expect(calls()).toEqual(["read", "update"]);
+    expect(JSON.parse((await agent.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
+  });
+
+  test("a visitor without a session costs a write only where saveUninitialized asks for it", async () => {
+    const { agent, calls } = await start("1m");
+    expect((await agent.get("/me")).status).toBe(200);
+    expect(calls()).toEqual(options.saveUninitialized ? ["create"] : []);
+    expect(agent.cookies.size).toBe(options.saveUninitialized ? 1 : 0);
+  });
+
+  test("a login of a visitor who had no session stored writes no tombstone", async () => {
+    const { agent, calls } = await start("1m");
+    await agent.post("/login?user=ada");
+    expect(calls()).toEqual(["create"]);
+  });
+});
+
+test("requests side by side touch once, however many they are", async () => {
+  const clock = newClock();
+  const { store, calls } = counted(memoryStore({ clock }));
+  const site = async (): Promise<string> => {
+    const sessions = new Sessions({ store, touchEvery: "1m" });
+    return serve(application(expressSessionStore(sessions)).app);
+  };
+  const browser = new Agent(await site());
+  await browser.post("/login?user=ada");
+  clock.advance(61_000);
+  // Another server, which looks at the store's clock only now.
+  const elsewhere = browser.copy(await site());
+  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.copy(), "")));
+  calls();
+  await Promise.all(running.map(({ finish }) => finish()));
+  expect(calls()).toEqual(["touch"]);
+});

@@ -1,0 +1,1 @@
+export { type FastifySessionStore, type FastifySessionStoreOptions, fastifySessionStore } from "./store.ts";

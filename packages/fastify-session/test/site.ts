@@ -1,0 +1,77 @@
+import type { FastifySessionOptions } from "@fastify/session";
+import { type Visitor, visitor } from "@tenure/cookie-client";
+import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { fastifySessionStore, type FastifySessionStoreOptions } from "../src/index.ts";
+import type { Version } from "./versions.ts";
+
+export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/** An application over a memory store, whose calls are kept. */
+export interface Site extends AsyncDisposable {
+  readonly sessions: Sessions;
+  /** The store's calls so far, by the method's name. */
+  readonly calls: string[];
+  browser(): Visitor;
+}
+
+export interface SiteOptions {
+  readonly plugin?: Partial<FastifySessionOptions>;
+  readonly bridge?: FastifySessionStoreOptions;
+  readonly sessions?: Omit<SessionsOptions, "store">;
+  readonly store?: SessionStore;
+  /** Hands over the bridge's `idGenerator`. Default true. */
+  readonly handsOverGenerator?: boolean;
+}
+
+/** A route is a path and what it does; the answer is what it returns, as JSON. */
+export type Routes = Readonly<Record<string, (request: FastifyRequest) => unknown>>;
+
+export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
+  const app = version.fastify({ forceCloseConnections: true });
+  const { store: backend = memoryStore(), handsOverGenerator = true } = options;
+  const calls: string[] = [];
+  const sessions = new Sessions({ store: noting(backend, calls), ...options.sessions });
+  const store = fastifySessionStore(sessions, options.bridge);
+  await app.register(version.cookie);
+  await app.register(version.session, {
+    store,
+    secret: SECRET,
+    saveUninitialized: false,
+    cookie: { secure: false },
+    ...(handsOverGenerator ? { idGenerator: store.idGenerator } : {}),
+    ...options.plugin,
+  });
+  addRoutes(app, routes);
+  const origin = await app.listen({ host: "127.0.0.1", port: 0 });
+  return {
+    sessions,
+    calls,
+    browser: () => visitor(origin),
+    [Symbol.asyncDispose]: () => app.close(),
+  };
+}
+
+export function addRoutes(app: FastifyInstance, routes: Routes): void {
+  for (const [path, route] of Object.entries(routes)) {
+    app.all(path, async (request, reply) => reply.send(JSON.stringify((await route(request)) ?? null)));
+  }
+}
+
+/** The session's data as an application sees it. */
+export function dataOf(request: FastifyRequest): Record<string, unknown> {
+  return request.session as unknown as Record<string, unknown>;
+}
+
+function noting(store: SessionStore, calls: string[]): SessionStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== "function") return method;
+      return (...args: unknown[]): unknown => {
+        calls.push(name === "update" && Object.keys(args[1] as object).length === 0 ? "touch" : String(name));
+        return method.apply(target, args) as unknown;
+      };
+    },
+  });
+}

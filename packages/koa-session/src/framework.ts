@@ -1,0 +1,28 @@
+/** What the bridge uses of Koa's context. */
+export interface FrameworkContext {
+  /** The middleware's options, of this request. */
+  readonly sessionOptions?: FrameworkOptions;
+  readonly app?: { readonly keys?: unknown };
+  /** Whether the request came over TLS. */
+  readonly secure?: boolean;
+}
+
+/** What the bridge uses of koa-session's options. */
+export interface FrameworkOptions {
+  readonly key?: string;
+  /** Milliseconds. After the first save of a session of `"session"` it is `undefined`. */
+  readonly maxAge?: number | "session" | false | null | undefined;
+  readonly httpOnly?: boolean;
+  readonly secure?: boolean;
+  readonly sameSite?: boolean | string;
+  readonly path?: string;
+  readonly domain?: string;
+  readonly externalKey?: unknown;
+}
+
+/** What koa-session hands over with a call. */
+export interface FrameworkCall {
+  readonly ctx?: FrameworkContext;
+  /** Every response sets the cookie again. */
+  readonly rolling?: boolean;
+}

@@ -1,0 +1,1 @@
+export { type KoaSessionStore, type KoaSessionStoreOptions, koaSessionStore } from "./store.ts";

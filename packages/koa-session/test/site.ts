@@ -1,0 +1,76 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { type Visitor, visitor } from "@tenure/cookie-client";
+import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
+import Koa, { type Context } from "koa";
+import type { CreateSessionOptions } from "koa-session";
+import { type KoaSessionStore, koaSessionStore, type KoaSessionStoreOptions } from "../src/index.ts";
+import type { Version } from "./versions.ts";
+
+const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/** An application over a memory store, whose calls are kept. */
+export interface Site extends AsyncDisposable {
+  readonly app: Koa;
+  readonly sessions: Sessions;
+  /** The store's calls so far, by the method's name. */
+  readonly calls: string[];
+  browser(): Visitor;
+}
+
+export interface SiteOptions {
+  readonly plugin?:
+    | CreateSessionOptions
+    | ((store: KoaSessionStore, sessions: Sessions) => CreateSessionOptions);
+  readonly bridge?: KoaSessionStoreOptions;
+  readonly sessions?: Omit<SessionsOptions, "store">;
+  readonly store?: SessionStore;
+  readonly keys?: string[];
+}
+
+/** A route is a path and what it does; the answer is what it returns, as JSON. */
+export type Routes = Readonly<Record<string, (ctx: Context, body: Record<string, unknown>) => unknown>>;
+
+export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
+  const { store: backend = memoryStore(), plugin = {}, keys = [SECRET] } = options;
+  const calls: string[] = [];
+  const sessions = new Sessions({ store: noting(backend, calls), ...options.sessions });
+  const store = koaSessionStore(sessions, options.bridge);
+  const app = new Koa();
+  app.silent = true;
+  app.keys = keys;
+  const given = typeof plugin === "function" ? plugin(store, sessions) : { genid: store.genid, ...plugin };
+  app.use(version.makeSession("ContextStore" in given ? given : { store, ...given }, app));
+  app.use(async (ctx) => {
+    const body = await text(ctx.req);
+    const answer = await routes[ctx.path]?.(ctx, body ? (JSON.parse(body) as Record<string, unknown>) : {});
+    ctx.body = JSON.stringify(answer ?? null);
+  });
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    app,
+    sessions,
+    calls,
+    browser: () => visitor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+function noting(store: SessionStore, calls: string[]): SessionStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== "function") return method;
+      return (...args: unknown[]): unknown => {
+        calls.push(name === "update" && Object.keys(args[1] as object).length === 0 ? "touch" : String(name));
+        return method.apply(target, args) as unknown;
+      };
+    },
+  });
+}

@@ -1,0 +1,3 @@
+declare module "koa-session-6" {
+  export { default } from "koa-session";
+}

@@ -1,0 +1,93 @@
+import { StoreError, type StoreOperation } from "@tenure/core";
+
+/**
+ * What a store rejects with when the driver or the server failed.
+ *
+ * One kind passes as it is: `withTransaction` runs a transaction again only for an error that is the driver's own
+ * (`instanceof MongoError`) and has the label `TransientTransactionError`. A `StoreError` would end it.
+ */
+export function failure(operation: StoreOperation, error: unknown): unknown {
+  if (error instanceof StoreError || hasLabel(error, "TransientTransactionError")) return error;
+  const { name, codeName, code } = read(error);
+  // What the driver says can hold an id; what is said here can't.
+  if (error instanceof Error && !name.startsWith("Mongo"))
+    return new StoreError(operation, error.message, { cause: error });
+  return new StoreError(operation, explain(name, code, codeName), { cause: error });
+}
+
+function explain(name: string, code: number | undefined, codeName: string | undefined): string {
+  switch (code ?? name) {
+    case 13:
+      return "the user may not do this on the collection: the README lists the actions to grant";
+    case 18:
+      return "MongoDB refused the client's user or password";
+    case "MongoServerSelectionError":
+      return "no primary could be reached: the cause says more";
+    case "MongoTransactionError":
+      return 'the transaction can\'t hold this: begin it with { readPreference: "primary" }; the cause says more';
+    default:
+      return `MongoDB failed (${codeName ?? [name, code].filter((part) => part !== undefined).join(" ")}): the cause says more`;
+  }
+}
+
+/**
+ * Whether the command may have been executed though no answer came, and asking again at once can help: the connection
+ * broke, or the primary stepped down. Not where the client's own time limit has passed: it would pass twice.
+ */
+export function isAnswerLost(error: unknown): boolean {
+  const { name, code } = read(error);
+  if (name === "MongoNetworkError" || name === "MongoPoolClearedError") return true;
+  return hasLabel(error, "RetryableWriteError") || (code !== undefined && MOVED_ON.has(code));
+}
+
+/** The server itself refused, rather than the way to it. */
+export function hasCode(error: unknown): boolean {
+  return read(error).code !== undefined;
+}
+
+/** The server refused the insert because of a unique index, that of `_id` or another. */
+export function isDuplicate(error: unknown): boolean {
+  return read(error).code === 11000;
+}
+
+/** The collection does not exist yet. */
+export function isNamespaceMissing(error: unknown): boolean {
+  return read(error).code === 26;
+}
+
+export function isUnauthorized(error: unknown): boolean {
+  return read(error).code === 13;
+}
+
+/** Codes of a server that is no longer primary or about to end (MongoDB's specification of retryable writes). */
+const MOVED_ON = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
+
+interface Fault {
+  readonly name: string;
+  readonly code: number | undefined;
+  readonly codeName: string | undefined;
+}
+
+/** The driver is a peer that may be there twice: its errors are told by what they say, not by their class. */
+function read(error: unknown): Fault {
+  if (!(error instanceof Error)) return { name: "unknown", code: undefined, codeName: undefined };
+  const { code, codeName, errorResponse, result } = error as Error & {
+    readonly code?: unknown;
+    readonly codeName?: unknown;
+    readonly errorResponse?: unknown;
+    readonly result?: { readonly writeConcernError?: { readonly code?: unknown } };
+  };
+  // A bulk write wraps what the network did in an error that tells nothing of it.
+  if (errorResponse instanceof Error) return read(errorResponse);
+  const number = result?.writeConcernError?.code ?? code;
+  return {
+    name: error.name,
+    code: typeof number === "number" ? number : undefined,
+    codeName: typeof codeName === "string" ? codeName : undefined,
+  };
+}
+
+function hasLabel(error: unknown, label: string): boolean {
+  if (!(error instanceof Error) || !("errorLabels" in error)) return false;
+  return Array.isArray(error.errorLabels) && error.errorLabels.includes(label);
+}

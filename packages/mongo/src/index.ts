@@ -1,0 +1,2 @@
+export { ensureIndexes } from "./indexes.ts";
+export { type MongoStore, mongoStore, type MongoStoreOptions } from "./store.ts";

@@ -1,0 +1,35 @@
+import { testStore } from "@tenure/conformance";
+import { server } from "@tenure/servers";
+import { test } from "vitest";
+import { ensureIndexes, mongoStore } from "../src/index.ts";
+import { connect, connect6, HOSTILE, HOSTILE_TOO } from "./clients.ts";
+
+const mongo = await server("mongo");
+
+const drivers = {
+  "mongodb 7, hostile defaults": (url: string, options = {}) => connect(url, { ...HOSTILE, ...options }),
+  "mongodb 6, other hostile defaults": (url: string, options = {}) =>
+    connect6(url, { ...HOSTILE_TOO, ...options }),
+};
+
+for (const [name, open] of Object.entries(drivers)) {
+  testStore(
+    { describe: mongo.describe, test },
+    {
+      name,
+      open: async () => {
+        const collection = open(mongo.url).db("tenure_test").collection("sessions");
+        await ensureIndexes(collection);
+        return mongoStore(collection);
+      },
+      unreachable: ({ host, port }) => {
+        const client = open(`mongodb://${host}:${port}`, {
+          serverSelectionTimeoutMS: 500,
+          connectTimeoutMS: 500,
+          socketTimeoutMS: 500,
+        });
+        return mongoStore(client.db("tenure_test").collection("sessions"));
+      },
+    },
+  );
+}

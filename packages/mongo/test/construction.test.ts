@@ -1,0 +1,23 @@
+import { MongoClient } from "mongodb";
+import { expect, test } from "vitest";
+import { mongoStore } from "../src/index.ts";
+
+const collection = new MongoClient("mongodb://127.0.0.1:1").db("app").collection("sessions");
+
+test("what is no collection of the driver is refused, with what to give instead", () => {
+  for (const wrong of [undefined, null, {}, "sessions", collection.db, new Map()]) {
+    // The cast: as a caller without types would.
+    expect(() => mongoStore(wrong as never)).toThrow(
+      new RegExp('^the collection must be .*collection\\("sessions"\\)'),
+    );
+  }
+});
+
+test("wrong options are refused", () => {
+  for (const tombstoneMinimum of [0, -1, 1.5, Number.NaN, Infinity, "1h" as never]) {
+    expect(() => mongoStore(collection, { tombstoneMinimum })).toThrow(TypeError);
+  }
+  for (const readConcern of ["majority", "available", "", null] as never[]) {
+    expect(() => mongoStore(collection, { readConcern })).toThrow(TypeError);
+  }
+});

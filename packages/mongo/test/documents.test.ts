@@ -1,0 +1,178 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { server } from "@tenure/servers";
+import type { Collection, Document } from "mongodb";
+import { expect, test } from "vitest";
+import { mongoStore } from "../src/index.ts";
+import { connect, freshCollection } from "./clients.ts";
+
+const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
+
+for (const [name, on] of Object.entries(servers)) {
+  on.describe(`What lies in the collection, on ${name}`, { concurrent: true }, () => {
+    test("a session is one document, and its id the _id", async () => {
+      const { store, collection, session } = await scene();
+      await store.create(session);
+      expect(await raw(collection, session.id)).toEqual({
+        _id: session.id,
+        userId: session.userId,
+        data: "private",
+        version: 1,
+        createdAt: expect.any(Date),
+        touchedAt: expect.any(Date),
+        idle: HOUR,
+        expiresAt: expect.any(Date),
+        endsAt: expect.any(Date),
+        nonces: [expect.any(String)],
+      });
+    });
+
+    test("an anonymous session has no userId, so it is in no user's index", async () => {
+      const { store, collection, session } = await scene();
+      await store.create({ ...session, userId: null });
+      expect(await raw(collection, session.id)).not.toHaveProperty("userId");
+      await store.update(session.id, { userId: "u" });
+      await store.update(session.id, { userId: null });
+      expect(await raw(collection, session.id)).not.toHaveProperty("userId");
+    });
+
+    test("the last eight writes leave their nonces, whatever they were", async () => {
+      const { store, collection, session } = await scene();
+      await store.create(session);
+      for (let i = 0; i < 9; i += 1) await store.update(session.id, i % 2 === 0 ? {} : { data: "new" });
+      expect((await raw(collection, session.id))?.["nonces"]).toHaveLength(8);
+    });
+
+    test("a revoked session keeps neither data nor user (ASVS 14.2.7)", async () => {
+      const { store, collection, session } = await scene();
+      await store.create(session);
+      await store.revoke(session.id);
+      const left = await raw(collection, session.id);
+      expect(Object.keys(left!).toSorted()).toEqual(["_id", "endedBy", "endsAt", "nonces"]);
+    });
+
+    test("nor does one of many that were ended with their user", async () => {
+      const { store, collection, session } = await scene();
+      await store.create(session);
+      await store.revokeUser(session.userId);
+      const left = await raw(collection, session.id);
+      expect(left).toEqual({
+        _id: session.id,
+        userId: { endedBy: expect.any(String) },
+        endsAt: expect.any(Date),
+        nonces: [expect.any(String)],
+      });
+    });
+
+    test("nor does an expired one that anybody looked at", async () => {
+      const looks = {
+        read: ({ store, session }: Scene) => store.read(session.id),
+        update: ({ store, session }: Scene) => store.update(session.id, {}),
+        listUser: ({ store, session }: Scene) => store.listUser(session.userId),
+        scan: async ({ store }: Scene) => void (await Array.fromAsync(store.scan())),
+      };
+      for (const [by, look] of Object.entries(looks)) {
+        const here = await scene();
+        await here.store.create({ ...here.session, idle: 1 });
+        await sleep(20);
+        await look(here);
+        const left = await raw(here.collection, here.session.id);
+        expect({ by, left: Object.keys(left!).toSorted() }).toEqual({
+          by,
+          left: ["_id", "endsAt", "nonces"],
+        });
+      }
+    });
+
+    test("revokeUser ends an expired session of the user too, and does not count it", async () => {
+      const { store, collection, session } = await scene();
+      await store.create({ ...session, idle: 1 });
+      await sleep(20);
+      expect(await store.revokeUser(session.userId)).toBe(0);
+      expect(await raw(collection, session.id)).not.toHaveProperty("data");
+    });
+
+    test("a tombstone stands until the session's own end, and an hour at least", async () => {
+      for (const [lifetime, expected] of [
+        [3 * HOUR, 3 * HOUR],
+        [1000, HOUR],
+      ] as const) {
+        for (const end of ["revoke", "revokeUser"] as const) {
+          const { store, collection, session } = await scene();
+          await store.create({ ...session, lifetime, idle: 500 });
+          const before = await store.now();
+          await (end === "revoke" ? store.revoke(session.id) : store.revokeUser(session.userId));
+          const { endsAt } = (await raw(collection, session.id))!;
+          expect(endsAt.getTime()).toBeGreaterThanOrEqual(before + expected - 1000);
+          expect(endsAt.getTime()).toBeLessThanOrEqual((await store.now()) + expected);
+        }
+      }
+    });
+
+    test("a tombstone of an unknown id stands for the minimum that was asked for", async () => {
+      const { collection, session } = await scene();
+      const store = mongoStore(collection, { tombstoneMinimum: 5 * HOUR });
+      const before = await store.now();
+      await store.revoke(session.id);
+      const { endsAt } = (await raw(collection, session.id))!;
+      expect(endsAt.getTime()).toBeGreaterThanOrEqual(before + 5 * HOUR);
+      expect(endsAt.getTime()).toBeLessThanOrEqual((await store.now()) + 5 * HOUR);
+    });
+
+    test("revoking what revokeUser ended leaves it counted", async () => {
+      const { store, collection, session } = await scene();
+      await store.create(session);
+      await store.revokeUser(session.userId);
+      const before = await raw(collection, session.id);
+      expect(await store.revoke(session.id)).toBe(false);
+      expect((await raw(collection, session.id))?.["userId"]).toEqual(before!["userId"]);
+    });
+
+    test("a session of just under 16 MiB is stored exactly, and one over it is refused and its neighbours are not", async () => {
+      const { store, session } = await scene();
+      const most = "x".repeat(16 * 1024 * 1024 - 8192);
+      expect(await store.create({ ...session, data: "small" })).toBe(true);
+      const others = await Promise.all(
+        [randomUUID(), randomUUID()].map(async (id) => {
+          await store.create({ ...session, id });
+          return id;
+        }),
+      );
+      const outcomes = await Promise.allSettled([
+        store.update(session.id, { data: `${most}${"x".repeat(8192)}` }),
+        ...others.map((id) => store.update(id, { data: "new" })),
+      ]);
+      expect(outcomes[0]).toMatchObject({ status: "rejected", reason: expect.any(TypeError) });
+      expect(outcomes.slice(1)).toEqual(others.map(() => ({ status: "fulfilled", value: "updated" })));
+      expect(await store.read(session.id)).toMatchObject({ data: "small", version: 1 });
+      expect(await store.update(session.id, { data: most })).toBe("updated");
+      expect((await store.read(session.id))?.data === most).toBe(true);
+    });
+
+    test("a unique index of somebody else's is not taken for a taken id", async () => {
+      const { store, collection, session } = await scene();
+      await collection.createIndex({ data: 1 }, { unique: true });
+      expect(await store.create(session)).toBe(true);
+      await expect(store.create({ ...session, id: randomUUID() })).rejects.toThrow("is unique");
+      expect(await store.create(session)).toBe(false);
+    });
+  });
+
+  async function scene(): Promise<Scene> {
+    const collection = await freshCollection(connect(on.url));
+    const session = { id: randomUUID(), userId: randomUUID(), data: "private", idle: HOUR, lifetime: HOUR };
+    return { collection, store: mongoStore(collection), session };
+  }
+}
+
+interface Scene {
+  readonly collection: Collection;
+  readonly store: ReturnType<typeof mongoStore>;
+  readonly session: { id: string; userId: string; data: string; idle: number; lifetime: number };
+}
+
+function raw(collection: Collection, id: string): Promise<Document | null> {
+  return collection.findOne<Document>({ _id: id as never });
+}
+
+const HOUR = 60 * 60 * 1000;

@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { server } from "@tenure/servers";
+import type { CommandStartedEvent, Document, MongoClient } from "mongodb";
+import { expect, test } from "vitest";
+import { mongoStore } from "../src/index.ts";
+import { connect, freshCollection } from "./clients.ts";
+
+const mongo = await server("mongo");
+
+mongo.describe("No call reads every session", () => {
+  test("every filter that the store sends is answered from an index", async () => {
+    const client = connect(mongo.url, { monitorCommands: true });
+    const collection = await freshCollection(client);
+    const store = mongoStore(collection);
+    const [one, ...others] = Array.from({ length: 300 }, (_, i) => ({
+      id: randomUUID(),
+      userId: `user-${i % 30}`,
+      data: "",
+      idle: HOUR,
+      lifetime: HOUR,
+    }));
+    await Promise.all([one!, ...others].map((session) => store.create(session)));
+
+    const sent = await record(client, async () => {
+      await store.create({ ...one!, id: randomUUID() });
+      await store.create(one!);
+      await store.read(one!.id);
+      await store.read(randomUUID());
+      await Promise.all(others.slice(0, 5).map(({ id }) => store.read(id)));
+      await store.update(one!.id, {});
+      await store.update(one!.id, { data: "new" });
+      await store.update(one!.id, { data: "new", ifVersion: 1 });
+      const joined = [...others.slice(0, 5).map(({ id }) => id), randomUUID()];
+      await Promise.all(joined.map((id) => store.update(id, { data: "new" })));
+      await store.revoke(one!.id);
+      await store.revoke(randomUUID());
+      await store.listUser("user-1");
+      await store.revokeUser("user-2");
+      await store.revokeUser("user-3", { except: others[2]!.id });
+      await Array.fromAsync(store.scan());
+      await store.now();
+    });
+
+    const queries = sent.flatMap(queriesOf).filter(({ filter }) => !("inserting" in filter));
+    expect(queries.length).toBeGreaterThan(20);
+    for (const { from, filter, pipeline } of queries) {
+      const asked = pipeline ? collection.aggregate(pipeline) : collection.find(filter);
+      const plan = await asked.explain("queryPlanner");
+      const everyDocument = /COLLSCAN|"Seq Scan"/.test(JSON.stringify(plan));
+      const found = { from, filter, indexes: [...usedIn(plan)], everyDocument };
+      const index = "userId" in filter ? "tenure_user" : "_id_";
+      expect(found).toEqual({ from, filter, indexes: [index], everyDocument: false });
+    }
+  });
+
+  test("the same question without its index does read every session, which shows that the plan tells", async () => {
+    const collection = await freshCollection(connect(mongo.url));
+    await mongoStore(collection).create({ id: "a", userId: "u", data: "", idle: HOUR, lifetime: HOUR });
+    await collection.dropIndex("tenure_user");
+    const plan = await collection.find({ userId: "u" }).explain("queryPlanner");
+    expect([...usedIn(plan)]).not.toContain("tenure_user");
+  });
+});
+
+/** The commands that the calls of `work` sent. */
+async function record(client: MongoClient, work: () => Promise<void>): Promise<Document[]> {
+  const sent: Document[] = [];
+  const hear = ({ command }: CommandStartedEvent): void => void sent.push(command);
+  client.on("commandStarted", hear);
+  await work();
+  client.off("commandStarted", hear);
+  return sent;
+}
+
+/** Explain of a write is asked of a `find`: not every server explains an update, and the filter decides what is read. */
+function queriesOf(command: Document): { from: string; filter: Document; pipeline?: Document[] }[] {
+  if (command["find"]) return [{ from: "find", filter: command["filter"] }];
+  if (command["aggregate"]) {
+    const pipeline: Document[] = command["pipeline"];
+    return [{ from: "aggregate", filter: pipeline[0]!["$match"], pipeline }];
+  }
+  if (command["findAndModify"]) return [{ from: "findAndModify", filter: command["query"] }];
+  if (command["update"]) {
+    return command["updates"].map(({ q }: Document) => ({ from: "update", filter: q }));
+  }
+  expect(Object.keys(command)[0]).toMatch(/^(hello|listIndexes|getMore)$/);
+  return [];
+}
+
+/** The indexes of the plan that is carried out: mongod's stages, or FerretDB's nodes of PostgreSQL. */
+function usedIn(plan: unknown, used: Set<string> = new Set()): Set<string> {
+  if (typeof plan !== "object" || plan === null) return used;
+  for (const [key, value] of Object.entries(plan)) {
+    if (key === "rejectedPlans" || key === "IndexCosts") continue;
+    if (key === "indexName" || key === "Index Name") used.add(value);
+    if (key === "stage" && value === "IDHACK") used.add("_id_");
+    usedIn(value, used);
+  }
+  return used;
+}
+
+const HOUR = 60 * 60 * 1000;

@@ -1,0 +1,227 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type SessionStore, StoreError } from "@tenure/core";
+import { canStart, faultyProxy, server, startMongo } from "@tenure/servers";
+import type { MongoClientOptions } from "mongodb";
+import { expect, test } from "vitest";
+import { type MongoStore, mongoStore } from "../src/index.ts";
+import { connect, connect70, freshCollection } from "./clients.ts";
+
+const mongo = await server("mongo");
+const ownMongo = await canStart("mongo");
+
+/** Milliseconds that a call may take beyond the client's own limit, on a busy machine. */
+const SLACK = 1500;
+
+mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
+  test("refuses: every call is a StoreError within serverSelectionTimeoutMS, and works once it is back", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    const { store, live } = await onProxy(proxy.url, { serverSelectionTimeoutMS: 700 });
+    await proxy.refuse();
+    expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
+    await proxy.accept();
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test("is silent: every call is a StoreError within socketTimeoutMS, and works once it is back", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    const limits = { socketTimeoutMS: 500, connectTimeoutMS: 500, serverSelectionTimeoutMS: 700 };
+    const { store, live } = await onProxy(proxy.url, limits);
+    proxy.silence();
+    // A first call meets a connection that was open, and the driver asks again where a read got no answer.
+    expect(await outcomes(calls(store), 500 + 700)).toEqual(ALL_FAIL);
+    expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
+    proxy.cut();
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test("is silent while calls keep coming: none waits for those before it", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    const limits = { socketTimeoutMS: 2000, connectTimeoutMS: 500, serverSelectionTimeoutMS: 2000 };
+    const { store, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
+    proxy.silence();
+    const waits: Promise<Record<string, string>>[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const joined = { read: () => store.read(live), update: () => store.update(live, { data: `${i}` }) };
+      waits.push(outcomes(joined, 2000));
+      await sleep(50);
+    }
+    for (const waited of await Promise.all(waits)) expect(waited).toEqual({ read: FAILS, update: FAILS });
+    proxy.cut();
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test("is silent: a call ends within timeoutMS where the driver heeds it (7.0)", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    const { dbName, collectionName } = await freshCollection(connect(mongo.url));
+    const client = connect70(proxy.url, { timeoutMS: 2000, directConnection: true });
+    const store = mongoStore(client.db(dbName).collection(collectionName));
+    const live = await born(store);
+    proxy.silence();
+    expect(await outcomes(calls(store), 2000)).toEqual(ALL_FAIL);
+    proxy.cut();
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test.for(Object.entries(CUT_CALLS))(
+    "cuts the network at any one command of %s, its repetition too: the next call works, and all views agree",
+    { timeout: 120_000 },
+    async ([, cutCall]) => {
+      await using proxy = await faultyProxy(mongo.url);
+      const { store } = await onProxy(proxy.url, { retryReads: false });
+      for (const on of ["command", "reply"] as const) {
+        for (let nth = 1; ; nth += 1) {
+          const userId = randomUUID();
+          const ids = await Promise.all([born(store, userId), born(store, userId)]);
+          const faults = [proxy.plan({ on, nth }), proxy.plan({ on, nth: nth + 1 })];
+          const outcome = await settle(cutCall(store, ids[0], userId));
+          const struck = faults.some((fault) => fault.struck);
+          for (const fault of faults) fault.cancel();
+          expect(outcome === "answered" || outcome instanceof StoreError).toBe(true);
+          const { listed, ...others } = await views(store, ids, userId);
+          expect(others).toEqual({ readable: listed, revoked: listed, left: 0 });
+          if (!struck) break;
+        }
+      }
+    },
+  );
+
+  test("has no connection free within waitQueueTimeoutMS: a StoreError, and the next call works", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    const { store, live } = await onProxy(proxy.url, { maxPoolSize: 1, waitQueueTimeoutMS: 200 });
+    proxy.delayReplies(600);
+    const revokes = await Promise.all(Array.from({ length: 6 }, () => settle(store.revoke(randomUUID()))));
+    expect(revokes).toContain("answered");
+    expect(revokes.some((outcome) => outcome instanceof StoreError)).toBe(true);
+    proxy.delayReplies(0);
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test("refuses the password: every call is a StoreError that says so, with neither user nor password in it", async () => {
+    const url = new URL(mongo.url);
+    Object.assign(url, { username: "ada", password: "wrong" });
+    const store = mongoStore(connect(url.href).db("tenure_test").collection("sessions"));
+    expect(await outcomes(calls(store))).toEqual(ALL_FAIL);
+    const error = await settle(store.read("any"));
+    expect(error).toMatchObject({ message: "read: MongoDB refused the client's user or password" });
+  });
+
+  test("is closed by the application: a StoreError", async () => {
+    const client = connect(mongo.url);
+    const store = mongoStore(await freshCollection(client));
+    await client.close();
+    const reopened = await settle(store.read("any"));
+    expect(reopened === "answered" || reopened instanceof StoreError).toBe(true);
+  });
+});
+
+ownMongo.describe("A MongoDB that is stopped", () => {
+  test("a StoreError while it is down, and the first call works after it is back", async () => {
+    await using own = await startMongo();
+    const client = connect(own.url, { serverSelectionTimeoutMS: 700 });
+    const store = mongoStore(await freshCollection(client));
+    const live = await born(store);
+    await own.stop();
+    expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
+    await own.start();
+    expect(await store.read(live)).toMatchObject({ id: live });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+});
+
+/** Every call of the contract, each by itself. */
+function calls(store: SessionStore): Record<string, () => Promise<unknown>> {
+  const userId = randomUUID();
+  return {
+    create: () => store.create(fresh(userId)),
+    read: () => store.read(randomUUID()),
+    touch: () => store.update(randomUUID(), {}),
+    update: () => store.update(randomUUID(), { data: "new" }),
+    revoke: () => store.revoke(randomUUID()),
+    revokeUser: () => store.revokeUser(userId),
+    listUser: () => store.listUser(userId),
+    scan: () => store.scan()[Symbol.asyncIterator]().next(),
+    now: () => store.now(),
+  };
+}
+
+/** What became of each call; a failure counts only within the limit, milliseconds. */
+async function outcomes(
+  each: Record<string, () => Promise<unknown>>,
+  limit: number = Infinity,
+): Promise<Record<string, string>> {
+  const entries = Object.entries(each).map(async ([name, call]) => {
+    const began = performance.now();
+    const outcome = await settle(call());
+    const took = performance.now() - began;
+    if (outcome === "answered") return [name, outcome];
+    if (!(outcome instanceof StoreError)) return [name, String(outcome)];
+    return [name, took < limit + SLACK ? FAILS : `a StoreError after ${took} ms`];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+const FAILS = "a StoreError in time";
+const NAMES = ["create", "read", "touch", "update", "revoke", "revokeUser", "listUser", "scan", "now"];
+const ALL_FAIL = Object.fromEntries(NAMES.map((name) => [name, FAILS]));
+const ALL_ANSWER = Object.fromEntries(NAMES.map((name) => [name, "answered"]));
+
+/** Promise 5: what can be read can be listed and ended. */
+async function views(store: SessionStore, ids: readonly string[], userId: string) {
+  const listed = (await store.listUser(userId)).map(({ id }) => id);
+  const read = await Promise.all([...new Set([...ids, ...listed])].map((id) => store.read(id)));
+  const readable = read.filter((record) => record?.userId === userId).length;
+  const revoked = await store.revokeUser(userId);
+  return { listed: listed.length, readable, revoked, left: (await store.listUser(userId)).length };
+}
+
+const CUT_CALLS: Record<string, (store: SessionStore, id: string, userId: string) => Promise<unknown>> = {
+  create: (store, _, userId) => store.create(fresh(userId)),
+  read: (store, id) => store.read(id),
+  "read of an unknown id": (store) => store.read(randomUUID()),
+  update: (store, id) => store.update(id, { data: "new" }),
+  rebinding: (store, id) => store.update(id, { userId: randomUUID() }),
+  unbinding: (store, id) => store.update(id, { userId: null }),
+  "two joined updates": (store, id) =>
+    Promise.all([store.update(id, { data: "new" }), store.update(randomUUID(), { data: "new" })]),
+  revoke: (store, id) => store.revoke(id),
+  "revoke of an unknown id": (store) => store.revoke(randomUUID()),
+  revokeUser: (store, _, userId) => store.revokeUser(userId),
+  listUser: (store, _, userId) => store.listUser(userId),
+};
+
+async function onProxy(
+  url: string,
+  options: MongoClientOptions,
+): Promise<{ store: MongoStore; live: string }> {
+  const { dbName, collectionName } = await freshCollection(connect(mongo.url));
+  const client = connect(url, { ...options, directConnection: true });
+  const store = mongoStore(client.db(dbName).collection(collectionName));
+  return { store, live: await born(store) };
+}
+
+async function settle(call: Promise<unknown>): Promise<unknown> {
+  try {
+    await call;
+    return "answered";
+  } catch (error) {
+    return error;
+  }
+}
+
+async function born(store: SessionStore, userId: string = randomUUID()): Promise<string> {
+  const session = fresh(userId);
+  expect(await store.create(session)).toBe(true);
+  return session.id;
+}
+
+function fresh(userId: string) {
+  return { id: randomUUID(), userId, data: "", idle: HOUR, lifetime: HOUR };
+}
+
+const HOUR = 60 * 60 * 1000;

@@ -1,0 +1,196 @@
+import { randomUUID } from "node:crypto";
+import { type SessionStore, StoreError } from "@tenure/core";
+import { server } from "@tenure/servers";
+import type { ClientSession, Collection, MongoClient } from "mongodb";
+import { expect, test } from "vitest";
+import { type MongoStore, mongoStore } from "../src/index.ts";
+import { connect, connect6, connect70, freshCollection, HOSTILE, HOSTILE_TOO } from "./clients.ts";
+
+const mongo = await server("mongo-transactions");
+
+const drivers = {
+  "mongodb 7": () => connect(mongo.url),
+  "mongodb 7.0": () => connect70(mongo.url),
+  "mongodb 6, hostile defaults": () => connect6(mongo.url, { ...HOSTILE_TOO, raw: false }),
+  "mongodb 7, hostile defaults": () => connect(mongo.url, { ...HOSTILE, w: 1 }),
+};
+
+for (const [name, open] of Object.entries(drivers)) {
+  mongo.describe(`In the application's transaction: ${name}`, { concurrent: true }, () => {
+    test("the change of a password and the end of all sessions are committed as one", async () => {
+      const { client, people, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 3);
+      const ended = await client.withSession((session) =>
+        session.withTransaction(async () => {
+          await people.updateOne({ _id: userId }, { $set: { password: "new" } }, { session, upsert: true });
+          return store.with(session).revokeUser(userId, { except: ids[0]! });
+        }, MAJORITY),
+      );
+      expect(ended).toBe(2);
+      expect((await store.listUser(userId)).map(({ id }) => id)).toEqual([ids[0]]);
+      expect(await people.findOne({ _id: userId })).not.toBeNull();
+    });
+
+    test("they are rolled back as one, and nobody outside ever saw them", async () => {
+      const { client, people, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 2);
+      await expect(
+        client.withSession((session) =>
+          session.withTransaction(async () => {
+            await people.insertOne({ _id: userId }, { session });
+            const inside = store.with(session);
+            expect(await inside.revokeUser(userId)).toBe(2);
+            expect(await inside.listUser(userId)).toEqual([]);
+            expect(await store.listUser(userId)).toHaveLength(2);
+            throw new Error("the password is too short");
+          }, MAJORITY),
+        ),
+      ).rejects.toThrow("the password is too short");
+      expect(await Promise.all(ids.map((id) => store.read(id)))).not.toContain(null);
+      expect(await people.findOne({ _id: userId })).toBeNull();
+    });
+
+    test("every call of the contract takes part", async () => {
+      const { client, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 2);
+      const made = { ...fresh(userId), id: randomUUID() };
+      const call = async (inside: SessionStore) => {
+        expect(await inside.create(made)).toBe(true);
+        expect(await inside.update(made.id, { data: "new" })).toBe("updated");
+        expect(await inside.update(made.id, {})).toBe("updated");
+        expect(await inside.update(made.id, { data: "newer", ifVersion: 1 })).toBe("conflict");
+        expect(await inside.read(made.id)).toMatchObject({ data: "new", version: 2 });
+        expect(await inside.revoke(ids[0]!)).toBe(true);
+        expect(await inside.revoke(randomUUID())).toBe(false);
+        expect(await inside.read(ids[0]!)).toBeNull();
+        expect(await inside.update(ids[0]!, {})).toBe("gone");
+        expect(await inside.listUser(userId)).toHaveLength(2);
+        expect(await inside.now()).toBeGreaterThan(0);
+      };
+      await withTransaction(client, async (session) => call(store.with(session)));
+      expect((await store.listUser(userId)).map(({ id }) => id)).toEqual([ids[1], made.id]);
+    });
+
+    test("a create of an id that is taken answers false, and the transaction goes on", async () => {
+      const { client, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 2);
+      await store.revoke(ids[1]!);
+      const answers = await withTransaction(client, async (session) => {
+        const inside = store.with(session);
+        const taken = await inside.create({ ...fresh(userId), id: ids[0]! });
+        const revoked = await inside.create({ ...fresh(userId), id: ids[1]! });
+        return [taken, revoked, await inside.update(ids[0]!, { data: "new" })];
+      });
+      expect(answers).toEqual([false, false, "updated"]);
+      expect(await store.read(ids[0]!)).toMatchObject({ data: "new" });
+    });
+
+    test("withTransaction runs again after a write conflict, and after an id that was taken meanwhile", async () => {
+      const { client, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 1);
+      const taken = randomUUID();
+      let runs = 0;
+      const answers = await withTransaction(client, async (session) => {
+        runs += 1;
+        const inside = store.with(session);
+        await inside.read(ids[0]!);
+        if (runs === 1) await store.update(ids[0]!, { data: "outside" });
+        const updated = await inside.update(ids[0]!, { data: "inside" });
+        if (runs === 2) await store.create({ ...fresh(userId), id: taken });
+        return [updated, await inside.create({ ...fresh(userId), id: taken })];
+      });
+      expect(answers).toEqual(["updated", false]);
+      expect(runs).toBeGreaterThanOrEqual(2);
+      expect(await store.read(ids[0]!)).toMatchObject({ data: "inside", version: 3 });
+    });
+
+    test("what is refused ends the transaction, and nothing of it stays", async () => {
+      const { client, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 1);
+      let runs = 0;
+      const outcome = withTransaction(client, async (session) => {
+        runs += 1;
+        expect(await store.with(session).revokeUser(userId)).toBe(1);
+        return store.with(session).create({ ...fresh(userId), data: "x".repeat(17 * 1024 * 1024) });
+      });
+      await expect(outcome).rejects.toThrow(TypeError);
+      expect(runs).toBe(1);
+      expect(await store.read(ids[0]!)).not.toBeNull();
+    });
+
+    test("with() refuses what is no session, has ended, or only reads a snapshot", async () => {
+      const { client, store } = await scene();
+      const ended = client.startSession();
+      await ended.endSession();
+      const snapshot = client.startSession({ snapshot: true });
+      expect(() => store.with(ended)).toThrow(TypeError);
+      expect(() => store.with(snapshot)).toThrow(TypeError);
+      // The cast: as a caller without types would.
+      expect(() => store.with(undefined as unknown as ClientSession)).toThrow(TypeError);
+      await snapshot.endSession();
+    });
+
+    test("a session of another client is a StoreError", async () => {
+      const { store } = await scene();
+      await open().withSession(async (session) => {
+        await expect(store.with(session).read(randomUUID())).rejects.toThrow(StoreError);
+      });
+    });
+
+    test("a client session without a transaction is no transaction", async () => {
+      const { client, store } = await scene();
+      const { userId } = await loggedIn(store, 2);
+      expect(await client.withSession((session) => store.with(session).revokeUser(userId))).toBe(2);
+      expect(await store.listUser(userId)).toEqual([]);
+    });
+  });
+
+  async function scene(): Promise<{ client: MongoClient; people: People; store: MongoStore }> {
+    const client = open();
+    const { dbName, collectionName } = await freshCollection(connect(mongo.url));
+    const people: People = client.db(dbName).collection(`people_${randomUUID()}`, { writeConcern: { w: 1 } });
+    await people.insertOne({ _id: "the first, which makes the collection" });
+    return { client, people, store: mongoStore(client.db(dbName).collection(collectionName)) };
+  }
+}
+
+mongo.describe("A transaction whose read preference is not primary", () => {
+  test("is a StoreError that says what to change, since the driver allows no other", async () => {
+    const client = connect(mongo.url, { readPreference: "secondaryPreferred" });
+    const store = mongoStore(await freshCollection(client));
+    await client.withSession(async (session) => {
+      session.startTransaction();
+      const outcome = store.with(session).read(randomUUID());
+      await expect(outcome).rejects.toThrow('{ readPreference: "primary" }');
+      await session.abortTransaction();
+    });
+  });
+});
+
+type People = Collection<{ _id: string }>;
+
+const MAJORITY = { readPreference: "primary", writeConcern: { w: "majority" } } as const;
+
+function withTransaction<Answer>(
+  client: MongoClient,
+  work: (session: ClientSession) => Promise<Answer>,
+): Promise<Answer> {
+  return client.withSession((session) => session.withTransaction(() => work(session), MAJORITY));
+}
+
+async function loggedIn(store: SessionStore, count: number): Promise<{ userId: string; ids: string[] }> {
+  const userId = randomUUID();
+  const ids: string[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const session = fresh(userId);
+    expect(await store.create(session)).toBe(true);
+    ids.push(session.id);
+  }
+  return { userId, ids };
+}
+
+function fresh(userId: string) {
+  return { id: randomUUID(), userId, data: "old", idle: HOUR, lifetime: HOUR };
+}
+
+const HOUR = 60 * 60 * 1000;

@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { server } from "@tenure/servers";
+import type { Collection, MongoClient } from "mongodb";
+import { expect, test } from "vitest";
+import { type MongoStore, mongoStore } from "../src/index.ts";
+import { connect, freshCollection } from "./clients.ts";
+
+/** Milliseconds that a session lives: longer than a busy machine needs to begin what holds it and what waits. */
+const IDLE = 1000;
+
+/** Several rounds where it is the server's choice which of the calls that wait goes first. */
+const holders = {
+  "a transaction": { on: await server("mongo-transactions"), hold: inTransaction, rounds: 2 },
+  // FerretDB 2.7 keeps the locks of a bulk write to its end; a mongod holds nobody up by one.
+  "a long bulk write": { on: await server("mongo"), hold: inBulk, rounds: 1 },
+};
+
+/** How a session can be seen dead: `null` or `false`. */
+const looks: Record<string, (store: MongoStore, id: string, userId: string) => Promise<unknown>> = {
+  read: (store, id) => store.read(id),
+  "a touch": async (store, id) => (await store.update(id, {})) === "updated",
+  listUser: async (store, id, userId) => (await store.listUser(userId)).some((record) => record.id === id),
+  scan: async (store, id) => (await Array.fromAsync(store.scan())).some((record) => record.id === id),
+};
+
+for (const [holder, { on, hold, rounds }] of Object.entries(holders)) {
+  on.describe(`An update that waits past a session's end for ${holder}`, { concurrent: true }, () => {
+    test.for(Object.entries(looks))(
+      "revives nothing that %s answered to be dead",
+      { timeout: 120_000 },
+      async ([, look]) => {
+        for (let round = 0; round < rounds; round += 1) {
+          const { client, collection, store, id, userId } = await scene();
+          const release = await hold(client, collection, id);
+          const updating = store.update(id, { idle: 60_000 });
+          await sleep(IDLE + 100);
+          const looking = look(store, id, userId);
+          await sleep(50);
+          await release();
+          const [updated, seen] = await Promise.all([updating, looking]);
+          const after = await store.read(id);
+          if (!seen) expect(after).toBeNull();
+          expect(after !== null).toBe(updated === "updated");
+        }
+      },
+    );
+
+    const ends: [string, (store: MongoStore, id: string, userId: string) => Promise<unknown>][] = [
+      ["revoke", (store, id) => store.revoke(id)],
+      ["revokeUser", (store, _, userId) => store.revokeUser(userId)],
+    ];
+    test.for(ends)("revives nothing that %s ended", { timeout: 120_000 }, async ([, end]) => {
+      for (let round = 0; round < rounds; round += 1) {
+        const { client, collection, store, id, userId } = await scene();
+        const release = await hold(client, collection, id);
+        const updating = store.update(id, { idle: 60_000 });
+        await sleep(IDLE + 100);
+        const ending = end(store, id, userId);
+        await sleep(50);
+        await release();
+        await Promise.all([updating, ending]);
+        expect(await store.read(id)).toBeNull();
+      }
+    });
+  });
+
+  async function scene() {
+    const client = connect(on.url);
+    const collection = await freshCollection(client);
+    const store = mongoStore(collection);
+    const [id, userId] = [randomUUID(), randomUUID()];
+    await store.read(id);
+    expect(await store.create({ id, userId, data: "", idle: IDLE, lifetime: 600_000 })).toBe(true);
+    return { client, collection, store, id, userId };
+  }
+}
+
+/** Whoever wants to write the document now waits until `release`. */
+async function inTransaction(
+  client: MongoClient,
+  collection: Collection,
+  id: string,
+): Promise<() => Promise<void>> {
+  const session = client.startSession();
+  session.startTransaction({ writeConcern: { w: "majority" } });
+  await collection.updateOne({ _id: id as never }, { $set: { held: true } }, { session });
+  return async () => {
+    await session.abortTransaction();
+    await session.endSession();
+  };
+}
+
+async function inBulk(_: MongoClient, collection: Collection, id: string): Promise<() => Promise<void>> {
+  const held = { updateOne: { filter: { _id: id as never }, update: { $set: { held: true } } } };
+  const rest = Array.from({ length: 6000 }, (__, i) => ({
+    updateOne: { filter: { _id: `${id} ${i}` as never }, update: { $set: { i } } },
+  }));
+  const bulk = collection.bulkWrite([held, ...rest]);
+  await sleep(100);
+  return async () => void (await bulk);
+}

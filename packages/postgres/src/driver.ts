@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+
+/** What the store uses of a `pg.Pool`. */
+export interface PostgresPool {
+  connect(): Promise<PooledClient>;
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** What the store uses of a `pg.Client`, or of a client that was checked out of a pool. */
+export interface PostgresClient {
+  query(query: DriverQuery): Promise<{ readonly rows: unknown[][] }>;
+}
+
+export interface PooledClient extends PostgresClient {
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+  release(destroy?: boolean): void;
+}
+
+export interface DriverQuery {
+  name?: string;
+  text: string;
+  values: unknown[];
+  rowMode: "array";
+  types: { getTypeParser: () => (value: unknown) => string };
+}
+
+/** A statement with its values. Every column that it answers is text. */
+export interface Query {
+  readonly statement: Statement;
+  readonly values: readonly unknown[];
+}
+
+export interface Statement {
+  /** `null`: never prepared by name. */
+  readonly name: string | null;
+  readonly text: string;
+}
+
+/** Rows of columns, each text or `null`. */
+export type Rows = readonly (readonly (string | null)[])[];
+
+/**
+ * The name follows the text: behind a pooler that shares server connections, a statement that another version of the
+ * application prepared under the same name is the same statement.
+ */
+export function statement(text: string): Statement {
+  return { name: `tenure_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`, text };
+}
+
+export function unprepared(text: string): Statement {
+  return { name: null, text };
+}
+
+export function toDriverQuery({ statement: { name, text }, values }: Query, named: boolean): DriverQuery {
+  const query: DriverQuery = { text, values: [...values], rowMode: "array", types: AS_TEXT };
+  return named && name !== null ? { ...query, name } : query;
+}
+
+export function toRows(rows: unknown[][]): Rows {
+  return rows as (string | null)[][];
+}
+
+/** Type parsers that the application has set for its own queries do not reach ours. */
+const AS_TEXT = { getTypeParser: () => String };

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Ask } from "./coalesce.ts";
+import type { Operations } from "./operations.ts";
+
+export interface SweepingOptions {
+  /** How often, milliseconds, give or take a quarter. Each time reads the table once, a little at a time. Default one hour. */
+  readonly every?: number;
+  /** Hears what went wrong, a `StoreError`; the next time comes all the same. Default: nobody does. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface Sweeping {
+  /** Ends it. Resolves once no statement of it is in flight. */
+  stop(): Promise<void>;
+}
+
+/** What sweeping needs of the store. */
+export interface Ground {
+  readonly ask: Ask;
+  readonly operations: Operations;
+  /** The table's qualified and quoted name. */
+  readonly table: string;
+}
+
+/** Goes through the whole table once, a strip of pages a statement. There is no index on `expires_at`: touches would write it. */
+export async function sweep(ground: Ground, turns?: AbortSignal): Promise<number> {
+  const { ask, operations, table } = ground;
+  const pages = await ask(operations.pages, "sweep", table);
+  let swept = 0;
+  for (let from = 0; from < pages;) {
+    if (turns?.aborted === true) break;
+    const beganAt = performance.now();
+    const strip = { table, from, to: from + PAGES, most: ROWS, inTurn: turns !== undefined };
+    const answer = await ask(operations.sweep, "sweep", strip);
+    if (!answer.ours) break;
+    swept += answer.swept;
+    if (answer.swept < ROWS) from = strip.to;
+    // At most half of one connection's time.
+    await sleep(Math.min(performance.now() - beganAt, 100));
+  }
+  return swept;
+}
+
+/** @throws TypeError */
+export function startSweeping(
+  ground: Ground,
+  { every = 60 * 60 * 1000, onError }: SweepingOptions = {},
+): Sweeping {
+  if (!(every >= 1000 && every <= MAX_EVERY)) {
+    throw new TypeError(`every must be milliseconds from 1000 to ${MAX_EVERY} (a day)`);
+  }
+  const turns = new AbortController();
+  let current: Promise<unknown> = Promise.resolve();
+  // The first within one interval: instances that start together spread.
+  let timer = setTimeout(turn, Math.random() * every).unref();
+
+  function turn(): void {
+    current = sweep(ground, turns.signal)
+      .catch((error: unknown) => onError?.(error))
+      .finally(() => {
+        if (!turns.signal.aborted) timer = setTimeout(turn, every * (0.75 + Math.random() / 2)).unref();
+      });
+  }
+
+  return {
+    async stop() {
+      turns.abort();
+      clearTimeout(timer);
+      await current;
+    },
+  };
+}
+
+/** What one statement looks at and deletes at most: some milliseconds' work. */
+const PAGES = 128;
+const ROWS = 1000;
+const MAX_EVERY = 24 * 60 * 60 * 1000;

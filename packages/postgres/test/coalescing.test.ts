@@ -1,0 +1,406 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { StoreError } from "@tenure/core";
+import { type PostgresPool, postgresStore } from "@tenure/postgres";
+import { faultyProxy, server } from "@tenure/servers";
+import type { Pool, PoolClient, PoolConfig } from "pg";
+import { beforeAll, expect, test } from "vitest";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const { table } = pools;
+const HOUR = 3_600_000;
+let count = 0;
+const session = (id = `session ${(count += 1)}`) => ({
+  id,
+  userId: null,
+  data: "{}",
+  idle: HOUR,
+  lifetime: HOUR,
+});
+
+postgres.describe("postgresStore, calls that run at once", () => {
+  beforeAll(() => pools.store());
+
+  const watched = (pool: Pool = pools.open()) => {
+    const watch = watching(pool);
+    return { store: postgresStore(watch.pool, { table }), watch };
+  };
+
+  /** A stranger's transaction. */
+  const begun = async (config: PoolConfig = {}): Promise<PoolClient> => {
+    const client = await pools.open({ max: 1, ...config }).connect();
+    await client.query("begin");
+    return client;
+  };
+
+  /** Until so many statements on the table wait for a lock. */
+  const waiting = async (statements: number): Promise<void> => {
+    const admin = pools.open({ max: 1 });
+    for (;;) {
+      const { rows } = await admin.query<{ waiting: number }>(
+        "select count(*)::int as waiting from pg_stat_activity where wait_event_type = 'Lock' and strpos(query, $1) > 0",
+        [table],
+      );
+      if (rows[0]!.waiting >= statements) return;
+      await sleep(10);
+    }
+  };
+
+  test("a lone call is one plain named statement", async () => {
+    const { store, watch } = watched();
+    const { id } = session("alone");
+    await store.create(session(id));
+    await store.read(id);
+    await store.update(id, {});
+    await store.update(id, { data: "2" });
+    await store.listUser("nobody");
+    await store.revokeUser("nobody");
+    await store.revoke(id);
+    expect(watch.statements).toHaveLength(7);
+    for (const { name } of watch.statements) expect(name).toMatch(/^tenure_[0-9a-f]{24}$/);
+    for (const { values } of watch.statements.filter((_, index) => index !== 4)) {
+      expect(values.some(Array.isArray)).toBe(false);
+    }
+  });
+
+  test("what waits joins the next statement, and no more than two are ever in flight", async () => {
+    const { store, watch } = watched();
+    const sessions = Array.from({ length: 300 }, () => session());
+    expect(await Promise.all(sessions.map((one) => store.create(one)))).toEqual(sessions.map(() => true));
+    await Promise.all(
+      sessions.map(async ({ id }) => {
+        for (let use = 0; use < 5; use += 1) {
+          expect(await store.read(id)).toMatchObject({ id });
+          expect(await store.update(id, {})).toBe("updated");
+        }
+        expect(await store.update(id, { data: id })).toBe("updated");
+        expect(await store.read(id)).toMatchObject({ data: id, version: 2 });
+        expect(await store.revoke(id)).toBe(true);
+      }),
+    );
+    const [one, two, three] = await Promise.all(
+      [session(), session(), session()].map(async (each) => {
+        await store.create(each);
+        return each.id;
+      }),
+    );
+    const ofAllKinds = [
+      store.read(one!),
+      store.update(two!, {}),
+      store.update(three!, { data: "2" }),
+      store.revoke("unknown"),
+      store.listUser("nobody"),
+      store.revokeUser("another"),
+      store.now(),
+      store.create(session()),
+    ];
+    await Promise.all(ofAllKinds);
+    expect(watch.most).toBe(2);
+    expect(watch.statements.length).toBeLessThan((300 * 14) / 10);
+  });
+
+  test("what need not wait for the disk does not: one connection is left to it", async () => {
+    const { store, watch } = watched();
+    const sessions = Array.from({ length: 20 }, () => session());
+    await Promise.all(sessions.map((one) => store.create(one)));
+    watch.statements.length = 0;
+    // Three kinds that wait for the disk, asked before one that does not.
+    const calls = [
+      store.update(sessions[0]!.id, { data: "2" }),
+      store.create(session()),
+      store.revoke(sessions[1]!.id),
+      store.read(sessions[2]!.id),
+      store.update(sessions[3]!.id, {}),
+    ];
+    await Promise.all(calls);
+    expect(watch.statements.slice(0, 2).map(({ values }) => values[0])).toEqual([
+      sessions[0]!.id,
+      sessions[2]!.id,
+    ]);
+  });
+
+  test("reads and touches of one session share one row of one statement", async () => {
+    const { store, watch } = watched();
+    const one = session();
+    await store.create(one);
+    watch.statements.length = 0;
+    const records = await Promise.all(Array.from({ length: 50 }, () => store.read(one.id)));
+    expect(new Set(records.map((record) => record?.touchedAt)).size).toBe(1);
+    await Promise.all(Array.from({ length: 50 }, () => store.update(one.id, {})));
+    expect(watch.statements.map(({ values }) => values)).toEqual([[one.id], [one.id]]);
+  });
+
+  test("no call shares a statement that was sent before it was made: what was revoked meanwhile is dead", async () => {
+    await using proxy = await faultyProxy(postgres.url);
+    const { store } = watched(pools.open({ connectionString: proxy.url }));
+    const { store: other } = watched();
+    const [read, touched] = [session(), session()];
+    await Promise.all([read, touched].map((one) => store.create(one)));
+    await Promise.all([store.read(read.id), store.update(touched.id, {})]);
+    proxy.delayReplies(500);
+    // The server has done these long before their answers arrive.
+    const early = [store.read(read.id), store.update(touched.id, {})];
+    await sleep(200);
+    expect(await Promise.all([other.revoke(read.id), other.revoke(touched.id)])).toEqual([true, true]);
+    const late = [store.read(read.id), store.update(touched.id, {})];
+    expect(await Promise.all(early)).toEqual([expect.objectContaining({ id: read.id }), "updated"]);
+    expect(await Promise.all(late)).toEqual([null, "gone"]);
+  });
+
+  test("calls of one caller on one session keep their order, without waiting for answers", async () => {
+    const { store } = watched();
+    await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        const { id } = session();
+        const answers = await Promise.all([
+          store.read(id),
+          store.create(session(id)),
+          store.update(id, { data: "first" }),
+          store.update(id, { data: "second", ifVersion: 2 }),
+          store.read(id),
+          store.update(id, {}),
+          store.update(id, { data: "third", ifVersion: 2 }),
+          store.revoke(id),
+          store.update(id, {}),
+          store.create(session(id)),
+          store.revoke(id),
+        ]);
+        expect(answers).toEqual([
+          null,
+          true,
+          "updated",
+          "updated",
+          expect.objectContaining({ data: "second", version: 3 }),
+          "updated",
+          "conflict",
+          true,
+          "gone",
+          false,
+          false,
+        ]);
+      }),
+    );
+  });
+
+  test("a row that the server refuses fails its own caller alone, whatever else is in the batch", async () => {
+    const { store, watch } = watched();
+    const admin = pools.open({ max: 1 });
+    await admin.query(`alter table ${table} add constraint no_poison check (data <> 'poison')`);
+    const sessions = Array.from({ length: 40 }, () => session());
+    const poisoned = sessions[17]!;
+    const created = await Promise.allSettled(
+      sessions.map((one) => store.create(one === poisoned ? { ...one, data: "poison" } : one)),
+    );
+    expect(await failures(created)).toEqual([17]);
+    expect(watch.statements.some(({ values }) => Array.isArray(values[0]) && values[0].length === 20)).toBe(
+      true,
+    );
+
+    await store.create(poisoned);
+    const updated = await Promise.allSettled(
+      sessions.map((one, index) => store.update(one.id, { data: index === 3 ? "poison" : "fine" })),
+    );
+    expect(await failures(updated)).toEqual([3]);
+    for (const [index, { id }] of sessions.entries()) {
+      expect(await store.read(id)).toMatchObject(
+        index === 3 ? { data: "{}", version: 1 } : { data: "fine", version: 2 },
+      );
+    }
+    await admin.query(`alter table ${table} drop constraint no_poison`);
+  });
+
+  test("a create that waits for another's transaction until statement_timeout fails alone", async () => {
+    const { store } = watched(pools.open({ statement_timeout: 300 }));
+    const client = await begun();
+    const sessions = Array.from({ length: 20 }, () => session());
+    await store.with(client).create(sessions[5]!);
+    const created = await Promise.allSettled(sessions.map((one) => store.create(one)));
+    expect(await failures(created)).toEqual([5]);
+    await client.query("commit");
+    client.release();
+  });
+
+  test("where everything times out, a batch does not take a timeout for each of its calls", async () => {
+    const { store } = watched(pools.open({ statement_timeout: 200 }));
+    const client = await begun();
+    await client.query(`lock table ${table} in access exclusive mode`);
+    const began = performance.now();
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(session())));
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(await failures(outcomes)).toHaveLength(200);
+    await client.query("rollback");
+    client.release();
+    expect(await store.create(session())).toBe(true);
+  });
+
+  test("a deadlock with a stranger's transaction fails nobody of ours", async () => {
+    const { store, watch } = watched(pools.open({ options: "-c deadlock_timeout=1000" }));
+    const sessions = Array.from({ length: 9 }, (_, index) => session(`deadlock ${index}`));
+    const [first, last] = [sessions[0]!, sessions.at(-1)!];
+    // Ours creates in order: it holds `first` and waits for `last`. Then the stranger wants `first`.
+    const stranger = await begun({ options: "-c deadlock_timeout=10000" });
+    await store.with(stranger).create(last);
+    const creating = Promise.all(sessions.map((one) => store.create(one)));
+    await waiting(1);
+    expect(await store.with(stranger).create(first)).toBe(true);
+    await stranger.query("commit");
+    stranger.release();
+    expect(await creating).toEqual(sessions.map((one) => one !== first && one !== last));
+    expect(watch.errors).toEqual(new Set(["40P01"]));
+  });
+
+  for (const isolation of ["repeatable read", "serializable"]) {
+    test(`a serialization failure under ${isolation} fails nobody`, async () => {
+      const options = `-c default_transaction_isolation=${isolation.replace(" ", "\\ ")}`;
+      const { store, watch } = watched(pools.open({ options }));
+      const sessions = Array.from({ length: 9 }, () => session());
+      const [contested] = sessions;
+      const stranger = await begun();
+      await store.with(stranger).create(contested!);
+      const creating = Promise.all(sessions.map((one) => store.create(one)));
+      await waiting(1);
+      await stranger.query("commit; begin");
+      expect(await creating).toEqual(sessions.map((one) => one !== contested));
+      expect(watch.errors).toEqual(new Set(["40001"]));
+
+      watch.errors.clear();
+      await store.with(stranger).update(contested!.id, { data: "theirs" });
+      const updating = Promise.all(sessions.map(({ id }) => store.update(id, { data: "ours" })));
+      await waiting(1);
+      await stranger.query("commit");
+      stranger.release();
+      expect(new Set(await updating)).toEqual(new Set(["updated"]));
+      expect(await store.read(contested!.id)).toMatchObject({ data: "ours", version: 3 });
+      expect(watch.errors).toEqual(new Set(["40001"]));
+    });
+  }
+
+  test("two processes that write the same sessions under serializable lose no write", async () => {
+    const serializable = { options: "-c default_transaction_isolation=serializable" };
+    const [one, other] = [watched(pools.open(serializable)).store, watched(pools.open(serializable)).store];
+    const sessions = Array.from({ length: 20 }, () => session());
+    await Promise.all(sessions.map((each) => one.create(each)));
+    for (let round = 1; round <= 20; round += 1) {
+      const writes = sessions.flatMap(({ id }) =>
+        [one, other].map((store) => store.update(id, { data: `${round}` })),
+      );
+      expect(new Set(await Promise.all(writes))).toEqual(new Set(["updated"]));
+    }
+    for (const { id } of sessions) expect(await one.read(id)).toMatchObject({ version: 41 });
+  });
+
+  test("of concurrent updates with one version, from two processes, one wins and none fails", async () => {
+    const [one, other] = [watched().store, watched().store];
+    const { id } = session();
+    await one.create(session(id));
+    const results = await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        (index % 2 === 0 ? one : other).update(id, { data: `${index}`, ifVersion: 1 }),
+      ),
+    );
+    expect(results.toSorted()).toEqual([...Array.from({ length: 39 }, () => "conflict"), "updated"]);
+  });
+
+  test("a pool of one connection serves any number of calls", async () => {
+    const { store, watch } = watched(pools.open({ max: 1 }));
+    const sessions = Array.from({ length: 500 }, () => session());
+    await Promise.all(sessions.map((one) => store.create(one)));
+    await Promise.all(sessions.map(({ id }) => store.update(id, {})));
+    expect((await Promise.all(sessions.map(({ id }) => store.revoke(id)))).every(Boolean)).toBe(true);
+    expect(watch.most).toBe(1);
+  });
+
+  test("in a pool that the application itself saturates, calls are answered and the application's as well", async () => {
+    const pool = pools.open({ max: 3 });
+    const { store } = watched(pool);
+    const busy = Array.from({ length: 60 }, () => pool.query("select pg_sleep(0.01)"));
+    const sessions = Array.from({ length: 200 }, () => session());
+    expect((await Promise.all(sessions.map((one) => store.create(one)))).every(Boolean)).toBe(true);
+    await Promise.all(busy);
+    expect(pool.totalCount).toBeLessThanOrEqual(3);
+  });
+
+  test("a pool that gives no connection fails the calls within its own limit, and the next call works", async () => {
+    const pool = pools.open({ max: 1, connectionTimeoutMillis: 1000 });
+    const { store } = watched(pool);
+    const taken = await pool.connect();
+    const began = performance.now();
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(session())));
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(await failures(outcomes)).toHaveLength(50);
+    taken.release();
+    expect(await store.create(session())).toBe(true);
+  });
+
+  test("what waits is bounded: beyond it calls fail at once, and later ones work", async () => {
+    const pool = pools.open({ max: 1 });
+    const { store } = watched(pool);
+    const taken = await pool.connect();
+    const data = "x".repeat(8 * 1024 * 1024);
+    const creating = Array.from({ length: 20 }, () => store.create({ ...session(), data }));
+    const refused = await Promise.race([
+      Promise.any(creating.map((one) => one.catch((error: unknown) => error))),
+      sleep(5000),
+    ]);
+    expect(refused).toBeInstanceOf(StoreError);
+    taken.release();
+    const outcomes = await Promise.allSettled(creating);
+    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThan(10);
+    expect(await store.create(session())).toBe(true);
+  }, 120_000);
+});
+
+/** The places of those that failed, each with a StoreError that says nothing of any session. */
+async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Promise<number[]> {
+  return outcomes.flatMap((outcome, index) => {
+    if (outcome.status === "fulfilled") return [];
+    expect(outcome.reason).toBeInstanceOf(StoreError);
+    expect(outcome.reason).not.toHaveProperty("code");
+    expect(String(outcome.reason)).not.toMatch(/session \d|poison/);
+    return [index];
+  });
+}
+
+interface Watch {
+  readonly pool: PostgresPool;
+  readonly statements: { readonly name: string | undefined; readonly values: readonly unknown[] }[];
+  /** SQLSTATEs that the server answered with. */
+  readonly errors: Set<unknown>;
+  /** The most connections that were out at once. */
+  most: number;
+}
+
+function watching(pool: Pool): Watch {
+  let out = 0;
+  const watch: Watch = {
+    statements: [],
+    errors: new Set(),
+    most: 0,
+    pool: {
+      on: (event, listener) => pool.on(event, listener),
+      async connect() {
+        const client = await pool.connect();
+        watch.most = Math.max(watch.most, (out += 1));
+        return {
+          on: (event, listener) => client.on(event, listener),
+          removeListener: (event, listener) => client.removeListener(event, listener),
+          query: async (query) => {
+            watch.statements.push({ name: query.name, values: query.values });
+            try {
+              return await client.query(query);
+            } catch (error) {
+              if (error instanceof Error && "code" in error) watch.errors.add(error.code);
+              throw error;
+            }
+          },
+          release: (destroy) => {
+            out -= 1;
+            client.release(destroy);
+          },
+        };
+      },
+    },
+  };
+  return watch;
+}

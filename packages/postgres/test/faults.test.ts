@@ -1,0 +1,198 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { StoreError } from "@tenure/core";
+import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
+import { canStart, faultyProxy, server, startPostgres } from "@tenure/servers";
+import { Pool, type PoolConfig } from "pg";
+import { expect, test } from "vitest";
+import { poolsOn } from "./pools.ts";
+import { startedAgain } from "./started-again.ts";
+
+const postgres = await server("postgres");
+const here = await canStart("postgres");
+const pools = poolsOn(postgres.url);
+const { table } = pools;
+const HOUR = 3_600_000;
+let count = 0;
+const session = (id = `session ${(count += 1)}`) => ({
+  id,
+  userId: "user",
+  data: "{}",
+  idle: HOUR,
+  lifetime: HOUR,
+});
+
+postgres.describe("postgresStore, when a connection fails", () => {
+  const proxied = async (config: PoolConfig = {}) => {
+    await pools.store();
+    const proxy = await faultyProxy(postgres.url);
+    return { proxy, store: postgresStore(pools.open({ connectionString: proxy.url, ...config }), { table }) };
+  };
+
+  for (const on of ["command", "reply"] as const) {
+    test(`a batch whose ${on} is lost fails its own callers and nobody else, and the next call works`, async () => {
+      const { proxy, store } = await proxied({ max: 1 });
+      await using _ = proxy;
+      const sessions = Array.from({ length: 10 }, () => session());
+      const plan = proxy.plan({ on, which: (command) => command.includes("insert into") });
+      const outcomes = await Promise.allSettled([
+        ...sessions.map((one) => store.create(one)),
+        store.read("unknown"),
+        store.listUser("nobody"),
+      ]);
+      expect(plan.struck).toBe(true);
+      for (const outcome of outcomes.slice(0, 10)) {
+        expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+      }
+      expect(outcomes.slice(10)).toEqual([
+        { status: "fulfilled", value: null },
+        { status: "fulfilled", value: [] },
+      ]);
+      // Nobody knew, but nothing was half done: either the server got the command, or it did not.
+      const created = await Promise.all(sessions.map((one) => store.create(one)));
+      expect(new Set(created)).toEqual(new Set([on === "command"]));
+    });
+  }
+
+  test("idle connections that break end no process, though the application does not listen", async () => {
+    const { proxy, store } = await proxied();
+    await using _ = proxy;
+    await Promise.all(Array.from({ length: 20 }, () => store.create(session())));
+    for (let round = 0; round < 5; round += 1) {
+      proxy.cut();
+      await sleep(50);
+      expect(await store.create(session())).toBe(true);
+    }
+  });
+
+  test("a server that falls silent is a StoreError within query_timeout, and the next call works", async () => {
+    const { proxy, store } = await proxied({ query_timeout: 300, connectionTimeoutMillis: 300 });
+    await using _ = proxy;
+    const { id } = session();
+    await store.create(session(id));
+    proxy.silence();
+    const began = performance.now();
+    const outcomes = await Promise.allSettled([
+      store.read(id),
+      store.update(id, {}),
+      store.revoke(id),
+      store.now(),
+    ]);
+    expect(performance.now() - began).toBeLessThan(5000);
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+    }
+    proxy.cut();
+    expect(await store.read(id)).toMatchObject({ id });
+  });
+
+  test("a backend that is terminated under a statement (57P01) is a StoreError, and the next call works", async () => {
+    const store = await pools.store();
+    const { id } = session();
+    await store.create(session(id));
+    const admin = await pools.open({ max: 1 }).connect();
+    await admin.query("begin");
+    await admin.query(`select from ${table} where id = $1 for update`, [id]);
+    const waiting = store.update(id, {}).catch((error: unknown) => error);
+    const terminate =
+      "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and strpos(query, $1) > 0";
+    while ((await admin.query(terminate, [table])).rows.length === 0) await sleep(10);
+    const error = await waiting;
+    expect(error).toBeInstanceOf(StoreError);
+    expect(error).toMatchObject({ operation: "update", cause: { code: "57P01" } });
+    await admin.query("rollback");
+    admin.release();
+    expect(await store.update(id, {})).toBe("updated");
+  });
+
+  test("statement_timeout bounds a call that waits for a row, and fails nobody else", async () => {
+    const store = await pools.store({ statement_timeout: 300 });
+    const [held, free] = [session(), session()];
+    await Promise.all([store.create(held), store.create(free)]);
+    const stranger = await pools.open({ max: 1 }).connect();
+    await stranger.query("begin");
+    await stranger.query(`select from ${table} where id = $1 for update`, [held.id]);
+    const outcomes = await Promise.allSettled([store.update(held.id, {}), store.update(free.id, {})]);
+    expect(outcomes).toEqual([
+      { status: "rejected", reason: expect.any(StoreError) },
+      { status: "fulfilled", value: "updated" },
+    ]);
+    await stranger.query("rollback");
+    stranger.release();
+    expect(await store.update(held.id, {})).toBe("updated");
+  });
+
+  test("a pool that was ended is a StoreError", async () => {
+    const pool = new Pool({ connectionString: postgres.url });
+    const store = postgresStore(pool, { table });
+    await pool.end();
+    await expect(store.read("id")).rejects.toBeInstanceOf(StoreError);
+  });
+});
+
+here.describe("postgresStore, when its server fails", () => {
+  const started = async (config: PoolConfig = {}) => {
+    const own = await startPostgres();
+    const pool = new Pool({ connectionString: own.url, connectionTimeoutMillis: 1000, ...config });
+    await migrate(pool);
+    return { own, pool, store: postgresStore(pool) };
+  };
+
+  for (const how of ["stop", "kill"] as const) {
+    test(`${how === "stop" ? "stopped" : "killed"} in the middle of calls, all end in an answer or a StoreError, and once it is back they work`, async () => {
+      const { own, pool, store } = await started();
+      await using _ = own;
+      const outcomes: Promise<PromiseSettledResult<unknown>[]>[] = [];
+      for (let round = 0; round < 20; round += 1) {
+        if (round === 10) await own[how]();
+        outcomes.push(Promise.allSettled(everyCall(store)));
+        await sleep(5);
+      }
+      const all = (await Promise.all(outcomes)).flat();
+      const failed = all.filter(({ status }) => status === "rejected");
+      expect(failed.length).toBeGreaterThan(0);
+      for (const outcome of failed) expect(outcome).toMatchObject({ reason: expect.any(StoreError) });
+      await startedAgain(own);
+      expect(await store.create(session("after"))).toBe(true);
+      expect(await store.read("after")).toMatchObject({ id: "after" });
+      await pool.end();
+    });
+  }
+
+  test("a standby answers nothing, since what it knows may be old: every call is a StoreError", async () => {
+    const { own, pool, store } = await started({ max: 4 });
+    await using _ = own;
+    await store.create(session("known"));
+    // A server with this file in its folder is a hot standby. It has no primary, and so stays as it is.
+    await pool.query(
+      `do $$ begin execute format('copy (select) to %L', current_setting('data_directory') || '/standby.signal'); end $$`,
+    );
+    await own.stop();
+    await own.start();
+    expect((await pool.query("select pg_is_in_recovery() as standby")).rows).toEqual([{ standby: true }]);
+    for (const outcome of await Promise.allSettled(everyCall(store))) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+      expect(String("reason" in outcome && outcome.reason)).toContain("primary");
+    }
+    await pool.query("select pg_promote()");
+    expect(await store.read("known")).toMatchObject({ id: "known" });
+    expect(await store.update("known", { data: "new" })).toBe("updated");
+    await pool.end();
+  });
+});
+
+function everyCall(store: PostgresStore): Promise<unknown>[] {
+  return [
+    store.create(session()),
+    store.read("known"),
+    store.update("known", {}),
+    store.update("known", { data: "new" }),
+    store.revoke("unknown"),
+    store.revokeUser("nobody"),
+    store.listUser("user"),
+    (async () => {
+      for await (const record of store.scan()) void record;
+    })(),
+    store.now(),
+    store.sweep(),
+  ];
+}

@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { server } from "@tenure/servers";
+import type { PoolClient } from "pg";
+import { beforeAll, expect, test } from "vitest";
+import type { PostgresStore } from "@tenure/postgres";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const HOUR = 3_600_000;
+
+postgres.describe("postgresStore beside a transaction that holds a session", () => {
+  let store: PostgresStore;
+  beforeAll(async () => {
+    store = await pools.store();
+  });
+
+  let count = 0;
+  const fresh = async (given: { idle?: number; userId?: string } = {}): Promise<string> => {
+    const id = `held-${(count += 1)}`;
+    await store.create({ id, userId: null, data: "{}", idle: HOUR, lifetime: 10 * HOUR, ...given });
+    return id;
+  };
+
+  /** A stranger's transaction, such as an administrator's psql. */
+  const hold = async (id: string): Promise<PoolClient> => {
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query("begin");
+    await client.query(`select from ${pools.table} where id = $1 for update`, [id]);
+    return client;
+  };
+  const letGo = async (client: PoolClient, how: "commit" | "rollback" = "rollback"): Promise<void> => {
+    await client.query(how);
+    client.release();
+  };
+
+  for (const how of ["commit", "rollback"] as const) {
+    test(`a touch that waited past expiresAt for a ${how} is gone`, async () => {
+      const id = await fresh({ idle: 300 });
+      const holder = await hold(id);
+      const touching = store.update(id, {});
+      await sleep(350);
+      await letGo(holder, how);
+      expect(await touching).toBe("gone");
+      expect(await store.read(id)).toBeNull();
+    });
+
+    test(`an update that waited past expiresAt for a ${how} is gone, and nothing is written`, async () => {
+      const id = await fresh({ idle: 300 });
+      const holder = await hold(id);
+      const updating = store.update(id, { data: "late", userId: "late", idle: HOUR });
+      await sleep(350);
+      await letGo(holder, how);
+      expect(await updating).toBe("gone");
+      expect(await store.listUser("late")).toEqual([]);
+    });
+
+    test(`a revoke that waited past expiresAt for a ${how} ended nobody, and leaves its tombstone`, async () => {
+      const id = await fresh({ idle: 300 });
+      const holder = await hold(id);
+      const revoking = store.revoke(id);
+      await sleep(350);
+      await letGo(holder, how);
+      expect(await revoking).toBe(false);
+      expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(false);
+    });
+
+    test(`a revokeUser that waited past expiresAt for a ${how} ended nobody`, async () => {
+      const userId = `waiting for ${how}`;
+      const id = await fresh({ idle: 300, userId });
+      const holder = await hold(id);
+      const revoking = store.revokeUser(userId);
+      await sleep(350);
+      await letGo(holder, how);
+      expect(await revoking).toBe(0);
+    });
+  }
+
+  test("nobody is told that a session is dead while a use of it, made in time, is not yet committed", async () => {
+    const userId = "in time";
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query("begin");
+    const id = await fresh({ idle: 1000, userId });
+    expect(await store.with(client).update(id, { idle: HOUR })).toBe("updated");
+    await sleep(1050);
+    const reading = [
+      store.read(id),
+      store.listUser(userId).then(([only]) => only ?? null),
+      scanned(store, id),
+    ];
+    await sleep(100);
+    await client.query("commit");
+    client.release();
+    for (const record of await Promise.all(reading)) expect(record).toMatchObject({ id, idle: HOUR });
+  });
+
+  test("a session whose use was rolled back is dead once it is said to be", async () => {
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query("begin");
+    const id = await fresh({ idle: 1000 });
+    expect(await store.with(client).update(id, {})).toBe("updated");
+    await sleep(1050);
+    const reading = store.read(id);
+    await sleep(50);
+    await client.query("rollback");
+    client.release();
+    expect(await reading).toBeNull();
+    expect(await store.update(id, {})).toBe("gone");
+  });
+
+  test("it holds up no call about another session, and two of them hold up none either", async () => {
+    const [one, other, ...free] = await Promise.all(Array.from({ length: 40 }, () => fresh()));
+    const holders = await Promise.all([hold(one!), hold(other!)]);
+    const waiting = [
+      store.update(one!, {}),
+      store.update(other!, { data: "2" }),
+      store.revoke(one!),
+      store.revoke(other!),
+    ];
+    const answered: string[] = [];
+    void Promise.all(waiting).then(() => answered.push("the held"));
+    for (const id of free) {
+      expect(await store.update(id, {})).toBe("updated");
+      expect(await store.update(id, { data: "new" })).toBe("updated");
+    }
+    expect(await Promise.all(free.map((id) => store.revoke(id)))).toEqual(free.map(() => true));
+    expect(answered).toEqual([]);
+    for (const holder of holders) await letGo(holder);
+    expect(await Promise.all(waiting)).toEqual(["updated", "updated", true, true]);
+  });
+
+  test("a user's other sessions end at once, and the held one when it is let go", async () => {
+    const userId = "of two";
+    const [held, free] = [await fresh({ userId }), await fresh({ userId })];
+    const holder = await hold(held);
+    const revoking = store.revokeUser(userId);
+    while ((await store.read(free)) !== null) await sleep(5);
+    await letGo(holder);
+    expect(await revoking).toBe(2);
+    expect(await store.read(held)).toBeNull();
+  });
+
+  test("a row that is being created elsewhere is revoked once it is there", async () => {
+    const id = "being created";
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query("begin");
+    expect(await store.with(client).create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(
+      true,
+    );
+    const revoking = store.revoke(id);
+    await sleep(50);
+    await client.query("commit");
+    client.release();
+    expect(await revoking).toBe(true);
+    expect(await store.read(id)).toBeNull();
+  });
+});
+
+async function scanned(store: PostgresStore, id: string) {
+  for await (const record of store.scan()) if (record.id === id) return record;
+  return null;
+}

@@ -1,0 +1,184 @@
+import { StoreError } from "@tenure/core";
+import { migrate, migrations, postgresStore } from "@tenure/postgres";
+import { server } from "@tenure/servers";
+import { beforeAll, describe, expect, test } from "vitest";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const HOUR = 3_600_000;
+const session = { id: "id", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
+let count = 0;
+const fresh = () => ({
+  schema: `migrate "${(count += 1)}" ${process.pid}`,
+  table: `sessions ${process.hrtime.bigint()}`,
+});
+
+describe("migrations", () => {
+  // `npx vitest run --project postgres -u` writes it.
+  test("ship as files, which say what migrate runs", async () => {
+    for (const { version, sql } of migrations()) {
+      await expect(sql).toMatchFileSnapshot(`../migrations/${String(version).padStart(3, "0")}.sql`);
+    }
+  });
+
+  test.each(["", "x".repeat(64), "a\0b", "\ud800", undefined as never])(
+    "a table can't be named %j",
+    (name) => {
+      if (name !== undefined) expect(() => migrations({ table: name })).toThrow(TypeError);
+      expect(() => migrations({ schema: name ?? "" })).toThrow(TypeError);
+    },
+  );
+});
+
+postgres.describe("migrate", () => {
+  test("ten instances that start at once make one table, and calling it again changes nothing", async () => {
+    const name = fresh();
+    await Promise.all(Array.from({ length: 10 }, () => migrate(pools.open({ max: 1 }), name)));
+    const store = postgresStore(pools.open(), name);
+    expect(await store.create(session)).toBe(true);
+    await migrate(pools.open({ max: 1 }), name);
+    expect(await store.read("id")).toMatchObject({ id: "id", version: 1 });
+  });
+
+  test("the longest name that PostgreSQL holds is held whole, its index beside it", async () => {
+    const name = { table: `${"ü".repeat(31)}x` };
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    const { rows } = await pool.query("select indexname from pg_indexes where tablename = $1 order by 1", [
+      name.table,
+    ]);
+    expect(rows).toHaveLength(2);
+  });
+
+  test("what is up to date needs no right to create anything", async () => {
+    const name = fresh();
+    const admin = pools.open({ max: 1 });
+    await migrate(admin, name);
+    const plain = pools.open({ max: 1, ...(await role(name)) });
+    await migrate(plain, name);
+    await expect(migrate(plain, fresh())).rejects.toMatchObject({ code: "42501" });
+  });
+
+  test("a role with select, insert, update and delete can do all that a store does", async () => {
+    const name = fresh();
+    await migrate(pools.open({ max: 1 }), name);
+    const store = postgresStore(pools.open(await role(name)), name);
+    expect(await store.create(session)).toBe(true);
+    expect(await store.create({ ...session, id: "gone", idle: 1 })).toBe(true);
+    expect(await store.read("id")).toMatchObject({ userId: "user" });
+    expect(await store.update("id", {})).toBe("updated");
+    expect(await store.update("id", { data: "new" })).toBe("updated");
+    expect(await store.listUser("user")).toHaveLength(1);
+    expect(await all(store.scan())).toHaveLength(1);
+    expect(await store.revoke("unknown")).toBe(false);
+    expect(await store.revokeUser("user")).toBe(1);
+    expect(await store.sweep()).toBe(1);
+    expect(await store.now()).toBeGreaterThan(0);
+  });
+
+  test("a table that is not Tenure's is refused and left as it is", async () => {
+    const pool = pools.open({ max: 1 });
+    const table = `of_another_${process.pid}`;
+    await pool.query(`create table ${table} (sid varchar primary key, sess json, expire timestamp)`);
+    await pool.query(`insert into ${table} values ('sid', '{}', now())`);
+    await expect(migrate(pool, { table })).rejects.toThrow("its comment does not say that it is Tenure's");
+    expect((await pool.query(`select * from ${table}`)).rows).toHaveLength(1);
+    const store = postgresStore(pool, { table });
+    await expect(store.read("id")).rejects.toThrow("run `await migrate(pool)`");
+    await expect(store.create(session)).rejects.toThrow("run `await migrate(pool)`");
+  });
+
+  test("a newer table is left alone", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    const comment =
+      "Tenure sessions, schema version 99. Made by @tenure/postgres, which reads the version here.";
+    await pool.query(
+      `comment on table "${name.schema.replaceAll('"', '""')}"."${name.table}" is '${comment}'`,
+    );
+    await migrate(pool, name);
+    const { rows } = await pool.query("select obj_description($1::regclass, 'pg_class') as comment", [
+      `"${name.schema.replaceAll('"', '""')}"."${name.table}"`,
+    ]);
+    expect(rows).toEqual([{ comment }]);
+  });
+
+  test("a migration that fails leaves nothing behind, and the connection is no longer used", async () => {
+    const pool = pools.open({ max: 1 });
+    await pool.query(`create table taken_${process.pid}_user_id ()`);
+    await expect(migrate(pool, { table: `taken_${process.pid}` })).rejects.toMatchObject({ code: "42P07" });
+    expect((await pool.query("select to_regclass($1) as found", [`taken_${process.pid}`])).rows).toEqual([
+      { found: null },
+    ]);
+  });
+
+  const missing = {
+    "a missing table": { table: "nowhere" },
+    "a missing schema": { schema: "nowhere", table: "at all" },
+  };
+  for (const [what, name] of Object.entries(missing)) {
+    test(`${what} is an error that names the command to run, from every call`, async () => {
+      const store = postgresStore(pools.open({ max: 2 }), name);
+      const calls = [
+        store.create(session),
+        store.read("id"),
+        store.update("id", {}),
+        store.update("id", { data: "" }),
+        store.revoke("id"),
+        store.revokeUser("user"),
+        store.listUser("user"),
+        all(store.scan()),
+        store.sweep(),
+      ];
+      for (const outcome of await Promise.allSettled(calls)) {
+        expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+        expect(String("reason" in outcome && outcome.reason)).toMatch(
+          /is missing or older.*run `await migrate\(pool\)`.*migrations\/\*\.sql/,
+        );
+      }
+    });
+  }
+
+  describe("the table", () => {
+    const table = `documented_${process.pid}`;
+    beforeAll(() => migrate(pools.open({ max: 1 }), { table }));
+
+    test("says of every column what it holds", async () => {
+      const { rows } = await pools
+        .open({ max: 1 })
+        .query(
+          "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and col_description(attrelid, attnum) is null",
+          [table],
+        );
+      expect(rows).toEqual([]);
+    });
+  });
+
+  /** A role that owns nothing. */
+  async function role(name: { schema: string; table: string }): Promise<{ user: string; password: string }> {
+    const admin = pools.open({ max: 1 });
+    const user = `plain_${process.pid}_${(count += 1)}`;
+    const quoted = name.schema.replaceAll('"', '""');
+    await admin.query(`create role ${user} login password 'plain'`);
+    await admin.query(`grant usage on schema "${quoted}" to ${user}`);
+    await admin.query(`grant select, insert, update, delete on "${quoted}"."${name.table}" to ${user}`);
+    const { hostname: host, port, pathname } = new URL(postgres.url);
+    // A connection string would win over these.
+    return {
+      user,
+      password: "plain",
+      connectionString: undefined,
+      host,
+      port: Number(port),
+      database: pathname.slice(1),
+    } as never;
+  }
+});
+
+async function all<Each>(each: AsyncIterable<Each>): Promise<Each[]> {
+  const found: Each[] = [];
+  for await (const one of each) found.push(one);
+  return found;
+}

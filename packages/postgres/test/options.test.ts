@@ -1,0 +1,28 @@
+import { MAX_DURATION } from "@tenure/core";
+import { type PostgresPool, type PostgresStoreOptions, postgresStore } from "@tenure/postgres";
+import { expect, test } from "vitest";
+
+const pool: PostgresPool = {
+  connect: () => Promise.reject(new Error("not in this test")),
+  on: () => undefined,
+};
+
+test.each([undefined, null, "postgres://127.0.0.1", {}])("a pool can't be %j", (wrong) => {
+  expect(() => postgresStore(wrong as never)).toThrow(
+    new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))"),
+  );
+});
+
+test.each<PostgresStoreOptions>([
+  { tombstoneMinimum: 0 },
+  { tombstoneMinimum: -1 },
+  { tombstoneMinimum: Number.NaN },
+  { tombstoneMinimum: Number.POSITIVE_INFINITY },
+  { tombstoneMinimum: 0.5 },
+  { tombstoneMinimum: MAX_DURATION + 1 },
+  { tombstoneMinimum: "1h" as never },
+  { table: "" },
+  { schema: "" },
+])("an option can't be %j", (options) => {
+  expect(() => postgresStore(pool, options)).toThrow(TypeError);
+});

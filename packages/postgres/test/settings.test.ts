@@ -1,0 +1,37 @@
+import { testStore } from "@tenure/conformance";
+import { migrate, postgresStore } from "@tenure/postgres";
+import { server } from "@tenure/servers";
+import { types } from "pg";
+import { beforeAll, describe, test } from "vitest";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+
+/** What a server, a role or an application may have set, and the names people choose. */
+const settings = {
+  "repeatable read, in a zone east of UTC, dates the SQL way": {
+    options:
+      "-c default_transaction_isolation=repeatable\\ read -c TimeZone=Asia/Kathmandu -c DateStyle=SQL,DMY",
+    name: { schema: `Ä "schema" ${process.pid}`, table: 'the "sessions"; of $1 ' as string },
+  },
+  "serializable, in a zone west of UTC, dates the German way, no commit waits for the disk": {
+    options:
+      "-c default_transaction_isolation=serializable -c TimeZone=America/St_Johns -c DateStyle=German -c IntervalStyle=sql_standard -c synchronous_commit=off",
+    name: { schema: `select ${process.pid}`, table: "User" as string },
+  },
+  "types of the application's own, all results binary": {
+    options: "-c IntervalStyle=iso_8601 -c bytea_output=escape -c extra_float_digits=-15",
+    name: { table: `binary_${process.pid}` },
+    binary: true,
+    types: { getTypeParser: () => () => "not what it was" } as unknown as typeof types,
+  },
+};
+
+for (const [title, { name, ...config }] of Object.entries(settings)) {
+  postgres.describe(`postgresStore under ${title}`, () => {
+    beforeAll(() => migrate(pools.open({ ...config, types }), name));
+
+    testStore({ describe, test }, { open: () => postgresStore(pools.open(config), name), unreachable: null });
+  });
+}

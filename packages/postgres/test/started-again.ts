@@ -1,0 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { OwnServer } from "@tenure/servers";
+
+/** Starts a server that was killed. Its backends live on for a moment, and as long as they do a new one refuses to start. */
+export async function startedAgain(server: OwnServer): Promise<void> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      await server.start();
+      return;
+    } catch (error) {
+      if (attempts === 20) throw error;
+      await sleep(200);
+    }
+  }
+}

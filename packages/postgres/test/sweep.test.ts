@@ -1,0 +1,169 @@
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
+import { server } from "@tenure/servers";
+import type { Pool } from "pg";
+import { expect, test } from "vitest";
+import { operationsOn } from "../src/operations.ts";
+import { statementsFor } from "../src/statements.ts";
+import { tableOf } from "../src/table.ts";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const HOUR = 3_600_000;
+
+postgres.describe("sweep", () => {
+  let table: string;
+  let pool: Pool;
+  let store: PostgresStore;
+  const fresh = async (): Promise<void> => {
+    table = `swept_${process.pid}_${process.hrtime.bigint()}`;
+    pool = pools.open();
+    await migrate(pool, { table });
+    store = postgresStore(pool, { table, tombstoneMinimum: 300 });
+  };
+
+  test("deletes what has expired and tombstones whose time is over, and nothing else", async () => {
+    await fresh();
+    const session = (id: string, idle: number, lifetime: number) => ({
+      id,
+      userId: "u",
+      data: "{}",
+      idle,
+      lifetime,
+    });
+    await store.create(session("live", HOUR, HOUR));
+    await store.create(session("idle", 100, HOUR));
+    await store.create(session("old", 100, 100));
+    await store.create(session("revoked", HOUR, HOUR));
+    await store.create(session("revoked and old", HOUR, 200));
+    expect(await store.revoke("revoked")).toBe(true);
+    expect(await store.revoke("revoked and old")).toBe(true);
+    expect(await store.revoke("unknown")).toBe(false);
+    await sleep(220);
+    expect(await store.sweep()).toBe(2);
+    expect(await ids()).toEqual(["live", "revoked", "revoked and old", "unknown"]);
+    await sleep(200);
+    expect(await store.sweep()).toBe(2);
+    expect(await ids()).toEqual(["live", "revoked"]);
+    expect(await store.create(session("revoked", HOUR, HOUR))).toBe(false);
+  });
+
+  test("passes over what another transaction holds", async () => {
+    await fresh();
+    await fill(1000);
+    const client = await pool.connect();
+    await client.query("begin");
+    await client.query(`select from ${table} where id in ('id 1', 'id 999') for update`);
+    expect(await store.sweep()).toBe(998);
+    await client.query("rollback");
+    client.release();
+    expect(await store.sweep()).toBe(2);
+  });
+
+  test("a login waits for no statement of it, not even for one that has not ended", async () => {
+    await fresh();
+    await fill(100);
+    const client = await pool.connect();
+    await client.query("begin");
+    const { statement, values } = operationsOn(statementsFor(tableOf({ table }), "durable"), HOUR).sweep.one({
+      table,
+      from: 0,
+      to: 1000,
+      most: 1000,
+      inTurn: false,
+    });
+    expect(
+      (await client.query({ text: statement.text, values: [...values], rowMode: "array" })).rows,
+    ).toEqual([["true", "100"]]);
+    const impatient = postgresStore(pools.open({ options: "-c lock_timeout=1" }), { table });
+    const session = { id: "login", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
+    expect(await impatient.create(session)).toBe(true);
+    expect(await impatient.update("login", { data: "new" })).toBe("updated");
+    expect(await impatient.revokeUser("user")).toBe(1);
+    await client.query("rollback");
+    client.release();
+  });
+
+  test("two at once delete each row once", async () => {
+    await fresh();
+    await fill(20_000);
+    const other = postgresStore(pools.open(), { table });
+    const [one, two] = await Promise.all([store.sweep(), other.sweep()]);
+    expect(one + two).toBe(20_000);
+    expect(await ids()).toEqual([]);
+  });
+
+  test("the timer sweeps until it is stopped", async () => {
+    await fresh();
+    const sweeping = store.startSweeping({ every: 1000 });
+    await fill(10);
+    while ((await ids()).length > 0) await sleep(20);
+    await sweeping.stop();
+    await fill(10);
+    await sleep(1500);
+    expect(await ids()).toHaveLength(10);
+  });
+
+  test("the timer keeps no process alive", async () => {
+    const program = `
+      import { postgresStore } from "@tenure/postgres";
+      postgresStore({ connect: () => Promise.reject(new Error("not yet")), on() {} }).startSweeping();
+      console.log("started");`;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ["--conditions=@tenure/source", "--input-type=module", "--eval", program],
+      { cwd: new URL("..", import.meta.url), timeout: 20_000 },
+    );
+    expect(stdout).toBe("started\n");
+  });
+
+  test("of instances with timers, one sweeps at a time", async () => {
+    await fresh();
+    await fill(10);
+    const client = await pool.connect();
+    await client.query("begin");
+    await client.query("select pg_advisory_xact_lock($1, $2::regclass::oid::int)", [0x7e4e5e, table]);
+    const sweeping = store.startSweeping({ every: 1000 });
+    await sleep(1500);
+    expect(await ids()).toHaveLength(10);
+    await client.query("rollback");
+    client.release();
+    while ((await ids()).length > 0) await sleep(20);
+    await sweeping.stop();
+  });
+
+  test("what goes wrong is heard, and the next time comes all the same", async () => {
+    await fresh();
+    const heard: unknown[] = [];
+    await pool.query(`alter table ${table} rename to ${table}_away`);
+    const sweeping = store.startSweeping({ every: 1000, onError: (error) => heard.push(error) });
+    while (heard.length === 0) await sleep(20);
+    expect(String(heard[0])).toContain("is missing or older");
+    await pool.query(`alter table ${table}_away rename to ${table}`);
+    await fill(1);
+    while ((await ids()).length > 0) await sleep(20);
+    await sweeping.stop();
+  });
+
+  test.each([0, 10, Number.NaN, 1e12])("a timer of %d ms is refused", async (every) => {
+    await fresh();
+    expect(() => store.startSweeping({ every })).toThrow(TypeError);
+  });
+
+  async function ids(): Promise<string[]> {
+    const { rows } = await pool.query<{ id: string }>(`select id from ${table} order by id`);
+    return rows.map(({ id }) => id);
+  }
+
+  /** Sessions that expired an hour ago. */
+  async function fill(sessions: number): Promise<void> {
+    await pool.query(
+      `insert into ${table} select 'id ' || i, null, repeat('x', 900), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
+       from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
+      [sessions],
+    );
+  }
+});

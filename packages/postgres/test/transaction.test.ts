@@ -1,0 +1,206 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { StoreError } from "@tenure/core";
+import type { PostgresStore } from "@tenure/postgres";
+import { server } from "@tenure/servers";
+import type { PoolClient } from "pg";
+import { beforeAll, expect, test } from "vitest";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const HOUR = 3_600_000;
+let count = 0;
+const session = (userId: string | null = null) => ({
+  id: `session ${(count += 1)}`,
+  userId,
+  data: "{}",
+  idle: HOUR,
+  lifetime: HOUR,
+});
+const fresh = (): string => `user ${(count += 1)}`;
+
+postgres.describe("postgresStore.with(client)", () => {
+  let store: PostgresStore;
+  beforeAll(async () => {
+    store = await pools.store();
+  });
+
+  const begun = async (isolation = "read committed"): Promise<PoolClient> => {
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query(`begin isolation level ${isolation}`);
+    return client;
+  };
+  const ended = async (client: PoolClient, how: "commit" | "rollback"): Promise<void> => {
+    await client.query(how);
+    client.release();
+  };
+
+  test("a change of password and the end of all sessions commit as one", async () => {
+    const [userId, other] = [fresh(), session()];
+    const [one, two] = [session(userId), session(userId)];
+    await Promise.all([one, two, other].map((each) => store.create(each)));
+    const client = await begun();
+    await client.query("create temporary table password (hash text) on commit drop");
+    expect(await store.with(client).revokeUser(userId, { except: two.id })).toBe(1);
+    expect(await store.with(client).listUser(userId)).toMatchObject([{ id: two.id }]);
+    expect(await store.read(one.id)).toMatchObject({ id: one.id });
+    await ended(client, "commit");
+    expect(await store.read(one.id)).toBeNull();
+    expect(await store.listUser(userId)).toMatchObject([{ id: two.id }]);
+  });
+
+  test("they roll back as one, and nothing has happened", async () => {
+    const userId = fresh();
+    const [one, unborn] = [session(userId), session(userId)];
+    await store.create(one);
+    const client = await begun();
+    const inside = store.with(client);
+    expect(await inside.revokeUser(userId)).toBe(1);
+    expect(await inside.create(unborn)).toBe(true);
+    expect(await inside.revoke("unknown to all")).toBe(false);
+    await ended(client, "rollback");
+    expect(await store.read(one.id)).toMatchObject({ version: 1, userId });
+    expect(await store.create(unborn)).toBe(true);
+    expect(await store.create({ ...session(), id: "unknown to all" })).toBe(true);
+  });
+
+  test("all calls answer as the store's, one after another, whatever runs at once", async () => {
+    const client = await begun();
+    const inside = store.with(client);
+    const userId = fresh();
+    const one = session(userId);
+    const answers = await Promise.all([
+      inside.create(one),
+      inside.create(one),
+      inside.read(one.id),
+      inside.update(one.id, {}),
+      inside.update(one.id, { data: "new" }),
+      inside.update(one.id, { data: "newer", ifVersion: 1 }),
+      inside.listUser(userId),
+      inside.revoke(one.id),
+      inside.read(one.id),
+      inside.update(one.id, {}),
+      inside.revokeUser(userId),
+    ]);
+    expect(answers).toEqual([
+      true,
+      false,
+      expect.objectContaining({ version: 1 }),
+      "updated",
+      "updated",
+      "conflict",
+      [expect.objectContaining({ version: 2, data: "new" })],
+      true,
+      null,
+      "gone",
+      0,
+    ]);
+    expect(Math.abs((await inside.now()) - (await store.now()))).toBeLessThan(5000);
+    for await (const { id } of inside.scan()) expect(id).not.toBe(one.id);
+    await ended(client, "commit");
+  });
+
+  test("a touch inside does not make the application's commit asynchronous", async () => {
+    const one = session();
+    await store.create(one);
+    const client = await begun();
+    await store.with(client).update(one.id, {});
+    expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
+    await ended(client, "commit");
+  });
+
+  test("a revocation inside makes the commit durable where it would not be", async () => {
+    const one = session();
+    await store.create(one);
+    const client = await begun();
+    await client.query("set local synchronous_commit to off");
+    expect(await store.with(client).revoke(one.id)).toBe(true);
+    expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
+    await ended(client, "commit");
+  });
+
+  test.each(["repeatable read", "serializable"])(
+    "a transaction that is %s, and could miss a session, is refused",
+    async (isolation) => {
+      const userId = fresh();
+      const client = await begun(isolation);
+      await client.query("select 1");
+      await store.create(session(userId));
+      const refused = store.with(client).revokeUser(userId);
+      await expect(refused).rejects.toBeInstanceOf(StoreError);
+      await expect(refused).rejects.toThrow("isolation level read committed");
+      await ended(client, "rollback");
+      expect(await store.listUser(userId)).toHaveLength(1);
+    },
+  );
+
+  test("outside of a transaction any isolation is as good", async () => {
+    const client = await pools
+      .open({ max: 1, options: "-c default_transaction_isolation=serializable" })
+      .connect();
+    const one = session();
+    expect(await store.with(client).create(one)).toBe(true);
+    expect(await store.with(client).revoke(one.id)).toBe(true);
+    client.release();
+  });
+
+  test("what fails is a StoreError, and the transaction is the application's to end", async () => {
+    const client = await begun();
+    await client.query("select 1/0").catch(() => undefined);
+    await expect(store.with(client).read("id")).rejects.toMatchObject({
+      name: "StoreError",
+      cause: { code: "25P02" },
+    });
+    await ended(client, "rollback");
+  });
+
+  const bindings = {
+    create: async (client: PoolClient, id: string, userId: string) =>
+      expect(await store.with(client).create({ ...session(userId), id })).toBe(true),
+    rebinding: async (client: PoolClient, id: string, userId: string) => {
+      await store.create({ ...session(fresh()), id });
+      expect(await store.with(client).update(id, { userId })).toBe("updated");
+    },
+  };
+  for (const [what, bind] of Object.entries(bindings)) {
+    test(`a ${what} that commits after revokeUser counts as after it: wholly there, and the next one ends it`, async () => {
+      const [userId, id] = [fresh(), `bound ${(count += 1)}`];
+      await store.create(session(userId));
+      const client = await begun();
+      await bind(client, id, userId);
+      expect(await store.revokeUser(userId)).toBe(1);
+      expect(await store.listUser(userId)).toEqual([]);
+      await ended(client, "commit");
+      expect(await store.read(id)).toMatchObject({ id, userId });
+      expect(await store.listUser(userId)).toMatchObject([{ id }]);
+      expect(await store.revokeUser(userId)).toBe(1);
+      expect(await store.read(id)).toBeNull();
+    });
+  }
+
+  test("a session that is bound to another while revokeUser waits for it is the other's, and lives", async () => {
+    const [userId, other] = [fresh(), fresh()];
+    const one = session(userId);
+    await store.create(one);
+    const client = await begun();
+    await store.with(client).update(one.id, { userId: other });
+    const revoking = store.revokeUser(userId);
+    await sleep(100);
+    await ended(client, "commit");
+    expect(await revoking).toBe(0);
+    expect(await store.listUser(other)).toMatchObject([{ id: one.id }]);
+  });
+
+  test("a session whose data changes while revokeUser waits for it ends", async () => {
+    const userId = fresh();
+    const one = session(userId);
+    await store.create(one);
+    const client = await begun();
+    await store.with(client).update(one.id, { data: "changed" });
+    const revoking = store.revokeUser(userId);
+    await sleep(100);
+    await ended(client, "commit");
+    expect(await revoking).toBe(1);
+    expect(await store.read(one.id)).toBeNull();
+  });
+});

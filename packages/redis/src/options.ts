@@ -1,0 +1,67 @@
+export interface RedisStoreOptions {
+  /** Stands before every key that the store uses, after the client's own `keyPrefix`. Default `"tenure:"`. */
+  readonly prefix?: string;
+  /**
+   * How long one command may take, milliseconds, from 1 to 30,000; then the call rejects. Default: the client's
+   * `commandTimeout`, else 5000.
+   */
+  readonly timeout?: number;
+  /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  readonly tombstoneMinimum?: number;
+  /** Lets `create`, `revoke` and `revokeUser` wait until replicas have the change. Default: they wait for none. */
+  readonly waitForReplicas?: ReplicaWait;
+}
+
+export interface ReplicaWait {
+  /** How many replicas of the primary must confirm. */
+  readonly count: number;
+  /** How long to wait for them, milliseconds; then the call rejects, although the primary has the change. */
+  readonly timeout: number;
+}
+
+/** The options with their defaults. */
+export interface Settings {
+  readonly prefix: string;
+  readonly timeout: number;
+  readonly tombstoneMinimum: number;
+  readonly waitForReplicas: ReplicaWait | undefined;
+}
+
+/**
+ * @param commandTimeout the client's own limit, milliseconds
+ * @throws TypeError naming the option that is wrong
+ */
+export function settingsFrom(options: RedisStoreOptions, commandTimeout: number | undefined): Settings {
+  const { prefix = "tenure:", tombstoneMinimum = 60 * 60 * 1000, waitForReplicas } = options;
+  const timeout = options.timeout ?? Math.min(commandTimeout || DEFAULT_TIMEOUT, MAX_TIMEOUT);
+  if (typeof prefix !== "string" || !prefix.isWellFormed()) {
+    throw new TypeError("prefix must be a well-formed string");
+  }
+  assertWhole("timeout", timeout, MAX_TIMEOUT);
+  assertWhole("tombstoneMinimum", tombstoneMinimum);
+  if (tombstoneMinimum < 2 * timeout) {
+    throw new TypeError(
+      "tombstoneMinimum must be at least twice the timeout: late writes must still meet it",
+    );
+  }
+  if (waitForReplicas !== undefined) {
+    assertWhole("waitForReplicas.count", waitForReplicas.count);
+    assertWhole("waitForReplicas.timeout", waitForReplicas.timeout);
+    if (waitForReplicas.timeout >= timeout) {
+      throw new TypeError("waitForReplicas.timeout must be shorter than timeout, which bounds it");
+    }
+  }
+  return { prefix, timeout, tombstoneMinimum, waitForReplicas };
+}
+
+const DEFAULT_TIMEOUT = 5000;
+/** A script remembers its callers for 30 seconds at least: no call may be sent again after that. */
+const MAX_TIMEOUT = 30_000;
+
+function assertWhole(name: string, value: unknown, most: number = Number.MAX_SAFE_INTEGER): void {
+  if (!(typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= most)) {
+    throw new TypeError(
+      `${name} must be a whole number from 1${most === Number.MAX_SAFE_INTEGER ? "" : ` to ${most}`}`,
+    );
+  }
+}

@@ -1,0 +1,106 @@
+import type { SessionRecord, StoreOperation } from "@tenure/core";
+import type { RedisClient } from "./client.ts";
+import { INDEX_ADD, INDEX_DOUBT } from "./scripts.ts";
+import type { Run, Sending } from "./sending.ts";
+
+/**
+ * Which sessions a user may have: a superset, never less. It is written before a session is created or bound, and what reads
+ * it looks at each session; so a crash between the two writes leaves an id too many, which reaches nothing.
+ *
+ * `user` is an encoded user id throughout (record.ts).
+ */
+export interface UserIndex {
+  /** Resolves once the index holds the id, until the session's end at least. Answers a few ids to look after. */
+  add(operation: StoreOperation, user: string, id: string, life: Life): Promise<string[]>;
+  /** The ids in pages of some hundreds, each once. What is there throughout is among them. */
+  pages(operation: StoreOperation, user: string): AsyncIterable<IndexEntry[]>;
+  /** Ids whose tombstone has been written: nothing needs the entry again. In the background, and may fail. */
+  remove(user: string, ids: readonly string[]): void;
+  /** Ids under which this user has no live session just now. In the background, and may fail. */
+  doubt(user: string, ids: readonly string[]): void;
+  /** Ids that were doubted, and whose session is alive. In the background, and may fail. */
+  restore(user: string, sessions: readonly SessionRecord[]): void;
+}
+
+/** When the session ends: known, or to be told by the clock of the index. */
+export type Life =
+  | { readonly endsAt: number }
+  | { readonly createdAt: number | undefined; readonly lifetime: number };
+
+export interface IndexEntry {
+  readonly id: string;
+  /** It was once found without a live session of this user. */
+  readonly doubted: boolean;
+}
+
+/**
+ * @param write runs what must last
+ */
+export function userIndex(
+  client: RedisClient,
+  { send, run }: Sending,
+  write: Run,
+  prefix: string,
+): UserIndex {
+  const key = (user: string): string => `${prefix}u:${user}`;
+
+  async function add(operation: StoreOperation, user: string, id: string, life: Life): Promise<string[]> {
+    const args =
+      "endsAt" in life
+        ? [id, String(life.endsAt), "", ""]
+        : [id, "", life.createdAt === undefined ? "" : String(life.createdAt), String(life.lifetime)];
+    const others = await write(operation, INDEX_ADD, key(user), [...args, ALLOWANCE]);
+    return Array.isArray(others) ? others.map(String) : [];
+  }
+
+  return {
+    add,
+
+    async *pages(operation, user) {
+      const from = key(user);
+      const seen = new Set<string>();
+      let cursor = "0";
+      do {
+        const [next, found] = await send(operation, () => client.zscan(from, cursor, "COUNT", PAGE));
+        const entries: IndexEntry[] = [];
+        for (let i = 0; i + 1 < found.length; i += 2) {
+          const id = String(found[i]);
+          if (!seen.has(id)) entries.push({ id, doubted: Number(found[i + 1]) < 0 });
+          seen.add(id);
+        }
+        if (entries.length > 0) yield entries;
+        cursor = next;
+      } while (cursor !== "0");
+    },
+
+    remove(user, ids) {
+      for (const some of pagesOf(ids)) {
+        send("revoke", () => client.zrem(key(user), ...some)).catch(leaveIt);
+      }
+    },
+
+    doubt(user, ids) {
+      for (const some of pagesOf(ids)) {
+        run("listUser", INDEX_DOUBT, key(user), [PATIENCE, ...some]).catch(leaveIt);
+      }
+    },
+
+    restore(user, sessions) {
+      for (const { id, endsAt } of sessions) add("listUser", user, id, { endsAt }).catch(leaveIt);
+    },
+  };
+}
+
+/** So many ids in one command: some 0.2 ms of the server's time. */
+const PAGE = 200;
+/** Milliseconds. In a cluster, an index and its sessions live by the clocks of different servers. */
+const ALLOWANCE = String(60 * 60 * 1000);
+/** Milliseconds: longer than any create or binding is under way, which is twice the longest `timeout`. */
+const PATIENCE = String(10 * 60 * 1000);
+
+function* pagesOf(ids: readonly string[]): Iterable<readonly string[]> {
+  for (let from = 0; from < ids.length; from += PAGE) yield ids.slice(from, from + PAGE);
+}
+
+/** Tidying: what stays is found again by the next call that reads the index. */
+function leaveIt(): void {}

@@ -1,0 +1,67 @@
+import { randomBytes } from "node:crypto";
+import { startRedis } from "@tenure/servers";
+import { Redis } from "ioredis";
+import { redisStore } from "../src/index.ts";
+
+/**
+ * Prints how much of a server's memory a session takes, beside what connect-redis 10 writes for the same data:
+ * `SET sess:<token> <data with its cookie> EX 1800`. Ten sessions a user; all with the user index, which only Tenure has.
+ */
+const sessions = Number(process.argv[2] ?? 20_000);
+const cookie = {
+  originalMaxAge: 1_800_000,
+  expires: "2026-11-23T18:00:00.000Z",
+  secure: true,
+  httpOnly: true,
+  path: "/",
+  sameSite: "lax",
+};
+
+await using own = await startRedis();
+const client = new Redis(own.url);
+console.log(
+  `${/^redis_version:\S+/m.exec(await client.info("server"))?.[0]}, ${sessions} sessions, bytes each:`,
+);
+console.log("bytes of data  connect-redis  @tenure/redis  its tombstone");
+for (const size of [200, 900, 4000]) {
+  const data =
+    JSON.stringify({ userId: "user-12345", cookie, padding: "x".repeat(size) }).slice(0, size - 2) + '"}';
+  const theirs = await grown(async (n) => {
+    await client.set(`sess:${randomBytes(24).toString("base64url")}`, data, "EX", 1800);
+    return n;
+  });
+  const store = redisStore(client);
+  const ids: string[] = [];
+  const ours = await grown(
+    async (n) => {
+      const id = randomBytes(32).toString("base64url");
+      ids.push(id);
+      const times = { idle: 1_800_000, lifetime: 43_200_000 };
+      await store.create({ id, userId: `user-${n - (n % 10)}`, data, ...times });
+    },
+    async () => {
+      while (ids.length > 0) await Promise.all(ids.splice(-100).map((id) => store.revoke(id)));
+    },
+  );
+  const columns = [data.length, theirs.full, ours.full, ours.after];
+  console.log(columns.map((one) => String(Math.round(one)).padStart(13)).join("  "));
+}
+client.disconnect();
+
+async function grown(
+  write: (n: number) => Promise<unknown>,
+  then?: () => Promise<void>,
+): Promise<{ full: number; after: number }> {
+  await client.flushall("SYNC");
+  const before = await used();
+  for (let n = 0; n < sessions; n += 100) {
+    await Promise.all(Array.from({ length: 100 }, (_, i) => write(n + i)));
+  }
+  const full = ((await used()) - before) / sessions;
+  await then?.();
+  return { full, after: ((await used()) - before) / sessions };
+}
+
+async function used(): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await client.info("memory"))?.[1]);
+}

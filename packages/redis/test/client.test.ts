@@ -1,0 +1,136 @@
+import { server } from "@tenure/servers";
+import { Cluster, Redis } from "ioredis";
+import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
+import { afterAll, describe, expect, test } from "vitest";
+import { type RedisClient, redisStore } from "../src/index.ts";
+import { Clients } from "./clients.ts";
+import { freshId, newSession } from "./sessions.ts";
+
+const redis = await server("redis");
+const clients = new Clients();
+afterAll(() => clients[Symbol.dispose]());
+
+const lazy = { lazyConnect: true } as const;
+
+describe("a client that can't keep the promises is refused when the store is made", () => {
+  test.each<[string, RedisClient]>([
+    ["a Cluster that reads from replicas", new Cluster([], { ...lazy, scaleReads: "slave" })],
+    ["a Cluster that reads from all", new Cluster5([], { ...lazy, scaleReads: "all" })],
+    ["a Cluster that chooses for itself", new Cluster([], { ...lazy, scaleReads: () => null })],
+    ["a Sentinel's replica", new Redis({ ...lazy, sentinels: [{}], name: "tenure", role: "slave" })],
+    ["a connection for reading only", new Redis({ ...lazy, readOnly: true })],
+  ])("%s: a replica still shows what was revoked", (_, client) => {
+    expect(() => redisStore(client)).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining("primaries") as string }),
+    );
+  });
+
+  test.each([
+    ["nothing", undefined],
+    ["an address", "redis://127.0.0.1:6379"],
+    ["another library's client", { get: () => null, evalSha: () => null, options: {} }],
+  ])("%s is no client", (_, client) => {
+    // As a caller without types would.
+    expect(() => redisStore(client as unknown as RedisClient)).toThrow(TypeError);
+  });
+
+  test("those with ioredis's defaults are welcome", () => {
+    for (const client of [new Cluster([], lazy), new Cluster5([], lazy), new Redis(lazy), new Redis5(lazy)]) {
+      expect(() => redisStore(client)).not.toThrow();
+      expect(client.status).toBe("wait");
+    }
+  });
+});
+
+describe("an option that is wrong is refused when the store is made", () => {
+  test.each([
+    [{ timeout: 0 }, "timeout"],
+    [{ timeout: 30_001 }, "timeout"],
+    [{ timeout: 0.5 }, "timeout"],
+    [{ tombstoneMinimum: -1 }, "tombstoneMinimum"],
+    [{ tombstoneMinimum: 9_999 }, "tombstoneMinimum"],
+    [{ prefix: "\ud800" }, "prefix"],
+    [{ waitForReplicas: { count: 0, timeout: 100 } }, "waitForReplicas.count"],
+    [{ waitForReplicas: { count: 1, timeout: 0 } }, "waitForReplicas.timeout"],
+    [{ waitForReplicas: { count: 1, timeout: 5000 } }, "waitForReplicas.timeout"],
+  ])("%j", (options, name) => {
+    expect(() => redisStore(new Redis(lazy), options)).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
+    );
+  });
+});
+
+redis.describe("keys", () => {
+  test("stores of different prefixes, client prefixes and databases don't see each other", async () => {
+    const prefix = `${freshId()}:`;
+    const session = newSession({ userId: freshId() });
+    const stores = [
+      redisStore(clients.add(new Redis(redis.url)), { prefix }),
+      redisStore(clients.add(new Redis(redis.url)), { prefix: `${prefix}x` }),
+      redisStore(clients.add(new Redis(redis.url, { keyPrefix: "k:" })), { prefix }),
+      redisStore(clients.add(new Redis(redis.url, { db: 5 })), { prefix }),
+    ];
+    for (const [n, store] of stores.entries()) {
+      await expect(store.create({ ...session, data: `of ${n}` })).resolves.toBe(true);
+    }
+    for (const [n, store] of stores.entries()) {
+      await expect(store.read(session.id)).resolves.toMatchObject({ data: `of ${n}` });
+      await expect(store.listUser(session.userId!)).resolves.toHaveLength(1);
+      const scanned = [];
+      for await (const { data } of store.scan()) scanned.push(data);
+      expect(scanned).toEqual([`of ${n}`]);
+      await expect(store.revokeUser(session.userId!)).resolves.toBe(1);
+    }
+  });
+
+  test("what somebody else has put under a session's key is an error, and is not taken for a session", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client);
+    const id = freshId();
+    await client.set(`tenure:s:${id}`, '{"a":"cookie"}', "EX", 60);
+    await expect(store.read(id)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    const other = freshId();
+    await client.hset(`tenure:s:${other}`, "a", "b");
+    await client.expire(`tenure:s:${other}`, 60);
+    await expect(store.read(other)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    await client.del(`tenure:s:${id}`, `tenure:s:${other}`);
+  });
+
+  test("a user id that the layout can't hold is refused before anything is written", async () => {
+    const store = redisStore(clients.redis(redis.url));
+    const session = newSession({ userId: "%".repeat(33_400_000) });
+    await expect(store.create(session)).rejects.toThrow(TypeError);
+    await expect(store.read(session.id)).resolves.toBeNull();
+  });
+
+  test("every key that the store writes expires", async () => {
+    const client = clients.redis(redis.url);
+    const prefix = `${freshId()}:`;
+    const store = redisStore(client, { prefix });
+    const [userId, otherUserId] = [freshId(), freshId()];
+    const ids = [freshId(), freshId(), freshId()] as const;
+    for (const id of ids) await store.create(newSession({ id, userId }));
+    await store.update(ids[0], { userId: otherUserId, data: "new" });
+    await store.update(ids[0], {});
+    await store.revoke(ids[1]);
+    await store.revoke(freshId());
+    const keys = await client.keys(`${prefix}*`);
+    expect(keys).toHaveLength(6);
+    for (const key of keys) await expect(client.pttl(key)).resolves.toBeGreaterThan(0);
+  });
+
+  test("a tombstone lasts as long as the session could have lived, and an hour at least", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client);
+    const [long, short] = [newSession({ lifetime: 86_400_000 }), newSession({ lifetime: 60_000 })];
+    for (const session of [long, short]) {
+      await store.create(session);
+      await store.revoke(session.id);
+    }
+    const hours = async (id: string) => (await client.pttl(`tenure:s:${id}`)) / 3_600_000;
+    expect(await hours(long.id)).toBeCloseTo(24, 1);
+    expect(await hours(short.id)).toBeCloseTo(1, 1);
+    await redisStore(client, { tombstoneMinimum: 7_200_000 }).revoke(short.id);
+    expect(await hours(short.id)).toBeCloseTo(2, 1);
+  });
+});

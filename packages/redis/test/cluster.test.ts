@@ -1,0 +1,146 @@
+import { StoreError } from "@tenure/core";
+import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers";
+import { Cluster, Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { redisStore } from "../src/index.ts";
+import { Clients, onLoopback } from "./clients.ts";
+import { freshId, newSession, stored } from "./sessions.ts";
+
+const here = await canStart("redis-cluster");
+const clients = new Clients();
+let cluster: RedisCluster;
+
+here.describe("a Cluster that changes", () => {
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+  });
+  afterAll(async () => {
+    clients[Symbol.dispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  test("sessions and their user's index are spread over all primaries, and no two need one slot", async () => {
+    const store = redisStore(connect());
+    const userId = freshId();
+    const sessions = Array.from({ length: 60 }, () => newSession({ userId }));
+    for (const session of sessions) await store.create(session);
+    const sizes = await Promise.all(cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url).dbsize()));
+    expect(Math.min(...sizes)).toBeGreaterThan(0);
+    await expect(store.listUser(userId)).resolves.toHaveLength(60);
+    await expect(store.revokeUser(userId)).resolves.toBe(60);
+  });
+
+  test("all calls of one tick leave in one write to each primary", async () => {
+    const client = connect();
+    const store = redisStore(client);
+    const sessions = Array.from({ length: 60 }, () => newSession());
+    await Promise.all(sessions.map((session) => store.create(session)));
+    const writes = client
+      .nodes("master")
+      .map(({ stream }) => [vi.spyOn(stream, "_write"), vi.spyOn(stream, "_writev" as "_write")]);
+    await Promise.all(sessions.map(({ id }) => store.read(id)));
+    for (const [one, many] of writes) expect(one!.mock.calls.length + many!.mock.calls.length).toBe(1);
+  });
+
+  test.each([
+    ["a client", {}],
+    ["a client with auto-pipelining", { enableAutoPipelining: true }],
+  ])(
+    "while a slot moves to another primary (ASK, then MOVED), every call of %s is answered",
+    async (_, options) => {
+      const store = redisStore(clients.add(new Cluster(onLoopback(ports()), options)));
+      const [there, gone, late] = [newSession(), newSession(), newSession()];
+      // All in one slot: braces in ids are only characters to the store, but mean something to the cluster.
+      const tag = `{${freshId()}}`;
+      const ids = [there, gone, late].map(({ id }) => `${tag}${id}`) as [string, string, string];
+      await store.create({ ...there, id: ids[0] });
+      await store.create({ ...gone, id: ids[1] });
+      const admin = connect();
+      await admin.ping();
+      const slot = await admin.cluster("KEYSLOT", `tenure:s:${ids[0]}`);
+      const [from, to] = await ownersOf(slot);
+
+      await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
+      await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `tenure:s:${ids[0]}`);
+      for (const id of [ids[0], ids[1]]) {
+        await expect(store.read(id)).resolves.toMatchObject({ id });
+        await expect(store.update(id, {})).resolves.toBe("updated");
+        await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
+      }
+      await expect(store.create({ ...late, id: ids[2] })).resolves.toBe(true);
+      await expect(store.revoke(ids[1])).resolves.toBe(true);
+
+      // Of other tests, there may be more keys in the slot.
+      const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
+      expect(left).toContain(`tenure:s:${ids[1]}`);
+      expect(left).not.toContain(`tenure:s:${ids[2]}`);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
+      for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
+      await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });
+      await expect(store.read(ids[1])).resolves.toBeNull();
+      await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe(false);
+      await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
+      await expect(store.revoke(ids[2])).resolves.toBe(true);
+    },
+  );
+
+  test(
+    "a primary that dies: calls reject in time or are answered, and soon all are answered again",
+    { timeout: 60_000 },
+    async () => {
+      const store = redisStore(connect(), { timeout: 1000, waitForReplicas: { count: 1, timeout: 900 } });
+      const userId = freshId();
+      const sessions = Array.from({ length: 30 }, () => newSession({ userId }));
+      for (const session of sessions) await store.create(session);
+      const ended = sessions.splice(0, 10);
+      for (const { id } of ended) await store.revoke(id);
+
+      await cluster.nodes[0]!.kill();
+      const began = performance.now();
+      const outcomes = await Promise.all(sessions.map(({ id }) => stored(store, id)));
+      expect(performance.now() - began).toBeLessThan(3000);
+      for (const outcome of outcomes) expect(outcome === null).toBe(false);
+      await vi.waitFor(
+        async () => {
+          const all = await Promise.all(sessions.map(({ id }) => stored(store, id)));
+          expect(all.some((one) => one instanceof StoreError)).toBe(false);
+        },
+        { timeout: 25_000, interval: 100 },
+      );
+      const after = redisStore(connect());
+      await expect(after.listUser(userId)).resolves.toHaveLength(20);
+      for (const { id } of ended) await expect(after.create(newSession({ id }))).resolves.toBe(false);
+      await expect(after.revokeUser(userId)).resolves.toBe(20);
+      for (const { id } of sessions) await expect(after.read(id)).resolves.toBeNull();
+    },
+  );
+});
+
+function ports(): number[] {
+  return cluster.nodes.map(({ port }) => port);
+}
+
+function connect(): Cluster {
+  return clients.cluster(ports());
+}
+
+interface Owner {
+  readonly id: string;
+  readonly port: number;
+  readonly admin: Redis;
+}
+
+/** Who has the slot, and another primary. */
+async function ownersOf(slot: number): Promise<[Owner, Owner]> {
+  const owners = await Promise.all(
+    cluster.nodes.slice(0, 3).map(async ({ url, port }) => {
+      const admin = clients.redis(url);
+      return { port, admin, id: await admin.cluster("MYID") };
+    }),
+  );
+  const ranges = await owners[0]!.admin.cluster("SLOTS");
+  const owner = ranges.find(([first, last]) => first <= slot && slot <= last)?.[2]?.[2];
+  const from = owners.find(({ id }) => id === owner)!;
+  return [from, owners.find((one) => one !== from)!];
+}

@@ -1,0 +1,45 @@
+import { testStore } from "@tenure/conformance";
+import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers";
+import { Cluster } from "ioredis";
+import { Cluster as Cluster5 } from "ioredis5";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { type RedisClient, redisStore } from "../src/index.ts";
+import { README_USER, readmeRules } from "./acl.ts";
+import { Clients, onLoopback } from "./clients.ts";
+
+const here = await canStart("redis-cluster");
+const clients = new Clients();
+let cluster: RedisCluster;
+
+const variants: Record<string, (ports: number[]) => RedisClient> = {
+  "Cluster, ioredis 6": (ports) => clients.cluster(ports),
+  "Cluster, ioredis 5": (ports) => clients.add(new Cluster5(onLoopback(ports))),
+  "Cluster, keyPrefix and auto-pipelining": (ports) =>
+    clients.add(new Cluster(onLoopback(ports), { keyPrefix: "app:", enableAutoPipelining: true })),
+  "Cluster, the README's restricted user": (ports) =>
+    clients.add(new Cluster(onLoopback(ports), { redisOptions: README_USER })),
+};
+
+here.describe("the contract", () => {
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+    for (const { url } of cluster.nodes) {
+      await clients.redis(url).call("ACL", "SETUSER", README_USER.username, "reset", ...readmeRules());
+    }
+  });
+  afterAll(async () => {
+    clients[Symbol.dispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  for (const [name, open] of Object.entries(variants)) {
+    testStore(
+      { describe, test },
+      {
+        name,
+        open: () => redisStore(open(cluster.nodes.map(({ port }) => port))),
+        unreachable: ({ port }) => redisStore(open([port]), { timeout: 500 }),
+      },
+    );
+  }
+});

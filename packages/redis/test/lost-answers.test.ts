@@ -1,0 +1,168 @@
+import { faultyProxy, type FaultyProxy, server } from "@tenure/servers";
+import { Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis5";
+import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
+import { redisStore } from "../src/index.ts";
+import { Clients } from "./clients.ts";
+import { freshId, newSession } from "./sessions.ts";
+
+const redis = await server("redis");
+const clients = new Clients();
+afterAll(() => clients[Symbol.dispose]());
+
+/** The client sends again what was not answered: 300 ms later, so that others can be first. */
+const LATER = { retryStrategy: () => 300 };
+
+redis.describe.each([
+  ["ioredis 6", (url: string) => new Redis(url, LATER)],
+  ["ioredis 5", (url: string) => new Redis5(url, LATER)],
+  ["auto-pipelining", (url: string) => new Redis(url, { ...LATER, enableAutoPipelining: true })],
+])("a command that ran, and whose answer was lost, %s", (_, open) => {
+  let proxy: FaultyProxy;
+  let cut: ReturnType<typeof redisStore>;
+  let other: ReturnType<typeof redisStore>;
+
+  beforeEach(async () => {
+    proxy = await faultyProxy(redis.url);
+    cut = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
+    other = redisStore(clients.redis(redis.url));
+    // Both know the scripts and are past their first use.
+    const { id } = newSession();
+    await cut.create(newSession({ id }));
+    await cut.update(id, { data: "b" });
+    await cut.update(id, {});
+    await cut.revoke(id);
+    await other.now();
+  });
+  afterEach(() => proxy[Symbol.asyncDispose]());
+
+  test("create says true of itself", async () => {
+    const session = newSession();
+    await expect(loseAnswer(() => cut.create(session))).resolves.toBe(true);
+    await expect(other.read(session.id)).resolves.toMatchObject({
+      id: session.id,
+      data: session.data,
+      version: 1,
+    });
+  });
+
+  test("create says true of itself, also when the session was revoked meanwhile, which stays so", async () => {
+    const session = newSession();
+    const created = loseAnswer(
+      () => cut.create(session),
+      () => other.revoke(session.id),
+    );
+    await expect(created).resolves.toBe(true);
+    await expect(other.read(session.id)).resolves.toBeNull();
+  });
+
+  test("create of an id that another call took still says false", async () => {
+    const session = newSession({ data: "first" });
+    await other.create(session);
+    await expect(loseAnswer(() => cut.create({ ...session, data: "second" }))).resolves.toBe(false);
+    await expect(other.read(session.id)).resolves.toMatchObject({ data: "first" });
+  });
+
+  test("update is applied once", async () => {
+    const session = newSession();
+    await other.create(session);
+    await expect(loseAnswer(() => cut.update(session.id, { data: "new" }))).resolves.toBe("updated");
+    await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
+  });
+
+  test("update with a version is no conflict with itself", async () => {
+    const session = newSession();
+    await other.create(session);
+    const updated = loseAnswer(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
+    await expect(updated).resolves.toBe("updated");
+    await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
+  });
+
+  test("update does not come back over what others wrote after it", async () => {
+    const session = newSession();
+    await other.create(session);
+    const updated = loseAnswer(
+      () => cut.update(session.id, { data: "mine" }),
+      async () => {
+        for (let n = 1; n <= 40; n += 1) await other.update(session.id, { data: `theirs ${n}` });
+      },
+    );
+    await expect(updated).resolves.toBe("updated");
+    await expect(other.read(session.id)).resolves.toMatchObject({ data: "theirs 40", version: 42 });
+  });
+
+  test("update that was made says so, also when the session was revoked after it", async () => {
+    const session = newSession();
+    await other.create(session);
+    const updated = loseAnswer(
+      () => cut.update(session.id, { data: "new" }),
+      () => other.revoke(session.id),
+    );
+    await expect(updated).resolves.toBe("updated");
+    await expect(other.read(session.id)).resolves.toBeNull();
+  });
+
+  test("update of the idle timeout does not come back over a later one", async () => {
+    const session = newSession();
+    await other.create(session);
+    const updated = loseAnswer(
+      () => cut.update(session.id, { idle: 60_000 }),
+      () => other.update(session.id, { idle: 120_000 }),
+    );
+    await expect(updated).resolves.toBe("updated");
+    await expect(other.read(session.id)).resolves.toMatchObject({ idle: 120_000, version: 1 });
+  });
+
+  test("a touch of a session that was revoked after it revives nothing", async () => {
+    const session = newSession();
+    await other.create(session);
+    const touched = loseAnswer(
+      () => cut.update(session.id, {}),
+      () => other.revoke(session.id),
+    );
+    await expect(touched).resolves.toBe("gone");
+    await expect(other.read(session.id)).resolves.toBeNull();
+  });
+
+  test("revoke says true of itself, and one that came after it says false", async () => {
+    const session = newSession();
+    await other.create(session);
+    let second: boolean | undefined;
+    const revoked = loseAnswer(
+      () => cut.revoke(session.id),
+      async () => (second = await other.revoke(session.id)),
+    );
+    await expect(revoked).resolves.toBe(true);
+    expect(second).toBe(false);
+  });
+
+  test("revoke that ended nothing still says false", async () => {
+    await expect(loseAnswer(() => cut.revoke(freshId()))).resolves.toBe(false);
+  });
+
+  test("revokeUser counts each session once, whichever answer is lost", async () => {
+    const userId = freshId();
+    let struck = true;
+    for (let nth = 1; struck; nth += 1) {
+      for (let n = 0; n < 5; n += 1) await other.create(newSession({ userId }));
+      const plan = proxy.plan({ on: "reply", nth });
+      await expect(cut.revokeUser(userId)).resolves.toBe(5);
+      await expect(other.listUser(userId)).resolves.toEqual([]);
+      struck = plan.struck;
+      plan.cancel();
+      if (!struck) expect(nth).toBeGreaterThan(6);
+    }
+  });
+
+  /** Makes a call whose last answer is lost on its way, and something else before the client is back. */
+  async function loseAnswer<Answer>(
+    call: () => Promise<Answer>,
+    meanwhile?: () => Promise<unknown>,
+  ): Promise<Answer> {
+    const plan = proxy.plan({ on: "reply", which: (command) => command.includes("evalsha") });
+    const answer = call();
+    await expect.poll(() => plan.struck, { interval: 2, timeout: 20_000 }).toBe(true);
+    await meanwhile?.();
+    return answer;
+  }
+});

@@ -1,0 +1,77 @@
+import { Sessions, type SessionStore } from "@tenure/core";
+import { freshId, newSession } from "./sessions.ts";
+
+/** Two users, one with three sessions and one with one, and a session of nobody. */
+export interface Stage {
+  readonly userId: string;
+  readonly otherUserId: string;
+  readonly ids: readonly string[];
+  readonly token: string;
+}
+
+/** Every operation that changes more than one key, or is made of several. */
+export const OPERATIONS: Record<OperationName, (store: SessionStore, stage: Stage) => Promise<unknown>> = {
+  create: (store, { userId, ids }) => store.create(newSession({ id: ids[5]!, userId })),
+  "binding update": (store, { userId, ids }) => store.update(ids[4]!, { userId, data: "bound" }),
+  "rebinding update": (store, { otherUserId, ids }) => store.update(ids[0]!, { userId: otherUserId }),
+  "unbinding update": (store, { ids }) => store.update(ids[0]!, { userId: null }),
+  revoke: (store, { ids }) => store.revoke(ids[1]!),
+  revokeUser: (store, { userId }) => store.revokeUser(userId),
+  "revokeUser but one": (store, { userId, ids }) => store.revokeUser(userId, { except: ids[2]! }),
+  rotate: (store, { token }) => sessionsOver(store).rotate(token),
+};
+
+export type OperationName =
+  | "create"
+  | "binding update"
+  | "rebinding update"
+  | "unbinding update"
+  | "revoke"
+  | "revokeUser"
+  | "revokeUser but one"
+  | "rotate";
+
+export async function setStage(store: SessionStore): Promise<Stage> {
+  const [userId, otherUserId] = [freshId(), freshId()];
+  const owners = [userId, userId, userId, otherUserId, null];
+  const sessions = owners.map((owner) => newSession({ userId: owner }));
+  for (const session of sessions) await store.create(session);
+  const { token } = await sessionsOver(store).create({}, { userId });
+  return { userId, otherUserId, ids: [...sessions.map(({ id }) => id), freshId()], token };
+}
+
+/**
+ * Where the index and the sessions disagree, whatever happened: what is alive is listed for its user, and can be ended.
+ * Ends them all.
+ *
+ * @param store over keys of nobody else's
+ */
+export async function disagreements(
+  store: SessionStore,
+  { userId, otherUserId, ids }: Stage,
+): Promise<string[]> {
+  const found: string[] = [];
+  const records = await Promise.all(ids.map((id) => store.read(id)));
+  for (const owner of [userId, otherUserId]) {
+    const listed = await store.listUser(owner);
+    const listedIds = new Set(listed.map(({ id }) => id));
+    for (const record of records) {
+      if (record?.userId === owner && !listedIds.has(record.id)) found.push("alive and not listed");
+    }
+    for (const { id } of listed) {
+      if ((await store.read(id))?.userId !== owner) found.push("listed and not alive");
+    }
+    const ended = await store.revokeUser(owner);
+    if (ended !== listed.length) found.push(`${listed.length} listed and ${ended} ended`);
+    for (const { id } of listed) if (await store.read(id)) found.push("alive after revokeUser");
+    if ((await store.listUser(owner)).length > 0) found.push("listed after revokeUser");
+  }
+  for await (const { userId: owner } of store.scan()) {
+    if (owner !== null) found.push("out of reach of revokeUser");
+  }
+  return found;
+}
+
+function sessionsOver(store: SessionStore): Sessions {
+  return new Sessions({ store, idleTimeout: "30m", lifetime: "12h" });
+}

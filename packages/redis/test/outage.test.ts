@@ -1,0 +1,252 @@
+import { type SessionStore, StoreError } from "@tenure/core";
+import { canStart, faultyProxy, startRedis } from "@tenure/servers";
+import { Redis, type RedisOptions } from "ioredis";
+import { afterAll, expect, test } from "vitest";
+import { redisStore } from "../src/index.ts";
+import { Clients } from "./clients.ts";
+import { freshId, newSession } from "./sessions.ts";
+
+const here = await canStart("redis");
+const clients = new Clients();
+afterAll(() => clients[Symbol.dispose]());
+
+/** Every call of the contract, on ids of its own. */
+const CALLS: Record<string, (store: SessionStore) => Promise<unknown>> = {
+  create: (store) => store.create(newSession({ userId: freshId() })),
+  read: (store) => store.read(freshId()),
+  update: (store) => store.update(freshId(), { data: "new" }),
+  touch: (store) => store.update(freshId(), {}),
+  revoke: (store) => store.revoke(freshId()),
+  revokeUser: (store) => store.revokeUser(freshId()),
+  listUser: (store) => store.listUser(freshId()),
+  scan: async (store) => {
+    for await (const record of store.scan()) return record;
+    return null;
+  },
+  now: (store) => store.now(),
+};
+
+const LIMIT = 1000;
+
+here.describe(
+  "a server in trouble: every call rejects with a StoreError in time, and works once it is back",
+  () => {
+    test("down", async () => {
+      await using own = await startRedis();
+      const store = redisStore(connect(own.url), { timeout: LIMIT });
+      await store.now();
+      await own.kill();
+      expect(await surprises(store)).toEqual([]);
+      await own.start();
+      await expectRecovery(store);
+    });
+
+    test("down, and the client waits for ever", async () => {
+      await using own = await startRedis();
+      const client = connect(own.url, { maxRetriesPerRequest: null });
+      const store = redisStore(client, { timeout: LIMIT });
+      await store.now();
+      await own.stop();
+      expect(await surprises(store)).toEqual([]);
+      await own.start();
+      await expectRecovery(store);
+    });
+
+    test("down when the client is made, and the client connects at first use", async () => {
+      await using own = await startRedis();
+      await own.stop();
+      const store = redisStore(connect(own.url, { lazyConnect: true }), { timeout: LIMIT });
+      expect(await surprises(store)).toEqual([]);
+      await own.start();
+      await expectRecovery(store);
+    });
+
+    test("stopped while connections stay open", async () => {
+      await using own = await startRedis();
+      const store = redisStore(connect(own.url), { timeout: LIMIT });
+      await store.now();
+      await own.pause();
+      expect(await surprises(store)).toEqual([]);
+      await own.resume();
+      await expectRecovery(store);
+    });
+
+    test("slower than the client's own commandTimeout", async () => {
+      await using own = await startRedis();
+      await using proxy = await faultyProxy(own.url);
+      const store = redisStore(connect(proxy.url, { commandTimeout: 1000 }));
+      await store.now();
+      proxy.delayReplies(3000);
+      expect(await surprises(store, 1000)).toEqual([]);
+      proxy.delayReplies(0);
+      await expectRecovery(store);
+    });
+
+    test("ended by the user, who closed the client", async () => {
+      await using own = await startRedis();
+      const client = connect(own.url);
+      const store = redisStore(client, { timeout: LIMIT });
+      await store.now();
+      client.disconnect();
+      expect(await surprises(store)).toEqual([]);
+    });
+
+    test("asking for another password", async () => {
+      await using own = await startRedis({ args: ["--requirepass", "right"] });
+      const store = redisStore(connect(own.url, { password: "wrong" }), { timeout: LIMIT });
+      expect(await surprises(store)).toEqual([]);
+      await expectRecovery(redisStore(connect(own.url, { password: "right" })));
+    });
+
+    test("asking for a password that the client does not have", async () => {
+      await using own = await startRedis({ args: ["--requirepass", "right"] });
+      expect(await surprises(redisStore(connect(own.url), { timeout: LIMIT }))).toEqual([]);
+    });
+
+    test("loading its data", async () => {
+      // Some 6 s for 6000 keys.
+      const slow = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
+      await using own = await startRedis({ args: ["--save", "3600 1", ...slow] });
+      const admin = connect(own.url);
+      const filling = admin.pipeline();
+      for (let n = 0; n < 6000; n += 1) filling.set(`key ${n}`, "x".repeat(100));
+      await filling.exec();
+      await admin.save();
+      const session = newSession();
+      await redisStore(admin).create(session);
+      await own.stop();
+      const started = own.start();
+      // Without the ready check, commands go out while the server loads; with it they wait.
+      const eager = redisStore(connect(own.url, { enableReadyCheck: false }), { timeout: LIMIT });
+      const patient = redisStore(connect(own.url), { timeout: LIMIT });
+      await expect
+        .poll(() => eager.read(session.id).catch(String), { interval: 20, timeout: 20_000 })
+        .toContain("LOADING");
+      // A server tells the time while it loads.
+      const { now: _, ...calls } = CALLS;
+      expect(await Promise.all([surprises(eager, LIMIT, calls), surprises(patient)])).toEqual([[], []]);
+      await started;
+      await expectRecovery(eager);
+      await expectRecovery(patient);
+      await expect(eager.read(session.id)).resolves.toMatchObject({ id: session.id });
+    });
+  },
+);
+
+here.describe("a server that refuses some calls", () => {
+  test("out of memory: what needs memory rejects, and the rest goes on: reading, touching, ending", async () => {
+    await using own = await startRedis();
+    const admin = connect(own.url);
+    const store = redisStore(connect(own.url));
+    const userId = freshId();
+    const [read, touched, revoked, ofUser] = Array.from({ length: 4 }, () => newSession({ userId }));
+    for (const session of [read, touched, revoked, ofUser]) await store.create(session!);
+    await admin.config("SET", "maxmemory", "1");
+
+    await expect(CALLS["create"]!(store)).rejects.toThrow(StoreError);
+    await expect(store.update(read!.id, { data: "new" })).rejects.toThrow(StoreError);
+    await expect(store.read(read!.id)).resolves.toMatchObject({ data: read!.data });
+    await expect(store.update(touched!.id, {})).resolves.toBe("updated");
+    await expect(store.revoke(revoked!.id)).resolves.toBe(true);
+    await expect(store.revoke(freshId())).resolves.toBe(false);
+    await expect(store.revokeUser(userId)).resolves.toBe(3);
+
+    await admin.config("SET", "maxmemory", "0");
+    await expect(store.create(newSession({ id: revoked!.id }))).resolves.toBe(false);
+    await expectRecovery(store);
+  });
+
+  test("a primary that became a replica: every change rejects, and works once the client has a primary", async () => {
+    await using own = await startRedis();
+    await using primary = await startRedis();
+    const admin = connect(own.url);
+    const store = redisStore(connect(own.url), { timeout: LIMIT });
+    const session = newSession({ userId: freshId() });
+    await store.create(session);
+    await admin.replicaof("127.0.0.1", primary.port);
+    for (const call of [CALLS["create"]!, CALLS["update"]!, CALLS["touch"]!, CALLS["revoke"]!]) {
+      await expect(call(store)).rejects.toThrow(StoreError);
+    }
+    await admin.replicaof("NO", "ONE");
+    await expectRecovery(store);
+  });
+
+  test("too few replicas for its min-replicas-to-write: every change rejects", async () => {
+    await using own = await startRedis();
+    const admin = connect(own.url);
+    const store = redisStore(connect(own.url));
+    await store.now();
+    await admin.config("SET", "min-replicas-to-write", "1");
+    for (const call of [CALLS["create"]!, CALLS["update"]!, CALLS["touch"]!, CALLS["revoke"]!]) {
+      await expect(call(store)).rejects.toThrow(StoreError);
+    }
+    await admin.config("SET", "min-replicas-to-write", "0");
+    await expectRecovery(store);
+  });
+
+  test("a call that was given up does nothing when the client sends it after all", async () => {
+    await using own = await startRedis();
+    const client = connect(own.url, { maxRetriesPerRequest: null });
+    const store = redisStore(client, { timeout: 300 });
+    const session = newSession();
+    await store.create(session);
+    const created = newSession();
+    await own.pause();
+    client.disconnect(true);
+    const failures = [
+      store.create(created),
+      store.update(session.id, { data: "late" }),
+      store.revoke(session.id),
+    ];
+    for (const failure of failures) await expect(failure).rejects.toThrow(StoreError);
+    await own.resume();
+    await expectRecovery(store);
+    await expect(store.read(created.id)).resolves.toBeNull();
+    await expect(store.read(session.id)).resolves.toMatchObject({ data: session.data, version: 1 });
+  });
+
+  test("no error tells what was to be stored, nor carries a code of the driver's", async () => {
+    await using own = await startRedis({ args: ["--maxmemory", "1"] });
+    const store = redisStore(connect(own.url));
+    const error = await store.create(newSession({ data: "the secret" })).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(StoreError);
+    expect(error).not.toHaveProperty("code");
+    expect((error as StoreError).cause).toBeInstanceOf(Error);
+    const { inspect } = await import("node:util");
+    expect(inspect(error, { depth: 9 })).not.toContain("the secret");
+  });
+});
+
+/** Which calls did anything but reject with a StoreError in time. */
+async function surprises(
+  store: SessionStore,
+  limit: number = LIMIT,
+  calls: typeof CALLS = CALLS,
+): Promise<string[]> {
+  const told = await Promise.all(
+    Object.entries(calls).map(async ([name, call]) => {
+      const began = performance.now();
+      const error: unknown = await call(store).then(
+        (answer) => `the answer ${String(answer)}`,
+        (caught: unknown) => caught,
+      );
+      const operation = name === "touch" ? "update" : name;
+      if (!(error instanceof StoreError) || error.operation !== operation)
+        return [`${name}: ${String(error)}`];
+      // Nothing here takes two commands in a row before it fails. The rest is for a busy machine.
+      const took = performance.now() - began;
+      return took < limit + 2000 ? [] : [`${name} took ${took} ms`];
+    }),
+  );
+  return told.flat();
+}
+
+/** As soon as the client has its connection again: the first calls succeed. */
+async function expectRecovery(store: SessionStore): Promise<void> {
+  await expect.poll(() => store.read(freshId()).catch(String), { timeout: 20_000 }).toBeNull();
+  for (const call of Object.values(CALLS)) await call(store);
+}
+
+function connect(url: string, options: Omit<RedisOptions, "replyMapping"> = {}): Redis {
+  return clients.add(new Redis(url, { retryStrategy: () => 50, ...options }));
+}

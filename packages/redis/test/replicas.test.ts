@@ -1,0 +1,130 @@
+import { StoreError } from "@tenure/core";
+import {
+  canStart,
+  faultyProxy,
+  type OwnServer,
+  type RedisSentinel,
+  startRedisSentinel,
+} from "@tenure/servers";
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { redisStore } from "../src/index.ts";
+import { Clients } from "./clients.ts";
+import { freshId, newSession } from "./sessions.ts";
+
+const here = await canStart("redis-cluster");
+const clients = new Clients();
+let watched: RedisSentinel;
+let primaryUrl: string;
+let lagging: OwnServer;
+let primary: Redis;
+let replicas: Redis[];
+
+here.describe("waiting for replicas", () => {
+  beforeAll(async () => {
+    watched = await startRedisSentinel();
+    const [first, ...others] = watched.servers;
+    primaryUrl = first!.url;
+    lagging = others[0]!;
+    primary = clients.redis(primaryUrl);
+    replicas = others.map(({ url }) => clients.redis(url));
+  });
+  afterAll(async () => {
+    clients[Symbol.dispose]();
+    await watched?.[Symbol.asyncDispose]();
+  });
+
+  test("create, revoke and revokeUser resolve once a replica has the change", async () => {
+    const store = redisStore(primary, { waitForReplicas: { count: 2, timeout: 2000 } });
+    const onReplica = redisStore(replicas[0]!);
+    for (let n = 0; n < 20; n += 1) {
+      const [session, ofUser] = [newSession(), newSession({ userId: freshId() })];
+      await store.create(session);
+      await store.create(ofUser);
+      await expect(onReplica.read(session.id)).resolves.not.toBeNull();
+      await expect(onReplica.listUser(ofUser.userId!)).resolves.toHaveLength(1);
+      await expect(store.revoke(session.id)).resolves.toBe(true);
+      await expect(onReplica.read(session.id)).resolves.toBeNull();
+      await expect(store.revokeUser(ofUser.userId!)).resolves.toBe(1);
+      await expect(onReplica.read(ofUser.id)).resolves.toBeNull();
+    }
+  });
+
+  test("fewer replicas than asked for is an error that says how many, and the primary has the change", async () => {
+    const store = redisStore(primary, { waitForReplicas: { count: 3, timeout: 100 } });
+    const session = newSession();
+    const failure = expect.objectContaining({
+      name: "StoreError",
+      message: expect.stringContaining("2 of 3 replicas") as string,
+    }) as StoreError;
+    await expect(store.create(session)).rejects.toEqual(failure);
+    await expect(store.read(session.id)).resolves.not.toBeNull();
+    await expect(store.revoke(session.id)).rejects.toEqual(failure);
+    await expect(store.read(session.id)).resolves.toBeNull();
+    const ofUser = newSession({ userId: freshId() });
+    await redisStore(primary).create(ofUser);
+    await expect(store.revokeUser(ofUser.userId!)).rejects.toEqual(failure);
+    await expect(store.read(ofUser.id)).resolves.toBeNull();
+  });
+
+  test("a replica that lags is waited for, and named when it is too late", async () => {
+    const store = redisStore(primary, { waitForReplicas: { count: 2, timeout: 300 } });
+    const session = newSession();
+    await store.create(session);
+    await lagging.pause();
+    await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
+    setTimeout(() => void lagging.resume(), 100);
+    // Nothing is left to end, yet the tombstone is what must be on the replica.
+    await expect(store.revoke(session.id)).resolves.toBe(false);
+    await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
+  });
+
+  test("an answer that is lost is not taken for a confirmation", async () => {
+    await using proxy = await faultyProxy(primaryUrl);
+    const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 2, timeout: 300 } });
+    const session = newSession();
+    await store.create(session);
+    await lagging.pause();
+    const plan = proxy.plan({
+      on: "reply",
+      which: (command) => /\r\neval\r\n/i.test(command.toString("latin1")),
+    });
+    await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
+    expect(plan.struck).toBe(true);
+    await lagging.resume();
+  });
+
+  // Since Redis 7.2, WAIT waits for what its own connection has written, and a new connection has written nothing.
+  test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
+    await using proxy = await faultyProxy(primaryUrl);
+    const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 2, timeout: 300 } });
+    await store.create(newSession());
+    const session = newSession();
+    await lagging.pause();
+    const plan = proxy.plan({ on: "reply", pass: true });
+    await expect(store.create(session)).rejects.toThrow("1 of 2 replicas");
+    expect(plan.struck).toBe(true);
+    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+    await lagging.resume();
+  });
+
+  test("revokeUser counts a session that came to the user between its two runs, and so ended", async () => {
+    await using proxy = await faultyProxy(primaryUrl);
+    const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 1, timeout: 2000 } });
+    const direct = redisStore(primary);
+    const userId = freshId();
+    const session = newSession({ userId: freshId() });
+    await direct.create(session);
+    await store.revokeUser(userId);
+    await direct.update(session.id, { userId });
+    await direct.update(session.id, { userId: session.userId });
+    const before = proxy.commands;
+    proxy.delayReplies(300);
+    const ended = store.revokeUser(userId);
+    // ZSCAN, then the first run, which finds another user's session.
+    await expect.poll(() => proxy.commands, { interval: 5 }).toBe(before + 2);
+    await direct.update(session.id, { userId });
+    await expect(ended).resolves.toBe(1);
+    await expect(direct.read(session.id)).resolves.toBeNull();
+  });
+});

@@ -1,0 +1,68 @@
+import { cpuTime } from "./cpu.ts";
+import type { Requests } from "./requests.ts";
+
+/** What people do. `page view`: they look. `mix`: 85 % look, 10 % change something, 2.5 % log in, 2.5 % log out. */
+export type Profile = "page view" | "mix";
+
+/** A competitor's sessions: those that were there at the start and stay, and those that the load made. */
+export interface Population {
+  readonly requests: Requests;
+  readonly tokens: readonly string[];
+  readonly visitors: string[];
+}
+
+export interface Slice {
+  readonly requestsPerSecond: number;
+  /** CPU time a request, microseconds. */
+  readonly clientMicros: number;
+  /** Absent: the server is not ours to measure. */
+  readonly serverMicros?: number;
+}
+
+/** A closed loop: `concurrency` clients, each of which sends its next request when it has the answer to the last. */
+export async function slice(
+  profile: Profile,
+  concurrency: number,
+  ms: number,
+  population: Population,
+  serverPid: number | undefined,
+): Promise<Slice> {
+  const act = profile === "mix" ? mixed : viewed;
+  let count = 0;
+  const serverBefore = serverPid === undefined ? 0 : cpuTime(serverPid);
+  const clientBefore = process.cpuUsage();
+  const began = performance.now();
+  const end = began + ms;
+
+  async function client(): Promise<void> {
+    while (performance.now() < end) {
+      await act(population);
+      count += 1;
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, client));
+
+  const seconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(clientBefore);
+  const measured = { requestsPerSecond: count / seconds, clientMicros: (user + system) / count };
+  if (serverPid === undefined) return measured;
+  return { ...measured, serverMicros: (cpuTime(serverPid) - serverBefore) / count };
+}
+
+function viewed({ requests, tokens }: Population): Promise<void> {
+  return requests.pageView(anyOf(tokens));
+}
+
+async function mixed(population: Population): Promise<void> {
+  const { requests, tokens, visitors } = population;
+  const chance = Math.random();
+  if (chance < 0.85) return requests.pageView(anyOf(tokens));
+  if (chance < 0.95) return requests.change(anyOf(tokens));
+  const leaving = chance < 0.975 ? undefined : visitors.shift();
+  if (leaving !== undefined) return requests.logout(leaving);
+  visitors.push(await requests.login("visitor"));
+}
+
+function anyOf(tokens: readonly string[]): string {
+  return tokens[Math.floor(Math.random() * tokens.length)] ?? "";
+}

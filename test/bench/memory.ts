@@ -1,0 +1,41 @@
+import { memoryStore } from "@tenure/core";
+import session from "express-session";
+import memorystore from "memorystore";
+import type { Arena, Competitor } from "./competitor.ts";
+import type { Data } from "./session-data.ts";
+import { tenure } from "./tenure.ts";
+
+export async function memoryArena(): Promise<Arena> {
+  return {
+    server: "none, all in this process",
+    competitors: [tenure(memoryStore(), async () => undefined), memorystoreCompetitor()],
+    targets: [1, 16, 64, 256].map((concurrency) => ({
+      cell: `page view, C=${concurrency}`,
+      peer: "memorystore",
+      times: 3.5,
+    })),
+    close: async () => undefined,
+  };
+}
+
+/** As its README sets it up: it prunes once a day. */
+function memorystoreCompetitor(): Competitor {
+  const MemoryStore = memorystore(session);
+  const store = new MemoryStore({ checkPeriod: 86_400_000 });
+  return {
+    name: "memorystore",
+    store,
+    revocation: "store.all(), then destroy",
+    async revokeUser(userId) {
+      const all = await new Promise<Record<string, Data>>((resolve, reject) => {
+        store.all((error: unknown, sessions: unknown) =>
+          error ? reject(error) : resolve(sessions as Record<string, Data>),
+        );
+      });
+      const theirs = Object.keys(all).filter((token) => all[token]?.userId === userId);
+      for (const token of theirs) store.destroy(token);
+      return theirs.length;
+    },
+    close: async () => store.stopInterval(),
+  };
+}

@@ -1,0 +1,76 @@
+import { ensureIndexes, mongoStore } from "@tenure/mongo";
+import { startMongo } from "@tenure/servers";
+import MongoStore from "connect-mongo";
+import type { SessionData } from "express-session";
+import { MongoClient } from "mongodb";
+import { type Arena, type Competitor, IDLE } from "./competitor.ts";
+import { REVOCATION } from "./run.ts";
+import type { Data } from "./session-data.ts";
+import { tenure } from "./tenure.ts";
+
+export async function mongoArena(): Promise<Arena> {
+  const server = await startMongo();
+  const client = await new MongoClient(server.url).connect();
+  const collection = client.db("bench").collection("tenure");
+  await ensureIndexes(collection);
+  const build = await client.db("admin").command({ buildInfo: 1 });
+  const competitors = [
+    tenure(mongoStore(collection), () => client.close()),
+    await connectMongo(server.url, "connect-mongo", 0),
+    await connectMongo(server.url, "connect-mongo, touchAfter", 60),
+  ] as const;
+  return {
+    server: `MongoDB ${build["version"]}${build["ferretdb"] === undefined ? "" : " (FerretDB)"}, ${server.how}`,
+    serverPid: await server.pid(),
+    competitors,
+    targets: [
+      { cell: "page view, C=1", peer: "connect-mongo", times: 1.2 },
+      { cell: "page view, C=64", peer: "connect-mongo", times: 5 },
+      { cell: "mix, C=64", peer: "connect-mongo", times: 4 },
+      { cell: REVOCATION, peer: "connect-mongo", times: 500 },
+    ],
+    async close() {
+      await Promise.all(competitors.map((one) => one.close()));
+      await server.stop();
+    },
+  };
+}
+
+/**
+ * As its README sets it up, on a client of its own with the driver's defaults.
+ *
+ * @param touchAfter its way to write fewer touches, seconds; 0 is none, which is its default
+ */
+async function connectMongo(url: string, name: string, touchAfter: number): Promise<Competitor> {
+  const client = await new MongoClient(url).connect();
+  const collection = client.db("bench").collection<{ _id: string; session: string }>(`connect_${touchAfter}`);
+  let share = 1;
+
+  /** Whether a touch is due goes by `lastModified`: here it is decided by chance, as for Tenure. */
+  class Store extends MongoStore {
+    override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
+      super.get(token, (error: unknown, data?: SessionData | null) => {
+        if (data && "lastModified" in data) {
+          data.lastModified = Math.random() < share ? new Date(Date.now() - IDLE) : new Date();
+        }
+        callback(error, data);
+      });
+    }
+  }
+
+  return {
+    name,
+    store: new Store({ client, dbName: "bench", collectionName: collection.collectionName, touchAfter }),
+    ...(touchAfter === 0 ? {} : { dueShare: (due: number) => void (share = due) }),
+    revocation: "read every document of its collection, then delete",
+    async revokeUser(userId) {
+      const theirs: string[] = [];
+      for await (const { _id, session } of collection.find()) {
+        if ((JSON.parse(session) as Data).userId === userId) theirs.push(_id);
+      }
+      await Promise.all(theirs.map((id) => collection.deleteOne({ _id: id })));
+      return theirs.length;
+    },
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import KeyvPostgres from "@keyv/postgres";
+import { migrate, postgresStore } from "@tenure/postgres";
+import { startPostgres } from "@tenure/servers";
+import connectPgSimple from "connect-pg-simple";
+import session, { Store } from "express-session";
+import { Keyv } from "keyv";
+import { Client, Pool } from "pg";
+import { type Arena, type Competitor, IDLE } from "./competitor.ts";
+import { REVOCATION } from "./run.ts";
+import type { Data } from "./session-data.ts";
+import { tenure } from "./tenure.ts";
+
+export async function postgresArena(): Promise<Arena> {
+  const server = await startPostgres();
+  const pool = new Pool({ connectionString: server.url, max: POOL });
+  await migrate(pool);
+  const version = await pool.query<{ server_version: string }>("show server_version");
+  const competitors = [
+    tenure(postgresStore(pool), () => pool.end()),
+    await connectPgSimpleOn(server.url),
+    await keyvOn(server.url),
+  ] as const;
+  return {
+    server: `PostgreSQL ${version.rows[0]?.server_version}, ${server.how}, settings as shipped, a pool of ${POOL} each`,
+    serverPid: await server.pid(),
+    competitors,
+    targets: [
+      { cell: "page view, C=1", peer: "connect-pg-simple", times: 1.5 },
+      { cell: "page view, C=64", peer: "connect-pg-simple", times: 12 },
+      { cell: "page view, C=256", peer: "connect-pg-simple", times: 25 },
+      { cell: "page view, every touch written, C=64", peer: "connect-pg-simple", times: 8 },
+      { cell: "mix, C=64", peer: "connect-pg-simple", times: 7 },
+      { cell: "page view, C=64", peer: "@keyv/postgres", times: 9 },
+      { cell: REVOCATION, peer: "connect-pg-simple", times: 500 },
+    ],
+    async close() {
+      await Promise.all(competitors.map((one) => one.close()));
+      await untilAllLeft(server.url);
+      await server.stop();
+    },
+  };
+}
+
+const POOL = 10;
+
+/** A pool that ended may still be saying goodbye, and what a stopping server then tells its connections is nobody's to catch. */
+async function untilAllLeft(url: string): Promise<void> {
+  const last = new Client(url);
+  last.on("error", () => undefined);
+  await last.connect();
+  const others =
+    "select 1 from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+  while ((await last.query(others)).rowCount !== 0) await sleep(20);
+  await last.end();
+}
+
+/** With the pool that its README recommends, and its own table. */
+async function connectPgSimpleOn(url: string): Promise<Competitor> {
+  const pool = new Pool({ connectionString: url, max: POOL });
+  const PgStore = connectPgSimple(session);
+  const store = new PgStore({ pool, createTableIfMissing: true, pruneSessionInterval: false });
+  return {
+    name: "connect-pg-simple",
+    store,
+    revocation: "read every row of its table, then destroy",
+    async revokeUser(userId) {
+      const all = await pool.query<{ sid: string; sess: Data }>("select sid, sess from session");
+      const theirs = all.rows.filter(({ sess }) => sess.userId === userId);
+      await Promise.all(
+        theirs.map(
+          ({ sid }) =>
+            new Promise<void>((resolve, reject) => {
+              store.destroy(sid, (error) => (error ? reject(error) : resolve()));
+            }),
+        ),
+      );
+      return theirs.length;
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** Keyv has no store for express-session: this is the plainest one. It knows no touch but to write the value anew. */
+async function keyvOn(url: string): Promise<Competitor> {
+  const adapter = new KeyvPostgres({ uri: url, max: POOL, iterationLimit: 1000 });
+  const keyv = new Keyv({ store: adapter, throwOnErrors: true });
+
+  class KeyvStore extends Store {
+    override get(token: string, callback: (error: unknown, data?: Data | null) => void): void {
+      void answer<unknown>(keyv.get(token), callback as (error?: unknown, data?: unknown) => void);
+    }
+    override set(token: string, data: Data, callback?: (error?: unknown) => void): void {
+      void answer(keyv.set(token, data, IDLE), callback);
+    }
+    override touch(token: string, data: Data, callback?: () => void): void {
+      this.set(token, data, callback);
+    }
+    override destroy(token: string, callback?: (error?: unknown) => void): void {
+      void answer(keyv.delete(token), callback);
+    }
+  }
+
+  return {
+    name: "@keyv/postgres",
+    store: new KeyvStore(),
+    revocation: "read all by its iterator, then delete",
+    async revokeUser(userId) {
+      const theirs: string[] = [];
+      for await (const [key, data] of keyv.iterator?.({}) ?? []) {
+        if ((data as Data).userId === userId) theirs.push(key as string);
+      }
+      await Promise.all(theirs.map((key) => keyv.delete(key)));
+      return theirs.length;
+    },
+    close: () => keyv.disconnect(),
+  };
+}
+
+async function answer<T>(work: Promise<T>, callback?: (error?: unknown, value?: T) => void): Promise<void> {
+  try {
+    const value = await work;
+    callback?.(null, value);
+  } catch (error) {
+    callback?.(error);
+  }
+}

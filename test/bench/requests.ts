@@ -1,0 +1,85 @@
+import { createHmac, randomInt } from "node:crypto";
+import type { Request } from "express";
+import session, { type SessionData, type Store } from "express-session";
+import { IDLE } from "./competitor.ts";
+import { sessionData } from "./session-data.ts";
+
+/** What express-session asks of its store in a request, with `resave: false` and `saveUninitialized: false`. */
+export interface Requests {
+  /** A page that only looks at the session: get, and touch. */
+  pageView(token: string): Promise<void>;
+  /** A page that changes it: get, and set. */
+  change(token: string): Promise<void>;
+  /** A new session: set. Answers its token. */
+  login(userId: string): Promise<string>;
+  /** destroy */
+  logout(token: string): Promise<void>;
+}
+
+/** Does to a store what the middleware does, with the middleware's own `createSession` and `generate`. */
+export function requestsOn(store: Store): Requests {
+  // Gives the store its `generate`.
+  session({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: IDLE } });
+  let greeted = false;
+
+  function load(token: string): Promise<Request["session"]> {
+    return new Promise((resolve, reject) => {
+      store.get(token, (error, data) => {
+        if (error) reject(error);
+        else if (!data) reject(new Error("The benchmark lost a session."));
+        else resolve(inflate(token, data));
+      });
+    });
+  }
+
+  function inflate(token: string, data: SessionData): Request["session"] {
+    const req = requestOf(token);
+    store.createSession(req, data);
+    return req.session;
+  }
+
+  /** A browser sends a signed cookie with every request; a store that looks at it does so once. */
+  function requestOf(token: string): Request {
+    const headers = greeted ? {} : { cookie: `connect.sid=s:${token}.${signature(token)}` };
+    greeted = true;
+    return { sessionID: token, headers, sessionStore: store } as unknown as Request;
+  }
+
+  return {
+    async pageView(token) {
+      const loaded = await load(token);
+      loaded.touch();
+      await called((done) => (store.touch ? store.touch(token, loaded, done) : done()));
+    },
+    async change(token) {
+      const loaded = await load(token);
+      Object.assign(loaded, { views: randomInt(1_000_000) });
+      await called((done) => store.set(token, loaded, done));
+    },
+    async login(userId) {
+      const req = requestOf("");
+      (store as GeneratingStore).generate(req);
+      Object.assign(req.session, sessionData(userId));
+      await called((done) => store.set(req.sessionID, req.session, done));
+      return req.sessionID;
+    },
+    async logout(token) {
+      await called((done) => store.destroy(token, done));
+    },
+  };
+}
+
+/** The middleware puts it there. */
+type GeneratingStore = Store & { generate(req: Request): void };
+
+function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    act((error) => (error ? reject(error) : resolve()));
+  });
+}
+
+const SECRET = "a secret of the benchmark that is long enough";
+
+function signature(token: string): string {
+  return createHmac("sha256", SECRET).update(token).digest("base64").replace(/=+$/, "");
+}

@@ -1,0 +1,35 @@
+import { type SessionRecord, Sessions, type SessionStore } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import { type Competitor, IDLE } from "./competitor.ts";
+
+/** Tenure on a store, through its bridge to express-session. */
+export function tenure(store: SessionStore, close: Competitor["close"]): Competitor {
+  let share = 1;
+  const sessions = new Sessions({
+    store: { ...store, read: async (id) => aged(await store.read(id)) },
+    idleTimeout: IDLE,
+    lifetime: "12h",
+    touchEvery: "1m",
+    userId: (data) => String(data["userId"]),
+  });
+
+  /**
+   * Whether a touch is due goes by the age of the last one. In use, that depends on how often the same person comes back; here it
+   * is decided by chance for each read, so that the share is the same at every speed.
+   */
+  function aged(record: SessionRecord | null): SessionRecord | null {
+    if (record === null) return null;
+    return { ...record, touchedAt: Math.random() < share ? record.createdAt - IDLE : record.expiresAt };
+  }
+
+  return {
+    name: "Tenure",
+    store: expressSessionStore(sessions),
+    dueShare(due) {
+      share = due;
+    },
+    revokeUser: (userId) => sessions.revokeAllForUser(userId),
+    revocation: "sessions.revokeAllForUser(userId)",
+    close,
+  };
+}

@@ -1,0 +1,100 @@
+import { createRequire } from "node:module";
+import fastifyCookie from "@fastify/cookie";
+import fastifyCookie9 from "@fastify/cookie-9";
+import fastifySession, { type FastifySessionOptions } from "@fastify/session";
+import type { Sessions } from "@tenure/core";
+import { fastifySessionStore } from "@tenure/fastify-session";
+import fastify, { type FastifyRequest } from "fastify";
+import fastify4 from "fastify4";
+import { type SessionInHand, stepsOf } from "./application.ts";
+import { type Framework, SECRET } from "./framework.ts";
+
+type Session = typeof fastifySession;
+// Not imported: the types of several versions contradict each other, and reach every file of a compilation.
+const require = createRequire(import.meta.url);
+const session11First = require("@fastify/session-11.0") as Session;
+const session10 = require("@fastify/session-10") as Session;
+const session10First = require("@fastify/session-10.0") as Session;
+
+const on4 = [fastify4, fastifyCookie9] as unknown as readonly [typeof fastify, typeof fastifyCookie];
+const on5 = [fastify, fastifyCookie] as const;
+
+export const fastifySessions: Framework = framework("@fastify/session", on5, fastifySession);
+/** The newest and the first that the bridge takes, and those whose `regenerate` leaves the old session alive. */
+export const oldFastifySessions: readonly Framework[] = [
+  framework("@fastify/session 11.0", on5, session11First),
+  framework("@fastify/session 10, Fastify 4", on4, session10),
+  // Before 10.5.0 and without rolling, changes of a session whose cookie has no maxAge are not saved at all.
+  framework("@fastify/session 10.0, Fastify 4", on4, session10First, {
+    maxAge: 86_400_000,
+  }),
+];
+
+/** On the framework's own store, to show that the scenarios can fail. */
+export const fastifySessionsAlone: Framework = framework(
+  "@fastify/session's own store",
+  on5,
+  fastifySession,
+  {},
+  () => ({}),
+);
+
+function framework(
+  name: string,
+  [makeApp, cookies]: readonly [typeof fastify, typeof fastifyCookie],
+  session: Session,
+  defaults: { readonly maxAge?: number } = {},
+  makeStore: (sessions: Sessions) => Pick<FastifySessionOptions, "store" | "idGenerator"> = storeAndGenerator,
+): Framework {
+  return {
+    name,
+    async serve(sessions, application, { rolling = false, maxAge } = {}) {
+      const app = makeApp({ forceCloseConnections: true });
+      await app.register(cookies);
+      await app.register(session, {
+        ...makeStore(sessions),
+        secret: SECRET,
+        saveUninitialized: false,
+        rolling,
+        cookie: { secure: false, ...(maxAge === undefined ? defaults : { maxAge }) },
+      });
+      app.all("/*", async (request, reply) => {
+        await reply.send(JSON.stringify(await application.run(inHand(request), stepsOf(request.body))));
+        return reply;
+      });
+      const origin = await app.listen({ host: "127.0.0.1", port: 0 });
+      return { origin, close: () => app.close() };
+    },
+  };
+}
+
+function storeAndGenerator(sessions: Sessions): Pick<FastifySessionOptions, "store" | "idGenerator"> {
+  const store = fastifySessionStore(sessions);
+  return { store, idGenerator: store.idGenerator };
+}
+
+function inHand(request: FastifyRequest): SessionInHand {
+  const data = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
+  return {
+    get token() {
+      return request.session.sessionId;
+    },
+    entries() {
+      const { cookie: _, ...entries } = data();
+      return entries;
+    },
+    set(key, value) {
+      data()[key] = value;
+    },
+    delete(key) {
+      delete data()[key];
+    },
+    setMaxAge(maxAge) {
+      request.session.cookie.maxAge = maxAge;
+    },
+    save: () => request.session.save(),
+    regenerate: () => request.session.regenerate(),
+    rotate: () => request.session.regenerate(),
+    destroy: () => request.session.destroy(),
+  };
+}

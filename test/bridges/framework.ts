@@ -1,0 +1,23 @@
+import type { Sessions } from "@tenure/core";
+import type { Application } from "./application.ts";
+
+/** A framework and its bridge, as a site that serves the application at every path. */
+export interface Framework {
+  readonly name: string;
+  serve(sessions: Sessions, application: Application, settings?: SiteSettings): Promise<Site>;
+}
+
+export interface SiteSettings {
+  /** Every response sets the cookie again. Default false. */
+  readonly rolling?: boolean;
+  /** The cookie's, milliseconds. Default: none. */
+  readonly maxAge?: number;
+}
+
+export interface Site {
+  /** As `http://127.0.0.1:8080`. */
+  readonly origin: string;
+  close(): Promise<void>;
+}
+
+export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

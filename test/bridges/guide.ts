@@ -1,0 +1,91 @@
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { Sessions } from "@tenure/core";
+import { type SessionInHand, stepsOf } from "./application.ts";
+import type { Framework } from "./framework.ts";
+
+/** The bridge that stands in docs/write-a-bridge.md. */
+export const bridgeOfGuide: Framework = {
+  name: "the bridge of the guide",
+  async serve(sessions, application, { maxAge } = {}) {
+    const { httpSessions } = await loadGuide();
+    const sessionOf = httpSessions(sessions);
+    const server = http.createServer((request, response) => {
+      answer(request, response).catch(() => response.writeHead(500).end());
+    });
+
+    async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+      const session = await sessionOf(request, response);
+      if (maxAge !== undefined) session.maxAge = maxAge;
+      const body = await text(request);
+      const data = await application.run(inHand(session), body ? stepsOf(JSON.parse(body)) : []);
+      await session.save();
+      response.end(JSON.stringify(data));
+    }
+
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return {
+      origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      async close() {
+        server.closeAllConnections();
+        server.close();
+        await once(server, "close");
+      },
+    };
+  },
+};
+
+interface GuideSession {
+  readonly token: string;
+  data: Record<string, unknown>;
+  maxAge: unknown;
+  save(): Promise<void>;
+  rotate(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+interface Guide {
+  readonly httpSessions: (
+    sessions: Sessions,
+  ) => (request: http.IncomingMessage, response: http.ServerResponse) => Promise<GuideSession>;
+}
+
+/** The first block of code on the page, as it stands there. */
+async function loadGuide(): Promise<Guide> {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/write-a-bridge.md"), "utf8");
+  const [, bridge] = /```ts\n(.*?)\n```/su.exec(page) ?? [];
+  if (bridge === undefined || bridge.split("\n").length >= 60) {
+    throw new Error("docs/write-a-bridge.md has no whole bridge in under 60 lines");
+  }
+  const folder = join(import.meta.dirname, ".guide");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "bridge.ts"), bridge);
+  return (await import(join(folder, "bridge.ts"))) as Guide;
+}
+
+function inHand(session: GuideSession): SessionInHand {
+  return {
+    get token() {
+      return session.token;
+    },
+    entries: () => session.data,
+    set(key, value) {
+      session.data[key] = value;
+    },
+    delete(key) {
+      delete session.data[key];
+    },
+    setMaxAge(maxAge) {
+      session.maxAge = maxAge;
+    },
+    save: () => session.save(),
+    regenerate: () => session.rotate(),
+    rotate: () => session.rotate(),
+    destroy: () => session.destroy(),
+  };
+}

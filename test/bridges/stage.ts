@@ -1,0 +1,82 @@
+import { randomUUID } from "node:crypto";
+import { type Visitor, visitor } from "@tenure/cookie-client";
+import { Sessions, type SessionsOptions } from "@tenure/core";
+import { application, type Step } from "./application.ts";
+import type { Framework, Site, SiteSettings } from "./framework.ts";
+import { type Gates, gates } from "./gates.ts";
+import type { OpenStore } from "./stores.ts";
+import { type WatchedStore, watched } from "./watched-store.ts";
+
+/** What one scenario plays on: a framework over a store, and a user of its own. */
+export interface Stage {
+  readonly userId: string;
+  readonly gates: Gates;
+  readonly watch: WatchedStore;
+  readonly sessions: (options?: Omit<SessionsOptions, "store">) => Sessions;
+  /** A server process of its own, as far as a bridge can tell. */
+  readonly serve: (sessions: Sessions, settings?: SiteSettings) => Promise<Browsers>;
+}
+
+/** Makes browsers that visit one server. */
+export interface Browsers {
+  readonly browser: () => Browser;
+  /** A browser with the cookies of one that visits another server. */
+  readonly browserOf: (other: Browser) => Browser;
+}
+
+export interface Browser {
+  readonly cookies: Map<string, string>;
+  readonly visitor: Visitor;
+  /** Takes steps in one request. */
+  does(...steps: Step[]): Promise<{ readonly status: number; readonly data: Record<string, unknown> | null }>;
+  /** The user that a request without steps finds logged in. */
+  userId(): Promise<unknown>;
+  twin(): Browser;
+}
+
+export const login = (userId: string): Step[] => ["regenerate", { set: { userId } }];
+
+export async function onStage(
+  framework: Framework,
+  open: OpenStore,
+  play: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const watch = watched(open.store);
+  const sites: Site[] = [];
+  const doors = gates();
+  try {
+    await play({
+      userId: randomUUID(),
+      gates: doors,
+      watch,
+      sessions: (options = {}) => new Sessions({ store: watch.store, ...options }),
+      async serve(sessions, settings) {
+        const site = await framework.serve(sessions, application(sessions, doors), settings);
+        sites.push(site);
+        return {
+          browser: () => browserOf(visitor(site.origin)),
+          browserOf: (other) => browserOf(visitor(site.origin, other.cookies)),
+        };
+      },
+    });
+  } finally {
+    await Promise.all(sites.map((site) => site.close()));
+  }
+}
+
+function browserOf(client: Visitor): Browser {
+  return {
+    cookies: client.cookies,
+    visitor: client,
+    async does(...steps) {
+      const { status, text } = await client.post("/", steps);
+      return { status, data: status === 200 ? (JSON.parse(text) as Record<string, unknown> | null) : null };
+    },
+    async userId() {
+      const { status, text } = await client.get("/");
+      if (status !== 200) throw new Error(`a request without steps was answered ${status}: ${text}`);
+      return (JSON.parse(text) as { userId?: unknown }).userId;
+    },
+    twin: () => browserOf(client.twin()),
+  };
+}

@@ -1,0 +1,13 @@
+// Other versions of frameworks, under names for which there are no types.
+
+declare module "express4" {
+  export { default } from "express";
+}
+
+declare module "express-session-1.17" {
+  export { default } from "express-session";
+}
+
+declare module "koa-session-6" {
+  export { default } from "koa-session";
+}

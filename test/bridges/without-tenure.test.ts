@@ -1,0 +1,30 @@
+import { memoryStore } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+import { expressSessionAlone } from "./express.ts";
+import { fastifySessionsAlone } from "./fastify.ts";
+import { koaSessionAlone } from "./koa.ts";
+import { scenarios } from "./scenarios.ts";
+import { onStage } from "./stage.ts";
+
+/** Of those that look at nothing but what a browser sees. */
+const broken = Object.keys(scenarios).filter((sentence) =>
+  [
+    "race: a slow save after a logout",
+    "race: a slow save after a rotation",
+    "merge: requests that change different keys",
+    "merge: a second save in one request",
+  ].some((beginning) => sentence.startsWith(beginning)),
+);
+
+describe.each([expressSessionAlone, fastifySessionsAlone, koaSessionAlone])("$name", (framework) => {
+  test("the scenarios are there", () => {
+    expect(broken).toHaveLength(4);
+  });
+
+  test.each(broken)("breaks: %s", async (sentence) => {
+    const play = scenarios[sentence];
+    const open = { store: memoryStore(), close: async () => undefined };
+    if (!play) throw new Error("no such scenario");
+    await expect(onStage(framework, open, play)).rejects.toThrow(/^expected/);
+  });
+});

@@ -1,0 +1,38 @@
+import type { SessionRecord, SessionStore } from "@tenure/core";
+
+/**
+ * The same store, which forgets at once what was revoked: its id may be created again. It breaks promise 3 of the contract, so
+ * that a test can tell a bridge that knows what it loaded from one that leans on the tombstones.
+ */
+export function withoutTombstones(store: SessionStore): SessionStore {
+  /** How often an id was revoked. Each time it goes on under another one. */
+  const revocations = new Map<string, number>();
+  const inner = (id: string): string => `${id}#${revocations.get(id) ?? 0}`;
+  const outer = (record: SessionRecord): SessionRecord => ({ ...record, id: record.id.replace(/#\d+$/, "") });
+  const forget = (id: string): void => void revocations.set(id, (revocations.get(id) ?? 0) + 1);
+
+  return {
+    create: (session) => store.create({ ...session, id: inner(session.id) }),
+    async read(id) {
+      const record = await store.read(inner(id));
+      return record && outer(record);
+    },
+    update: (id, changes) => store.update(inner(id), changes),
+    async revoke(id) {
+      const wasAlive = await store.revoke(inner(id));
+      forget(id);
+      return wasAlive;
+    },
+    async revokeUser(userId, { except } = {}) {
+      const ended = (await store.listUser(userId)).map((record) => outer(record).id);
+      const count = await store.revokeUser(userId, except === undefined ? {} : { except: inner(except) });
+      for (const id of ended.filter((one) => one !== except)) forget(id);
+      return count;
+    },
+    listUser: async (userId) => (await store.listUser(userId)).map(outer),
+    async *scan() {
+      for await (const record of store.scan()) yield outer(record);
+    },
+    now: () => store.now(),
+  };
+}

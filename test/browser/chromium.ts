@@ -1,0 +1,52 @@
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { type Browser, chromium } from "playwright-core";
+import { describe } from "vitest";
+
+const found = findChromium();
+
+/**
+ * vitest's `describe` where there is a Chromium on PATH. Where there is none it skips and says so; with `REQUIRE_BROWSER=1`
+ * it fails.
+ */
+export const describeInChromium: typeof describe =
+  found === undefined ? (describe.skip as typeof describe) : describe;
+
+if (found === undefined) {
+  const message =
+    "NO BROWSER: every test in a real browser is SKIPPED. Put a chromium on PATH (Debian: apt-get install chromium).";
+  if (process.env["REQUIRE_BROWSER"] === "1") throw new Error(message);
+  console.warn(`\n*** ${message} ***\n`);
+}
+
+export async function launchChromium(): Promise<Browser> {
+  if (found === undefined) throw new Error("There is no Chromium on PATH");
+  return chromium.launch({
+    executablePath: found,
+    args: [
+      // Tests may run as root, for whom Chromium has no sandbox.
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+function findChromium(): string | undefined {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

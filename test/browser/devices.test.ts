@@ -1,0 +1,281 @@
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { type Demo, openStore, startDemo } from "@tenure/example-devices";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { describeInChromium, launchChromium } from "./chromium.ts";
+
+const PHONE: BrowserContextOptions = {
+  viewport: { width: 320, height: 640 },
+  isMobile: true,
+  hasTouch: true,
+  userAgent:
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36",
+};
+const LAPTOP: BrowserContextOptions = {
+  viewport: { width: 1280, height: 800 },
+  userAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
+};
+
+describeInChromium.each(["express", "fastify", "koa"] as const)(
+  "the demo on %s, in a real browser",
+  (framework) => {
+    let chromium: Browser;
+    let demo: Demo;
+
+    beforeAll(async () => {
+      chromium = await launchChromium();
+    });
+    afterAll(() => chromium.close());
+    beforeEach(async () => {
+      demo = await startDemo({ ...(await openStore("memory")), framework, port: 0 });
+    });
+    afterEach(async () => {
+      await Promise.all(chromium.contexts().map((context) => context.close()));
+      await demo.close();
+    });
+
+    test("shows a person who signed in from two browsers both devices, by name, this one first", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      expect(await devices(laptop)).toEqual(["Firefox on Windows", "Chrome on Android"]);
+      await phone.reload();
+      expect(await devices(phone)).toEqual(["Chrome on Android", "Firefox on Windows"]);
+      const here = phone.locator("li.device", { hasText: "This device" });
+      expect(await here.locator("h2").allTextContents()).toEqual(["Chrome on Android"]);
+      expect(await here.locator("dl").innerText()).toMatch(/First seen\s+just now\s+Last seen\s+now/u);
+    });
+
+    test("shows nobody another person's devices", async () => {
+      await signIn(PHONE, "Ada");
+      const bo = await signIn(LAPTOP, "Bo");
+      expect(await devices(bo)).toEqual(["Firefox on Windows"]);
+    });
+
+    test("logs out everywhere for good: both browsers are out, also when they come back", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      const before = await cookieOf(phone);
+      await laptop.getByRole("button", { name: "Log out everywhere" }).click();
+      await expectSignedOut(laptop);
+      await phone.reload();
+      await expectSignedOut(phone);
+      expect(await phone.getByRole("status").textContent()).toContain("Your session has ended");
+
+      await phone.context().addCookies([before]);
+      await phone.goto(demo.url);
+      await expectSignedOut(phone);
+      await laptop.goto(demo.url);
+      await expectSignedOut(laptop);
+    });
+
+    test("logs out everywhere for good: a request that was running then does not bring its session back", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      await phone.getByRole("link", { name: "The race", exact: true }).click();
+      const [slow] = await Promise.all([
+        phone.waitForRequest((request) => request.url().endsWith("/slow-note")),
+        phone.getByRole("button", { name: "Save a note, slowly" }).click({ noWaitAfter: true }),
+      ]);
+      // The laptop's page view comes after the phone's request, which therefore has its session loaded.
+      await laptop.reload();
+      await laptop.getByRole("button", { name: "Log out everywhere" }).click();
+      await expectSignedOut(laptop);
+      expect((await slow.response())?.status()).toBe(303);
+      // It was under way: a request that came after the end would have been answered at once.
+      expect(slow.timing().responseStart).toBeGreaterThan(4000);
+      await phone.waitForURL(`${demo.url}/`);
+      await expectSignedOut(phone);
+      await phone.goto(demo.url);
+      await expectSignedOut(phone);
+    });
+
+    test("saves the slow note where nobody logged out meanwhile", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      await phone.getByRole("link", { name: "The race", exact: true }).click();
+      await phone.getByRole("button", { name: "Save a note, slowly" }).click();
+      expect(await phone.locator(".heading").innerText()).toContain("Signed in as Ada, note saved at");
+    });
+
+    test("logs out one device and leaves the other", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      await laptop.getByRole("button", { name: "Log out Chrome on Android" }).click();
+      expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
+      await phone.reload();
+      await expectSignedOut(phone);
+    });
+
+    test("logs out this device and leaves the other", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      await laptop.getByRole("button", { name: "Log out this device" }).click();
+      await expectSignedOut(laptop);
+      await phone.reload();
+      expect(await devices(phone)).toEqual(["Chrome on Android"]);
+    });
+
+    test("logs out all others and leaves this one", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      const tablet = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      await laptop.getByRole("button", { name: "Log out all others" }).click();
+      expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
+      for (const page of [phone, tablet]) {
+        await page.reload();
+        await expectSignedOut(page);
+      }
+      await laptop.reload();
+      expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
+    });
+
+    test("gives a browser a new cookie at sign-in, and the one that was planted before is nobody's", async () => {
+      const page = await visit(LAPTOP);
+      const planted = { name: "tenure-demo", value: "s%3Aplanted.signature", url: demo.url };
+      await page.context().addCookies([planted]);
+      await page.getByRole("button", { name: "Sign in as Ada" }).click();
+      const given = await cookieOf(page);
+      expect(given.value).not.toBe(planted.value);
+      await page.getByRole("link", { name: "Tenure" }).click();
+      // Signing in again is a new login: its token too is new.
+      const again = await page.request.post(`${demo.url}/sign-in`, {
+        form: { person: "bo" },
+        headers: { origin: demo.url },
+      });
+      expect(again.ok()).toBe(true);
+      expect((await cookieOf(page)).value).not.toBe(given.value);
+    });
+
+    test("shows in the race that MemoryStore's session comes back and Tenure's does not", async () => {
+      const page = await visit(LAPTOP);
+      await page.getByRole("link", { name: "The race", exact: true }).click();
+      await page.getByRole("button", { name: "Run the race" }).click();
+      const verdicts = page.getByRole("list", { name: "Who came back" }).getByRole("listitem");
+      expect((await verdicts.allInnerTexts()).map((text) => text.replaceAll(/\s+/gu, " "))).toEqual([
+        "MemoryStore ✗ The session came back",
+        "Tenure ✓ Logged out for good",
+      ]);
+      for (const [lane, last] of [
+        ["MemoryStore", "signed in again"],
+        ["Tenure", "nobody"],
+      ] as const) {
+        const steps = page.getByRole("region", { name: `${lane}, step by step` }).getByRole("listitem");
+        expect(await steps.nth(3).innerText()).toContain("The laptop logs out everywhere: 2 sessions ended");
+        expect(await steps.last().innerText()).toContain(`The phone asks who it is: ${last}`);
+      }
+    });
+
+    test("needs no JavaScript and ships none", async () => {
+      const page = await signIn({ ...LAPTOP, javaScriptEnabled: false }, "Cleo");
+      expect(await devices(page)).toEqual(["Firefox on Windows"]);
+      for (const path of ["/", "/race"]) {
+        await page.goto(demo.url + path);
+        expect(await page.content()).not.toMatch(/<script|\son\w+=/iu);
+      }
+      await page.getByRole("button", { name: "Run the race" }).click();
+      expect(await page.locator(".verdicts").innerText()).toContain("Logged out for good");
+      await page.goto(demo.url);
+      await page.getByRole("button", { name: "Log out everywhere" }).click();
+      await expectSignedOut(page);
+    });
+
+    test("fits a phone: nothing scrolls sideways, and what is pressed is at least 44 pixels high", async () => {
+      const page = await visit(PHONE);
+      expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+      await page.getByRole("button", { name: "Sign in as Ada" }).click();
+      expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+      await page.getByRole("link", { name: "The race", exact: true }).click();
+      expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+      await page.getByRole("button", { name: "Run the race" }).click();
+      await page.getByRole("list", { name: "Who came back" }).waitFor();
+      expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+      await page.goto(`${demo.url}/nowhere`);
+      expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+    });
+
+    test("asks nothing of any other host, and the browser has nothing to complain about", async () => {
+      const page = await visit(LAPTOP);
+      const asked = new Set<string>();
+      const complaints: string[] = [];
+      page.on("request", (request) => asked.add(new URL(request.url()).origin));
+      page.on("console", (message) => complaints.push(message.text()));
+      page.on("pageerror", (error) => complaints.push(error.message));
+      await page.reload();
+      await page.getByRole("button", { name: "Sign in as Ada" }).click();
+      await page.getByRole("link", { name: "The race", exact: true }).click();
+      asked.delete("null"); // The icon, which is within the page.
+      expect([...asked]).toEqual([demo.url]);
+      expect(complaints).toEqual([]);
+    });
+
+    test("refuses a form that another site sends, though the browser sends the cookie along", async () => {
+      const phone = await signIn(PHONE, "Ada");
+      // Another port is another origin, but the same site: SameSite does not hold this back.
+      const evil = createServer((_request, response) => {
+        response.setHeader("Content-Type", "text/html");
+        response.end(
+          `<form method="post" action="${demo.url}/log-out-everywhere"><button>Win</button></form>`,
+        );
+      }).listen(0, "127.0.0.1");
+      await once(evil, "listening");
+      try {
+        const page = await phone.context().newPage();
+        await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}`);
+        const [answer] = await Promise.all([
+          page.waitForResponse(`${demo.url}/log-out-everywhere`),
+          page.getByRole("button").click(),
+        ]);
+        expect(answer.status()).toBe(403);
+        expect((await answer.request().allHeaders())["cookie"]).toContain("tenure-demo=");
+      } finally {
+        evil.closeAllConnections();
+        evil.close();
+      }
+      await phone.reload();
+      expect(await devices(phone)).toEqual(["Chrome on Android"]);
+    });
+
+    async function visit(options: BrowserContextOptions): Promise<Page> {
+      const context = await chromium.newContext(options);
+      const page = await context.newPage();
+      await page.goto(demo.url);
+      return page;
+    }
+
+    async function signIn(options: BrowserContextOptions, name: string): Promise<Page> {
+      const page = await visit(options);
+      await page.getByRole("button", { name: `Sign in as ${name}` }).click();
+      await page.getByRole("heading", { name: "Your devices" }).waitFor();
+      return page;
+    }
+  },
+);
+
+function devices(page: Page): Promise<string[]> {
+  return page.locator("li.device h2").allTextContents();
+}
+
+async function cookieOf(page: Page): Promise<{ name: string; value: string; domain: string; path: string }> {
+  const cookies = await page.context().cookies();
+  const cookie = cookies.find(({ name }) => name === "tenure-demo");
+  if (!cookie) throw new Error("The browser has no session cookie");
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Lax" });
+  return { name: cookie.name, value: cookie.value, domain: cookie.domain, path: cookie.path };
+}
+
+async function expectSignedOut(page: Page): Promise<void> {
+  await page.getByRole("heading", { name: "Who are you?" }).waitFor();
+}
+
+/** How far a page scrolls sideways, and what of it is too low for a finger. */
+async function misfits(page: Page): Promise<{ sideways: number; tooLow: string[] }> {
+  const sideways = await page.evaluate<number>(
+    "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+  );
+  const targets = await page.locator("button:visible, nav a").all();
+  const measured = await Promise.all(
+    targets.map(async (target) => ({ name: await target.innerText(), box: await target.boundingBox() })),
+  );
+  return { sideways, tooLow: measured.filter(({ box }) => !box || box.height < 44).map(({ name }) => name) };
+}

@@ -1,0 +1,66 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { promisify } from "node:util";
+
+const root = join(import.meta.dirname, "../..");
+
+/** A package as the registry would get it. */
+export interface Packed {
+  readonly name: string;
+  /** Its folder in the workspace. */
+  readonly folder: string;
+  readonly tarball: string;
+  /** Paths within the package, and what they hold. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly manifest: Manifest;
+}
+
+export interface Manifest {
+  readonly version: string;
+  readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
+/** Builds all that is published, and packs it into `destination`. */
+export async function packAll(destination: string): Promise<Packed[]> {
+  await pnpm(root, "run", "build");
+  await pnpm(root, "--recursive", "--filter", "./packages/*", "pack", "--pack-destination", destination);
+  const packed: Packed[] = [];
+  for (const name of readdirSync(join(root, "packages"))) {
+    const folder = join(root, "packages", name);
+    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
+    const tarball = join(destination, `tenure-${name}-${version}.tgz`);
+    const files = await unpack(tarball, join(destination, "unpacked", name));
+    const manifest = JSON.parse(files.get("package.json") ?? "{}") as Manifest;
+    packed.push({ name: `@tenure/${name}`, folder, tarball, files, manifest });
+  }
+  return packed;
+}
+
+/** Runs pnpm as the two commands of the README do. Answers what it printed. */
+export async function pnpm(cwd: string, ...args: string[]): Promise<string> {
+  return run(cwd, "npx", "-y", "pnpm@12", ...args);
+}
+
+/** Runs a command. Answers what it printed; rejects with it where the command fails. */
+export async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(command, args, { cwd, maxBuffer: 64 * 1024 * 1024 });
+    return stdout;
+  } catch (error) {
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${command} ${args.join(" ")}\n${stdout}${stderr}`, { cause: error });
+  }
+}
+
+async function unpack(tarball: string, folder: string): Promise<Map<string, string>> {
+  mkdirSync(folder, { recursive: true });
+  await run(folder, "tar", "-xzf", tarball, "--strip-components=1");
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+  return new Map(paths.map((path) => [relative(folder, path), readFileSync(path, "utf8")]));
+}

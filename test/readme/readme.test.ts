@@ -1,0 +1,218 @@
+import { execFile, execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type Backend, server } from "@tenure/servers";
+import { afterAll, describe, expect, test } from "vitest";
+import { type Program, programsOf } from "./programs.ts";
+import type { Told } from "./run.ts";
+import { visit } from "./visit.ts";
+
+const root = join(import.meta.dirname, "../..");
+/** Within the workspace, so that imports resolve as they do for its packages. */
+const workshop = join(import.meta.dirname, ".programs", String(process.pid));
+
+/** What is compiled and not run, each with its reason. */
+const notRun: readonly { readonly uses: RegExp; readonly because: string }[] = [
+  { uses: /\bCluster\(/u, because: "needs a Redis Cluster, which packages/redis tests" },
+  { uses: /\bsentinels\s*:/u, because: "needs Redis Sentinels, which packages/redis tests" },
+];
+
+/** Sketches, in which dots stand for code. The contract's own text is compared with the code instead. */
+const sketches: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
+
+const readmes = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .trim()
+  .split("\n")
+  .filter((path) => existsSync(join(root, path)) && !sketches.has(path));
+
+const servers = {
+  redis: await server("redis"),
+  postgres: await server("postgres"),
+  mongo: await server("mongo"),
+};
+
+afterAll(() => rmSync(workshop, { recursive: true, force: true }));
+
+for (const readme of readmes) {
+  const programs = programsOf(root, readme);
+  if (programs.length === 0) continue;
+  describe(`the code in ${readme}`, () => {
+    for (const program of programs) {
+      const folder = join(workshop, `${readme.replaceAll(/[/.]/gu, "-")}-${program.line}`);
+      const skipped = notRun.find(({ uses }) => uses.test(program.text));
+      if (skipped)
+        console.warn(`!! ${readme}:${program.line} is compiled and NOT RUN: it ${skipped.because}`);
+
+      test(`line ${program.line} compiles`, async () => {
+        writeProgram(folder, program);
+        const tsc = join(root, "node_modules/.bin/tsc");
+        const { stdout } = await promisify(execFile)(tsc, ["-p", folder]).catch((error: unknown) =>
+          error instanceof Error && "stdout" in error
+            ? { stdout: String(error.stdout) }
+            : Promise.reject(error),
+        );
+        expect(stdout.replaceAll(/^\S*program\.ts/gmu, readme), `${readme}, from line ${program.line}`).toBe(
+          "",
+        );
+      });
+
+      if (skipped) continue;
+      describeWhere(program)(`line ${program.line}`, () => {
+        test("runs", { timeout: 60_000 }, async () => {
+          writeProgram(folder, program);
+          const run = /from "vitest"/u.test(program.text) ? runVitest : runNode;
+          await expect(run(folder, program)).resolves.toBeUndefined();
+        });
+      });
+    }
+  });
+}
+
+test("the contract in docs/ARCHITECTURE.md is the one of the code", async () => {
+  const contract = programsOf(root, "docs/ARCHITECTURE.md").find(({ text }) =>
+    /interface SessionStore\b/u.test(text),
+  );
+  const compared = `import type * as real from "@tenure/core";
+import type { NewSession, SessionChanges, UpdateResult } from "@tenure/core";
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const sameRecord: Same<keyof SessionRecord, keyof real.SessionRecord> = true;
+const sameStore: Same<keyof SessionStore, keyof real.SessionStore> = true;
+const record = (written: SessionRecord): real.SessionRecord => written;
+const recordBack = (coded: real.SessionRecord): SessionRecord => coded;
+const store = (written: SessionStore): real.SessionStore => written;
+const storeBack = (coded: real.SessionStore): SessionStore => coded;
+export { record, recordBack, sameRecord, sameStore, store, storeBack };
+`;
+  // What follows it has dots for code.
+  const [text = ""] = contract?.text.split("\nconst sessions") ?? [];
+  const folder = join(workshop, "contract");
+  writeProgram(folder, { readme: "docs/ARCHITECTURE.md", line: 1, text: text + compared });
+  const { stdout } = await promisify(execFile)(join(root, "node_modules/.bin/tsc"), ["-p", folder]).catch(
+    (error: unknown) => ({
+      stdout: String(error instanceof Error && "stdout" in error ? error.stdout : error),
+    }),
+  );
+  expect(stdout).toBe("");
+});
+
+function writeProgram(folder: string, { readme, text }: Program): void {
+  mkdirSync(folder, { recursive: true });
+  const companions = join(import.meta.dirname, "companions", readme.replaceAll(/[/.]/gu, "-"));
+  if (existsSync(companions)) cpSync(companions, folder, { recursive: true });
+  // An app that nobody serves yet: the runner does.
+  const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b/mu.test(text);
+  writeFileSync(join(folder, "program.ts"), made ? `${text}export { app };\n` : text);
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      extends: "@tenure/tsconfig/base.json",
+      compilerOptions: { moduleDetection: "force" },
+      files: ["program.ts"],
+    }),
+  );
+}
+
+function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
+  const backends: (Backend & keyof typeof servers)[] = [];
+  if (/from "(?:ioredis|@tenure\/redis|\.\/your-store\.ts)"/u.test(text)) backends.push("redis");
+  if (/from "(?:pg|@tenure\/postgres)"/u.test(text)) backends.push("postgres");
+  if (/from "(?:mongodb|@tenure\/mongo)"/u.test(text)) backends.push("mongo");
+  return backends;
+}
+
+/** Skips, and says so, where a backend of the program can't be had. */
+function describeWhere(program: Program): typeof describe {
+  const wanted = backendsOf(program).map((backend) => servers[backend].describe);
+  return wanted.find((one) => one !== describe) ?? describe;
+}
+
+function environment(): NodeJS.ProcessEnv {
+  const postgres = new URL(servers.postgres.url);
+  return {
+    ...process.env,
+    SESSION_SECRET: "a secret of a test, as long as secrets should be",
+    TENURE_REDIS_URL: servers.redis.url,
+    REDIS_URL: servers.redis.url,
+    DATABASE_URL: servers.postgres.url,
+    MONGODB_URL: servers.mongo.url,
+    PGUSER: decodeURIComponent(postgres.username),
+    PGPASSWORD: decodeURIComponent(postgres.password),
+    PGDATABASE: postgres.pathname.slice(1),
+    PGHOST: "127.0.0.1",
+    TENURE_README_PORTS: JSON.stringify({
+      6379: portOf(servers.redis.url),
+      5432: portOf(servers.postgres.url),
+      27017: portOf(servers.mongo.url),
+    }),
+  };
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
+
+async function runNode(folder: string, program: Program): Promise<void> {
+  const child = fork(join(import.meta.dirname, "run.ts"), [join(folder, "program.ts")], {
+    execArgv: ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")],
+    env: environment(),
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  const events: Extract<Told, { told: "event" }>[] = [];
+  const loaded = Promise.withResolvers<number | null>();
+  child.on("message", (told: Told) => {
+    if (told.told === "event") events.push(told);
+    else loaded.resolve(told.port);
+  });
+  const ended = once(child, "exit");
+  try {
+    const first = await Promise.race([loaded.promise, ended]);
+    if (Array.isArray(first)) expect(first).toEqual(SUCCESS);
+    expect(typeof first === "number", "it answers where its code does").toBe(
+      /^(?:export )?const app\b|\.listen\(/mu.test(program.text),
+    );
+    if (typeof first === "number") await visit(`http://127.0.0.1:${first}`, program.text, events);
+    // What it left undone may still fail.
+    const late = await Promise.race([ended, new Promise((resolve) => void setTimeout(resolve, 200))]);
+    expect(late ?? SUCCESS).toEqual(SUCCESS);
+  } catch (error) {
+    throw new Error(`${program.readme}:${program.line}\n${output}`, { cause: error });
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Exit code and signal. */
+const SUCCESS = [0, null];
+
+/** A block that shows a test file is run as one; of a whole suite, one chapter. */
+async function runVitest(folder: string): Promise<void> {
+  const config = join(import.meta.dirname, "vitest.programs.config.ts");
+  const vitest = join(root, "node_modules/.bin/vitest");
+  const report = join(folder, "report.json");
+  const args = ["run", "--config", config, "--testNamePattern", CHAPTER, "--dir", folder];
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  await promisify(execFile)(vitest, [...args, ...reporters], { cwd: root, env: environment() }).catch(
+    (error: unknown) => {
+      throw new Error(error instanceof Error && "stdout" in error ? String(error.stdout) : "", {
+        cause: error,
+      });
+    },
+  );
+  const { success, numPassedTests } = JSON.parse(readFileSync(report, "utf8")) as {
+    success: boolean;
+    numPassedTests: number;
+  };
+  expect({ success, some: numPassedTests > 0 }).toEqual({ success: true, some: true });
+}
+
+/** Blocks that are no suite have tests named "…". */
+const CHAPTER = "Create never overwrites|…";

@@ -1,0 +1,88 @@
+import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
+import { expect } from "vitest";
+import type { Told } from "./run.ts";
+
+type Event = Extract<Told, { told: "event" }>;
+
+/**
+ * Visits the application of a README as its users would. Where there is a way to log in, two browsers do; then one logs out
+ * everywhere, and one logs out, as far as there are ways to: each must end what it says.
+ *
+ * @param text the program, for the paths that it answers
+ * @param events all that its sessions tell, growing
+ */
+export async function visit(origin: string, text: string, events: readonly Event[]): Promise<void> {
+  const routes = routesOf(text);
+  const login = routes.find(({ path }) => /log-?in|sign-?in/iu.test(path));
+  const everywhere = routes.find(({ path }) => /everywhere|\ball\b|others/iu.test(path));
+  const logout = routes.find(({ path }) => /log-?out$|sign-?out$/iu.test(path));
+  if (/log-?in|sign-?in/iu.test(text)) expect(login, "a way to log in that this test knows").toBeDefined();
+  const since = (mark: number, is: (event: Event) => boolean): Event[] => events.slice(mark).filter(is);
+
+  const stranger = visitor(origin);
+  for (const route of routes) {
+    if (route !== login) expectNoFailure(route, await ask(stranger, route));
+  }
+  await ask(stranger, { method: "get", path: "/" });
+
+  if (!login) return;
+  const [phone, laptop] = [visitor(origin), visitor(origin)];
+  for (const browser of [phone, laptop]) {
+    const mark = events.length;
+    expectNoFailure(login, await ask(browser, login));
+    expect([...browser.cookies], "logging in sets a cookie").not.toEqual([]);
+    // Some save only as the answer ends.
+    await expect
+      .poll(() => since(mark, ({ name }) => name === "created" || name === "rotated"), { timeout: EVENT_MS })
+      .not.toEqual([]);
+  }
+  if (everywhere) {
+    const mark = events.length;
+    expectNoFailure(everywhere, await ask(laptop, everywhere));
+    const atLeast = /others/iu.test(everywhere.path) ? 1 : 2;
+    // Events come by another way than the answer, and may come after it.
+    await expect
+      .poll(() => since(mark, ({ name, why }) => name === "revoked" && why === "user").at(-1)?.count ?? 0, {
+        message: "how many sessions it ended",
+        timeout: EVENT_MS,
+      })
+      .toBeGreaterThanOrEqual(atLeast);
+  }
+  if (logout) {
+    expectNoFailure(login, await ask(phone, login));
+    const mark = events.length;
+    expectNoFailure(logout, await ask(phone, logout));
+    await expect
+      .poll(() => since(mark, ({ name, why }) => name === "revoked" && why === "logout"), {
+        timeout: EVENT_MS,
+      })
+      .not.toEqual([]);
+  }
+}
+
+/** How long an event may be on its way to this process. */
+const EVENT_MS = 20_000;
+
+interface Route {
+  readonly method: "get" | "post";
+  readonly path: string;
+}
+
+function routesOf(text: string): Route[] {
+  const declared = [...text.matchAll(/\.(get|post|all)(?:<[^>]*>)?\(\s*["'`](\/[^"'`]*)["'`]/gu)];
+  const named = [...text.matchAll(/["'`](GET|POST) (\/[^"'`]*)["'`]/gu)];
+  const compared = [...text.matchAll(/(?:===|case)()\s*["'`](\/[\w/-]*)["'`]/gu)];
+  return [...declared, ...named, ...compared].map(([, method = "", path = "/"]) => ({
+    method: method.toLowerCase() === "get" ? "get" : "post",
+    path: path.replaceAll(/:\w+/gu, "x"),
+  }));
+}
+
+function ask(browser: Visitor, { method, path }: Route): Promise<Answer> {
+  if (method === "get") return browser.get(path);
+  return browser.post(path, { username: "ada", password: "a password", userId: "ada" });
+}
+
+function expectNoFailure({ method, path }: Route, { status, text }: Answer): void {
+  expect(status, `${method} ${path}: ${text.slice(0, 300)}`).toBeLessThan(500);
+}

@@ -1,0 +1,17 @@
+import { join } from "node:path";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+/** For the code blocks of READMEs that are test files. */
+const config: ViteUserConfig = defineConfig({
+  resolve: { conditions: ["@tenure/source"] },
+  ssr: { resolve: { conditions: ["@tenure/source"] } },
+  test: {
+    include: ["**/program.ts"],
+    globalSetup: [join(import.meta.dirname, "../../tooling/servers/src/global-setup.ts")],
+    setupFiles: [join(import.meta.dirname, "usual-ports.ts")],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
+
+export default config;

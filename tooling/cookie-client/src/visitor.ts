@@ -1,0 +1,74 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { text } from "node:stream/consumers";
+
+/** A browser as a server sees it: it keeps its cookies between requests, and drops those that expired. */
+export interface Visitor {
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  /** With a JSON body. */
+  post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  /** The cookies, by name. A test may set and delete them. */
+  readonly cookies: Map<string, string>;
+  /** Another one with the same cookies: a second tab before anything happened, or a thief. */
+  twin(): Visitor;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** `Set-Cookie` headers as they came. */
+  readonly setCookies: readonly string[];
+  readonly headers: Headers;
+}
+
+/** @param origin as `http://127.0.0.1:8080` */
+export function visitor(origin: string, cookies: ReadonlyMap<string, string> = new Map()): Visitor {
+  const jar = new Map(cookies);
+  return {
+    cookies: jar,
+    get: (path, headers) => ask("GET", path, undefined, headers),
+    post: (path, body, headers) =>
+      ask("POST", path, JSON.stringify(body ?? {}), { "content-type": "application/json", ...headers }),
+    twin: () => visitor(origin, jar),
+  };
+
+  async function ask(
+    method: string,
+    path: string,
+    body: string | undefined,
+    extra: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+    const headers = cookie ? { cookie, ...extra } : extra;
+    // A connection of its own: a server ends those that rest, perhaps just as the next request goes out.
+    const asked = request(origin + path, { method, headers, agent: false }).end(body);
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    const setCookies = response.headers["set-cookie"] ?? [];
+    for (const line of setCookies) keep(jar, line);
+    const pairs = Object.entries(response.headersDistinct).flatMap(([name, values = []]) =>
+      values.map((value): [string, string] => [name, value]),
+    );
+    const status = response.statusCode ?? 0;
+    return { status, text: await text(response), setCookies, headers: new Headers(pairs) };
+  }
+}
+
+/** RFC 6265 5.2 and 5.3, as far as one host with one path goes. */
+function keep(jar: Map<string, string>, setCookie: string): void {
+  const [pair = "", ...attributes] = setCookie.split(";").map((part) => part.trim());
+  const equals = pair.indexOf("=");
+  const [name, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
+  if (isOver(attributes)) jar.delete(name);
+  else jar.set(name, value);
+}
+
+function isOver(attributes: readonly string[]): boolean {
+  const maxAge = attribute(attributes, "max-age");
+  if (maxAge !== undefined) return Number(maxAge) <= 0;
+  const expires = attribute(attributes, "expires");
+  return expires !== undefined && Date.parse(expires) <= Date.now();
+}
+
+function attribute(attributes: readonly string[], name: string): string | undefined {
+  return attributes.find((one) => one.toLowerCase().startsWith(`${name}=`))?.slice(name.length + 1);
+}

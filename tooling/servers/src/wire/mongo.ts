@@ -1,0 +1,45 @@
+import type { Dialogue, Piece } from "./dialogue.ts";
+
+/** OP_MSG without compression. Replies name the request that they answer; a monitored `hello` is answered many times. */
+export function mongoDialogue(): Dialogue {
+  const unanswered = new Map<number, Buffer>();
+  return {
+    fromClient(bytes) {
+      const length = whole(bytes);
+      if (length === undefined) return undefined;
+      const name = commandName(bytes);
+      if (name === undefined || HOUSEKEEPING.test(name)) return { length };
+      const command = Buffer.from(bytes.subarray(0, length));
+      unanswered.set(bytes.readInt32LE(REQUEST_ID), command);
+      return { length, command };
+    },
+    fromServer(bytes): Piece | undefined {
+      const length = whole(bytes);
+      if (length === undefined) return undefined;
+      const answered = bytes.readInt32LE(RESPONSE_TO);
+      const command = unanswered.get(answered);
+      unanswered.delete(answered);
+      return command === undefined ? { length } : { length, command };
+    },
+  };
+}
+
+const HOUSEKEEPING = /^(hello|ismaster|sasl\w+|endSessions|buildInfo)$/i;
+
+const REQUEST_ID = 4;
+const RESPONSE_TO = 8;
+const OPCODE = 12;
+const OP_MSG = 2013;
+
+function whole(bytes: Buffer): number | undefined {
+  if (bytes.length < 16) return undefined;
+  const length = bytes.readInt32LE(0);
+  return length <= bytes.length ? length : undefined;
+}
+
+/** The first key of the body: after the header come four bytes of flags, one of the section's kind, the document's length. */
+function commandName(bytes: Buffer): string | undefined {
+  if (bytes.readInt32LE(OPCODE) !== OP_MSG) return undefined;
+  const from = 16 + 4 + 1 + 4 + 1;
+  return bytes.toString("utf8", from, bytes.indexOf(0, from));
+}

@@ -1,0 +1,56 @@
+import type { Dialogue } from "./dialogue.ts";
+
+/**
+ * Version 3 of the protocol, without TLS. A command is a simple query, or all messages up to a Sync; its reply is all
+ * messages up to ReadyForQuery. Of the start, up to the first ReadyForQuery, nothing counts.
+ */
+export function postgresDialogue(): Dialogue {
+  const unanswered: Buffer[] = [];
+  let greeted = false;
+  let ready = false;
+  return {
+    fromClient(bytes) {
+      if (!greeted) {
+        // The first message has no type byte.
+        const length = bytes.length < 4 ? undefined : bytes.readUInt32BE(0);
+        if (length === undefined || length > bytes.length) return undefined;
+        greeted = true;
+        return { length };
+      }
+      for (const { type, end } of messages(bytes)) {
+        if (type === "Q" || type === "S") {
+          const command = Buffer.from(bytes.subarray(0, end));
+          unanswered.push(command);
+          return { length: end, command };
+        }
+        // Password, Terminate, Flush and what belongs to COPY must not wait.
+        if ("pXHcdf".includes(type)) return { length: end };
+      }
+      return undefined;
+    },
+    fromServer(bytes) {
+      let first = true;
+      for (const { type, end } of messages(bytes)) {
+        if (type === "Z") {
+          const command = ready ? unanswered.shift() : undefined;
+          ready = true;
+          return command === undefined ? { length: end } : { length: end, command };
+        }
+        // A notification, a notice or a changed parameter may come between two replies.
+        if (!ready || (first && "ANS".includes(type)) || "GHW".includes(type)) return { length: end };
+        first = false;
+      }
+      return undefined;
+    },
+  };
+}
+
+function* messages(bytes: Buffer): Generator<{ type: string; end: number }> {
+  let at = 0;
+  while (at + 5 <= bytes.length) {
+    const end = at + 1 + bytes.readUInt32BE(at + 1);
+    if (end > bytes.length) return;
+    yield { type: String.fromCharCode(bytes[at] ?? 0), end };
+    at = end;
+  }
+}

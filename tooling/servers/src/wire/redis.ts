@@ -1,0 +1,57 @@
+import type { Dialogue, Piece } from "./dialogue.ts";
+
+/** RESP2 and RESP3. Replies come in the order of the commands; pushes (`>`) answer none. */
+export function redisDialogue(): Dialogue {
+  const unanswered: (Buffer | undefined)[] = [];
+  return {
+    fromClient(bytes) {
+      const length = endOfValue(bytes, 0);
+      if (length === undefined) return undefined;
+      const command = ofTheClient(bytes.subarray(0, length)) ? undefined : copy(bytes, length);
+      unanswered.push(command);
+      return piece(length, command);
+    },
+    fromServer(bytes) {
+      const length = endOfValue(bytes, 0);
+      if (length === undefined) return undefined;
+      return piece(length, bytes[0] === PUSH ? undefined : unanswered.shift());
+    },
+  };
+}
+
+const PUSH = ">".charCodeAt(0);
+
+/** What ioredis and node-redis send by themselves when they connect or refresh what they know of a cluster. */
+const HOUSEKEEPING =
+  /^\*\d+\r\n\$\d+\r\n(auth|hello|client|select|info|readonly|cluster|command|sentinel|role)\r\n/i;
+
+function ofTheClient(command: Buffer): boolean {
+  return HOUSEKEEPING.test(command.toString("latin1", 0, 64));
+}
+
+function copy(bytes: Buffer, length: number): Buffer {
+  return Buffer.from(bytes.subarray(0, length));
+}
+
+function piece(length: number, command: Buffer | undefined): Piece {
+  return command === undefined ? { length } : { length, command };
+}
+
+/** Where the value that begins at `at` ends; `undefined`: it is not whole yet. */
+function endOfValue(bytes: Buffer, at: number): number | undefined {
+  const lineEnd = bytes.indexOf("\r\n", at);
+  if (lineEnd === -1) return undefined;
+  const type = String.fromCharCode(bytes[at] ?? 0);
+  const afterLine = lineEnd + 2;
+  const size = Number(bytes.toString("latin1", at + 1, lineEnd));
+  if ("$!=".includes(type)) {
+    const end = size < 0 ? afterLine : afterLine + size + 2;
+    return end <= bytes.length ? end : undefined;
+  }
+  // An attribute (|) comes before the value that it describes.
+  const values = "*~>".includes(type) ? size : type === "%" ? size * 2 : type === "|" ? size * 2 + 1 : 0;
+  let end: number | undefined = afterLine;
+  for (let i = 0; i < values && end !== undefined; i += 1)
+    end = end < bytes.length ? endOfValue(bytes, end) : undefined;
+  return end;
+}

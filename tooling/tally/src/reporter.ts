@@ -1,0 +1,27 @@
+import { appendFileSync } from "node:fs";
+import type { SerializedError } from "vitest";
+import type { Reporter, TestModule } from "vitest/node";
+
+/**
+ * A vitest reporter that appends one line to a file: `passed failed skipped`. `.ci/run` sums the lines of several runs.
+ * A file that doesn't load, a hook that fails, and an error outside every test is a failure of its own.
+ */
+export default class Tally implements Reporter {
+  #file: string;
+
+  constructor({ file }: { readonly file: string }) {
+    this.#file = file;
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    const count = (state: string): number => tests.filter((test) => test.result().state === state).length;
+    const places = modules.flatMap((module) => [module, ...module.children.allSuites()]);
+    const broken = places.filter((place) => place.errors().length > 0).length;
+    const passed = count("passed");
+    const failed = count("failed") + broken + unhandled.length;
+    // What was never begun, as after a crash of its process, was not shown to hold.
+    const skipped = count("skipped") + count("pending");
+    appendFileSync(this.#file, `${passed} ${failed} ${skipped}\n`);
+  }
+}

@@ -1,0 +1,43 @@
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { defineConfig } from "vitest/config";
+
+/** Every workspace package with tests is a project of its own, named as its folder. */
+const rooms = ["packages", "tooling", "examples"]
+  .flatMap((house) => readdirSync(house).map((room) => `${house}/${room}`))
+  .concat("test")
+  .filter((room) => existsSync(`${room}/package.json`));
+
+/** Tests run the sources: no build comes first. `test/packed` is where what is published is tested. */
+const conditions = ["@tenure/source"];
+
+/** Where a run leaves its counts for whoever sums several runs. */
+const tally = process.env["TENURE_TALLY"];
+
+export default defineConfig({
+  test: {
+    // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
+    maxWorkers: Math.max(3, availableParallelism()),
+    ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
+    projects: rooms.map((root) => ({
+      resolve: { conditions },
+      ssr: { resolve: { conditions } },
+      test: {
+        name: root.slice(root.indexOf("/") + 1),
+        root,
+        globalSetup: needsServers(root) ? [resolve("tooling/servers/src/global-setup.ts")] : [],
+        include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
+        // A slow machine makes a test longer, not red: this only ends what hangs.
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+      },
+    })),
+  },
+});
+
+/** Real servers, which start when the first test file asks: tooling/servers/README.md. */
+function needsServers(root: string): boolean {
+  const { name, devDependencies = {} } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  return name === "@tenure/servers" || "@tenure/servers" in devDependencies;
+}
