@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { isSignedWith } from "@tenure/core/bridge";
 
 /** A session cookie as it goes over the wire: `name=s:<token>.<signature>`, percent-encoded. */
 export interface SignedCookie {
@@ -20,9 +20,7 @@ export function findSignedCookie(pairs: readonly string[], token: string): Signe
     const signature = value.slice(prefix.length);
     return {
       name: pair.slice(0, equals).trim(),
-      // As the package cookie-signature computes it.
-      isSignedWith: (secret) =>
-        createHmac("sha256", secret).update(token).digest("base64").replace(/=+$/, "") === signature,
+      isSignedWith: (secret) => isSignedWith(secret, token, signature),
     };
   }
   return undefined;

@@ -1,5 +1,6 @@
 import type { Session, Sessions } from "@tenure/core";
 import {
+  answer,
   type HeldSession,
   type HiddenValue,
   hiddenValue,
@@ -11,7 +12,6 @@ import {
   warnOnce,
 } from "@tenure/core/bridge";
 import session from "express-session";
-import { answer } from "./answer.ts";
 import { type CookieWatch, watchCookies } from "./cookie-watch.ts";
 import type { Request } from "./request.ts";
 import { isSameCookie, maxAgeOf, type StoredCookie, storedCookie } from "./stored-cookie.ts";

@@ -60,12 +60,15 @@ export interface SessionHolder<Data extends object> {
 /**
  * @param shown what the framework shows of a stored session's data: keys that never reach an application (`__proto__`, and
  *   what the framework reserves) left out, so that their absence from a save is no deletion
+ * @param remembered how many ids of sessions are remembered that were loaded, made or ended, a power of two from 8 on. Default:
+ *   more than a process meets while its slowest request runs; a test of what holds without that sets it small
  * @throws TypeError for `maxAgeMayLengthen` where `Sessions` may not lengthen
  */
 export function sessionHolder<Data extends object>(
   sessions: Sessions<Data>,
   options: HolderOptions<Data>,
   shown: (session: Session<Data>) => Data,
+  remembered: number = REMEMBERED,
 ): SessionHolder<Data> {
   if (typeof sessions?.createWithToken !== "function") {
     throw new TypeError("sessions is missing: give new Sessions({ store })");
@@ -75,8 +78,8 @@ export function sessionHolder<Data extends object>(
     throw new TypeError("maxAgeMayLengthen needs new Sessions({ mayLengthen: true })");
   }
   const { codec } = sessions.policy;
-  const known = recentIds(REMEMBERED);
-  const minted = boundedMap<true>(REMEMBERED);
+  const known = recentIds(remembered);
+  const minted = boundedMap<true>(remembered);
   const holding: Holding<Data> = {
     sessions,
     userOf: options.userId ?? (sessions.policy.userId ? undefined : userOfData),

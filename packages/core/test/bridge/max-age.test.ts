@@ -1,6 +1,6 @@
-import { idleFor, isExpired, isSameMaxAge } from "@tenure/core/bridge";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { idleFor, isExpired, isSameMaxAge } from "../../src/bridge/max-age.ts";
 
 const policy = { idleTimeout: 30 * 60_000, lifetime: 12 * 60 * 60_000 };
 const NONE = [null, undefined, false, Number.NaN] as const;

@@ -1,5 +1,5 @@
-import { userOfData } from "@tenure/core/bridge";
 import { expect, test } from "vitest";
+import { userOfData } from "../../src/bridge/user-of-data.ts";
 
 test.for([
   { data: {}, user: undefined },

@@ -3,6 +3,8 @@
  *
  * Outside of the promise: what a callback throws is the application's own error. Inside, it would become an unhandled rejection,
  * or call the callback a second time.
+ *
+ * @param call called at once. What it throws before its promise is there is its caller's
  */
 export function answer<Value>(
   call: () => Promise<Value>,
