@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, globSync, readFileSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
@@ -12,6 +12,8 @@ const rooms = ["packages", "tooling", "examples"]
 /** Tests run the sources: no build comes first. `test/packed` is where what is published is tested. */
 const conditions = ["@tenure/source"];
 
+const ALONE = "**/*.alone.test.ts";
+
 /** Where a run leaves its counts for whoever sums several runs. */
 const tally = process.env["TENURE_TALLY"];
 
@@ -20,21 +22,48 @@ export default defineConfig({
     // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
     maxWorkers: Math.max(3, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
-    projects: rooms.map((root) => ({
-      resolve: { conditions },
-      ssr: { resolve: { conditions } },
-      test: {
-        name: root.slice(root.indexOf("/") + 1),
-        root,
-        globalSetup: needsServers(root) ? [resolve("tooling/servers/src/global-setup.ts")] : [],
-        include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
-        // A slow machine makes a test longer, not red: this only ends what hangs.
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
-      },
-    })),
+    projects: rooms.flatMap((root) => (measures(root) ? [project(root), alone(root)] : [project(root)])),
   },
 });
+
+function project(root: string) {
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      name: root.slice(root.indexOf("/") + 1),
+      root,
+      globalSetup: needsServers(root) ? [resolve("tooling/servers/src/global-setup.ts")] : [],
+      include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
+      exclude: ["**/node_modules/**", ALONE],
+      // A slow machine makes a test longer, not red: this only ends what hangs.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+    },
+  };
+}
+
+/** What measures time runs after everything else, one file at a time. */
+function alone(root: string) {
+  const { test, ...rest } = project(root);
+  const name = `${test.name}-alone`;
+  const sequence = { groupOrder: 1 };
+  return {
+    ...rest,
+    test: {
+      ...test,
+      name,
+      include: [ALONE],
+      exclude: ["**/node_modules/**"],
+      fileParallelism: false,
+      sequence,
+    },
+  };
+}
+
+function measures(root: string): boolean {
+  return globSync(ALONE, { cwd: root, exclude: ["**/node_modules/**"] }).length > 0;
+}
 
 /** Real servers, which start when the first test file asks: tooling/servers/README.md. */
 function needsServers(root: string): boolean {
