@@ -1,6 +1,7 @@
 import type { SessionRecord } from "@tenure/core";
 import { primaries, type RedisClient } from "./client.ts";
 import type { Sending } from "./sending.ts";
+import { byCursor, twice } from "./walk.ts";
 
 /**
  * Every live session, page by page: SCAN on each primary, and a GET for each key found. SCAN may show a key twice, so ids
@@ -20,18 +21,18 @@ export async function* scanSessions(
   const whole = clientPrefix + prefix;
   const pattern = `${whole.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
   const seen = new Set<string>();
-  for (const node of primaries(client)) {
-    let cursor = "0";
-    do {
-      const from = cursor;
-      const [next, keys] = await send("scan", () => node.scan(from, "MATCH", pattern, "COUNT", PAGE));
-      const ids = keys.map((key) => key.slice(whole.length)).filter((id) => !seen.has(id));
-      for (const id of ids) seen.add(id);
-      for (const record of await Promise.all(ids.map(look))) {
-        if (record) yield record;
-      }
-      cursor = next;
-    } while (cursor !== "0");
+  for await (const keys of twice(everyPrimary)) {
+    const ids = keys.map((key) => key.slice(whole.length)).filter((id) => !seen.has(id));
+    for (const id of ids) seen.add(id);
+    for (const record of await Promise.all(ids.map(look))) {
+      if (record) yield record;
+    }
+  }
+
+  async function* everyPrimary(): AsyncIterable<string[]> {
+    for (const node of primaries(client)) {
+      yield* byCursor((cursor) => send("scan", () => node.scan(cursor, "MATCH", pattern, "COUNT", PAGE)));
+    }
   }
 }
 

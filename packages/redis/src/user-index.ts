@@ -2,6 +2,7 @@ import type { SessionRecord, StoreOperation } from "@tenure/core";
 import type { RedisClient } from "./client.ts";
 import { INDEX_ADD, INDEX_DOUBT } from "./scripts.ts";
 import type { Run, Sending } from "./sending.ts";
+import { byCursor, twice } from "./walk.ts";
 
 /**
  * Which sessions a user may have: a superset, never less. It is written before a session is created or bound, and what reads
@@ -58,10 +59,10 @@ export function userIndex(
 
     async *pages(operation, user) {
       const from = key(user);
+      const walk = () =>
+        byCursor((cursor) => send(operation, () => client.zscan(from, cursor, "COUNT", PAGE)));
       const seen = new Set<string>();
-      let cursor = "0";
-      do {
-        const [next, found] = await send(operation, () => client.zscan(from, cursor, "COUNT", PAGE));
+      for await (const found of twice(walk)) {
         const entries: IndexEntry[] = [];
         for (let i = 0; i + 1 < found.length; i += 2) {
           const id = String(found[i]);
@@ -69,8 +70,7 @@ export function userIndex(
           seen.add(id);
         }
         if (entries.length > 0) yield entries;
-        cursor = next;
-      } while (cursor !== "0");
+      }
     },
 
     remove(user, ids) {
