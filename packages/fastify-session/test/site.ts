@@ -1,6 +1,7 @@
 import type { FastifySessionOptions } from "@fastify/session";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
+import { watched } from "@tenure/watched-store";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { fastifySessionStore, type FastifySessionStoreOptions } from "../src/index.ts";
 import type { Version } from "./versions.ts";
@@ -20,6 +21,8 @@ export interface SiteOptions {
   readonly bridge?: FastifySessionStoreOptions;
   readonly sessions?: Omit<SessionsOptions, "store">;
   readonly store?: SessionStore;
+  /** Called before each call of the store gets through, with its name. */
+  readonly meet?: (call: string) => unknown;
   /** Hands over the bridge's `idGenerator`. Default true. */
   readonly handsOverGenerator?: boolean;
 }
@@ -30,8 +33,8 @@ export type Routes = Readonly<Record<string, (request: FastifyRequest) => unknow
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const app = version.fastify({ forceCloseConnections: true });
   const { store: backend = memoryStore(), handsOverGenerator = true } = options;
-  const calls: string[] = [];
-  const sessions = new Sessions({ store: noting(backend, calls), ...options.sessions });
+  const { store: watching, calls } = watched(backend, options.meet);
+  const sessions = new Sessions({ store: watching, ...options.sessions });
   const store = fastifySessionStore(sessions, options.bridge);
   await app.register(version.cookie);
   await app.register(version.session, {
@@ -61,17 +64,4 @@ export function addRoutes(app: FastifyInstance, routes: Routes): void {
 /** The session's data as an application sees it. */
 export function dataOf(request: FastifyRequest): Record<string, unknown> {
   return request.session as unknown as Record<string, unknown>;
-}
-
-function noting(store: SessionStore, calls: string[]): SessionStore {
-  return new Proxy(store, {
-    get(target, name) {
-      const method: unknown = Reflect.get(target, name);
-      if (typeof method !== "function") return method;
-      return (...args: unknown[]): unknown => {
-        calls.push(name === "update" && Object.keys(args[1] as object).length === 0 ? "touch" : String(name));
-        return method.apply(target, args) as unknown;
-      };
-    },
-  });
 }

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
+import { watched } from "@tenure/watched-store";
 import Koa, { type Context } from "koa";
 import type { CreateSessionOptions } from "koa-session";
 import { type KoaSessionStore, koaSessionStore, type KoaSessionStoreOptions } from "../src/index.ts";
@@ -26,6 +27,8 @@ export interface SiteOptions {
   readonly bridge?: KoaSessionStoreOptions;
   readonly sessions?: Omit<SessionsOptions, "store">;
   readonly store?: SessionStore;
+  /** Called before each call of the store gets through, with its name. */
+  readonly meet?: (call: string) => unknown;
   readonly keys?: string[];
 }
 
@@ -34,8 +37,8 @@ export type Routes = Readonly<Record<string, (ctx: Context, body: Record<string,
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const { store: backend = memoryStore(), plugin = {}, keys = [SECRET] } = options;
-  const calls: string[] = [];
-  const sessions = new Sessions({ store: noting(backend, calls), ...options.sessions });
+  const { store: watching, calls } = watched(backend, options.meet);
+  const sessions = new Sessions({ store: watching, ...options.sessions });
   const store = koaSessionStore(sessions, options.bridge);
   const app = new Koa();
   app.silent = true;
@@ -60,17 +63,4 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
       await once(server, "close");
     },
   };
-}
-
-function noting(store: SessionStore, calls: string[]): SessionStore {
-  return new Proxy(store, {
-    get(target, name) {
-      const method: unknown = Reflect.get(target, name);
-      if (typeof method !== "function") return method;
-      return (...args: unknown[]): unknown => {
-        calls.push(name === "update" && Object.keys(args[1] as object).length === 0 ? "touch" : String(name));
-        return method.apply(target, args) as unknown;
-      };
-    },
-  });
 }
