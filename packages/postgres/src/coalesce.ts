@@ -25,7 +25,7 @@ export function coalesce(run: Run, table: string): Ask {
   let count = 0;
   let weight = 0;
   let inFlight = 0;
-  let durableInFlight = 0;
+  let slowInFlight = 0;
   let patientInFlight = false;
   let starting = false;
 
@@ -90,18 +90,18 @@ export function coalesce(run: Run, table: string): Ask {
     batch: readonly Entry[],
     how: (batch: readonly Entry[]) => Promise<void>,
   ): Promise<void> {
-    const durable = batch[0]!.operation.durable ? 1 : 0;
+    const slow = batch[0]!.operation.slow ? 1 : 0;
     inFlight += 1;
-    durableInFlight += durable;
+    slowInFlight += slow;
     await how(batch);
     inFlight -= 1;
-    durableInFlight -= durable;
+    slowInFlight -= slow;
   }
 
   /** Of the kind that has waited longest, as many as go into one statement. */
   function nextBatch(): Entry[] {
-    // While one statement waits for the disk, the other connection is for those that don't.
-    const oldest = (durableInFlight > 0 ? oldestReady(false) : undefined) ?? oldestReady(true);
+    // While one statement may take long, the other connection is for those that don't.
+    const oldest = (slowInFlight > 0 ? oldestReady(false) : undefined) ?? oldestReady(true);
     if (oldest === undefined) return [];
     let size = 0;
     let bytes = 0;
@@ -115,10 +115,10 @@ export function coalesce(run: Run, table: string): Ask {
     return batch;
   }
 
-  function oldestReady(evenDurable: boolean): Entry[] | undefined {
+  function oldestReady(evenSlow: boolean): Entry[] | undefined {
     let oldest: Entry[] | undefined;
-    for (const [{ durable }, waiting] of ready) {
-      if (waiting.length === 0 || (durable && !evenDurable)) continue;
+    for (const [{ slow }, waiting] of ready) {
+      if (waiting.length === 0 || (slow && !evenSlow)) continue;
       if (oldest === undefined || waiting[0]!.order < oldest[0]!.order) oldest = waiting;
     }
     return oldest;

@@ -10,8 +10,8 @@ export interface Operation<Call, Answer> {
   readonly name: StoreOperation;
   /** Whether calls of one key that wait together may share one answer. */
   readonly merges: boolean;
-  /** Whether its statement waits for the disk. */
-  readonly durable: boolean;
+  /** Whether its statement may take long, as one does that waits for the disk. */
+  readonly slow: boolean;
   one(call: Call): Query;
   /** Absent: calls go one by one. */
   many?(calls: readonly Call[]): Query;
@@ -72,6 +72,8 @@ export interface Strip {
 export interface Swept {
   readonly ours: boolean;
   readonly swept: number;
+  /** Milliseconds, by the server's clock: no wait for a connection or for the network is in it. */
+  readonly took: number;
 }
 
 export function operationsOn(statements: Statements, tombstoneMinimum: number): Operations {
@@ -80,7 +82,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     create: {
       name: "create",
       merges: false,
-      durable: true,
+      slow: true,
       one: (session) => ({ statement: create.one, values: sessionValues(session) }),
       many: (sessions) => ({ statement: create.many, values: columns(sessions.map(sessionValues)) }),
       answers: (rows, sessions) => {
@@ -92,7 +94,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     read: {
       name: "read",
       merges: true,
-      durable: false,
+      slow: false,
       one: (id) => ({ statement: read.one, values: [id] }),
       many: (ids) => ({ statement: read.many, values: [ids] }),
       patient: (id) => ({ statement: read.patient, values: [id] }),
@@ -109,7 +111,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     touch: {
       name: "update",
       merges: true,
-      durable: false,
+      slow: false,
       one: (id) => ({ statement: touch.one, values: [id] }),
       many: (ids) => ({ statement: touch.many, values: [ids] }),
       patient: (id) => ({ statement: touch.patient, values: [id] }),
@@ -119,7 +121,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     update: {
       name: "update",
       merges: false,
-      durable: true,
+      slow: true,
       one: (change) => ({ statement: update.one, values: changeValues(change) }),
       many: (changes) => ({ statement: update.many, values: columns(changes.map(changeValues)) }),
       patient: (change) => ({ statement: update.patient, values: changeValues(change) }),
@@ -133,7 +135,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     revoke: {
       name: "revoke",
       merges: false,
-      durable: true,
+      slow: true,
       one: (id) => ({ statement: revoke.one, values: [id, tombstoneMinimum] }),
       many: (ids) => ({ statement: revoke.many, values: [ids, tombstoneMinimum] }),
       patient: (id) => ({ statement: revoke.patient, values: [id, tombstoneMinimum] }),
@@ -146,7 +148,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     revokeUser: {
       name: "revokeUser",
       merges: false,
-      durable: true,
+      slow: true,
       one: ({ userId, except }) => ({
         statement: revokeUser.one,
         values: [userId, except, tombstoneMinimum],
@@ -165,7 +167,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     listUser: {
       name: "listUser",
       merges: true,
-      durable: false,
+      slow: false,
       one: (userId) => ({ statement: listUser.many, values: [[userId]] }),
       many: (userIds) => ({ statement: listUser.many, values: [userIds] }),
       patient: (userId) => ({ statement: listUser.patient, values: [userId] }),
@@ -185,7 +187,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     scan: {
       name: "scan",
       merges: false,
-      durable: false,
+      slow: false,
       one: (from) => ({ statement: scan, values: [from, SCAN_PAGE] }),
       answers: (rows) => {
         const found = decodeFound(rows);
@@ -204,7 +206,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     now: {
       name: "now",
       merges: true,
-      durable: false,
+      slow: false,
       one: () => ({ statement: now, values: [] }),
       answers: ([row]) => {
         if (row?.[0] === "true") throw new StandbyError();
@@ -215,7 +217,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     pages: {
       name: "sweep",
       merges: true,
-      durable: false,
+      slow: false,
       one: (table) => ({ statement: statements.pages, values: [table] }),
       answers: ([row]) => [Number(row?.[0])],
     },
@@ -223,12 +225,12 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     sweep: {
       name: "sweep",
       merges: false,
-      durable: true,
+      slow: true,
       one: ({ table, from, to, most, inTurn }) => ({
         statement: statements.sweep,
         values: [`(${from},0)`, `(${to},0)`, most, inTurn, table],
       }),
-      answers: ([row]) => [{ ours: row?.[0] === "true", swept: Number(row?.[1]) }],
+      answers: ([row]) => [{ ours: row?.[0] === "true", swept: Number(row?.[1]), took: Number(row?.[2]) }],
     },
   };
 }

@@ -27,14 +27,17 @@ export async function sweep(ground: Ground, turns?: AbortSignal): Promise<number
   const { ask, operations, table } = ground;
   const pages = await ask(operations.pages, "sweep", table);
   let swept = 0;
+  let width = NARROWEST;
   for (let from = 0; from < pages;) {
     if (turns?.aborted === true) break;
     const beganAt = performance.now();
-    const strip = { table, from, to: from + PAGES, most: ROWS, inTurn: turns !== undefined };
+    const strip = { table, from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
     const answer = await ask(operations.sweep, "sweep", strip);
     if (!answer.ours) break;
     swept += answer.swept;
-    if (answer.swept < ROWS) from = strip.to;
+    if (answer.swept < strip.most) from = strip.to;
+    if (answer.took > LONG) width = Math.max(width / 2, NARROWEST);
+    else if (answer.took < SHORT) width = Math.min(width * 2, WIDEST);
     // At most half of one connection's time.
     await sleep(Math.min(performance.now() - beganAt, 100));
   }
@@ -71,7 +74,13 @@ export function startSweeping(
   };
 }
 
-/** What one statement looks at and deletes at most: some milliseconds' work. */
-const PAGES = 128;
-const ROWS = 1000;
+/** Pages that one statement looks at: as many as the disk and the machine manage in a short while. */
+const NARROWEST = 4;
+const WIDEST = 128;
+/** What it deletes at most, for each page that it looks at. */
+const ROWS_A_PAGE = 8;
+
+/** Milliseconds. After a statement that took longer the next does half of that, after a shorter one twice as much. */
+const LONG = 10;
+const SHORT = 5;
 const MAX_EVERY = 24 * 60 * 60 * 1000;
