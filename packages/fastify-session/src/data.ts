@@ -1,4 +1,4 @@
-import type { MaxAge } from "@tenure/core/bridge";
+import { maxAgeOf } from "./cookie.ts";
 import type { FrameworkCookie, FrameworkSession } from "./framework.ts";
 
 /** Session data as it is stored: the application's keys, and the cookie's settings. */
@@ -7,7 +7,13 @@ export type StoredData = Record<string, unknown>;
 /** What an application put on its session, and the cookie's settings without what moves with the clock. */
 export function dataOf(session: FrameworkSession): StoredData {
   const entries = Object.entries(session).filter(([key]) => key !== "cookie");
-  return Object.fromEntries([...entries, ["cookie", settingsOf(session.cookie)]]);
+  const { cookie } = session;
+  return Object.fromEntries(cookie ? [...entries, ["cookie", settingsOf(cookie)]] : entries);
+}
+
+/** What a Session that @fastify/session made of nothing has, before the application changes it. */
+export function blankData({ cookie }: StoredData): StoredData {
+  return cookie === undefined ? {} : { cookie };
 }
 
 /**
@@ -18,6 +24,17 @@ export function shownData(data: StoredData): StoredData {
   const entries = Object.entries(data).filter(([key]) => key !== "cookie" && !isReserved(key));
   const { cookie } = data as { readonly cookie?: FrameworkCookie | null };
   return Object.fromEntries(cookie ? [...entries, ["cookie", settingsOf(cookie)]] : entries);
+}
+
+/**
+ * As a `get` is to answer it. From 11.1.2 on the framework fills in what the cookie lacks from the plugin's options: a `maxAge`
+ * that a session went back from would return.
+ */
+export function answeredData(data: StoredData): StoredData {
+  const shown = shownData(data);
+  const { cookie } = shown as { readonly cookie?: FrameworkCookie };
+  if (!cookie || typeof cookie.originalMaxAge === "number") return shown;
+  return { ...shown, cookie: { ...cookie, maxAge: null } };
 }
 
 /**
@@ -40,11 +57,6 @@ function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== null && value !== undefined),
   );
-}
-
-/** Milliseconds. The plain cookies of 10.0.0 keep what was set as `maxAge`. */
-export function maxAgeOf(cookie: FrameworkCookie): MaxAge {
-  return Object.hasOwn(cookie, "maxAge") ? cookie.maxAge : cookie.originalMaxAge;
 }
 
 function isReserved(key: string): boolean {

@@ -4,16 +4,18 @@ import type { MaxAge } from "@tenure/core/bridge";
 export interface FrameworkSession {
   readonly sessionId: string;
   readonly encryptedSessionId: string;
-  readonly cookie: FrameworkCookie;
+  /** Absent on an object that an application hands to `set` itself. */
+  cookie?: FrameworkCookie;
+  regenerate(): Promise<void>;
 }
 
 /** What the bridge uses of @fastify/session's cookie. */
 export interface FrameworkCookie {
   /** What `maxAge` was last set to. `null`: none was. */
-  readonly originalMaxAge?: MaxAge;
-  readonly maxAge?: MaxAge;
+  originalMaxAge?: MaxAge;
+  maxAge?: MaxAge;
   /** Moves with the clock, unless there is no `originalMaxAge`: then the application set it. */
-  readonly expires?: Date | null;
+  expires?: Date | null;
   readonly path?: string | null;
   readonly domain?: string | null;
   readonly httpOnly?: boolean;

@@ -1,12 +1,14 @@
 import { newToken, type Sessions } from "@tenure/core";
 import {
+  answer,
   type HeldSession,
   hiddenValue,
   type HolderOptions,
   sessionHolder,
   type WarningCode,
 } from "@tenure/core/bridge";
-import { dataOf, maxAgeOf, shownData, type StoredData } from "./data.ts";
+import { type CookieEnd, endOf, maxAgeOf, settleMaxAge } from "./cookie.ts";
+import { answeredData, blankData, dataOf, shownData, type StoredData } from "./data.ts";
 import { type FrameworkSession, requestOf } from "./framework.ts";
 import { tellingIdentity } from "./identity.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
@@ -28,6 +30,22 @@ export interface FastifySessionStore {
    * regenerate or destroy a session that was never stored leaves no tombstone.
    */
   readonly idGenerator: () => string;
+  /**
+   * Gives the session of a request a new id and leaves the old one dead: at login and at every change of privilege, instead of
+   * `request.session.regenerate` (ASVS 5.0 7.2.4). Data, cookie, creation and end are kept, changes that this request has not
+   * saved yet included. `request.session` is another object afterwards. Needs this store's `idGenerator`.
+   *
+   * `false`: somebody's session died during the request, and there is nothing to log in with. `request.session` is as before
+   * and saving it does nothing: send the user to the login page.
+   *
+   * @throws TypeError where there is no session, and for another `idGenerator`: then the session is ended
+   */
+  rotate(request: RotatableRequest): Promise<boolean>;
+}
+
+/** What `rotate` uses of a request. */
+export interface RotatableRequest {
+  session: object | null;
 }
 
 /**
@@ -49,32 +67,42 @@ export function fastifySessionStore<Data extends object>(
   const marks = hiddenValue<Mark<Data>>();
   /** Set while the callback of `destroy` runs: `regenerate` calls `set` from there, from 11.1.3 on. */
   let ending: Ending | "failed" | undefined;
+  /** Set while `regenerate` runs for `rotate`, which it does in one go: what the Session it makes stands for. */
+  let successor: HeldSession<Data> | undefined;
 
   return {
     get(sessionId, callback) {
-      answer(load(sessionId), callback);
+      answer(() => load(sessionId), callback);
     },
 
     set(sessionId, session, callback) {
-      answer(save(sessionId, session as FrameworkSession), (error) => callback(error));
+      if (successor) adopt(successor, sessionId, session as FrameworkSession, callback);
+      else answer(() => save(sessionId, session as FrameworkSession), callback);
     },
 
     destroy(sessionId, callback) {
-      answer(end(sessionId), (error, ended) => {
-        ending = ended ?? "failed";
-        try {
-          callback(error);
-        } finally {
-          ending = undefined;
-        }
-      });
+      if (successor) return callback();
+      answer(
+        () => end(sessionId),
+        (error, ended) => {
+          ending = ended ?? "failed";
+          try {
+            callback(error);
+          } finally {
+            ending = undefined;
+          }
+        },
+      );
     },
 
     idGenerator() {
+      if (successor) return successor.token;
       const token = newToken();
       holder.minted(token);
       return token;
     },
+
+    rotate,
   };
 
   async function load(token: string): Promise<object | null> {
@@ -82,26 +110,37 @@ export function fastifySessionStore<Data extends object>(
     // With `rolling: false` no other call tells of a page view.
     const session = found && (await holder.touch(found));
     if (!session) return null;
-    return tellingIdentity(shownData(session.data as StoredData), (shown) => {
+    return tellingIdentity(answeredData(session.data as StoredData), (shown) => {
       const held = holder.loaded(token, session, dataOf(shown) as Data, maxAgeOf(shown.cookie));
-      marks.set(shown, { held });
+      marks.set(shown, { held, cookie: endOf(shown.cookie) });
     });
   }
 
   async function save(token: string, session: FrameworkSession): Promise<void> {
     warnOfUnsafeSettings(session);
     const known = marks.get(session);
-    const replaced = known ? undefined : replacedBy(session);
-    const isLost = !known && ending !== undefined && !mayFollow(ending, replaced);
-    // From here on it is never created.
-    const lost = isLost ? holder.revoke(token) : undefined;
-    const mark = known ?? { held: holder.fresh(token), ...(ending ? {} : { replaced }) };
+    if (session.cookie) settleMaxAge(session.cookie, known?.cookie);
+    const data = dataOf(session);
+    const maxAge = maxAgeOf(session.cookie);
+    const mark = known ?? begin(token, session, data);
+    mark.cookie = endOf(session.cookie);
     marks.set(session, mark);
-    const saving = mark.held.save(dataOf(session) as Data, maxAgeOf(session.cookie));
-    const [isAlive] = await Promise.all([saving, lost]);
+    const saving = mark.held.save(data as Data, maxAge);
+    const [isAlive] = await Promise.all([saving, mark.ending]);
     if (!isAlive || mark.replaced === undefined) return;
     await replace(mark.replaced, token);
     delete mark.replaced;
+  }
+
+  /** For a Session that was not loaded: a new one, or what `reload` made under an old id because its `get` failed or found nothing. */
+  function begin(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
+    const maxAge = maxAgeOf(session.cookie);
+    if (holder.isKnown(token)) return { held: holder.known(token, blankData(data) as Data, maxAge) };
+    const replaced = replacedBy(session);
+    const held = holder.fresh(token);
+    if (ending === undefined) return { held, replaced };
+    // From here on it is never created.
+    return mayFollow(ending, replaced) ? { held } : { held, ending: holder.revoke(token) };
   }
 
   /** Before 11.1.3 `regenerate` leaves the old session alive. */
@@ -117,6 +156,63 @@ export function fastifySessionStore<Data extends object>(
   async function end(token: string): Promise<Ending> {
     const wasKnown = holder.isKnown(token);
     return { wasAlive: await holder.revoke(token), wasKnown };
+  }
+
+  async function rotate(request: RotatableRequest): Promise<boolean> {
+    const { session: old } = request;
+    if (!isSession(old)) {
+      throw new TypeError(
+        "there is no request.session to rotate: the plugin comes first, and a session that was destroyed is none",
+      );
+    }
+    const mark = marks.get(old);
+    // Never stored, so that nobody can know its id; but for what `reload` makes of a session that died.
+    if (!mark) return !holder.isKnown(old.sessionId);
+    const rotated = await mark.held.rotate();
+    if (rotated === "new") return true;
+    if (!rotated && mark.held.userId !== null) return false;
+    if (request.session !== old) {
+      // Logged out meanwhile, by the id that is dead now.
+      if (rotated) await holder.revoke(rotated.held.token);
+      return false;
+    }
+    await (rotated ? succeed(old, rotated.held) : old.regenerate());
+    // Of the old Session's keys only, not of its symbols: the framework's own are among them.
+    Object.assign(request.session, Object.fromEntries(Object.entries(old)));
+    const made = marks.get(request.session);
+    if (made && mark.cookie) made.cookie = mark.cookie;
+    return true;
+  }
+
+  /** Lets the framework make the Session that goes on, without a save: the rotation has stored it. */
+  async function succeed(old: FrameworkSession, held: HeldSession<Data>): Promise<void> {
+    let made: Promise<void>;
+    successor = held;
+    try {
+      made = old.regenerate();
+    } finally {
+      successor = undefined;
+    }
+    try {
+      await made;
+    } catch (error) {
+      await holder.revoke(held.token);
+      throw error;
+    }
+  }
+
+  function adopt(
+    held: HeldSession<Data>,
+    token: string,
+    session: FrameworkSession,
+    callback: (error?: unknown) => void,
+  ): void {
+    if (token !== held.token) {
+      callback(new TypeError("rotate needs @fastify/session's option idGenerator: store.idGenerator"));
+      return;
+    }
+    marks.set(session, { held });
+    callback();
   }
 
   /**
@@ -139,8 +235,12 @@ interface Ending {
 
 interface Mark<Data extends object> {
   readonly held: HeldSession<Data>;
+  /** The cookie's end as it was loaded or last saved. */
+  cookie?: CookieEnd;
   /** The session that it is to take the place of. */
   replaced?: FrameworkSession | undefined;
+  /** Under way where it may not take that place. */
+  readonly ending?: Promise<unknown>;
 }
 
 /** The session that `regenerate` puts this one in the place of: the request has the old one until the new one is saved. */
@@ -149,10 +249,6 @@ function replacedBy(session: FrameworkSession): FrameworkSession | undefined {
   return old && old !== session && old.sessionId !== undefined ? (old as FrameworkSession) : undefined;
 }
 
-/** Calls back outside of the promise, where what the callback throws is its own affair. */
-function answer<Value>(work: Promise<Value>, callback: (error: unknown, value?: Value) => void): void {
-  work.then(
-    (value) => process.nextTick(callback, null, value),
-    (error: unknown) => process.nextTick(callback, error),
-  );
+function isSession(session: object | null): session is FrameworkSession {
+  return session !== null && (session as Partial<FrameworkSession>).sessionId !== undefined;
 }

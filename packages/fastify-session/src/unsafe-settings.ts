@@ -1,6 +1,11 @@
-import { createHmac } from "node:crypto";
-import { warnOfUnsafeCookie, warnOfWellKnownSecret, type WarningCode, warnOnce } from "@tenure/core/bridge";
-import { type FrameworkSession, requestOf } from "./framework.ts";
+import {
+  isSignedWith,
+  warnOfUnsafeCookie,
+  warnOfWellKnownSecret,
+  type WarningCode,
+  warnOnce,
+} from "@tenure/core/bridge";
+import { type FrameworkRequest, type FrameworkSession, requestOf } from "./framework.ts";
 
 /**
  * Warns of unsafe settings, each once, told from the sessions that are saved. The cookie's name is seen when a browser
@@ -12,8 +17,10 @@ export function unsafeSettings(silenced?: readonly WarningCode[]): (session: Fra
   let name: string | undefined;
 
   return (session) => {
-    if (!isFirst && name !== undefined) return;
-    name ??= nameOfCookie(session);
+    const request = requestOf(session);
+    // What an application hands to `set` itself belongs to none.
+    if (!request || !session.cookie || (!isFirst && name !== undefined)) return;
+    name ??= nameOfCookie(request, session);
     if (!isFirst && name === undefined) return;
     const { secure, httpOnly, sameSite, path, domain } = session.cookie;
     warnOfUnsafeCookie(warn, {
@@ -24,19 +31,20 @@ export function unsafeSettings(silenced?: readonly WarningCode[]): (session: Fra
       path,
       domain,
     });
-    if (isFirst) warnOfWellKnownSecret(warn, (secret) => isSignedWith(secret, session));
+    if (isFirst) warnOfWellKnownSecret(warn, (secret) => isSecretOf(session, secret));
     isFirst = false;
   };
 }
 
 /** It may carry a `cookiePrefix`. */
-function nameOfCookie(session: FrameworkSession): string | undefined {
-  const { cookies = {} } = requestOf(session) ?? {};
-  return Object.keys(cookies).find((name) => cookies[name]?.endsWith(session.encryptedSessionId));
+function nameOfCookie(
+  { cookies = {} }: FrameworkRequest,
+  { encryptedSessionId }: FrameworkSession,
+): string | undefined {
+  return Object.keys(cookies).find((name) => cookies[name]?.endsWith(encryptedSessionId));
 }
 
-/** As the Signer of @fastify/cookie does it by default. */
-function isSignedWith(secret: string, { sessionId, encryptedSessionId }: FrameworkSession): boolean {
-  const signature = createHmac("sha256", secret).update(sessionId).digest("base64").replaceAll("=", "");
-  return encryptedSessionId === `${sessionId}.${signature}`;
+function isSecretOf({ sessionId, encryptedSessionId }: FrameworkSession, secret: string): boolean {
+  const [signed, signature] = [`${sessionId}.`, encryptedSessionId];
+  return signature.startsWith(signed) && isSignedWith(secret, sessionId, signature.slice(signed.length));
 }

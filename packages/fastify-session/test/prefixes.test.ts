@@ -31,7 +31,7 @@ describe.each(versions)("on $name", ({ fastify, cookie, session }) => {
             saveUninitialized: false,
             cookie: { secure: false, path: `/${name}` },
           });
-          addRoutes(part, routes);
+          addRoutes(part, store, routes);
         },
         { prefix: `/${name}` },
       );

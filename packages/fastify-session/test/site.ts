@@ -3,7 +3,11 @@ import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
 import { watched } from "@tenure/watched-store";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { fastifySessionStore, type FastifySessionStoreOptions } from "../src/index.ts";
+import {
+  type FastifySessionStore,
+  fastifySessionStore,
+  type FastifySessionStoreOptions,
+} from "../src/index.ts";
 import type { Version } from "./versions.ts";
 
 export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -28,7 +32,9 @@ export interface SiteOptions {
 }
 
 /** A route is a path and what it does; the answer is what it returns, as JSON. */
-export type Routes = Readonly<Record<string, (request: FastifyRequest) => unknown>>;
+export type Routes = Readonly<
+  Record<string, (request: FastifyRequest, store: FastifySessionStore) => unknown>
+>;
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const app = version.fastify({ forceCloseConnections: true });
@@ -45,7 +51,7 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
     ...(handsOverGenerator ? { idGenerator: store.idGenerator } : {}),
     ...options.plugin,
   });
-  addRoutes(app, routes);
+  addRoutes(app, store, routes);
   const origin = await app.listen({ host: "127.0.0.1", port: 0 });
   return {
     sessions,
@@ -55,9 +61,11 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   };
 }
 
-export function addRoutes(app: FastifyInstance, routes: Routes): void {
+export function addRoutes(app: FastifyInstance, store: FastifySessionStore, routes: Routes): void {
   for (const [path, route] of Object.entries(routes)) {
-    app.all(path, async (request, reply) => reply.send(JSON.stringify((await route(request)) ?? null)));
+    app.all(path, async (request, reply) =>
+      reply.send(JSON.stringify((await route(request, store)) ?? null)),
+    );
   }
 }
 

@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { dataOf, type Routes, serve } from "./site.ts";
+import { versions } from "./versions.ts";
+
+const routes: Routes = {
+  "/": dataOf,
+  "/set": (request) => {
+    Object.assign(dataOf(request), request.body);
+  },
+  "/login": async (request) => {
+    await request.session.regenerate();
+    dataOf(request)["userId"] = "ada";
+  },
+  "/remember": (request) => {
+    request.session.cookie.maxAge = 60_000;
+  },
+};
+
+/** What applications write who mean that there is no maxAge. The last is no date when it is added to now. */
+const NONE = [null, false, undefined, Number.NaN, Number.POSITIVE_INFINITY] as const;
+
+describe.each(versions)("on $name", (version) => {
+  test("a changed cookie.maxAge lasts", async () => {
+    await using site = await serve(version, routes);
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.get("/")).setCookies[0]).not.toMatch(/expires/i);
+    await browser.get("/remember");
+    expect((await browser.get("/")).setCookies[0]).toMatch(/expires/i);
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 60_000 }]);
+  });
+
+  describe.each(NONE)("cookie.maxAge = %s", (none) => {
+    const forgetting: Routes = {
+      ...routes,
+      "/forget": (request) => {
+        Object.assign(request.session.cookie, { maxAge: none });
+      },
+    };
+
+    test.each([undefined, 60_000])(
+      "goes back to the policy's idle timeout and a cookie until the browser closes, from one of the application's and the plugin's %s",
+      async (maxAge) => {
+        const plugin = { cookie: { secure: false, ...(maxAge === undefined ? {} : { maxAge }) } };
+        await using site = await serve(version, forgetting, { plugin });
+        const browser = site.browser();
+        await browser.post("/login");
+        await browser.get("/remember");
+        for (const path of ["/forget", "/", "/"]) {
+          const { status, setCookies } = await browser.get(path);
+          expect(status).toBe(200);
+          expect(setCookies).toHaveLength(1);
+          expect(setCookies[0]).not.toMatch(/expires|max-age/i);
+        }
+        const { idleTimeout } = site.sessions.policy;
+        await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: idleTimeout }]);
+        expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+      },
+    );
+
+    test("changes nothing where there was none, at a login and later", async () => {
+      await using site = await serve(version, {
+        ...forgetting,
+        "/login": async (request) => {
+          await request.session.regenerate();
+          Object.assign(request.session.cookie, { maxAge: none });
+          dataOf(request)["userId"] = "ada";
+        },
+        "/first": (request) => {
+          Object.assign(request.session.cookie, { maxAge: none });
+          dataOf(request)["cart"] = 1;
+        },
+      });
+      const browser = site.browser();
+      await browser.post("/first");
+      expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1 });
+      await browser.post("/login");
+      for (const path of ["/", "/forget", "/"]) {
+        const { status, text, setCookies } = await browser.get(path);
+        expect({ status, text }).toMatchObject({ status: 200 });
+        expect(setCookies[0]).not.toMatch(/expires|max-age/i);
+      }
+      expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+    });
+  });
+
+  test("a cookie.expires that is no date is none", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/until": (request) => {
+        request.session.cookie.expires = new Date("the day after tomorrow");
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.get("/until")).status).toBe(200);
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+  });
+
+  test("with maxAgeMayLengthen a cookie's maxAge is the idle timeout, up to the lifetime", async () => {
+    await using site = await serve(
+      version,
+      {
+        ...routes,
+        "/remember": (request) => {
+          request.session.cookie.maxAge = Number(dataOf(request)["for"]);
+        },
+      },
+      { sessions: { mayLengthen: true, lifetime: "30d" }, bridge: { maxAgeMayLengthen: true } },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    for (const [days, expected] of [
+      [7, 7],
+      [365, 30],
+    ] as const) {
+      await browser.post("/set", { for: days * 86_400_000 });
+      await browser.get("/remember");
+      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([
+        { idle: expected * 86_400_000 },
+      ]);
+    }
+  });
+
+  test("a maxAge of 0 ends the session", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/over": (request) => {
+        request.session.cookie.maxAge = 0;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const thief = browser.twin();
+    await browser.get("/over");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    expect(JSON.parse((await thief.get("/")).text)).not.toHaveProperty("userId");
+  });
+
+  test("a date that the application sets as cookie.expires ends the session", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/until": (request) => {
+        request.session.cookie.expires = new Date(Date.now() + 300);
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const copy = browser.twin();
+    await browser.get("/until");
+    await sleep(310);
+    expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("it ends also where a request that began before the date ends after it, or the date has passed when it is set", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/until": (request) => {
+        request.session.cookie.expires = new Date(Date.now() + 300);
+      },
+      "/slow": async (request) => {
+        await sleep(310);
+        dataOf(request)["late"] = 1;
+      },
+      "/long-ago": (request) => {
+        request.session.cookie.expires = new Date(0);
+      },
+    });
+    const browser = site.browser();
+    for (const paths of [["/until", "/slow"], ["/long-ago"]]) {
+      await browser.post("/login");
+      const copy = browser.twin();
+      for (const path of paths) await copy.twin().get(path);
+      expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
+    }
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test.runIf(version.hasOptions)("request.session.options lasts", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/options": (request) => {
+        request.session.options({ maxAge: 60_000, path: "/" });
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    await browser.get("/options");
+    expect((await browser.get("/")).setCookies[0]).toMatch(/expires/i);
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 60_000 }]);
+  });
+});
