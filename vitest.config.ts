@@ -39,6 +39,7 @@ function project(root: string) {
       // A slow machine makes a test longer, not red: this only ends what hangs.
       testTimeout: 120_000,
       hookTimeout: 120_000,
+      expect: { poll: { timeout: 30_000 } },
     },
   };
 }

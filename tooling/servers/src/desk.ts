@@ -1,7 +1,8 @@
-import { createServer, connect, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { relative } from "node:path";
 import { createInterface } from "node:readline";
+import { type Answer, DESK, type Question, type Shared } from "./ask-desk.ts";
 import { describeMongo, hasTransactions, startMongo } from "./mongo.ts";
 import type { OwnServer } from "./own-server.ts";
 import { describePostgres, startPostgres } from "./postgres.ts";
@@ -11,26 +12,13 @@ import { type Backend, BACKENDS, findWay, type Startable, type Way } from "./way
 
 /**
  * The one place of a test run that knows its servers. It lives in vitest's main process; test files, each in a process
- * of its own, ask it over the loopback ({@link askDesk}). A server starts when the first test file asks for it, once, for
+ * of its own, ask it over the loopback (ask-desk.ts). A server starts when the first test file asks for it, once, for
  * all packages.
  */
 export interface Desk {
   /** Closes the desk, ends what it started, and says loudly what was skipped, and in how many files. */
   close(): Promise<void>;
 }
-
-/** A server that all test files share, or why there is none. */
-export type Shared = { readonly url: string; readonly how: string } | { readonly why: string };
-
-export type Question = (
-  | { readonly ask: "server"; readonly backend: Backend }
-  | { readonly ask: "way"; readonly backend: Startable }
-) & {
-  /** The test file that asks and skips what it can't have. Absent: nothing is skipped for the answer. */
-  readonly asker?: string;
-};
-
-export type Answer = Shared | Way;
 
 /** Opens the desk and leaves its port in `process.env`, where test files inherit it. */
 export async function openDesk(): Promise<Desk> {
@@ -52,7 +40,7 @@ export async function openDesk(): Promise<Desk> {
     const why = "why" in found ? found.why : undefined;
     if (why !== undefined && asker !== undefined) {
       if (required.has(backend))
-        throw new Error(`REQUIRE_BACKENDS=${[...required].join()}, but there is no ${backend}. ${why}`);
+        throw new Error(`REQUIRE_BACKENDS=${required.named.join()}, but there is no ${backend}. ${why}`);
       const what = ask === "way" ? `${backend} of one's own` : backend;
       skipped.set(what, (skipped.get(what) ?? new Set()).add(relative("", asker)));
     }
@@ -103,23 +91,6 @@ export async function openDesk(): Promise<Desk> {
   };
 }
 
-/** Asks the desk of this test run, from any of its processes; `undefined`: there is no desk. */
-export async function askDesk(question: Question): Promise<Answer | undefined> {
-  const port = process.env[DESK];
-  if (port === undefined) return undefined;
-  const socket = connect(Number(port), "127.0.0.1");
-  socket.write(`${JSON.stringify(question)}\n`);
-  for await (const line of createInterface(socket)) {
-    socket.end();
-    const reply = JSON.parse(line) as { readonly value: Answer } | { readonly error: string };
-    if ("error" in reply) throw new Error(reply.error);
-    return reply.value;
-  }
-  throw new Error("The desk of the test servers closed without an answer.");
-}
-
-const DESK = "TENURE_SERVERS_DESK";
-
 const SHARED: Record<Backend, { variable: string; describe: (url: string) => Promise<string> }> = {
   redis: { variable: "TENURE_REDIS_URL", describe: describeRedis },
   postgres: { variable: "TENURE_POSTGRES_URL", describe: describePostgres },
@@ -145,14 +116,22 @@ async function serve(client: Socket, answer: (question: Question) => Promise<Ans
   }
 }
 
-function requiredBackends(): ReadonlySet<string> {
+/** What `REQUIRE_BACKENDS` names, and what that stands for. */
+function requiredBackends(): {
+  readonly named: readonly string[];
+  has(backend: Backend | Startable): boolean;
+} {
   const named = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").filter(Boolean);
-  const unknown = named.filter((name) => !BACKENDS.some((known) => known === name));
+  const known: readonly string[] = [...BACKENDS, ...FOUND_BY_TESTS];
+  const unknown = named.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
-    throw new TypeError(`REQUIRE_BACKENDS names ${unknown.join(", ")}: it knows ${BACKENDS.join(", ")}.`);
+    throw new TypeError(`REQUIRE_BACKENDS names ${unknown.join(", ")}: it knows ${known.join(", ")}.`);
   }
-  return new Set(named);
+  return { named, has: (backend) => named.includes(backend === "redis-cluster" ? "redis" : backend) };
 }
+
+/** No servers of ours: the tests that want them look for them, and fail by themselves where they are required. */
+const FOUND_BY_TESTS = ["pgbouncer", "pg-native"];
 
 function memo<K, V>(made: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
   const known = made.get(key) ?? make();

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { askDesk } from "./desk.ts";
+import { askDesk } from "./ask-desk.ts";
 import type { Backend, Startable } from "./way.ts";
 
 /** A server that all test files of a run share. Use ids and names of your own, and truncate nothing. */

@@ -1,4 +1,4 @@
-import { askDesk } from "./desk.ts";
+import { askDesk } from "./ask-desk.ts";
 import { findWay, type Startable, type Way } from "./way.ts";
 
 export type UsableWay = Exclude<Way, { by: "nothing" }>;

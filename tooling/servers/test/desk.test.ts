@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { askDesk, type Desk, openDesk } from "../src/desk.ts";
+import { askDesk } from "../src/ask-desk.ts";
+import { type Desk, openDesk } from "../src/desk.ts";
 import { canStart, server } from "../src/index.ts";
 
 const redis = await canStart("redis");
@@ -71,6 +72,20 @@ test("what REQUIRE_BACKENDS names and can't be had is an error to the file that 
       "REQUIRE_BACKENDS=redis,mongo, but there is no mongo",
     );
   }
+});
+
+test("redis in REQUIRE_BACKENDS stands for Cluster and Sentinel too", async () => {
+  vi.stubEnv("TENURE_REDIS_IMAGE", NOWHERE);
+  vi.stubEnv("REQUIRE_BACKENDS", "redis");
+  desk = await openDesk();
+  await expect(askDesk({ ask: "way", backend: "redis-cluster", asker: "one.test.ts" })).rejects.toThrow(
+    "REQUIRE_BACKENDS=redis, but there is no redis-cluster",
+  );
+});
+
+test("REQUIRE_BACKENDS may name what tests find for themselves", async () => {
+  vi.stubEnv("REQUIRE_BACKENDS", "pgbouncer,pg-native");
+  await expect(openDesk().then((opened) => (desk = opened))).resolves.toBeDefined();
 });
 
 test("a name that REQUIRE_BACKENDS does not know is refused", async () => {
