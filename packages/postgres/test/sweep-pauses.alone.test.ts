@@ -12,7 +12,7 @@ const SHORT = 50;
 const PAUSE = 2;
 
 here.describe("sweep", () => {
-  test("a million expired sessions are swept by statements of less than 50 ms, and no login takes longer", async () => {
+  test("a million expired sessions are swept by statements of less than 50 ms, and no login waits for one", async () => {
     await using own = await startPostgres({
       settings: { fsync: "off", max_wal_size: "4GB", shared_buffers: "256MB" },
     });
@@ -24,80 +24,99 @@ here.describe("sweep", () => {
        from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
       [MILLION],
     );
-    const store = postgresStore(pool);
+    // A login that had to wait for a lock, be it for a moment, fails.
+    const impatient = new Pool({ connectionString: own.url, options: "-c lock_timeout=1" });
+    const store = postgresStore(impatient);
     const login = (count: number) =>
       store.create({ id: `login ${count}`, userId: "u", data: "{}", idle: HOUR, lifetime: HOUR });
-    // As much work as half of the sweep's statements are, and none of it on a table: what holds this up is the machine. It
-    // counts the pause as well, so that no moment is left in which the machine could stand still unseen.
-    const control = async () => {
-      await sleep(PAUSE);
-      await pool.query("select count(*) from generate_series(1, 25000)");
-    };
-    const swept = new Pool({ connectionString: own.url });
+    // As much work as half of the sweep's statements are, and none of it on a table: what holds this up is the machine.
+    const control = () => pool.query("select count(*) from generate_series(1, 25000)");
+    const swept = new Pool({
+      connectionString: own.url,
+      max: 1,
+      options: "-c log_statement_stats=on -c client_min_messages=log",
+    });
+    const statements: Took[] = [];
+    const sweeping = postgresStore(timed(swept, (took) => statements.push(took)));
     // To connect is no part of what is measured.
     await Promise.all([swept.query("select"), login(-1), control()]);
 
-    const statements: number[] = [];
-    const sweeping = postgresStore(timed(swept, (took) => statements.push(took)));
     const done = new AbortController();
-    const logins = meanwhile(login, PAUSE, done.signal);
-    const controls = meanwhile(control, 0, done.signal);
+    const logins = meanwhile(login, done.signal);
+    const controls = meanwhile(control, done.signal);
     const began = performance.now();
     expect(await sweeping.sweep()).toBe(MILLION);
     const took = performance.now() - began;
     done.abort();
 
     const machine = of(await controls);
-    const statement = of(statements);
-    const created = of(await logins);
-    const lost = machine.slowest - machine.median;
+    const statement = of(statements.map(({ wall }) => wall));
+    const worked = of(statements.map(({ work }) => work));
     console.log(
       [
-        `swept in ${took.toFixed()} ms; milliseconds, median and slowest:`,
+        `swept in ${took.toFixed()} ms; milliseconds, the median, 99 of 100, the slowest:`,
         `${statement.count} statements of the sweep ${shown(statement)}`,
-        `${created.count} logins ${shown(created)}`,
-        `${machine.count} controls ${shown(machine)}: the machine itself added up to ${lost.toFixed(1)}`,
+        `what the server itself worked at them ${shown(worked)}`,
+        `logins ${shown(of(await logins))}`,
+        `controls ${shown(machine)}`,
       ].join("\n  "),
     );
-    expect(statement.slowest).toBeLessThan(SHORT + lost);
-    expect(created.slowest).toBeLessThan(SHORT + lost);
-    await Promise.all([pool.end(), swept.end()]);
+    // Where the machine has other things to do, a statement stands still, and so do the controls. What the server works at
+    // a statement is the same.
+    expect(worked.median).toBeGreaterThan(0);
+    expect(worked.slowest).toBeLessThan(SHORT);
+    expect(statement.most).toBeLessThan(SHORT + machine.most);
+    await Promise.all([pool.end(), swept.end(), impatient.end()]);
   }, 900_000);
 });
+
+/** Milliseconds that a statement took. */
+interface Took {
+  /** From its sending to its answer. */
+  readonly wall: number;
+  /** Of the server's processor. */
+  readonly work: number;
+}
 
 interface Times {
   readonly count: number;
   readonly median: number;
+  /** 99 of 100 take less. */
+  readonly most: number;
   readonly slowest: number;
 }
 
 function of(times: readonly number[]): Times {
   const sorted = times.toSorted((a, b) => a - b);
-  return { count: times.length, median: sorted[sorted.length >> 1]!, slowest: sorted.at(-1)! };
+  const at = (share: number) => sorted[Math.floor(share * (times.length - 1))]!;
+  return { count: times.length, median: at(0.5), most: at(0.99), slowest: at(1) };
 }
 
-function shown({ median, slowest }: Times): string {
-  return `${median.toFixed(1)} and ${slowest.toFixed(1)}`;
+function shown({ median, most, slowest }: Times): string {
+  return [median, most, slowest].map((time) => time.toFixed(1)).join(", ");
 }
 
 /** Milliseconds of each of the calls that were made one after another until the end. */
-async function meanwhile(
-  call: (count: number) => Promise<unknown>,
-  pause: number,
-  end: AbortSignal,
-): Promise<number[]> {
+async function meanwhile(call: (count: number) => Promise<unknown>, end: AbortSignal): Promise<number[]> {
   const times: number[] = [];
   for (let count = 0; !end.aborted; count += 1) {
     const began = performance.now();
     await call(count);
     times.push(performance.now() - began);
-    if (pause > 0) await sleep(pause);
+    await sleep(PAUSE);
   }
   return times;
 }
 
-/** Says how long each statement took, from its sending to its answer. */
-function timed(pool: Pool, hear: (took: number) => void): PostgresPool {
+/** Says how long each statement took, on a pool of one connection whose server tells how much it worked. */
+function timed(pool: Pool, hear: (took: Took) => void): PostgresPool {
+  let work = 0;
+  pool.on("connect", (client) => {
+    client.on("notice", ({ detail = "" }) => {
+      const [, user, system] = /([\d.]+) s user, ([\d.]+) s system/.exec(detail) ?? [];
+      if (user !== undefined) work += (Number(user) + Number(system)) * 1000;
+    });
+  });
   return {
     on: (event, listener) => pool.on(event, listener),
     async connect() {
@@ -107,8 +126,9 @@ function timed(pool: Pool, hear: (took: number) => void): PostgresPool {
         removeListener: (event, listener) => client.removeListener(event, listener),
         query: async (query) => {
           const began = performance.now();
+          work = 0;
           const result = await client.query(query);
-          hear(performance.now() - began);
+          hear({ wall: performance.now() - began, work });
           return result;
         },
         release: (destroy) => client.release(destroy),
