@@ -6,6 +6,6 @@ export const COOKIE_NAME = "tenure-demo";
  */
 export const COOKIE = { path: "/", httpOnly: true, sameSite: "lax", secure: false } as const;
 
-export function hasCookie(header: string | undefined): boolean {
-  return header?.includes(`${COOKIE_NAME}=`) ?? false;
+export function hasCookie(header = ""): boolean {
+  return header.split("; ").some((cookie) => cookie.startsWith(`${COOKIE_NAME}=`));
 }

@@ -15,6 +15,8 @@ export interface DemoOptions {
   readonly framework?: Framework;
   /** Absent: 3000, or a free one where that is taken. 0: a free one. */
   readonly port?: number;
+  /** What the slow request does before it saves. Default: it waits for 5 s. */
+  readonly work?: () => Promise<void>;
 }
 
 export type Framework = "express" | "fastify" | "koa";
@@ -27,14 +29,15 @@ export interface Demo {
 }
 
 /** Serves the demo on the loopback. Rejects where the port that was asked for is taken. */
-export async function startDemo({ store, place, framework = "express", port }: DemoOptions): Promise<Demo> {
+export async function startDemo(options: DemoOptions): Promise<Demo> {
+  const { store, place, framework = "express", port, work } = options;
   const sessions = new Sessions<DeviceSession>({
     store,
     idleTimeout: "30m",
     lifetime: "12h",
     touchEvery: "5s",
   });
-  const app = await APPS[framework](sessions, createSite(sessions, place), cookieSecret());
+  const app = await APPS[framework](sessions, createSite({ sessions, place, work }), cookieSecret());
   const server = createServer(listenerBefore(app));
   await (port === undefined ? listen(server, 3000).catch(() => listen(server, 0)) : listen(server, port));
   const { port: bound } = server.address() as AddressInfo;

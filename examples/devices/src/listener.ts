@@ -1,17 +1,27 @@
 import { readFileSync } from "node:fs";
-import type { IncomingMessage, RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 
-/** What stands before every framework: the headers of every answer, the style sheet, and who may post forms. */
+/** What stands before every framework: the headers of every answer, the style sheet, and which forms are taken. */
 export function listenerBefore(app: RequestListener): RequestListener {
   return (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
-    if (request.method === "GET" && request.url === "/style.css") {
+    if (isRead(request) && request.url === "/style.css") {
       response.setHeader("Content-Type", "text/css; charset=utf-8").end(style);
     } else if (isForeign(request)) {
-      response.statusCode = 403;
-      response.end("Refused: this form was not sent from this site's own page.\n");
+      refuse(response, 403, "this form was not sent from this site's own page.");
+    } else if (isTooLong(request)) {
+      refuse(response, 413, "a form of this site is shorter.");
     } else app(request, response);
   };
+}
+
+function refuse(response: ServerResponse, status: number, why: string): void {
+  response.statusCode = status;
+  response.setHeader("Content-Type", "text/plain; charset=utf-8").end(`Refused: ${why}\n`);
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 const HEADERS: Readonly<Record<string, string>> = {
@@ -30,7 +40,16 @@ const style = readFileSync(new URL("pages/style.css", import.meta.url), "utf8");
  * Whether another site's page may have sent this in a visitor's name. Browsers say where a form comes from and no page can
  * change that; a cookie that is `SameSite=Lax` is the second lock.
  */
-function isForeign({ method, headers: { origin, host } }: IncomingMessage): boolean {
-  if (method === "GET" || method === "HEAD") return false;
+function isForeign(request: IncomingMessage): boolean {
+  if (isRead(request)) return false;
+  const { origin, host } = request.headers;
   return origin === undefined || URL.parse(origin)?.host !== host;
+}
+
+/** Bytes that a form may have. */
+const LONGEST_FORM = 8192;
+
+/** A body that does not say how long it is counts as too long: no browser sends a form so. */
+function isTooLong({ headers }: IncomingMessage): boolean {
+  return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > LONGEST_FORM;
 }

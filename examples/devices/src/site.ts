@@ -39,7 +39,15 @@ export interface Site {
   fail(error: unknown): Reply;
 }
 
-export function createSite(sessions: Sessions<DeviceSession>, place: string): Site {
+export interface SiteOptions {
+  readonly sessions: Sessions<DeviceSession>;
+  /** Where the sessions are, in words. */
+  readonly place: string;
+  /** What the slow request does before it saves. Default: waits for {@link SLOW}. */
+  readonly work?: (() => Promise<void>) | undefined;
+}
+
+export function createSite({ sessions, place, work = waitSlowly }: SiteOptions): Site {
   const routes: Readonly<Record<string, (visit: Visit) => Promise<Reply>>> = {
     async "GET /"(visit) {
       const notice = noticeOf(queryOf(visit).get("notice"));
@@ -47,7 +55,8 @@ export function createSite(sessions: Sessions<DeviceSession>, place: string): Si
       if (!person) {
         // Logged out from another device, or not used for too long.
         const ended = visit.hasCookie ? noticeOf("ended") : undefined;
-        return { ...show(signInPage({ notice: notice ?? ended, place })), forgetsCookie: true };
+        // Only a cookie that came along is dead: one that another tab is given meanwhile is a login.
+        return { ...show(signInPage({ notice: notice ?? ended, place })), forgetsCookie: visit.hasCookie };
       }
       const devices = await sessions.listForUser(person.id);
       const { note } = visit.session;
@@ -92,7 +101,7 @@ export function createSite(sessions: Sessions<DeviceSession>, place: string): Si
 
     async "POST /slow-note"({ session }) {
       if (session.userId === undefined) return home();
-      await sleep(SLOW, undefined, { ref: false });
+      await work();
       session.note = `saved at ${new Date().toISOString().slice(11, 19)} UTC`;
       return home();
     },
@@ -113,13 +122,20 @@ export function createSite(sessions: Sessions<DeviceSession>, place: string): Si
 
   return {
     async answer(visit) {
-      const name = `${visit.method} ${visit.url.split("?")[0]}`;
+      // Whoever serves it leaves out the page of a HEAD.
+      const method = visit.method === "HEAD" ? "GET" : visit.method;
+      const name = `${method} ${visit.url.split("?")[0]}`;
       const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
       const missing = { title: "No such page", text: "There is nothing here.", place };
       return route ? route(visit) : { status: 404, page: failurePage(missing) };
     },
 
     fail(error) {
+      const refused = refusalOf(error);
+      if (refused !== undefined) {
+        const page = failurePage({ title: "Refused", text: "No browser sends what came here.", place });
+        return { status: refused, page };
+      }
       console.error(error);
       const text =
         error instanceof StoreError
@@ -132,6 +148,17 @@ export function createSite(sessions: Sessions<DeviceSession>, place: string): Si
 
 /** How long the slow request takes, milliseconds: time enough to walk to the other browser. */
 const SLOW = 5000;
+
+function waitSlowly(): Promise<void> {
+  return sleep(SLOW, undefined, { ref: false });
+}
+
+/** The status of a request that the framework itself refuses, as one with a body of an unknown type. Absent: we failed. */
+function refusalOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("statusCode" in error)) return undefined;
+  const { statusCode } = error;
+  return typeof statusCode === "number" && statusCode >= 400 && statusCode < 500 ? statusCode : undefined;
+}
 
 function show(page: Html): { status: number; page: Html } {
   return { status: 200, page };

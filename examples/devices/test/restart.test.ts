@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canStart, server, startRedis } from "@tenure/servers";
 import { afterAll, expect, test } from "vitest";
-import { openStore, startDemo } from "../src/index.ts";
+import { openStore } from "../src/index.ts";
+import { visitDemo } from "./visit.ts";
 
 /** Not the folder of a demo that somebody runs meanwhile. */
 const folder = mkdtempSync(join(tmpdir(), "tenure-demo-test-"));
@@ -26,7 +27,7 @@ ownPostgres.describe("the demo on the PostgreSQL that comes with it", () => keep
 ownRedis.describe("the demo on a server that dies", () => {
   test("says so, logs nobody out, and goes on when the server is back", async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes"] });
-    await using demo = await start(own.url);
+    await using demo = await visitDemo(own.url);
     const cookie = await demo.signIn();
     await own.stop();
     const failure = await demo.get(cookie);
@@ -48,67 +49,29 @@ test("refuses a server that is not there, in one line without the password", asy
 });
 
 function keepsSessions(address: string): void {
-  test("keeps who is logged in, and who was logged out, over a restart", { timeout: 60_000 }, async () => {
-    const first = await start(address);
+  test("keeps who is logged in, and who was logged out, over a restart", async () => {
+    const first = await visitDemo(address);
     const [phone, laptop] = [await first.signIn(), await first.signIn()];
     expect(await first.seen(phone)).toBe("Your devices");
     await first[Symbol.asyncDispose]();
 
-    const second = await start(address);
+    const second = await visitDemo(address);
     expect(await second.seen(phone)).toBe("Your devices");
     expect(await second.seen(laptop)).toBe("Your devices");
     await second.post("/log-out-everywhere", laptop);
     await second[Symbol.asyncDispose]();
 
-    await using third = await start(address);
+    await using third = await visitDemo(address);
     expect(await third.seen(phone)).toBe("Who are you?");
     expect(await third.seen(laptop)).toBe("Who are you?");
   });
 
-  test("wins the race there too", { timeout: 60_000 }, async () => {
-    await using demo = await start(address);
+  test("wins the race there too", async () => {
+    await using demo = await visitDemo(address);
     const page = await (await demo.post("/race")).text();
     expect(page.match(/The session came back|Logged out for good/gu)).toEqual([
       "The session came back",
       "Logged out for good",
     ]);
   });
-}
-
-interface Visit extends AsyncDisposable {
-  get(cookie: string): Promise<Response>;
-  post(path: string, cookie?: string, form?: Record<string, string>): Promise<Response>;
-  /** Answers the cookie. */
-  signIn(): Promise<string>;
-  /** The heading of what a browser with that cookie is shown. */
-  seen(cookie: string): Promise<string | undefined>;
-}
-
-async function start(address: string): Promise<Visit> {
-  const opened = await openStore(address);
-  const demo = await startDemo({ ...opened, port: 0 });
-  const get: Visit["get"] = (cookie) => fetch(demo.url, { headers: { cookie } });
-  const post: Visit["post"] = (path, cookie = "", form = {}) =>
-    fetch(demo.url + path, {
-      method: "POST",
-      headers: { cookie, origin: demo.url },
-      body: new URLSearchParams(form),
-      redirect: "manual",
-    });
-  return {
-    get,
-    post,
-    async signIn() {
-      const { headers } = await post("/sign-in", "", { person: "ada" });
-      const [line = ""] = headers.getSetCookie();
-      return line.slice(0, line.indexOf(";"));
-    },
-    async seen(cookie) {
-      return /<h1>(.*?)<\/h1>/u.exec(await (await get(cookie)).text())?.[1];
-    },
-    async [Symbol.asyncDispose]() {
-      await demo.close();
-      await opened.close();
-    },
-  };
 }

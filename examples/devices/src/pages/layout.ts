@@ -3,6 +3,7 @@ import type { Person } from "../people.ts";
 
 export interface Frame {
   readonly title: string;
+  /** Absent: none of these, and who is signed in may be unknown. */
   readonly page: "home" | "race" | undefined;
   /** Who is signed in. */
   readonly person: Person | undefined;
@@ -33,7 +34,7 @@ export function layout({ title, page, person, notice, place }: Frame, main: Html
             ><span class="mark" aria-hidden="true">T</span>Tenure <span class="sub">demo</span></a
           >
           <nav aria-label="Pages">
-            <a href="/" ${current(page === "home")}>${person ? "Devices" : "Sign in"}</a>
+            <a href="/" ${current(page === "home")}>${page ? (person ? "Devices" : "Sign in") : "Start"}</a>
             <a href="/race" ${current(page === "race")}>The race</a>
           </nav>
         </header>

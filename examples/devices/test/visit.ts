@@ -1,0 +1,48 @@
+import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
+
+/** The demo, started for a test, and requests to it as browsers send them. Redirects are answers too. */
+export interface Visit extends AsyncDisposable {
+  readonly url: string;
+  /** A GET of `/`, or of another path. */
+  get(cookie?: string, path?: string): Promise<Response>;
+  post(path: string, cookie?: string, form?: Readonly<Record<string, string>>): Promise<Response>;
+  /** Signs in as Ada. Answers the cookies, as the next request sends them. */
+  signIn(): Promise<string>;
+  /** The heading of what a browser with that cookie is shown. */
+  seen(cookie: string): Promise<string | undefined>;
+}
+
+/** @param address of the store, as `--store` takes it */
+export async function visitDemo(
+  address: string,
+  options: Omit<DemoOptions, "store" | "place" | "port"> = {},
+): Promise<Visit> {
+  const opened = await openStore(address);
+  const demo = await startDemo({ ...opened, ...options, port: 0 });
+  const get: Visit["get"] = (cookie = "", path = "/") =>
+    fetch(demo.url + path, { headers: { cookie }, redirect: "manual" });
+  const post: Visit["post"] = (path, cookie = "", form = {}) =>
+    fetch(demo.url + path, {
+      method: "POST",
+      headers: { cookie, origin: demo.url },
+      body: new URLSearchParams(form),
+      redirect: "manual",
+    });
+  return {
+    url: demo.url,
+    get,
+    post,
+    async signIn() {
+      const { headers } = await post("/sign-in", "", { person: "ada" });
+      const cookies = headers.getSetCookie().map((line) => line.slice(0, line.indexOf(";")));
+      return cookies.join("; ");
+    },
+    async seen(cookie) {
+      return /<h1>(.*?)<\/h1>/u.exec(await (await get(cookie)).text())?.[1];
+    },
+    async [Symbol.asyncDispose]() {
+      await demo.close();
+      await opened.close();
+    },
+  };
+}
