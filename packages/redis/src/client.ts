@@ -1,3 +1,5 @@
+import { slotOf } from "./slot.ts";
+
 /**
  * What the store asks of an ioredis `Redis` or `Cluster`, of ioredis 5 or 6. The client stays the user's own: the store
  * neither configures nor closes it, and listens to none of its events.
@@ -75,6 +77,18 @@ export function primaries(client: RedisClient): readonly RedisNode[] {
   return isCluster && nodes ? nodes.call(client, "master") : [client];
 }
 
+/**
+ * What tells apart the primaries that hold keys: commands that a Cluster sends to one of them may leave together.
+ *
+ * @param key as the server knows it
+ */
+export function primaryOf(client: RedisClient, key: string): string {
+  const { isCluster, slots } = internals(client);
+  if (!isCluster) return "";
+  const slot = slotOf(key);
+  return slots?.[slot]?.join() ?? `slot ${slot}`;
+}
+
 /** A client's connection, once there is one. */
 export interface Connection {
   cork(): void;
@@ -105,9 +119,11 @@ function rawOptions(client: RedisClient): RawOptions {
   return client.options;
 }
 
-/** Where a `Redis` and a `Cluster` differ. All three are public in ioredis 5 and 6. */
+/** Where a `Redis` and a `Cluster` differ. All are public in ioredis 5 and 6. */
 interface Internals {
   readonly isCluster?: boolean;
+  /** The addresses of who has each slot, the primary first, as far as the client has heard. */
+  readonly slots?: readonly (readonly string[] | undefined)[];
   readonly nodes?: (role: "master") => RedisNode[];
   readonly stream?: (Connection & { readonly destroyed: boolean }) | null;
 }

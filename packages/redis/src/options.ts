@@ -47,8 +47,10 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
   if (waitForReplicas !== undefined) {
     assertWhole("waitForReplicas.count", waitForReplicas.count);
     assertWhole("waitForReplicas.timeout", waitForReplicas.timeout);
-    if (waitForReplicas.timeout >= timeout) {
-      throw new TypeError("waitForReplicas.timeout must be shorter than timeout, which bounds it");
+    if (2 * waitForReplicas.timeout > timeout) {
+      throw new TypeError(
+        "waitForReplicas.timeout must be at most half the timeout: a call may have to wait for another's waiting first",
+      );
     }
   }
   return { prefix, timeout, tombstoneMinimum, waitForReplicas };

@@ -1,38 +1,101 @@
 import { StoreError } from "@tenure/core";
-import type { RedisClient } from "./client.ts";
+import { primaryOf, type RedisClient } from "./client.ts";
 import type { ReplicaWait } from "./options.ts";
-import type { Run, Sending } from "./sending.ts";
+import type { Script } from "./scripts.ts";
+import { evaluate, type Run, type Sending, takingBack } from "./sending.ts";
 
 /**
- * Runs a script and, when it has answered, once more with the same nonce; then waits on that very connection until replicas
- * have what it wrote, for WAIT knows of nothing else. The repetition changes nothing of
- * what the first run wrote, unless a failover lost that: then it makes it good.
+ * Runs scripts, and then waits on their very connection until replicas have what they wrote, for WAIT knows of nothing else. Sent
+ * again on another connection, a script writes again, though nothing new (scripts.ts).
  *
- * The answer is a StoreError when too few replicas confirmed in time.
+ * WAIT holds up all else on its connection. So a primary has one at a time, for all the scripts that came since the last.
+ *
+ * @param clientPrefix what ioredis puts before keys
  */
-export function confirmedByReplicas(client: RedisClient, { send, run }: Sending, wait: ReplicaWait): Run {
+export function confirmedByReplicas(
+  client: RedisClient,
+  { send }: Sending,
+  { count, timeout }: ReplicaWait,
+  clientPrefix: string,
+): Run {
+  /** By primary, those who wait for the one before them; nothing where nobody is under way. */
+  const next = new Map<string, Job[]>();
+
   return async (operation, script, key, args) => {
-    const answer = await run(operation, script, key, args);
-    const again = await send(operation, () =>
-      client
-        .pipeline()
-        .eval(script.source, 1, key, ...args)
-        .wait(wait.count, wait.timeout)
-        .exec(),
+    const call = { script, key, args };
+    const { answer, confirmed } = await send(
+      operation,
+      () => join(call).catch((error: unknown) => afterRedirection(error, call)),
+      takingBack(args),
     );
-    const failed = again?.find(([error]) => error !== null)?.[0];
-    if (failed)
-      throw new StoreError(operation, "Redis could not say whether replicas have it", { cause: failed });
-    const confirmed = Number(again?.[1]?.[1] ?? 0);
-    if (confirmed >= wait.count) return moreTelling(answer, again?.[0]?.[1]);
+    if (confirmed >= count) return answer;
     throw new StoreError(
       operation,
-      `done on the primary, but ${confirmed} of ${wait.count} replicas confirmed within ${wait.timeout} ms: a failover now may undo it`,
+      `done on the primary, but ${confirmed} of ${count} replicas confirmed within ${timeout} ms: a failover now may undo it`,
     );
   };
+
+  function join(call: Call): Promise<Confirmed> {
+    const primary = primaryOf(client, clientPrefix + call.key);
+    return new Promise((resolve, reject) => {
+      const job = { call, resolve, reject };
+      const waiting = next.get(primary);
+      if (waiting) {
+        waiting.push(job);
+        return;
+      }
+      next.set(primary, [job]);
+      // With all the calls of this turn of the event loop.
+      setImmediate(() => void leave(primary));
+    });
+  }
+
+  async function leave(primary: string): Promise<void> {
+    for (let jobs = next.get(primary)!; jobs.length > 0; jobs = next.get(primary)!) {
+      next.set(primary, []);
+      await together(jobs);
+    }
+    next.delete(primary);
+  }
+
+  async function together(jobs: readonly Job[]): Promise<void> {
+    try {
+      const pipeline = client.pipeline();
+      for (const { call } of jobs) pipeline.eval(call.script.source, 1, call.key, ...call.args);
+      const answers = (await pipeline.wait(count, timeout).exec()) ?? [];
+      const [unconfirmed, confirmed] = answers[jobs.length] ?? [null, 0];
+      for (const [i, { resolve, reject }] of jobs.entries()) {
+        const [refused, answer] = answers[i] ?? [null, undefined];
+        const error = refused ?? unconfirmed;
+        if (error) reject(error);
+        else resolve({ answer, confirmed: Number(confirmed) });
+      }
+    } catch (error) {
+      for (const { reject } of jobs) reject(error);
+    }
+  }
+
+  /** A Cluster's client follows no redirection of one command among many. It follows that of a single one, and remembers. */
+  async function afterRedirection(error: unknown, call: Call): Promise<Confirmed> {
+    if (!(error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message))) throw error;
+    await evaluate(client, call.script, call.key, call.args);
+    return join(call);
+  }
 }
 
-/** The second run's answer, as the first may have found nothing to do; but only a first run tells details. */
-function moreTelling(first: unknown, second: unknown): unknown {
-  return Array.isArray(first) && first[0] === second ? first : second;
+interface Call {
+  readonly script: Script;
+  readonly key: string;
+  readonly args: readonly (string | Buffer)[];
+}
+
+interface Confirmed {
+  readonly answer: unknown;
+  readonly confirmed: number;
+}
+
+interface Job {
+  readonly call: Call;
+  readonly resolve: (confirmed: Confirmed) => void;
+  readonly reject: (error: unknown) => void;
 }

@@ -52,10 +52,17 @@ export function sendingThrough(
     givenUp?: () => void,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const waiter = waiting.enter(() => {
+      let again = true;
+      const giveUp = (error: StoreError): void => {
+        again = false;
+        waiting.leave(waiter);
+        // Also where the client has rejected: ioredis still sends a command that ran into its `commandTimeout`.
         givenUp?.();
-        reject(new StoreError(operation, `Redis did not answer within ${timeout} ms`));
-      });
+        reject(error);
+      };
+      const waiter = waiting.enter(() =>
+        giveUp(new StoreError(operation, `Redis did not answer within ${timeout} ms`)),
+      );
       const succeed = (answer: Answer): void => {
         waiting.leave(waiter);
         resolve(answer);
@@ -63,7 +70,6 @@ export function sendingThrough(
         answered = true;
         atFirstAnswer();
       };
-      let again = true;
       const fail = (cause: unknown): void => {
         // Of a pipeline that was answered in part, ioredis sends nothing again. Every command here may be sent twice.
         if (again && wasAborted(cause)) {
@@ -71,8 +77,7 @@ export function sendingThrough(
           attempt(command, succeed, fail);
           return;
         }
-        waiting.leave(waiter);
-        reject(failure(operation, cause));
+        giveUp(failure(operation, cause));
       };
       oneWrite();
       attempt(command, succeed, fail);
@@ -82,10 +87,15 @@ export function sendingThrough(
   return {
     send,
     run(operation, script, key, args) {
-      const nonce = args.find((arg) => typeof arg !== "string");
-      return send(operation, () => evaluate(client, script, key, args), nonce && (() => takeBack(nonce)));
+      return send(operation, () => evaluate(client, script, key, args), takingBack(args));
     },
   };
+}
+
+/** What to do when nobody waits for a script any more. */
+export function takingBack(args: readonly (string | Buffer)[]): (() => void) | undefined {
+  const nonce = args.find((arg) => typeof arg !== "string");
+  return nonce && (() => takeBack(nonce));
 }
 
 function attempt<Answer>(
@@ -105,7 +115,7 @@ function wasAborted(cause: unknown): boolean {
 }
 
 /** A server knows a script by its digest until it is restarted, flushed or replaced; then it is told the whole script. */
-function evaluate(
+export function evaluate(
   client: RedisClient,
   { source, sha }: Script,
   key: string,

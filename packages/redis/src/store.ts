@@ -41,7 +41,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { prefix, timeout, tombstoneMinimum, waitForReplicas } = settings;
   const sending = sendingThrough(client, clientSettings, timeout, () => void warnOfEviction(client));
   const { send, run } = sending;
-  const write = waitForReplicas ? confirmedByReplicas(client, sending, waitForReplicas) : run;
+  const { keyPrefix } = clientSettings;
+  const write = waitForReplicas ? confirmedByReplicas(client, sending, waitForReplicas, keyPrefix) : run;
   const index = userIndex(client, sending, write, prefix);
 
   return {
@@ -127,7 +128,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async *scan() {
       // A cluster's client knows its primaries once it has been answered.
       await now("scan");
-      yield* scanSessions(client, sending, clientSettings.keyPrefix, key(""), (id) => look("scan", id));
+      yield* scanSessions(client, sending, keyPrefix, key(""), (id) => look("scan", id));
     },
 
     now: () => now("now"),

@@ -3,6 +3,7 @@ import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers"
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
+import { slotOf } from "../src/slot.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { freshId, newSession, stored } from "./sessions.ts";
 
@@ -40,6 +41,55 @@ here.describe("a Cluster that changes", () => {
       .map(({ stream }) => [vi.spyOn(stream, "_write"), vi.spyOn(stream, "_writev" as "_write")]);
     await Promise.all(sessions.map(({ id }) => store.read(id)));
     for (const [one, many] of writes) expect(one!.mock.calls.length + many!.mock.calls.length).toBe(1);
+  });
+
+  test("a key's slot is what the servers say it is", async () => {
+    const admin = connect();
+    for (const key of [
+      "",
+      "a",
+      "é€😀",
+      "{a}b",
+      "x{a}y{b}",
+      "{}a",
+      "a}{b",
+      "{a",
+      "{{a}}",
+      `app:${freshId()}`,
+    ]) {
+      expect(slotOf(key)).toBe(await admin.cluster("KEYSLOT", key));
+    }
+  });
+
+  test("revokeUser waits for replicas once on each primary and not once for each session", async () => {
+    const client = clients.add(new Cluster(onLoopback(ports()), { keyPrefix: "app:" }));
+    const store = redisStore(client, { waitForReplicas: { count: 1, timeout: 2000 } });
+    const userId = freshId();
+    await Promise.all(Array.from({ length: 60 }, () => store.create(newSession({ userId }))));
+    const primaries = cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url));
+    for (const primary of primaries) await primary.config("RESETSTAT");
+    await expect(store.revokeUser(userId)).resolves.toBe(60);
+    for (const primary of primaries) {
+      expect(await primary.info("commandstats")).toMatch(/^cmdstat_wait:calls=1,/m);
+    }
+  });
+
+  test("a call that waits for replicas follows its key to another primary", async () => {
+    const store = redisStore(connect(), { waitForReplicas: { count: 1, timeout: 2000 } });
+    const tag = `{${freshId()}}`;
+    const sessions = Array.from({ length: 3 }, () => newSession({ id: tag + freshId() }));
+    for (const session of sessions) await store.create(session);
+    const admin = connect();
+    await admin.ping();
+    const slot = await admin.cluster("KEYSLOT", `tenure:s:${sessions[0]!.id}`);
+    const [from, to] = await ownersOf(slot);
+    await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
+    await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
+    const keys = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
+    await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
+    for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
+    const answers = await Promise.all(sessions.map(({ id }) => store.revoke(id)));
+    expect(answers).toEqual([true, true, true]);
   });
 
   test.each([
@@ -89,7 +139,7 @@ here.describe("a Cluster that changes", () => {
     "a primary that dies: calls reject in time or are answered, and soon all are answered again",
     { timeout: 60_000 },
     async () => {
-      const store = redisStore(connect(), { timeout: 1000, waitForReplicas: { count: 1, timeout: 900 } });
+      const store = redisStore(connect(), { timeout: 1000, waitForReplicas: { count: 1, timeout: 500 } });
       const userId = freshId();
       const sessions = Array.from({ length: 30 }, () => newSession({ userId }));
       for (const session of sessions) await store.create(session);

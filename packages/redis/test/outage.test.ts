@@ -1,8 +1,9 @@
+import { inspect } from "node:util";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { canStart, faultyProxy, startRedis } from "@tenure/servers";
 import { Redis, type RedisOptions } from "ioredis";
 import { afterAll, expect, test } from "vitest";
-import { redisStore } from "../src/index.ts";
+import { redisStore, type RedisStoreOptions } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
 
@@ -27,6 +28,7 @@ const CALLS: Record<string, (store: SessionStore) => Promise<unknown>> = {
 };
 
 const LIMIT = 1000;
+const ONE_REPLICA = { count: 1, timeout: 100 };
 
 here.describe(
   "a server in trouble: every call rejects with a StoreError in time, and works once it is back",
@@ -184,12 +186,18 @@ here.describe("a server that refuses some calls", () => {
     await expectRecovery(store);
   });
 
-  test("a call that was given up does nothing when the client sends it after all", async () => {
+  test.each<[string, Omit<RedisOptions, "replyMapping">, RedisStoreOptions]>([
+    ["given up by the store", {}, { timeout: 300 }],
+    ["given up by the client's commandTimeout", { commandTimeout: 300 }, { timeout: 5000 }],
+    ["given up while it was to wait for replicas", {}, { timeout: 300, waitForReplicas: ONE_REPLICA }],
+  ])("a call that was %s does nothing when the client sends it after all", async (_, its, options) => {
     await using own = await startRedis();
-    const client = connect(own.url, { maxRetriesPerRequest: null });
-    const store = redisStore(client, { timeout: 300 });
+    const client = connect(own.url, { maxRetriesPerRequest: null, ...its });
+    const store = redisStore(client, options);
+    const direct = redisStore(connect(own.url));
     const session = newSession();
-    await store.create(session);
+    await direct.create(session);
+    await store.now();
     const created = newSession();
     await own.pause();
     client.disconnect(true);
@@ -200,20 +208,24 @@ here.describe("a server that refuses some calls", () => {
     ];
     for (const failure of failures) await expect(failure).rejects.toThrow(StoreError);
     await own.resume();
-    await expectRecovery(store);
-    await expect(store.read(created.id)).resolves.toBeNull();
-    await expect(store.read(session.id)).resolves.toMatchObject({ data: session.data, version: 1 });
+    await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
+    await expect(direct.read(created.id)).resolves.toBeNull();
+    await expect(direct.read(session.id)).resolves.toMatchObject({ data: session.data, version: 1 });
   });
 
-  test("no error tells what was to be stored, nor carries a code of the driver's", async () => {
+  test.each<[string, RedisStoreOptions]>([
+    ["", {}],
+    [", also where replicas are waited for", { waitForReplicas: ONE_REPLICA }],
+  ])("no error tells what was to be stored, nor carries a code of the driver's%s", async (_, options) => {
     await using own = await startRedis({ args: ["--maxmemory", "1"] });
-    const store = redisStore(connect(own.url));
-    const error = await store.create(newSession({ data: "the secret" })).catch((caught: unknown) => caught);
+    const store = redisStore(connect(own.url), options);
+    const session = newSession({ userId: freshId(), data: "the secret" });
+    const error = await store.create(session).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(StoreError);
     expect(error).not.toHaveProperty("code");
     expect((error as StoreError).cause).toBeInstanceOf(Error);
-    const { inspect } = await import("node:util");
-    expect(inspect(error, { depth: 9 })).not.toContain("the secret");
+    const told = inspect(error, { depth: 9, showHidden: true });
+    for (const secret of [session.id, session.userId, session.data]) expect(told).not.toContain(secret);
   });
 });
 
