@@ -16,6 +16,8 @@ const variants: Record<string, (ports: number[]) => RedisClient> = {
   "Cluster, ioredis 5": (ports) => clients.add(new Cluster5(onLoopback(ports))),
   "Cluster, keyPrefix and auto-pipelining": (ports) =>
     clients.add(new Cluster(onLoopback(ports), { keyPrefix: "app:", enableAutoPipelining: true })),
+  "Cluster, ioredis 5, auto-pipelining": (ports) =>
+    clients.add(new Cluster5(onLoopback(ports), { enableAutoPipelining: true })),
   "Cluster, the README's restricted user": (ports) =>
     clients.add(new Cluster(onLoopback(ports), { redisOptions: README_USER })),
 };
@@ -42,4 +44,14 @@ here.describe("the contract", () => {
       },
     );
   }
+
+  const waitForReplicas = { count: 1, timeout: 2000 };
+  testStore(
+    { describe, test },
+    {
+      name: "Cluster, waiting for a replica",
+      open: () => redisStore(clients.cluster(cluster.nodes.map(({ port }) => port)), { waitForReplicas }),
+      unreachable: ({ port }) => redisStore(clients.cluster([port]), { timeout: 500 }),
+    },
+  );
 });
