@@ -1,4 +1,4 @@
-import { execFile, execFileSync, fork } from "node:child_process";
+import { execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { type Backend, server } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Program, programsOf } from "./programs.ts";
+import { readmesOf } from "./readmes.ts";
 import type { Told } from "./run.ts";
 import { visit } from "./visit.ts";
 
@@ -22,13 +23,7 @@ const notRun: readonly { readonly uses: RegExp; readonly because: string }[] = [
 /** Sketches, in which dots stand for code. The contract's own text is compared with the code instead. */
 const sketches: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
 
-const readmes = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"], {
-  cwd: root,
-  encoding: "utf8",
-})
-  .trim()
-  .split("\n")
-  .filter((path) => existsSync(join(root, path)) && !sketches.has(path));
+const readmes = readmesOf(root).filter((path) => !sketches.has(path));
 
 const servers = {
   redis: await server("redis"),
@@ -63,7 +58,7 @@ for (const readme of readmes) {
 
       if (skipped) continue;
       describeWhere(program)(`line ${program.line}`, () => {
-        test("runs", { timeout: 60_000 }, async () => {
+        test("runs", async () => {
           writeProgram(folder, program);
           const run = /from "vitest"/u.test(program.text) ? runVitest : runNode;
           await expect(run(folder, program)).resolves.toBeUndefined();
@@ -72,6 +67,14 @@ for (const readme of readmes) {
     }
   });
 }
+
+test("the example of README.md has at most 15 lines", () => {
+  const [example, ...others] = programsOf(root, "README.md");
+  expect(others).toEqual([]);
+  const lines = example?.text.trim().split("\n") ?? [];
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines.length).toBeLessThanOrEqual(15);
+});
 
 test("the contract in docs/ARCHITECTURE.md is the one of the code", async () => {
   const contract = programsOf(root, "docs/ARCHITECTURE.md").find(({ text }) =>
@@ -104,8 +107,8 @@ function writeProgram(folder: string, { readme, text }: Program): void {
   mkdirSync(folder, { recursive: true });
   const companions = join(import.meta.dirname, "companions", readme.replaceAll(/[/.]/gu, "-"));
   if (existsSync(companions)) cpSync(companions, folder, { recursive: true });
-  // An app that nobody serves yet: the runner does.
-  const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b/mu.test(text);
+  // An app that nobody serves: the runner does.
+  const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b|\.listen\(/mu.test(text);
   writeFileSync(join(folder, "program.ts"), made ? `${text}export { app };\n` : text);
   writeFileSync(
     join(folder, "tsconfig.json"),

@@ -9,8 +9,8 @@ const config: ViteUserConfig = defineConfig({
     include: ["**/program.ts"],
     globalSetup: [join(import.meta.dirname, "../../tooling/servers/src/global-setup.ts")],
     setupFiles: [join(import.meta.dirname, "usual-ports.ts")],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
 

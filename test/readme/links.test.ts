@@ -1,0 +1,42 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readmesOf } from "./readmes.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+describe.each(readmesOf(root))("%s", (readme) => {
+  test("links to files and headings that are there", () => {
+    expect(linksOf(readFileSync(join(root, readme), "utf8")).filter((link) => !leads(readme, link))).toEqual(
+      [],
+    );
+  });
+});
+
+/** Those within the repository. */
+function linksOf(markdown: string): string[] {
+  const links = [...withoutCode(markdown).matchAll(/\]\(([^)\s]+)\)/gu)].map(([, link = ""]) => link);
+  return links.filter((link) => !/^[a-z]+:/iu.test(link));
+}
+
+function leads(readme: string, link: string): boolean {
+  const [path = "", heading] = link.split("#");
+  const target = path === "" ? join(root, readme) : join(root, dirname(readme), decodeURIComponent(path));
+  if (!existsSync(target)) return false;
+  return heading === undefined || headingsOf(readFileSync(target, "utf8")).includes(heading);
+}
+
+/** As anchors are made of them on GitHub and npm. */
+function headingsOf(markdown: string): string[] {
+  const headings = [...withoutCode(markdown).matchAll(/^#{1,6} (.+)$/gmu)].map(([, text = ""]) => text);
+  return headings.map((text) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+function withoutCode(markdown: string): string {
+  return markdown.replaceAll(/^```[\s\S]*?^```/gmu, "");
+}
