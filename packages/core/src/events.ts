@@ -1,7 +1,7 @@
 import { channel, type Channel } from "node:diagnostics_channel";
 
-/** Why a session was ended. `lost-rotation`: it was made by a rotation of a session that died meanwhile. */
-export type RevokeReason = "logout" | "id" | "user" | "everyone" | "cap" | "rotation" | "lost-rotation";
+/** Why a session was ended. */
+export type RevokeReason = "logout" | "id" | "user" | "everyone" | "cap" | "rotation";
 
 /** What every event tells. Never a token, never session data (ASVS 5.0 16.2.1, 16.2.5). */
 export interface SessionEvent {
@@ -19,7 +19,10 @@ export interface SessionEvents {
   rotated: SessionEvent & { readonly from: string };
   /** `count`: how many sessions, where `id` is `null`. */
   revoked: SessionEvent & { readonly why: RevokeReason; readonly count: number };
-  /** A session that was found dead when used, its time being over. */
+  /**
+   * A touch or a save found its session dead, its time being over. A `get` can't tell: to it a store answers `null`
+   * whether a session expired, was revoked or never was.
+   */
   expired: SessionEvent;
   /** A save of a session that died meanwhile: nothing was written. */
   "late-save-dropped": SessionEvent;
@@ -32,15 +35,18 @@ export interface SessionEvents {
   "store-failure": SessionEvent & { readonly error: Error };
 }
 
-/**
- * Publishes on `node:diagnostics_channel`, channel `tenure:` and the event's name. Nothing is built while nobody listens.
- */
+/** Publishes on `node:diagnostics_channel`, channel `tenure:` and the event's name. */
 export function publish<Name extends keyof SessionEvents>(
   name: Name,
   event: Omit<SessionEvents[Name], "at">,
 ): void {
   const target = channels[name];
   if (target.hasSubscribers) target.publish({ at: Date.now(), ...event });
+}
+
+/** Whether anybody listens, for what only an event needs. */
+export function isHeard(name: keyof SessionEvents): boolean {
+  return channels[name].hasSubscribers;
 }
 
 const channels: Record<keyof SessionEvents, Channel> = {

@@ -49,7 +49,7 @@ async function report<Answer>(
 
 function reported(operation: StoreOperation, about: About, cause: unknown): Error {
   const { id = null, userId = null } = about;
-  if (cause instanceof TypeError) {
+  if (isRefusal(operation, cause)) {
     publish("refused", { id, userId, why: cause.message });
     return cause;
   }
@@ -58,3 +58,13 @@ function reported(operation: StoreOperation, about: About, cause: unknown): Erro
   publish("store-failure", { id, userId, error });
   return error;
 }
+
+/**
+ * What a store can't hold it refuses with a TypeError: data, or the id of a user. Session ids are digests, which any store
+ * holds. A client's own TypeErrors, such as fetch's "fetch failed", carry a cause.
+ */
+function isRefusal(operation: StoreOperation, error: unknown): error is TypeError {
+  return error instanceof TypeError && error.cause === undefined && REFUSABLE.has(operation);
+}
+
+const REFUSABLE: ReadonlySet<StoreOperation> = new Set(["create", "update", "revokeUser", "listUser"]);

@@ -22,9 +22,6 @@ export interface Session<Data extends object = Record<string, unknown>> {
   readonly endsAt: number;
 }
 
-/** A session whose rotation is under way, or was cut short: every caller takes it for dead. No codec writes "". */
-export const RETIRED = "";
-
 /** A session that remembers, out of the caller's reach, the record that it was made from. */
 export function toSession<Data extends object>(record: SessionRecord, data: Data): Session<Data> {
   return new RecordedSession(record, data);

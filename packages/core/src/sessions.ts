@@ -1,14 +1,20 @@
-import { boundedMap } from "./bounded-map.ts";
-import { StoreClock } from "./clock.ts";
+import { MAX_ATTEMPTS } from "./attempts.ts";
+import { type Login, overCap } from "./cap.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import { Encoding } from "./encoding.ts";
 import { StoreError } from "./errors.ts";
-import { publish, type RevokeReason } from "./events.ts";
-import { applyChanges, changesBetween, type DataChanges, isEmpty } from "./merge.ts";
+import { isHeard, publish, type RevokeReason } from "./events.ts";
+import { endAllOf, endEveryone } from "./log-out-everywhere.ts";
+import { applyChanges, changesBetween, type DataChanges, isEmpty, NO_CHANGES } from "./merge.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
+import { type About, NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
-import { recordOf, RETIRED, type Session, toSession } from "./session.ts";
+import { isInUse, listInUse, readInUse } from "./retired.ts";
+import { succeed } from "./rotation.ts";
+import { recordOf, type Session, toSession } from "./session.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
-import { idOf, isToken, maxBitsOf, newToken } from "./token.ts";
+import { idOf, isId, isToken, maxBitsOf, newToken } from "./token.ts";
+import { Touches } from "./touches.ts";
 import { type UserId, userIdOf, userIdOrNull } from "./user.ts";
 
 export interface SessionSettings {
@@ -47,15 +53,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /** What the options came to, durations in milliseconds. */
   readonly policy: Policy<Data>;
   readonly #store: SessionStore;
-  readonly #clock: StoreClock;
-  /** When this process last touched a session, of `performance.now()`. */
-  readonly #touchedAt = boundedMap<number>(REMEMBERED);
+  readonly #encoding: Encoding<Data>;
+  readonly #touches: Touches;
 
   /** @throws TypeError naming the option that is wrong */
   constructor(options: SessionsOptions<Data>) {
     this.policy = policyOf(options);
     this.#store = reportFailures(options.store);
-    this.#clock = new StoreClock(() => this.#store.now(), Math.min(60_000, this.policy.touchEvery));
+    this.#encoding = new Encoding(this.policy.codec, this.policy.maxDataBytes);
+    this.#touches = new Touches(() => this.#store.now(), this.policy.touchEvery);
   }
 
   /** A new session and its token. */
@@ -112,8 +118,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   async get(token: string, options: { readonly touch?: boolean } = {}): Promise<Session<Data> | null> {
     const id = this.idOf(token);
     if (id === null) return null;
-    const settling = this.#clock.ready();
-    const record = await this.#read(id);
+    const settling = this.#touches.ready();
+    const record = await readInUse(this.#store, id);
     if (!record) return null;
     if (settling) await settling;
     const session = this.#toSession(record);
@@ -131,28 +137,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: Pick<SessionSettings, "idle"> = {},
   ): Promise<Session<Data> | null> {
     const record = recordOf(session);
-    const idle = this.#idleFor(settings.idle) ?? record.idle;
-    await this.#clock.ready();
-    if (idle === record.idle && !this.#touchIsDue(record)) return session;
-    const startedAt = performance.now();
-    // Before the answer: requests side by side, to each of which a touch is due, make one.
-    this.#touchedAt.set(record.id, startedAt);
-    try {
-      const changes = idle === record.idle ? {} : { idle };
-      const result = await this.#store.update(record.id, changes);
-      if (result === "updated") return this.#toSession(this.#used({ ...record, idle }), session.data);
-    } catch (error) {
-      if (this.#touchedAt.get(record.id) === startedAt) this.#touchedAt.delete(record.id);
-      publish("touch-failed", { id: record.id, userId: record.userId, error });
-      return session;
-    }
-    this.#tellExpired(record);
-    return null;
+    const idle = this.#idleFor(settings.idle, record) ?? record.idle;
+    await this.#touches.ready();
+    if (idle === record.idle && !this.#touches.isDue(record)) return session;
+    return this.#touch(record, idle, session);
   }
 
-  /** Whether `touch` would ask the store now. */
+  /** Whether `touch` would ask the store now, for who can do without waiting for the answer. */
   touchIsDue(session: Session<Data>): boolean {
-    return this.#clock.ready() !== undefined || this.#touchIsDue(recordOf(session));
+    return this.#touches.ready() !== undefined || this.#touches.isDue(recordOf(session));
   }
 
   /**
@@ -166,13 +159,14 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: SaveSettings<Data> = {},
   ): Promise<Session<Data> | null> {
     let record = recordOf(session);
-    const wanted = this.#encode(data, record);
-    const seen = settings.seen === undefined ? record.data : this.#encode(settings.seen, record);
+    const { userId: before } = record;
+    const wanted = this.#encoding.encode(data, record);
+    const seen = settings.seen === undefined ? record.data : this.#encoding.encode(settings.seen, record);
     const changes = wanted === seen ? NO_CHANGES : changesBetween(this.policy.codec, seen, wanted);
-    const idle = this.#idleFor(settings.idle);
+    const idle = this.#idleFor(settings.idle, record);
     for (let attempt = 1; ; attempt += 1) {
       const merged = this.#merge(record, seen, wanted, changes);
-      const userId = this.#userIdFor(settings.userId, merged);
+      const userId = this.#userIdFor(settings.userId, merged, record);
       const next = {
         ...(isEmpty(changes) ? {} : { data: merged }),
         ...(userId === undefined || userId === record.userId ? {} : { userId }),
@@ -182,14 +176,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       const { id, version } = record;
       const result = await this.#store.update(id, { ...next, ifVersion: version });
       if (result === "updated") {
-        const { userId: before } = record;
         const grown = next.data !== undefined || next.userId !== undefined ? 1 : 0;
-        const saved = this.#used({ ...record, ...next, version: version + grown });
+        const saved = this.#touches.used({ ...record, ...next, version: version + grown });
         if (attempt > 1) publish("conflict-merged", { id, userId: saved.userId });
-        if (saved.userId !== before) await this.#enforceCap(saved.userId, id);
+        if (saved.userId !== before) await this.#enforceCap(saved.userId, { id });
         return this.#toSession(saved);
       }
-      const stored = result === "gone" ? null : await this.#read(id);
+      const stored = result === "gone" ? null : await readInUse(this.#store, id);
       if (!stored) {
         publish("late-save-dropped", { id, userId: record.userId });
         this.#tellExpired(record);
@@ -204,41 +197,35 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * Gives a session a new token: at login and at every change of privilege (ASVS 5.0 7.2.4). The old token is dead; data,
    * creation and end are kept. `null`: the session is dead, or died meanwhile, or another rotation of it won.
+   *
+   * A backend that fails meanwhile may have ended the session: whoever it was logs in again.
    */
   async rotate(token: string, settings: SessionSettings = {}): Promise<Created<Data> | null> {
     const oldId = this.idOf(token);
     if (oldId === null) return null;
-    const old = await this.#read(oldId);
-    if (!old) return null;
     const next = newToken();
     const id = idOf(next);
-    const idle = this.#idleFor(settings.idle) ?? old.idle;
-    const { createdAt, endsAt, data } = old;
-    const userId = this.#successorOf(old, settings.userId);
-    const successor = { id, userId, data, idle, lifetime: endsAt - createdAt, createdAt };
-    if (!(await this.#store.create(successor))) return null;
-    let bound: SessionRecord | null;
-    try {
-      bound = await this.#retire({ ...old, ...successor, version: 1 }, old, settings.userId);
-      if (!bound || !(await this.#store.revoke(oldId))) {
-        await this.#revoke(id, userId, "lost-rotation");
-        return null;
-      }
-    } catch (error) {
-      // Nobody holds the new token; still, it is not left behind if that can be helped.
-      await this.#revoke(id, userId, "lost-rotation").catch(() => undefined);
-      throw error;
-    }
-    publish("rotated", { id, userId: bound.userId, from: oldId });
+    let data: Data | undefined;
+    await this.#touches.ready();
+    const succession = await succeed(this.#store, [oldId, id], (old) => {
+      data = this.#encoding.decode(old.data, old);
+      const userId = this.#userIdFor(settings.userId, old.data, old);
+      const idle = this.#idleFor(settings.idle, old) ?? old.idle;
+      return { userId: userId === undefined ? old.userId : userId, idle };
+    });
+    if (!succession) return null;
+    const { old, successor } = succession;
+    const { userId } = successor;
+    publish("rotated", { id, userId, from: oldId });
     publish("revoked", { id: oldId, userId: old.userId, why: "rotation", count: 1 });
-    await this.#enforceCap(bound.userId, id);
-    return { token: next, session: this.#toSession(this.#used(bound)) };
+    const stays = await this.#admit(id, userId, userId === old.userId ? undefined : { id });
+    return stays ? { token: next, session: this.#toSession(this.#touches.used(successor), data) } : null;
   }
 
   /** Logs out: ends the session of a token. `true`: it was alive. */
   async revoke(token: string): Promise<boolean> {
     const id = this.idOf(token);
-    return id !== null && this.#revoke(id, null, "logout");
+    return id !== null && this.#end(id, await this.#ownerIfHeard(id), "logout");
   }
 
   /**
@@ -247,10 +234,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client.
    */
   async revokeById(id: string, options: { readonly userId?: UserId } = {}): Promise<boolean> {
-    if (options.userId === undefined) return this.#revoke(id, null, "id");
-    const userId = userIdOf(options.userId);
-    const record = await this.#read(id);
-    return record?.userId === userId && this.#revoke(id, userId, "id");
+    if (options.userId === undefined) return isId(id) && this.#end(id, await this.#ownerIfHeard(id), "id");
+    const userId = this.#userIdOf(options.userId);
+    // Also one that is leaving for its successor, which then is not to have it.
+    const record = isId(id) ? await this.#store.read(id) : null;
+    return record?.userId === userId && this.#end(id, userId, "id");
   }
 
   /**
@@ -262,64 +250,46 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     user: UserId,
     options: { readonly exceptToken?: string; readonly exceptId?: string } = {},
   ): Promise<number> {
-    const userId = userIdOf(user);
+    const userId = this.#userIdOf(user);
     const except =
       options.exceptToken === undefined ? options.exceptId : (this.idOf(options.exceptToken) ?? undefined);
-    const startedAt = await this.#store.now();
-    let count = 0;
-    for (let pass = 1; ; pass += 1) {
-      count += await this.#store.revokeUser(userId, except === undefined ? {} : { except });
-      // A rotation under way may have put a successor where the store had looked before. It keeps the creation of the
-      // session that it continues, which tells it from a login that came after this call.
-      const left = await this.#list(userId);
-      if (!left.some((record) => record.id !== except && record.createdAt <= startedAt)) break;
-      if (pass >= MAX_ATTEMPTS)
-        throw new StoreError("revokeUser", "this user's sessions keep being rotated: call it again");
-    }
-    publish("revoked", { id: null, userId, why: "user", count });
+    const count = await endAllOf(this.#store, userId, except);
+    if (count > 0) publish("revoked", { id: null, userId, why: "user", count });
     return count;
   }
 
   /** Ends every session of everyone (ASVS 5.0 7.4.5). Reads them all: minutes where there are millions. */
   async revokeEveryone(): Promise<number> {
-    const startedAt = await this.#store.now();
-    let count = 0;
-    for (let found = 1; found > 0;) {
-      found = 0;
-      for await (const batch of batches(this.#store.scan(), 100)) {
-        const ending = batch.filter((record) => record.createdAt <= startedAt);
-        const ended = await Promise.all(ending.map(({ id, userId }) => this.#revoke(id, userId, "everyone")));
-        found += ending.length;
-        count += ended.filter(Boolean).length;
-      }
-    }
-    return count;
+    return endEveryone(this.#store, ({ id, userId }) => this.#end(id, userId, "everyone"));
   }
 
   /** The live sessions of a user, oldest first, for a "your devices" page. */
   async listForUser(user: UserId): Promise<Session<Data>[]> {
-    return (await this.#list(userIdOf(user))).map((record) => this.#toSession(record));
+    return (await listInUse(this.#store, this.#userIdOf(user))).map((record) => this.#toSession(record));
   }
 
   /** Every live session, in any order, for counting and audit. Reads them all. */
   async *all(): AsyncIterable<Session<Data>> {
     for await (const record of this.#store.scan()) {
-      if (record.data !== RETIRED) yield this.#toSession(record);
+      if (isInUse(record)) yield this.#toSession(record);
     }
   }
 
   async #create(token: string, data: Data, settings: NewSessionSettings): Promise<Session<Data> | null> {
     const id = idOf(token);
-    const text = this.#encode(data, { id, userId: null });
-    const userId = this.#userIdFor(settings.userId, text) ?? null;
-    const idle = this.#idleFor(settings.idle) ?? this.policy.idleTimeout;
-    const lifetime = this.#limit("lifetime", settings.lifetime, this.policy.lifetime) ?? this.policy.lifetime;
-    await this.#clock.ready();
+    const about = { id, userId: null };
+    const text = this.#encoding.encode(data, about);
+    const userId = this.#userIdFor(settings.userId, text, about) ?? null;
+    const idle = this.#idleFor(settings.idle, about) ?? this.policy.idleTimeout;
+    const lifetime =
+      this.#limit("lifetime", settings.lifetime, this.policy.lifetime, about) ?? this.policy.lifetime;
+    await this.#touches.ready();
+    const before = await this.#idsIfCapped(userId);
     const created = await this.#store.create({ id, userId, data: text, idle, lifetime });
     if (!created) return null;
     publish("created", { id, userId });
-    await this.#enforceCap(userId);
-    const now = Math.floor(this.#clock.earliest());
+    await this.#admit(id, userId, { id, before });
+    const now = this.#touches.now();
     const times = {
       createdAt: now,
       touchedAt: now,
@@ -329,178 +299,104 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return this.#toSession({ id, userId, data: text, version: 1, idle, ...times });
   }
 
+  async #touch(record: SessionRecord, idle: number, session: Session<Data>): Promise<Session<Data> | null> {
+    const takeBack = this.#touches.begin(record.id);
+    try {
+      const result = await this.#store.update(record.id, idle === record.idle ? {} : { idle });
+      if (result === "updated") return this.#toSession(this.#touches.used({ ...record, idle }), session.data);
+    } catch (error) {
+      takeBack();
+      publish("touch-failed", { id: record.id, userId: record.userId, error });
+      return session;
+    }
+    this.#tellExpired(record);
+    return null;
+  }
+
   /**
-   * Takes a session out of use in favour of its successor, in one conditional update: of two rotations one wins, and no save
-   * that was acknowledged is lost between the reading of the data and the end of the session. Answers the successor as it
-   * is stored now. `null`: the old session died, or another rotation won.
+   * A cap that can't be enforced ends the session that logged in: its token is about to be lost with the error, and the cap
+   * holds for all that resolved.
    */
-  async #retire(
-    successor: SessionRecord,
-    old: SessionRecord,
-    user: UserId | null | undefined,
-  ): Promise<SessionRecord | null> {
-    const { id } = successor;
-    for (;;) {
-      const result = await this.#store.update(old.id, { data: RETIRED, ifVersion: old.version });
-      if (result === "updated") return successor;
-      const saved = result === "gone" ? null : await this.#read(old.id);
-      if (!saved) return null;
-      const changes = { data: saved.data, userId: this.#successorOf(saved, user) };
-      if ((await this.#store.update(id, changes)) !== "updated") return null;
-      successor = { ...successor, ...changes, version: successor.version + 1 };
-      old = saved;
+  async #admit(id: string, userId: string | null, login?: Login): Promise<boolean> {
+    try {
+      return !(await this.#enforceCap(userId, login)).includes(id);
+    } catch (error) {
+      await this.#end(id, userId, "cap").catch(() => undefined);
+      throw error;
     }
   }
 
-  /** Whose the successor of a session is. */
-  #successorOf(old: SessionRecord, given: UserId | null | undefined): string | null {
-    const userId = this.#userIdFor(given, old.data);
-    return userId === undefined ? old.userId : userId;
+  /** Answers the ids that it ended. */
+  async #enforceCap(userId: string | null, login?: Login): Promise<string[]> {
+    if (userId === null || !this.#isCapped) return [];
+    const ending = await overCap(this.#store, userId, this.policy.maxPerUser, login);
+    await Promise.all(ending.map(({ id }) => this.#end(id, userId, "cap")));
+    return ending.map(({ id }) => id);
   }
 
-  /**
-   * The oldest go. Of concurrent logins the last one to look sees them all, and all judge by the same order, so that they
-   * agree on who stays.
-   *
-   * @param login a session that is older than its login, which is therefore not to go by its creation
-   */
-  async #enforceCap(userId: string | null, login?: string): Promise<void> {
-    if (userId === null || this.policy.maxPerUser === Number.POSITIVE_INFINITY) return;
-    const alive = await this.#list(userId);
-    const oldestFirst = [
-      ...alive.filter(({ id }) => id !== login),
-      ...alive.filter(({ id }) => id === login),
-    ];
-    const tooMany = oldestFirst.slice(0, Math.max(0, alive.length - this.policy.maxPerUser));
-    await Promise.all(tooMany.map(({ id }) => this.#revoke(id, userId, "cap")));
+  async #idsIfCapped(userId: string | null): Promise<ReadonlySet<string>> {
+    if (userId === null || !this.#isCapped) return new Set();
+    return new Set((await listInUse(this.#store, userId)).map(({ id }) => id));
   }
 
-  async #revoke(id: string, userId: string | null, why: RevokeReason): Promise<boolean> {
+  get #isCapped(): boolean {
+    return this.policy.maxPerUser !== Number.POSITIVE_INFINITY;
+  }
+
+  async #end(id: string, userId: string | null, why: RevokeReason): Promise<boolean> {
     const ended = await this.#store.revoke(id);
     if (ended) publish("revoked", { id, userId, why, count: 1 });
     return ended;
   }
 
-  async #read(id: string): Promise<SessionRecord | null> {
-    const record = await this.#store.read(id);
-    return !record || record.data === RETIRED ? null : record;
-  }
-
-  /** Oldest first; ties by id, so that concurrent caps end the same sessions. */
-  async #list(userId: string): Promise<SessionRecord[]> {
-    const records = await this.#store.listUser(userId);
-    return records
-      .filter(({ data }) => data !== RETIRED)
-      .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  /** An audit log is to say who logged out; without one nothing is read. A logout does not wait for a read that works. */
+  async #ownerIfHeard(id: string): Promise<string | null> {
+    if (!isHeard("revoked")) return null;
+    const record = await this.#store.read(id).catch(() => null);
+    return record && record.userId;
   }
 
   /** What is to be stored: the caller's changes made to what is stored. */
   #merge(stored: SessionRecord, seen: string, wanted: string, changes: DataChanges): string {
     if (isEmpty(changes)) return stored.data;
     if (stored.data === seen) return wanted;
-    const merged = applyChanges(this.policy.codec, stored.data, changes);
-    this.#assertSize(merged, stored);
-    return merged;
+    return this.#encoding.encode(applyChanges(this.#encoding.decode(stored.data, stored), changes), stored);
   }
 
-  /** For a save that changes nothing. */
+  /** For a save that changes nothing: asks the store in any case. */
   async #stillAlive(record: SessionRecord): Promise<Session<Data> | null> {
-    await this.#clock.ready();
-    if (this.#touchIsDue(record)) return this.touch(this.#toSession(record));
-    const stored = await this.#read(record.id);
+    await this.#touches.ready();
+    if (this.#touches.isDue(record)) return this.#touch(record, record.idle, this.#toSession(record));
+    const stored = await readInUse(this.#store, record.id);
     return stored && this.#toSession(stored);
   }
 
-  #touchIsDue({ id, touchedAt, idle }: SessionRecord): boolean {
-    const every = Math.min(this.policy.touchEvery, Math.floor(idle / 4));
-    // The store's clock may never have been sampled (NaN): then a touch is due.
-    if (this.#clock.latest() - touchedAt < every) return false;
-    const last = this.#touchedAt.get(id);
-    return last === undefined || performance.now() - last >= every;
+  #tellExpired(record: SessionRecord): void {
+    if (this.#touches.hasExpired(record)) publish("expired", { id: record.id, userId: record.userId });
   }
 
-  /** A record after a use that succeeded just now. */
-  #used(record: SessionRecord): SessionRecord {
-    const touchedAt = Math.max(record.touchedAt, Math.floor(this.#clock.earliest()));
-    return { ...record, touchedAt, expiresAt: Math.min(touchedAt + record.idle, record.endsAt) };
-  }
-
-  #tellExpired({ id, userId, expiresAt }: SessionRecord): void {
-    if (this.#clock.latest() >= expiresAt) publish("expired", { id, userId });
-  }
-
-  #toSession(record: SessionRecord, data: Data = this.#decode(record.data)): Session<Data> {
+  #toSession(record: SessionRecord, data: Data = this.#encoding.decode(record.data, record)): Session<Data> {
     return toSession(record, data);
   }
 
-  #encode(data: Data, { id, userId }: Pick<SessionRecord, "id" | "userId">): string {
-    if (typeof data !== "object" || data === null || Array.isArray(data)) {
-      throw refusal("session data must be an object with a key for each thing to keep", id, userId);
-    }
-    const text = this.policy.codec.encode(data);
-    if (typeof text !== "string" || text === RETIRED) {
-      throw refusal("the codec must encode session data as a string that is not empty", id, userId);
-    }
-    this.#assertSize(text, { id, userId });
-    return text;
-  }
-
-  #assertSize(text: string, { id, userId }: Pick<SessionRecord, "id" | "userId">): void {
-    const bytes = Buffer.byteLength(text);
-    if (bytes <= this.policy.maxDataBytes) return;
-    throw refusal(
-      `session data of ${bytes} bytes is over the limit of ${this.policy.maxDataBytes}: keep it elsewhere, or raise maxDataBytes`,
-      id,
-      userId,
-    );
-  }
-
-  #decode(text: string): Data {
-    try {
-      return this.policy.codec.decode(text) as Data;
-    } catch {
-      // No cause: what parsers throw quotes the text.
-      throw new StoreError("read", "the stored session data is not of this codec: has the codec changed?");
-    }
+  #userIdOf(user: UserId): string {
+    return refusing(NOBODY, () => userIdOf(user));
   }
 
   /** `undefined`: leave it as it is. */
-  #userIdFor(given: UserId | null | undefined, text: string): string | null | undefined {
-    if (given !== undefined) return userIdOrNull(given);
-    return this.policy.userId ? userIdOrNull(this.policy.userId(this.#decode(text))) : undefined;
+  #userIdFor(given: UserId | null | undefined, text: string, about: About): string | null | undefined {
+    if (given === undefined && !this.policy.userId) return undefined;
+    const user = given === undefined ? this.policy.userId?.(this.#encoding.decode(text, about)) : given;
+    return refusing(about, () => userIdOrNull(user));
   }
 
-  #idleFor(given: Duration | undefined): number | undefined {
-    return this.#limit("idle", given, this.policy.idleTimeout);
+  #idleFor(given: Duration | undefined, about: About): number | undefined {
+    return this.#limit("idle", given, this.policy.idleTimeout, about);
   }
 
-  #limit(name: string, given: Duration | undefined, policy: number): number | undefined {
+  #limit(name: string, given: Duration | undefined, policy: number, about: About): number | undefined {
     if (given === undefined) return undefined;
-    const duration = parseDuration(name, given);
+    const duration = refusing(about, () => parseDuration(name, given));
     return this.policy.mayLengthen ? duration : Math.min(duration, policy);
   }
-}
-
-/** Sessions, some 10 MB: more than a process touches while its slowest request runs. */
-const REMEMBERED = 50_000;
-
-/** More rounds than requests of one browser meet; past this something else is wrong. */
-const MAX_ATTEMPTS = 1000;
-
-const NO_CHANGES: DataChanges = { set: new Map(), deleted: new Set() };
-
-function refusal(why: string, id: string | null = null, userId: string | null = null): TypeError {
-  publish("refused", { id, userId, why });
-  return new TypeError(why);
-}
-
-async function* batches<Item>(items: AsyncIterable<Item>, size: number): AsyncIterable<Item[]> {
-  let batch: Item[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
 }

@@ -13,6 +13,11 @@ export function idOf(token: string): string {
   return hash("sha256", token, "base64url");
 }
 
+/** Whether this can be what {@link idOf} answers. */
+export function isId(id: unknown): id is string {
+  return typeof id === "string" && /^[\w-]{43}$/.test(id);
+}
+
 /**
  * Whether a client may hold this at all. Not so: what no cookie can carry, and lone surrogates, which a digest would take
  * for one another.

@@ -1,5 +1,13 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { memoryStore, Sessions, type SessionEvents, StoreError } from "@tenure/core";
+import {
+  memoryStore,
+  type SessionEvents,
+  type SessionRecord,
+  Sessions,
+  type SessionStore,
+  StoreError,
+  type StoreOperation,
+} from "@tenure/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const names: readonly (keyof SessionEvents)[] = [
@@ -56,8 +64,8 @@ describe("events", () => {
     ).toEqual([
       ["cap", "ada", 1],
       ["rotation", "ada", 1],
-      ["logout", null, 1],
-      ["id", null, 1],
+      ["logout", "ada", 1],
+      ["id", "ada", 1],
       ["user", "bob", 1],
       ["everyone", "eve", 1],
     ]);
@@ -141,35 +149,29 @@ describe("events", () => {
 describe("a failing store", () => {
   test("is a StoreError with the operation and the cause, and no code of a driver", async () => {
     const cause = Object.assign(new Error("connect ENOENT /tmp/redis.sock"), { code: "ENOENT" });
-    const fails = (): Promise<never> => Promise.reject(cause);
-    const sessions = new Sessions({
-      store: {
-        ...memoryStore(),
-        create: fails,
-        read: fails,
-        revoke: fails,
-        revokeUser: fails,
-        listUser: fails,
-        // eslint-disable-next-line require-yield
-        async *scan() {
-          throw cause;
-        },
-      },
-    });
-    const calls: [string, () => Promise<unknown>][] = [
-      ["create", () => sessions.create({})],
-      ["read", () => sessions.get("x".repeat(43))],
-      ["read", () => sessions.rotate("x".repeat(43))],
-      ["revoke", () => sessions.revoke("x".repeat(43))],
-      ["revokeUser", () => sessions.revokeAllForUser("ada")],
-      ["listUser", () => sessions.listForUser("ada")],
-      ["scan", () => sessions.revokeEveryone()],
+    const calls: [StoreOperation, (sessions: Sessions) => Promise<unknown>][] = [
+      ["create", (sessions) => sessions.create({})],
+      ["read", (sessions) => sessions.get("x".repeat(43))],
+      ["read", (sessions) => sessions.rotate("x".repeat(43))],
+      ["revoke", (sessions) => sessions.revoke("x".repeat(43))],
+      ["revokeUser", (sessions) => sessions.revokeAllForUser("ada")],
+      ["listUser", (sessions) => sessions.listForUser("ada")],
+      ["scan", (sessions) => sessions.revokeEveryone()],
     ];
     for (const [operation, call] of calls) {
-      const error: unknown = await call().catch((caught: unknown) => caught);
+      const sessions = new Sessions({ store: failingAt(operation, cause) });
+      const error: unknown = await call(sessions).catch((caught: unknown) => caught);
       expect(error).toBeInstanceOf(StoreError);
       expect(error).toMatchObject({ name: "StoreError", operation, cause });
       expect(error).not.toHaveProperty("code");
     }
   });
 });
+
+function failingAt(operation: StoreOperation, cause: Error): SessionStore {
+  // eslint-disable-next-line require-yield
+  const scan = async function* (): AsyncIterable<SessionRecord> {
+    throw cause;
+  };
+  return { ...memoryStore(), [operation]: operation === "scan" ? scan : () => Promise.reject(cause) };
+}

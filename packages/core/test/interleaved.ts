@@ -1,4 +1,4 @@
-import type { SessionStore } from "@tenure/core";
+import type { SessionRecord, SessionStore } from "@tenure/core";
 
 /** A store whose every call waits a random while before and after it counts, told by the seed. */
 export function interleaved(store: SessionStore, seed: number): SessionStore {
@@ -25,7 +25,19 @@ export function interleaved(store: SessionStore, seed: number): SessionStore {
       );
       return ended.filter(Boolean).length;
     },
-    listUser: (userId) => slowly(() => store.listUser(userId)),
+    // Not at one instant either: in pages, and each session is looked at in its own time.
+    listUser: async (userId) => {
+      const found = new Map<string, SessionRecord | null>();
+      for (let page = 1; page <= 2; page += 1) {
+        const listed = await slowly(() => store.listUser(userId));
+        const unseen = listed.filter(({ id }) => !found.has(id));
+        await Promise.all(unseen.map(async ({ id }) => found.set(id, await slowly(() => store.read(id)))));
+      }
+      return [...found.values()]
+        .filter((record) => record !== null)
+        .filter((record) => record.userId === userId)
+        .toSorted((a, b) => a.createdAt - b.createdAt);
+    },
     scan: () => store.scan(),
     now: () => slowly(() => store.now()),
   };

@@ -1,4 +1,4 @@
-import { memoryStore, newToken, Sessions } from "@tenure/core";
+import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { interleaved, seeds } from "./interleaved.ts";
 
@@ -94,6 +94,53 @@ describe("maxPerUser", () => {
     expect(await sessions.listForUser("bob")).toHaveLength(1);
   });
 
+  test("never ends the login that was let in just now, within one millisecond either", async () => {
+    const sessions = new Sessions({ store: memoryStore({ clock: () => 1_000_000 }), maxPerUser: 2 });
+    for (let n = 0; n < 50; n += 1) {
+      const { token } = await sessions.create({}, { userId: "ada" });
+      expect(await sessions.get(token)).not.toBeNull();
+      expect(await sessions.listForUser("ada")).toHaveLength(Math.min(n + 1, 2));
+    }
+  });
+
+  test("that can't be enforced leaves no session that nobody holds a token of", async () => {
+    const store = memoryStore();
+    const { session } = await new Sessions({ store }).create({}, { userId: "ada" });
+    const revoke = (id: string): Promise<boolean> =>
+      id === session.id ? Promise.reject(new Error("down")) : store.revoke(id);
+    const sessions = new Sessions({ store: { ...store, revoke }, maxPerUser: 1 });
+    const { token } = await sessions.create({});
+    const logins = [
+      () => sessions.create({}, { userId: "ada" }),
+      () => sessions.createWithToken(newToken(), {}, { userId: "ada" }),
+      () => sessions.rotate(token, { userId: "ada" }),
+    ];
+    for (const login of logins) {
+      await expect(login()).rejects.toThrow(StoreError);
+      expect((await sessions.listForUser("ada")).map(({ id }) => id)).toEqual([session.id]);
+    }
+  });
+
+  test("holds under concurrent logins, rotations and a logout, and ends the oldest alone", async () => {
+    for (const seed of seeds) {
+      let now = 1_000_000;
+      const store = interleaved(memoryStore({ clock: () => (now += 1) }), seed);
+      const sessions = new Sessions({ store, maxPerUser: 3 });
+      const tokens: string[] = [];
+      for (const n of [0, 1, 2]) tokens.push((await sessions.create({ n }, { userId: "ada" })).token);
+      await Promise.all([
+        sessions.revoke(tokens[0]!),
+        sessions.rotate(tokens[1]!).then((rotated) => rotated && sessions.rotate(rotated.token)),
+        sessions.rotate(tokens[2]!),
+        sessions.create({ n: 3 }, { userId: "ada" }),
+        sessions.create({ n: 4 }, { userId: "ada" }),
+      ]);
+      const alive = (await sessions.listForUser("ada")).map(({ data }) => data.n);
+      expect(alive, `seed ${seed}`).toHaveLength(3);
+      expect(new Set(alive), `seed ${seed}`).toEqual(new Set([2, 3, 4]));
+    }
+  });
+
   test("counts a login by save and by rotation, and never ends the session that just logged in", async () => {
     let now = 1_000_000;
     const sessions = new Sessions({ store: memoryStore({ clock: () => now }), maxPerUser: 1 });
@@ -110,9 +157,21 @@ describe("maxPerUser", () => {
 
   test("holds under concurrent logins once they have all resolved, and leaves as many as it may", async () => {
     for (const seed of seeds) {
-      const sessions = new Sessions({ store: interleaved(memoryStore(), seed), maxPerUser: 3 });
+      let now = 1_000_000;
+      const store = interleaved(memoryStore({ clock: () => (now += 1) }), seed);
+      const sessions = new Sessions({ store, maxPerUser: 3 });
       await Promise.all(Array.from({ length: 8 }, () => sessions.create({}, { userId: "ada" })));
       expect(await sessions.listForUser("ada"), `seed ${seed}`).toHaveLength(3);
+    }
+  });
+
+  test("of concurrent logins within one millisecond costs one session too many at most", async () => {
+    for (const seed of seeds) {
+      const store = interleaved(memoryStore({ clock: () => 1_000_000 }), seed);
+      const sessions = new Sessions({ store, maxPerUser: 3 });
+      await Promise.all(Array.from({ length: 8 }, () => sessions.create({}, { userId: "ada" })));
+      const left = (await sessions.listForUser("ada")).length;
+      expect([2, 3], `seed ${seed}`).toContain(left);
     }
   });
 });

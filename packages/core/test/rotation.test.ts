@@ -51,6 +51,26 @@ describe("rotate", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
+  test("of what was ended while its successor was made gives none", async () => {
+    for (const nth of [1, 2]) {
+      const memory = memoryStore();
+      let writes = 0;
+      const logOutAfter = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+        const answered = await answer;
+        if ((writes += 1) === nth) await memory.revokeUser("ada");
+        return answered;
+      };
+      const store: SessionStore = {
+        ...memory,
+        create: (session) => logOutAfter(memory.create(session)),
+        revoke: (id) => logOutAfter(memory.revoke(id)),
+      };
+      const { token } = await new Sessions({ store: memory }).create({}, { userId: "ada" });
+      expect(await new Sessions({ store }).rotate(token), `write ${nth}`).toBeNull();
+      expect(await memory.listUser("ada")).toEqual([]);
+    }
+  });
+
   test("twice at once ends with exactly one live session", async () => {
     for (const seed of seeds) {
       const sessions = new Sessions({ store: interleaved(memoryStore(), seed) });
@@ -97,19 +117,88 @@ describe("rotate", () => {
 
   test("that began before log out everywhere resolved gives no login that outlasts it", async () => {
     for (const seed of seeds) {
-      const sessions = new Sessions({ store: interleaved(memoryStore(), seed) });
-      const { token } = await sessions.create({}, { userId: "ada" });
-      const rotating = sessions.rotate(token);
-      await turns(seed % 40);
-      await sessions.revokeAllForUser("ada");
-      const rotated = await rotating;
-      expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
-      if (rotated) expect(await sessions.get(rotated.token)).toBeNull();
+      for (let head = 0; head < 30; head += 1) {
+        const sessions = new Sessions({ store: interleaved(memoryStore(), seed * 30 + head) });
+        const { token } = await sessions.create({}, { userId: "ada" });
+        const rotating = sessions.rotate(token);
+        await turns(head);
+        await sessions.revokeAllForUser("ada");
+        expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
+        const rotated = await rotating;
+        expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
+        if (rotated) expect(await sessions.get(rotated.token)).toBeNull();
+      }
     }
   });
 
-  test("that is cut short leaves no login that anyone holds a token of, and none that log out everywhere misses", async () => {
-    for (let cut = 1; cut <= 5; cut += 1) {
+  test.each([1, 2, 3])(
+    "of session %d of 3, beside a login that a cap of 3 lets in, costs the oldest its session and nobody else",
+    async (nth) => {
+      for (const seed of seeds) {
+        let now = 1_000_000;
+        const store = interleaved(memoryStore({ clock: () => (now += 1) }), seed);
+        const sessions = new Sessions({ store, maxPerUser: 3 });
+        const tokens: string[] = [];
+        for (const n of [1, 2, 3]) tokens.push((await sessions.create({ n }, { userId: "ada" })).token);
+        const [rotated] = await Promise.all([
+          sessions.rotate(tokens[nth - 1]!),
+          sessions.create({ n: 4 }, { userId: "ada" }),
+        ]);
+        const alive = (await sessions.listForUser("ada")).map(({ data }) => data.n);
+        expect(alive, `seed ${seed}`).toEqual([2, 3, 4]);
+        const found = rotated && (await sessions.get(rotated.token));
+        expect(found?.data.n, `seed ${seed}`).toBe(nth === 1 ? undefined : nth);
+      }
+    },
+  );
+
+  test("shows a user's list one session, never the old one and its successor", async () => {
+    for (const seed of seeds) {
+      const store = memoryStore();
+      const sessions = new Sessions({ store: interleaved(store, seed) });
+      const { token } = await sessions.create({}, { userId: "ada" });
+      const rotating = sessions.rotate(token);
+      const onlooker = new Sessions({ store });
+      for (let turn = 0; turn < 50; turn += 1) {
+        expect((await onlooker.listForUser("ada")).length, `seed ${seed}`).toBeLessThanOrEqual(1);
+        await turns(1);
+      }
+      await rotating;
+      expect(await sessions.listForUser("ada")).toHaveLength(1);
+    }
+  });
+
+  test("that the store refuses leaves the session as it was", async () => {
+    const memory = memoryStore();
+    const refuse = (userId: string | null | undefined): void => {
+      if (userId === "too long") throw new TypeError("userId is too long");
+    };
+    const store: SessionStore = {
+      ...memory,
+      create: async (session) => (refuse(session.userId), memory.create(session)),
+      update: async (id, changes) => (refuse(changes.userId), memory.update(id, changes)),
+    };
+    const sessions = new Sessions({ store });
+    const { token } = await sessions.create({ a: 1 });
+    await expect(sessions.rotate(token, { userId: "too long" })).rejects.toThrow(TypeError);
+    expect((await sessions.get(token))?.data).toEqual({ a: 1 });
+  });
+
+  test("of a session that this codec can't read leaves it as it was", async () => {
+    const store = memoryStore();
+    const { token } = await new Sessions({ store }).create({ a: 1 });
+    const codec = {
+      encode: (): string => "x",
+      decode: (): object => {
+        throw new Error("not mine");
+      },
+    };
+    await expect(new Sessions({ store, codec }).rotate(token)).rejects.toThrow(/not of this codec/);
+    expect((await new Sessions({ store }).get(token))?.data).toEqual({ a: 1 });
+  });
+
+  test("that is cut short leaves the session as it was, or no session that anyone sees", async () => {
+    for (let cut = 1; cut <= 6; cut += 1) {
       for (const executes of [false, true]) {
         let left = Infinity;
         const store = cutAfter(memoryStore(), () => (left -= 1) > 0, executes);
@@ -117,10 +206,12 @@ describe("rotate", () => {
         const { token } = await sessions.create({}, { userId: "ada" });
         await sessions.get(token);
         left = cut;
-        const rotated = await sessions.rotate(token).catch((error: unknown) => error);
+        const rotated = await sessions.rotate(token).catch(() => undefined);
         left = Infinity;
-        if (rotated instanceof Error)
-          expect(await sessions.rotate(token).catch(() => null), `${cut}`).not.toBeInstanceOf(Error);
+        expect(rotated === undefined, `cut ${cut}`).toBe(cut <= 5);
+        const alive = rotated?.session ?? (await sessions.get(token));
+        const listed = (await sessions.listForUser("ada")).map(({ id }) => id);
+        expect(listed, `cut ${cut}`).toEqual(alive ? [alive.id] : []);
         await sessions.revokeAllForUser("ada");
         expect(await sessions.listForUser("ada")).toEqual([]);
         expect(await sessions.get(token)).toBeNull();
