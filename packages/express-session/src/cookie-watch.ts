@@ -1,4 +1,5 @@
 import {
+  type CookieSettings,
   type Warn,
   warnOfUnsafeCookie,
   warnOfUnsafeSecret,
@@ -7,8 +8,13 @@ import {
 import type { Request } from "./request.ts";
 import { findSignedCookie } from "./signed-cookie.ts";
 
-/** Looks at the session cookie of a request whose `req.session` was just made. */
-export type CookieWatch = (req: Request) => void;
+/**
+ * Looks at a request whose `req.session` was just made.
+ *
+ * @param settings the cookie that the middleware gives a new session of this request. The session's own may be an older one,
+ *   from before its settings were mended or were spoilt
+ */
+export type CookieWatch = (req: Request, settings: () => CookieSettings) => void;
 
 /**
  * Warns of unsafe cookie settings, once, at the first request. A store is told neither the cookie's name nor the secret: both
@@ -16,28 +22,30 @@ export type CookieWatch = (req: Request) => void;
  *
  * @param secrets the middleware's, if the application gave them to the store as well
  */
-export function watchCookies(warn: Warn, secrets: readonly string[]): CookieWatch {
+export function watchCookies(warn: Warn, secrets: readonly (string | Uint8Array)[]): CookieWatch {
   let settingsSeen = false;
   let signedSeen = false;
-  return (req) => {
+  return (req, settings) => {
+    // Store#load makes do without a request, whose headers and connection tell of cookies.
+    if (signedSeen || !req.headers) return;
+    const { secure, httpOnly, sameSite, path, domain } = settings();
+    const cookie = { secure, httpOnly, sameSite, path, domain };
     if (!settingsSeen) {
       settingsSeen = true;
-      warnOfUnsafeCookie(warn, req.session.cookie);
+      warnOfUnsafeCookie(warn, cookie);
       warnOfUnsafeSecret(warn, secrets);
     }
-    if (signedSeen) return;
-    lookAt(req, (req.headers?.cookie ?? "").split(";"));
+    lookAt(req, (req.headers.cookie ?? "").split(";"), cookie);
     // The cookie of a new session is set only when the headers leave.
-    if (!signedSeen) req.res?.once("finish", () => lookAt(req, setCookies(req)));
+    if (!signedSeen) req.res?.once("finish", () => lookAt(req, setCookies(req), cookie));
   };
 
-  function lookAt(req: Request, pairs: readonly string[]): void {
-    if (signedSeen || !req.session || typeof req.sessionID !== "string") return;
+  function lookAt(req: Request, pairs: readonly string[], cookie: CookieSettings): void {
+    if (signedSeen || typeof req.sessionID !== "string") return;
     const signed = findSignedCookie(pairs, req.sessionID);
     if (!signed) return;
     signedSeen = true;
-    const { secure, httpOnly, sameSite, path, domain } = req.session.cookie;
-    warnOfUnsafeCookie(warn, { name: signed.name, secure, httpOnly, sameSite, path, domain });
+    warnOfUnsafeCookie(warn, { ...cookie, name: signed.name });
     warnOfWellKnownSecret(warn, signed.isSignedWith);
   }
 }

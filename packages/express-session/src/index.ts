@@ -1,1 +1,6 @@
-export { type ExpressSessionStore, expressSessionStore, type ExpressSessionStoreOptions } from "./store.ts";
+export {
+  type ExpressSessionStore,
+  expressSessionStore,
+  type ExpressSessionStoreOptions,
+  type ListedSession,
+} from "./store.ts";

@@ -1,10 +1,8 @@
-import type { Session, Sessions } from "@tenure/core";
+import type { Sessions } from "@tenure/core";
 import {
   answer,
-  type HeldSession,
-  type HiddenValue,
-  hiddenValue,
   type HolderOptions,
+  isExpired,
   type SessionHolder,
   sessionHolder,
   type Warn,
@@ -13,8 +11,9 @@ import {
 } from "@tenure/core/bridge";
 import session from "express-session";
 import { type CookieWatch, watchCookies } from "./cookie-watch.ts";
+import { type Mark, Marks } from "./marks.ts";
 import type { Request } from "./request.ts";
-import { isSameCookie, maxAgeOf, type StoredCookie, storedCookie } from "./stored-cookie.ts";
+import { isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
 import { loadedData, shownData, storedData } from "./stored-data.ts";
 
 export interface ExpressSessionStoreOptions<
@@ -24,16 +23,24 @@ export interface ExpressSessionStoreOptions<
    * The middleware's own secrets, if they are to be checked for their length at the first request; they are used for
    * nothing else. Default: only well-known ones are noticed, by what they signed.
    */
-  readonly secret?: string | readonly string[];
+  readonly secret?: Secret | readonly Secret[];
   /** Codes of warnings not to give. Default: all are given, each once. */
   readonly silence?: readonly WarningCode[];
 }
 
+type Secret = string | Uint8Array;
+
+/** A session as `all` answers it. */
+export type ListedSession = session.SessionData & {
+  /** The digest of its token: names the session, logs nobody in. */
+  readonly id: string;
+};
+
 /** A store for express-session's option `store`, and the rotation that the framework lacks. */
 export interface ExpressSessionStore extends session.Store {
   touch(token: string, data: session.SessionData, callback?: () => void): void;
-  /** Every live session. `id` is its digest, never its token. Reads them all. */
-  all(callback: (error: unknown, sessions?: session.SessionData[] | null) => void): void;
+  /** Every live session. Reads them all. */
+  all(callback: (error: unknown, sessions?: ListedSession[]) => void): void;
   /** How many sessions live. Reads them all. */
   length(callback: (error: unknown, count?: number) => void): void;
   /** Logs everybody out. Reads them all. */
@@ -63,21 +70,14 @@ export function expressSessionStore<Data extends object = Record<string, unknown
 ): ExpressSessionStore {
   const holder = sessionHolder(sessions, options, (stored) => shownData(stored) as Data);
   const warn = warnOnce(options.silence);
-  const watch = watchCookies(warn, [options.secret ?? []].flat());
+  const watch = watchCookies(warn, secretsOf(options.secret));
   return new TenureStore(sessions, holder, warn, watch);
 }
 
-/** What a `req.session` stands for. */
-interface Mark<Data extends object> {
-  readonly held: HeldSession<Data>;
-  /** The cookie's settings as they are stored. */
-  cookie: StoredCookie | undefined;
-}
-
-/** What `get` answered. */
-interface Loaded<Data extends object> {
-  readonly token: string;
-  readonly session: Session<Data>;
+function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly Secret[] {
+  const secrets: readonly unknown[] = [given].flat();
+  if (secrets.every((one) => typeof one === "string" || one instanceof Uint8Array)) return secrets;
+  throw new TypeError("secret must be what the middleware was given: a string, a Buffer or a list of them");
 }
 
 /**
@@ -89,15 +89,14 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   readonly #holder: SessionHolder<Data>;
   readonly #warn: Warn;
   readonly #watch: CookieWatch;
-  /** What `get` answered, until `createSession` makes a `req.session` of it. */
-  readonly #loaded: HiddenValue<Loaded<Data>> = hiddenValue();
-  readonly #marks: HiddenValue<Mark<Data>> = hiddenValue();
+  readonly #marks: Marks<Data>;
   #generateOfMiddleware: ((req: Request) => void) | undefined;
 
   constructor(sessions: Sessions<Data>, holder: SessionHolder<Data>, warn: Warn, watch: CookieWatch) {
     super();
     this.#sessions = sessions;
     this.#holder = holder;
+    this.#marks = new Marks(holder);
     this.#warn = warn;
     this.#watch = watch;
   }
@@ -105,31 +104,16 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   override get(token: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
     answer(async () => {
       const found = await this.#holder.load(token);
-      if (!found) return null;
-      const data = loadedData(found);
-      this.#loaded.set(data, { token, session: found });
-      return data;
+      return found && this.#marks.answer(token, found);
     }, callback);
   }
 
   override createSession(req: Request, data: session.SessionData): session.Session & session.SessionData {
-    const loaded = this.#loaded.get(data);
     const cookie = storedCookie(data.cookie);
     if (!cookie) data.cookie = this.#newCookie(req);
     const made = super.createSession(req, data);
-    const maxAge = maxAgeOf(made.cookie);
-    // Data that `get` didn't answer is a copy, from a cache or a clone. It was alive once, so it is never created either.
-    const held =
-      loaded?.token === made.id
-        ? this.#holder.loaded(
-            made.id,
-            loaded.session,
-            cookie ? undefined : (storedData(made) as Data),
-            maxAge,
-          )
-        : this.#holder.known(made.id, storedData(made) as Data, maxAge);
-    this.#marks.set(made, { held, cookie: cookie ?? storedCookie(made.cookie) });
-    this.#watch(req);
+    this.#marks.setLoaded(made, made.id, data, cookie);
+    this.#watch(req, () => this.#newCookie(req));
     return made;
   }
 
@@ -149,26 +133,28 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
     answer(async () => {
-      const mark = this.#marks.get(data);
-      if (mark?.held.token === token) return this.#save(mark, data);
+      const mark = this.#marks.of(data, token);
+      if (mark) return this.#save(mark, data);
+      const other = this.#marks.tokenOf(data);
       const fresh = { held: this.#holder.fresh(token), cookie: undefined };
-      if (!mark) this.#marks.set(data, fresh);
+      if (other === undefined) this.#marks.set(data, fresh);
       await this.#save(fresh, data);
       // Loaded under another token: a rotation by hand, which must not bring back what died meanwhile.
-      if (mark && !(await this.#holder.load(mark.held.token))) await this.#holder.revoke(token);
+      if (other !== undefined && !(await this.#holder.load(other))) await this.#holder.revoke(token);
     }, callback);
   }
 
   override touch(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
     answer(async () => {
-      const mark = this.#markOf(token, data) ?? (await this.#markStored(token));
+      const mark = this.#marks.of(data, token) ?? (await this.#markToTouch(token, data));
       if (!mark) return;
       const { held } = mark;
       const maxAge = maxAgeOf(data.cookie);
       const cookie = storedCookie(data.cookie, held.maxAge);
       // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
       if (isSameCookie(cookie, mark.cookie)) await held.touch(maxAge);
-      else if (await held.touch(maxAge, storedData(data, held.maxAge) as Data)) mark.cookie = cookie;
+      else if ((await held.touch(maxAge, storedData(data, held.maxAge) as Data)) === true)
+        mark.cookie = cookie;
     }, callback);
   }
 
@@ -185,7 +171,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
    */
   override regenerate(req: Request, callback: (error?: unknown) => void): void {
     answer(async () => {
-      const held = req.session && this.#markOf(req.sessionID, req.session)?.held;
+      const held = req.session && this.#marks.of(req.session, req.sessionID)?.held;
       const wasNobodys = !held || held.userId === null;
       let wasAlive = false;
       try {
@@ -193,14 +179,19 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       } finally {
         this.generate(req);
       }
-      if (!wasAlive && !wasNobodys) await this.#holder.revoke(req.sessionID);
+      if (wasAlive || wasNobodys) return;
+      const { session: made, sessionID: token } = req;
+      this.#marks.set(made, { held: this.#holder.known(token, undefined, null), cookie: undefined });
+      // By hand it can't be stored either.
+      await this.#holder.revoke(token);
     }, callback);
   }
 
   async rotate(req: Request): Promise<boolean> {
     if (!req.session)
       throw new TypeError("there is no req.session to rotate: the session middleware comes first");
-    const mark = this.#markOf(req.session.id, req.session) ?? (await this.#markStored(req.session.id));
+    const { session: before } = req;
+    const mark = this.#marks.of(before, before.id) ?? (await this.#marks.ofStored(before.id));
     const rotated = mark ? await mark.held.rotate() : null;
     if (!mark || !rotated) return false;
     if (rotated === "new") return true;
@@ -220,9 +211,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     return true;
   }
 
-  override all(callback: (error: unknown, sessions?: session.SessionData[] | null) => void): void {
+  override all(callback: (error: unknown, sessions?: ListedSession[]) => void): void {
     answer(async () => {
-      const found: session.SessionData[] = [];
+      const found: ListedSession[] = [];
       for await (const live of this.#sessions.all())
         found.push(Object.assign(loadedData(live), { id: live.id }));
       return found;
@@ -254,8 +245,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       throw error;
     }
     this.#holder.minted(token);
-    this.#marks.set(req.session, { held: this.#holder.fresh(token), cookie: undefined });
-    this.#watch(req);
+    this.#marks.setNew(req.session, token);
+    this.#watch(req, () => req.session.cookie);
   };
 
   /** Nothing is awaited before `held.save` has taken its snapshot. */
@@ -266,19 +257,15 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     if (await held.save(stored, maxAgeOf(data.cookie))) mark.cookie = cookie;
   }
 
-  #markOf(token: string, data: object): Mark<Data> | undefined {
-    const mark = this.#marks.get(data);
-    return mark?.held.token === token ? mark : undefined;
-  }
-
-  /** For an object that this store never saw. */
-  async #markStored(token: string): Promise<Mark<Data> | null> {
-    const found = await this.#holder.load(token);
-    if (!found) return null;
-    const { cookie } = loadedData(found);
-    const maxAge = maxAgeOf(cookie);
-    const held = this.#holder.loaded(token, found, shownData(found) as Data, maxAge);
-    return { held, cookie: storedCookie(cookie, maxAge) };
+  /** Reads, which may fail as a touch may; but to touch with a `maxAge` of 0 or less is a logout. */
+  async #markToTouch(token: string, data: session.SessionData): Promise<Mark<Data> | null> {
+    try {
+      return await this.#marks.ofStored(token);
+    } catch (error) {
+      if (isExpired(maxAgeOf(data.cookie))) throw error;
+      this.#holder.touchFailed(token, error);
+      return null;
+    }
   }
 
   /** The cookie that the middleware gives a new session. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { memoryStore } from "@tenure/core";
+import { memoryStore, Sessions } from "@tenure/core";
 import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
 import session from "express-session";
 import { describe, expect, test } from "vitest";
@@ -8,6 +8,7 @@ import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
 import { clock as newClock } from "./clock.ts";
+import { counted } from "./counted.ts";
 import { forgetfulStore } from "./forgetful-store.ts";
 import { race } from "./race.ts";
 import { serve } from "./serve.ts";
@@ -125,10 +126,73 @@ describe("behind a cache that servers share", () => {
   });
 });
 
-describe("a plain object given to set by hand", () => {
-  const data = (fields: object): session.SessionData => ({ cookie: new session.Cookie(), ...fields });
-  const newToken = (): string => randomBytes(32).toString("base64url");
+const data = (fields: object): session.SessionData => ({ cookie: new session.Cookie(), ...fields });
+const newToken = (): string => randomBytes(32).toString("base64url");
 
+describe("what get answered, given to set or touch by hand", () => {
+  async function start(touchEvery: "1ms" | "1m" = "1m") {
+    const clock = newClock();
+    const { store: backend, calls } = counted(memoryStore({ clock }));
+    const sessions = new Sessions({ store: backend, idleTimeout: "30m", touchEvery });
+    const store = expressSessionStore(sessions);
+    const { token } = await sessions.create(
+      { userId: 7, cookie: { originalMaxAge: null, path: "/" } },
+      { userId: 7 },
+    );
+    const get = async (): Promise<session.SessionData> =>
+      (await called<session.SessionData | null>((done) => store.get(token, done)))!;
+    const loaded = await get();
+    calls();
+    return { backend, calls, sessions, store, token, get, loaded, clock };
+  }
+
+  test("keeps what others changed meanwhile, time and again", async () => {
+    const { store, token, get, loaded } = await start();
+    for (const key of ["a", "b"]) {
+      const theirs = await get();
+      theirs[`their ${key}`] = 1;
+      await called((done) => store.set(token, theirs, done));
+      loaded[key] = 1;
+      await called((done) => store.set(token, loaded, done));
+    }
+    const { cookie: _, ...stored } = await get();
+    expect(stored).toEqual({ userId: 7, a: 1, b: 1, "their a": 1, "their b": 1 });
+  });
+
+  test("costs nothing where it changes nothing, and no read where it does", async () => {
+    const { calls, store, token, loaded, get } = await start();
+    await called((done) => store.set(token, loaded, done));
+    await called((done) => store.touch(token, loaded, done));
+    expect(calls()).toEqual([]);
+    loaded.cookie.originalMaxAge = 60_000;
+    await called((done) => store.touch(token, loaded, done));
+    loaded["a"] = 1;
+    await called((done) => store.set(token, loaded, done));
+    expect(calls()).toEqual(["update", "update"]);
+    expect(await get()).toMatchObject({ a: 1, cookie: { originalMaxAge: 60_000 } });
+  });
+
+  test("restarts the idle timeout", async () => {
+    const { calls, store, token, loaded, clock } = await start("1ms");
+    clock.advance(10_000);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await called((done) => store.touch(token, loaded, done));
+    expect(calls()).toEqual(["touch"]);
+  });
+
+  test("does nothing to a session that died, and creates none under another token", async () => {
+    const { backend, sessions, store, token, loaded, get } = await start();
+    const other = await get();
+    await sessions.revokeAllForUser(7);
+    loaded["a"] = 1;
+    await called((done) => store.set(token, loaded, done));
+    await called((done) => store.touch(token, loaded, done));
+    await called((done) => store.set(newToken(), other, done));
+    expect(await aliveIn(backend)).toEqual([]);
+  });
+});
+
+describe("a plain object given to set by hand", () => {
   test("creates a session under a token that is new", async () => {
     const store = expressSessionStore(sessionsOn(memoryStore()));
     const token = newToken();

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
+import { called } from "./called.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
@@ -28,7 +29,7 @@ async function start() {
   await browser.post("/login?user=ada");
   // So that a touch is due.
   await new Promise((resolve) => setTimeout(resolve, 10));
-  return { backend, browser, errors, fail };
+  return { backend, browser, routes, errors, fail };
 }
 
 function heard(name: string): unknown[] {
@@ -66,6 +67,35 @@ describe("a touch that fails", () => {
     await browser.post("/login?user=ada");
     await expect(browser.get("/large")).rejects.toThrow(/cut|aborted|hang up|ECONNRESET/);
     expect(errors).toHaveLength(1);
+  });
+
+  test("is told and no error for an object that the store never saw, but where it was to end the session", async () => {
+    const { store, fail } = breakable(memoryStore());
+    const sessions = sessionsOn(store);
+    const { token, session: made } = await sessions.create({ userId: "ada" });
+    const bridge = expressSessionStore(sessions);
+    const events = heard("touch-failed");
+    const touch = (maxAge: number): Promise<unknown> =>
+      called((done) => bridge.touch(token, { cookie: { originalMaxAge: maxAge } }, done));
+    fail(["read"]);
+    await touch(60_000);
+    expect(events).toMatchObject([{ id: made.id, error: { operation: "read" } }]);
+    await expect(touch(0)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+  });
+
+  test("is made up for by the next one in the same request", async () => {
+    const { browser, routes, fail } = await start();
+    routes.get("/twice", (req, res) => {
+      req.session.cookie.maxAge = 60_000;
+      fail(["touch", "update"]);
+      req.sessionStore.touch!(req.sessionID, req.session, () => {
+        fail(undefined);
+        res.end();
+      });
+    });
+    routes.get("/cookie", (req, res) => res.json(req.session.cookie.originalMaxAge));
+    await browser.get("/twice");
+    expect(Number((await browser.get("/cookie")).body)).toBeCloseTo(60_000, -4);
   });
 
   test("is an error where it was to end the session: cookie.maxAge = 0", async () => {
@@ -187,8 +217,8 @@ test("no callback of a failing call is called twice, and none is needed", async 
   const token = "t".repeat(43);
   const data = { cookie: new session.Cookie() };
   fail(["create", "read", "update", "touch", "revoke", "now"]);
-  let called = 0;
-  const count = (): void => void (called += 1);
+  let calls = 0;
+  const count = (): void => void (calls += 1);
   bridge.get(token, count);
   bridge.set(token, data, count);
   bridge.touch(token, data, count);
@@ -199,5 +229,5 @@ test("no callback of a failing call is called twice, and none is needed", async 
   bridge.destroy(token);
   bridge.clear();
   await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(called).toBe(5);
+  expect(calls).toBe(5);
 });

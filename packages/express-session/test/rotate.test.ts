@@ -90,6 +90,30 @@ test("a regenerate that takes the user over from a session that died meanwhile g
   expect(await aliveIn(store)).toEqual([]);
 });
 
+test("a regenerate of what a regenerate made of a session that died meanwhile gives no live login either", async () => {
+  const { store, browser, sessions } = await start();
+  await browser.post("/slow?do=login:ada");
+  const slow = await startSlow(browser, "regenerate,regenerate,login:ada,save,set:a");
+  await sessions.revokeAllForUser("ada");
+  expect((await slow.finish()).status).toBe(200);
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+test("nor does a regenerate of which this process has forgotten by the time that it is saved", async () => {
+  const { store, browser, sessions, bridge, routes } = await start();
+  await browser.post("/slow?do=login:ada");
+  routes.post("/forgotten", async (req, res) => {
+    await sessions.revokeAllForUser("ada");
+    await new Promise((resolve) => req.session.regenerate(resolve));
+    // Many more than it remembers.
+    for (let i = 0; i < 120_000; i += 1) bridge.destroy(String(i));
+    req.session.userId = "ada";
+    res.end();
+  });
+  expect((await browser.post("/forgotten")).status).toBe(200);
+  expect(await aliveIn(store)).toEqual([]);
+});
+
 test("a logout while a rotation is under way ends what the rotation made", async () => {
   const backend = memoryStore();
   const answerOfRevoke = gate();

@@ -1,5 +1,5 @@
 import { memoryStore, Sessions } from "@tenure/core";
-import { expressSessionStore } from "@tenure/express-session";
+import { expressSessionStore, type ListedSession } from "@tenure/express-session";
 import session from "express-session";
 import { expect, test } from "vitest";
 import { Agent } from "./agent.ts";
@@ -27,18 +27,34 @@ test("the store is one of express-session's own class", async () => {
 
 test("all answers data and ids, and never a token", async () => {
   const { sessions, store, browsers } = await start();
-  const found = await called<session.SessionData[] | null>((done) => store.all(done));
+  const found = await called<readonly ListedSession[]>((done) => store.all(done));
   expect(found?.map(({ userId }) => userId).toSorted()).toEqual(["user0", "user1", "user2"]);
   const ids = (await Promise.all([0, 1, 2].map((i) => sessions.listForUser(`user${i}`))))
     .flat()
     .map(({ id }) => id);
-  expect(found?.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  const listed: string[] | undefined = found?.map(({ id }) => id);
+  expect(listed?.toSorted()).toEqual(ids.toSorted());
   for (const { cookies } of browsers) {
     const token = decodeURIComponent([...cookies.values()][0]!)
       .slice(2)
       .split(".")[0]!;
     expect(JSON.stringify(found)).not.toContain(token);
   }
+});
+
+test.for([
+  { secret: 7 },
+  { secret: ["long enough", 7] },
+  { secret: {} },
+  { silence: "TENURE_COOKIE_NAME" },
+  { silence: ["TENURE_COOKIE_NAMES"] },
+  { userId: "userId" },
+  { maxAgeMayLengthen: "yes" },
+])("an option of another type is refused, with what it must be: %o", (options) => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const make = (): unknown => expressSessionStore(sessions, options as never);
+  expect(make).toThrow(TypeError);
+  expect(make).toThrow(new RegExp(`^${Object.keys(options)[0]} must be `));
 });
 
 test("length counts what lives", async () => {

@@ -62,6 +62,63 @@ describe("in production", () => {
   });
 });
 
+describe("a session that was stored with other settings than the middleware has now", () => {
+  const https = { "x-forwarded-proto": "https" };
+
+  async function warnedOfNow(
+    before: Partial<SessionOptions>,
+    now: Partial<SessionOptions>,
+    headers: Record<string, string> = https,
+  ): Promise<string[]> {
+    const sessions = new Sessions({ store: memoryStore() });
+    const serving = (options: Partial<SessionOptions>): Promise<string> =>
+      serve(application(expressSessionStore(sessions), { ...SAFE, proxy: true, ...options }).app);
+    const browser = new Agent(await serving(before));
+    await browser.post("/login?user=ada", https);
+    const after = browser.copy(await serving(now));
+    await new Promise((resolve) => setImmediate(resolve));
+    warnings = [];
+    expect((await after.get("/me", headers)).body).toBe('{"userId":"ada"}');
+    await new Promise((resolve) => setImmediate(resolve));
+    return warnings.map(({ code }) => code).toSorted();
+  }
+
+  beforeEach(() => vi.stubEnv("NODE_ENV", "production"));
+  const unsafe = { cookie: { secure: false, httpOnly: false, path: "/", sameSite: "none" } } as const;
+
+  test("is no cause to warn where those are safe", async () => {
+    expect(await warnedOfNow(unsafe, {})).toEqual([]);
+  });
+
+  test("is no cause to be silent where those are not", async () => {
+    expect(await warnedOfNow({}, unsafe)).toEqual([
+      "TENURE_COOKIE_NOT_HTTPONLY",
+      "TENURE_COOKIE_NOT_SECURE",
+      "TENURE_COOKIE_SAMESITE_NONE",
+    ]);
+    expect(await warnedOfNow({ name: "sid", cookie: {} }, { name: "sid" })).toEqual(["TENURE_COOKIE_NAME"]);
+  });
+
+  test("with secure: auto, the connection of now is judged and not that of the login", async () => {
+    const auto = { cookie: { secure: "auto", sameSite: "lax" } } as const;
+    expect(await warnedOfNow(auto, auto)).toEqual([]);
+    expect(await warnedOfNow(auto, auto, {})).toEqual(["TENURE_COOKIE_NOT_SECURE"]);
+  });
+});
+
+test("settings of one session that the application changed are no cause to warn", async () => {
+  const store = expressSessionStore(new Sessions({ store: memoryStore() }));
+  const { app, routes } = application(store, { ...SAFE, proxy: true });
+  routes.get("/readable", (req, res) => {
+    Object.assign(req.session.cookie, { httpOnly: false });
+    req.session.userId = "ada";
+    res.end();
+  });
+  await new Agent(await serve(app)).get("/readable", { "x-forwarded-proto": "https" });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
+});
+
 test("in development a cookie that is not secure is no cause to warn", async () => {
   expect(await warnedOf({ ...SAFE, cookie: {} })).toEqual([]);
 });

@@ -35,9 +35,9 @@ export interface HeldSession<Data extends object> {
    * `touch-failed` and no error, but for a `maxAge` of 0 or less: that is a logout.
    *
    * @param changed data to save as well, for a framework that keeps its cookie's settings in it and tells of them by a touch
-   * @returns `false`: the session is dead
+   * @returns `false`: the session is dead. `"failed"`: what changed is not stored, and may be told again
    */
-  touch(maxAge: MaxAge, changed?: Data): Promise<boolean>;
+  touch(maxAge: MaxAge, changed?: Data): Promise<boolean | "failed">;
   /**
    * Gives the session a new token, once the writes under way are done. This one is dead from then on; what the request saw
    * goes on in the one that is answered. `null`: the session is dead, or another rotation of it won. `"new"`: it is not
@@ -75,6 +75,10 @@ export interface Holding<Data extends object> {
   readonly isKnown: (token: string) => boolean;
   /** It is known from now on. */
   readonly remember: (token: string) => void;
+  /** It is known from now on, and dead. A token under which nothing was ever stored leaves no tombstone. */
+  readonly revoke: (token: string) => Promise<boolean>;
+  /** Tells of a touch that failed, which is no error. */
+  readonly touchFailed: (token: string, userId: string | null, error: unknown) => void;
 }
 
 export function holdSession<Data extends object>(
@@ -116,10 +120,10 @@ class Held<Data extends object> implements HeldSession<Data> {
 
   async save(data: Data, newMaxAge: MaxAge): Promise<boolean> {
     const wanted = this.#codec.encode(data);
-    return this.#inOrder(() => this.#store(wanted, newMaxAge));
+    return this.#inOrder(async () => (await this.#store(wanted, newMaxAge)) !== false);
   }
 
-  async touch(newMaxAge: MaxAge, changed?: Data): Promise<boolean> {
+  async touch(newMaxAge: MaxAge, changed?: Data): Promise<boolean | "failed"> {
     if (changed === undefined && this.#isRested(newMaxAge)) return true;
     const wanted = changed === undefined ? undefined : this.#codec.encode(changed);
     return this.#inOrder(() => this.#touchAtMost(newMaxAge, wanted));
@@ -149,15 +153,14 @@ class Held<Data extends object> implements HeldSession<Data> {
     return written;
   }
 
-  async #store(wanted: string, newMaxAge: MaxAge): Promise<boolean> {
-    if (this.#isDead) return false;
+  async #store(wanted: string, newMaxAge: MaxAge): Promise<boolean | "failed"> {
+    if (this.#isDead) return this.#drop(wanted);
     if (isExpired(newMaxAge)) return this.#end();
     if (this.#isNew() && (await this.#create(wanted, newMaxAge))) return true;
     const current = await this.#open();
-    if (!current) return false;
+    if (!current) return this.#drop(wanted);
     this.#seen ??= this.#seenOf(current);
-    if (wanted === this.#seen || isEmpty(changesBetween(this.#codec, this.#seen, wanted)))
-      return this.#touchOnly(newMaxAge);
+    if (this.#changesNothing(wanted, this.#seen)) return this.#touchOnly(newMaxAge);
     const [before, after] = [this.#codec.decode(this.#seen) as Data, this.#codec.decode(wanted) as Data];
     const saved = await this.#holding.sessions.save(current, after, {
       seen: before,
@@ -171,7 +174,7 @@ class Held<Data extends object> implements HeldSession<Data> {
     return true;
   }
 
-  async #touchOnly(newMaxAge: MaxAge): Promise<boolean> {
+  async #touchOnly(newMaxAge: MaxAge): Promise<boolean | "failed"> {
     if (this.#isDead) return false;
     if (isExpired(newMaxAge)) return this.#end();
     const current = await this.#open();
@@ -179,10 +182,15 @@ class Held<Data extends object> implements HeldSession<Data> {
     const change = this.#idleChange(newMaxAge);
     const touched = await this.#holding.sessions.touch(current, change);
     if (!touched) return this.#die();
-    // The very session back: no touch was due, or it failed and a change of maxAge is still to be made.
-    if (touched !== current) this.#keepMaxAge(newMaxAge);
+    // The very session back: no touch was due, or it failed.
+    if (touched === current && change.idle !== undefined && change.idle !== current.idle) return "failed";
+    this.#keepMaxAge(newMaxAge);
     this.#session = touched;
     return true;
+  }
+
+  #changesNothing(wanted: string, seen: string): boolean {
+    return wanted === seen || isEmpty(changesBetween(this.#codec, seen, wanted));
   }
 
   /** Whether a touch would do nothing: most page views end so. */
@@ -202,17 +210,13 @@ class Held<Data extends object> implements HeldSession<Data> {
     return !this.#session && this.#mayCreate && (this.#triedToCreate || !this.#holding.isKnown(this.token));
   }
 
-  async #touchAtMost(newMaxAge: MaxAge, wanted: string | undefined): Promise<boolean> {
+  async #touchAtMost(newMaxAge: MaxAge, wanted: string | undefined): Promise<boolean | "failed"> {
     try {
       return await (wanted === undefined ? this.#touchOnly(newMaxAge) : this.#store(wanted, newMaxAge));
     } catch (error) {
       if (isExpired(newMaxAge)) throw error;
-      publish("touch-failed", {
-        id: this.#holding.sessions.idOf(this.token),
-        userId: this.#session?.userId ?? null,
-        error,
-      });
-      return true;
+      this.#holding.touchFailed(this.token, this.userId ?? null, error);
+      return "failed";
     }
   }
 
@@ -239,14 +243,24 @@ class Held<Data extends object> implements HeldSession<Data> {
 
   async #open(): Promise<Session<Data> | null> {
     this.#session ??= (await this.#holding.sessions.get(this.token, { touch: false })) ?? undefined;
-    if (this.#session) return this.#session;
-    this.#die();
-    return null;
+    if (!this.#session) this.#die();
+    return this.#session ?? null;
   }
 
   async #end(): Promise<false> {
-    await this.#holding.sessions.revoke(this.token);
-    this.#holding.remember(this.token);
+    await this.#holding.revoke(this.token);
+    return this.#die();
+  }
+
+  /** A save that comes too late. One that changes nothing loses nothing. */
+  #drop(wanted: string): false {
+    const seen = this.#seen ?? (this.#session && this.#seenOf(this.#session));
+    if (seen === undefined || !this.#changesNothing(wanted, seen)) {
+      publish("late-save-dropped", {
+        id: this.#holding.sessions.idOf(this.token),
+        userId: this.userId ?? null,
+      });
+    }
     return this.#die();
   }
 

@@ -1,4 +1,5 @@
 import { boundedMap } from "../bounded-map.ts";
+import { publish } from "../events.ts";
 import type { Session } from "../session.ts";
 import type { Sessions } from "../sessions.ts";
 import type { UserId } from "../user.ts";
@@ -55,6 +56,8 @@ export interface SessionHolder<Data extends object> {
   isKnown(token: string): boolean;
   /** Logs out. A later save creates nothing, also where the store kept no tombstone. `true`: it was alive. */
   revoke(token: string): Promise<boolean>;
+  /** Tells of a framework's touch that failed before there was anything to touch: the event `touch-failed`. */
+  touchFailed(token: string, error: unknown): void;
 }
 
 /**
@@ -62,7 +65,7 @@ export interface SessionHolder<Data extends object> {
  *   what the framework reserves) left out, so that their absence from a save is no deletion
  * @param remembered how many ids of sessions are remembered that were loaded, made or ended, a power of two from 8 on. Default:
  *   more than a process meets while its slowest request runs; a test of what holds without that sets it small
- * @throws TypeError for `maxAgeMayLengthen` where `Sessions` may not lengthen
+ * @throws TypeError for options of another type, and for `maxAgeMayLengthen` where `Sessions` may not lengthen
  */
 export function sessionHolder<Data extends object>(
   sessions: Sessions<Data>,
@@ -73,20 +76,31 @@ export function sessionHolder<Data extends object>(
   if (typeof sessions?.createWithToken !== "function") {
     throw new TypeError("sessions is missing: give new Sessions({ store })");
   }
-  const { maxAgeMayLengthen = false } = options;
+  const { userId, maxAgeMayLengthen = false } = options;
+  if (userId !== undefined && typeof userId !== "function") {
+    throw new TypeError(
+      "userId must be a function that tells the user from the data: (data) => data.account",
+    );
+  }
+  if (typeof maxAgeMayLengthen !== "boolean") {
+    throw new TypeError("maxAgeMayLengthen must be true or false");
+  }
   if (maxAgeMayLengthen && !sessions.policy.mayLengthen) {
     throw new TypeError("maxAgeMayLengthen needs new Sessions({ mayLengthen: true })");
   }
   const { codec } = sessions.policy;
   const known = recentIds(remembered);
-  const minted = boundedMap<true>(remembered);
+  // One that is forgotten costs a tombstone and nothing else.
+  const minted = boundedMap<true>(remembered / 8);
   const holding: Holding<Data> = {
     sessions,
-    userOf: options.userId ?? (sessions.policy.userId ? undefined : userOfData),
+    userOf: userId ?? (sessions.policy.userId ? undefined : userOfData),
     mayLengthen: maxAgeMayLengthen,
     shown,
     isKnown,
     remember,
+    revoke,
+    touchFailed,
   };
 
   return {
@@ -115,13 +129,20 @@ export function sessionHolder<Data extends object>(
       if (id !== null) minted.set(id, true);
     },
     isKnown,
-    async revoke(token) {
-      const id = sessions.idOf(token);
-      const isStored = id === null || minted.get(id) === undefined;
-      remember(token);
-      return isStored && sessions.revoke(token);
-    },
+    revoke,
+    touchFailed: (token, error) => touchFailed(token, null, error),
   };
+
+  async function revoke(token: string): Promise<boolean> {
+    const id = sessions.idOf(token);
+    const isStored = id === null || minted.get(id) === undefined;
+    remember(token);
+    return isStored && sessions.revoke(token);
+  }
+
+  function touchFailed(token: string, of: string | null, error: unknown): void {
+    publish("touch-failed", { id: sessions.idOf(token), userId: of, error });
+  }
 
   function isKnown(token: string): boolean {
     const id = sessions.idOf(token);
@@ -136,5 +157,5 @@ export function sessionHolder<Data extends object>(
   }
 }
 
-/** Ids, half a MB: more than a process meets while its slowest request runs. */
+/** Ids, half a MB, and with those that were minted at most one and a half. */
 const REMEMBERED = 65_536;

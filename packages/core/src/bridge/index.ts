@@ -3,7 +3,7 @@ export { isSignedWith } from "./cookie-signature.ts";
 export type { HeldSession, RotatedSession } from "./held-session.ts";
 export { type HolderOptions, type SessionHolder, sessionHolder } from "./holder.ts";
 export { type HiddenValue, hiddenValue } from "./hidden-value.ts";
-export { isSameMaxAge, type MaxAge } from "./max-age.ts";
+export { isExpired, isSameMaxAge, type MaxAge } from "./max-age.ts";
 export {
   type CookieSettings,
   warnOfUnsafeCookie,

@@ -8,7 +8,7 @@ export interface RecentIds {
  * Keeps 53 bits of each id in one array: an id is added at every page view, and strings kept in a set would outlive the
  * collector's youngest generation each time. That two ids share their bits is as likely as guessing one of 2^53.
  *
- * @param limit how many ids it holds, a power of two. A new one takes the place of the oldest of a few that share a place
+ * @param limit how many ids it holds, a power of two. A new one takes the place of that of a few which was met longest ago
  */
 export function recentIds(limit: number): RecentIds {
   const bits = new Float64Array(limit);
@@ -18,23 +18,27 @@ export function recentIds(limit: number): RecentIds {
     add(id) {
       const key = keyOf(id);
       const from = (key % places) * SHARING;
-      if (find(from, key)) return;
-      bits.copyWithin(from + 1, from, from + SHARING - 1);
+      if (bits[from] === key) return;
+      const until = Math.min(find(from, key), from + SHARING - 1);
+      bits.copyWithin(from + 1, from, until);
       bits[from] = key;
     },
     has(id) {
       const key = keyOf(id);
-      return find((key % places) * SHARING, key);
+      const from = (key % places) * SHARING;
+      return find(from, key) < from + SHARING;
     },
   };
 
-  function find(from: number, key: number): boolean {
-    for (let at = from; at < from + SHARING; at += 1) if (bits[at] === key) return true;
-    return false;
+  /** Where it is, or the end of those that share the place. */
+  function find(from: number, key: number): number {
+    let at = from;
+    while (at < from + SHARING && bits[at] !== key) at += 1;
+    return at;
   }
 }
 
-/** Of 50,000 ids among 65,536, eight to a place, the latest 30,000 are there but for one in a hundred. */
+/** Ids that share a place. With 65,536 in all, those met last are there but for one in a hundred among 30,000. */
 const SHARING = 8;
 
 /** 53 bits, never 0: two FNV-1a hashes of the halves of an id, which is a digest, or as good as one. */

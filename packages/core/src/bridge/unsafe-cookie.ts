@@ -41,7 +41,7 @@ export function warnOfUnsafeCookie(warn: Warn, cookie: CookieSettings): void {
   }
 }
 
-/** Warns of secrets that can be guessed from one signed cookie: shorter than 256 bits of hexadecimal, or from a tutorial. */
+/** Warns of secrets that can be guessed from one signed cookie: shorter than 128 bits in hexadecimal, or from a tutorial. */
 export function warnOfUnsafeSecret(warn: Warn, secrets: readonly (string | Uint8Array)[]): void {
   for (const secret of secrets) {
     if (secret.length < MIN_SECRET_LENGTH) {

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { memoryStore, newToken, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
 import { type HolderOptions, sessionHolder } from "@tenure/core/bridge";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -42,6 +43,34 @@ test("a save that changes nothing neither reads nor writes within touchEvery, wh
   expect(await held.save({ b: { c: 2 }, a: 1 }, null)).toBe(true);
   expect(await held.touch(null)).toBe(true);
   expect(callsButNow()).toEqual([]);
+});
+
+test("a codec that encodes the same value differently each time makes no change of what is unchanged", async () => {
+  let salt = 0;
+  const codec = {
+    encode: (data: object) => JSON.stringify([(salt += 1), data]),
+    decode: (text: string) => (JSON.parse(text) as [number, object])[1],
+  };
+  const { sessions, holder, load, callsButNow } = start({ codec });
+  const { token, session } = await sessions.create({ a: 1, b: { c: 2 } });
+  const unseen = holder.loaded(token, (await holder.load(token))!, undefined, null);
+  const copy = holder.known(token, { a: 1, b: { c: 2 } }, null);
+  for (const held of [await load(token), unseen, copy]) {
+    expect(await held.save({ b: { c: 2 }, a: 1 }, null)).toBe(true);
+    expect(await held.touch(null, { a: 1, b: { c: 2 } })).toBe(true);
+  }
+  // Each was loaded once.
+  expect(callsButNow()).toEqual(["create", "read", "read", "read"]);
+  const [mine, theirs] = [await load(token), await load(token)];
+  await theirs.save({ a: 1, b: { c: 3 } }, null);
+  await mine.save({ a: 2, b: { c: 2 } }, null);
+  expect((await sessions.get(token))?.data).toEqual({ a: 2, b: { c: 3 } });
+  await sessions.revoke(token);
+  const dropped = heard("late-save-dropped");
+  await mine.save({ a: 2, b: { c: 2 } }, null);
+  expect(dropped).toEqual([]);
+  await mine.save({ a: 3, b: { c: 2 } }, null);
+  expect(dropped).toMatchObject([{ id: session.id }]);
 });
 
 test("requests side by side touch once, and one that comes when the next touch is due touches again", async () => {
@@ -166,6 +195,71 @@ test("a rotation waits for the save under way, so that its change is carried on"
   expect(rotated).toMatchObject({ session: { data: { a: 2 } } });
 });
 
+test("a maxAge of 0 ends a session that was just made without a tombstone, and one that may be stored with one", async () => {
+  const { sessions, holder, callsButNow } = start();
+  const made = newToken();
+  holder.minted(made);
+  expect(await holder.fresh(made).save({ a: 1 }, 0)).toBe(false);
+  expect(callsButNow()).toEqual([]);
+  const { token } = await sessions.create({ a: 1 });
+  expect(await holder.fresh(token).save({ a: 2 }, 0)).toBe(false);
+  expect(await sessions.get(token)).toBeNull();
+});
+
+test("what is stored by the same request is ended by a maxAge of 0", async () => {
+  const { sessions, holder } = start();
+  const token = newToken();
+  holder.minted(token);
+  const held = holder.fresh(token);
+  await held.save({ a: 1 }, null);
+  expect(await held.save({ a: 2 }, 0)).toBe(false);
+  expect(await sessions.get(token)).toBeNull();
+});
+
+test("each save that comes too late is told, however the session is held; one that changes nothing, and a touch, are not", async () => {
+  const { sessions, holder, load } = start();
+  const { token, session } = await sessions.create({ a: 1 });
+  const [loaded, copy] = [await load(token), holder.known(token, { a: 1 }, null)];
+  const unseen = holder.loaded(token, (await holder.load(token))!, undefined, null);
+  const replacing = holder.fresh(token);
+  await sessions.revoke(token);
+  const dropped = heard("late-save-dropped");
+  for (const held of [loaded, copy, unseen, replacing]) {
+    dropped.length = 0;
+    await held.touch(60_000);
+    expect(dropped).toEqual([]);
+    await held.save({ a: 2 }, null);
+    await held.save({ a: 2 }, null);
+    expect(dropped).toMatchObject([{ id: session.id }, { id: session.id }]);
+    if (held === replacing) continue;
+    await held.save({ a: 1 }, null);
+    expect(dropped).toHaveLength(2);
+  }
+});
+
+test("a touch that fails says so, and is told", async () => {
+  const backend = memoryStore();
+  let isDown = false;
+  const sessions = new Sessions({
+    store: {
+      ...backend,
+      update: async (id, changes) =>
+        isDown ? Promise.reject(new Error("down")) : backend.update(id, changes),
+    },
+  });
+  const holder = sessionHolder(sessions, {}, ({ data }) => data);
+  const { token } = await sessions.create({ a: 1 });
+  const held = holder.loaded(token, (await holder.load(token))!, { a: 1 }, null);
+  const failed = heard("touch-failed");
+  isDown = true;
+  expect(await held.touch(60_000, { a: 2 })).toBe("failed");
+  expect(await held.touch(60_000)).toBe("failed");
+  expect(failed).toHaveLength(2);
+  isDown = false;
+  expect(await held.touch(60_000, { a: 2 })).toBe(true);
+  expect(await sessions.get(token)).toMatchObject({ data: { a: 2 }, idle: 60_000 });
+});
+
 test("a session that is not stored yet goes on under the token it has", async () => {
   const { holder, callsButNow } = start();
   const held = holder.fresh(newToken());
@@ -253,6 +347,32 @@ test("a maxAge that drifts is no change until the drift adds up to one", async (
   expect(await idleAfter(59_920)).toBe(59_920);
 });
 
+test("how many ids are remembered is up to the holder's maker", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const holder = sessionHolder(sessions, {}, ({ data }) => data, 8);
+  const tokens = Array.from({ length: 9 }, () => newToken());
+  for (const token of tokens) await holder.revoke(token);
+  expect(tokens.map((token) => holder.isKnown(token))).toEqual([false, ...tokens.slice(1).map(() => true)]);
+});
+
+test.for([{ userId: "userId" }, { userId: {} }, { maxAgeMayLengthen: "yes" }, { maxAgeMayLengthen: 1 }])(
+  "options of another type are refused: %o",
+  (options) => {
+    expect(() => start({ mayLengthen: true }, options as never)).toThrow(
+      new RegExp(`^${Object.keys(options)[0]} must be `),
+    );
+    expect(() => start({ mayLengthen: true }, options as never)).toThrow(TypeError);
+  },
+);
+
 test("maxAgeMayLengthen without mayLengthen is refused", () => {
   expect(() => start({}, { maxAgeMayLengthen: true })).toThrow(/mayLengthen: true/);
 });
+
+function heard(name: string): unknown[] {
+  const events: unknown[] = [];
+  const listen = (event: unknown): void => void events.push(event);
+  subscribe(`tenure:${name}`, listen);
+  onTestFinished(() => void unsubscribe(`tenure:${name}`, listen));
+  return events;
+}

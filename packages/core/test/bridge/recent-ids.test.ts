@@ -21,3 +21,14 @@ test("an id that is added again and again takes one place", () => {
     Array.from({ length: 7 }, () => true),
   );
 });
+
+test("an id that is met again and again outlives all that come between", () => {
+  const recent = recentIds(8);
+  for (let n = 0; n < 100; n += 1) {
+    recent.add("in use");
+    for (let m = 0; m < 7; m += 1) recent.add(`id ${n} ${m}`);
+    expect(recent.has("in use")).toBe(true);
+  }
+  recent.add("one more");
+  expect(recent.has("in use")).toBe(false);
+});

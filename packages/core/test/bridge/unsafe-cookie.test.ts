@@ -76,3 +76,10 @@ test("a code that is silenced is not warned about, and others are", async () => 
   warnOfUnsafeCookie(warn, { secure: false, httpOnly: false, sameSite: "none" });
   expect(await codesOf()).toEqual(["TENURE_COOKIE_SAMESITE_NONE"]);
 });
+
+test.for(["TENURE_COOKIE_NAME", ["TENURE_TYPO"], [undefined], { length: 0 }])(
+  "what is no list of codes is refused, and not taken for one that silences nothing: %o",
+  (silence) => {
+    expect(() => warnOnce(silence as never)).toThrow(/^silence must be a list of codes: /);
+  },
+);
