@@ -4,6 +4,7 @@ import {
   type HeldSession,
   hiddenValue,
   type HolderOptions,
+  type SessionHolder,
   sessionHolder,
   type WarningCode,
 } from "@tenure/core/bridge";
@@ -61,8 +62,23 @@ export function fastifySessionStore<Data extends object>(
   sessions: Sessions<Data>,
   options: FastifySessionStoreOptions<Data> = {},
 ): FastifySessionStore {
-  const holder = sessionHolder(sessions, options, ({ data }) => shownData(data as StoredData) as Data);
-  const warnOfUnsafeSettings = unsafeSettings(options.silence);
+  return storeOn(holderFor(sessions, options), options);
+}
+
+/** @param remembered how many ids it remembers. Default: as many as a holder does */
+export function holderFor<Data extends object>(
+  sessions: Sessions<Data>,
+  options: HolderOptions<Data>,
+  remembered?: number,
+): SessionHolder<Data> {
+  return sessionHolder(sessions, options, ({ data }) => shownData(data as StoredData) as Data, remembered);
+}
+
+export function storeOn<Data extends object>(
+  holder: SessionHolder<Data>,
+  { silence }: Pick<FastifySessionStoreOptions, "silence">,
+): FastifySessionStore {
+  const warnOfUnsafeSettings = unsafeSettings(silence);
   /** What was loaded or saved, by the framework's own Session. */
   const marks = hiddenValue<Mark<Data>>();
   /** Set while the callback of `destroy` runs: `regenerate` calls `set` from there, from 11.1.3 on. */
@@ -132,13 +148,19 @@ export function fastifySessionStore<Data extends object>(
     delete mark.replaced;
   }
 
-  /** For a Session that was not loaded: a new one, or what `reload` made under an old id because its `get` failed or found nothing. */
+  /**
+   * For what was not loaded: a new Session, or one that `reload` made under an old id because its `get` failed or found nothing,
+   * or an object of the application's, which is to replace what is stored.
+   */
   function begin(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
     const maxAge = maxAgeOf(session.cookie);
+    const request = requestOf(session);
+    if (!request) return { held: holder.fresh(token) };
     if (holder.isKnown(token)) return { held: holder.known(token, blankData(data) as Data, maxAge) };
     const replaced = replacedBy(session);
     const held = holder.fresh(token);
-    if (ending === undefined) return { held, replaced };
+    // Where the request has destroyed its session itself, there is none that it could take a user over from.
+    if (ending === undefined || request.session === null) return { held, replaced };
     // From here on it is never created.
     return mayFollow(ending, replaced) ? { held } : { held, ending: holder.revoke(token) };
   }

@@ -197,6 +197,44 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
+  test("to regenerate what this request has destroyed itself is a login, and the old id stays dead", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/both": async (request) => {
+        const { session } = request;
+        await session.destroy();
+        await session.regenerate();
+        dataOf(request)["userId"] = "ada";
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const old = browser.twin();
+    expect((await browser.post("/both")).status).toBe(200);
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+    expect(JSON.parse((await old.get("/")).text)).not.toHaveProperty("userId");
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
+  });
+
+  test("a plain object, with and without a cookie, given to set makes a session, or replaces it where it is alive", async () => {
+    await using site = await serve(version, {
+      "/": async (_request, store) => {
+        const id = store.idGenerator();
+        for (const data of [
+          { userId: "ada", a: 1 },
+          { userId: "ada", b: 2, cookie: { maxAge: 60_000 } },
+        ]) {
+          await new Promise<void>((resolve, reject) => {
+            store.set(id, data, (error) => (error ? reject(error) : resolve()));
+          });
+        }
+      },
+    });
+    await site.browser().get("/");
+    const [stored] = await site.sessions.listForUser("ada");
+    expect(stored?.data).toEqual({ userId: "ada", b: 2, cookie: { originalMaxAge: 60_000 } });
+  });
+
   test("with saveUninitialized, which is the default, a visitor is stored once and then costs reads", async () => {
     await using site = await serve(version, routes, { plugin: { saveUninitialized: true } });
     const browser = site.browser();

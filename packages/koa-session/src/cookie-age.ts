@@ -9,7 +9,7 @@ export type CookieAge = number | "session" | undefined;
 export function loadedAge({ _session, _maxAge }: OwnData, configured: unknown): CookieAge {
   if (_session) return "session";
   if (_maxAge !== undefined) return _maxAge;
-  return typeof configured === "number" || configured === "session" ? configured : undefined;
+  return configured === "session" ? "session" : durationOf(configured);
 }
 
 /**
@@ -27,7 +27,13 @@ export function savedAge(
   if (!ctx?.sessionOptions) return _maxAge;
   const { maxAge } = ctx.sessionOptions;
   if (maxAge === undefined && before === "session") return "session";
-  return typeof maxAge === "number" ? maxAge : undefined;
+  return durationOf(maxAge);
+}
+
+/** Makes a `maxAge` that is no duration (NaN, Infinity) none: the cookie with it, which comes after the save, would be an error. */
+export function settleMaxAge({ sessionOptions }: FrameworkContext): void {
+  if (typeof sessionOptions?.maxAge !== "number" || durationOf(sessionOptions.maxAge) !== undefined) return;
+  sessionOptions.maxAge = undefined;
 }
 
 /** What the session's idle timeout is told from. */
@@ -39,4 +45,8 @@ export function maxAgeOf(age: CookieAge): MaxAge {
 export function keysFor(age: CookieAge): OwnData {
   if (age === "session") return { _session: true };
   return typeof age === "number" ? { _maxAge: age } : {};
+}
+
+function durationOf(maxAge: unknown): number | undefined {
+  return Number.isFinite(maxAge) ? (maxAge as number) : undefined;
 }

@@ -1,14 +1,9 @@
 import { newToken, type Sessions } from "@tenure/core";
-import {
-  type HeldSession,
-  hiddenValue,
-  type HolderOptions,
-  sessionHolder,
-  type WarningCode,
-} from "@tenure/core/bridge";
-import { type CookieAge, keysFor, loadedAge, maxAgeOf, savedAge } from "./cookie-age.ts";
+import { type HolderOptions, type SessionHolder, sessionHolder, type WarningCode } from "@tenure/core/bridge";
+import { type CookieAge, keysFor, loadedAge, maxAgeOf, savedAge, settleMaxAge } from "./cookie-age.ts";
 import { applicationData, type OwnData, ownData, type StoredData } from "./data.ts";
-import type { FrameworkCall, FrameworkContext } from "./framework.ts";
+import type { FrameworkCall, FrameworkContext, FrameworkSession } from "./framework.ts";
+import { type Mark, requestStates } from "./request-state.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
 
 export interface KoaSessionStoreOptions<
@@ -25,9 +20,21 @@ export interface KoaSessionStore {
   destroy(key: string, call?: FrameworkCall): Promise<void>;
   /**
    * Session keys of 256 bits, for the option `genid` of `koa-session`. Its own are UUIDs of 122, which are refused unless
-   * `Sessions` has `minTokenBits: 122`.
+   * `Sessions` has `minTokenBits: 122`. Given the context, as koa-session gives it, to regenerate or end a session that was
+   * never stored leaves no tombstone.
    */
-  readonly genid: () => string;
+  readonly genid: (ctx?: object) => string;
+  /**
+   * Gives the session of a request a new key and leaves the old one dead: at login and at every change of privilege, instead of
+   * `ctx.session.regenerate` (ASVS 5.0 7.2.4). Data, creation and end are kept, and what this request has changed so far is
+   * saved. `ctx.session` is another object afterwards. The new key is one of this store's, also where `genid` is not.
+   *
+   * `false`: somebody's session died during the request, and there is nothing to log in with. `ctx.session` is as before and
+   * saving it does nothing: send the user to the login page.
+   *
+   * @throws TypeError where there is no session
+   */
+  rotate(ctx: object): Promise<boolean>;
 }
 
 /**
@@ -43,13 +50,30 @@ export function koaSessionStore<Data extends object>(
   sessions: Sessions<Data>,
   options: KoaSessionStoreOptions<Data> = {},
 ): KoaSessionStore {
-  const holder = sessionHolder(
+  return storeOn(sessions, holderFor(sessions, options), options);
+}
+
+/** @param remembered how many ids it remembers. Default: as many as a holder does */
+export function holderFor<Data extends object>(
+  sessions: Sessions<Data>,
+  options: HolderOptions<Data>,
+  remembered?: number,
+): SessionHolder<Data> {
+  return sessionHolder(
     sessions,
     options,
     ({ data }) => ({ ...applicationData(data as StoredData), ...ownData(data as StoredData) }) as Data,
+    remembered,
   );
-  const unsafe = unsafeSettings(sessions, options.silence);
-  const requests = hiddenValue<RequestState<Data>>();
+}
+
+export function storeOn<Data extends object>(
+  sessions: Sessions<Data>,
+  holder: SessionHolder<Data>,
+  { silence }: Pick<KoaSessionStoreOptions, "silence">,
+): KoaSessionStore {
+  const unsafe = unsafeSettings(sessions, silence);
+  const stateOf = requestStates<Data>();
 
   return {
     async get(key, configured, call = {}) {
@@ -61,72 +85,103 @@ export function koaSessionStore<Data extends object>(
       const own = ownData(data);
       const age = loadedAge(own, configured);
       const seen = applicationData(data);
+      const state = stateOf(call.ctx);
       const held = holder.loaded(key, session, undefined, maxAgeOf(age));
-      stateOf(call.ctx).sessions.set(key, { held, own, age });
+      state.sessions.set(key, { held, own, age });
+      state.key = key;
       return { ...seen, ...own, ...freshEnd(own, call) };
     },
 
     async set(key, session, _ttl, call = {}) {
       unsafe.warnOfCookie(call.ctx);
+      if (call.ctx) settleMaxAge(call.ctx);
       const state = stateOf(call.ctx);
       const saved = session as StoredData;
-      const known = state.sessions.get(key);
-      if (!known) {
-        unsafe.refuseWeakKey(key);
-        // `regenerate` keeps the data, and would log in again whom another request has logged out.
-        if (state.hasLostSession) await holder.revoke(key);
-      }
-      const mark = known ?? { held: holder.fresh(key), own: {}, age: undefined };
-      state.sessions.set(key, mark);
+      const mark = state.sessions.get(key) ?? begin(key, state.hasLostSession);
       const age = savedAge(saved, call.ctx, mark.age ?? state.age);
       const own = nextOwnData(mark, age, saved, call);
-      await mark.held.save({ ...applicationKeys(saved), ...own } as Data, maxAgeOf(age));
-      mark.own = own;
-      mark.age = age;
+      // Before anything is awaited: a request may save again without waiting for this save.
+      state.sessions.set(key, { ...mark, own, age });
+      state.key = key;
       state.age = age;
+      await mark.held.save({ ...applicationKeys(saved), ...own } as Data, maxAgeOf(age));
     },
 
     async destroy(key, call = {}) {
       const state = stateOf(call.ctx);
+      if (key === state.retired) return;
       const held = state.sessions.get(key)?.held;
+      // Made for this request, which never stored it: nobody can know it.
+      if (!held && state.minted !== undefined && key.endsWith(state.minted)) return;
       const wasSomebodys = held !== undefined && held.userId !== null;
       const wasAlive = await holder.revoke(key);
       if (wasSomebodys && !wasAlive) state.hasLostSession = true;
     },
 
-    genid() {
+    genid(ctx) {
       const token = newToken();
-      holder.minted(token);
+      stateOf(ctx).minted = token;
       return token;
+    },
+
+    async rotate(ctx: FrameworkContext) {
+      const { session: before } = ctx;
+      if (!before) {
+        throw new TypeError(
+          "there is no ctx.session to rotate: the middleware comes first, and a session that was ended is none",
+        );
+      }
+      const state = stateOf(ctx);
+      const mark = state.key === undefined ? undefined : state.sessions.get(state.key);
+      if (!mark) {
+        // Never stored, so that nobody can know its key; but for one that a cache before this store has answered.
+        if (!before.isNew) await before.regenerate();
+        return true;
+      }
+      const rotated = await mark.held.rotate();
+      if (rotated === "new") return true;
+      if (!rotated && mark.held.userId !== null) return false;
+      const { session: now } = ctx;
+      if (!now) {
+        // Logged out meanwhile, by the key that is dead now.
+        if (rotated) await holder.revoke(rotated.held.token);
+        return false;
+      }
+      if (!rotated) await now.regenerate();
+      else await succeed(ctx, now, { ...mark, held: rotated.held });
+      return true;
     },
   };
 
-  /** Without a context, as when the application calls the store itself, nothing is remembered. */
-  function stateOf(ctx: FrameworkContext | undefined): RequestState<Data> {
-    const state = (ctx && requests.get(ctx)) ?? {
-      sessions: new Map(),
-      hasLostSession: false,
-      age: undefined,
-    };
-    if (ctx) requests.set(ctx, state);
-    return state;
+  /** For a session that this request has not loaded. */
+  function begin(key: string, hasLostSession: boolean): Mark<Data> {
+    unsafe.refuseWeakKey(key);
+    // `regenerate` keeps the data, and would log in again whom another request has logged out.
+    const held = hasLostSession ? holder.known(key, undefined, null) : holder.fresh(key);
+    return { held, own: {}, age: undefined };
   }
-}
 
-/** What one request loaded and saved. */
-interface RequestState<Data extends object> {
-  readonly sessions: Map<string, Mark<Data>>;
-  /** It destroyed somebody's session, which had died meanwhile. */
-  hasLostSession: boolean;
-  /** Of its last save. */
-  age: CookieAge;
-}
-
-interface Mark<Data extends object> {
-  readonly held: HeldSession<Data>;
-  /** The framework's own keys as they were loaded or last saved, and the age of the cookie then. */
-  own: OwnData;
-  age: CookieAge;
+  /** Has the framework go on under the key of a rotation. */
+  async function succeed(ctx: FrameworkContext, session: FrameworkSession, mark: Mark<Data>): Promise<void> {
+    const state = stateOf(ctx);
+    const { token } = mark.held;
+    state.retired = state.key;
+    state.sessions.set(token, mark);
+    // The request's own copy.
+    const options = ctx.sessionOptions ?? {};
+    const { genid } = options;
+    options.genid = () => token;
+    try {
+      await session.regenerate();
+    } catch (error) {
+      await holder.revoke(token).catch(() => undefined);
+      throw error;
+    } finally {
+      options.genid = genid;
+    }
+    // The one there is goes on telling the old key.
+    if (ctx.session) Object.assign(ctx, { session: session.toJSON() });
+  }
 }
 
 /**

@@ -105,6 +105,30 @@ describe.each(versions)("on $name", (version) => {
     ]);
   });
 
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])(
+    "a maxAge of %s is none: the policy's idle timeout, and page views write nothing",
+    async (maxAge) => {
+      await using site = await serve(version, {
+        ...routes,
+        "/none": (ctx) => {
+          ctx.session.maxAge = maxAge;
+        },
+      });
+      const browser = site.browser();
+      await browser.post("/login");
+      await browser.post("/max-age", { maxAge: 60_000 });
+      expect((await browser.post("/none")).status).toBe(200);
+      const { idleTimeout } = site.sessions.policy;
+      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([
+        { idle: idleTimeout, data: { userId: "ada" } },
+      ]);
+      site.calls.length = 0;
+      await browser.post("/none");
+      await browser.get("/");
+      expect(site.calls).toEqual(["read", "read"]);
+    },
+  );
+
   test("with maxAgeMayLengthen the maxAge is the idle timeout, up to the lifetime", async () => {
     await using site = await serve(version, routes, {
       sessions: { mayLengthen: true, lifetime: "30d" },

@@ -97,10 +97,67 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
 
-  test("a login of a visitor who had no session leaves no tombstone", async () => {
-    await using site = await serve(version, routes);
-    await site.browser().post("/login");
-    expect(site.calls).not.toContain("revoke");
+  test.each<[string, (store: KoaSessionStore) => (ctx: object) => string]>([
+    ["genid", (store) => store.genid],
+    ["genid with a prefix", (store) => (ctx) => `shop:${store.genid(ctx)}`],
+  ])(
+    "with the bridge's %s, a login of a visitor who had no session leaves no tombstone, nor does a logout",
+    async (_what, genid) => {
+      await using site = await serve(version, routes, {
+        plugin: (store) => ({ store, genid: genid(store) }),
+      });
+      await site.browser().post("/login");
+      await site.browser().post("/logout");
+      expect(site.calls).not.toContain("revoke");
+    },
+  );
+
+  test("what a request stored it can end, also under a key that was made for it", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/stored-and-ended": async (ctx) => {
+        ctx.session.cart = 1;
+        await ctx.session.save();
+        ctx.session = null;
+      },
+    });
+    await site.browser().post("/stored-and-ended");
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test("a logout through a cache before the store ends the session", async () => {
+    await using site = await serve(version, routes, {
+      plugin: (store) => ({
+        store: { ...store, get: async () => ({ userId: "ada" }) },
+        genid: store.genid,
+        signed: false,
+      }),
+    });
+    const { token } = await site.sessions.create({ userId: "ada" }, { userId: "ada" });
+    const browser = site.browser();
+    browser.cookies.set("koa.sess", token);
+    await browser.post("/logout");
+    await expect(site.sessions.get(token)).resolves.toBeNull();
+  });
+
+  test("saves that overlap in one request store the session once, as it was last", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/overlapping": async (ctx) => {
+        ctx.session.userId = "ada";
+        const saves = [1, 2, 3].map((step) => {
+          ctx.session.step = step;
+          ctx.session.maxAge = step * 60_000;
+          return ctx.session.save() as Promise<void>;
+        });
+        await Promise.all(saves);
+      },
+    });
+    await site.browser().post("/overlapping");
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([
+      { idle: 180_000, data: { userId: "ada", step: 3, _maxAge: 180_000 } },
+    ]);
+    expect(site.calls.filter((call) => call === "create")).toHaveLength(1);
   });
 
   test("regenerate while the store fails is an error, no login and no cookie", async () => {

@@ -33,7 +33,9 @@ export interface SiteOptions {
 }
 
 /** A route is a path and what it does; the answer is what it returns, as JSON. */
-export type Routes = Readonly<Record<string, (ctx: Context, body: Record<string, unknown>) => unknown>>;
+export type Routes = Readonly<
+  Record<string, (ctx: Context, body: Record<string, unknown>, store: KoaSessionStore) => unknown>
+>;
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const { store: backend = memoryStore(), plugin = {}, keys = [SECRET] } = options;
@@ -47,7 +49,8 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   app.use(version.makeSession("ContextStore" in given ? given : { store, ...given }, app));
   app.use(async (ctx) => {
     const body = await text(ctx.req);
-    const answer = await routes[ctx.path]?.(ctx, body ? (JSON.parse(body) as Record<string, unknown>) : {});
+    const data = body ? (JSON.parse(body) as Record<string, unknown>) : {};
+    const answer = await routes[ctx.path]?.(ctx, data, store);
     ctx.body = JSON.stringify(answer ?? null);
   });
   const server = app.listen(0, "127.0.0.1");
