@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { programsOf } from "../readme/programs.ts";
+import { runAndVisit } from "../readme/run-and-visit.ts";
 import { type Packed, packAll, pnpm, run } from "./pack.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -73,7 +75,7 @@ test("the types are found as the code is, from ESM and by bundlers", async () =>
   }
 });
 
-test("every entry is imported by Node and has what its source exports", async () => {
+test("every entry is imported and required by Node, and has what its source exports", async () => {
   const sources = packed.flatMap(({ name, folder, manifest }) =>
     Object.entries(manifest.exports).map(([path, { "@tenure/source": source = "" }]): [string, string] => [
       join(name, path),
@@ -86,13 +88,34 @@ test("every entry is imported by Node and has what its source exports", async ()
 for (const entry of ${JSON.stringify(sources.map(([entry]) => entry))}) names[entry] = Object.keys(await import(entry)).sort();
 console.log(JSON.stringify(names));`,
   );
+  writeFileSync(
+    join(house, "require.cjs"),
+    `const names = {};
+for (const entry of ${JSON.stringify(sources.map(([entry]) => entry))}) names[entry] = Object.keys(require(entry)).sort();
+console.log(JSON.stringify(names));`,
+  );
   const exported: Record<string, string[]> = {};
   for (const [entry, source] of sources) {
     exported[entry] = Object.keys((await import(source)) as object).toSorted();
   }
   expect(Object.values(exported)).not.toContainEqual([]);
-  expect(JSON.parse(await run(house, process.execPath, "import.mjs"))).toEqual(exported);
+  for (const file of ["import.mjs", "require.cjs"]) {
+    const found: unknown = JSON.parse(await run(house, process.execPath, file));
+    expect({ file, found }).toEqual({ file, found: exported });
+  }
 });
+
+test.each(["README.md", "packages/fastify-session/README.md", "packages/koa-session/README.md"])(
+  "on the packages, the application of %s logs in and out, and out everywhere",
+  async (readme) => {
+    const [program] = programsOf(root, readme);
+    if (!program) throw new Error("it has no code");
+    const path = join(house, `${readme.replaceAll("/", "-")}.ts`);
+    writeFileSync(path, program.text);
+    const env = { ...process.env, SESSION_SECRET: "a secret of a test, as long as secrets should be" };
+    await expect(runAndVisit(path, program, { execArgv: [], env })).resolves.toBeUndefined();
+  },
+);
 
 test("packages share one core: a StoreError of a store is the StoreError of the application", async () => {
   writeFileSync(
@@ -173,6 +196,7 @@ async function moveIn(): Promise<void> {
   const wanted = [
     ...Object.keys(peers),
     "express",
+    "@fastify/cookie",
     "fastify",
     "koa",
     "@types/node",

@@ -1,5 +1,4 @@
-import { execFile, fork } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -7,8 +6,7 @@ import { type Backend, server } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Program, programsOf } from "./programs.ts";
 import { readmesOf } from "./readmes.ts";
-import type { Told } from "./run.ts";
-import { visit } from "./visit.ts";
+import { runAndVisit } from "./run-and-visit.ts";
 
 const root = join(import.meta.dirname, "../..");
 /** Within the workspace, so that imports resolve as they do for its packages. */
@@ -160,41 +158,9 @@ function portOf(url: string): number {
 }
 
 async function runNode(folder: string, program: Program): Promise<void> {
-  const child = fork(join(import.meta.dirname, "run.ts"), [join(folder, "program.ts")], {
-    execArgv: ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")],
-    env: environment(),
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-  });
-  let output = "";
-  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  const events: Extract<Told, { told: "event" }>[] = [];
-  const loaded = Promise.withResolvers<number | null>();
-  child.on("message", (told: Told) => {
-    if (told.told === "event") events.push(told);
-    else loaded.resolve(told.port);
-  });
-  const ended = once(child, "exit");
-  try {
-    const first = await Promise.race([loaded.promise, ended]);
-    if (Array.isArray(first)) expect(first).toEqual(SUCCESS);
-    expect(typeof first === "number", "it answers where its code does").toBe(
-      /^(?:export )?const app\b|\.listen\(/mu.test(program.text),
-    );
-    if (typeof first === "number") await visit(`http://127.0.0.1:${first}`, program.text, events);
-    // What it left undone may still fail.
-    const late = await Promise.race([ended, new Promise((resolve) => void setTimeout(resolve, 200))]);
-    expect(late ?? SUCCESS).toEqual(SUCCESS);
-  } catch (error) {
-    throw new Error(`${program.readme}:${program.line}\n${output}`, { cause: error });
-  } finally {
-    child.kill("SIGKILL");
-    await ended;
-  }
+  const execArgv = ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")];
+  await runAndVisit(join(folder, "program.ts"), program, { execArgv, env: environment() });
 }
-
-/** Exit code and signal. */
-const SUCCESS = [0, null];
 
 /** A block that shows a test file is run as one; of a whole suite, one chapter. */
 async function runVitest(folder: string): Promise<void> {

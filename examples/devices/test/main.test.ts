@@ -9,11 +9,9 @@ afterEach(() => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
 });
 
-test("prints its address on the loopback within 10 seconds, answers there, and ends on SIGTERM", async () => {
-  const before = performance.now();
+test("prints its address on the loopback, answers there, and ends on SIGTERM", async () => {
   const demo = start("--port", "0");
   const url = await demo.address();
-  expect(performance.now() - before).toBeLessThan(10_000);
   const page = await fetch(url);
   expect(page.status).toBe(200);
   expect(await page.text()).toContain("Sign in");

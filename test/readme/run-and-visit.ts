@@ -1,0 +1,47 @@
+import { fork, type ForkOptions } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Program } from "./programs.ts";
+import type { Told } from "./run.ts";
+import { visit } from "./visit.ts";
+
+/**
+ * Runs a program of a README in a process of its own, visits it where it answers, and ends it.
+ *
+ * @param path the file that holds it
+ * @throws Error with what it printed, where it fails or its visitors do
+ */
+export async function runAndVisit(path: string, program: Program, options: ForkOptions): Promise<void> {
+  const stdio: ForkOptions["stdio"] = ["ignore", "pipe", "pipe", "ipc"];
+  const child = fork(join(import.meta.dirname, "run.ts"), [path], { ...options, stdio });
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  const events: Extract<Told, { told: "event" }>[] = [];
+  const loaded = Promise.withResolvers<number | null>();
+  child.on("message", (told: Told) => {
+    if (told.told === "event") events.push(told);
+    else loaded.resolve(told.port);
+  });
+  const ended = once(child, "exit");
+  try {
+    const first = await Promise.race([loaded.promise, ended]);
+    if (Array.isArray(first)) expect(first).toEqual(SUCCESS);
+    expect(typeof first === "number", "it answers where its code does").toBe(
+      /^(?:export )?const app\b|\.listen\(/mu.test(program.text),
+    );
+    if (typeof first === "number") await visit(`http://127.0.0.1:${first}`, program.text, events);
+    // What it left undone may still fail.
+    const late = await Promise.race([ended, new Promise((resolve) => void setTimeout(resolve, 200))]);
+    expect(late ?? SUCCESS).toEqual(SUCCESS);
+  } catch (error) {
+    throw new Error(`${program.readme}:${program.line}\n${output}`, { cause: error });
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Exit code and signal. */
+const SUCCESS = [0, null];
