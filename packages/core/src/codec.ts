@@ -23,6 +23,8 @@ export const jsonCodec: Codec = {
     }
   },
   decode(text) {
-    return JSON.parse(text) as object;
+    const data: unknown = JSON.parse(text);
+    if (typeof data === "object" && data !== null && !Array.isArray(data)) return data;
+    throw new TypeError("this is JSON, but no session data");
   },
 };

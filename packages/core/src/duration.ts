@@ -21,6 +21,7 @@ export function parseDuration(name: string, duration: Duration): number {
 
 function milliseconds(duration: unknown): number {
   if (typeof duration === "number") return duration;
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(duration)) ?? [];
+  if (typeof duration !== "string") return Number.NaN;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(duration) ?? [];
   return unit === undefined ? Number.NaN : Number(amount) * UNITS[unit as keyof typeof UNITS];
 }

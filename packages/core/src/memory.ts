@@ -25,17 +25,27 @@ export interface MemoryStoreOptions {
  * Three things keep it free of pauses at millions of sessions. Maps are sharded, because one large `Map` stops the process
  * while it grows. What has expired is swept by the calls themselves, a few ids each, so there is no timer. A touch moves
  * nothing between buckets: a session that turns out to live on when its time comes is put into a later one.
+ *
+ * The sessions of one user are one `Map`, and are listed and ended in one turn: a user with a million of them makes a pause.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
-  const { clock = Date.now, tombstoneMinimum = 60 * 60 * 1000, maxUnknownTombstones = 100_000 } = options;
+  const {
+    clock: given = Date.now,
+    tombstoneMinimum = 60 * 60 * 1000,
+    maxUnknownTombstones = 100_000,
+  } = options;
+  if (typeof given !== "function") throw new TypeError("clock must be a function, as Date.now");
   if (!(tombstoneMinimum > 0)) throw new TypeError("tombstoneMinimum must be milliseconds above 0");
   if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be a number from 0 on");
 
+  /** Instants are whole milliseconds, whatever the clock's fractions. */
+  const clock = (): number => Math.floor(given());
   const entries = new ShardedMap<Live | Tombstone>();
   const users = new ShardedMap<Map<string, Live>>();
   const due = new Map<number, string[]>();
   let sweeping: { readonly bucket: number; readonly ids: string[] } | undefined;
-  let nextSweepAt = 0;
+  /** The bucket of the present in which nothing was left to sweep. No later one: a clock may be set back. */
+  let sweptIn: number | undefined;
   let unknownTombstones = 0;
 
   return {
@@ -72,10 +82,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     async revoke(id) {
       const now = clock();
       sweep(now);
-      const entry = live(id, now);
-      if (entry) bury(entry, now);
-      else buryUnknown(id, now);
-      return entry !== undefined;
+      const entry = entries.get(id);
+      if (entry === undefined || isTombstone(entry)) {
+        buryUnknown(id, entry, now);
+        return false;
+      }
+      bury(entry, now);
+      return now < entry.expiresAt;
     },
 
     async revokeUser(userId, { except } = {}) {
@@ -144,10 +157,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     entries.set(entry.id, { until: Math.max(entry.endsAt, now + tombstoneMinimum), unknown: false });
   }
 
-  function buryUnknown(id: string, now: number): void {
+  function buryUnknown(id: string, entry: Tombstone | undefined, now: number): void {
     const until = now + tombstoneMinimum;
-    const entry = entries.get(id);
-    if (entry !== undefined && isTombstone(entry)) {
+    if (entry) {
       entry.until = Math.max(entry.until, until);
       return;
     }
@@ -214,14 +226,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 
   function nextBucket(now: number): typeof sweeping {
-    if (now < nextSweepAt) return undefined;
     const current = bucketOf(now);
+    if (current === sweptIn) return undefined;
     for (const [bucket, ids] of due) {
       if (bucket >= current) continue;
       due.delete(bucket);
       return { bucket, ids };
     }
-    nextSweepAt = (current + 1) * BUCKET;
+    sweptIn = current;
     return undefined;
   }
 }

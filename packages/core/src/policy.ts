@@ -41,11 +41,14 @@ export interface Policy<Data extends object> {
   readonly minTokenBits: number;
 }
 
-/** @throws TypeError naming the option that is wrong */
+/** @throws TypeError naming the option that is wrong, or that there is none of */
 export function policyOf<Data extends object>(options: SessionsOptions<Data>): Policy<Data> {
-  if (typeof options?.store?.create !== "function") {
-    throw new TypeError("store is missing: new Sessions({ store: memoryStore() })");
+  assertStore(options?.store);
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(OPTIONS, name)) continue;
+    throw new TypeError(`there is no option ${name}: use ${Object.keys(OPTIONS).join(", ")}`);
   }
+  const { mayLengthen = false, userId, codec = jsonCodec } = options;
   const lifetime = parseDuration("lifetime", options.lifetime ?? "12h");
   const idleTimeout = parseDuration("idleTimeout", options.idleTimeout ?? Math.min(30 * 60_000, lifetime));
   if (idleTimeout > lifetime) throw new TypeError("idleTimeout must not be longer than lifetime");
@@ -54,17 +57,57 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
   if (touchEvery > quarter) {
     throw new TypeError("touchEvery must be at most a quarter of idleTimeout, or sessions in use would die");
   }
+  if (typeof mayLengthen !== "boolean") throw new TypeError("mayLengthen must be true or false");
+  if (userId !== undefined && typeof userId !== "function") {
+    throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
+  }
+  if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
+    throw new TypeError("codec must have encode and decode");
+  }
   return {
     idleTimeout,
     lifetime,
     touchEvery,
-    mayLengthen: options.mayLengthen ?? false,
+    mayLengthen,
     maxPerUser: atLeastOne("maxPerUser", options.maxPerUser ?? Number.POSITIVE_INFINITY),
-    userId: options.userId,
-    codec: options.codec ?? jsonCodec,
+    userId,
+    codec,
     maxDataBytes: atLeastOne("maxDataBytes", options.maxDataBytes ?? 1024 * 1024),
     minTokenBits: atLeastOne("minTokenBits", options.minTokenBits ?? 128),
   };
+}
+
+const OPTIONS = {
+  store: true,
+  idleTimeout: true,
+  lifetime: true,
+  touchEvery: true,
+  mayLengthen: true,
+  maxPerUser: true,
+  userId: true,
+  codec: true,
+  maxDataBytes: true,
+  minTokenBits: true,
+} satisfies Record<keyof SessionsOptions, true>;
+
+const METHODS: readonly (keyof SessionStore)[] = [
+  "create",
+  "read",
+  "update",
+  "revoke",
+  "revokeUser",
+  "listUser",
+  "scan",
+  "now",
+];
+
+function assertStore(store: SessionStore | undefined): void {
+  if (typeof store !== "object" || store === null) {
+    throw new TypeError("store is missing: new Sessions({ store: memoryStore() })");
+  }
+  const missing = METHODS.filter((name) => typeof store[name] !== "function");
+  if (missing.length === 0) return;
+  throw new TypeError(`store is no SessionStore, as memoryStore() answers: it lacks ${missing.join(", ")}`);
 }
 
 function atLeastOne(name: string, value: number): number {

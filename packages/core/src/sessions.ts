@@ -1,21 +1,22 @@
 import { MAX_ATTEMPTS } from "./attempts.ts";
-import { type Login, overCap } from "./cap.ts";
-import { type Duration, parseDuration } from "./duration.ts";
+import { Cap } from "./cap.ts";
+import type { Duration } from "./duration.ts";
 import { Encoding } from "./encoding.ts";
 import { StoreError } from "./errors.ts";
 import { isHeard, publish, type RevokeReason } from "./events.ts";
 import { endAllOf, endEveryone } from "./log-out-everywhere.ts";
 import { applyChanges, changesBetween, type DataChanges, isEmpty, NO_CHANGES } from "./merge.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
-import { type About, NOBODY, refusal, refusing } from "./refusal.ts";
+import { refusal } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { isInUse, listInUse, readInUse } from "./retired.ts";
 import { succeed } from "./rotation.ts";
 import { recordOf, type Session, toSession } from "./session.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
+import { Terms } from "./terms.ts";
 import { idOf, isId, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
-import { type UserId, userIdOf, userIdOrNull } from "./user.ts";
+import type { UserId } from "./user.ts";
 
 export interface SessionSettings {
   /** Whose it is, from now on; `null` is nobody. Default: what the option `userId` tells, else as it was. */
@@ -54,14 +55,18 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   readonly policy: Policy<Data>;
   readonly #store: SessionStore;
   readonly #encoding: Encoding<Data>;
+  readonly #terms: Terms<Data>;
   readonly #touches: Touches;
+  readonly #cap: Cap;
 
   /** @throws TypeError naming the option that is wrong */
   constructor(options: SessionsOptions<Data>) {
     this.policy = policyOf(options);
     this.#store = reportFailures(options.store);
     this.#encoding = new Encoding(this.policy.codec, this.policy.maxDataBytes);
+    this.#terms = new Terms(this.policy, this.#encoding);
     this.#touches = new Touches(() => this.#store.now(), this.policy.touchEvery);
+    this.#cap = new Cap(this.#store, this.policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
   }
 
   /** A new session and its token. */
@@ -137,7 +142,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: Pick<SessionSettings, "idle"> = {},
   ): Promise<Session<Data> | null> {
     const record = recordOf(session);
-    const idle = this.#idleFor(settings.idle, record) ?? record.idle;
+    const idle = this.#terms.idle(settings.idle, record) ?? record.idle;
     await this.#touches.ready();
     if (idle === record.idle && !this.#touches.isDue(record)) return session;
     return this.#touch(record, idle, session);
@@ -163,10 +168,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const wanted = this.#encoding.encode(data, record);
     const seen = settings.seen === undefined ? record.data : this.#encoding.encode(settings.seen, record);
     const changes = wanted === seen ? NO_CHANGES : changesBetween(this.policy.codec, seen, wanted);
-    const idle = this.#idleFor(settings.idle, record);
+    const idle = this.#terms.idle(settings.idle, record);
     for (let attempt = 1; ; attempt += 1) {
       const merged = this.#merge(record, seen, wanted, changes);
-      const userId = this.#userIdFor(settings.userId, merged, record);
+      const userId = this.#terms.userIdFor(settings.userId, merged, record);
       const next = {
         ...(isEmpty(changes) ? {} : { data: merged }),
         ...(userId === undefined || userId === record.userId ? {} : { userId }),
@@ -179,7 +184,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
         const grown = next.data !== undefined || next.userId !== undefined ? 1 : 0;
         const saved = this.#touches.used({ ...record, ...next, version: version + grown });
         if (attempt > 1) publish("conflict-merged", { id, userId: saved.userId });
-        if (saved.userId !== before) await this.#enforceCap(saved.userId, { id });
+        if (saved.userId !== before) await this.#cap.enforce(saved.userId, { id });
         return this.#toSession(saved);
       }
       const stored = result === "gone" ? null : await readInUse(this.#store, id);
@@ -209,8 +214,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     await this.#touches.ready();
     const succession = await succeed(this.#store, [oldId, id], (old) => {
       data = this.#encoding.decode(old.data, old);
-      const userId = this.#userIdFor(settings.userId, old.data, old);
-      const idle = this.#idleFor(settings.idle, old) ?? old.idle;
+      const userId = this.#terms.userIdFor(settings.userId, old.data, old);
+      const idle = this.#terms.idle(settings.idle, old) ?? old.idle;
       return { userId: userId === undefined ? old.userId : userId, idle };
     });
     if (!succession) return null;
@@ -218,7 +223,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const { userId } = successor;
     publish("rotated", { id, userId, from: oldId });
     publish("revoked", { id: oldId, userId: old.userId, why: "rotation", count: 1 });
-    const stays = await this.#admit(id, userId, userId === old.userId ? undefined : { id });
+    const stays = await this.#cap.admit(id, userId, userId === old.userId ? undefined : { id });
     return stays ? { token: next, session: this.#toSession(this.#touches.used(successor), data) } : null;
   }
 
@@ -235,7 +240,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    */
   async revokeById(id: string, options: { readonly userId?: UserId } = {}): Promise<boolean> {
     if (options.userId === undefined) return isId(id) && this.#end(id, await this.#ownerIfHeard(id), "id");
-    const userId = this.#userIdOf(options.userId);
+    const userId = this.#terms.userId(options.userId);
     // Also one that is leaving for its successor, which then is not to have it.
     const record = isId(id) ? await this.#store.read(id) : null;
     return record?.userId === userId && this.#end(id, userId, "id");
@@ -250,7 +255,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     user: UserId,
     options: { readonly exceptToken?: string; readonly exceptId?: string } = {},
   ): Promise<number> {
-    const userId = this.#userIdOf(user);
+    const userId = this.#terms.userId(user);
     const except =
       options.exceptToken === undefined ? options.exceptId : (this.idOf(options.exceptToken) ?? undefined);
     const count = await endAllOf(this.#store, userId, except);
@@ -265,7 +270,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   /** The live sessions of a user, oldest first, for a "your devices" page. */
   async listForUser(user: UserId): Promise<Session<Data>[]> {
-    return (await listInUse(this.#store, this.#userIdOf(user))).map((record) => this.#toSession(record));
+    return (await listInUse(this.#store, this.#terms.userId(user))).map((record) => this.#toSession(record));
   }
 
   /** Every live session, in any order, for counting and audit. Reads them all. */
@@ -279,16 +284,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const id = idOf(token);
     const about = { id, userId: null };
     const text = this.#encoding.encode(data, about);
-    const userId = this.#userIdFor(settings.userId, text, about) ?? null;
-    const idle = this.#idleFor(settings.idle, about) ?? this.policy.idleTimeout;
-    const lifetime =
-      this.#limit("lifetime", settings.lifetime, this.policy.lifetime, about) ?? this.policy.lifetime;
+    const userId = this.#terms.userIdFor(settings.userId, text, about) ?? null;
+    const idle = this.#terms.idle(settings.idle, about) ?? this.policy.idleTimeout;
+    const lifetime = this.#terms.lifetime(settings.lifetime, about) ?? this.policy.lifetime;
     await this.#touches.ready();
-    const before = await this.#idsIfCapped(userId);
+    const before = await this.#cap.idsOf(userId);
     const created = await this.#store.create({ id, userId, data: text, idle, lifetime });
     if (!created) return null;
     publish("created", { id, userId });
-    await this.#admit(id, userId, { id, before });
+    await this.#cap.admit(id, userId, { id, before });
     const now = this.#touches.now();
     const times = {
       createdAt: now,
@@ -311,36 +315,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     }
     this.#tellExpired(record);
     return null;
-  }
-
-  /**
-   * A cap that can't be enforced ends the session that logged in: its token is about to be lost with the error, and the cap
-   * holds for all that resolved.
-   */
-  async #admit(id: string, userId: string | null, login?: Login): Promise<boolean> {
-    try {
-      return !(await this.#enforceCap(userId, login)).includes(id);
-    } catch (error) {
-      await this.#end(id, userId, "cap").catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /** Answers the ids that it ended. */
-  async #enforceCap(userId: string | null, login?: Login): Promise<string[]> {
-    if (userId === null || !this.#isCapped) return [];
-    const ending = await overCap(this.#store, userId, this.policy.maxPerUser, login);
-    await Promise.all(ending.map(({ id }) => this.#end(id, userId, "cap")));
-    return ending.map(({ id }) => id);
-  }
-
-  async #idsIfCapped(userId: string | null): Promise<ReadonlySet<string>> {
-    if (userId === null || !this.#isCapped) return new Set();
-    return new Set((await listInUse(this.#store, userId)).map(({ id }) => id));
-  }
-
-  get #isCapped(): boolean {
-    return this.policy.maxPerUser !== Number.POSITIVE_INFINITY;
   }
 
   async #end(id: string, userId: string | null, why: RevokeReason): Promise<boolean> {
@@ -377,26 +351,5 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   #toSession(record: SessionRecord, data: Data = this.#encoding.decode(record.data, record)): Session<Data> {
     return toSession(record, data);
-  }
-
-  #userIdOf(user: UserId): string {
-    return refusing(NOBODY, () => userIdOf(user));
-  }
-
-  /** `undefined`: leave it as it is. */
-  #userIdFor(given: UserId | null | undefined, text: string, about: About): string | null | undefined {
-    if (given === undefined && !this.policy.userId) return undefined;
-    const user = given === undefined ? this.policy.userId?.(this.#encoding.decode(text, about)) : given;
-    return refusing(about, () => userIdOrNull(user));
-  }
-
-  #idleFor(given: Duration | undefined, about: About): number | undefined {
-    return this.#limit("idle", given, this.policy.idleTimeout, about);
-  }
-
-  #limit(name: string, given: Duration | undefined, policy: number, about: About): number | undefined {
-    if (given === undefined) return undefined;
-    const duration = refusing(about, () => parseDuration(name, given));
-    return this.policy.mayLengthen ? duration : Math.min(duration, policy);
   }
 }

@@ -1,4 +1,4 @@
-import { type Codec, memoryStore, Sessions, StoreError } from "@tenure/core";
+import { type Codec, jsonCodec, memoryStore, Sessions, StoreError } from "@tenure/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
@@ -46,6 +46,10 @@ describe("JSON, the default codec", () => {
     expect(JSON.stringify(found)).toBe(JSON.stringify(data));
     expect(Object.getPrototypeOf(found)).toBe(Object.prototype);
     expect(found.admin).toBeUndefined();
+  });
+
+  test.each(["[]", "null", "1", '"s3cr3t"', "s3cr3t", ""])("refuses to read %j, which is no data", (text) => {
+    expect(() => jsonCodec.decode(text)).toThrow(/JSON/);
   });
 
   const cyclic: Record<string, unknown> = { secret: "s3cr3t" };
@@ -115,6 +119,24 @@ describe("another codec", () => {
     await sessions.save(session, { ...session.data, a: 1 });
     await sessions.save(session, { ...session.data, at: new Date(7) });
     expect((await sessions.get(token))?.data).toEqual({ at: new Date(7), same: new Date(6), a: 1 });
+  });
+
+  test("that encodes the same data differently each time merges and writes as any other", async () => {
+    let encoded = 0;
+    const salted: Codec = {
+      encode: (data) => `${(encoded += 1)} ${JSON.stringify(data)}`,
+      decode: (text) => JSON.parse(text.slice(text.indexOf(" "))) as object,
+    };
+    const { store, calls } = counted(memoryStore());
+    const sessions = new Sessions({ store, codec: salted });
+    const { token } = await sessions.create({ a: { deep: [1] }, b: 1, c: 1 });
+    const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
+    await sessions.save(one, { ...one.data, a: { deep: [2] } });
+    const saved = await sessions.save(two, { a: { deep: [1] }, b: 2 });
+    expect(saved?.data).toEqual({ a: { deep: [2] }, b: 2 });
+    calls();
+    await sessions.save(saved!, structuredClone(saved!.data));
+    expect(calls()).toEqual(["read"]);
   });
 
   test("that can't read what is stored fails as the store does, without showing it", async () => {

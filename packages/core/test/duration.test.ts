@@ -16,7 +16,7 @@ describe("a duration", () => {
     expect(parseDuration("idleTimeout", duration)).toBe(ms);
   });
 
-  test.each([
+  test.each<unknown>([
     0,
     -1,
     Number.NaN,
@@ -34,8 +34,12 @@ describe("a duration", () => {
     null,
     {},
     [],
+    ["30m"],
+    [30],
+    Object("30m"),
+    30n,
     true,
-  ])("%j is refused by name", (duration) => {
+  ])("%o is refused by name", (duration) => {
     expect(() => parseDuration("idleTimeout", duration as Duration)).toThrow(/^idleTimeout must be .*"30m"/);
   });
 });
@@ -43,7 +47,16 @@ describe("a duration", () => {
 describe("Sessions refuses at construction", () => {
   const store = memoryStore();
   test.each([
+    [undefined, /store is missing/],
     [{}, /store is missing/],
+    [{ store: {} }, /it lacks create, read, update, revoke, revokeUser, listUser, scan, now$/],
+    [{ store: { ...store, revokeUser: undefined } }, /it lacks revokeUser$/],
+    [{ store, idleTimeOut: "30m" }, /there is no option idleTimeOut: .*idleTimeout/],
+    [{ store, mayLengthen: "no" }, /mayLengthen/],
+    [{ store, userId: "userId" }, /userId must be a function/],
+    [{ store, userId: null }, /userId must be a function/],
+    [{ store, codec: JSON }, /codec must have encode and decode/],
+    [{ store, codec: null }, /codec must have encode and decode/],
     [{ store, idleTimeout: "soon" }, /idleTimeout/],
     [{ store, lifetime: -1 }, /lifetime/],
     [{ store, idleTimeout: "13h", lifetime: "12h" }, /idleTimeout must not be longer than lifetime/],

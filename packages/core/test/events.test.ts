@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import {
   memoryStore,
+  newToken,
   type SessionEvents,
   type SessionRecord,
   Sessions,
@@ -8,7 +9,7 @@ import {
   StoreError,
   type StoreOperation,
 } from "@tenure/core";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 const names: readonly (keyof SessionEvents)[] = [
   "created",
@@ -26,10 +27,13 @@ const listen = (message: unknown, channel: string | symbol): void => {
   heard.push({ event: String(channel).slice("tenure:".length), ...(message as object) });
 };
 beforeEach(() => {
+  // The store's clock, by default, and this process's own.
+  vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
   heard = [];
   for (const name of names) subscribe(`tenure:${name}`, listen);
 });
 afterEach(() => {
+  vi.useRealTimers();
   for (const name of names) unsubscribe(`tenure:${name}`, listen);
 });
 const told = (): unknown[] =>
@@ -38,11 +42,8 @@ const told = (): unknown[] =>
 describe("events", () => {
   test("tell who and when (ASVS 16.2.1)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
-    const before = Date.now();
     const { session } = await sessions.create({}, { userId: "ada" });
-    expect(heard).toEqual([{ event: "created", at: expect.any(Number), id: session.id, userId: "ada" }]);
-    expect(heard[0]!.at).toBeGreaterThanOrEqual(before);
-    expect(heard[0]!.at).toBeLessThanOrEqual(Date.now());
+    expect(heard).toEqual([{ event: "created", at: Date.now(), id: session.id, userId: "ada" }]);
   });
 
   test("tell why a session was revoked (ASVS 16.3.3)", async () => {
@@ -73,60 +74,94 @@ describe("events", () => {
     expect(rotation).toMatchObject({ id: rotated.session.id, from: second.session.id, userId: "ada" });
   });
 
-  test("tell of late saves, merges and sessions found expired", async () => {
-    let now = 1_000_000;
-    const sessions = new Sessions({ store: memoryStore({ clock: () => now }), idleTimeout: 60_000 });
+  test("tell of merges, and of what a late save and a touch found dead", async () => {
+    const sessions = new Sessions({ store: memoryStore(), idleTimeout: 60_000 });
     const { token, session } = await sessions.create({ a: 1 }, { userId: "ada" });
     const about = { id: session.id, userId: "ada" };
     const other = (await sessions.get(token))!;
     await sessions.save(session, { a: 2 });
     await sessions.save(other, { a: 1, b: 2 });
-    now += 60_000;
-    const impatient = new Sessions({ store: memoryStore({ clock: () => now }), idleTimeout: 1 });
-    const brief = await impatient.create({});
-    now += 60_000;
+    vi.advanceTimersByTime(60_000);
     await sessions.save(session, { a: 3 });
+    await sessions.touch(session);
     expect(told()).toEqual([
       { event: "created", ...about },
       { event: "conflict-merged", ...about },
-      { event: "created", id: brief.session.id, userId: null },
       { event: "late-save-dropped", ...about },
+      { event: "expired", ...about },
+      { event: "expired", ...about },
     ]);
   });
 
-  test("tell of sessions found expired", async () => {
-    const sessions = new Sessions({ store: memoryStore(), idleTimeout: 20 });
-    const { session } = await sessions.create({}, { userId: "ada" });
-    await new Promise((resolve) => setTimeout(resolve, 40));
-    expect(await sessions.touch(session)).toBeNull();
-    expect(told().at(-1)).toEqual({ event: "expired", id: session.id, userId: "ada" });
+  test("tell of a late save of a session that was revoked, and of no expiry", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const { token, session } = await sessions.create({}, { userId: "ada" });
+    await sessions.revoke(token);
+    await sessions.save(session, { a: 1 });
+    expect(told().at(-1)).toEqual({ event: "late-save-dropped", id: session.id, userId: "ada" });
   });
 
-  test("tell of refusals, failures and lost touches", async () => {
+  test("tell of a rotation, once", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const { token, session } = await sessions.create({});
+    const rotated = (await sessions.rotate(token, { userId: "ada" }))!;
+    expect(told().slice(1)).toEqual([
+      { event: "rotated", id: rotated.session.id, userId: "ada", from: session.id },
+      { event: "revoked", id: session.id, userId: null, why: "rotation", count: 1 },
+    ]);
+  });
+
+  test("tell of nothing where nothing was revoked", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    await sessions.revoke(newToken());
+    await sessions.revokeById("x".repeat(43));
+    await sessions.revokeAllForUser("ada");
+    await sessions.revokeEveryone();
+    expect(told()).toEqual([]);
+  });
+
+  test("tell of every refusal, with one line for a person", async () => {
     const store = memoryStore();
-    let down = false;
-    const flaky = { ...store, read: (id: string) => store.read(id) };
-    const sessions = new Sessions({
-      store: {
-        ...flaky,
-        read: (id) => (down ? Promise.reject(new Error("connect ENOENT")) : store.read(id)),
-        update: () => Promise.reject(new StoreError("update", "down")),
-      },
-      idleTimeout: 400,
-      touchEvery: 1,
-    });
-    await expect(sessions.createWithToken("weak", {})).rejects.toThrow(TypeError);
+    const sessions = new Sessions({ store, idleTimeout: 400 });
+    const { session } = await sessions.create({}, { userId: "ada" });
+    const refused = { event: "refused", id: null, userId: null };
+    const about = { ...refused, id: session.id, userId: "ada" };
+    const refusals: [() => Promise<unknown>, object, string][] = [
+      [() => sessions.createWithToken("weak", {}), refused, "too weak"],
+      [() => sessions.create([] as never), { ...refused, id: expect.any(String) }, "must be an object"],
+      [() => sessions.create({ a: 1n }), { ...refused, id: expect.any(String) }, "could not encode"],
+      [() => sessions.save(session, {}, { idle: -1 }), about, "idle must be"],
+      [() => sessions.touch(session, { idle: Number.NaN }), about, "idle must be"],
+      [() => sessions.save(session, {}, { userId: 1.5 }), about, "user id must be"],
+      [() => sessions.revokeAllForUser(""), refused, "user id must be"],
+      [() => sessions.listForUser(""), refused, "user id must be"],
+      [() => sessions.revokeById(session.id, { userId: "" }), refused, "user id must be"],
+    ];
+    for (const [call, event, why] of refusals) {
+      heard = [];
+      await expect(call()).rejects.toThrow(TypeError);
+      expect(told()).toEqual([{ ...event, why: expect.stringContaining(why) }]);
+    }
+  });
+
+  test("tell of failures, of lost touches, and of data that can't be read", async () => {
+    const store = memoryStore();
+    const failing = { ...store, update: () => Promise.reject(new StoreError("update", "down")) };
+    const sessions = new Sessions({ store: failing, idleTimeout: 60_000 });
     const { token, session } = await sessions.create({}, { userId: "ada" });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    vi.advanceTimersByTime(30_000);
     await sessions.get(token);
-    down = true;
-    await expect(sessions.get(token)).rejects.toThrow("read: the store failed");
+    const down = new Sessions({ store: failingAt("read", new Error("connect ENOENT")) });
+    await expect(down.get(token)).rejects.toThrow("read: the store failed");
+    const codec = { encode: JSON.stringify, decode: (): object => JSON.parse("s3cr3t") as object };
+    await expect(new Sessions({ store, codec }).get(token)).rejects.toThrow(StoreError);
+    const { id } = session;
     expect(told()).toEqual([
-      { event: "refused", id: null, userId: null, why: expect.stringContaining("too weak") },
-      { event: "created", id: session.id, userId: "ada" },
-      { event: "store-failure", id: session.id, userId: null, error: expect.any(StoreError) },
-      { event: "touch-failed", id: session.id, userId: "ada", error: expect.any(StoreError) },
-      { event: "store-failure", id: session.id, userId: null, error: expect.any(StoreError) },
+      { event: "created", id, userId: "ada" },
+      { event: "store-failure", id, userId: null, error: expect.any(StoreError) },
+      { event: "touch-failed", id, userId: "ada", error: expect.any(StoreError) },
+      { event: "store-failure", id, userId: null, error: expect.any(StoreError) },
+      { event: "store-failure", id, userId: "ada", error: expect.any(StoreError) },
     ]);
   });
 
@@ -164,6 +199,27 @@ describe("a failing store", () => {
       expect(error).toBeInstanceOf(StoreError);
       expect(error).toMatchObject({ name: "StoreError", operation, cause });
       expect(error).not.toHaveProperty("code");
+    }
+  });
+
+  test("that refuses what it can't hold is a TypeError, and a failure where it is the client's own", async () => {
+    const tooLong = new TypeError("userId is longer than this backend can index");
+    const ofClient = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") });
+    const attempts: [StoreOperation, TypeError, (sessions: Sessions) => Promise<unknown>, boolean][] = [
+      ["create", tooLong, (sessions) => sessions.create({}), true],
+      ["listUser", tooLong, (sessions) => sessions.listForUser("ada"), true],
+      ["create", ofClient, (sessions) => sessions.create({}), false],
+      ["read", new TypeError("id is not a string"), (sessions) => sessions.get("x"), false],
+      ["revoke", new TypeError("undefined is not a function"), (sessions) => sessions.revoke("x"), false],
+    ];
+    for (const [operation, error, call, isRefusal] of attempts) {
+      heard = [];
+      const caught: unknown = await call(new Sessions({ store: failingAt(operation, error) })).catch(
+        (thrown: unknown) => thrown,
+      );
+      if (isRefusal) expect(caught).toBe(error);
+      else expect(caught).toMatchObject({ name: "StoreError", operation, cause: error });
+      expect(heard.map(({ event }) => event)).toEqual([isRefusal ? "refused" : "store-failure"]);
     }
   });
 });

@@ -85,12 +85,47 @@ describe("the memory store", () => {
     expect(await store.read(digest(1))).toBeNull();
   });
 
-  test.each([{ tombstoneMinimum: 0 }, { tombstoneMinimum: Number.NaN }, { maxUnknownTombstones: -1 }])(
-    "refuses %o at construction",
-    (options) => {
-      expect(() => memoryStore(options)).toThrow(TypeError);
-    },
-  );
+  test("gives memory back too after a clock that ran ahead was set back", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now, maxUnknownTombstones: 1, tombstoneMinimum: HOUR });
+    now += 10_000 * HOUR;
+    await store.read("nobody");
+    now -= 10_000 * HOUR;
+    await store.revoke("unknown");
+    now += HOUR + 60_000;
+    await store.read("nobody");
+    expect(await store.revoke("another")).toBe(false);
+  });
+
+  test("tells whole milliseconds, whatever its clock's fractions", async () => {
+    const store = memoryStore({ clock: () => 1000.75 });
+    await store.create(session(1, { idle: 100 }));
+    expect(await store.now()).toBe(1000);
+    expect(await store.read(digest(1))).toMatchObject({ createdAt: 1000, touchedAt: 1000, expiresAt: 1100 });
+  });
+
+  test("revokes what has expired as one that it held: to the end of its lifetime, and counted for nothing", async () => {
+    let now = 1_000_000_000;
+    const store = memoryStore({ clock: () => now, maxUnknownTombstones: 0, tombstoneMinimum: 1000 });
+    await store.create(session(1, { userId: "ada" }));
+    now += HOUR / 2;
+    expect(await store.revoke(digest(1))).toBe(false);
+    now += 11 * HOUR;
+    for (let n = 0; n < 10; n += 1) await store.read("nobody");
+    expect(await store.create(session(1))).toBe(false);
+    now += HOUR;
+    for (let n = 0; n < 10; n += 1) await store.read("nobody");
+    expect(await store.create(session(1))).toBe(true);
+  });
+
+  test.each([
+    { clock: 5 as never },
+    { tombstoneMinimum: 0 },
+    { tombstoneMinimum: Number.NaN },
+    { maxUnknownTombstones: -1 },
+  ])("refuses %o at construction", (options) => {
+    expect(() => memoryStore(options)).toThrow(TypeError);
+  });
 
   test.each<[string, Partial<Record<keyof NewSession, unknown>>]>([
     ["id", { id: 7 }],
