@@ -1,3 +1,7 @@
+declare module "express-session-1.17.0" {
+  import session from "express-session";
+  export default session;
+}
 declare module "express-session-1.17" {
   import session from "express-session";
   export default session;

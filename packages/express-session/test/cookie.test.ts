@@ -1,12 +1,12 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
+import { watched } from "@tenure/watched-store";
 import type { SessionOptions } from "express-session";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { called } from "./called.ts";
 import { clock as newClock } from "./clock.ts";
-import { counted } from "./counted.ts";
 import { serve } from "./serve.ts";
 import { signedIn } from "./signed-in.ts";
 
@@ -18,7 +18,7 @@ async function start(
   bridge: ExpressSessionStoreOptions = {},
 ) {
   const clock = newClock();
-  const { store, calls } = counted(memoryStore({ clock }));
+  const { store, look: calls } = watched(memoryStore({ clock }));
   const sessions = new Sessions({ store, idleTimeout: "30m", lifetime: "12h", ...policy });
   const { app, routes } = application(expressSessionStore(sessions, bridge), options);
   routes.get("/cookie", (req, res) => res.json(req.session.cookie));
@@ -27,7 +27,7 @@ async function start(
     Object.assign(req.session.cookie, { path: "/", sameSite: "strict" });
     res.end();
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.post("/login?user=ada");
   const idle = async (): Promise<number | undefined> => (await sessions.listForUser("ada"))[0]?.idle;
   return { clock, store, calls, sessions, browser, idle, routes };
@@ -37,12 +37,12 @@ describe.for([false, true])("with resave %s", (resave) => {
   test("a change of cookie.maxAge alone is kept, and shortens the idle timeout", async () => {
     const { browser, clock, idle } = await start({ resave });
     await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
-    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({
+    expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({
       originalMaxAge: expect.closeTo(5 * MINUTE, -4),
     });
     expect(await idle()).toBeCloseTo(5 * MINUTE, -4);
     clock.advance(5 * MINUTE);
-    expect((await browser.get("/me")).body).toBe("{}");
+    expect((await browser.get("/me")).text).toBe("{}");
   });
 
   test("going back to no maxAge gives the policy's idle timeout again", async () => {
@@ -50,7 +50,7 @@ describe.for([false, true])("with resave %s", (resave) => {
     await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
     await browser.post("/slow?do=maxAge:none");
     expect(await idle()).toBe(30 * MINUTE);
-    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ expires: null });
+    expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ expires: null });
   });
 
   test.for(["NaN", "Infinity", "-Infinity"])(
@@ -74,7 +74,7 @@ describe.for([false, true])("with resave %s", (resave) => {
     await browser.post(`/slow?do=maxAge:${365 * 24 * 60 * MINUTE}`);
     expect(await idle()).toBe(30 * MINUTE);
     clock.advance(30 * MINUTE);
-    expect((await browser.get("/me")).body).toBe("{}");
+    expect((await browser.get("/me")).text).toBe("{}");
   });
 
   test("with maxAgeMayLengthen it is the idle timeout, and the lifetime stays hard", async () => {
@@ -86,16 +86,16 @@ describe.for([false, true])("with resave %s", (resave) => {
     await browser.post(`/slow?do=maxAge:${10 * 60 * MINUTE}`);
     expect(await idle()).toBeCloseTo(10 * 60 * MINUTE, -4);
     clock.advance(9 * 60 * MINUTE);
-    expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+    expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
     clock.advance(3 * 60 * MINUTE);
-    expect((await browser.get("/me")).body).toBe("{}");
+    expect((await browser.get("/me")).text).toBe("{}");
     expect(await aliveIn(store)).toEqual([]);
   });
 
   test("other settings of the cookie that were changed are kept as well", async () => {
     const { browser } = await start({ resave });
     await browser.post("/cookie");
-    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ sameSite: "strict" });
+    expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ sameSite: "strict" });
   });
 
   test("the drift of originalMaxAge by some milliseconds writes nothing, and does not add up", async () => {
@@ -112,7 +112,7 @@ describe.for([false, true])("with resave %s", (resave) => {
     expect(calls()).toEqual(["read", "read", "read", "read", "read"]);
     await browser.get("/cookie");
     await browser.get("/drift");
-    expect(JSON.parse((await browser.get("/cookie")).body)).toMatchObject({ originalMaxAge: 20 * MINUTE });
+    expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ originalMaxAge: 20 * MINUTE });
   });
 });
 
@@ -128,7 +128,7 @@ test("a new session with a maxAge of 0 is never stored", async () => {
 
 test("cookie.maxAge tells how long the session lives yet, though touches store no cookie", async () => {
   const { browser, clock } = await start({ cookie: { maxAge: 30 * MINUTE } }, { touchEvery: "1ms" });
-  const left = async (): Promise<number> => Number((await browser.get("/left")).body);
+  const left = async (): Promise<number> => Number((await browser.get("/left")).text);
   expect(await left()).toBeCloseTo(30 * MINUTE, -5);
   clock.advance(20 * MINUTE);
   // So that a touch is due.
@@ -148,11 +148,11 @@ describe("a session that was made without a cookie", () => {
       const { token } = await sessions.create({ userId: "bob", from: "elsewhere" });
       const guest = signedIn(browser, token);
       calls();
-      expect(JSON.parse((await guest.get("/cookie")).body)).toMatchObject({
+      expect(JSON.parse((await guest.get("/cookie")).text)).toMatchObject({
         sameSite: "lax",
         originalMaxAge: expect.closeTo(10 * MINUTE, -4),
       });
-      expect(JSON.parse((await guest.get("/me")).body)).toEqual({ userId: "bob", from: "elsewhere" });
+      expect(JSON.parse((await guest.get("/me")).text)).toEqual({ userId: "bob", from: "elsewhere" });
       expect(calls()).toEqual(["read", "read"]);
     },
   );
@@ -183,7 +183,7 @@ describe("a session that was made without a cookie", () => {
     const { token } = await sessions.create({ userId: "bob", cookie });
     expect(await signedIn(browser, token).get("/me")).toMatchObject({
       status: 200,
-      body: '{"userId":"bob"}',
+      text: '{"userId":"bob"}',
     });
   });
 

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
+import { watched } from "@tenure/watched-store";
 import session from "express-session";
 import { describe, expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
 import { clock as newClock } from "./clock.ts";
-import { counted } from "./counted.ts";
 import { forgetfulStore } from "./forgetful-store.ts";
 import { race } from "./race.ts";
 import { serve } from "./serve.ts";
@@ -36,7 +36,7 @@ describe.for(["as a copy", "as the very object"])(
     }
 
     test.for([
-      { name: "a logout", end: (browser: Agent) => browser.post("/logout") },
+      { name: "a logout", end: (browser: Visitor) => browser.post("/logout") },
       { name: "the idle timeout", end: null },
     ])(
       "a request after $name stores nothing, also where the backend keeps no tombstones",
@@ -46,7 +46,7 @@ describe.for(["as a copy", "as the very object"])(
         const origin = await serve(application(cached(expressSessionStore(sessionsOn(store)))).app);
         const other = await serve(application(expressSessionStore(sessionsOn(store))).app);
         const outcome = await race({ origin }, change, async (browser) => {
-          if (end) await end(browser.copy(other));
+          if (end) await end(browser.twin(other));
           else clock.advance(30 * 60_000);
         });
         expect(outcome.status).toBe(200);
@@ -58,13 +58,13 @@ describe.for(["as a copy", "as the very object"])(
       const store = memoryStore();
       const caching = await serve(application(cached(expressSessionStore(sessionsOn(store)))).app);
       const direct = await serve(application(expressSessionStore(sessionsOn(store))).app);
-      const browser = new Agent(caching);
+      const browser = visitor(caching);
       await browser.post("/login?user=ada");
       await browser.get("/me");
-      await browser.copy(direct).post("/slow?do=set:theirs");
+      await browser.twin(direct).post("/slow?do=set:theirs");
       await browser.post("/slow?do=set:mine");
-      const { body } = await browser.copy(direct).get("/me");
-      expect(JSON.parse(body)).toEqual({
+      const { text } = await browser.twin(direct).get("/me");
+      expect(JSON.parse(text)).toEqual({
         userId: "ada",
         theirs: "theirs of someone",
         mine: "mine of someone",
@@ -96,10 +96,10 @@ describe("behind a cache that servers share", () => {
       const cache = new Map<string, string>();
       const serveOne = (): Promise<string> =>
         serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
-      const first = new Agent(await serveOne());
+      const first = visitor(await serveOne());
       await first.post("/login?user=ada");
       await first.get("/me");
-      const second = first.copy(await serveOne());
+      const second = first.twin(await serveOne());
       clock.advance(30 * 60_000);
       expect((await second.post(`/slow?do=${steps}`)).status).toBe(200);
       expect(await aliveIn(store)).toEqual([]);
@@ -111,14 +111,14 @@ describe("behind a cache that servers share", () => {
     const cache = new Map<string, string>();
     const serveOne = (): Promise<string> =>
       serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
-    const first = new Agent(await serveOne());
+    const first = visitor(await serveOne());
     await first.post("/login?user=ada");
     await first.get("/me");
     await first.post("/slow?do=set:theirs");
-    const second = first.copy(await serveOne());
+    const second = first.twin(await serveOne());
     await second.post("/slow?do=set:mine");
     cache.clear();
-    expect(JSON.parse((await first.get("/me")).body)).toEqual({
+    expect(JSON.parse((await first.get("/me")).text)).toEqual({
       userId: "ada",
       theirs: "theirs of someone",
       mine: "mine of someone",
@@ -132,7 +132,7 @@ const newToken = (): string => randomBytes(32).toString("base64url");
 describe("what get answered, given to set or touch by hand", () => {
   async function start(touchEvery: "1ms" | "1m" = "1m") {
     const clock = newClock();
-    const { store: backend, calls } = counted(memoryStore({ clock }));
+    const { store: backend, look: calls } = watched(memoryStore({ clock }));
     const sessions = new Sessions({ store: backend, idleTimeout: "30m", touchEvery });
     const store = expressSessionStore(sessions);
     const { token } = await sessions.create(

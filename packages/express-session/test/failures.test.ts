@@ -1,9 +1,9 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import session from "express-session";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
@@ -25,7 +25,7 @@ async function start() {
     req.session.cookie.maxAge = 0;
     res.end(LARGE);
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.post("/login?user=ada");
   // So that a touch is due.
   await new Promise((resolve) => setTimeout(resolve, 10));
@@ -48,8 +48,8 @@ describe("a touch that fails", () => {
     const events = heard("touch-failed");
     fail(["touch", "update"]);
     for (let i = 0; i < 3; i += 1) {
-      const { status, body } = await browser.get(path);
-      expect([status, body.length]).toEqual([200, LARGE.length]);
+      const { status, text } = await browser.get(path);
+      expect([status, text.length]).toEqual([200, LARGE.length]);
     }
     expect(errors).toEqual([]);
     expect(events).toHaveLength(3);
@@ -63,7 +63,7 @@ describe("a touch that fails", () => {
     }
     const { app, routes, errors } = application(new Failing());
     routes.get("/large", (_req, res) => res.end(LARGE));
-    const browser = new Agent(await serve(app));
+    const browser = visitor(await serve(app));
     await browser.post("/login?user=ada");
     await expect(browser.get("/large")).rejects.toThrow(/cut|aborted|hang up|ECONNRESET/);
     expect(errors).toHaveLength(1);
@@ -95,7 +95,7 @@ describe("a touch that fails", () => {
     });
     routes.get("/cookie", (req, res) => res.json(req.session.cookie.originalMaxAge));
     await browser.get("/twice");
-    expect(Number((await browser.get("/cookie")).body)).toBeCloseTo(60_000, -4);
+    expect(Number((await browser.get("/cookie")).text)).toBeCloseTo(60_000, -4);
   });
 
   test("is an error where it was to end the session: cookie.maxAge = 0", async () => {
@@ -110,14 +110,14 @@ describe("a read that fails", () => {
   test("is an error of the framework and never logged out, though the driver's code is ENOENT", async () => {
     const { backend, browser, errors, fail } = await start();
     fail(["read"]);
-    const { status, body, setCookies } = await browser.get("/me");
+    const { status, text, setCookies } = await browser.get("/me");
     expect(status).toBe(500);
-    expect(body).toMatch(/^StoreError: read: /);
+    expect(text).toMatch(/^StoreError: read: /);
     expect(setCookies).toEqual([]);
     expect(errors).toEqual([expect.not.objectContaining({ code: expect.anything() })]);
     expect(errors[0]).toMatchObject({ cause: { code: "ENOENT" } });
     fail(undefined);
-    expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+    expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
     expect(await aliveIn(backend)).toEqual(["ada"]);
   });
 
@@ -128,9 +128,9 @@ describe("a read that fails", () => {
       }
     }
     const { app } = application(new Gone());
-    const browser = new Agent(await serve(app));
+    const browser = visitor(await serve(app));
     await browser.post("/login?user=ada");
-    expect(await browser.get("/me")).toMatchObject({ status: 200, body: "{}" });
+    expect(await browser.get("/me")).toMatchObject({ status: 200, text: "{}" });
   });
 
   test("does not hang a reload", async () => {
@@ -150,7 +150,7 @@ test("a save that fails is an error of the framework, and the same save may be t
   expect(errors[0]).toMatchObject({ name: "StoreError", operation: "update" });
   fail(undefined);
   expect((await browser.post("/slow?do=set:a,save")).status).toBe(200);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
 });
 
 test("a creation that fails is an error of the framework, and a second save in the same request may succeed", async () => {
@@ -165,9 +165,9 @@ test("a creation that fails is an error of the framework, and a second save in t
       res.end();
     });
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   expect((await browser.get("/twice")).status).toBe(200);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ a: 1, b: "after an error" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ a: 1, b: "after an error" });
 });
 
 test("a creation that was stored though its answer was lost is no end of the session", async () => {
@@ -190,10 +190,10 @@ test("a creation that was stored though its answer was lost is no end of the ses
       res.end();
     });
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   expect((await browser.get("/twice")).status).toBe(200);
   expect(lost).toBe(2);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", b: 2 });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", b: 2 });
 });
 
 test("a logout that fails is an error of the framework, and the session lives", async () => {
@@ -202,7 +202,7 @@ test("a logout that fails is an error of the framework, and the session lives", 
   expect((await browser.post("/logout")).status).toBe(500);
   expect(errors[0]).toMatchObject({ name: "StoreError", operation: "revoke" });
   fail(undefined);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
 test("a regenerate that can't end the old session is an error of the framework", async () => {

@@ -1,17 +1,17 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
+import { watched } from "@tenure/watched-store";
 import { describe, expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { application } from "./app.ts";
-import { counted } from "./counted.ts";
 import { serve } from "./serve.ts";
 
 async function start(genid: () => string, minTokenBits = 128) {
-  const { store, calls } = counted(memoryStore());
+  const { store, look: calls } = watched(memoryStore());
   const sessions = new Sessions({ store, minTokenBits });
   const { app, errors } = application(expressSessionStore(sessions), { genid, saveUninitialized: true });
-  return { browser: new Agent(await serve(app)), calls, errors };
+  return { browser: visitor(await serve(app)), calls, errors };
 }
 
 describe.for([
@@ -25,9 +25,9 @@ describe.for([
 ])("a genid that gives $name", ({ genid }) => {
   test("is refused at the first request, before a cookie leaves and before anything is stored", async () => {
     const { browser, calls, errors } = await start(genid);
-    const { status, body, setCookies } = await browser.get("/me");
+    const { status, text, setCookies } = await browser.get("/me");
     expect(status).toBe(500);
-    expect(body).toMatch(/^TypeError: a token /);
+    expect(text).toMatch(/^TypeError: a token /);
     expect(setCookies).toEqual([]);
     expect(calls()).toEqual([]);
     expect(errors).toHaveLength(1);
@@ -54,12 +54,12 @@ test("a genid that becomes weak between is an error to the callback of regenerat
 test("minTokenBits of Sessions lowers the bar", async () => {
   const { browser } = await start(() => randomUUID(), 122);
   await browser.post("/login?user=ada");
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
 test("the framework's own ids pass", async () => {
   const { app } = application(expressSessionStore(new Sessions({ store: memoryStore() })));
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.post("/login?user=ada");
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });

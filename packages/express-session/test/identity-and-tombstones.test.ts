@@ -14,7 +14,7 @@ describe("by identity alone, on a store that keeps no tombstones, ended by anoth
       const outcome = await race(
         { origin },
         act,
-        (browser) => ending.end(set, browser.copy(set.other.origin), user),
+        (browser) => ending.end(set, browser.twin(set.other.origin), user),
         user,
       );
       expect(outcome).toEqual({ status: 200, seen: "{}" });
@@ -37,7 +37,7 @@ describe("by tombstones alone, through a bridge that can't tell a loaded session
           const outcome = await race(
             { origin },
             act,
-            (browser) => ending.end(set, browser.copy(set.other.origin), user),
+            (browser) => ending.end(set, browser.twin(set.other.origin), user),
             user,
           );
           expect(outcome).toEqual({ status: 200, seen: "{}" });
@@ -51,6 +51,6 @@ describe("by tombstones alone, through a bridge that can't tell a loaded session
 test("with neither, a request that saves a change brings the session back: the two tests above can fail", async () => {
   const set = await stage(2, { storeOf: forgetfulStore, bridgeOf: blindBridge });
   const act = ACTS.find(({ name }) => name === "saves a change")!;
-  const { seen } = await race(set.slow, act, (browser) => browser.copy(set.other.origin).post("/logout"));
+  const { seen } = await race(set.slow, act, (browser) => browser.twin(set.other.origin).post("/logout"));
   expect(JSON.parse(seen)).toHaveProperty("a");
 });

@@ -51,7 +51,7 @@ describe("with express-session's MemoryStore", () => {
         async (browser) => {
           vi.setSystemTime(Date.now() + cookie.maxAge + 1);
           // Another request finds it dead: it was over for everyone to see.
-          expect((await browser.get("/me")).body).toBe("{}");
+          expect((await browser.get("/me")).text).toBe("{}");
         },
         "ada",
       );

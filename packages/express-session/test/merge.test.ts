@@ -1,7 +1,7 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
@@ -10,22 +10,22 @@ import { sessionsOn } from "./sessions-on.ts";
 async function start() {
   const store = memoryStore();
   const origin = await serve(application(expressSessionStore(sessionsOn(store))).app);
-  const browser = new Agent(origin);
+  const browser = visitor(origin);
   await browser.post("/login?user=ada");
-  return { store, browser, seen: async () => JSON.parse((await browser.get("/me")).body) as object };
+  return { store, browser, seen: async () => JSON.parse((await browser.get("/me")).text) as object };
 }
 
 test("two requests that change different keys at once both keep their change", async () => {
   const { browser, seen } = await start();
-  const running = await Promise.all([startSlow(browser.copy(), "set:a"), startSlow(browser.copy(), "set:b")]);
+  const running = await Promise.all([startSlow(browser.twin(), "set:a"), startSlow(browser.twin(), "set:b")]);
   await Promise.all(running.map(({ finish }) => finish()));
   expect(await seen()).toEqual({ userId: "ada", a: "a of someone", b: "b of someone" });
 });
 
 test("of two requests that change one key the later one wins", async () => {
   const { browser, seen } = await start();
-  const early = await startSlow(browser.copy(), "set:a", "&as=early");
-  const late = await startSlow(browser.copy(), "set:a", "&as=late");
+  const early = await startSlow(browser.twin(), "set:a", "&as=early");
+  const late = await startSlow(browser.twin(), "set:a", "&as=late");
   await early.finish();
   await late.finish();
   expect(await seen()).toEqual({ userId: "ada", a: "a of late" });
@@ -33,7 +33,7 @@ test("of two requests that change one key the later one wins", async () => {
 
 test("a second save in one request deletes nobody's key", async () => {
   const { browser, seen } = await start();
-  const slow = await startSlow(browser.copy(), "set:a,save,set:b,save,set:c");
+  const slow = await startSlow(browser.twin(), "set:a,save,set:b,save,set:c");
   await browser.post("/slow?do=set:theirs");
   await slow.finish();
   expect(await seen()).toEqual({
@@ -48,7 +48,7 @@ test("a second save in one request deletes nobody's key", async () => {
 test("a request that deletes a key takes it from what another wrote meanwhile, and nothing else", async () => {
   const { browser, seen } = await start();
   await browser.post("/slow?do=set:a,set:b");
-  const slow = await startSlow(browser.copy(), "delete:a");
+  const slow = await startSlow(browser.twin(), "delete:a");
   await browser.post("/slow?do=set:a,set:c", {});
   await slow.finish();
   expect(await seen()).toEqual({ userId: "ada", b: "b of someone", c: "c of someone" });
@@ -57,7 +57,7 @@ test("a request that deletes a key takes it from what another wrote meanwhile, a
 test("ten requests at once that each write a key of their own leave ten keys", async () => {
   const { browser, seen } = await start();
   const keys = Array.from({ length: 10 }, (_, i) => `key${i}`);
-  const running = await Promise.all(keys.map((key) => startSlow(browser.copy(), `set:${key}`)));
+  const running = await Promise.all(keys.map((key) => startSlow(browser.twin(), `set:${key}`)));
   await Promise.all(running.map(({ finish }) => finish()));
   expect(Object.keys(await seen()).toSorted()).toEqual([...keys, "userId"].toSorted());
 });
@@ -66,7 +66,7 @@ test("a request that began before a login and ends after it does not take the se
   const { store, browser } = await start();
   await browser.post("/slow?do=delete:userId");
   expect(await aliveIn(store)).toEqual(["nobody"]);
-  const slow = await startSlow(browser.copy(), "set:a");
+  const slow = await startSlow(browser.twin(), "set:a");
   await browser.post("/slow?do=login:eve");
   await slow.finish();
   expect(await aliveIn(store)).toEqual(["eve"]);
@@ -83,9 +83,9 @@ test("saves that are not waited for are written in the order they were called", 
     req.session["count"] = 6;
     res.end();
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.get("/hasty");
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ count: 6 });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ count: 6 });
 });
 
 test("a save stores the session as it was when it was called", async () => {
@@ -102,7 +102,7 @@ test("a save stores the session as it was when it was called", async () => {
     });
     req.session["count"] = 2;
   });
-  expect((await new Agent(await serve(app)).get("/hasty")).body).toBe("1");
+  expect((await visitor(await serve(app)).get("/hasty")).text).toBe("1");
 });
 
 test("a change inside of a value is saved, and the next one in the same request too", async () => {
@@ -116,14 +116,14 @@ test("a change inside of a value is saved, and the next one in the same request 
       else res.end();
     });
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   for (let i = 0; i < 3; i += 1) await browser.get("/push");
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ cart: { items: [0, 1, 2, 3, 4, 5] } });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ cart: { items: [0, 1, 2, 3, 4, 5] } });
 });
 
 test("the reload of a session shows what others saved meanwhile, and drops what was not saved", async () => {
   const { browser, seen } = await start();
-  const slow = await startSlow(browser.copy(), "set:dropped,reload,set:mine");
+  const slow = await startSlow(browser.twin(), "set:dropped,reload,set:mine");
   await browser.post("/slow?do=set:theirs");
   expect((await slow.finish()).status).toBe(200);
   expect(await seen()).toEqual({ userId: "ada", theirs: "theirs of someone", mine: "mine of someone" });
@@ -131,8 +131,8 @@ test("the reload of a session shows what others saved meanwhile, and drops what 
 
 test("the reload of a session that died meanwhile is an error of the framework, and stores nothing", async () => {
   const { store, browser } = await start();
-  const slow = await startSlow(browser.copy(), "reload");
-  await browser.copy().post("/logout");
-  expect(await slow.finish()).toMatchObject({ status: 500, body: "Error: failed to load session" });
+  const slow = await startSlow(browser.twin(), "reload");
+  await browser.twin().post("/logout");
+  expect(await slow.finish()).toMatchObject({ status: 500, text: "Error: failed to load session" });
   expect(await aliveIn(store)).toEqual([]);
 });

@@ -1,11 +1,11 @@
 import { Controller, Get, Module, Post, Req, Session as NestSession } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import type { Request } from "express";
 import session, { type SessionData } from "express-session";
 import { expect, onTestFinished, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, SECRET } from "./app.ts";
 import { called } from "./called.ts";
 import { gate } from "./gate.ts";
@@ -54,19 +54,19 @@ async function start() {
   await app.listen(0, "127.0.0.1");
   onTestFinished(() => app.close());
   const origin = (await app.getUrl()).replace("[::1]", "127.0.0.1");
-  return { store, slow, browser: new Agent(origin), other: new Agent(origin) };
+  return { store, slow, browser: visitor(origin), other: visitor(origin) };
 }
 
 test("NestJS: somebody logs in and logs out, and a slow request brings nothing back", async () => {
   const { store, slow, browser } = await start();
   await browser.post("/login");
-  expect((await browser.get("/me")).body).toBe('{"userId":"ada"}');
-  const running = browser.copy().post("/slow");
+  expect((await browser.get("/me")).text).toBe('{"userId":"ada"}');
+  const running = browser.twin().post("/slow");
   await slow.reached;
-  expect((await browser.copy().post("/logout")).body).toBe("out");
+  expect((await browser.twin().post("/logout")).text).toBe("out");
   slow.open();
   expect((await running).status).toBe(201);
-  expect((await browser.get("/me")).body).toBe('{"userId":null}');
+  expect((await browser.get("/me")).text).toBe('{"userId":null}');
   expect(await aliveIn(store)).toEqual([]);
 });
 
@@ -74,8 +74,8 @@ test("NestJS: log out everywhere ends the sessions of every browser", async () =
   const { store, browser, other } = await start();
   await browser.post("/login");
   await other.post("/login");
-  expect((await browser.post("/everywhere")).body).toBe("2");
-  expect((await other.get("/me")).body).toBe('{"userId":null}');
+  expect((await browser.post("/everywhere")).text).toBe("2");
+  expect((await other.get("/me")).text).toBe('{"userId":null}');
   expect(await aliveIn(store)).toEqual([]);
 });
 

@@ -1,10 +1,10 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import express, { type Request } from "express";
 import session from "express-session";
 import passport from "passport";
 import { expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, SECRET } from "./app.ts";
 import { called } from "./called.ts";
 import { gate } from "./gate.ts";
@@ -45,20 +45,20 @@ async function start(serialize: (user: Account) => unknown = ({ id }) => id) {
     res.end("done");
   });
   const origin = await serve(app);
-  return { store, sessions, slow, browser: new Agent(origin), other: new Agent(origin) };
+  return { store, sessions, slow, browser: visitor(origin), other: visitor(origin) };
 }
 
 test("passport: a login binds the session to its user, of whatever id, and a logout unbinds it", async () => {
   const { store, browser } = await start();
   await browser.post("/login/0");
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ id: 0, name: "number 0" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ id: 0, name: "number 0" });
   expect(await aliveIn(store)).toEqual(["0"]);
   await browser.post("/login/7");
   expect(await aliveIn(store)).toEqual(["7"]);
-  const thief = browser.copy();
-  expect((await browser.post("/logout")).body).toBe("out");
-  expect((await thief.get("/me")).body).toBe("null");
-  expect((await browser.get("/me")).body).toBe("null");
+  const thief = browser.twin();
+  expect((await browser.post("/logout")).text).toBe("out");
+  expect((await thief.get("/me")).text).toBe("null");
+  expect((await browser.get("/me")).text).toBe("null");
   expect(await aliveIn(store)).not.toContain("7");
 });
 
@@ -66,21 +66,21 @@ test("passport: log out everywhere ends every session of the user, under a slow 
   const { store, slow, browser, other } = await start();
   await browser.post("/login/7");
   await other.post("/login/7");
-  const running = other.copy().post("/slow");
+  const running = other.twin().post("/slow");
   await slow.reached;
-  expect((await browser.post("/everywhere")).body).toBe("2");
+  expect((await browser.post("/everywhere")).text).toBe("2");
   slow.open();
   expect((await running).status).toBe(200);
-  expect((await browser.get("/me")).body).toBe("null");
-  expect((await other.get("/me")).body).toBe("null");
+  expect((await browser.get("/me")).text).toBe("null");
+  expect((await other.get("/me")).text).toBe("null");
   expect(await aliveIn(store)).toEqual([]);
 });
 
 test("passport: a user serialized as an object is refused, and nobody is logged in", async () => {
   const { store, browser } = await start((user) => user);
-  const { status, body } = await browser.post("/login/7");
+  const { status, text } = await browser.post("/login/7");
   expect(status).toBe(500);
-  expect(body).toContain("give the one field that names the user");
-  expect((await browser.get("/me")).body).toBe("null");
+  expect(text).toContain("give the one field that names the user");
+  expect((await browser.get("/me")).text).toBe("null");
   expect(await aliveIn(store)).toEqual([]);
 });

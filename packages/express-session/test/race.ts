@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
 import type { Sessions, SessionStore } from "@tenure/core";
-import { Agent, type Answer } from "./agent.ts";
 import type { Clock } from "./clock.ts";
 
 /** Two servers of one application, on one store: each answers with `resave` off at the one origin, and on at the other. */
@@ -49,7 +49,7 @@ export interface Ending {
   /** How many sessions of the user live afterwards, under other tokens. */
   readonly left: number;
   readonly leavesTombstone: boolean;
-  readonly end: (stage: Stage, browser: Agent, user: string) => Promise<unknown>;
+  readonly end: (stage: Stage, browser: Visitor, user: string) => Promise<unknown>;
 }
 
 export const ENDINGS: readonly Ending[] = [
@@ -117,16 +117,16 @@ export interface Outcome {
 export async function race(
   slow: { readonly origin: string },
   act: Act,
-  end: (browser: Agent, user: string) => Promise<unknown>,
+  end: (browser: Visitor, user: string) => Promise<unknown>,
   user: string = randomUUID(),
 ): Promise<Outcome> {
-  const browser = new Agent(slow.origin);
+  const browser = visitor(slow.origin);
   await browser.post(`/login?user=${user}`);
-  const ended = browser.copy();
-  const running = await startSlow(browser.copy(), act.steps.replace("login:ada", `login:${user}`));
-  await end(browser.copy(), user);
+  const ended = browser.twin();
+  const running = await startSlow(browser.twin(), act.steps.replace("login:ada", `login:${user}`));
+  await end(browser.twin(), user);
   const { status } = await running.finish();
-  return { status, seen: (await ended.get("/me")).body };
+  return { status, seen: (await ended.get("/me")).text };
 }
 
 export interface Running {
@@ -134,10 +134,10 @@ export interface Running {
 }
 
 /** Starts a request that has loaded its session and waits. */
-export async function startSlow(browser: Agent, steps: string, query = ""): Promise<Running> {
+export async function startSlow(browser: Visitor, steps: string, query = ""): Promise<Running> {
   const name = randomUUID();
   const answer = browser.post(`/slow?gate=${name}&do=${steps}${query}`);
-  const cookieless = browser.copy();
+  const cookieless = browser.twin();
   cookieless.cookies.clear();
   await cookieless.get(`/gate/reached?name=${name}`);
   return {

@@ -15,7 +15,7 @@ describe.for([
       const outcome = await race(
         { origin },
         act,
-        (browser) => ending.end(set, browser.copy(set.other.origin), user),
+        (browser) => ending.end(set, browser.twin(set.other.origin), user),
         user,
       );
       expect(outcome).toEqual({ status: 200, seen: "{}" });

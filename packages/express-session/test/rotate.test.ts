@@ -1,17 +1,17 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
+import { watched } from "@tenure/watched-store";
 import { describe, expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application } from "./app.ts";
 import { clock as newClock } from "./clock.ts";
-import { counted } from "./counted.ts";
 import { gate } from "./gate.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 
 async function start() {
   const clock = newClock();
-  const { store, calls } = counted(memoryStore({ clock }));
+  const { store, look: calls } = watched(memoryStore({ clock }));
   const sessions = new Sessions({ store, idleTimeout: "30m", lifetime: "1h" });
   const bridge = expressSessionStore(sessions);
   const { app, routes, errors } = application(bridge);
@@ -24,24 +24,24 @@ async function start() {
     res.json({ rotated, isSame: before === req.session });
   });
   const origin = await serve(app);
-  const browser = new Agent(origin);
+  const browser = visitor(origin);
   await browser.post("/slow?do=set:cart");
   return { clock, store, calls, sessions, browser, errors, routes, bridge };
 }
 
 test("a rotation gives a new cookie, keeps the data and the unsaved changes, and leaves the old token dead", async () => {
   const { store, browser, errors } = await start();
-  const old = browser.copy();
-  const { body, setCookies } = await browser.post("/rotate");
-  expect(JSON.parse(body)).toEqual({ rotated: true, isSame: false });
+  const old = browser.twin();
+  const { text, setCookies } = await browser.post("/rotate");
+  expect(JSON.parse(text)).toEqual({ rotated: true, isSame: false });
   expect(setCookies).toHaveLength(1);
   expect(browser.cookies).not.toEqual(old.cookies);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({
     cart: "cart of someone",
     unsaved: "yes",
     userId: "ada",
   });
-  expect((await old.get("/me")).body).toBe("{}");
+  expect((await old.get("/me")).text).toBe("{}");
   expect(await aliveIn(store)).toEqual(["ada"]);
   expect(errors).toEqual([]);
 });
@@ -50,10 +50,10 @@ test("a rotation keeps creation and end: repeated, it outlives no lifetime", asy
   const { clock, store, browser } = await start();
   for (let i = 0; i < 3; i += 1) {
     clock.advance(19 * 60_000);
-    expect(JSON.parse((await browser.post("/rotate")).body)).toMatchObject({ rotated: true });
+    expect(JSON.parse((await browser.post("/rotate")).text)).toMatchObject({ rotated: true });
   }
   clock.advance(3 * 60_000);
-  expect((await browser.get("/me")).body).toBe("{}");
+  expect((await browser.get("/me")).text).toBe("{}");
   expect(await aliveIn(store)).toEqual([]);
 });
 
@@ -63,7 +63,7 @@ test("the framework's own regenerate begins a new lifetime", async () => {
     clock.advance(19 * 60_000);
     await browser.post("/login?user=ada");
   }
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
 test("a rotation of a session that died meanwhile is false and gives no live login", async () => {
@@ -75,8 +75,8 @@ test("a rotation of a session that died meanwhile is false and gives no live log
     req.session.userId = "ada";
     res.json(rotated);
   });
-  expect(await browser.post("/die-then-rotate")).toMatchObject({ status: 200, body: "false" });
-  expect((await browser.get("/me")).body).toBe("{}");
+  expect(await browser.post("/die-then-rotate")).toMatchObject({ status: 200, text: "false" });
+  expect((await browser.get("/me")).text).toBe("{}");
   expect(await aliveIn(store)).toEqual([]);
 });
 
@@ -86,7 +86,7 @@ test("a regenerate that takes the user over from a session that died meanwhile g
   const slow = await startSlow(browser, "regenerate,login:ada,save,set:a");
   await sessions.revokeAllForUser("ada");
   expect((await slow.finish()).status).toBe(200);
-  expect((await browser.get("/me")).body).toBe("{}");
+  expect((await browser.get("/me")).text).toBe("{}");
   expect(await aliveIn(store)).toEqual([]);
 });
 
@@ -138,15 +138,15 @@ test("a logout while a rotation is under way ends what the rotation made", async
     answerOfRevoke.open();
     res.json(await rotating);
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.post("/slow?do=login:ada");
-  expect((await browser.post("/both")).body).toBe("false");
+  expect((await browser.post("/both")).text).toBe("false");
   expect(await aliveIn(backend)).toEqual([]);
 });
 
 test("of two rotations at once one wins, and one session is left", async () => {
   const { store, browser } = await start();
-  const loaded = await Promise.all([1, 2, 3].map(() => startSlow(browser.copy(), "rotate,set:a")));
+  const loaded = await Promise.all([1, 2, 3].map(() => startSlow(browser.twin(), "rotate,set:a")));
   const answers = await Promise.all(loaded.map(({ finish }) => finish()));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   expect(answers.filter(({ setCookies }) => setCookies.length > 0)).toHaveLength(1);
@@ -158,29 +158,29 @@ test("a regenerate for the login of a visitor whose own session expired meanwhil
   const slow = await startSlow(browser, "regenerate,login:ada");
   clock.advance(30 * 60_000);
   expect((await slow.finish()).status).toBe(200);
-  expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
   expect(await aliveIn(store)).toEqual(["ada"]);
 });
 
 test("a request that began before a rotation keeps its answer and loses its save", async () => {
   const { store, browser } = await start();
-  const slow = await startSlow(browser.copy(), "set:late,save");
+  const slow = await startSlow(browser.twin(), "set:late,save");
   await browser.post("/rotate");
   expect((await slow.finish()).status).toBe(200);
-  expect(JSON.parse((await browser.get("/me")).body)).not.toHaveProperty("late");
+  expect(JSON.parse((await browser.get("/me")).text)).not.toHaveProperty("late");
   expect(await aliveIn(store)).toEqual(["ada"]);
 });
 
 test("a change that another request saved before a rotation, unseen by the request that rotates, is kept", async () => {
   const { browser } = await start();
-  const slow = await startSlow(browser.copy(), "set:mine,rotate,set:after");
-  await browser.copy().post("/slow?do=set:theirs");
-  const rotating = browser.copy();
+  const slow = await startSlow(browser.twin(), "set:mine,rotate,set:after");
+  await browser.twin().post("/slow?do=set:theirs");
+  const rotating = browser.twin();
   for (const line of (await slow.finish()).setCookies) {
     const [name = "", value = ""] = line.split(";")[0]!.split("=");
     rotating.cookies.set(name, value);
   }
-  expect(JSON.parse((await rotating.get("/me")).body)).toEqual({
+  expect(JSON.parse((await rotating.get("/me")).text)).toEqual({
     cart: "cart of someone",
     theirs: "theirs of someone",
     mine: "mine of someone",
@@ -191,12 +191,12 @@ test("a change that another request saved before a rotation, unseen by the reque
 describe("a session that is not stored yet", () => {
   test("needs no rotation: nobody can know its token, and no tombstone is written", async () => {
     const { browser, calls, store } = await start();
-    const newcomer = browser.copy();
+    const newcomer = browser.twin();
     newcomer.cookies.clear();
     calls();
-    expect(JSON.parse((await newcomer.post("/rotate")).body)).toEqual({ rotated: true, isSame: true });
+    expect(JSON.parse((await newcomer.post("/rotate")).text)).toEqual({ rotated: true, isSame: true });
     expect(calls()).toEqual(["create"]);
-    expect(JSON.parse((await newcomer.get("/me")).body)).toMatchObject({ userId: "ada" });
+    expect(JSON.parse((await newcomer.get("/me")).text)).toMatchObject({ userId: "ada" });
     expect(await aliveIn(store)).toEqual(["ada", "nobody"]);
   });
 
@@ -208,9 +208,9 @@ describe("a session that is not stored yet", () => {
       const before = req.sessionID;
       res.json([await bridge.rotate(req), before === req.sessionID]);
     });
-    const newcomer = browser.copy();
+    const newcomer = browser.twin();
     newcomer.cookies.clear();
-    expect((await newcomer.post("/save-then-rotate")).body).toBe("[true,false]");
+    expect((await newcomer.post("/save-then-rotate")).text).toBe("[true,false]");
     expect(await aliveIn(store)).toEqual(["nobody", "nobody"]);
   });
 });
@@ -221,5 +221,5 @@ test("a request without a session can't be rotated, and says why", async () => {
     await new Promise((resolve) => req.session.destroy(resolve));
     await bridge.rotate(req).catch((error: unknown) => res.end(String(error)));
   });
-  expect((await browser.post("/none")).body).toMatch(/^TypeError: there is no req\.session/);
+  expect((await browser.post("/none")).text).toMatch(/^TypeError: there is no req\.session/);
 });

@@ -1,10 +1,10 @@
 import { createHmac } from "node:crypto";
-import { Agent } from "./agent.ts";
+import type { Visitor } from "@tenure/cookie-client";
 import { SECRET } from "./app.ts";
 
 /** A browser with this token in its cookie, signed as the middleware does. */
-export function signedIn(agent: Agent, token: string, name = "connect.sid"): Agent {
-  const browser = agent.copy();
+export function signedIn(agent: Visitor, token: string, name = "connect.sid"): Visitor {
+  const browser = agent.twin();
   browser.cookies.clear();
   browser.cookies.set(name, signedValue(token));
   return browser;

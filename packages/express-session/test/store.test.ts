@@ -1,8 +1,8 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore, type ListedSession } from "@tenure/express-session";
 import session from "express-session";
 import { expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { application } from "./app.ts";
 import { called } from "./called.ts";
 import { serve } from "./serve.ts";
@@ -11,11 +11,7 @@ async function start() {
   const sessions = new Sessions({ store: memoryStore() });
   const store = expressSessionStore(sessions);
   const { app, routes } = application(store);
-  const browsers = await serve(app).then((origin) => [
-    new Agent(origin),
-    new Agent(origin),
-    new Agent(origin),
-  ]);
+  const browsers = await serve(app).then((origin) => [visitor(origin), visitor(origin), visitor(origin)]);
   for (const [i, browser] of browsers.entries()) await browser.post(`/login?user=user${i}`);
   return { sessions, store, routes, browsers };
 }
@@ -68,7 +64,7 @@ test("clear logs everybody out", async () => {
   const { store, browsers } = await start();
   await called((done) => store.clear(done));
   expect(await called((done) => store.length(done))).toBe(0);
-  for (const browser of browsers) expect((await browser.get("/me")).body).toBe("{}");
+  for (const browser of browsers) expect((await browser.get("/me")).text).toBe("{}");
 });
 
 test("log out everywhere but here", async () => {
@@ -78,8 +74,8 @@ test("log out everywhere but here", async () => {
     res.json(count);
   });
   for (const browser of browsers) await browser.post("/login?user=ada");
-  expect((await browsers[1]!.post("/others")).body).toBe("2");
-  expect(await Promise.all(browsers.map(async (browser) => (await browser.get("/me")).body))).toEqual([
+  expect((await browsers[1]!.post("/others")).text).toBe("2");
+  expect(await Promise.all(browsers.map(async (browser) => (await browser.get("/me")).text))).toEqual([
     "{}",
     '{"userId":"ada"}',
     "{}",
@@ -119,7 +115,7 @@ test("a destroyed session that is saved again stays dead, also when it was never
     await called((done) => zombie.save(done));
     res.end();
   });
-  const newcomer = browsers[0]!.copy();
+  const newcomer = browsers[0]!.twin();
   newcomer.cookies.clear();
   expect((await newcomer.get("/zombie")).status).toBe(200);
   expect((await browsers[0]!.get("/zombie")).status).toBe(200);
@@ -134,7 +130,7 @@ test("unset: destroy ends a session that the application drops; unset: keep does
       Object.assign(req, { session: null });
       res.end();
     });
-    const browser = new Agent(await serve(app));
+    const browser = visitor(await serve(app));
     await browser.post("/login?user=ada");
     expect((await browser.get("/drop")).status).toBe(200);
     expect(await sessions.listForUser("ada")).toHaveLength(unset === "destroy" ? 0 : 1);
@@ -157,7 +153,7 @@ test("the userId option of Sessions counts, where the store is given none", asyn
     req.session.userId = "somebody else";
     res.end();
   });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   await browser.get("/in");
   expect(await sessions.listForUser("ada")).toHaveLength(1);
 });
@@ -165,15 +161,15 @@ test("the userId option of Sessions counts, where the store is given none", asyn
 test("maxPerUser holds for logins through the framework", async () => {
   const sessions = new Sessions({ store: memoryStore(), maxPerUser: 2 });
   const origin = await serve(application(expressSessionStore(sessions)).app);
-  const browsers = Array.from({ length: 5 }, () => new Agent(origin));
+  const browsers = Array.from({ length: 5 }, () => visitor(origin));
   await Promise.all(browsers.map((browser) => browser.post("/login?user=ada")));
   expect(await sessions.listForUser("ada")).toHaveLength(2);
 });
 
 test("session fixation: a login through regenerate leaves the token from before it dead", async () => {
   const { browsers } = await start();
-  const attacker = browsers[0]!.copy();
+  const attacker = browsers[0]!.twin();
   await browsers[0]!.post("/login?user=victim");
-  expect((await attacker.get("/me")).body).toBe("{}");
-  expect(JSON.parse((await browsers[0]!.get("/me")).body)).toEqual({ userId: "victim" });
+  expect((await attacker.get("/me")).text).toBe("{}");
+  expect(JSON.parse((await browsers[0]!.get("/me")).text)).toEqual({ userId: "victim" });
 });

@@ -41,7 +41,7 @@ describe.for(ENDINGS)("after $name in this process", (ending) => {
     const outcome = await race(
       { origin },
       act,
-      (browser) => ending.end(set, browser.copy(here.other.origin), user),
+      (browser) => ending.end(set, browser.twin(here.other.origin), user),
       user,
     );
     expect(outcome).toEqual({ status: 200, seen: "{}" });

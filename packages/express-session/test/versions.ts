@@ -1,14 +1,14 @@
 import { get } from "node:http";
+import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
+import { watched } from "@tenure/watched-store";
 import express from "express";
 import session from "express-session";
 import express4 from "express4";
 import { describe, expect, test } from "vitest";
-import { Agent } from "./agent.ts";
 import { aliveIn, application, type MakeExpress } from "./app.ts";
 import { breakable } from "./breakable.ts";
-import { counted } from "./counted.ts";
 import { gate } from "./gate.ts";
 import { race, startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
@@ -32,22 +32,23 @@ export function testVersion(version: string, framework: typeof session): void {
       options: Parameters<typeof application>[1] = {},
       backend: SessionStore = memoryStore(),
     ) {
-      const { store, calls } = counted(backend);
+      const { store, look: calls } = watched(backend);
       const sessions = new Sessions({ store, touchEvery: "1ms" });
       const bridge = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
       const { app, routes, errors } = application(bridge, options, makeExpress);
-      const browser = new Agent(await serve(app));
+      const origin = await serve(app);
+      const browser = visitor(origin);
       await browser.post("/login?user=ada");
       await new Promise((resolve) => setTimeout(resolve, 5));
       calls();
-      return { store, calls, sessions, bridge, routes, browser, errors };
+      return { store, calls, sessions, bridge, routes, origin, browser, errors };
     }
 
     test("somebody logs in, is known, and logs out", async () => {
       const { browser, store } = await start();
-      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+      expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
       expect((await browser.post("/logout")).status).toBe(200);
-      expect((await browser.get("/me")).body).toBe("{}");
+      expect((await browser.get("/me")).text).toBe("{}");
       expect(await aliveIn(store)).toEqual([]);
     });
 
@@ -55,8 +56,8 @@ export function testVersion(version: string, framework: typeof session): void {
       "a slow request (%s) after a logout brings nothing back",
       async (steps) => {
         const { browser, store } = await start();
-        const slow = await startSlow(browser.copy(), steps);
-        await browser.copy().post("/logout");
+        const slow = await startSlow(browser.twin(), steps);
+        await browser.twin().post("/logout");
         expect((await slow.finish()).status).toBe(200);
         expect(await aliveIn(store)).toEqual([]);
       },
@@ -64,8 +65,8 @@ export function testVersion(version: string, framework: typeof session): void {
 
     test("a resave after a logout brings nothing back", async () => {
       const { browser, store } = await start({ resave: true });
-      const slow = await startSlow(browser.copy(), "");
-      await browser.copy().post("/logout");
+      const slow = await startSlow(browser.twin(), "");
+      await browser.twin().post("/logout");
       expect((await slow.finish()).status).toBe(200);
       expect(await aliveIn(store)).toEqual([]);
     });
@@ -87,10 +88,10 @@ export function testVersion(version: string, framework: typeof session): void {
 
     test("concurrent requests merge, a reload included", async () => {
       const { browser } = await start();
-      const slow = await startSlow(browser.copy(), "reload,set:a");
+      const slow = await startSlow(browser.twin(), "reload,set:a");
       await browser.post("/slow?do=set:b");
       await slow.finish();
-      expect(Object.keys(JSON.parse((await browser.get("/me")).body) as object)).toEqual([
+      expect(Object.keys(JSON.parse((await browser.get("/me")).text) as object)).toEqual([
         "userId",
         "b",
         "a",
@@ -99,10 +100,10 @@ export function testVersion(version: string, framework: typeof session): void {
 
     test("a rotation keeps the data under a new cookie", async () => {
       const { browser, store } = await start();
-      const old = browser.copy();
+      const old = browser.twin();
       await browser.post("/slow?do=rotate,set:a");
-      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
-      expect((await old.get("/me")).body).toBe("{}");
+      expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
+      expect((await old.get("/me")).text).toBe("{}");
       expect(await aliveIn(store)).toEqual(["ada"]);
     });
 
@@ -111,7 +112,7 @@ export function testVersion(version: string, framework: typeof session): void {
       const { token } = await sessions.create({ userId: "bob" });
       expect(await signedIn(browser, token).get("/me")).toMatchObject({
         status: 200,
-        body: '{"userId":"bob"}',
+        text: '{"userId":"bob"}',
       });
     });
 
@@ -121,7 +122,7 @@ export function testVersion(version: string, framework: typeof session): void {
         { genid: () => "weak", saveUninitialized: true },
         makeExpress,
       );
-      const { status, setCookies } = await new Agent(await serve(app)).get("/me");
+      const { status, setCookies } = await visitor(await serve(app)).get("/me");
       expect([status, setCookies]).toEqual([500, []]);
     });
 
@@ -131,19 +132,19 @@ export function testVersion(version: string, framework: typeof session): void {
       const large = Buffer.alloc(20 * 1024 * 1024, "x");
       routes.get("/large", (_req, res) => res.end(large));
       fail(["touch"]);
-      expect((await browser.get("/large")).body).toHaveLength(large.length);
+      expect((await browser.get("/large")).text).toHaveLength(large.length);
       expect(errors).toEqual([]);
       fail(["read"]);
       expect((await browser.get("/me")).status).toBe(500);
       fail(undefined);
-      expect(JSON.parse((await browser.get("/me")).body)).toEqual({ userId: "ada" });
+      expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
     });
 
     describe("what no store can mend, and the README says", () => {
       test("with rolling, a slow response sends the cookie from before a login again", async () => {
         const { browser } = await start({ rolling: true });
         const before = new Map(browser.cookies);
-        const slow = await startSlow(browser.copy(), "");
+        const slow = await startSlow(browser.twin(), "");
         await browser.post("/login?user=ada");
         expect(browser.cookies).not.toEqual(before);
         const [name, value] = (await slow.finish()).setCookies[0]!.split(";")[0]!.split("=");
@@ -161,7 +162,7 @@ export function testVersion(version: string, framework: typeof session): void {
             return store.update(id, changes);
           },
         };
-        const { browser, routes, errors } = await start({}, slowly);
+        const { origin, browser, routes, errors } = await start({}, slowly);
         routes.get("/late", (req, res) => {
           req.session["a"] = 1;
           res.redirect("/me");
@@ -171,20 +172,20 @@ export function testVersion(version: string, framework: typeof session): void {
           req.session.save((error) => (error ? next(error) : res.redirect("/me")));
         });
         isSlow = true;
-        const { status, rest } = await headersOf(browser, "/late");
+        const { status, rest } = await headersOf(browser, `${origin}/late`);
         expect(status).toBe(302);
-        expect((await browser.get("/me")).body).toBe('{"userId":"ada"}');
+        expect((await browser.get("/me")).text).toBe('{"userId":"ada"}');
         held.open();
         await rest;
-        expect((await browser.get("/me")).body).toBe('{"userId":"ada","a":1}');
+        expect((await browser.get("/me")).text).toBe('{"userId":"ada","a":1}');
         expect((await browser.get("/safe")).status).toBe(302);
-        expect((await browser.get("/me")).body).toBe('{"userId":"ada","a":1,"b":1}');
+        expect((await browser.get("/me")).text).toBe('{"userId":"ada","a":1,"b":1}');
         fail(["update"]);
         routes.get("/late-again", (req, res) => {
           req.session["a"] = 2;
           res.redirect("/me");
         });
-        expect((await headersOf(browser, "/late-again")).status).toBe(302);
+        expect((await headersOf(browser, `${origin}/late-again`)).status).toBe(302);
         await expect.poll(() => errors).toHaveLength(1);
         routes.get("/safe-again", (req, res, next) => {
           req.session["b"] = 2;
@@ -218,12 +219,12 @@ export function testVersion(version: string, framework: typeof session): void {
 
 /** A response as soon as its headers are there. `rest` resolves with its end, however it ends. */
 function headersOf(
-  browser: Agent,
-  path: string,
+  { cookies }: Visitor,
+  url: string,
 ): Promise<{ readonly status: number; readonly rest: Promise<void> }> {
-  const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
   return new Promise((resolve, reject) => {
-    get(browser.origin + path, { headers: { cookie }, agent: false }, (response) => {
+    get(url, { headers: { cookie }, agent: false }, (response) => {
       const rest = new Promise<void>((done) => response.on("close", done));
       response.on("error", () => undefined);
       response.resume();

@@ -1,8 +1,8 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
 import session, { type SessionOptions } from "express-session";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Agent } from "./agent.ts";
 import { application, SECRET } from "./app.ts";
 import { serve } from "./serve.ts";
 
@@ -32,10 +32,10 @@ async function warnedOf(
 ): Promise<string[]> {
   const store = expressSessionStore(new Sessions({ store: memoryStore() }), bridge);
   const { app } = application(store, { proxy: true, ...options });
-  const browser = new Agent(await serve(app));
+  const browser = visitor(await serve(app));
   const https = { "x-forwarded-proto": "https" };
   await browser.get("/me", https);
-  await browser.post("/login?user=ada", https);
+  await browser.post("/login?user=ada", undefined, https);
   for (let i = 0; i < 3; i += 1) await browser.get("/me", https);
   await new Promise((resolve) => setImmediate(resolve));
   return warnings.map(({ code }) => code).toSorted();
@@ -73,12 +73,12 @@ describe("a session that was stored with other settings than the middleware has 
     const sessions = new Sessions({ store: memoryStore() });
     const serving = (options: Partial<SessionOptions>): Promise<string> =>
       serve(application(expressSessionStore(sessions), { ...SAFE, proxy: true, ...options }).app);
-    const browser = new Agent(await serving(before));
-    await browser.post("/login?user=ada", https);
-    const after = browser.copy(await serving(now));
+    const browser = visitor(await serving(before));
+    await browser.post("/login?user=ada", undefined, https);
+    const after = browser.twin(await serving(now));
     await new Promise((resolve) => setImmediate(resolve));
     warnings = [];
-    expect((await after.get("/me", headers)).body).toBe('{"userId":"ada"}');
+    expect((await after.get("/me", headers)).text).toBe('{"userId":"ada"}');
     await new Promise((resolve) => setImmediate(resolve));
     return warnings.map(({ code }) => code).toSorted();
   }
@@ -114,7 +114,7 @@ test("settings of one session that the application changed are no cause to warn"
     req.session.userId = "ada";
     res.end();
   });
-  await new Agent(await serve(app)).get("/readable", { "x-forwarded-proto": "https" });
+  await visitor(await serve(app)).get("/readable", { "x-forwarded-proto": "https" });
   await new Promise((resolve) => setImmediate(resolve));
   expect(warnings).toEqual([]);
 });
@@ -151,10 +151,10 @@ describe("a name without the prefix __Host-", () => {
     const sessions = new Sessions({ store: memoryStore() });
     const options = { ...SAFE, name: "sid", proxy: true };
     const https = { "x-forwarded-proto": "https" };
-    const before = new Agent(await serve(application(expressSessionStore(sessions), options).app));
-    await before.post("/login?user=ada", https);
+    const before = visitor(await serve(application(expressSessionStore(sessions), options).app));
+    await before.post("/login?user=ada", undefined, https);
     warnings = [];
-    const after = before.copy(await serve(application(expressSessionStore(sessions), options).app));
+    const after = before.twin(await serve(application(expressSessionStore(sessions), options).app));
     await after.get("/me", https);
     await new Promise((resolve) => setImmediate(resolve));
     expect(warnings.map(({ code }) => code)).toEqual(["TENURE_COOKIE_NAME"]);
@@ -169,11 +169,11 @@ test("a secret that stands in tutorials is warned about, told by what it signed"
 test("name and secret are noticed in the first response that sets the cookie", async () => {
   const store = expressSessionStore(new Sessions({ store: memoryStore() }));
   const options = { ...SAFE, name: "sid", secret: "keyboard cat", proxy: true };
-  const browser = new Agent(await serve(application(store, options).app));
+  const browser = visitor(await serve(application(store, options).app));
   await browser.get("/me", { "x-forwarded-proto": "https" });
   await new Promise((resolve) => setImmediate(resolve));
   expect(warnings).toEqual([]);
-  await browser.post("/login?user=ada", { "x-forwarded-proto": "https" });
+  await browser.post("/login?user=ada", undefined, { "x-forwarded-proto": "https" });
   await expect
     .poll(() => warnings.map(({ code }) => code))
     .toEqual(["TENURE_COOKIE_NAME", "TENURE_SECRET_WELL_KNOWN"]);

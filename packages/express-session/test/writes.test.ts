@@ -1,10 +1,10 @@
+import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { expressSessionStore } from "@tenure/express-session";
-import { Agent } from "./agent.ts";
+import { watched } from "@tenure/watched-store";
 import { application } from "./app.ts";
 import { clock as newClock } from "./clock.ts";
-import { counted } from "./counted.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 
@@ -16,10 +16,10 @@ const CASES = [true, false].flatMap((resave) =>
 
 describe.for(CASES)("resave $resave, rolling $rolling, saveUninitialized $saveUninitialized", (options) => {
   async function start(touchEvery: `${number}ms` | `${number}m`) {
-    const { store, calls } = counted(memoryStore());
+    const { store, look: calls } = watched(memoryStore());
     const sessions = new Sessions({ store, idleTimeout: "30m", touchEvery });
     const { app, errors } = application(expressSessionStore(sessions), options);
-    return { agent: new Agent(await serve(app)), calls, errors };
+    return { agent: visitor(await serve(app)), calls, errors };
   }
 
   test("requests that change nothing read once each and write nothing within touchEvery", async () => {
@@ -55,7 +55,7 @@ describe.for(CASES)("resave $resave, rolling $rolling, saveUninitialized $saveUn
     calls();
     await agent.post("/slow?do=set:a");
     expect(calls()).toEqual(["read", "update"]);
-    expect(JSON.parse((await agent.get("/me")).body)).toEqual({ userId: "ada", a: "a of someone" });
+    expect(JSON.parse((await agent.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
   });
 
   test("a visitor without a session costs a write only where saveUninitialized asks for it", async () => {
@@ -74,17 +74,17 @@ describe.for(CASES)("resave $resave, rolling $rolling, saveUninitialized $saveUn
 
 test("requests side by side touch once, however many they are", async () => {
   const clock = newClock();
-  const { store, calls } = counted(memoryStore({ clock }));
+  const { store, look: calls } = watched(memoryStore({ clock }));
   const site = async (): Promise<string> => {
     const sessions = new Sessions({ store, touchEvery: "1m" });
     return serve(application(expressSessionStore(sessions)).app);
   };
-  const browser = new Agent(await site());
+  const browser = visitor(await site());
   await browser.post("/login?user=ada");
   clock.advance(61_000);
   // Another server, which looks at the store's clock only now.
-  const elsewhere = browser.copy(await site());
-  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.copy(), "")));
+  const elsewhere = browser.twin(await site());
+  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.twin(), "")));
   calls();
   await Promise.all(running.map(({ finish }) => finish()));
   expect(calls()).toEqual(["touch"]);

@@ -9,12 +9,13 @@ export interface Visitor {
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** The cookies, by name. A test may set and delete them. */
   readonly cookies: Map<string, string>;
-  /** Another one with the same cookies: a second tab before anything happened, or a thief. */
-  twin(): Visitor;
+  /** Another one with the same cookies: a second tab before anything happened, a thief, or at another server. */
+  twin(origin?: string): Visitor;
 }
 
 export interface Answer {
   readonly status: number;
+  /** The whole body: a response that is cut is an error. */
   readonly text: string;
   /** `Set-Cookie` headers as they came. */
   readonly setCookies: readonly string[];
@@ -29,7 +30,7 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
     get: (path, headers) => ask("GET", path, undefined, headers),
     post: (path, body, headers) =>
       ask("POST", path, JSON.stringify(body ?? {}), { "content-type": "application/json", ...headers }),
-    twin: () => visitor(origin, jar),
+    twin: (elsewhere = origin) => visitor(elsewhere, jar),
   };
 
   async function ask(

@@ -3,6 +3,8 @@ export interface Watched<Store> {
   readonly store: Store;
   /** The calls so far, by the method's name. An `update` that brings neither data nor a user is a `touch`. */
   readonly calls: string[];
+  /** The calls since the last look. Without `now`, which is asked now and then, whatever else is. */
+  readonly look: () => string[];
 }
 
 /**
@@ -16,13 +18,20 @@ export function watched<Store extends object>(
   meet: (call: string) => unknown = () => undefined,
 ): Watched<Store> {
   const calls: string[] = [];
+  let unseen: string[] = [];
   const note = (name: string, args: readonly unknown[]): string => {
     const call = name === "update" && isTouch(args[1]) ? "touch" : name;
     calls.push(call);
+    unseen.push(call);
     return call;
   };
   return {
     calls,
+    look: () => {
+      const since = unseen;
+      unseen = [];
+      return since.filter((call) => call !== "now");
+    },
     store: new Proxy(store, {
       get(target, name) {
         const method: unknown = Reflect.get(target, name);
