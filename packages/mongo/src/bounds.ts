@@ -16,7 +16,7 @@ export function assertStorable(values: Readonly<Record<string, unknown>>): void 
 }
 
 /**
- * Refuses a session that no document can hold.
+ * Refuses a session that no document can hold, or no command. What the command holds twice is to be given twice.
  *
  * @throws TypeError
  */

@@ -6,10 +6,10 @@ import type {
   SessionRecord,
   UpdateResult,
 } from "@tenure/core";
-import type { ClientSession, Collection, Document, Filter } from "mongodb";
+import type { ClientSession, Document, Filter } from "mongodb";
 import { isSession, type Stored, toRecord } from "./document.ts";
-import { hasCode, isAnswerLost, isDuplicate } from "./failure.ts";
-import { PLAIN } from "./handle.ts";
+import { isAnswerLost, isDuplicate, mayBeOfOneWrite } from "./failure.ts";
+import { type Handle, PLAIN } from "./handle.ts";
 import {
   ALIVE,
   changeSession,
@@ -65,16 +65,18 @@ export function isTouch({ data, userId }: SessionChanges): boolean {
 }
 
 /**
- * @param sessions the store's own handle, with the concerns of its reads and writes
+ * @param handle with the concerns of its reads and writes
  * @param tombstoneMinimum milliseconds
  * @param clientSession what all commands are part of, in a transaction or not
  */
 export function commands(
-  sessions: Collection<Stored>,
+  { database, sessions }: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
-  const joining = clientSession === undefined ? {} : { session: clientSession };
+  // A transaction's read preference goes before the handle's, and the driver refuses any but the primary there.
+  const joining =
+    clientSession === undefined ? {} : ({ session: clientSession, readPreference: "primary" } as const);
 
   return {
     async create(session) {
@@ -101,8 +103,8 @@ export function commands(
       const found = await sessions.find(filter, options).toArray();
       const missed = new Set(ids);
       for (const { _id } of found) missed.delete(_id);
-      const sealed = await Promise.all([...missed].map((id) => sealExpired(id, { nonces: 0 })));
-      const live = [...found, ...sealed].filter(isSession);
+      const rest = missed.size === 0 ? [] : await seen([{ $match: { _id: only([...missed]) } }], "nonces");
+      const live = [...found, ...rest].filter(isSession);
       return new Map(live.map(toRecord).map((record) => [record.id, record]));
     },
 
@@ -120,11 +122,11 @@ export function commands(
         if (matchedCount === changes.length) return changes.map(() => "updated" as const);
       } catch (error) {
         // What one write was refused for must not be its neighbours' error, and servers differ on whose they say it is.
-        if (isAnswerLost(error) || !hasCode(error)) throw error;
-        return changes.map(update);
+        if (isAnswerLost(error) || !mayBeOfOneWrite(error)) throw error;
+        return oneAfterAnother(changes);
       }
-      const done = await findDone(changes);
-      return changes.map((each) => (done.has(each.id) ? "updated" : update(each)));
+      const answers = await whyNot(changes);
+      return changes.map((each, i) => answers[i] ?? update(each));
     },
 
     async revoke(id) {
@@ -166,7 +168,7 @@ export function commands(
     },
 
     async listUser(userId) {
-      const stored = await seen([{ $match: { userId } }]);
+      const stored = await seen([{ $match: { userId } }], "nonces");
       return stored
         .filter(isSession)
         .map(toRecord)
@@ -175,7 +177,8 @@ export function commands(
 
     async scan(after) {
       const from = after === null ? { $gte: "" } : { $gt: after };
-      const stored = await seen([{ $match: { _id: from } }, { $sort: { _id: 1 } }, { $limit: SCANNED }]);
+      const query = [{ $match: { _id: from } }, { $sort: { _id: 1 } }, { $limit: SCANNED }];
+      const stored = await seen(query, "nonces");
       const { _id: last = null } = stored.at(-1) ?? {};
       return { records: stored.filter(isSession).map(toRecord), last };
     },
@@ -185,7 +188,7 @@ export function commands(
 
   async function now(): Promise<number> {
     const options = { readPreference: "primary", ...PLAIN } as const;
-    const { localTime } = await sent(() => sessions.db.command({ hello: 1 }, options));
+    const { localTime } = await sent(() => database.command({ hello: 1 }, options));
     return (localTime as Date).getTime();
   }
 
@@ -210,45 +213,47 @@ export function commands(
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
       const { matchedCount } = await sent(() => sessions.updateOne(filter, pipeline, options));
       if (matchedCount === 1) return "updated";
-      const answer = await whyNot(change);
+      const [answer] = await whyNot([change]);
       if (answer !== undefined) return answer;
     }
     throw new Error("the session dies and is created again and again while it is updated");
   }
 
-  /** Nothing matched. `undefined`: it is alive and could have matched, so it was not there or not so a moment ago. */
-  async function whyNot({ id, changes, nonce }: Change): Promise<UpdateResult | undefined> {
-    const stored = await sealExpired(id, { data: 0 });
-    if (stored?.nonces.includes(nonce)) return "updated";
-    if (!isSession(stored)) return "gone";
-    return changes.ifVersion === undefined || changes.ifVersion === stored.version ? undefined : "conflict";
+  /** Each for itself, and never many commands at once: a server that refuses all of them is not flooded. */
+  function oneAfterAnother(changes: readonly Change[]): Promise<UpdateResult>[] {
+    let before: Promise<unknown> = Promise.resolve();
+    return changes.map((change) => {
+      const answer = before.then(() => update(change));
+      before = answer.catch(() => undefined);
+      return answer;
+    });
   }
 
-  /** What is there; an expired session is marked as dead before this says so. */
-  function sealExpired(id: string, projection: Document): Promise<Stored | null> {
-    const options = { ...joining, returnDocument: "after", projection } as const;
-    return sent(() => sessions.findOneAndUpdate({ _id: id }, seal, options));
+  /** Not all of these matched. `undefined`: it is alive and could have, so it was not there or not so a moment ago. */
+  async function whyNot(unsure: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
+    const stored = await seen([{ $match: { _id: only(unsure.map(({ id }) => id)) } }], "data");
+    return unsure.map(({ id, changes: { ifVersion }, nonce }) => {
+      const found = stored.find(({ _id }) => _id === id) ?? null;
+      if (found?.nonces.includes(nonce)) return "updated";
+      if (!isSession(found)) return "gone";
+      return ifVersion === undefined || ifVersion === found.version ? undefined : "conflict";
+    });
   }
 
-  /** What a query finds at an instant at which none of it was expired and not yet marked as dead. */
-  async function seen(query: Document[]): Promise<Stored[]> {
-    const pipeline = [...query, { $set: { alive: ALIVE } }, { $unset: "nonces" }];
+  /**
+   * What a query finds, without one field, at an instant at which nothing of it was expired and not yet marked as dead. A
+   * seal is a write for a majority: only what has just expired costs one, and not whatever is asked for.
+   */
+  async function seen(query: Document[], without: "data" | "nonces"): Promise<Stored[]> {
+    const pipeline = [...query, { $set: { alive: ALIVE } }, { $unset: without }];
     const options = { ...joining, batchSize: SCANNED + 1 };
     for (;;) {
-      const found = await sessions.aggregate<Seen>(pipeline, options).toArray();
+      const found = await sent(() => sessions.aggregate<Seen>(pipeline, options).toArray());
       const expired = found.filter((stored) => isSession(stored) && !stored.alive).map(({ _id }) => _id);
       if (expired.length === 0) return found;
+      // Also where it is one: FerretDB 2.7 knows no $$NOW in an updateMany of one `_id`.
       await sent(() => sessions.updateMany({ _id: { $in: expired } }, seal, joining));
     }
-  }
-
-  async function findDone(changes: readonly Change[]): Promise<Set<string>> {
-    const nonceOf = new Map(changes.map(({ id, nonce }) => [id, nonce]));
-    const filter = { _id: only([...nonceOf.keys()]) };
-    const options = { ...joining, projection: { nonces: 1 }, batchSize: changes.length + 1 };
-    const found = await sent(() => sessions.find(filter, options).toArray());
-    const done = found.filter(({ _id: id, nonces }) => nonces.includes(nonceOf.get(id) ?? ""));
-    return new Set(done.map(({ _id: id }) => id));
   }
 
   function lookUp(id: string): Promise<Stored | null> {
@@ -308,4 +313,4 @@ const MOST_ATTEMPTS = 10;
 const ROUNDS = 3;
 
 /** Documents a batch: what one command reads, and what is held in memory. */
-const SCANNED = 500;
+const SCANNED = 100;

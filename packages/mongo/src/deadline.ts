@@ -1,6 +1,7 @@
 /**
  * The client's `timeoutMS` limits one command; this limits a call, with its wait for other calls and all its commands. What
- * was begun goes on by itself, and nobody waits for it.
+ * was begun goes on by itself, and nobody waits for it. Drivers in which `timeoutMS` has no effect (6.22 and 7.9) don't
+ * tell it either: with them there is no limit here.
  *
  * @param ms absent: no limit
  */

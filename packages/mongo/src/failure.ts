@@ -23,8 +23,6 @@ function explain(name: string, code: number | undefined, codeName: string | unde
       return "MongoDB refused the client's user or password";
     case "MongoServerSelectionError":
       return "no primary could be reached: the cause says more";
-    case "MongoTransactionError":
-      return 'the transaction can\'t hold this: begin it with { readPreference: "primary" }; the cause says more';
     default:
       return `MongoDB failed (${codeName ?? [name, code].filter((part) => part !== undefined).join(" ")}): the cause says more`;
   }
@@ -36,18 +34,25 @@ function explain(name: string, code: number | undefined, codeName: string | unde
  */
 export function isAnswerLost(error: unknown): boolean {
   const { name, code } = read(error);
-  if (name === "MongoNetworkError" || name === "MongoPoolClearedError") return true;
+  if (CUT_OFF.has(name)) return true;
   return hasLabel(error, "RetryableWriteError") || (code !== undefined && MOVED_ON.has(code));
 }
 
-/** The server itself refused, rather than the way to it. */
-export function hasCode(error: unknown): boolean {
-  return read(error).code !== undefined;
+/** Whether the server refused what one write of several wants, rather than the command or its sender. */
+export function mayBeOfOneWrite(error: unknown): boolean {
+  const { code } = read(error);
+  return code !== undefined && !OF_THE_COMMAND.has(code);
 }
 
 /** The server refused the insert because of a unique index, that of `_id` or another. */
 export function isDuplicate(error: unknown): boolean {
   return read(error).code === 11000;
+}
+
+/** Another command is making, or has just made, the index or the collection that this one was to make. */
+export function isMadeByOthers(error: unknown): boolean {
+  const { code } = read(error);
+  return code !== undefined && RACES.has(code);
 }
 
 /** The collection does not exist yet. */
@@ -58,6 +63,18 @@ export function isNamespaceMissing(error: unknown): boolean {
 export function isUnauthorized(error: unknown): boolean {
   return read(error).code === 13;
 }
+
+/**
+ * NamespaceExists, IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict, WriteConflict,
+ * ConflictingOperationInProgress, IndexBuildAborted, BackgroundOperationInProgressForNamespace; 11000: FerretDB 2.7.
+ */
+const RACES = new Set([48, 68, 85, 86, 112, 117, 276, 11000, 12587]);
+
+/** `PoolClearedOnNetworkError`: the driver's monitor got no answer, and ended what was under way. */
+const CUT_OFF = new Set(["MongoNetworkError", "MongoPoolClearedError", "PoolClearedOnNetworkError"]);
+
+/** Not allowed (13, 18), too late (50), not confirmed by a majority in time or at all (64, 79, 100). */
+const OF_THE_COMMAND = new Set([13, 18, 50, 64, 79, 100]);
 
 /** Codes of a server that is no longer primary or about to end (MongoDB's specification of retryable writes). */
 const MOVED_ON = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);

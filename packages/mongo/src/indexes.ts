@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Collection, Document, IndexDescription } from "mongodb";
 import type { Stored } from "./document.ts";
-import { isNamespaceMissing } from "./failure.ts";
+import { isMadeByOthers, isNamespaceMissing } from "./failure.ts";
 import { ownHandle } from "./handle.ts";
 
 /** Sessions by user. Anonymous and dead sessions are not in it, but for those that `revokeUser` ended. */
@@ -28,7 +29,7 @@ const INDEXES = [BY_USER, CLEANING] as const;
  * @throws MongoError what the driver threw, when the server failed or refused
  */
 export async function ensureIndexes(collection: Collection): Promise<void> {
-  const sessions = ownHandle(collection, "local");
+  const { sessions } = ownHandle(collection, "local");
   for (let attempt = 1; ; attempt += 1) {
     const present = await listIndexes(sessions);
     assertSimpleCollation(sessions, present);
@@ -38,13 +39,17 @@ export async function ensureIndexes(collection: Collection): Promise<void> {
       await sessions.createIndexes([...missing]);
       return;
     } catch (error) {
-      // Another instance may just have made them; if it wasn't that, the error comes again.
-      if (attempt === ATTEMPTS) throw error;
+      // Another instance may just have made them, or be about to.
+      if (attempt === ATTEMPTS || !isMadeByOthers(error)) throw error;
+      await sleep(PAUSE);
     }
   }
 }
 
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
+
+/** Milliseconds. */
+const PAUSE = 100;
 
 /** What each missing index would serve, with the command that makes it; empty when all is well. */
 export async function findMissingIndexes(collection: Collection<Stored>): Promise<string[]> {
@@ -102,18 +107,16 @@ function isThere(
 
 /** The same index, whatever its name. */
 function serves(index: Document, wanted: Document): boolean {
-  return sameKey(index, wanted) && MATTERING.every((option) => same(index[option], wanted[option]));
+  return (
+    sameKey(index, wanted) &&
+    VALUES.every((option) => same(index[option], wanted[option])) &&
+    FLAGS.every((option) => !index[option])
+  );
 }
 
-/** The options of an index that decide what it holds, finds and refuses. */
-const MATTERING = [
-  "partialFilterExpression",
-  "expireAfterSeconds",
-  "unique",
-  "sparse",
-  "collation",
-  "hidden",
-];
+/** The options of an index that decide what it holds, finds and refuses; and those of them that ours has not, or as `false`. */
+const VALUES = ["partialFilterExpression", "expireAfterSeconds", "collation"];
+const FLAGS = ["unique", "sparse", "hidden"];
 
 function sameKey(index: Document, wanted: Document): boolean {
   return same(index["key"], wanted.key);

@@ -117,7 +117,11 @@ export function endUsersSession(nonce: string, tombstoneMinimum: number): Docume
   ];
 }
 
-/** A resent write finds its own nonce among as many later ones. */
+/**
+ * A resent write finds its own nonce unless as many others came between. Each costs some 27 bytes that every touch writes
+ * again, and more would hardly ever help: so many must write one session within one repetition, and what has an `ifVersion`
+ * is not made twice even then.
+ */
 const NONCES = 8;
 
 /** Epoch milliseconds (ECMAScript: Time Values and Time Range). */

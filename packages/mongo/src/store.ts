@@ -24,8 +24,10 @@ export interface MongoStoreOptions {
    * cut off from its set and has not noticed yet (`electionTimeoutMillis`, 10 s by default) can show a session that the new
    * primary has revoked to those clients that still reach only the old one.
    *
-   * `"linearizable"`: each read waits until a majority has confirmed that the primary still is one. Closes that gap and costs
-   * a round trip to the other members for each read.
+   * `"linearizable"`: each `read` waits until a majority has confirmed that the primary still is one. Closes that gap and
+   * costs a round trip to the other members for each, and each is a command of its own: MongoDB promises it only to a query
+   * that can find one document, so not to `listUser` and `scan`, and not inside {@link MongoStore.with}. Without a majority it
+   * waits without end unless the client has a limit.
    */
   readonly readConcern?: ReadConcernLevel;
 }
@@ -36,7 +38,8 @@ export interface MongoStore extends SessionStore {
    * rolled back as one.
    *
    * An error with the label `TransientTransactionError` passes as the driver threw it, for `withTransaction` to run the
-   * transaction again; every other is a `StoreError`. Await each call before the next, as in any transaction.
+   * transaction again; every other is a `StoreError`. Await each call before the next, as in any transaction. Reads are
+   * those of the transaction, or of the session; `readConcern: "linearizable"` is not for them.
    *
    * @throws TypeError when the session has ended, or reads a snapshot and so can't write
    */
@@ -68,11 +71,12 @@ export function mongoStore(collection: Collection, options: MongoStoreOptions = 
   if (readConcern !== "local" && readConcern !== "linearizable") {
     throw new TypeError('readConcern must be "local" or "linearizable"');
   }
-  const sessions = ownHandle(collection, readConcern);
-  const inspected = inspection(sessions);
-  const shared = commands(sessions, tombstoneMinimum);
+  const handle = ownHandle(collection, readConcern);
+  const { timeoutMS } = handle.sessions;
+  const inspected = inspection(handle.sessions);
+  const shared = commands(handle, tombstoneMinimum);
   return {
-    ...asStore(shared, joinedRoutes(shared), inspected, sessions.timeoutMS),
+    ...asStore(shared, joinedRoutes(shared, readConcern), inspected, timeoutMS),
     with(clientSession) {
       if (
         clientSession?.inTransaction === undefined ||
@@ -83,8 +87,10 @@ export function mongoStore(collection: Collection, options: MongoStoreOptions = 
           "with() takes a ClientSession that has not ended and was not started with `snapshot`",
         );
       }
-      const own = commands(sessions, tombstoneMinimum, clientSession);
-      return asStore(own, plainRoutes(own), inspected, sessions.timeoutMS);
+      // A handle of its own: the driver writes the session's `afterClusterTime` into a handle's read concern, for good, and a
+      // linearizable read with one is refused.
+      const own = commands(ownHandle(collection, "local"), tombstoneMinimum, clientSession);
+      return asStore(own, plainRoutes(own), inspected, timeoutMS);
     },
   };
 }
@@ -95,18 +101,22 @@ interface Routes {
   readonly update: (change: Change) => Promise<UpdateResult>;
 }
 
-/** Together with the calls of others. Touches apart: they wait for less. */
-function joinedRoutes({ read, updateAll }: Commands): Routes {
+/** Together with the calls of others. Touches apart: they wait for less. Linearizable reads each alone. */
+function joinedRoutes(backend: Commands, readConcern: ReadConcernLevel): Routes {
+  const { read, updateAll } = backend;
   const touch = joined({ batchLimit: BATCH, key: ({ id }: Change) => id, run: updateAll });
   const change = joined({ batchLimit: BATCH, key: ({ id }: Change) => id, run: updateAll });
   return {
-    read: joined({
-      batchLimit: BATCH,
-      run: async (ids: readonly string[]) => {
-        const records = await read([...new Set(ids)]);
-        return ids.map((id) => records.get(id) ?? null);
-      },
-    }),
+    read:
+      readConcern === "linearizable"
+        ? plainRoutes(backend).read
+        : joined({
+            batchLimit: BATCH,
+            run: async (ids: readonly string[]) => {
+              const records = await read([...new Set(ids)]);
+              return ids.map((id) => records.get(id) ?? null);
+            },
+          }),
     update: (each) => (isTouch(each.changes) ? touch(each) : change(each)),
   };
 }
@@ -130,7 +140,8 @@ function asStore(
       const { id, data } = session;
       const userId = session.userId ?? "";
       assertStorable({ id, userId, data });
-      assertFits(id, userId, data);
+      // The command holds the id in its filter and in the document.
+      assertFits(id, id, userId, data);
       return attempt("create", () => backend.create(session));
     },
 
@@ -198,11 +209,16 @@ function inspection(sessions: Collection<Stored>): () => Promise<void> {
 
 async function inspect(sessions: Collection<Stored>): Promise<void> {
   try {
-    for (const missing of await findMissingIndexes(sessions)) {
-      process.emitWarning(missing, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
-    }
+    for (const missing of await findMissingIndexes(sessions)) warn(missing);
   } catch (error) {
-    // Whoever may not list indexes can't be told of them.
     if (!isUnauthorized(error)) throw error;
+    warn(
+      `${sessions.namespace}: the client's user may not list its indexes, so nobody knows whether one is missing, or whether ` +
+        "a collation makes different ids equal there: grant it the action listIndexes",
+    );
   }
+}
+
+function warn(message: string): void {
+  process.emitWarning(message, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
 }

@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { type Collection, MongoClient, type MongoClientOptions } from "mongodb";
+import {
+  type Collection,
+  type CommandStartedEvent,
+  type Document,
+  MongoClient,
+  type MongoClientOptions,
+} from "mongodb";
 import { MongoClient as MongoClient6 } from "mongodb6";
+import { MongoClient as MongoClient69 } from "mongodb69";
 import { MongoClient as MongoClient70 } from "mongodb70";
 import { afterAll } from "vitest";
 import { ensureIndexes } from "../src/index.ts";
@@ -23,6 +30,13 @@ export function connect6(url: string, options: MongoClientOptions = {}): MongoCl
   return client;
 }
 
+/** A client of the oldest version that the store takes: a collection has no `db` there yet. */
+export function connect69(url: string, options: MongoClientOptions = {}): MongoClient {
+  const client = new MongoClient69(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
+  clients.push(client);
+  return client;
+}
+
 /** A client of the oldest version 7, in which `timeoutMS` has an effect; 7.9 ignores it. */
 export function connect70(url: string, options: MongoClientOptions = {}): MongoClient {
   const client = new MongoClient70(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
@@ -35,6 +49,16 @@ export async function freshCollection(client: MongoClient): Promise<Collection> 
   const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
   await ensureIndexes(collection);
   return collection;
+}
+
+/** The commands that the calls of `work` sent. The client has the option `monitorCommands`. */
+export async function record(client: MongoClient, work: () => Promise<unknown>): Promise<Document[]> {
+  const sent: Document[] = [];
+  const hear = ({ command }: CommandStartedEvent): void => void sent.push(command);
+  client.on("commandStarted", hear);
+  await work();
+  client.off("commandStarted", hear);
+  return sent;
 }
 
 /** Defaults that a store must not depend on. The two of int64 exclude each other. */

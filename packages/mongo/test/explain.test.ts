@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { server } from "@tenure/servers";
-import type { CommandStartedEvent, Document, MongoClient } from "mongodb";
+import type { Document } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, freshCollection, record } from "./clients.ts";
 
 const mongo = await server("mongo");
 
@@ -61,16 +61,6 @@ mongo.describe("No call reads every session", () => {
     expect([...usedIn(plan)]).not.toContain("tenure_user");
   });
 });
-
-/** The commands that the calls of `work` sent. */
-async function record(client: MongoClient, work: () => Promise<void>): Promise<Document[]> {
-  const sent: Document[] = [];
-  const hear = ({ command }: CommandStartedEvent): void => void sent.push(command);
-  client.on("commandStarted", hear);
-  await work();
-  client.off("commandStarted", hear);
-  return sent;
-}
 
 /** Explain of a write is asked of a `find`: not every server explains an update, and the filter decides what is read. */
 function queriesOf(command: Document): { from: string; filter: Document; pipeline?: Document[] }[] {

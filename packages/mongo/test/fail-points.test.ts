@@ -5,6 +5,7 @@ import type { Document, MongoClientOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
 import { connect, freshCollection } from "./clients.ts";
+import { listen, turn } from "./warnings.ts";
 
 /** The server's own fail points: https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point */
 const mongo = await server("mongo-transactions");
@@ -98,10 +99,15 @@ mongo.describe("A server that refuses", () => {
     expect(outcomes).toEqual(["updated", "updated", "updated"]);
   });
 
-  test("whoever may not list indexes can use the store all the same", async () => {
-    const { failing, another } = await scene();
+  test("whoever may not list indexes can use the store all the same, and is told once what is not known", async (context) => {
+    const { failing, another, namespace } = await scene();
+    const warnings = listen(namespace, context);
     await using _ = await failing("alwaysOn", { failCommands: ["listIndexes"], errorCode: 13 });
-    expect(await born(another())).toBeTypeOf("string");
+    const store = another();
+    expect(await born(store)).toBeTypeOf("string");
+    expect(await store.read(randomUUID())).toBeNull();
+    await turn();
+    expect(warnings).toEqual([expect.stringContaining("grant it the action listIndexes")]);
   });
 
   test("what went wrong when the indexes were looked at is a StoreError, and the next call looks again", async () => {
@@ -237,7 +243,7 @@ async function scene(options: MongoClientOptions = {}) {
     await configure(times === "alwaysOn" ? times : { times }, data);
     return { [Symbol.asyncDispose]: async () => void (await configure("off")) };
   };
-  return { client, store, another, failing };
+  return { client, store, another, failing, namespace: collection.namespace };
 }
 
 async function born(store: SessionStore, userId: string | null = null): Promise<string> {

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { server } from "@tenure/servers";
 import type { Collection, CreateIndexesOptions, Document, MongoClient } from "mongodb";
-import { expect, test, type TestContext } from "vitest";
+import { expect, test } from "vitest";
 import { ensureIndexes, mongoStore } from "../src/index.ts";
 import { connect, HOSTILE } from "./clients.ts";
+import { listen, turn } from "./warnings.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
@@ -64,7 +65,7 @@ for (const [name, on] of Object.entries(servers)) {
       const { db, collectionName } = bare(connect(on.url));
       // FerretDB 2.7 knows no $$NOW where there is no collection.
       const collection = await db.createCollection(collectionName);
-      const warnings = listen(collection, context);
+      const warnings = listen(collection.namespace, context);
       const store = mongoStore(collection);
       await Promise.all([store.read(randomUUID()), store.read(randomUUID()), store.listUser("x")]);
       const session = { id: randomUUID(), userId: "x", data: "", idle: 60_000, lifetime: 60_000 };
@@ -83,7 +84,7 @@ for (const [name, on] of Object.entries(servers)) {
     test("says nothing when all is well", async (context) => {
       const collection = bare(connect(on.url));
       await ensureIndexes(collection);
-      const warnings = listen(collection, context);
+      const warnings = listen(collection.namespace, context);
       await mongoStore(collection).read(randomUUID());
       await turn();
       expect(warnings).toEqual([]);
@@ -120,21 +121,3 @@ const OURS = [
   { key: { endsAt: 1 }, name: "tenure_cleaning", expireAfterSeconds: 0 },
   { key: { userId: 1 }, name: "tenure_user", partialFilterExpression: { userId: { $exists: true } } },
 ];
-
-/** The warnings about one collection; others run at the same time. */
-function listen({ namespace }: Collection, { onTestFinished }: TestContext): string[] {
-  const heard: string[] = [];
-  const hear = (warning: Error & { code?: string }): void => {
-    if (warning.code === "TENURE_MONGO_INDEX" && warning.message.startsWith(namespace)) {
-      heard.push(warning.message);
-    }
-  };
-  process.on("warning", hear);
-  onTestFinished(() => void process.off("warning", hear));
-  return heard;
-}
-
-/** Warnings are emitted in the next turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { canStart, faultyProxy, server, startMongo } from "@tenure/servers";
-import type { MongoClientOptions } from "mongodb";
+import type { MongoClient, MongoClientOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
 import { connect, connect70, freshCollection } from "./clients.ts";
@@ -52,6 +52,22 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     proxy.cut();
     expect(await store.read(live)).toMatchObject({ id: live });
     expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
+  test("vanishes without a word: what the driver's monitor ends is sent again, and its answer is true", async () => {
+    await using proxy = await faultyProxy(mongo.url);
+    // Nothing but the monitor notices: there is no `socketTimeoutMS`.
+    const limits = { connectTimeoutMS: 500, heartbeatFrequencyMS: 500, monitorCommands: true } as const;
+    const { store, client, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
+    const ended: string[] = [];
+    client.on("commandFailed", ({ commandName, failure }) => {
+      if (commandName === "update") ended.push(failure.name);
+      proxy.cut();
+    });
+    proxy.silence();
+    expect(await store.update(live, { data: "new" })).toBe("updated");
+    expect(ended).toEqual(["PoolClearedOnNetworkError"]);
+    expect(await store.read(live)).toMatchObject({ data: "new", version: 2 });
   });
 
   test("is silent: a call ends within timeoutMS where the driver heeds it (7.0)", async () => {
@@ -198,11 +214,11 @@ const CUT_CALLS: Record<string, (store: SessionStore, id: string, userId: string
 async function onProxy(
   url: string,
   options: MongoClientOptions,
-): Promise<{ store: MongoStore; live: string }> {
+): Promise<{ store: MongoStore; client: MongoClient; live: string }> {
   const { dbName, collectionName } = await freshCollection(connect(mongo.url));
   const client = connect(url, { ...options, directConnection: true });
   const store = mongoStore(client.db(dbName).collection(collectionName));
-  return { store, live: await born(store) };
+  return { store, client, live: await born(store) };
 }
 
 async function settle(call: Promise<unknown>): Promise<unknown> {

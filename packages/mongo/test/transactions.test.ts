@@ -1,18 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
-import type { ClientSession, Collection, MongoClient } from "mongodb";
+import type { ClientSession, Collection, MongoClient, MongoClientOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, connect6, connect70, freshCollection, HOSTILE, HOSTILE_TOO } from "./clients.ts";
+import {
+  connect,
+  connect6,
+  connect69,
+  connect70,
+  freshCollection,
+  HOSTILE,
+  HOSTILE_TOO,
+  record,
+} from "./clients.ts";
 
 const mongo = await server("mongo-transactions");
 
-const drivers = {
-  "mongodb 7": () => connect(mongo.url),
-  "mongodb 7.0": () => connect70(mongo.url),
-  "mongodb 6, hostile defaults": () => connect6(mongo.url, { ...HOSTILE_TOO, raw: false }),
-  "mongodb 7, hostile defaults": () => connect(mongo.url, { ...HOSTILE, w: 1 }),
+const drivers: Record<string, (more?: MongoClientOptions) => MongoClient> = {
+  "mongodb 7": (more) => connect(mongo.url, more),
+  "mongodb 7.0": (more) => connect70(mongo.url, more),
+  "mongodb 6, hostile defaults": (more) => connect6(mongo.url, { ...HOSTILE_TOO, raw: false, ...more }),
+  "mongodb 6.9, hostile defaults": (more) => connect69(mongo.url, { ...HOSTILE, w: 1, ...more }),
+  "mongodb 7, hostile defaults": (more) => connect(mongo.url, { ...HOSTILE, w: 1, ...more }),
 };
 
 for (const [name, open] of Object.entries(drivers)) {
@@ -154,22 +164,72 @@ for (const [name, open] of Object.entries(drivers)) {
   }
 }
 
-mongo.describe("A transaction whose read preference is not primary", () => {
-  test("is a StoreError that says what to change, since the driver allows no other", async () => {
+mongo.describe("What a client's defaults would make a mongod refuse", () => {
+  test("a transaction with another read preference is read on the primary all the same", async () => {
     const client = connect(mongo.url, { readPreference: "secondaryPreferred" });
     const store = mongoStore(await freshCollection(client));
-    await client.withSession(async (session) => {
-      session.startTransaction();
-      const outcome = store.with(session).read(randomUUID());
-      await expect(outcome).rejects.toThrow('{ readPreference: "primary" }');
-      await session.abortTransaction();
-    });
+    const { userId, ids } = await loggedIn(store, 1);
+    const inside = { readConcern: { level: "local" } } as const;
+    const read = await client.withSession((session) =>
+      session.withTransaction(() => store.with(session).read(ids[0]!), inside),
+    );
+    expect(read).toMatchObject({ userId });
   });
+
+  for (const [name, open] of Object.entries(drivers)) {
+    test(`no command of a transaction has concerns of its own: ${name}`, async () => {
+      const client = open({ monitorCommands: true });
+      const { dbName, collectionName } = await freshCollection(connect(mongo.url));
+      const store = mongoStore(client.db(dbName).collection(collectionName));
+      const { userId, ids } = await loggedIn(store, 3);
+      const sent = await record(client, () =>
+        withTransaction(client, async (session) => {
+          const inside = store.with(session);
+          await inside.read(ids[0]!);
+          await inside.create({ ...fresh(userId), id: randomUUID() });
+          await inside.update(ids[0]!, {});
+          await inside.update(ids[1]!, { data: "new" });
+          await inside.revoke(ids[2]!);
+          await inside.listUser(userId);
+          await inside.revokeUser(userId);
+        }),
+      );
+      const inside = sent.filter((command) => "autocommit" in command && !("commitTransaction" in command));
+      expect(inside.length).toBeGreaterThan(7);
+      for (const [i, command] of inside.entries()) {
+        expect(command).not.toHaveProperty("writeConcern");
+        // The driver makes it "primaryPreferred" on a direct connection.
+        expect([undefined, "primary", "primaryPreferred"]).toContain(command["$readPreference"]?.mode);
+        expect(command["readConcern"]?.level).toBe(i === 0 ? "local" : undefined);
+      }
+    });
+
+    test(`a session that reads after its own writes leaves nothing behind for others: ${name}`, async () => {
+      const client = open({ monitorCommands: true });
+      const { dbName, collectionName } = await freshCollection(connect(mongo.url));
+      for (const readConcern of ["local", "linearizable"] as const) {
+        const store = mongoStore(client.db(dbName).collection(collectionName), { readConcern });
+        const { userId } = await loggedIn(store, 1);
+        await client.withSession({ causalConsistency: true }, async (session) => {
+          await store.with(session).revokeUser(userId);
+          const [own] = await record(client, () => store.with(session).listUser(userId));
+          expect(own?.["readConcern"]).toEqual({ level: "local", afterClusterTime: expect.anything() });
+        });
+        const [shared] = await record(client, () => store.listUser(userId));
+        expect(shared?.["readConcern"]).toEqual({ level: readConcern });
+      }
+    });
+  }
 });
 
 type People = Collection<{ _id: string }>;
 
-const MAJORITY = { readPreference: "primary", writeConcern: { w: "majority" } } as const;
+const MAJORITY = {
+  readPreference: "primary",
+  // A transaction can't have "available", which the hostile clients have as their default.
+  readConcern: { level: "local" },
+  writeConcern: { w: "majority" },
+} as const;
 
 function withTransaction<Answer>(
   client: MongoClient,
