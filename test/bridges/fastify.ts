@@ -3,7 +3,7 @@ import fastifyCookie from "@fastify/cookie";
 import fastifyCookie9 from "@fastify/cookie-9";
 import fastifySession, { type FastifySessionOptions } from "@fastify/session";
 import type { Sessions } from "@tenure/core";
-import { fastifySessionStore } from "@tenure/fastify-session";
+import { type FastifySessionStore, fastifySessionStore } from "@tenure/fastify-session";
 import fastify, { type FastifyRequest } from "fastify";
 import fastify4 from "fastify4";
 import { type SessionInHand, stepsOf } from "./application.ts";
@@ -44,22 +44,25 @@ function framework(
   [makeApp, cookies]: readonly [typeof fastify, typeof fastifyCookie],
   session: Session,
   defaults: { readonly maxAge?: number } = {},
-  makeStore: (sessions: Sessions) => Pick<FastifySessionOptions, "store" | "idGenerator"> = storeAndGenerator,
+  makeStore: (sessions: Sessions) => Bridge = storeAndGenerator,
 ): Framework {
   return {
     name,
     async serve(sessions, application, { rolling = false, maxAge } = {}) {
       const app = makeApp({ forceCloseConnections: true });
+      const bridge = makeStore(sessions);
       await app.register(cookies);
       await app.register(session, {
-        ...makeStore(sessions),
+        ...bridge,
         secret: SECRET,
         saveUninitialized: false,
         rolling,
         cookie: { secure: false, ...(maxAge === undefined ? defaults : { maxAge }) },
       });
       app.all("/*", async (request, reply) => {
-        await reply.send(JSON.stringify(await application.run(inHand(request), stepsOf(request.body))));
+        await reply.send(
+          JSON.stringify(await application.run(inHand(request, bridge), stepsOf(request.body))),
+        );
         return reply;
       });
       const origin = await app.listen({ host: "127.0.0.1", port: 0 });
@@ -68,12 +71,15 @@ function framework(
   };
 }
 
-function storeAndGenerator(sessions: Sessions): Pick<FastifySessionOptions, "store" | "idGenerator"> {
+/** The framework has neither of its own, nor a rotation. */
+type Bridge = Pick<FastifySessionOptions, "idGenerator"> & { readonly store?: FastifySessionStore };
+
+function storeAndGenerator(sessions: Sessions): Bridge {
   const store = fastifySessionStore(sessions);
   return { store, idGenerator: store.idGenerator };
 }
 
-function inHand(request: FastifyRequest): SessionInHand {
+function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
   const data = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
   return {
     get token() {
@@ -94,7 +100,10 @@ function inHand(request: FastifyRequest): SessionInHand {
     },
     save: () => request.session.save(),
     regenerate: () => request.session.regenerate(),
-    rotate: () => request.session.regenerate(),
+    async rotate() {
+      if (!store) await request.session.regenerate();
+      else if (!(await store.rotate(request))) throw new Error("the session died during the request");
+    },
     destroy: () => request.session.destroy(),
   };
 }

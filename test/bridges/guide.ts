@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import type { Framework } from "./framework.ts";
 export const bridgeOfGuide: Framework = {
   name: "the bridge of the guide",
   async serve(sessions, application, { maxAge } = {}) {
-    const { httpSessions } = await loadGuide();
+    const { httpSessions } = await (guide ??= loadGuide());
     const sessionOf = httpSessions(sessions);
     const server = http.createServer((request, response) => {
       answer(request, response).catch(() => response.writeHead(500).end());
@@ -55,6 +55,8 @@ interface Guide {
   ) => (request: http.IncomingMessage, response: http.ServerResponse) => Promise<GuideSession>;
 }
 
+let guide: Promise<Guide> | undefined;
+
 /** The first block of code on the page, as it stands there. */
 async function loadGuide(): Promise<Guide> {
   const page = readFileSync(join(import.meta.dirname, "../../docs/write-a-bridge.md"), "utf8");
@@ -62,10 +64,16 @@ async function loadGuide(): Promise<Guide> {
   if (bridge === undefined || bridge.split("\n").length >= 60) {
     throw new Error("docs/write-a-bridge.md has no whole bridge in under 60 lines");
   }
-  const folder = join(import.meta.dirname, ".guide");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "bridge.ts"), bridge);
-  return (await import(join(folder, "bridge.ts"))) as Guide;
+  // Here, where imports resolve as they do for a package.
+  const workshop = join(import.meta.dirname, ".guide");
+  mkdirSync(workshop, { recursive: true });
+  const folder = mkdtempSync(join(workshop, "bridge-"));
+  try {
+    writeFileSync(join(folder, "bridge.ts"), bridge);
+    return (await import(join(folder, "bridge.ts"))) as Guide;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function inHand(session: GuideSession): SessionInHand {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import type { Sessions } from "@tenure/core";
-import { koaSessionStore } from "@tenure/koa-session";
+import { type KoaSessionStore, koaSessionStore } from "@tenure/koa-session";
 import Koa, { type Context } from "koa";
 import session, { type CreateSessionOptions } from "koa-session";
 import session6 from "koa-session-6";
@@ -33,7 +33,7 @@ export const koaSessionAlone: Framework = framework("koa-session and a Map", ses
 function framework(
   name: string,
   makeSession: MakeSession,
-  makeStore: (sessions: Sessions) => CreateSessionOptions = storeAndGenerator,
+  makeStore: (sessions: Sessions) => Bridge = storeAndGenerator,
 ): Framework {
   return {
     name,
@@ -41,12 +41,11 @@ function framework(
       const app = new Koa();
       app.silent = true;
       app.keys = [SECRET];
-      app.use(
-        makeSession({ ...makeStore(sessions), rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app),
-      );
+      const { rotate, ...bridge } = makeStore(sessions);
+      app.use(makeSession({ ...bridge, rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app));
       app.use(async (ctx) => {
         const body = await text(ctx.req);
-        const answer = await application.run(inHand(ctx), body ? stepsOf(JSON.parse(body)) : []);
+        const answer = await application.run(inHand(ctx, rotate), body ? stepsOf(JSON.parse(body)) : []);
         ctx.body = JSON.stringify(answer);
       });
       const server = app.listen(0, "127.0.0.1");
@@ -63,12 +62,15 @@ function framework(
   };
 }
 
-function storeAndGenerator(sessions: Sessions): CreateSessionOptions {
+/** koa-session has no rotation of its own. */
+type Bridge = CreateSessionOptions & Partial<Pick<KoaSessionStore, "rotate">>;
+
+function storeAndGenerator(sessions: Sessions): Bridge {
   const store = koaSessionStore(sessions);
-  return { store, genid: store.genid };
+  return { store, genid: store.genid, rotate: (ctx) => store.rotate(ctx) };
 }
 
-function inHand(ctx: Context): SessionInHand {
+function inHand(ctx: Context, rotate: Bridge["rotate"]): SessionInHand {
   return {
     get token() {
       return ctx.session.externalKey;
@@ -85,7 +87,10 @@ function inHand(ctx: Context): SessionInHand {
     },
     save: () => ctx.session.save(),
     regenerate: () => ctx.session.regenerate(),
-    rotate: () => ctx.session.regenerate(),
+    async rotate() {
+      if (!rotate) await ctx.session.regenerate();
+      else if (!(await rotate(ctx))) throw new Error("the session died during the request");
+    },
     async destroy() {
       ctx.session = null;
     },

@@ -29,8 +29,11 @@ redis.describe("over HTTP on Redis", () => {
     await using server = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const client = new Redis(server.url, { maxRetriesPerRequest: 0, retryStrategy: () => 100 });
     client.on("error", () => undefined);
-    await expect(outage(server, redisStore(client, { timeout: 2000 }))).resolves.toEqual(SURVIVED);
-    client.disconnect();
+    try {
+      await expect(outage(server, redisStore(client, { timeout: 2000 }))).resolves.toEqual(SURVIVED);
+    } finally {
+      client.disconnect();
+    }
   });
 });
 
@@ -45,9 +48,12 @@ postgres.describe("over HTTP on Postgres", () => {
       maxUses: 1,
     });
     pool.on("error", () => undefined);
-    await migrate(pool);
-    await expect(outage(server, postgresStore(pool))).resolves.toEqual(SURVIVED);
-    await pool.end();
+    try {
+      await migrate(pool);
+      await expect(outage(server, postgresStore(pool))).resolves.toEqual(SURVIVED);
+    } finally {
+      await pool.end();
+    }
   });
 });
 
@@ -59,10 +65,13 @@ mongo.describe("over HTTP on MongoDB", () => {
       connectTimeoutMS: 1000,
       socketTimeoutMS: 1000,
     });
-    const collection = client.db("outage").collection("sessions");
-    await ensureIndexes(collection);
-    await expect(outage(server, mongoStore(collection))).resolves.toEqual(SURVIVED);
-    await client.close();
+    try {
+      const collection = client.db("outage").collection("sessions");
+      await ensureIndexes(collection);
+      await expect(outage(server, mongoStore(collection))).resolves.toEqual(SURVIVED);
+    } finally {
+      await client.close();
+    }
   });
 });
 
@@ -112,24 +121,27 @@ async function outage(server: Server, store: SessionStore): Promise<unknown> {
     return (JSON.parse(text) as { userId?: unknown }).userId === userId ? "logged in" : "logged out";
   };
 
-  await server.stop();
-  const stopped = await ofAll(visit);
-  await server.start();
-  const afterStop = await ofAll(comesBack);
-  await server.pause();
-  const silent = await ofAll(visit);
-  await server.resume();
-  const afterSilence = await ofAll(comesBack);
-  await ofAll(({ site }) => site.close());
-  return Object.fromEntries(
-    places.map(({ framework }, index) => [
-      framework.name,
-      {
-        stopped: stopped[index],
-        afterStop: afterStop[index],
-        silent: silent[index],
-        afterSilence: afterSilence[index],
-      },
-    ]),
-  );
+  try {
+    await server.stop();
+    const stopped = await ofAll(visit);
+    await server.start();
+    const afterStop = await ofAll(comesBack);
+    await server.pause();
+    const silent = await ofAll(visit);
+    await server.resume();
+    const afterSilence = await ofAll(comesBack);
+    return Object.fromEntries(
+      places.map(({ framework }, index) => [
+        framework.name,
+        {
+          stopped: stopped[index],
+          afterStop: afterStop[index],
+          silent: silent[index],
+          afterSilence: afterSilence[index],
+        },
+      ]),
+    );
+  } finally {
+    await ofAll(({ site }) => site.close());
+  }
 }

@@ -174,6 +174,24 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     await expect(all.listForUser(userId)).resolves.toEqual([]);
   },
 
+  async "a rotation by the bridge's means keeps data, creation and end, and leaves the old token dead"({
+    serve,
+    sessions,
+    userId,
+  }) {
+    const all = sessions();
+    const alice = await loggedIn(await serve(all), userId);
+    await alice.does({ set: { kept: 1 } });
+    const old = alice.twin();
+    const [before] = await all.listForUser(userId);
+    const { status } = await alice.does({ set: { a: 1 } }, "rotate", { set: { b: 2 } });
+    expect(status).toBe(200);
+    await expect(alice.does()).resolves.toEqual({ status: 200, data: { userId, kept: 1, a: 1, b: 2 } });
+    await expect(old.userId()).resolves.toBeUndefined();
+    const { createdAt, endsAt } = before ?? {};
+    await expect(all.listForUser(userId)).resolves.toMatchObject([{ createdAt, endsAt }]);
+  },
+
   async "race: of two rotations of one session at most one goes on"({ serve, sessions, userId, gates }) {
     const all = sessions();
     const alice = await loggedIn(await serve(all), userId);
@@ -285,20 +303,36 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     });
   },
 
-  async "the lifetime ends a session in use, also while a request runs"({ serve, sessions, userId, gates }) {
-    await patiently(1000, async (lifetime) => {
-      const all = sessions({ lifetime, idleTimeout: lifetime });
+  async "the lifetime ends a session in use, also while a request runs"({
+    serve,
+    sessions,
+    userId,
+    watch,
+    gates,
+  }) {
+    await patiently(1500, async (lifetime) => {
       const startedAt = performance.now();
+      // Used late, it would idle on until long after its end.
+      const all = sessions({ lifetime, idleTimeout: lifetime, touchEvery: 1 });
       const alice = await loggedIn(await serve(all, { rolling: true }), userId);
+      const endsAt = performance.now() + lifetime;
+      const before = watch.counts.touches;
+      await sleep(lifetime / 2);
+      const usedAt = performance.now();
+      await startsInTime(alice, userId);
       const gate = `lifetime ${lifetime}`;
       const answer = alice.does({ wait: gate }, { set: { draft: "late" } });
-      await Promise.race([gates.reached(gate), answer]);
-      if (performance.now() - startedAt > lifetime / 2) throw new TooSlow();
-      await sleep(lifetime);
+      await gates.reached(gate);
+      if (performance.now() - startedAt > lifetime) throw new TooSlow();
+      await sleep(endsAt - performance.now() + 10);
       gates.open(gate);
       await expect(answer).resolves.toMatchObject({ status: 200 });
-      await expect(alice.userId()).resolves.toBeUndefined();
-      await expect(all.listForUser(userId)).resolves.toEqual([]);
+      const found = await alice.userId();
+      const alive = await all.listForUser(userId);
+      if (performance.now() - usedAt > lifetime) throw new TooSlow();
+      expect(found).toBeUndefined();
+      expect(alive).toEqual([]);
+      expect(watch.counts.touches).toBeGreaterThan(before);
     });
   },
 
@@ -376,6 +410,28 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     await expect(answer).resolves.toMatchObject({ status: 500 });
     watch.fail("nothing");
     await expect(alice.userId()).resolves.toBe(userId);
+  },
+
+  async "a logout while the store is down is an error, and can be made up for when it is back"({
+    serve,
+    sessions,
+    userId,
+    watch,
+    gates,
+  }) {
+    const alice = await loggedIn(await serve(sessions()), userId);
+    const thief = alice.twin();
+    for (const step of ["destroy", "log out everywhere"] as const) {
+      const answer = alice.does({ wait: step }, step);
+      await gates.reached(step);
+      watch.fail("everything");
+      gates.open(step);
+      await expect(answer).resolves.toMatchObject({ status: 500 });
+      watch.fail("nothing");
+      await expect(alice.userId()).resolves.toBe(userId);
+    }
+    await alice.does("destroy");
+    await expect(thief.userId()).resolves.toBeUndefined();
   },
 
   async "a touch that fails harms no response"({ serve, sessions, userId, watch }) {
