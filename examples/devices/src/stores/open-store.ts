@@ -14,7 +14,7 @@ export interface OpenedStore {
  * @throws Error with one line for a person: what is wrong, and what to do
  */
 export async function openStore(address: string): Promise<OpenedStore> {
-  const scheme = /^(\w+):\/\/./u.exec(address)?.[1] ?? address;
+  const scheme = /^([\w+]+):\/\/./u.exec(address)?.[1] ?? address;
   const open = OPENERS[scheme];
   if (!open) throw new Error(`--store ${withoutPassword(address)} is none that this demo knows: see --help`);
   try {
@@ -41,6 +41,7 @@ const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>
     return address === "postgres" ? openEmbeddedPostgres() : openPostgres(address, withoutPassword(address));
   },
   mongodb: async (address) => (await import("./mongo.ts")).openMongo(address, withoutPassword(address)),
+  "mongodb+srv": async (address) => (await import("./mongo.ts")).openMongo(address, withoutPassword(address)),
 };
 
 function withoutPassword(address: string): string {
