@@ -15,7 +15,7 @@ export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret
   const options = { name: COOKIE_NAME, secret, resave: false, saveUninitialized: false, cookie: COOKIE };
   app.use(session({ ...options, store }));
 
-  app.use(express.text({ type: "application/x-www-form-urlencoded", limit: "8kb" }));
+  app.use(express.text({ type: "application/x-www-form-urlencoded" }));
   app.use(async (request, response) => {
     const reply = await site.answer(visitOf(request, () => store.rotate(request)));
     // express-session saves only while it answers: a redirect could overtake that.

@@ -18,7 +18,7 @@ export async function fastifyApp(
   site: Site,
   secret: string,
 ): Promise<RequestListener> {
-  const app = fastify({ bodyLimit: 8192 });
+  const app = fastify();
   const store = fastifySessionStore(sessions);
   await app.register(cookie);
   const options = { cookieName: COOKIE_NAME, secret, saveUninitialized: false, cookie: COOKIE };
@@ -26,13 +26,15 @@ export async function fastifyApp(
 
   const type = "application/x-www-form-urlencoded";
   app.addContentTypeParser(type, { parseAs: "string" }, (_request, body, done) => done(null, body));
-  app.all("/*", async (request, reply) => send(reply, await site.answer(visitOf(request))));
+  app.all("/*", async (request, reply) =>
+    send(reply, await site.answer(visitOf(request, () => store.rotate(request)))),
+  );
   app.setErrorHandler((error, _request, reply) => send(reply, site.fail(error)));
   await app.ready();
   return (request, response) => app.routing(request, response);
 }
 
-function visitOf(request: FastifyRequest): Visit {
+function visitOf(request: FastifyRequest, rotate: Visit["rotate"]): Visit {
   return {
     method: request.method,
     url: request.url,
@@ -44,10 +46,7 @@ function visitOf(request: FastifyRequest): Visit {
     get session() {
       return request.session;
     },
-    async rotate() {
-      await request.session.regenerate();
-      return true;
-    },
+    rotate,
   };
 }
 

@@ -22,14 +22,14 @@ export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: st
   const store = koaSessionStore(sessions);
   app.use(session({ key: COOKIE_NAME, store, genid: store.genid, ...COOKIE }, app));
   app.use(async (ctx) => {
-    const form = Number(ctx.get("content-length") || "0") <= 8192 ? await text(ctx.req) : "";
-    send(ctx, await site.answer(visitOf(ctx, form)));
+    const form = await text(ctx.req);
+    send(ctx, await site.answer(visitOf(ctx, form, () => store.rotate(ctx))));
   });
   const listener = app.callback();
   return (request, response) => void listener(request, response);
 }
 
-function visitOf(ctx: Context, form: string): Visit {
+function visitOf(ctx: Context, form: string, rotate: Visit["rotate"]): Visit {
   return {
     method: ctx.method,
     url: ctx.url,
@@ -41,10 +41,7 @@ function visitOf(ctx: Context, form: string): Visit {
     get session() {
       return ctx.session as DeviceSession;
     },
-    async rotate() {
-      await ctx.session.regenerate();
-      return true;
-    },
+    rotate,
   };
 }
 
