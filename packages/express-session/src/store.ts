@@ -12,7 +12,9 @@ import {
 import session from "express-session";
 import { type CookieWatch, watchCookies } from "./cookie-watch.ts";
 import { type Mark, Marks } from "./marks.ts";
+import { type Generate, Middleware } from "./middleware.ts";
 import type { Request } from "./request.ts";
+import { rotate } from "./rotation.ts";
 import { isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
 import { loadedData, shownData, storedData } from "./stored-data.ts";
 
@@ -87,17 +89,16 @@ function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly S
 class TenureStore<Data extends object> extends session.Store implements ExpressSessionStore {
   readonly #sessions: Sessions<Data>;
   readonly #holder: SessionHolder<Data>;
-  readonly #warn: Warn;
-  readonly #watch: CookieWatch;
   readonly #marks: Marks<Data>;
-  #generateOfMiddleware: ((req: Request) => void) | undefined;
+  readonly #middleware: Middleware;
+  readonly #watch: CookieWatch;
 
   constructor(sessions: Sessions<Data>, holder: SessionHolder<Data>, warn: Warn, watch: CookieWatch) {
     super();
     this.#sessions = sessions;
     this.#holder = holder;
     this.#marks = new Marks(holder);
-    this.#warn = warn;
+    this.#middleware = new Middleware(warn);
     this.#watch = watch;
   }
 
@@ -110,25 +111,19 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override createSession(req: Request, data: session.SessionData): session.Session & session.SessionData {
     const cookie = storedCookie(data.cookie);
-    if (!cookie) data.cookie = this.#newCookie(req);
+    if (!cookie) data.cookie = this.#middleware.newCookie(req);
     const made = super.createSession(req, data);
     this.#marks.setLoaded(made, made.id, data, cookie);
-    this.#watch(req, () => this.#newCookie(req));
+    this.#watch(req, () => this.#middleware.newCookie(req));
     return made;
   }
 
-  /** The middleware assigns this function, which makes a new `req.session`, to the store that it is given. */
-  get generate(): (req: Request) => void {
+  /** The middleware assigns its own, and calls what is answered. */
+  get generate(): Generate {
     return this.#generate;
   }
-  set generate(generate: (req: Request) => void) {
-    if (this.#generateOfMiddleware) {
-      this.#warn(
-        "TENURE_STORE_SHARED",
-        "two session middlewares share one store, and new sessions get the last one's cookie and genid: give each its own expressSessionStore(sessions)",
-      );
-    }
-    this.#generateOfMiddleware = generate;
+  set generate(generate: Generate) {
+    this.#middleware.introduce(generate);
   }
 
   override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
@@ -188,27 +183,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   async rotate(req: Request): Promise<boolean> {
-    if (!req.session)
-      throw new TypeError("there is no req.session to rotate: the session middleware comes first");
-    const { session: before } = req;
-    const mark = this.#marks.of(before, before.id) ?? (await this.#marks.ofStored(before.id));
-    const rotated = mark ? await mark.held.rotate() : null;
-    if (!mark || !rotated) return false;
-    if (rotated === "new") return true;
-    const { held, session: stored } = rotated;
-    if (!req.session) {
-      // Logged out meanwhile, by the token that is dead now.
-      await this.#holder.revoke(held.token);
-      return false;
-    }
-    const { expiresAt } = stored;
-    req.sessionID = held.token;
-    const made = super.createSession(
-      req,
-      loadedData({ data: storedData(req.session, held.maxAge), expiresAt }),
-    );
-    this.#marks.set(made, { held, cookie: mark.cookie });
-    return true;
+    return rotate(req, this.#marks, this.#holder, (of, data) => super.createSession(of, data));
   }
 
   override all(callback: (error: unknown, sessions?: ListedSession[]) => void): void {
@@ -235,7 +210,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   readonly #generate = (req: Request): void => {
-    this.#generateOfMiddleware?.(req);
+    this.#middleware.generate(req);
     const { sessionID: token } = req;
     try {
       this.#sessions.assertStrong(token);
@@ -266,13 +241,5 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       this.#holder.touchFailed(token, error);
       return null;
     }
-  }
-
-  /** The cookie that the middleware gives a new session. */
-  #newCookie(req: Request): session.SessionData["cookie"] {
-    // generate() writes to the request: not to this one. Store#load makes do with a request without headers.
-    const stand = Object.create(req, req.headers ? {} : { headers: { value: {} } }) as Request;
-    this.#generateOfMiddleware?.(stand);
-    return stand.session?.cookie ?? { originalMaxAge: null, path: "/", httpOnly: true };
   }
 }

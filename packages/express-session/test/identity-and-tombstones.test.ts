@@ -1,24 +1,14 @@
-import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { blindBridge } from "./blind-bridge.ts";
 import { forgetfulStore } from "./forgetful-store.ts";
-import { ACTS, ENDINGS, race } from "./race.ts";
+import { ACTS, ENDINGS, raceOn, race } from "./race.ts";
 import { stage } from "./stage.ts";
 
 describe("by identity alone, on a store that keeps no tombstones, ended by another server", () => {
   describe.for(ENDINGS)("after $name", (ending) => {
     test.for(ACTS)("a request that $name changes nothing", async (act) => {
-      const set = await stage(2, { storeOf: forgetfulStore });
-      const origin = act.resave ? set.slow.resaving : set.slow.origin;
-      const user = randomUUID();
-      const outcome = await race(
-        { origin },
-        act,
-        (browser) => ending.end(set, browser.twin(set.other.origin), user),
-        user,
-      );
-      expect(outcome).toEqual({ status: 200, seen: "{}" });
-      expect(await set.sessions.listForUser(user)).toHaveLength(ending.left);
+      const outcome = await raceOn(await stage(2, { storeOf: forgetfulStore }), act, ending);
+      expect(outcome).toEqual({ status: 200, seen: "{}", left: ending.left });
     });
   });
 });
@@ -31,17 +21,8 @@ describe("by tombstones alone, through a bridge that can't tell a loaded session
       test.for(ACTS.filter(({ needsIdentity }) => !needsIdentity))(
         "a request that $name changes nothing",
         async (act) => {
-          const set = await stage(2, { bridgeOf: blindBridge });
-          const origin = act.resave ? set.slow.resaving : set.slow.origin;
-          const user = randomUUID();
-          const outcome = await race(
-            { origin },
-            act,
-            (browser) => ending.end(set, browser.twin(set.other.origin), user),
-            user,
-          );
-          expect(outcome).toEqual({ status: 200, seen: "{}" });
-          expect(await set.sessions.listForUser(user)).toHaveLength(ending.left);
+          const outcome = await raceOn(await stage(2, { bridgeOf: blindBridge }), act, ending);
+          expect(outcome).toEqual({ status: 200, seen: "{}", left: ending.left });
         },
       );
     },

@@ -129,6 +129,20 @@ export async function race(
   return { status, seen: (await ended.get("/me")).text };
 }
 
+/** A race on a stage. Also tells how many sessions of the user are left. */
+export async function raceOn(
+  stage: Stage,
+  act: Act,
+  ending: Ending,
+): Promise<Outcome & { readonly left: number }> {
+  const origin = act.resave ? stage.slow.resaving : stage.slow.origin;
+  const user = randomUUID();
+  const end = (browser: Visitor): Promise<unknown> =>
+    ending.end(stage, browser.twin(stage.other.origin), user);
+  const outcome = await race({ origin }, act, end, user);
+  return { ...outcome, left: (await stage.sessions.listForUser(user)).length };
+}
+
 export interface Running {
   readonly finish: () => Promise<Answer>;
 }

@@ -1,12 +1,11 @@
 import { fork, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { memoryStore } from "@tenure/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Clock } from "./clock.ts";
 import { clock as newClock } from "./clock.ts";
 import { lend } from "./ipc-store.ts";
-import { ACTS, ENDINGS, race, type Site } from "./race.ts";
+import { ACTS, ENDINGS, raceOn, type Site } from "./race.ts";
 import { sessionsOn } from "./sessions-on.ts";
 import { stage } from "./stage.ts";
 
@@ -34,17 +33,9 @@ afterAll(() => {
 
 describe.for(ENDINGS)("after $name in this process", (ending) => {
   test.for(ACTS)("a request in another process that $name changes nothing and answers 200", async (act) => {
-    const here = await stage(1, { storeOf: () => store });
-    const origin = act.resave ? elsewhere.resaving : elsewhere.origin;
-    const user = randomUUID();
-    const set = { ...here, clock, sessions: sessionsOn(store) };
-    const outcome = await race(
-      { origin },
-      act,
-      (browser) => ending.end(set, browser.twin(here.other.origin), user),
-      user,
-    );
-    expect(outcome).toEqual({ status: 200, seen: "{}" });
-    expect(await set.sessions.listForUser(user)).toHaveLength(ending.left);
+    const { other } = await stage(1, { storeOf: () => store });
+    const set = { slow: elsewhere, other, store, clock, sessions: sessionsOn(store) };
+    const outcome = await raceOn(set, act, ending);
+    expect(outcome).toEqual({ status: 200, seen: "{}", left: ending.left });
   });
 });
