@@ -1,5 +1,5 @@
 import { type SessionStore, StoreError } from "@tenure/core";
-import type { StoreUnderTest } from "./suite.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** The backend under test, as two processes see it. */
 export interface Backend {

@@ -1,8 +1,2 @@
-export {
-  type Address,
-  type Runner,
-  type StoreUnderTest,
-  type SuiteOptions,
-  type TestOptions,
-  testStore,
-} from "./suite.ts";
+export type { Address, StoreUnderTest } from "./store-under-test.ts";
+export { type Runner, type SuiteOptions, type TestOptions, testStore } from "./suite.ts";

@@ -1,4 +1,3 @@
-import type { SessionStore } from "@tenure/core";
 import { absence } from "./chapters/absence.ts";
 import { cost } from "./chapters/cost.ts";
 import { creation } from "./chapters/creation.ts";
@@ -18,6 +17,7 @@ import { userIndex } from "./chapters/user-index.ts";
 import { openBackend } from "./backend.ts";
 import { type Chapter, perform } from "./chapter.ts";
 import { chooseSeed } from "./seed.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** The test runner's own functions, as vitest and `node:test` export them. */
 export interface Runner {
@@ -34,28 +34,6 @@ export interface SuiteOptions {
 /** What the suite asks of `test`: milliseconds that only a store that hangs ever needs. */
 export interface TestOptions {
   readonly timeout: number;
-}
-
-export interface StoreUnderTest {
-  /** Stands before the name of each chapter, for a run that tests several stores. */
-  readonly name?: string;
-  /**
-   * Opens the store. Called twice, when the first test runs: both must be on one backend, as two processes would be.
-   * The backend may hold other sessions; what the suite leaves behind expires within a day.
-   */
-  readonly open: () => SessionStore | Promise<SessionStore>;
-  /**
-   * Opens the store on a backend that does not answer: at the address that is given, nothing listens, or something that
-   * accepts and then is silent. Give the client short timeouts. `null`: the store is all in this process, and there is
-   * nothing that could fail to answer.
-   */
-  readonly unreachable: ((address: Address) => SessionStore | Promise<SessionStore>) | null;
-}
-
-/** A TCP address on the loopback interface. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
 }
 
 /**

@@ -5,6 +5,7 @@ import * as fc from "fast-check";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { type Answer, type Call, type State, statesAfter } from "../model.ts";
+import { together } from "../race.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
 
 export const histories: Chapter = {
@@ -17,7 +18,7 @@ export const histories: Chapter = {
         maxLength: 16,
       });
       const property = fc.asyncProperty(several, async (all) => {
-        await Promise.all(
+        await together(
           all.map((commands) =>
             fc.asyncModelRun(() => ({ model: new History(scene), real: scene }), commands),
           ),
