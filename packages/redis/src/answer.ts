@@ -1,4 +1,4 @@
-import type { UpdateResult } from "@tenure/core";
+import { StoreError, type StoreOperation, type UpdateResult } from "@tenure/core";
 
 /** What a script says: a code, and for some codes a detail. */
 export interface Answer {
@@ -9,13 +9,17 @@ export interface Answer {
 /** Codes of scripts.ts. */
 export const DONE = 1;
 export const NEEDS_INDEX = 3;
+export const FOREIGN = 4;
 
 const GONE = 0;
 const CONFLICT = 2;
+const CODES = new Set([GONE, DONE, CONFLICT, NEEDS_INDEX, FOREIGN]);
 
-export function decodeAnswer(answer: unknown): Answer {
-  if (!Array.isArray(answer)) return { code: Number(answer), detail: undefined };
-  return { code: Number(answer[0]), detail: String(answer[1]) };
+/** @throws StoreError for what no script answers */
+export function decodeAnswer(operation: StoreOperation, answer: unknown): Answer {
+  const [code, detail] = Array.isArray(answer) ? answer : [answer];
+  if (!CODES.has(Number(code))) throw new StoreError(operation, "Redis answered what no script does");
+  return { code: Number(code), detail: detail === undefined ? undefined : String(detail) };
 }
 
 export function updateResultOf({ code }: Answer): UpdateResult {

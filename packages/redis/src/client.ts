@@ -10,7 +10,6 @@ export interface RedisClient extends RedisNode {
   evalsha(sha1: string, numberOfKeys: number, ...args: (string | Buffer)[]): Promise<unknown>;
   get(key: string): Promise<string | null>;
   time(): Promise<unknown>;
-  zrem(key: string, ...members: string[]): Promise<number>;
   zscan(key: string, cursor: string, count: "COUNT", size: number): Promise<[cursor: string, page: string[]]>;
   pipeline(): RedisPipeline;
 }

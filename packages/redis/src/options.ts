@@ -8,14 +8,20 @@ export interface RedisStoreOptions {
   readonly timeout?: number;
   /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
   readonly tombstoneMinimum?: number;
-  /** Lets `create`, `revoke` and `revokeUser` wait until replicas have the change. Default: they wait for none. */
+  /**
+   * Lets `create`, `revoke` and `revokeUser` wait until replicas have the change. Default: they wait for none. A connection
+   * that waits answers nothing else: give sessions a client of their own.
+   */
   readonly waitForReplicas?: ReplicaWait;
 }
 
 export interface ReplicaWait {
   /** How many replicas of the primary must confirm. */
   readonly count: number;
-  /** How long to wait for them, milliseconds; then the call rejects, although the primary has the change. */
+  /**
+   * How long to wait for them, milliseconds, half the store's `timeout` at most; then the call rejects, although the primary
+   * has the change.
+   */
   readonly timeout: number;
 }
 

@@ -148,7 +148,7 @@ return 1`,
 
 /**
  * nonce, minimum of the tombstone, "" or "=" and the encoded user whose it must be
- * → { 1, encoded user } ended, 1 ended and nobody's, 0 there was nothing to end, 2 it is not that user's
+ * → { 1, encoded user } ended, 1 ended and nobody's, 0 there was nothing to end, 2 it is not that user's, 4 it is no store's
  */
 export const REVOKE: Script = script(
   " flags=allow-oom",
@@ -158,6 +158,7 @@ local value = redis.call('GET', key)
 local anyones = ARGV[3] == ''
 local untilAt = now + ARGV[2]
 if value and not ${IS_SESSION} then
+  if string.byte(value) ~= 120 then return anyones and 4 or 2 end
   local ended = string.sub(value, 2, ${1 + NONCE}) == ARGV[1]
   if anyones or ended then
     redis.call('PEXPIREAT', key, string.format('%d', math.max(untilAt, redis.call('PEXPIRETIME', key))))
@@ -178,7 +179,8 @@ return 1`,
 );
 
 /**
- * id, endsAt or "", createdAt or "", lifetime, allowance for clocks that differ → a few other ids to look after
+ * id, endsAt or "", createdAt or "", lifetime, allowance for clocks that differ, patience (INDEX_DOUBT)
+ * → a few other ids to look after, each with its score: such as have long been in doubt, else any of a large index
  *
  * Raises a score, never lowers it: the id may be that of a session that lives longer.
  */
@@ -190,8 +192,9 @@ redis.call('ZADD', key, 'GT', string.format('%d', endsAt), ARGV[1])
 local ended = redis.call('ZRANGE', key, 0, string.format('%d', now - ARGV[5]), 'BYSCORE', 'LIMIT', 0, 100)
 if #ended > 0 then redis.call('ZREM', key, unpack(ended)) end
 redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), endsAt + ARGV[5])))
-if redis.call('ZCARD', key) <= 32 then return {} end
-return redis.call('ZRANDMEMBER', key, 4)`,
+local doubted = redis.call('ZRANGE', key, string.format('%d', ARGV[6] - now), '(0', 'BYSCORE', 'LIMIT', 0, 4, 'WITHSCORES')
+if #doubted > 0 or redis.call('ZCARD', key) <= 32 then return doubted end
+return redis.call('ZRANDMEMBER', key, 4, 'WITHSCORES')`,
 );
 
 /**

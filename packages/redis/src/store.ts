@@ -6,7 +6,15 @@ import {
   StoreError,
   type StoreOperation,
 } from "@tenure/core";
-import { type Answer, decodeAnswer, decodeTime, DONE, NEEDS_INDEX, updateResultOf } from "./answer.ts";
+import {
+  type Answer,
+  decodeAnswer,
+  decodeTime,
+  DONE,
+  FOREIGN,
+  NEEDS_INDEX,
+  updateResultOf,
+} from "./answer.ts";
 import { assertClient, type RedisClient, settingsOf } from "./client.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { newNonce } from "./nonce.ts";
@@ -30,7 +38,7 @@ import { type IndexEntry, userIndex } from "./user-index.ts";
  * No two keys need to be in one slot. Where two are written, the order is:
  * - `create` and a binding `update`: the index, then the session. A crash between leaves an id in the index that leads to
  *   no session of that user. Whoever reads the index looks at the session, and tidies up.
- * - `revoke`, `revokeUser`, an unbinding `update`: the session, then the index. A crash between leaves the same.
+ * - `revoke`, `revokeUser`, an unbinding `update`: the session, then a doubt in the index. A crash between leaves the same.
  *
  * @throws TypeError for an option that is wrong, and for a client that reads from replicas
  */
@@ -54,8 +62,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const others = user === null ? [] : await index.add("create", user, id, { createdAt, lifetime });
       const times = [createdAt === undefined ? "" : String(createdAt), String(idle), String(lifetime)];
       const args = [newNonce(), ...times, userField(user), user ?? "", data];
-      const created = decodeAnswer(await write("create", CREATE, key(id), args)).code === DONE;
-      if (userId !== null) lookAfter(userId, created ? others : [...others, id]);
+      const created = decodeAnswer("create", await write("create", CREATE, key(id), args)).code === DONE;
+      if (userId !== null) lookAfter(userId, created ? others : [...others, { id, doubted: false }]);
       return created;
     },
 
@@ -69,7 +77,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       if (!canBeStored("id", id)) return "gone";
       const version = ifVersion === undefined ? "" : String(ifVersion);
       if (data === undefined && userId === undefined && idle === undefined) {
-        return updateResultOf(decodeAnswer(await run("update", TOUCH, key(id), [version])));
+        return updateResultOf(decodeAnswer("update", await run("update", TOUCH, key(id), [version])));
       }
       assertWellFormed({ data, userId });
       const user = typeof userId === "string" ? encodeUser(userId) : null;
@@ -81,11 +89,11 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
         user ?? "",
         data === undefined ? "" : `=${data}`,
       ];
-      let answer = decodeAnswer(await run("update", UPDATE, key(id), [...args, NOT_INDEXED]));
+      let answer = decodeAnswer("update", await run("update", UPDATE, key(id), [...args, NOT_INDEXED]));
       if (answer.code === NEEDS_INDEX && typeof userId === "string") {
         const others = await index.add("update", encodeUser(userId), id, { endsAt: Number(answer.detail) });
-        answer = decodeAnswer(await run("update", UPDATE, key(id), [...args, INDEXED]));
-        lookAfter(userId, answer.code === DONE ? others : [...others, id]);
+        answer = decodeAnswer("update", await run("update", UPDATE, key(id), [...args, INDEXED]));
+        lookAfter(userId, answer.code === DONE ? others : [...others, { id, doubted: false }]);
       }
       if (answer.detail !== undefined) index.doubt(answer.detail, [id]);
       return updateResultOf(answer);
@@ -94,7 +102,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async revoke(id) {
       if (!canBeStored("id", id)) return false;
       const { code, detail } = await revokeOne("revoke", id, "");
-      if (detail !== undefined) index.remove(detail, [id]);
+      if (code === FOREIGN) throw foreign("revoke");
+      if (detail !== undefined) index.doubt(detail, [id]);
       return code === DONE;
     },
 
@@ -105,13 +114,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       for await (const entries of index.pages("revokeUser", user)) {
         const ids = entries.map(({ id }) => id).filter((id) => id !== except);
         const answers = await Promise.all(ids.map((id) => revokeOne("revokeUser", id, `=${user}`)));
-        const ended = ids.filter((_, i) => answers[i]?.code === DONE);
-        index.remove(user, ended);
-        index.doubt(
-          user,
-          ids.filter((_, i) => answers[i]?.code !== DONE),
-        );
-        count += ended.length;
+        index.doubt(user, ids);
+        count += answers.filter(({ code }) => code === DONE).length;
       }
       return count;
     },
@@ -143,10 +147,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     if (value === null) return null;
     const record = decodeRecord(id, value);
     if (record !== undefined) return record;
-    throw new StoreError(
-      operation,
-      "a key with the store's prefix holds something else: give the store a prefix of its own",
-    );
+    throw foreign(operation);
   }
 
   /**
@@ -154,7 +155,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
    */
   async function revokeOne(operation: "revoke" | "revokeUser", id: string, mine: string): Promise<Answer> {
     const args = [newNonce(), String(tombstoneMinimum), mine];
-    return decodeAnswer(await write(operation, REVOKE, key(id), args));
+    return decodeAnswer(operation, await write(operation, REVOKE, key(id), args));
   }
 
   /** The live sessions of a user among the entries of the index, which is told where it had it wrong. */
@@ -176,17 +177,20 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 
   /** In the background, and may fail: whether a few entries of an index still lead to something. */
-  function lookAfter(userId: string, ids: readonly string[]): void {
-    if (ids.length === 0) return;
-    void liveOf(
-      userId,
-      ids.map((id) => ({ id, doubted: false })),
-    ).catch(() => undefined);
+  function lookAfter(userId: string, entries: readonly IndexEntry[]): void {
+    if (entries.length > 0) void liveOf(userId, entries).catch(() => undefined);
   }
 
   async function now(operation: StoreOperation): Promise<number> {
     return decodeTime(await send(operation, () => client.time()));
   }
+}
+
+function foreign(operation: StoreOperation): StoreError {
+  return new StoreError(
+    operation,
+    "a key with the store's prefix holds something else: give the store a prefix of its own",
+  );
 }
 
 /** Whether a user's index is known to hold the id that a script is about to bind to that user. */

@@ -12,12 +12,13 @@ import { byCursor, twice } from "./walk.ts";
  */
 export interface UserIndex {
   /** Resolves once the index holds the id, until the session's end at least. Answers a few ids to look after. */
-  add(operation: StoreOperation, user: string, id: string, life: Life): Promise<string[]>;
+  add(operation: StoreOperation, user: string, id: string, life: Life): Promise<IndexEntry[]>;
   /** The ids in pages of some hundreds, each once. What is there throughout is among them. */
   pages(operation: StoreOperation, user: string): AsyncIterable<IndexEntry[]>;
-  /** Ids whose tombstone has been written: nothing needs the entry again. In the background, and may fail. */
-  remove(user: string, ids: readonly string[]): void;
-  /** Ids under which this user has no live session just now. In the background, and may fail. */
+  /**
+   * Ids under which this user has no live session just now, be it that it has ended: a failover may bring it back. In the
+   * background, and may fail.
+   */
   doubt(user: string, ids: readonly string[]): void;
   /** Ids that were doubted, and whose session is alive. In the background, and may fail. */
   restore(user: string, sessions: readonly SessionRecord[]): void;
@@ -45,17 +46,10 @@ export function userIndex(
 ): UserIndex {
   const key = (user: string): string => `${prefix}u:${user}`;
 
-  async function add(operation: StoreOperation, user: string, id: string, life: Life): Promise<string[]> {
-    const args =
-      "endsAt" in life
-        ? [id, String(life.endsAt), "", ""]
-        : [id, "", life.createdAt === undefined ? "" : String(life.createdAt), String(life.lifetime)];
-    const others = await write(operation, INDEX_ADD, key(user), [...args, ALLOWANCE]);
-    return Array.isArray(others) ? others.map(String) : [];
-  }
-
   return {
-    add,
+    async add(operation, user, id, life) {
+      return entriesOf(await write(operation, INDEX_ADD, key(user), addition(id, life)));
+    },
 
     async *pages(operation, user) {
       const from = key(user);
@@ -63,19 +57,9 @@ export function userIndex(
         byCursor((cursor) => send(operation, () => client.zscan(from, cursor, "COUNT", PAGE)));
       const seen = new Set<string>();
       for await (const found of twice(walk)) {
-        const entries: IndexEntry[] = [];
-        for (let i = 0; i + 1 < found.length; i += 2) {
-          const id = String(found[i]);
-          if (!seen.has(id)) entries.push({ id, doubted: Number(found[i + 1]) < 0 });
-          seen.add(id);
-        }
+        const entries = entriesOf(found).filter(({ id }) => !seen.has(id));
+        for (const { id } of entries) seen.add(id);
         if (entries.length > 0) yield entries;
-      }
-    },
-
-    remove(user, ids) {
-      for (const some of pagesOf(ids)) {
-        send("revoke", () => client.zrem(key(user), ...some)).catch(leaveIt);
       }
     },
 
@@ -86,9 +70,29 @@ export function userIndex(
     },
 
     restore(user, sessions) {
-      for (const { id, endsAt } of sessions) add("listUser", user, id, { endsAt }).catch(leaveIt);
+      for (const { id, endsAt } of sessions) {
+        run("listUser", INDEX_ADD, key(user), addition(id, { endsAt })).catch(leaveIt);
+      }
     },
   };
+}
+
+/** The arguments of INDEX_ADD. */
+function addition(id: string, life: Life): string[] {
+  const given = "endsAt" in life ? undefined : life;
+  const endsAt = "endsAt" in life ? String(life.endsAt) : "";
+  const createdAt = given?.createdAt === undefined ? "" : String(given.createdAt);
+  return [id, endsAt, createdAt, given === undefined ? "" : String(given.lifetime), ALLOWANCE, PATIENCE];
+}
+
+/** Ids and their scores in turn. */
+function entriesOf(answer: unknown): IndexEntry[] {
+  const found: readonly unknown[] = Array.isArray(answer) ? answer : [];
+  const entries: IndexEntry[] = [];
+  for (let i = 0; i + 1 < found.length; i += 2) {
+    entries.push({ id: String(found[i]), doubted: Number(found[i + 1]) < 0 });
+  }
+  return entries;
 }
 
 /** So many ids in one command: some 0.2 ms of the server's time. */

@@ -89,6 +89,9 @@ redis.describe("keys", () => {
     const id = freshId();
     await client.set(`tenure:s:${id}`, '{"a":"cookie"}', "EX", 60);
     await expect(store.read(id)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    await expect(store.revoke(id)).rejects.toMatchObject({ name: "StoreError", operation: "revoke" });
+    await expect(client.get(`tenure:s:${id}`)).resolves.toBe('{"a":"cookie"}');
+    await expect(client.ttl(`tenure:s:${id}`)).resolves.toBeLessThanOrEqual(60);
     const other = freshId();
     await client.hset(`tenure:s:${other}`, "a", "b");
     await client.expire(`tenure:s:${other}`, 60);

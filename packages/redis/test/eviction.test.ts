@@ -1,6 +1,6 @@
 import { canStart, type OwnServer, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId } from "./sessions.ts";
@@ -22,8 +22,9 @@ here.describe("a server that may evict sessions", () => {
   });
 
   test("is warned about at first use, once", async () => {
-    const heard = await warnings(async () => {
-      const store = redisStore(clients.redis(own.url));
+    const client = clients.redis(own.url);
+    const heard = await warnings(client, async () => {
+      const store = redisStore(client);
       await store.read(freshId());
       await store.read(freshId());
     });
@@ -40,30 +41,36 @@ here.describe("a server that may evict sessions", () => {
     const client = clients.add(
       new Redis(own.url, { username: "no-info", password: "x", enableReadyCheck: false }),
     );
-    expect(await warnings(() => redisStore(client).now())).toHaveLength(1);
+    expect(await warnings(client, () => redisStore(client).now())).toHaveLength(1);
   });
 
   test("goes unmentioned where neither is allowed", async () => {
     const client = clients.add(
       new Redis(own.url, { username: "neither", password: "x", enableReadyCheck: false }),
     );
-    expect(await warnings(() => redisStore(client).now())).toEqual([]);
+    expect(await warnings(client, () => redisStore(client).now())).toEqual([]);
   });
 
   test("goes unmentioned once it evicts nothing", async () => {
     const client = clients.redis(own.url);
     await client.config("SET", "maxmemory-policy", "noeviction");
-    expect(await warnings(() => redisStore(client).now())).toEqual([]);
+    expect(await warnings(client, () => redisStore(client).now())).toEqual([]);
   });
 });
 
-/** What is warned of within half a second of a first use. */
-async function warnings(use: () => Promise<unknown>): Promise<Error[]> {
+/** What is warned of at a first use, once the client has been told what it asked. */
+async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Error[]> {
   const heard: Error[] = [];
   const listener = (warning: Error): void => void heard.push(warning);
   process.on("warning", listener);
+  const asking = [vi.spyOn(client, "info"), vi.spyOn(client, "config")];
   await use();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(asking[0]!.mock.calls).toContainEqual(["memory"]);
+  for (const { mock } of asking) {
+    await Promise.allSettled(mock.results.map(({ value }) => value as Promise<unknown>));
+    // What follows an answer takes no more than this turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   process.off("warning", listener);
   return heard.filter(({ name }) => name === "TenureWarning");
 }

@@ -141,9 +141,9 @@ redis.describe.each([
   });
 
   test("revokeUser counts each session once, whichever answer is lost", async () => {
-    const userId = freshId();
     let struck = true;
     for (let nth = 1; struck; nth += 1) {
+      const userId = freshId();
       for (let n = 0; n < 5; n += 1) await other.create(newSession({ userId }));
       const plan = proxy.plan({ on: "reply", nth });
       await expect(cut.revokeUser(userId)).resolves.toBe(5);
