@@ -82,13 +82,13 @@ test.each([
 
 test("explains itself when asked", async () => {
   const demo = start("--help");
-  await once(demo.child, "exit");
-  expect(demo.child.exitCode).toBe(0);
+  expect(await demo.ended).toEqual([0, null]);
   expect(demo.output()).toContain("Usage: npx -y pnpm@12 demo");
 });
 
 interface Started {
-  readonly child: ChildProcessWithoutNullStreams;
+  /** Exit code and signal, once all that it wrote is here. */
+  readonly ended: Promise<unknown[]>;
   output(): string;
   /** The address that it printed. */
   address(): Promise<string>;
@@ -103,13 +103,13 @@ function start(...args: string[]): Started {
   const cwd = join(import.meta.dirname, "..");
   const child = spawn(process.execPath, ["--conditions=@tenure/source", "src/main.ts", ...args], { cwd });
   started.push(child);
-  const ended = once(child, "exit");
+  const ended = once(child, "close");
   let output = "";
   let errors = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   return {
-    child,
+    ended,
     output: () => output,
     async address() {
       for (;;) {
