@@ -29,13 +29,22 @@ async function start(serialize: (user: Account) => unknown = ({ id }) => id) {
   app.use(login.session());
   app.get("/me", (req, res) => res.json(req.user ?? null));
   app.post("/login/:id", async (req, res) => {
-    await called((done) => req.logIn({ id: Number(req.params.id), name: "" }, done));
+    if (req.query["slow"] !== undefined) await slow.wait();
+    const keepSessionInfo = req.query["keep"] !== undefined;
+    await called((done) =>
+      req.logIn({ id: Number(req.params.id), name: "" }, { session: true, keepSessionInfo }, done),
+    );
     res.end("in");
   });
   app.post("/logout", async (req, res) => {
-    await called((done) => req.logOut(done));
+    await called((done) => req.logOut({ keepSessionInfo: req.query["keep"] !== undefined }, done));
     res.end("out");
   });
+  app.post("/cart/:item", (req, res) => {
+    req.session["cart"] = req.params.item;
+    res.end();
+  });
+  app.get("/cart", (req, res) => res.json(req.session["cart"] ?? null));
   app.post("/everywhere", async (req, res) => {
     res.json(await sessions.revokeAllForUser((req.user as Account).id));
   });
@@ -82,5 +91,32 @@ test("passport: a user serialized as an object is refused, and nobody is logged 
   expect(status).toBe(500);
   expect(text).toContain("give the one field that names the user");
   expect((await browser.get("/me")).text).toBe("null");
+  expect(await aliveIn(store)).toEqual([]);
+});
+
+test("passport: keepSessionInfo carries the data on, each time under a token of its own", async () => {
+  const { store, browser } = await start();
+  await browser.post("/cart/apples");
+  const before = browser.twin();
+  await browser.post("/login/7?keep");
+  expect((await browser.get("/cart")).text).toBe('"apples"');
+  expect(await aliveIn(store)).toEqual(["7"]);
+  const during = browser.twin();
+  await browser.post("/cart/pears");
+  await browser.post("/logout?keep");
+  expect((await browser.get("/cart")).text).toBe('"pears"');
+  expect(await aliveIn(store)).toEqual(["nobody"]);
+  for (const old of [before, during]) expect((await old.get("/cart")).text).toBe("null");
+});
+
+test("passport: a login with keepSessionInfo that runs into a logout everywhere carries nobody on", async () => {
+  const { store, slow, browser } = await start();
+  await browser.post("/login/7");
+  await browser.post("/cart/apples");
+  const running = browser.twin().post("/login/7?keep&slow");
+  await slow.reached;
+  expect((await browser.post("/everywhere")).text).toBe("1");
+  slow.open();
+  expect((await running).status).toBe(200);
   expect(await aliveIn(store)).toEqual([]);
 });

@@ -162,6 +162,29 @@ test("a regenerate for the login of a visitor whose own session expired meanwhil
   expect(await aliveIn(store)).toEqual(["ada"]);
 });
 
+describe("a login that is sent twice at once by somebody who is logged in", () => {
+  async function loginTwice(by: "regenerate" | "rotate") {
+    const { store, browser } = await start();
+    await browser.post("/slow?do=login:ada");
+    const first = await startSlow(browser.twin(), `${by},login:ada`);
+    const second = await startSlow(browser.twin(), `${by},login:ada`);
+    const [won, lost] = [await first.finish(), await second.finish()];
+    expect([won.status, lost.status]).toEqual([200, 200]);
+    expect(await aliveIn(store)).toEqual(["ada"]);
+    return { won: won.setCookies, lost: lost.setCookies };
+  }
+
+  test("logs in once, and with rotate only the response that did so sets a cookie", async () => {
+    const { won, lost } = await loginTwice("rotate");
+    expect([won.length, lost.length]).toEqual([1, 0]);
+  });
+
+  test("with regenerate the other one's cookie, of a session that is never stored, may take its place", async () => {
+    const { won, lost } = await loginTwice("regenerate");
+    expect([won.length, lost.length]).toEqual([1, 1]);
+  });
+});
+
 test("a request that began before a rotation keeps its answer and loses its save", async () => {
   const { store, browser } = await start();
   const slow = await startSlow(browser.twin(), "set:late,save");
