@@ -106,13 +106,19 @@ async function perform(req: Request, step: string, who: string): Promise<void> {
   if (verb === "set") req.session[argument] = `${argument} of ${who}`;
   if (verb === "delete") delete req.session[argument];
   if (verb === "login") req.session.userId = argument;
-  if (verb === "maxAge") req.session.cookie.maxAge = argument === "none" ? undefined : Number(argument);
+  if (verb === "maxAge") Object.assign(req.session.cookie, { maxAge: maxAgeOf(argument) });
   if (verb === "touch") await called((done) => req.sessionStore.touch?.(req.sessionID, req.session, done));
   if (verb === "save") await called((done) => req.session.save(done));
   if (verb === "reload") await called((done) => req.session.reload(done));
   if (verb === "regenerate") await called((done) => req.session.regenerate(done));
   if (verb === "rotate") await (req.sessionStore as unknown as ExpressSessionStore).rotate(req);
   if (verb === "destroy") await called((done) => req.session.destroy(done));
+}
+
+/** As an application may put it, against its type too. */
+function maxAgeOf(argument: string): unknown {
+  if (argument === "none") return undefined;
+  return argument === "null" || argument === "false" ? JSON.parse(argument) : Number(argument);
 }
 
 /** What a store holds alive, by user. */

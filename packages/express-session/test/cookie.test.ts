@@ -45,13 +45,17 @@ describe.for([false, true])("with resave %s", (resave) => {
     expect((await browser.get("/me")).text).toBe("{}");
   });
 
-  test("going back to no maxAge gives the policy's idle timeout again", async () => {
-    const { browser, idle } = await start({ resave });
-    await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
-    await browser.post("/slow?do=maxAge:none");
-    expect(await idle()).toBe(30 * MINUTE);
-    expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ expires: null });
-  });
+  test.for(["none", "null", "false"])(
+    "going back to no maxAge (%s) gives the policy's idle timeout again",
+    async (maxAge) => {
+      const { browser, idle } = await start({ resave });
+      await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
+      expect(await idle()).toBeCloseTo(5 * MINUTE, -4);
+      await browser.post(`/slow?do=maxAge:${maxAge}`);
+      expect(await idle()).toBe(30 * MINUTE);
+      expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ expires: null });
+    },
+  );
 
   test.for(["NaN", "Infinity", "-Infinity"])(
     "a maxAge of %s is none: the policy's idle timeout holds",

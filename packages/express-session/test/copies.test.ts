@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type Visitor, visitor } from "@tenure/cookie-client";
-import { memoryStore, Sessions } from "@tenure/core";
+import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
 import session from "express-session";
@@ -88,17 +88,22 @@ describe("behind a cache that servers share", () => {
     return store;
   }
 
+  async function start(store: SessionStore) {
+    const cache = new Map<string, string>();
+    const serveOne = (): Promise<string> =>
+      serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
+    const first = visitor(await serveOne());
+    await first.post("/login?user=ada");
+    await first.get("/me");
+    return { first, serveOne, cache };
+  }
+
   test.for(["set:a", "set:a,save,set:b", "maxAge:60000", "", "rotate,set:a"])(
     "a request (%s) stores nothing once the session expired, though the backend keeps no tombstones",
     async (steps) => {
       const clock = newClock();
       const store = forgetfulStore(clock);
-      const cache = new Map<string, string>();
-      const serveOne = (): Promise<string> =>
-        serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
-      const first = visitor(await serveOne());
-      await first.post("/login?user=ada");
-      await first.get("/me");
+      const { first, serveOne } = await start(store);
       const second = first.twin(await serveOne());
       clock.advance(30 * 60_000);
       expect((await second.post(`/slow?do=${steps}`)).status).toBe(200);
@@ -107,13 +112,7 @@ describe("behind a cache that servers share", () => {
   );
 
   test("a request that changes a key keeps what was saved since the cache took its copy", async () => {
-    const store = memoryStore();
-    const cache = new Map<string, string>();
-    const serveOne = (): Promise<string> =>
-      serve(application(sharing(expressSessionStore(sessionsOn(store)), cache)).app);
-    const first = visitor(await serveOne());
-    await first.post("/login?user=ada");
-    await first.get("/me");
+    const { first, serveOne, cache } = await start(memoryStore());
     await first.post("/slow?do=set:theirs");
     const second = first.twin(await serveOne());
     await second.post("/slow?do=set:mine");

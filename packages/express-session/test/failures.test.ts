@@ -211,6 +211,22 @@ test("a regenerate that can't end the old session is an error of the framework",
   expect((await browser.post("/login?user=eve")).status).toBe(500);
 });
 
+test("a failing backend takes no request its session: the store never says that it is disconnected", async () => {
+  const { store, fail } = breakable(memoryStore());
+  const bridge = expressSessionStore(sessionsOn(store));
+  const said: unknown[] = [];
+  bridge.on("disconnect", () => said.push("disconnect"));
+  const { app, routes } = application(bridge);
+  routes.get("/has-session", (req, res) => res.json(req.session !== undefined));
+  const origin = await serve(app);
+  const browser = visitor(origin);
+  await browser.post("/login?user=ada");
+  fail(["create", "read", "update", "touch", "revoke", "now"]);
+  for (let i = 0; i < 3; i += 1) expect((await browser.get("/me")).status).toBe(500);
+  expect((await visitor(origin).get("/has-session")).text).toBe("true");
+  expect(said).toEqual([]);
+});
+
 test("no callback of a failing call is called twice, and none is needed", async () => {
   const { store, fail } = breakable(memoryStore());
   const bridge = expressSessionStore(sessionsOn(store));

@@ -1,5 +1,6 @@
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
+import type { WarningCode } from "@tenure/core/bridge";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
 import session, { type SessionOptions } from "express-session";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -197,19 +198,37 @@ test("each thing is warned about once, with what to change", async () => {
   for (const { message } of warnings) expect(message).toMatch(/: (leave|set|use) .*/);
 });
 
-test.for([
-  "TENURE_COOKIE_NOT_HTTPONLY",
-  "TENURE_COOKIE_SAMESITE_NONE",
-  "TENURE_SECRET_WELL_KNOWN",
-  "TENURE_SECRET_SHORT",
-] as const)("%s can be silenced, alone", async (code) => {
-  const cookie = { httpOnly: false, sameSite: "none" } as const;
-  const all = await warnedOf({ secret: "secret", cookie }, { secret: "secret" });
-  expect(all).toHaveLength(4);
-  warnings = [];
-  expect(await warnedOf({ secret: "secret", cookie }, { secret: "secret", silence: [code] })).toEqual(
-    all.filter((given) => given !== code),
-  );
+describe("each can be silenced, alone", () => {
+  const unsafe = { name: "sid", secret: "secret", cookie: { httpOnly: false, sameSite: "none" } } as const;
+  const nameless = { ...SAFE, name: "sid" };
+
+  test.for<{ readonly code: WarningCode; readonly by: Partial<SessionOptions>; readonly count: number }>([
+    { code: "TENURE_COOKIE_NOT_SECURE", by: unsafe, count: 5 },
+    { code: "TENURE_COOKIE_NOT_HTTPONLY", by: unsafe, count: 5 },
+    { code: "TENURE_COOKIE_SAMESITE_NONE", by: unsafe, count: 5 },
+    { code: "TENURE_SECRET_WELL_KNOWN", by: unsafe, count: 5 },
+    { code: "TENURE_SECRET_SHORT", by: unsafe, count: 5 },
+    { code: "TENURE_COOKIE_NAME", by: nameless, count: 2 },
+  ])("$code", async ({ code, by, count }) => {
+    vi.stubEnv("NODE_ENV", "production");
+    const all = await warnedOf(by, { secret: "short" });
+    expect(all).toHaveLength(count);
+    expect(all).toContain(code);
+    warnings = [];
+    expect(await warnedOf(by, { secret: "short", silence: [code] })).toEqual(
+      all.filter((given) => given !== code),
+    );
+  });
+
+  test("TENURE_STORE_SHARED", async () => {
+    const store = expressSessionStore(new Sessions({ store: memoryStore() }), {
+      silence: ["TENURE_STORE_SHARED"],
+    });
+    for (let i = 0; i < 2; i += 1)
+      session({ secret: SECRET, resave: false, saveUninitialized: false, store });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  });
 });
 
 test("two middlewares on one store are warned about: the last one's cookie would win", async () => {
