@@ -45,7 +45,7 @@ interface GuideSession {
   data: Record<string, unknown>;
   maxAge: unknown;
   save(): Promise<void>;
-  rotate(): Promise<void>;
+  rotate(): Promise<boolean>;
   destroy(): Promise<void>;
 }
 
@@ -92,8 +92,12 @@ function inHand(session: GuideSession): SessionInHand {
       session.maxAge = maxAge;
     },
     save: () => session.save(),
-    regenerate: () => session.rotate(),
-    rotate: () => session.rotate(),
+    async regenerate() {
+      await session.rotate();
+    },
+    async rotate() {
+      if (!(await session.rotate())) throw new Error("the session died during the request");
+    },
     destroy: () => session.destroy(),
   };
 }
