@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Backend, server } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
+import { networkOf, type StartedNetwork } from "./network.ts";
 import { type Program, programsOf } from "./programs.ts";
 import { readmesOf } from "./readmes.ts";
 import { runAndVisit } from "./run-and-visit.ts";
@@ -11,12 +12,6 @@ import { runAndVisit } from "./run-and-visit.ts";
 const root = join(import.meta.dirname, "../..");
 /** Within the workspace, so that imports resolve as they do for its packages. */
 const workshop = join(import.meta.dirname, ".programs", String(process.pid));
-
-/** What is compiled and not run, each with its reason. */
-const notRun: readonly { readonly uses: RegExp; readonly because: string }[] = [
-  { uses: /\bCluster\(/u, because: "needs a Redis Cluster, which packages/redis tests" },
-  { uses: /\bsentinels\s*:/u, because: "needs Redis Sentinels, which packages/redis tests" },
-];
 
 /** Sketches, in which dots stand for code. The contract's own text is compared with the code instead. */
 const sketches: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
@@ -37,10 +32,6 @@ for (const readme of readmes) {
   describe(`the code in ${readme}`, () => {
     for (const program of programs) {
       const folder = join(workshop, `${readme.replaceAll(/[/.]/gu, "-")}-${program.line}`);
-      const skipped = notRun.find(({ uses }) => uses.test(program.text));
-      if (skipped)
-        console.warn(`!! ${readme}:${program.line} is compiled and NOT RUN: it ${skipped.because}`);
-
       test(`line ${program.line} compiles`, async () => {
         writeProgram(folder, program);
         const tsc = join(root, "node_modules/.bin/tsc");
@@ -54,7 +45,6 @@ for (const readme of readmes) {
         );
       });
 
-      if (skipped) continue;
       describeWhere(program)(`line ${program.line}`, () => {
         test("runs", async () => {
           writeProgram(folder, program);
@@ -118,8 +108,10 @@ function writeProgram(folder: string, { readme, text }: Program): void {
   );
 }
 
+/** The usual servers that a program needs; none where it has a network of its own. */
 function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
   const backends: (Backend & keyof typeof servers)[] = [];
+  if (networkOf(text)) return backends;
   if (/from "(?:ioredis|@tenure\/redis|\.\/your-store\.ts)"/u.test(text)) backends.push("redis");
   if (/from "(?:pg|@tenure\/postgres)"/u.test(text)) backends.push("postgres");
   if (/from "(?:mongodb|@tenure\/mongo)"/u.test(text)) backends.push("mongo");
@@ -129,10 +121,12 @@ function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
 /** Skips, and says so, where a backend of the program can't be had. */
 function describeWhere(program: Program): typeof describe {
   const wanted = backendsOf(program).map((backend) => servers[backend].describe);
+  const network = networkOf(program.text);
+  if (network) wanted.push(network.describe);
   return wanted.find((one) => one !== describe) ?? describe;
 }
 
-function environment(): NodeJS.ProcessEnv {
+function environment(ports: StartedNetwork["ports"] = {}): NodeJS.ProcessEnv {
   const postgres = new URL(servers.postgres.url);
   return {
     ...process.env,
@@ -149,6 +143,7 @@ function environment(): NodeJS.ProcessEnv {
       6379: portOf(servers.redis.url),
       5432: portOf(servers.postgres.url),
       27017: portOf(servers.mongo.url),
+      ...ports,
     }),
   };
 }
@@ -159,7 +154,9 @@ function portOf(url: string): number {
 
 async function runNode(folder: string, program: Program): Promise<void> {
   const execArgv = ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")];
-  await runAndVisit(join(folder, "program.ts"), program, { execArgv, env: environment() });
+  await using network = await networkOf(program.text)?.start();
+  const env = environment(network?.ports);
+  await runAndVisit(join(folder, "program.ts"), program, { execArgv, env });
 }
 
 /** A block that shows a test file is run as one; of a whole suite, one chapter. */

@@ -2,13 +2,14 @@ import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { Server } from "node:net";
 import { pathToFileURL } from "node:url";
+import type { SessionStore } from "@tenure/core";
 
 /**
  * Runs a program of a README, as it stands there, in a process of its own, and tells the test what happens. Three things
  * around it are not as on a reader's machine:
  * - servers listen on a free port, and their connections look as if TLS had ended before them, so that `Secure` cookies go out;
  * - what connects to a backend's usual port on this machine meets the test's server (usual-ports.ts);
- * - an `app` that the program only makes is served.
+ * - an `app` that the program only makes is served, and a `store` is asked to revoke a session.
  */
 export type Told =
   | { readonly told: "event"; readonly name: string; readonly why?: string; readonly count?: number }
@@ -38,8 +39,12 @@ Server.prototype.listen = function listenOnFreePort(this: Server, ...args: unkno
   return listen.call(this, { port: 0, host: "127.0.0.1" }, listening);
 } as typeof listen;
 
-const program = (await import(pathToFileURL(process.argv[2] ?? "").href)) as { app?: App };
+const program = (await import(pathToFileURL(process.argv[2] ?? "").href)) as {
+  app?: App;
+  store?: Pick<SessionStore, "revoke">;
+};
 if (program.app && servers.length === 0) await program.app.listen({ port: 0 });
+await program.store?.revoke("one that never was");
 for (const server of servers) {
   if (!server.listening) await once(server, "listening");
 }

@@ -2,7 +2,8 @@ import { Socket } from "node:net";
 
 /**
  * Leads what connects to the usual port of a backend to the server of the tests, in this process: `TENURE_README_PORTS` is a
- * JSON object of ports by usual port. A README's code says 6379, and runs as it stands there.
+ * JSON object of ports by usual port, or by address for other machines ("10.0.0.1:6379"). A README's code says 6379, and runs
+ * as it stands there.
  */
 const redirected = new Map(
   Object.entries(JSON.parse(process.env["TENURE_README_PORTS"] ?? "{}") as Record<string, number>),
@@ -31,6 +32,6 @@ function redirectOptions(options: unknown): unknown {
   if (typeof options !== "object" || options === null || !("port" in options)) return options;
   const host = "host" in options ? options.host : undefined;
   const isHere = typeof host !== "string" || /^(?:localhost|127\.0\.0\.1|::1)$/u.test(host);
-  const port = redirected.get(String(options.port));
-  return isHere && port !== undefined ? { ...options, host: "127.0.0.1", port } : options;
+  const port = redirected.get(isHere ? String(options.port) : `${host}:${String(options.port)}`);
+  return port !== undefined ? { ...options, host: "127.0.0.1", port } : options;
 }

@@ -1,0 +1,64 @@
+import { canStart, type OwnServer, startRedisCluster, startRedisSentinel } from "@tenure/servers";
+import { Redis } from "ioredis";
+import type { describe } from "vitest";
+
+/** Servers that a program names by addresses of another network, where one on this machine is not enough. */
+export interface Network {
+  /** vitest's own, or one that skips, and says so, where they can't be started. */
+  readonly describe: typeof describe;
+  start(): Promise<StartedNetwork>;
+}
+
+export interface StartedNetwork extends AsyncDisposable {
+  /** The port on this machine for each address of the program, as `10.0.0.1:6379`. */
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+const { describe: where } = await canStart("redis-cluster");
+
+/** Absent: the program needs no more than the usual servers. */
+export function networkOf(text: string): Network | undefined {
+  if (/\bnew Cluster\(/u.test(text)) {
+    return {
+      describe: where,
+      async start() {
+        const cluster = await startRedisCluster();
+        return {
+          ports: portsOf(text, cluster.nodes),
+          [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+        };
+      },
+    };
+  }
+  const [, name] = /\bsentinels\b[\s\S]*\bname: "(\w+)"/u.exec(text) ?? [];
+  if (name === undefined) return undefined;
+  return {
+    describe: where,
+    async start() {
+      const own = await startRedisSentinel();
+      const primary = await own.primary();
+      await Promise.all(own.sentinels.map(({ port }) => watch(port, name, primary)));
+      return { ports: portsOf(text, own.sentinels), [Symbol.asyncDispose]: () => own[Symbol.asyncDispose]() };
+    },
+  };
+}
+
+function portsOf(text: string, servers: readonly OwnServer[]): Record<string, number> {
+  const named = [...text.matchAll(/host: "(10\.[\d.]+)", port: (\d+)/gu)].map(
+    ([, host, port]) => `${host}:${port}`,
+  );
+  const ports = named.flatMap((address, i) =>
+    servers.slice(i, i + 1).map(({ port }) => [address, port] as const),
+  );
+  return Object.fromEntries(ports);
+}
+
+/** Has a Sentinel know the primary by the program's name for it, besides its own. */
+async function watch(sentinel: number, name: string, primary: OwnServer): Promise<void> {
+  const client = new Redis(sentinel, "127.0.0.1");
+  try {
+    await client.call("SENTINEL", "MONITOR", name, "127.0.0.1", primary.port, 2);
+  } finally {
+    client.disconnect();
+  }
+}
