@@ -1,5 +1,5 @@
 import { StoreError } from "@tenure/core";
-import { isOutOfTime, mayBeOneRows, toStoreError, wasUndone } from "./failure.ts";
+import { isOutOfTime, isUnanswered, isUnsaid, mayBeOneRows, toStoreError, wasUndone } from "./failure.ts";
 import { BUSY, type Operation } from "./operations.ts";
 import type { Query } from "./driver.ts";
 import type { Run } from "./pool.ts";
@@ -16,11 +16,15 @@ export type Ask = <Call, Answer>(
  * together in the next. A call that finds nobody else goes alone, as a plain statement.
  *
  * Of one key at most one call is in flight, and later ones wait for it: their order is the caller's. A statement of the
- * patient kind may wait long for a row, so that only one of the two may be of that kind.
+ * patient kind may wait long for a row, so that only one of the two may be of that kind; who else found a row held asks
+ * again by the common kind, now and then.
+ *
+ * What waits does so within the limits of the pool and the server: where a statement ran into one of them, so has whoever
+ * has been waiting since before it.
  */
 export function coalesce(run: Run, table: string): Ask {
   const ready = new Map<Operation<unknown, unknown>, Entry[]>();
-  const patient: Entry[] = [];
+  let patient: Entry[] = [];
   const lastOf = new Map<string, Entry>();
   let count = 0;
   let weight = 0;
@@ -28,6 +32,7 @@ export function coalesce(run: Run, table: string): Ask {
   let slowInFlight = 0;
   let patientInFlight = false;
   let starting = false;
+  let askingAgain = false;
 
   return function ask(operation, key, call) {
     return new Promise((resolve, reject) => {
@@ -77,25 +82,53 @@ export function coalesce(run: Run, table: string): Ask {
 
   function start(): void {
     if (inFlight < MAX_IN_FLIGHT && patient.length > 0 && !patientInFlight) {
-      void fly([patient.shift()!], alonePatiently).then(start);
+      void flyPatiently(patient.shift()!).then(start);
     }
     while (inFlight < MAX_IN_FLIGHT) {
       const batch = nextBatch();
       if (batch.length === 0) return;
-      void fly(batch, together).then(start);
+      void fly(batch).then(start);
     }
   }
 
-  async function fly(
-    batch: readonly Entry[],
-    how: (batch: readonly Entry[]) => Promise<void>,
-  ): Promise<void> {
+  async function fly(batch: readonly Entry[]): Promise<void> {
     const slow = batch[0]!.operation.slow ? 1 : 0;
+    const began = count;
     inFlight += 1;
     slowInFlight += slow;
-    await how(batch);
+    const error = await together(batch);
     inFlight -= 1;
     slowInFlight -= slow;
+    if (isUnanswered(error)) failWhoWaited(began, error);
+  }
+
+  /** Not counted as slow: it waits for a row, not for the disk. */
+  async function flyPatiently(entry: Entry): Promise<void> {
+    const began = count;
+    inFlight += 1;
+    patientInFlight = true;
+    const error = await alone(entry, (call) => entry.operation.patient!(call));
+    inFlight -= 1;
+    patientInFlight = false;
+    if (isUnanswered(error)) failWhoWaited(began, error);
+    else if (isOutOfTime(error)) patient = failed(patient, began, error);
+  }
+
+  /** Who was asked before a statement began that has run into a limit by now. */
+  function failWhoWaited(began: number, error: unknown): void {
+    patient = failed(patient, began, error);
+    for (const operation of ready.keys()) {
+      // One that fails may make the next of its key ready.
+      while (ready.get(operation)!.some(({ order }) => order <= began)) {
+        ready.set(operation, failed(ready.get(operation)!, began, error));
+      }
+    }
+  }
+
+  /** Answers who is left. */
+  function failed(waiting: readonly Entry[], began: number, error: unknown): Entry[] {
+    for (const entry of waiting) if (entry.order <= began) fail(entry, error);
+    return waiting.filter(({ order }) => order > began);
   }
 
   /** Of the kind that has waited longest, as many as go into one statement. */
@@ -130,49 +163,44 @@ export function coalesce(run: Run, table: string): Ask {
     return Math.min(inFlight === 0 && waiting >= WORTH_HALVING ? Math.ceil(waiting / 2) : waiting, MAX_BATCH);
   }
 
-  async function together(batch: readonly Entry[]): Promise<void> {
+  /** Answers an error of it, for who wants to look at it. */
+  async function together(batch: readonly Entry[]): Promise<unknown> {
     const { operation } = batch[0]!;
-    if (batch.length === 1) {
-      await alone(batch[0]!, (call) => operation.one(call));
-      return;
-    }
+    if (batch.length === 1) return alone(batch[0]!, (call) => operation.one(call));
     const calls = batch.map(({ call }) => call);
     try {
       const answers = await undisturbed(
-        async () => operation.answers(await run(operation.many!(calls)), calls),
+        (isolation) => run(operation.many!(calls), (rows) => operation.answers(rows, calls), isolation),
         3,
       );
       batch.forEach((entry, index) => answer(entry, answers[index]));
+      return undefined;
     } catch (error) {
-      if (mayBeOneRows(error)) await oneByOne(batch);
-      else for (const entry of batch) fail(entry, error);
+      if (mayBeOneRows(error)) return oneByOne(batch);
+      for (const entry of batch) fail(entry, error);
+      return error;
     }
   }
 
   /** After a batch that failed: whom the error concerns has it again, the others have their answers. */
-  async function oneByOne(batch: readonly Entry[]): Promise<void> {
+  async function oneByOne(batch: readonly Entry[]): Promise<unknown> {
     let timeouts = 0;
-    for (const entry of batch) {
+    for (const [index, entry] of batch.entries()) {
       const error = await alone(entry, (call) => entry.operation.one(call));
       timeouts = isOutOfTime(error) ? timeouts + 1 : 0;
-      if (timeouts === MAX_TIMEOUTS) {
-        for (const left of batch.slice(batch.indexOf(entry) + 1)) fail(left, error);
-        return;
+      if (timeouts === MAX_TIMEOUTS || isUnsaid(error)) {
+        for (const left of batch.slice(index + 1)) fail(left, error);
+        return error;
       }
     }
+    return undefined;
   }
 
-  async function alonePatiently([entry]: readonly Entry[]): Promise<void> {
-    patientInFlight = true;
-    await alone(entry!, (call) => entry!.operation.patient!(call));
-    patientInFlight = false;
-  }
-
-  /** Answers the error, for who wants to look at it. */
   async function alone(entry: Entry, form: (call: unknown) => Query): Promise<unknown> {
+    const { operation, call } = entry;
     try {
       const [only] = await undisturbed(
-        async () => entry.operation.answers(await run(form(entry.call)), [entry.call]),
+        (isolation) => run(form(call), (rows) => operation.answers(rows, [call]), isolation),
         MAX_ATTEMPTS,
       );
       answer(entry, only);
@@ -186,10 +214,24 @@ export function coalesce(run: Run, table: string): Ask {
   function answer(entry: Entry, value: unknown): void {
     if (value === BUSY) {
       patient.push(entry);
+      askAgainSoon();
       return;
     }
     leave(entry);
     for (const { resolve } of entry.callers) resolve(value);
+  }
+
+  /** The one row that is waited for may be held for long, those of the others for a moment. */
+  function askAgainSoon(): void {
+    if (askingAgain) return;
+    askingAgain = true;
+    setTimeout(
+      () => {
+        askingAgain = false;
+        for (const entry of patient.splice(0)) queue(entry);
+      },
+      10 + Math.random() * 40,
+    );
   }
 
   function fail(entry: Entry, error: unknown): void {
@@ -204,12 +246,19 @@ export function coalesce(run: Run, table: string): Ask {
   }
 }
 
-/** Again what was undone as a whole, by a deadlock or a serialization failure: nothing of it has happened. */
-async function undisturbed<Answer>(attempt: () => Promise<Answer>, attempts: number): Promise<Answer> {
-  for (let failures = 1; ; failures += 1) {
+/**
+ * Again what was undone as a whole, by a deadlock or a serialization failure: nothing of it has happened. Above READ
+ * COMMITTED, to write many rows that others write all the time would fail each time, and so it is not tried there again.
+ */
+async function undisturbed<Answer>(
+  attempt: (isolation?: "read committed") => Promise<Answer>,
+  attempts: number,
+): Promise<Answer> {
+  for (let failures = 0; ;) {
     try {
-      return await attempt();
+      return await attempt(failures === 0 ? undefined : "read committed");
     } catch (error) {
+      failures += 1;
       if (failures === attempts || !wasUndone(error)) throw error;
       await pause(Math.random() * Math.min(2 ** failures, 100));
     }
@@ -260,7 +309,7 @@ const CALLER_WEIGHT = 200;
 /** Bytes, about, of calls that wait or are in flight. */
 const MAX_WAITING = 256 * 1024 * 1024;
 
-/** With pauses of up to 100 ms: under serializable, a hundred writers of one row are through by then. */
+/** With pauses of up to 100 ms: who deadlocks with others time and again gets through between them. */
 const MAX_ATTEMPTS = 20;
 
 /** After so many timeouts in a row it is not one row that hangs. */

@@ -20,7 +20,8 @@ export interface PooledClient extends PostgresClient {
 export interface DriverQuery {
   name?: string;
   text: string;
-  values: unknown[];
+  /** Absent where there are none: with an empty list, pg-native would prepare what may be several statements. */
+  values?: unknown[];
   rowMode: "array";
   types: { getTypeParser: () => (value: unknown) => string };
 }
@@ -53,8 +54,10 @@ export function unprepared(text: string): Statement {
 }
 
 export function toDriverQuery({ statement: { name, text }, values }: Query, named: boolean): DriverQuery {
-  const query: DriverQuery = { text, values: [...values], rowMode: "array", types: AS_TEXT };
-  return named && name !== null ? { ...query, name } : query;
+  const query: DriverQuery = { text, rowMode: "array", types: AS_TEXT };
+  if (values.length > 0) query.values = [...values];
+  if (named && name !== null) query.name = name;
+  return query;
 }
 
 export function toRows(rows: unknown[][]): Rows {

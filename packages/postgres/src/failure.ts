@@ -17,13 +17,23 @@ export function isOutOfTime(error: unknown): boolean {
   return state === "57014" || state === "55P03";
 }
 
+/** No connection or no answer came within the pool's own limits, `connectionTimeoutMillis` and `query_timeout`: pg gives these no code. */
+export function isUnanswered(error: unknown): boolean {
+  return isUnsaid(error) && error instanceof Error && /timeout|timedout/i.test(error.message);
+}
+
+/** It is not the server's answer: the connection was not had, or lost, or did not answer. */
+export function isUnsaid(error: unknown): boolean {
+  return error !== undefined && sqlState(error) === undefined;
+}
+
 /** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */
 export function isUnprepared(error: unknown): boolean {
   const state = sqlState(error);
   return state === "26000" || state === "42P05";
 }
 
-/** The server answered with an error and goes on listening on this connection. */
+/** The server answered with an error, goes on listening on this connection, and is a primary as far as one knows. */
 export function keepsConnection(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && !CONNECTION_CLASSES.has(state.slice(0, 2)) && !state.startsWith("57P");
@@ -68,8 +78,8 @@ const SERIALIZATION_FAILURES: ReadonlySet<string> = new Set(["40001", "40P01"]);
 /** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger. */
 const ROW_CLASSES: ReadonlySet<string> = new Set(["22", "23", "54", "P0"]);
 
-/** Connection exceptions, refused authorization, no more connections, no such database. */
-const CONNECTION_CLASSES: ReadonlySet<string> = new Set(["08", "28", "53", "3D", "XX"]);
+/** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database. */
+const CONNECTION_CLASSES: ReadonlySet<string> = new Set(["08", "25", "28", "53", "3D", "XX"]);
 
 /** `undefined` for what the server did not say: Node's own `EPIPE` has five characters too, but no severity. */
 function sqlState(error: unknown): string | undefined {

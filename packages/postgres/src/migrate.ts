@@ -1,5 +1,5 @@
-import type { PooledClient, PostgresPool, Rows } from "./driver.ts";
-import { toDriverQuery, toRows, unprepared } from "./driver.ts";
+import { borrow, command, inReadCommitted } from "./connection.ts";
+import type { PooledClient, PostgresPool } from "./driver.ts";
 import { migrations, SCHEMA_VERSION, versionOf } from "./migrations.ts";
 import { type TableName, tableOf } from "./table.ts";
 
@@ -12,26 +12,23 @@ import { type TableName, tableOf } from "./table.ts";
  */
 export async function migrate(pool: PostgresPool, name: TableName = {}): Promise<void> {
   const table = tableOf(name);
-  const client = await pool.connect();
-  client.on("error", ignore);
-  let destroy = true;
-  try {
-    // Not only for PgBouncer: a repeatable snapshot could be older than what the lock waited for.
-    await run(client, "begin isolation level read committed");
-    await run(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${table.sql}`]);
-    await bringUpToDate(client, name);
-    await run(client, "commit");
-    destroy = false;
-  } finally {
-    client.removeListener("error", ignore);
-    // A connection in an unknown state takes the open transaction with it.
-    client.release(destroy);
-  }
+  // A connection that failed is in an unknown state, and takes the open transaction with it.
+  await borrow(
+    pool,
+    () => false,
+    (client) =>
+      // A repeatable snapshot could be older than what the lock waited for.
+      inReadCommitted(client, async () => {
+        const lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))::text";
+        await command(client, lock, [`tenure ${table.sql}`]);
+        await bringUpToDate(client, name);
+      }),
+  );
 }
 
 async function bringUpToDate(client: PooledClient, name: TableName): Promise<void> {
   const table = tableOf(name);
-  const [found] = await run(
+  const [found] = await command(
     client,
     "select to_regclass($1)::text, obj_description(to_regclass($1), 'pg_class'), to_regnamespace($2)::text",
     [table.sql, table.schema ?? "pg_catalog"],
@@ -44,14 +41,8 @@ async function bringUpToDate(client: PooledClient, name: TableName): Promise<voi
     );
   }
   if (version >= SCHEMA_VERSION) return;
-  if (schema === null) await run(client, `create schema if not exists ${table.schema}`);
+  if (schema === null) await command(client, `create schema if not exists ${table.schema}`);
   for (const migration of migrations(name)) {
-    if (migration.version > version) await run(client, migration.sql);
+    if (migration.version > version) await command(client, migration.sql);
   }
 }
-
-async function run(client: PooledClient, text: string, values: unknown[] = []): Promise<Rows> {
-  return toRows((await client.query(toDriverQuery({ statement: unprepared(text), values }, false))).rows);
-}
-
-function ignore(): void {}

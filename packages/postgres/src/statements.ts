@@ -57,12 +57,12 @@ returning id`);
 
   const read = (matching: string): Statement =>
     statement(`
-select pg_is_in_recovery()::text, s.id, ${LIFE}, ${RECORD}
+select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
 from (select) one left join ${table} s on s.id ${matching}`);
 
   const patientRead = (matching: string): string => `
 select 'false', s.id, case when s.revoked_at is null and s.expires_at > clock_timestamp() then 'live' else 'dead' end, ${RECORD}
-from (select * from ${table} s where ${matching} for share) s`;
+from (select * from ${table} s where ${matching} order by s.id for share) s`;
 
   const held = (matching: string, waiting: Waiting): string => `
 with held as materialized (
@@ -107,23 +107,23 @@ select live.id, case when changed.id is null then 'conflict' else 'updated' end
 from live left join changed on changed.id = live.id
 ${passedOver(matching, waiting)}`);
 
-  const bury = (from: string, tombstone: string): string => `
+  const bury = (tombstone: string): string => `
   update ${table} s set
-    revoked_at = coalesce(s.revoked_at, ${from}.now), user_id = null, data = '',
-    expires_at = greatest(${from}.ends_at, ${from}.now + ${tombstone} * ${MILLISECOND}, case when s.revoked_at is not null then s.expires_at end)
-  from ${from}`;
+    revoked_at = coalesce(s.revoked_at, buried.now), user_id = null, data = '',
+    expires_at = greatest(s.ends_at, buried.now + ${tombstone} * ${MILLISECOND}, case when s.revoked_at is not null then s.expires_at end)`;
 
   // The last insert is for an id that nobody knows; one that is being created or revoked right now answers no row.
   const revoke = (given: string, matching: string, waiting: Waiting): Statement =>
     statement(`
 with held as materialized (
-  select s.id, s.ends_at, s.expires_at, s.revoked_at from ${table} s where s.id ${matching}
+  select s.id, s.expires_at, s.revoked_at from ${table} s where s.id ${matching}
   order by s.id for no key update ${waiting}
 ), judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
 ), known as materialized (
   select s.id from ${table} s where s.id ${matching}
-), buried as (${bury("judged", "$2::bigint")} where s.id = judged.id and s.id ${matching}
+), ended as (${bury("$2::bigint")}
+  from judged buried where s.id = buried.id and s.id ${matching}
 ), planted as (
   insert into ${table} (id, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at)
   select given.id, '', 1, now, interval '0', now, now, now + $2::bigint * ${MILLISECOND}, now
@@ -140,23 +140,21 @@ select id, 'false' from planted`);
   // Whose session it is, `held` decides. The statement's snapshot is from after the call began, so it has every session whose
   // create or binding had been answered by then. Of each, the newest version is locked, and `user_id` is looked at again
   // there: what was bound to someone else meanwhile is passed over. What is bound to this user later counts as after.
+  // `any(array(…))` keeps to the index however many they are, where a join would read the table for many.
   const revokeUser = (waiting: Waiting): Statement =>
     statement(`
 with held as materialized (
-  select s.id, s.ends_at, s.expires_at from ${table} s
-  where s.user_id = $1 and s.revoked_at is null and s.id is distinct from $2
+  select s.id, s.expires_at from ${table} s where ${OF_USER}
   order by s.id for no key update ${waiting}
 ), live as materialized (
   select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
-), ended as (${bury("live", "$3::bigint")} where s.id = live.id
+), ended as (${bury("$3::bigint")}
+  from (select max(now) as now from live) buried where s.id = any(array(select id from live))
   returning s.id
 )
 select (select count(*) from ended)::text, ${
       waiting === "skip locked"
-        ? `exists (
-  select from ${table} s where s.user_id = $1 and s.revoked_at is null and s.id is distinct from $2
-    and not exists (select from held where held.id = s.id)
-)::text`
+        ? `((select count(*) from held) < (select count(*) from ${table} s where ${OF_USER}))::text`
         : "'false'"
     }`);
 
@@ -188,12 +186,12 @@ select (select count(*) from ended)::text, ${
     revokeUser: { one: revokeUser("skip locked"), patient: revokeUser("") },
     listUser: {
       many: statement(`
-select pg_is_in_recovery()::text, s.id, ${LIFE}, ${RECORD}
+select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
 from (select) one left join ${table} s on s.user_id = any($1::text[]) and s.revoked_at is null`),
       patient: statement(patientRead("s.user_id = $1 and s.revoked_at is null")),
     },
     scan: statement(`
-select pg_is_in_recovery()::text, s.id, ${LIFE}, ${RECORD}
+select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
 from (select) one left join (select s.*, s.xmin, s.xmax from ${table} s where s.id >= $1 order by s.id limit $2::bigint) s on true
 order by s.id`),
     now: statement(`select pg_is_in_recovery()::text, ${milliseconds(NOW)}`),
@@ -218,6 +216,7 @@ from (select (select ours from turn), (select count(*) from swept) as swept offs
 /** Whether a statement waits for a row that another transaction holds. */
 type Waiting = "skip locked" | "";
 
+const OF_USER = "s.user_id = $1 and s.revoked_at is null and s.id is distinct from $2";
 const ONE = "= $1";
 const MANY = "= any($1::text[])";
 
@@ -238,12 +237,21 @@ const LAZY = "(select set_config('synchronous_commit', 'off', true)) lazy";
 const DURABLE =
   "(select case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end) durable";
 
-/** `statement_timestamp()` is from before the row was looked at: a writer that came after it finds the session expired. */
-const LIFE = `case
+/**
+ * `statement_timestamp()` is from before the row was looked at: a writer that came after it finds the session expired. Where
+ * that, or who holds the row, is not plain, the row is tried to be held: `xmax` may also be of a transaction that has ended.
+ * An `xmax` that is the row's own `xmin` is of the lock under which this version was written.
+ */
+function life(table: string): string {
+  return `case
   when s.revoked_at is not null then 'dead'
   when s.expires_at > clock_timestamp() then 'live'
   when s.expires_at <= statement_timestamp() and (s.xmax = 0 or s.xmax = s.xmin) then 'dead'
-  else 'busy' end`;
+  else coalesce((
+    select case when newest.revoked_at is not null or newest.expires_at <= clock_timestamp() then 'dead' else 'busy' end
+    from ${table} newest where newest.id = s.id for share skip locked
+  ), 'busy') end`;
+}
 
 const RECORD = ["created_at", "touched_at", "idle_timeout", "expires_at", "ends_at"].reduce(
   (columns, instant) => `${columns}, ${milliseconds(`s.${instant}`)}`,

@@ -26,6 +26,8 @@ export interface PostgresStore extends SessionStore {
    * The same store on a client of the application's, inside the transaction that is open there: what is changed commits or
    * rolls back with it, and counts from the commit on. The transaction must be READ COMMITTED, which is PostgreSQL's default.
    * Until it ends, calls about the sessions it changed wait.
+   *
+   * @throws TypeError for what is no client, and for a pool, each of whose statements may take another connection
    */
   with(client: PostgresClient): SessionStore;
   /**
@@ -36,8 +38,8 @@ export interface PostgresStore extends SessionStore {
    */
   sweep(): Promise<number>;
   /**
-   * Sweeps now and then, until it is stopped. Of the processes that do, one sweeps at a time. The timer keeps no process
-   * alive.
+   * Sweeps now and then, until it is stopped. Of the processes that do, no two statements run at once: who meets another gives
+   * way until its next time. The timer keeps no process alive.
    *
    * @throws TypeError
    */
@@ -83,7 +85,14 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
 
   return {
     ...storeOn(ask, operations),
-    with: (client) => storeOn(askOn(client, table.sql), inTransaction),
+    with(client) {
+      if (typeof client?.query !== "function" || "idleCount" in client) {
+        throw new TypeError(
+          "client must be one that a transaction is open on: store.with(await pool.connect())",
+        );
+      }
+      return storeOn(askOn(client, table.sql), inTransaction);
+    },
     sweep: () => sweep(ground),
     startSweeping: (settings) => startSweeping(ground, settings),
   };

@@ -5,7 +5,7 @@ import type { Operations } from "./operations.ts";
 export interface SweepingOptions {
   /** How often, milliseconds, give or take a quarter. Each time reads the table once, a little at a time. Default one hour. */
   readonly every?: number;
-  /** Hears what went wrong, a `StoreError`; the next time comes all the same. Default: nobody does. */
+  /** Hears what went wrong, a `StoreError`; the next time comes all the same. What it throws is ignored. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -59,7 +59,9 @@ export function startSweeping(
 
   function turn(): void {
     current = sweep(ground, turns.signal)
-      .catch((error: unknown) => onError?.(error))
+      .catch(onError)
+      // What a listener throws is no reason to sweep no more.
+      .catch(() => undefined)
       .finally(() => {
         if (!turns.signal.aborted) timer = setTimeout(turn, every * (0.75 + Math.random() / 2)).unref();
       });

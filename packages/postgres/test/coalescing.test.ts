@@ -333,6 +333,91 @@ postgres.describe("postgresStore, calls that run at once", () => {
     expect(await store.create(session())).toBe(true);
   });
 
+  test("what waited for as long as a call that got no connection fails with it, be it of another kind", async () => {
+    const pool = pools.open({ max: 1, connectionTimeoutMillis: 300 });
+    const { store, watch } = watched(pool);
+    const taken = await pool.connect();
+    const calls = [
+      store.create(session()),
+      store.read("unknown"),
+      store.update("unknown", {}),
+      store.update("unknown too", { data: "" }),
+      store.revoke("unknown as well"),
+      ...Array.from({ length: 20 }, (_, index) => store.revokeUser(`user ${index}`)),
+      store.listUser("nobody"),
+      store.now(),
+    ];
+    expect(await failures(await Promise.allSettled(calls))).toHaveLength(calls.length);
+    expect(watch.attempts).toBeLessThanOrEqual(4);
+    taken.release();
+    expect(await store.create(session())).toBe(true);
+  });
+
+  test("after a batch with a bad row, a lost connection is not tried once for each call", async () => {
+    let lone = 0;
+    const query: PooledQuery = async ({ values = [] }) => {
+      if (!Array.isArray(values[0])) lone += 1;
+      if (lone > 0) throw new Error("Connection terminated unexpectedly");
+      throw Object.assign(new Error("violates"), { code: "23514", severity: "ERROR" });
+    };
+    const store = postgresStore(fake(query, () => undefined));
+    const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => store.create(session())));
+    expect(await failures(outcomes)).toHaveLength(10);
+    expect(lone).toBe(1);
+  });
+
+  const noPrimary = {
+    "refuses to write": async () => {
+      throw Object.assign(new Error("read-only"), { code: "25006", severity: "ERROR" });
+    },
+    "says that it is a standby": async () => ({ rows: [["true", null]] }),
+  } satisfies Record<string, PooledQuery>;
+  for (const [what, query] of Object.entries(noPrimary)) {
+    test(`a connection to a server that ${what} is used no more: the next may find the primary`, async () => {
+      const released: unknown[] = [];
+      const store = postgresStore(fake(query, (destroy) => released.push(destroy)));
+      await expect(store.read("id")).rejects.toThrow("primary");
+      expect(released).toEqual([true]);
+    });
+  }
+
+  test("a read of a session that has expired is one statement, also where somebody held its row before", async () => {
+    const { store, watch } = watched();
+    const { id } = session();
+    await store.create({ ...session(id), idle: 1 });
+    await sleep(10);
+    expect(await store.update(id, {})).toBe("gone");
+    expect(await store.revokeUser("nobody")).toBe(0);
+    watch.statements.length = 0;
+    expect(await store.read(id)).toBeNull();
+    expect(await store.read(id)).toBeNull();
+    expect(watch.statements).toHaveLength(2);
+  });
+
+  test("revokeUser under serializable ends sessions that are in use all the time", async () => {
+    const { store, watch } = watched(
+      pools.open({ options: "-c default_transaction_isolation=serializable" }),
+    );
+    const { store: other } = watched();
+    const userId = "busy";
+    const sessions = Array.from({ length: 200 }, () => ({ ...session(), userId }));
+    await Promise.all(sessions.map((one) => store.create(one)));
+    const stopped = new AbortController();
+    const using = sessions.map(async ({ id }) => {
+      while (!stopped.signal.aborted && (await other.update(id, {})) === "updated");
+    });
+    // Until one of them ran into the other.
+    for (let round = 0; !watch.errors.has("40001"); round += 1) {
+      expect(await store.update(sessions[0]!.id, { data: `${round}` })).toBe("updated");
+    }
+    watch.statements.length = 0;
+    expect(await store.revokeUser(userId)).toBe(200);
+    expect(watch.statements.length).toBeLessThan(20);
+    stopped.abort();
+    await Promise.all(using);
+    expect(await store.listUser(userId)).toEqual([]);
+  });
+
   test("what waits is bounded: beyond it calls fail at once, and later ones work", async () => {
     const pool = pools.open({ max: 1 });
     const { store } = watched(pool);
@@ -362,6 +447,13 @@ async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Pro
   });
 }
 
+type PooledQuery = Awaited<ReturnType<PostgresPool["connect"]>>["query"];
+
+function fake(query: PooledQuery, release: (destroy?: boolean) => void): PostgresPool {
+  const on = (): undefined => undefined;
+  return { on, connect: async () => ({ on, removeListener: on, query, release }) };
+}
+
 interface Watch {
   readonly pool: PostgresPool;
   readonly statements: { readonly name: string | undefined; readonly values: readonly unknown[] }[];
@@ -369,6 +461,8 @@ interface Watch {
   readonly errors: Set<unknown>;
   /** The most connections that were out at once. */
   most: number;
+  /** How often a connection was asked for. */
+  attempts: number;
 }
 
 function watching(pool: Pool): Watch {
@@ -377,16 +471,18 @@ function watching(pool: Pool): Watch {
     statements: [],
     errors: new Set(),
     most: 0,
+    attempts: 0,
     pool: {
       on: (event, listener) => pool.on(event, listener),
       async connect() {
+        watch.attempts += 1;
         const client = await pool.connect();
         watch.most = Math.max(watch.most, (out += 1));
         return {
           on: (event, listener) => client.on(event, listener),
           removeListener: (event, listener) => client.removeListener(event, listener),
           query: async (query) => {
-            watch.statements.push({ name: query.name, values: query.values });
+            watch.statements.push({ name: query.name, values: query.values ?? [] });
             try {
               return await client.query(query);
             } catch (error) {

@@ -173,6 +173,7 @@ here.describe("postgresStore, when its server fails", () => {
       expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
       expect(String("reason" in outcome && outcome.reason)).toContain("primary");
     }
+    expect(pool.idleCount).toBe(0);
     await pool.query("select pg_promote()");
     expect(await store.read("known")).toMatchObject({ id: "known" });
     expect(await store.update("known", { data: "new" })).toBe("updated");

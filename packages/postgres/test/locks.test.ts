@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { server } from "@tenure/servers";
-import type { PoolClient } from "pg";
+import type { Pool, PoolClient } from "pg";
 import { beforeAll, expect, test } from "vitest";
 import type { PostgresStore } from "@tenure/postgres";
 import { poolsOn } from "./pools.ts";
@@ -8,11 +8,16 @@ import { poolsOn } from "./pools.ts";
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const HOUR = 3_600_000;
+/** Milliseconds. In time for what comes first even on a busy machine. */
+const SOON = 3000;
+const BRIEF = 500;
 
 postgres.describe("postgresStore beside a transaction that holds a session", () => {
   let store: PostgresStore;
+  let admin: Pool;
   beforeAll(async () => {
     store = await pools.store();
+    admin = pools.open({ max: 1 });
   });
 
   let count = 0;
@@ -34,32 +39,48 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     client.release();
   };
 
+  /** Until the server's clock is past the end of the session. */
+  const expired = async (id: string): Promise<void> => {
+    const { rows } = await admin.query<{ left: number }>(
+      `select extract(epoch from expires_at - clock_timestamp())::float8 * 1000 as left from ${pools.table} where id = $1`,
+      [id],
+    );
+    await sleep(Math.max(0, rows[0]!.left) + 5);
+  };
+
+  /** Until a statement of ours waits for a row. */
+  const waited = async (): Promise<void> => {
+    const waiting =
+      "select from pg_stat_activity where wait_event_type = 'Lock' and strpos(query, $1) > 0 and pid <> pg_backend_pid()";
+    while ((await admin.query(waiting, [pools.table])).rows.length === 0) await sleep(5);
+  };
+
   for (const how of ["commit", "rollback"] as const) {
     test(`a touch that waited past expiresAt for a ${how} is gone`, async () => {
-      const id = await fresh({ idle: 300 });
+      const id = await fresh({ idle: BRIEF });
       const holder = await hold(id);
       const touching = store.update(id, {});
-      await sleep(350);
+      await expired(id);
       await letGo(holder, how);
       expect(await touching).toBe("gone");
       expect(await store.read(id)).toBeNull();
     });
 
     test(`an update that waited past expiresAt for a ${how} is gone, and nothing is written`, async () => {
-      const id = await fresh({ idle: 300 });
+      const id = await fresh({ idle: BRIEF });
       const holder = await hold(id);
       const updating = store.update(id, { data: "late", userId: "late", idle: HOUR });
-      await sleep(350);
+      await expired(id);
       await letGo(holder, how);
       expect(await updating).toBe("gone");
       expect(await store.listUser("late")).toEqual([]);
     });
 
     test(`a revoke that waited past expiresAt for a ${how} ended nobody, and leaves its tombstone`, async () => {
-      const id = await fresh({ idle: 300 });
+      const id = await fresh({ idle: BRIEF });
       const holder = await hold(id);
       const revoking = store.revoke(id);
-      await sleep(350);
+      await expired(id);
       await letGo(holder, how);
       expect(await revoking).toBe(false);
       expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(false);
@@ -67,10 +88,10 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
 
     test(`a revokeUser that waited past expiresAt for a ${how} ended nobody`, async () => {
       const userId = `waiting for ${how}`;
-      const id = await fresh({ idle: 300, userId });
+      const id = await fresh({ idle: BRIEF, userId });
       const holder = await hold(id);
       const revoking = store.revokeUser(userId);
-      await sleep(350);
+      await expired(id);
       await letGo(holder, how);
       expect(await revoking).toBe(0);
     });
@@ -80,9 +101,9 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     const userId = "in time";
     const client = await pools.open({ max: 1 }).connect();
     await client.query("begin");
-    const id = await fresh({ idle: 1000, userId });
+    const id = await fresh({ idle: SOON, userId });
     expect(await store.with(client).update(id, { idle: HOUR })).toBe("updated");
-    await sleep(1050);
+    await expired(id);
     const reading = [
       store.read(id),
       store.listUser(userId).then(([only]) => only ?? null),
@@ -97,11 +118,11 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
   test("a session whose use was rolled back is dead once it is said to be", async () => {
     const client = await pools.open({ max: 1 }).connect();
     await client.query("begin");
-    const id = await fresh({ idle: 1000 });
+    const id = await fresh({ idle: SOON });
     expect(await store.with(client).update(id, {})).toBe("updated");
-    await sleep(1050);
+    await expired(id);
     const reading = store.read(id);
-    await sleep(50);
+    await waited();
     await client.query("rollback");
     client.release();
     expect(await reading).toBeNull();
@@ -127,6 +148,50 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     expect(answered).toEqual([]);
     for (const holder of holders) await letGo(holder);
     expect(await Promise.all(waiting)).toEqual(["updated", "updated", true, true]);
+  });
+
+  test("who is held for a moment does not wait for who is held for long", async () => {
+    const [long, brief] = [await fresh(), await fresh()];
+    const [longHolder, briefHolder] = [await hold(long), await hold(brief)];
+    const waitingLong = store.update(long, {});
+    await waited();
+    const waitingBriefly = [store.update(brief, {}), store.read(brief)];
+    // Answered after the one before has been told that its row is held.
+    await store.read("another");
+    await letGo(briefHolder);
+    expect(await Promise.all(waitingBriefly)).toEqual(["updated", expect.objectContaining({ id: brief })]);
+    await letGo(longHolder);
+    expect(await waitingLong).toBe("updated");
+  });
+
+  test("writes go on while a revoke waits for a row, however many reads there are", async () => {
+    const held = await fresh();
+    const holder = await hold(held);
+    const revoking = store.revoke(held);
+    await waited();
+    const stopped = new AbortController();
+    const reader = async (name: string) => {
+      while (!stopped.signal.aborted) await store.read(name);
+    };
+    const reading = Array.from({ length: 64 }, (_, index) => reader(`reader ${index}`));
+    for (let login = 0; login < 20; login += 1) await fresh();
+    stopped.abort();
+    await Promise.all(reading);
+    await letGo(holder);
+    expect(await revoking).toBe(true);
+  });
+
+  test("all that wait for held rows are bounded by statement_timeout, not each in its turn", async () => {
+    const hurried = await pools.store({ statement_timeout: 1000 });
+    const ids = await Promise.all(Array.from({ length: 40 }, () => fresh()));
+    const holder = await hold(ids[0]!);
+    await holder.query(`select from ${pools.table} where id = any($1) for update`, [ids]);
+    const began = performance.now();
+    const outcomes = await Promise.allSettled(ids.map((id) => hurried.update(id, {})));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { name: "StoreError" } });
+    // One after another, they would take 40 seconds.
+    expect(performance.now() - began).toBeLessThan(20_000);
+    await letGo(holder);
   });
 
   test("a user's other sessions end at once, and the held one when it is let go", async () => {

@@ -1,5 +1,6 @@
 import { MAX_DURATION } from "@tenure/core";
 import { type PostgresPool, type PostgresStoreOptions, postgresStore } from "@tenure/postgres";
+import { Pool } from "pg";
 import { expect, test } from "vitest";
 
 const pool: PostgresPool = {
@@ -10,6 +11,12 @@ const pool: PostgresPool = {
 test.each([undefined, null, "postgres://127.0.0.1", {}])("a pool can't be %j", (wrong) => {
   expect(() => postgresStore(wrong as never)).toThrow(
     new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))"),
+  );
+});
+
+test.each([undefined, null, {}, new Pool()])("a transaction can't be on %s", (wrong) => {
+  expect(() => postgresStore(pool).with(wrong as never)).toThrow(
+    new TypeError("client must be one that a transaction is open on: store.with(await pool.connect())"),
   );
 });
 

@@ -106,7 +106,7 @@ postgres.describe("sweep", () => {
         on: () => undefined,
         removeListener: () => undefined,
         release: () => undefined,
-        query: async ({ values }) => {
+        query: async ({ values = [] }) => {
           if (values.length === 1) return { rows: [[String(pages)]] };
           const [from, to] = values.map((tid) => Number(/\d+/.exec(String(tid))?.[0]));
           widths.push(to! - from!);
@@ -143,7 +143,7 @@ postgres.describe("sweep", () => {
     expect(stdout).toBe("started\n");
   });
 
-  test("of instances with timers, one sweeps at a time", async () => {
+  test("of instances with timers, who meets another that sweeps gives way", async () => {
     await fresh();
     await fill(10);
     const client = await pool.connect();
@@ -162,7 +162,11 @@ postgres.describe("sweep", () => {
     await fresh();
     const heard: unknown[] = [];
     await pool.query(`alter table ${table} rename to ${table}_away`);
-    const sweeping = store.startSweeping({ every: 1000, onError: (error) => heard.push(error) });
+    const onError = (error: unknown) => {
+      heard.push(error);
+      throw new Error("whoever listens is at fault too");
+    };
+    const sweeping = store.startSweeping({ every: 1000, onError });
     while (heard.length === 0) await sleep(20);
     expect(String(heard[0])).toContain("is missing or older");
     await pool.query(`alter table ${table}_away rename to ${table}`);

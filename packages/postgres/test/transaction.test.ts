@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import type { PostgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
-import type { PoolClient } from "pg";
+import type { Pool, PoolClient } from "pg";
 import { beforeAll, expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
 
@@ -21,9 +21,15 @@ const fresh = (): string => `user ${(count += 1)}`;
 
 postgres.describe("postgresStore.with(client)", () => {
   let store: PostgresStore;
+  const passwords = `passwords_${process.pid}`;
+  let admin: Pool;
   beforeAll(async () => {
     store = await pools.store();
+    admin = pools.open({ max: 1 });
+    await admin.query(`create table ${passwords} (hash text); insert into ${passwords} values ('old')`);
   });
+  const password = async (): Promise<string> =>
+    (await admin.query(`select hash from ${passwords}`)).rows[0].hash;
 
   const begun = async (isolation = "read committed"): Promise<PoolClient> => {
     const client = await pools.open({ max: 1 }).connect();
@@ -40,25 +46,29 @@ postgres.describe("postgresStore.with(client)", () => {
     const [one, two] = [session(userId), session(userId)];
     await Promise.all([one, two, other].map((each) => store.create(each)));
     const client = await begun();
-    await client.query("create temporary table password (hash text) on commit drop");
+    await client.query(`update ${passwords} set hash = 'new'`);
     expect(await store.with(client).revokeUser(userId, { except: two.id })).toBe(1);
     expect(await store.with(client).listUser(userId)).toMatchObject([{ id: two.id }]);
     expect(await store.read(one.id)).toMatchObject({ id: one.id });
     await ended(client, "commit");
     expect(await store.read(one.id)).toBeNull();
     expect(await store.listUser(userId)).toMatchObject([{ id: two.id }]);
+    expect(await password()).toBe("new");
   });
 
   test("they roll back as one, and nothing has happened", async () => {
     const userId = fresh();
     const [one, unborn] = [session(userId), session(userId)];
     await store.create(one);
+    const before = await password();
     const client = await begun();
+    await client.query(`update ${passwords} set hash = 'never'`);
     const inside = store.with(client);
     expect(await inside.revokeUser(userId)).toBe(1);
     expect(await inside.create(unborn)).toBe(true);
     expect(await inside.revoke("unknown to all")).toBe(false);
     await ended(client, "rollback");
+    expect(await password()).toBe(before);
     expect(await store.read(one.id)).toMatchObject({ version: 1, userId });
     expect(await store.create(unborn)).toBe(true);
     expect(await store.create({ ...session(), id: "unknown to all" })).toBe(true);
