@@ -63,7 +63,7 @@ here.describe("a Cluster that changes", () => {
 
   test("revokeUser waits for replicas once on each primary and not once for each session", async () => {
     const client = clients.add(new Cluster(onLoopback(ports()), { keyPrefix: "app:" }));
-    const store = redisStore(client, { waitForReplicas: { count: 1, timeout: 2000 } });
+    const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
     const userId = freshId();
     await Promise.all(Array.from({ length: 60 }, () => store.create(newSession({ userId }))));
     const primaries = cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url));
@@ -75,7 +75,7 @@ here.describe("a Cluster that changes", () => {
   });
 
   test("a call that waits for replicas follows its key to another primary", async () => {
-    const store = redisStore(connect(), { waitForReplicas: { count: 1, timeout: 2000 } });
+    const store = redisStore(connect(), { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
     const tag = `{${freshId()}}`;
     const sessions = Array.from({ length: 3 }, () => newSession({ id: tag + freshId() }));
     for (const session of sessions) await store.create(session);
@@ -147,10 +147,9 @@ here.describe("a Cluster that changes", () => {
       for (const { id } of ended) await store.revoke(id);
 
       await cluster.nodes[0]!.kill();
-      const began = performance.now();
-      const outcomes = await Promise.all(sessions.map(({ id }) => stored(store, id)));
-      expect(performance.now() - began).toBeLessThan(3000);
-      for (const outcome of outcomes) expect(outcome === null).toBe(false);
+      const late = new Promise((resolve) => setTimeout(resolve, 3000, "late"));
+      const outcomes = await Promise.all(sessions.map(({ id }) => Promise.race([stored(store, id), late])));
+      for (const outcome of outcomes) expect([null, "late"]).not.toContain(outcome);
       await vi.waitFor(
         async () => {
           const all = await Promise.all(sessions.map(({ id }) => stored(store, id)));

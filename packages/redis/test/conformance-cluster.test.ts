@@ -45,12 +45,12 @@ here.describe("the contract", () => {
     );
   }
 
-  const waitForReplicas = { count: 1, timeout: 2000 };
+  const waiting = { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } };
   testStore(
     { describe, test },
     {
       name: "Cluster, waiting for a replica",
-      open: () => redisStore(clients.cluster(cluster.nodes.map(({ port }) => port)), { waitForReplicas }),
+      open: () => redisStore(clients.cluster(cluster.nodes.map(({ port }) => port)), waiting),
       unreachable: ({ port }) => redisStore(clients.cluster([port]), { timeout: 500 }),
     },
   );

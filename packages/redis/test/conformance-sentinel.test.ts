@@ -29,7 +29,7 @@ here.describe("Sentinel", () => {
     "over a failover, what replicas had confirmed is there: created alive, revoked dead",
     { timeout: 90_000 },
     async () => {
-      const store = redisStore(ours, { waitForReplicas: { count: 2, timeout: 2000 } });
+      const store = redisStore(ours, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 15_000 } });
       const userId = freshId();
       const [kept, ended, endedWithUser] = [
         newSession({ userId }),
@@ -62,7 +62,10 @@ here.describe("Sentinel", () => {
   );
 
   suite("after a failover, the same clients", {});
-  suite("after a failover, waiting for a replica", { waitForReplicas: { count: 1, timeout: 2000 } });
+  suite("after a failover, waiting for a replica", {
+    timeout: 30_000,
+    waitForReplicas: { count: 1, timeout: 15_000 },
+  });
 });
 
 function suite(name: string, options: RedisStoreOptions): void {

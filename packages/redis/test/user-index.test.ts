@@ -41,6 +41,18 @@ here.describe("the index of a user's sessions", () => {
     expect(await score(userId, third)).toBeGreaterThan(0);
   });
 
+  test("a session that a failover brings back after it had ended is still reached", async () => {
+    const userId = freshId();
+    const id = await create({ userId });
+    const value = await admin.get(`tenure:s:${id}`);
+    await store.revoke(id);
+    await expect.poll(() => score(userId, id)).toBeLessThan(0);
+    await admin.set(`tenure:s:${id}`, value!, "EX", 60);
+    await expect(store.listUser(userId)).resolves.toMatchObject([{ id }]);
+    await expect(store.revokeUser(userId)).resolves.toBe(1);
+    await expect(store.read(id)).resolves.toBeNull();
+  });
+
   test("a session that is doubted and alive all the same is found by the next login, and is in no doubt", async () => {
     const userId = freshId();
     const id = await create({ userId });
