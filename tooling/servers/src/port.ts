@@ -3,20 +3,25 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 
 /**
- * A port of 127.0.0.1 that nobody listens on. Below the ports that systems give to outgoing connections (Linux from
- * 32768), so that a server which is down finds its port free when it comes back.
+ * A port of 127.0.0.1 that nobody listens on, and that this process was not given before: a server that is down may come
+ * back to its own. Below the ports that systems give to outgoing connections (Linux from 32768), which could take it meanwhile.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(15_000, 32_000);
+    if (given.has(port)) continue;
+    given.add(port);
     const probe = createServer().listen(port, "127.0.0.1");
     try {
       await once(probe, "listening");
-    } catch {
-      continue;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") continue;
+      throw error;
     }
     probe.close();
     await once(probe, "close");
     return port;
   }
 }
+
+const given = new Set<number>();

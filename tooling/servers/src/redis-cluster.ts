@@ -19,18 +19,21 @@ export interface RedisCluster extends AsyncDisposable {
 /** Starts a Redis Cluster of one's own: three primaries, a replica each, announced on 127.0.0.1. A dead primary is replaced in some 2 s. */
 export async function startRedisCluster({ args = [] }: RedisClusterOptions = {}): Promise<RedisCluster> {
   const way = await wayTo("redis-cluster");
+  await using started = new AsyncDisposableStack();
   const members = await Promise.all(
     Array.from({ length: 2 * SLOTS.length }, async () => {
       const bus = await freePort();
       const own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
       const announced = ["--cluster-port", String(bus), "--cluster-announce-ip", "127.0.0.1"];
       const node = await startRedisNode(way, [...WITHOUT_PERSISTENCE, ...own, ...announced, ...args]);
-      return { node, bus };
+      return { node: started.use(node), bus };
     }),
   );
   const nodes = members.map(({ node }) => node);
   const { Redis: Client } = await import("ioredis");
   const clients = nodes.map(({ port }) => new Client(port, "127.0.0.1"));
+  // What a command rejects with says it all.
+  for (const client of clients) client.on("error", () => undefined);
   try {
     const [first] = clients;
     await Promise.all(
@@ -42,12 +45,12 @@ export async function startRedisCluster({ args = [] }: RedisClusterOptions = {})
   } finally {
     for (const client of clients) client.disconnect();
   }
+  // Until here, a failure ends what was started.
+  const kept = started.move();
   return {
     nodes,
     how: `a Cluster of 3 and 3 (${nodes[0]?.how})`,
-    async [Symbol.asyncDispose]() {
-      await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
-    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

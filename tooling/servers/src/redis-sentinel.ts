@@ -25,16 +25,21 @@ export interface RedisSentinel extends AsyncDisposable {
 export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {}): Promise<RedisSentinel> {
   const way = await wayTo("redis-cluster");
   const all = [...WITHOUT_PERSISTENCE, "--repl-diskless-sync-delay", "0", ...args];
-  const first = await startRedisNode(way, all);
+  await using started = new AsyncDisposableStack();
+  const first = started.use(await startRedisNode(way, all));
   const follow = ["--replicaof", `127.0.0.1 ${first.port}`];
-  const replicas = await Promise.all([0, 1].map(() => startRedisNode(way, [...all, ...follow])));
+  const replicas = await Promise.all(
+    [0, 1].map(async () => started.use(await startRedisNode(way, [...all, ...follow]))),
+  );
   const servers = [first, ...replicas];
   const watch = [
     `sentinel monitor ${NAME} 127.0.0.1 ${first.port} 2`,
     `sentinel down-after-milliseconds ${NAME} 1000`,
     `sentinel failover-timeout ${NAME} 5000`,
   ];
-  const sentinels = await Promise.all([0, 1, 2].map(() => startSentinelNode(way, watch)));
+  const sentinels = await Promise.all(
+    [0, 1, 2].map(async () => started.use(await startSentinelNode(way, watch))),
+  );
   const { Redis: Client } = await import("ioredis");
 
   async function ask<T>(server: OwnServer, command: string, ...rest: string[]): Promise<T> {
@@ -65,6 +70,8 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
     );
   });
 
+  // Until here, a failure ends what was started.
+  const kept = started.move();
   return {
     name: NAME,
     sentinels,
@@ -81,9 +88,7 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
         return role === "master" ? now : undefined;
       });
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...sentinels, ...servers].map((one) => one[Symbol.asyncDispose]()));
-    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

@@ -5,12 +5,18 @@ import { createServer, connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { docker } from "../src/docker.ts";
 import { canStart } from "../src/index.ts";
 import { findWay } from "../src/way.ts";
 
 const redis = await canStart("redis");
 const postgres = await canStart("postgres");
+/** Whether there is a Docker engine. */
+const engine = await docker().then(
+  () => true,
+  () => false,
+);
 const linux = existsSync("/proc/self/stat");
 
 redis.describe("a run", () => {
@@ -47,19 +53,18 @@ redis.describe("a run", () => {
   });
 });
 
-redis.describe("Docker's registry", () => {
-  test("is given up within seconds where it takes connections and says nothing", async () => {
+describe.skipIf(!engine)("Docker's registry", () => {
+  test("is given up where it takes connections and says nothing", async () => {
     const mute = createServer().listen(0, "127.0.0.1");
     await once(mute, "listening");
-    const before = process.env["TENURE_REDIS_IMAGE"];
-    process.env["TENURE_REDIS_IMAGE"] = `127.0.0.1:${(mute.address() as AddressInfo).port}/redis:8`;
+    vi.stubEnv("TENURE_REDIS_IMAGE", `127.0.0.1:${(mute.address() as AddressInfo).port}/redis:8`);
     try {
-      const began = performance.now();
-      await expect(findWay("redis")).resolves.toMatchObject({ by: "nothing" });
-      expect(performance.now() - began).toBeLessThan(12_000);
+      await expect(findWay("redis")).resolves.toEqual({
+        by: "nothing",
+        why: expect.stringContaining("no registry answered") as string,
+      });
     } finally {
-      if (before === undefined) delete process.env["TENURE_REDIS_IMAGE"];
-      else process.env["TENURE_REDIS_IMAGE"] = before;
+      vi.unstubAllEnvs();
       mute.close();
     }
   });
