@@ -116,6 +116,8 @@ export function storeOn<Data extends object>(
       const wasSomebodys = held !== undefined && held.userId !== null;
       const wasAlive = await holder.revoke(key);
       if (wasSomebodys && !wasAlive) state.hasLostSession = true;
+      // Ended by this request itself, which may log in anew: it is no longer one that it has.
+      if (wasAlive) state.sessions.delete(key);
     },
 
     genid(ctx) {

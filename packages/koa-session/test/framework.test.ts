@@ -221,6 +221,21 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { cart: 1 } }]);
   });
 
+  test("koa-session tells a change from what it loaded, not from what it saved last", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/there-and-back": async (ctx) => {
+        ctx.session.cart = 2;
+        await ctx.session.save();
+        ctx.session.cart = 1;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    await browser.post("/there-and-back");
+    expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 2 });
+  });
+
   test("autoCommit: false stores nothing until manuallyCommit, by which one also logs out", async () => {
     await using site = await serve(
       version,

@@ -250,6 +250,36 @@ describe.each(versions)("on $name", (version) => {
     expect(key).toMatch(/^shop/);
   });
 
+  test.each(["rotate", "regenerate"])(
+    "%s after a logout in one request is a login under a new key",
+    async (means) => {
+      await using site = await serve(
+        version,
+        {
+          ...routes,
+          "/again": async (ctx, _body, store) => {
+            const { session } = ctx;
+            ctx.session = null;
+            await session.manuallyCommit();
+            ctx.session = {};
+            const answer = means === "rotate" ? await store.rotate(ctx) : await ctx.session.regenerate();
+            ctx.session.userId = "ada";
+            await ctx.session.save();
+            return answer ?? true;
+          },
+        },
+        { plugin: { autoCommit: false } },
+      );
+      const browser = site.browser();
+      await browser.post("/again");
+      const old = browser.twin();
+      expect((await browser.post("/again")).text).toBe("true");
+      expect(JSON.parse((await browser.get("/")).text)).toEqual({ userId: "ada" });
+      expect(JSON.parse((await old.get("/")).text)).toEqual({});
+      await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
+    },
+  );
+
   test.each(["create", "revoke"])(
     "a session that is ended while rotate is at its %s stays ended",
     async (step) => {
