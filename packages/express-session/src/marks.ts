@@ -57,20 +57,19 @@ export class Marks<Data extends object> {
 
   /** What an object stands for under this token. */
   of(object: object, token: string): Mark<Data> | undefined {
-    const mark = this.#marks.get(object);
-    if (mark) return mark.held.token === token ? mark : undefined;
-    const loaded = this.#loaded.get(object);
-    if (loaded?.token !== token) return undefined;
-    const { session, cookie } = loaded;
-    const held = this.#holder.loaded(token, session, undefined, maxAgeOf(cookie));
-    const made = { held, cookie };
-    this.set(object, made);
-    return made;
+    const mark = this.ofAny(object);
+    return mark?.held.token === token ? mark : undefined;
   }
 
-  /** The token that an object was loaded, or made, under. */
-  tokenOf(object: object): string | undefined {
-    return this.#marks.get(object)?.held.token ?? this.#loaded.get(object)?.token;
+  /** What an object stands for, under whatever token. */
+  ofAny(object: object): Mark<Data> | undefined {
+    const mark = this.#marks.get(object);
+    const loaded = mark ? undefined : this.#loaded.get(object);
+    if (!loaded) return mark;
+    const { token, session, cookie } = loaded;
+    const made = { held: this.#holder.loaded(token, session, undefined, maxAgeOf(cookie)), cookie };
+    this.set(object, made);
+    return made;
   }
 
   /** For an object that stands for nothing. `null`: no session with this token lives. */

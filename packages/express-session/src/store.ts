@@ -128,14 +128,14 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
     answer(async () => {
-      const mark = this.#marks.of(data, token);
-      if (mark) return this.#save(mark, data);
-      const other = this.#marks.tokenOf(data);
+      const mark = this.#marks.ofAny(data);
+      if (mark?.held.token === token) return this.#save(mark, data);
       const fresh = { held: this.#holder.fresh(token), cookie: undefined };
-      if (other === undefined) this.#marks.set(data, fresh);
+      if (!mark) this.#marks.set(data, fresh);
+      const wasSomebodys = mark && mark.held.userId !== null;
       await this.#save(fresh, data);
       // Loaded under another token: a rotation by hand, which must not bring back what died meanwhile.
-      if (other !== undefined && !(await this.#holder.load(other))) await this.#holder.revoke(token);
+      if (wasSomebodys && !(await this.#holder.load(mark.held.token))) await this.#holder.revoke(token);
     }, callback);
   }
 

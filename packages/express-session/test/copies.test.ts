@@ -236,6 +236,19 @@ describe("a plain object given to set by hand", () => {
     expect(await aliveIn(backend)).toEqual([]);
   });
 
+  test("a new session saved under another token is stored there", async () => {
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    const { app, routes } = application(store);
+    const token = newToken();
+    routes.get("/elsewhere", async (req, res) => {
+      req.session.userId = "ada";
+      await called((done) => store.set(token, req.session, done));
+      res.end();
+    });
+    await visitor(await serve(app)).get("/elsewhere");
+    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: "ada" });
+  });
+
   test("may be set again where its creation failed", async () => {
     const { store: backend, fail } = breakable(memoryStore());
     const store = expressSessionStore(sessionsOn(backend));
