@@ -5,14 +5,20 @@ import { availableParallelism } from "node:os";
 /** Puts this process on the first core and a server on the second. Answers what came of it, for people. */
 export function pin(serverPid: number | undefined): string {
   if (availableParallelism() < 2) return "one core: not pinned";
+  const client = pinned(0, [process.pid]);
+  if (serverPid === undefined) return `client ${client}`;
+  // What it forks later comes to the same core.
+  return `client ${client}, server ${pinned(1, family(serverPid))}`;
+}
+
+/** What came of it, for people. */
+function pinned(core: number, pids: readonly number[]): string {
   try {
-    taskset(0, process.pid);
-    if (serverPid === undefined) return "client on core 0, server not pinned";
-    // What it forks later comes to the same core.
-    for (const pid of family(serverPid)) taskset(1, pid);
-    return "client on core 0, server on core 1";
-  } catch {
-    return "not pinned: there is no taskset here";
+    for (const pid of pids) taskset(core, pid);
+    return `on core ${core}`;
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    return missing ? "not pinned: there is no taskset here" : "not pinned: taskset refused";
   }
 }
 

@@ -1,5 +1,5 @@
 import { redisStore } from "@tenure/redis";
-import { startRedis } from "@tenure/servers";
+import { describeRedis, startRedis } from "@tenure/servers";
 import { RedisStore } from "connect-redis";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
@@ -11,13 +11,12 @@ import { tenure } from "./tenure.ts";
 export async function redisArena(): Promise<Arena> {
   const server = await startRedis();
   const client = new Redis(server.url);
-  const info = await client.info("server");
   const competitors = [
     tenure(redisStore(client), async () => client.disconnect()),
     await connectRedis(server.url),
   ] as const;
   return {
-    server: `${/^(?:valkey|redis)_version:\S+/m.exec(info)?.[0]}, ${server.how}, without persistence`,
+    server: `${await describeRedis(server.url)}, ${server.how}, without persistence`,
     serverPid: await server.pid(),
     competitors,
     targets: [

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { startRedis } from "@tenure/servers";
+import { describeRedis, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { redisStore } from "../src/index.ts";
 
@@ -19,9 +19,7 @@ const cookie = {
 
 await using own = await startRedis();
 const client = new Redis(own.url);
-console.log(
-  `${/^redis_version:\S+/m.exec(await client.info("server"))?.[0]}, ${sessions} sessions, bytes each:`,
-);
+console.log(`${await describeRedis(own.url)}, ${sessions} sessions, bytes each:`);
 console.log("bytes of data  connect-redis  @tenure/redis  its tombstone");
 for (const size of [200, 900, 4000]) {
   const data =

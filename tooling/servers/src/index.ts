@@ -1,7 +1,7 @@
 export { startMongo } from "./mongo.ts";
 export type { OwnServer } from "./own-server.ts";
 export { type PostgresOptions, startPostgres } from "./postgres.ts";
-export { type RedisOptions, startRedis } from "./redis.ts";
+export { describeRedis, type RedisOptions, startRedis } from "./redis.ts";
 export { type Fault, type FaultyProxy, faultyProxy, type PlannedFault } from "./proxy.ts";
 export { type RedisCluster, type RedisClusterOptions, startRedisCluster } from "./redis-cluster.ts";
 export { type RedisSentinel, type RedisSentinelOptions, startRedisSentinel } from "./redis-sentinel.ts";
