@@ -5,7 +5,7 @@ import { application, type Step } from "./application.ts";
 import type { Framework, Site, SiteSettings } from "./framework.ts";
 import { type Gates, gates } from "./gates.ts";
 import type { OpenStore } from "./stores.ts";
-import { type WatchedStore, watched } from "./watched-store.ts";
+import { type WatchedStore, watchedStore } from "./watched-store.ts";
 
 /** What one scenario plays on: a framework over a store, and a user of its own. */
 export interface Stage {
@@ -41,7 +41,7 @@ export async function onStage(
   open: OpenStore,
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
-  const watch = watched(open.store);
+  const watch = watchedStore(open.store);
   const sites: Site[] = [];
   const doors = gates();
   try {

@@ -1,64 +1,26 @@
 import type { SessionStore } from "@tenure/core";
+import { type Watched, watched } from "@tenure/watched-store";
 
-/** A store whose calls a test counts, and that can be made to fail. */
-export interface WatchedStore {
-  readonly store: SessionStore;
-  /** Calls so far, by kind. An update that brings no data is a touch. */
-  readonly counts: Record<"reads" | "touches" | "updates" | "creates" | "revokes", number>;
+/** A store whose calls a scenario sees, and that it can make fail. */
+export interface WatchedStore extends Watched<SessionStore> {
   /** Which calls fail from now on. */
-  fail(what: "nothing" | "everything" | "updates"): void;
+  fail(what: Failing): void;
 }
 
-export function watched(store: SessionStore): WatchedStore {
-  const counts = { reads: 0, touches: 0, updates: 0, creates: 0, revokes: 0 };
-  let failing: "nothing" | "everything" | "updates" = "nothing";
-  const reach = (call: "update" | "other"): void => {
-    if (failing === "nothing" || (failing === "updates" && call !== "update")) return;
+type Failing = "nothing" | "everything" | "updates";
+
+export function watchedStore(store: SessionStore): WatchedStore {
+  let failing: Failing = "nothing";
+  const watch = watched(store, (call) => {
+    const isUpdate = call === "update" || call === "touch";
+    if (failing === "nothing" || (failing === "updates" && !isUpdate)) return;
     // What a missing unix socket gives: to frameworks this code says that there is no such session.
     throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
-  };
+  });
   return {
-    counts,
+    ...watch,
     fail(what) {
       failing = what;
-    },
-    store: {
-      async create(session) {
-        counts.creates += 1;
-        reach("other");
-        return store.create(session);
-      },
-      async read(id) {
-        counts.reads += 1;
-        reach("other");
-        return store.read(id);
-      },
-      async update(id, changes) {
-        counts[changes.data === undefined && changes.userId === undefined ? "touches" : "updates"] += 1;
-        reach("update");
-        return store.update(id, changes);
-      },
-      async revoke(id) {
-        counts.revokes += 1;
-        reach("other");
-        return store.revoke(id);
-      },
-      async revokeUser(userId, options) {
-        reach("other");
-        return store.revokeUser(userId, options);
-      },
-      async listUser(userId) {
-        reach("other");
-        return store.listUser(userId);
-      },
-      async *scan() {
-        reach("other");
-        yield* store.scan();
-      },
-      async now() {
-        reach("other");
-        return store.now();
-      },
     },
   };
 }
