@@ -5,11 +5,12 @@ import {
   type Document,
   MongoClient,
   type MongoClientOptions,
+  MongoServerError,
 } from "mongodb";
 import { MongoClient as MongoClient6 } from "mongodb6";
 import { MongoClient as MongoClient69 } from "mongodb69";
 import { MongoClient as MongoClient70 } from "mongodb70";
-import { afterAll } from "vitest";
+import { afterAll, type TestContext } from "vitest";
 import { ensureIndexes } from "../src/index.ts";
 
 /** Closed when the test file ends. */
@@ -44,11 +45,50 @@ export function connect70(url: string, options: MongoClientOptions = {}): MongoC
   return client;
 }
 
-/** A collection of the test's own, with its indexes. */
+/** A collection of the test's own, with its indexes; sharded as the README says where the server is a mongos. */
 export async function freshCollection(client: MongoClient): Promise<Collection> {
   const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
   await ensureIndexes(collection);
+  if (await isMongos(client)) {
+    const sharding = { shardCollection: collection.namespace, key: { _id: "hashed" } };
+    await client.db("admin").command(sharding);
+  }
   return collection;
+}
+
+export async function isMongos(client: MongoClient): Promise<boolean> {
+  const { msg } = await client.db("admin").command({ hello: 1 });
+  return msg === "isdbgrid";
+}
+
+/** The address of the one server that takes writes: a proxy stands before one, and an address can name several. */
+export async function addressOfPrimary(url: string): Promise<string> {
+  const [, login = "", seeds = "", rest = ""] = /^mongodb:\/\/(.*@)?([^/?]*)(.*)$/.exec(url) ?? [];
+  const client = connect(url);
+  // Whoever asks for a direct connection may know the server by another address than itself.
+  const known = client.options.directConnection
+    ? undefined
+    : (await client.db("admin").command({ hello: 1 }))["primary"];
+  return `mongodb://${login}${known ?? seeds.split(",")[0]}${rest}`;
+}
+
+export async function errorOf(call: Promise<unknown>): Promise<unknown> {
+  return call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+/** Whether the server has a command, whatever it says to this one. */
+export async function knows(url: string, command: Document): Promise<boolean> {
+  const error = await errorOf(connect(url).db("admin").command(command));
+  return !(error instanceof MongoServerError && error.code === 59);
+}
+
+/** vitest says how many tests are skipped, and not why. */
+export function skipLoudly({ skip, task }: TestContext, why: string): never {
+  console.error(`!! mongo: SKIPPED "${task.name}": ${why}`);
+  return skip(why);
 }
 
 /** The commands that the calls of `work` sent. The client has the option `monitorCommands`. */

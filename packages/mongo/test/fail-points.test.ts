@@ -2,13 +2,18 @@ import { randomUUID } from "node:crypto";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
 import type { Document, MongoClientOptions } from "mongodb";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, errorOf, freshCollection, knows, skipLoudly } from "./clients.ts";
 import { listen, turn } from "./warnings.ts";
 
 /** The server's own fail points: https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point */
 const mongo = await server("mongo-transactions");
+
+beforeEach(async (context) => {
+  if (!(await knows(mongo.url, { configureFailPoint: "failCommand", mode: "off" })))
+    skipLoudly(context, `${mongo.how} was not started with --setParameter enableTestCommands=1`);
+});
 
 const STEPPING_DOWN = { NotWritablePrimary: 10107, PrimarySteppedDown: 189 };
 const WRITES = ["update", "findAndModify"];
@@ -219,13 +224,6 @@ async function errorUnder(
 ): Promise<unknown> {
   await using _ = await fault();
   return await errorOf(call());
-}
-
-async function errorOf(call: Promise<unknown>): Promise<unknown> {
-  return call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 }
 
 async function scene(options: MongoClientOptions = {}) {

@@ -4,19 +4,30 @@ import { faultyProxy, type FaultyProxy, server } from "@tenure/servers";
 import type { Collection } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, freshCollection, HOSTILE } from "./clients.ts";
+import { addressOfPrimary, connect, connect69, freshCollection, HOSTILE } from "./clients.ts";
 
 const mongo = await server("mongo");
 const transactional = await server("mongo-transactions");
 
 const clients = [
-  { name: "no retries by the driver", on: mongo, options: { retryWrites: false, retryReads: false } },
-  { name: "hostile defaults", on: mongo, options: HOSTILE },
-  { name: "a replica set, retryWrites on", on: transactional, options: { retryWrites: true } },
-  { name: "a replica set, retryWrites off", on: transactional, options: { retryWrites: false } },
+  {
+    name: "no retries by the driver",
+    on: mongo,
+    open: connect,
+    options: { retryWrites: false, retryReads: false },
+  },
+  { name: "hostile defaults", on: mongo, open: connect, options: HOSTILE },
+  { name: "mongodb 6.9, hostile defaults", on: mongo, open: connect69, options: HOSTILE },
+  { name: "a replica set, retryWrites on", on: transactional, open: connect, options: { retryWrites: true } },
+  {
+    name: "a replica set, retryWrites off",
+    on: transactional,
+    open: connect,
+    options: { retryWrites: false },
+  },
 ] as const;
 
-for (const { name, on, options } of clients) {
+for (const { name, on, open, options } of clients) {
   on.describe(`An answer is true though a reply or a command was lost: ${name}`, { concurrent: true }, () => {
     test("create says true of itself", async () => {
       await eachCut(async ({ store, readBack }) => {
@@ -110,7 +121,7 @@ for (const { name, on, options } of clients) {
 
   /** Runs the scenario again and again, cutting at the first command or reply, the second, …, until none is left. */
   async function eachCut(scenario: Scenario): Promise<void> {
-    await using proxy = await faultyProxy(on.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(on.url));
     const collection = await freshCollection(connect(on.url));
     const readBack = mongoStore(collection);
     const store = await throughProxy(proxy, collection);
@@ -132,7 +143,7 @@ for (const { name, on, options } of clients) {
     proxy: FaultyProxy,
     { dbName, collectionName }: Collection,
   ): Promise<MongoStore> {
-    const client = connect(proxy.url, { ...options, directConnection: true });
+    const client = open(proxy.url, { ...options, directConnection: true });
     const store = mongoStore(client.db(dbName).collection(collectionName));
     await store.read("the first call looks at the indexes");
     return store;

@@ -5,7 +5,7 @@ import { canStart, faultyProxy, server, startMongo } from "@tenure/servers";
 import type { MongoClient, MongoClientOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, connect70, freshCollection } from "./clients.ts";
+import { addressOfPrimary, connect, connect70, freshCollection } from "./clients.ts";
 
 const mongo = await server("mongo");
 const ownMongo = await canStart("mongo");
@@ -15,7 +15,7 @@ const SLACK = 1500;
 
 mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   test("refuses: every call is a StoreError within serverSelectionTimeoutMS, and works once it is back", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const { store, live } = await onProxy(proxy.url, { serverSelectionTimeoutMS: 700 });
     await proxy.refuse();
     expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
@@ -25,7 +25,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   });
 
   test("is silent: every call is a StoreError within socketTimeoutMS, and works once it is back", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const limits = { socketTimeoutMS: 500, connectTimeoutMS: 500, serverSelectionTimeoutMS: 700 };
     const { store, live } = await onProxy(proxy.url, limits);
     proxy.silence();
@@ -38,7 +38,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   });
 
   test("is silent while calls keep coming: none waits for those before it", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const limits = { socketTimeoutMS: 2000, connectTimeoutMS: 500, serverSelectionTimeoutMS: 2000 };
     const { store, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
     proxy.silence();
@@ -55,7 +55,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   });
 
   test("vanishes without a word: what the driver's monitor ends is sent again, and its answer is true", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     // Nothing but the monitor notices: there is no `socketTimeoutMS`.
     const limits = { connectTimeoutMS: 500, heartbeatFrequencyMS: 500, monitorCommands: true } as const;
     const { store, client, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
@@ -71,7 +71,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   });
 
   test("is silent: a call ends within timeoutMS where the driver heeds it (7.0)", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const { dbName, collectionName } = await freshCollection(connect(mongo.url));
     const client = connect70(proxy.url, { timeoutMS: 2000, directConnection: true });
     const store = mongoStore(client.db(dbName).collection(collectionName));
@@ -87,7 +87,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     "cuts the network at any one command of %s, its repetition too: the next call works, and all views agree",
     { timeout: 120_000 },
     async ([, cutCall]) => {
-      await using proxy = await faultyProxy(mongo.url);
+      await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
       const { store } = await onProxy(proxy.url, { retryReads: false });
       for (const on of ["command", "reply"] as const) {
         for (let nth = 1; ; nth += 1) {
@@ -107,7 +107,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   );
 
   test("has no connection free within waitQueueTimeoutMS: a StoreError, and the next call works", async () => {
-    await using proxy = await faultyProxy(mongo.url);
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const { store, live } = await onProxy(proxy.url, { maxPoolSize: 1, waitQueueTimeoutMS: 200 });
     proxy.delayReplies(600);
     const revokes = await Promise.all(Array.from({ length: 6 }, () => settle(store.revoke(randomUUID()))));
@@ -119,9 +119,8 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
   });
 
   test("refuses the password: every call is a StoreError that says so, with neither user nor password in it", async () => {
-    const url = new URL(mongo.url);
-    Object.assign(url, { username: "ada", password: "wrong" });
-    const store = mongoStore(connect(url.href).db("tenure_test").collection("sessions"));
+    const client = connect(mongo.url, { auth: { username: "ada", password: "wrong" } });
+    const store = mongoStore(client.db("tenure_test").collection("sessions"));
     expect(await outcomes(calls(store))).toEqual(ALL_FAIL);
     const error = await settle(store.read("any"));
     expect(error).toMatchObject({ message: "read: MongoDB refused the client's user or password" });

@@ -4,7 +4,7 @@ import { server } from "@tenure/servers";
 import type { Collection, MongoClient } from "mongodb";
 import { expect, test, type TestContext } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, freshCollection, skipLoudly } from "./clients.ts";
 
 /** Milliseconds that a session lives: longer than a busy machine needs to begin what holds it and what waits. */
 const IDLE = 1000;
@@ -61,7 +61,7 @@ for (const [holder, { on, hold, rounds }] of Object.entries(holders)) {
   });
 
   /** A session that is held, an update of it that waits, and the session's end: until `release` nobody was told of it. */
-  async function expiredWhileUpdating({ skip }: TestContext) {
+  async function expiredWhileUpdating(context: TestContext) {
     const client = connect(on.url);
     const collection = await freshCollection(client);
     const store = mongoStore(collection);
@@ -78,7 +78,7 @@ for (const [holder, { on, hold, rounds }] of Object.entries(holders)) {
       if (waits) return { store, id, userId, updating, release };
       await Promise.all([updating, release()]);
     }
-    return skip(`on ${on.how} ${holder} makes nobody wait`);
+    return skipLoudly(context, `on ${on.how} ${holder} makes nobody wait`);
   }
 }
 

@@ -9,39 +9,56 @@ import { freePort } from "./port.ts";
 import { runFolder } from "./run.ts";
 import { wayTo } from "./way-to.ts";
 
+export interface MongoOptions {
+  /**
+   * Only who logs in may do anything, and the address is that of root: a standalone mongod, since a replica set would need
+   * a key file. An image that holds something else is run as it is.
+   */
+  readonly auth?: boolean;
+}
+
 /**
  * Starts a MongoDB of one's own. A mongod is a replica set of one; an image that holds something else is run as it is.
  * The address asks for a direct connection: a replica set of one names itself by an address inside its container.
  */
-export async function startMongo(): Promise<OwnServer> {
+export async function startMongo({ auth = false }: MongoOptions = {}): Promise<OwnServer> {
   const way = await wayTo("mongo");
   const port = await freePort();
-  const url = `mongodb://127.0.0.1:${port}/?directConnection=true`;
-  const rest = { url, port, stopSignal: "SIGTERM" } as const;
+  const open = `mongodb://127.0.0.1:${port}/?directConnection=true`;
+  const guarded = open.replace("//", `//${ROOT.user}:${ROOT.password}@`);
+  const rest = { port, stopSignal: "SIGTERM" } as const;
 
   if (way.by === "container") {
     const mongod = (await imageCommand(way.image))[0] === "mongod";
+    const url = auth && mongod ? guarded : open;
     const machine = container({
       image: way.image,
-      ...(mongod ? { command: ["mongod", "--bind_ip_all", ...REPLICA_SET] } : {}),
+      ...(mongod ? { command: ["mongod", "--bind_ip_all", ...(auth ? [] : REPLICA_SET)] } : {}),
+      ...(auth && mongod
+        ? {
+            environment: { MONGO_INITDB_ROOT_USERNAME: ROOT.user, MONGO_INITDB_ROOT_PASSWORD: ROOT.password },
+          }
+        : {}),
       network: { from: port, to: 27017 },
     });
-    const answers = mongod ? () => primary(url, 27017) : () => describeMongo(url);
-    return startOwnServer({ machine, how: `container ${way.image}`, answers, ...rest });
+    const answers = mongod && !auth ? () => primary(url, 27017) : () => describeMongo(url);
+    return startOwnServer({ machine, how: `container ${way.image}`, url, answers, ...rest });
   }
 
   const folder = join(runFolder(), `mongo-${port}`);
   mkdirSync(folder);
+  const settings = auth ? ["--auth"] : REPLICA_SET;
   const machine = localProcess({
     command: way.command,
-    args: ["--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", folder, ...REPLICA_SET],
+    args: ["--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", folder, ...settings],
     log: join(folder, "log"),
     abandon: "SIGKILL",
   });
   return startOwnServer({
     machine,
     how: `${way.command} on PATH`,
-    answers: () => primary(url, port),
+    url: auth ? guarded : open,
+    answers: () => (auth ? root(open, guarded) : primary(open, port)),
     ...rest,
   });
 }
@@ -66,6 +83,17 @@ export async function hasTransactions(url: string): Promise<boolean> {
   return withMongo(url, async (client) => {
     const hello = await client.db("admin").command({ hello: 1 });
     return hello["setName"] !== undefined || hello["msg"] === "isdbgrid";
+  });
+}
+
+const ROOT = { user: "root", password: "secret" } as const;
+
+/** Resolves once root can log in, whom it makes at its first start: a mongod lets its own machine do that once. */
+async function root(open: string, guarded: string): Promise<void> {
+  const making = { createUser: ROOT.user, pwd: ROOT.password, roles: ["root"] };
+  await describeMongo(guarded).catch(async (error: unknown) => {
+    await withMongo(open, (client) => client.db("admin").command(making));
+    throw error;
   });
 }
 

@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { server } from "@tenure/servers";
+import { MongoServerError } from "mongodb";
+import { expect, test } from "vitest";
+import { mongoStore } from "../src/index.ts";
+import { connect, freshCollection } from "./clients.ts";
+
+const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
+
+for (const [name, on] of Object.entries(servers)) {
+  on.describe(`The TTL monitor of ${name}`, () => {
+    test(
+      "deletes sessions and tombstones that are needed no more, and no others",
+      { timeout: 300_000 },
+      async () => {
+        const client = connect(on.url);
+        // It wakes once a minute; where it can be told to, once a second.
+        await client
+          .db("admin")
+          .command({ setParameter: 1, ttlMonitorSleepSecs: 1 })
+          .catch((error: unknown) => expect(error).toBeInstanceOf(MongoServerError));
+        const collection = await freshCollection(client);
+        const store = mongoStore(collection);
+        const brief = mongoStore(collection, { tombstoneMinimum: 1 });
+        const session = { userId: "u", data: "", idle: 1000, lifetime: 1000 };
+        const long = { ...session, idle: HOUR, lifetime: HOUR };
+
+        const gone = ["over", "revoked, over", "unknown, revoked"].map((what) => `${what} ${randomUUID()}`);
+        await brief.create({ ...session, id: gone[0]! });
+        await brief.create({ ...session, id: gone[1]! });
+        await brief.revoke(gone[1]!);
+        await brief.revoke(gone[2]!);
+        const kept = ["alive", "idle too long", "revoked"].map((what) => `${what} ${randomUUID()}`);
+        await store.create({ ...long, id: kept[0]! });
+        await store.create({ ...long, id: kept[1]!, idle: 1 });
+        await store.create({ ...session, id: kept[2]! });
+        await store.revoke(kept[2]!);
+
+        const left = () => collection.distinct("_id");
+        while ((await left()).some((id) => gone.includes(String(id)))) await sleep(500);
+        expect(new Set((await left()).map(String))).toEqual(new Set(kept));
+        expect(await store.read(kept[0]!)).not.toBeNull();
+        expect(await store.create({ ...long, id: kept[2]! })).toBe(false);
+      },
+    );
+  });
+}
+
+const HOUR = 60 * 60 * 1000;

@@ -1,0 +1,65 @@
+import { randomUUID } from "node:crypto";
+import { server } from "@tenure/servers";
+import type { Collection, Document } from "mongodb";
+import { expect, test } from "vitest";
+import { mongoStore } from "../src/index.ts";
+import { connect, freshCollection, record } from "./clients.ts";
+
+const mongo = await server("mongo");
+
+mongo.describe("At 100,000 sessions", () => {
+  test("scan has each once, by short commands in the order of their ids, with no cursor kept open", async () => {
+    const client = connect(mongo.url, { monitorCommands: true });
+    const collection = await freshCollection(client);
+    const store = mongoStore(collection);
+    const ids = await fill(collection, SESSIONS);
+
+    const seen: string[] = [];
+    const sent = await record(client, async () => {
+      for await (const { id } of store.scan()) seen.push(id);
+    });
+
+    expect(seen.length).toBe(SESSIONS);
+    expect(new Set(seen)).toEqual(new Set(ids));
+    const scans = sent.filter((command) => !("listIndexes" in command));
+    expect(scans.map((command) => Object.keys(command)[0])).toEqual(scans.map(() => "aggregate"));
+    expect(scans).toHaveLength(SESSIONS / 100 + 1);
+  });
+
+  test("a user's ten are listed and ended, and nobody else's", async () => {
+    const collection = await freshCollection(connect(mongo.url));
+    const store = mongoStore(collection);
+    const ids = await fill(collection, SESSIONS);
+    const theirs = (await store.listUser("user 7")).map(({ id }) => id);
+    expect(theirs.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
+    expect(theirs).toHaveLength(10);
+    expect(await store.revokeUser("user 7")).toBe(10);
+    const left = await collection.countDocuments({ userId: { $type: "string" } });
+    expect(left).toBe(SESSIONS - 10);
+  });
+});
+
+const SESSIONS = 100_000;
+const USERS = SESSIONS / 10;
+
+/** Copies of one session that the store made, each of an id and a user of its own: the store makes them one by one. */
+async function fill(collection: Collection, count: number): Promise<string[]> {
+  const id = randomUUID();
+  await mongoStore(collection).create({ id, userId: "u", data: "private", idle: HOUR, lifetime: HOUR });
+  const made = await collection.findOneAndDelete({ _id: id as never });
+  const ids = Array.from({ length: count }, () => randomUUID());
+  for (let from = 0; from < count; from += 10_000) {
+    const batch: Document[] = [];
+    for (const [i, _id] of ids.slice(from, from + 10_000).entries()) {
+      batch.push({ ...made, _id, userId: `user ${(from + i) % USERS}` });
+    }
+    await collection.insertMany(batch, { ordered: false });
+  }
+  return ids;
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}
+
+const HOUR = 60 * 60 * 1000;
