@@ -144,6 +144,19 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
+  test("the response waits for the save, so that a redirect can't overtake it", async () => {
+    let isStored = false;
+    await using site = await serve(version, routes, {
+      async meet(call) {
+        if (call !== "create") return;
+        await sleep(50);
+        isStored = true;
+      },
+    });
+    await site.browser().post("/set", { cart: 1 });
+    expect(isStored).toBe(true);
+  });
+
   test("reload of a session that died creates nothing under its id", async () => {
     await using site = await serve(version, {
       ...routes,

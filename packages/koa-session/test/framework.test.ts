@@ -200,6 +200,19 @@ describe.each(versions)("on $name", (version) => {
     expect({ status, setCookies }).toEqual({ status: 500, setCookies: [] });
   });
 
+  test("the response waits for the save, so that a redirect can't overtake it", async () => {
+    let isStored = false;
+    await using site = await serve(version, routes, {
+      async meet(call) {
+        if (call !== "create") return;
+        await sleep(50);
+        isStored = true;
+      },
+    });
+    await site.browser().post("/set", { cart: 1 });
+    expect(isStored).toBe(true);
+  });
+
   test("a forced save stores what changed, though koa-session says that nothing did", async () => {
     const changed: unknown[] = [];
     await using site = await serve(
