@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { signIn } from "./visit.ts";
 
 const started: ChildProcessWithoutNullStreams[] = [];
 afterEach(() => {
@@ -22,25 +23,26 @@ test("prints its address on the loopback, answers there, and ends on SIGTERM", a
 test("ends on SIGINT, as Ctrl+C sends it, also while a request is running", async () => {
   const demo = start("--port", "0");
   const url = await demo.address();
-  const headers = { origin: url };
-  const login = await fetch(`${url}/sign-in`, {
-    method: "POST",
-    headers,
-    body: new URLSearchParams({ person: "ada" }),
-    redirect: "manual",
-  });
-  const cookie = login.headers.getSetCookie().map((line) => line.slice(0, line.indexOf(";")));
-  const slow = fetch(`${url}/slow-note`, {
-    method: "POST",
-    headers: { ...headers, cookie: cookie.join("; ") },
-  }).then(
+  const cookie = await signIn(url);
+  const slow = fetch(`${url}/slow-note`, { method: "POST", headers: { origin: url, cookie } }).then(
     () => "answered",
     () => "cut",
   );
   // A page view after it: the slow request has arrived.
-  await fetch(url, { headers: { cookie: cookie.join("; ") } });
+  await fetch(url, { headers: { cookie } });
   expect(await demo.endedBy("SIGINT")).toEqual([0, null]);
   expect(await slow).toBe("cut");
+});
+
+test.each([
+  ["express", /^tenure-demo=s%3A[^;]+$/u],
+  ["fastify", /^tenure-demo=(?!s%3A)[^;]+$/u],
+  ["koa", /^tenure-demo=[^;]+; tenure-demo\.sig=[^;]+$/u],
+])("serves the demo on %s, whose cookie tells it from the others", async (framework, itsCookie) => {
+  const url = await start("--framework", framework, "--port", "0").address();
+  const cookie = await signIn(url);
+  expect(cookie).toMatch(itsCookie);
+  expect(await (await fetch(url, { headers: { cookie } })).text()).toContain("<h1>Your devices</h1>");
 });
 
 test("takes a free port where its default is taken, and says which", async () => {
