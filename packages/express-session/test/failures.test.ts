@@ -1,12 +1,12 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import session from "express-session";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
+import { heard } from "./heard.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
@@ -30,16 +30,6 @@ async function start() {
   // So that a touch is due.
   await new Promise((resolve) => setTimeout(resolve, 10));
   return { backend, browser, routes, errors, fail };
-}
-
-function heard(name: string): unknown[] {
-  const events: unknown[] = [];
-  const listen = (event: unknown): void => void events.push(event);
-  subscribe(`tenure:${name}`, listen);
-  onTestFinished(() => {
-    unsubscribe(`tenure:${name}`, listen);
-  });
-  return events;
 }
 
 describe("a touch that fails", () => {

@@ -3,6 +3,7 @@ import { memoryStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
+import { heard } from "./heard.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
@@ -70,6 +71,22 @@ test("a request that began before a login and ends after it does not take the se
   await browser.post("/slow?do=login:eve");
   await slow.finish();
   expect(await aliveIn(store)).toEqual(["eve"]);
+});
+
+test("a save that comes too late is told, with whose it was, and neither token nor data", async () => {
+  const { browser, store } = await start();
+  const [session] = await store.listUser("ada");
+  const slow = await startSlow(browser.twin(), "set:secret,save,set:other");
+  const token = decodeURIComponent(browser.cookies.get("connect.sid")!).slice(2).split(".")[0]!;
+  await browser.post("/logout");
+  const dropped = heard("late-save-dropped");
+  await slow.finish();
+  expect(dropped).toMatchObject([
+    { id: session!.id, userId: "ada" },
+    { id: session!.id, userId: "ada" },
+  ]);
+  expect(JSON.stringify(dropped)).not.toContain(token);
+  expect(JSON.stringify(dropped)).not.toContain("secret");
 });
 
 test("saves that are not waited for are written in the order they were called", async () => {
