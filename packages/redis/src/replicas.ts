@@ -36,26 +36,37 @@ export function confirmedByReplicas(
   };
 
   function join(call: Call): Promise<Confirmed> {
-    const primary = primaryOf(client, clientPrefix + call.key);
-    return new Promise((resolve, reject) => {
-      const job = { call, resolve, reject };
-      const waiting = next.get(primary);
-      if (waiting) {
-        waiting.push(job);
-        return;
-      }
-      next.set(primary, [job]);
-      // With all the calls of this turn of the event loop.
-      setImmediate(() => void leave(primary));
-    });
+    return new Promise((resolve, reject) => enqueue({ call, resolve, reject }));
+  }
+
+  function enqueue(job: Job): void {
+    const primary = primaryFor(job);
+    const waiting = next.get(primary);
+    if (waiting) {
+      waiting.push(job);
+      return;
+    }
+    next.set(primary, [job]);
+    // With all the calls of this turn of the event loop.
+    setImmediate(() => void leave(primary));
   }
 
   async function leave(primary: string): Promise<void> {
     for (let jobs = next.get(primary)!; jobs.length > 0; jobs = next.get(primary)!) {
       next.set(primary, []);
-      await together(jobs);
+      // The client may have heard meanwhile that a slot has moved, and sends nothing for two primaries together.
+      const here: Job[] = [];
+      for (const job of jobs) {
+        if (primaryFor(job) === primary) here.push(job);
+        else enqueue(job);
+      }
+      if (here.length > 0) await together(here);
     }
     next.delete(primary);
+  }
+
+  function primaryFor({ call }: Job): string {
+    return primaryOf(client, clientPrefix + call.key);
   }
 
   async function together(jobs: readonly Job[]): Promise<void> {

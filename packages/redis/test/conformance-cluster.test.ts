@@ -49,8 +49,9 @@ here.describe("the contract", () => {
   testStore(
     { describe, test },
     {
-      name: "Cluster, waiting for a replica",
-      open: () => redisStore(clients.cluster(cluster.nodes.map(({ port }) => port)), waiting),
+      name: "Cluster, ioredis 5, waiting for a replica",
+      open: () =>
+        redisStore(clients.add(new Cluster5(onLoopback(cluster.nodes.map(({ port }) => port)))), waiting),
       unreachable: ({ port }) => redisStore(clients.cluster([port]), { timeout: 500 }),
     },
   );
