@@ -4,7 +4,7 @@ import type { SessionRecord, SessionStore } from "@tenure/core";
 export function interleaved(store: SessionStore, seed: number): SessionStore {
   const random = mulberry32(seed);
   const wait = async (): Promise<void> => {
-    await turns(Math.floor(random() * 4));
+    await turns(Math.floor(random() * 8));
   };
   const slowly = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
     await wait();
@@ -28,7 +28,8 @@ export function interleaved(store: SessionStore, seed: number): SessionStore {
     // Not at one instant either: in pages, and each session is looked at in its own time.
     listUser: async (userId) => {
       const found = new Map<string, SessionRecord | null>();
-      for (let page = 1; page <= 2; page += 1) {
+      const pages = random() < 0.5 ? 1 : 2;
+      for (let page = 1; page <= pages; page += 1) {
         const listed = await slowly(() => store.listUser(userId));
         const unseen = listed.filter(({ id }) => !found.has(id));
         await Promise.all(unseen.map(async ({ id }) => found.set(id, await slowly(() => store.read(id)))));

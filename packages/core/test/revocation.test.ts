@@ -1,6 +1,6 @@
 import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { interleaved, seeds } from "./interleaved.ts";
+import { interleaved, seeds, turns } from "./interleaved.ts";
 
 describe("revocation", () => {
   test("by token is for good, and says whether it ended anything (ASVS 7.4.1)", async () => {
@@ -41,6 +41,43 @@ describe("revocation", () => {
     let left = 0;
     for await (const _ of sessions.all()) left += 1;
     expect(left).toBe(0);
+  });
+
+  test("of everyone ends what a node of the backend says was created later than now", async () => {
+    const store = memoryStore();
+    const behind = { ...store, now: async () => (await store.now()) - 60_000 };
+    const sessions = new Sessions({ store: behind });
+    await sessions.create({}, { userId: "ada" });
+    await sessions.create({});
+    expect(await sessions.revokeEveryone()).toBe(2);
+  });
+
+  test("of everyone outlasts a rotation that comes meanwhile", async () => {
+    for (const seed of seeds) {
+      const sessions = new Sessions({ store: interleaved(memoryStore(), seed) });
+      const { token } = await sessions.create({}, { userId: "ada" });
+      // A scan takes some thousand turns: the successor is often put where it has looked before.
+      const ending = sessions.revokeEveryone();
+      await turns((seed * 37) % 1000);
+      const rotated = await sessions.rotate(token);
+      await ending;
+      expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
+      if (rotated) expect(await sessions.get(rotated.token)).toBeNull();
+    }
+  });
+
+  test("of all a user's ends a rotation's successor too, where nodes of the backend differ by a minute", async () => {
+    for (const seed of seeds) {
+      const store = interleaved(memoryStore(), seed);
+      const behind = { ...store, now: async () => (await store.now()) - 60_000 };
+      const sessions = new Sessions({ store: behind });
+      const { token } = await sessions.create({}, { userId: "ada" });
+      const rotating = sessions.rotate(token);
+      await turns(seed % 30);
+      await sessions.revokeAllForUser("ada");
+      await rotating;
+      expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
+    }
   });
 
   test("a login that comes after log out everywhere stays", async () => {

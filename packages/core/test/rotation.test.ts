@@ -1,4 +1,4 @@
-import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
+import { memoryStore, type SessionRecord, Sessions, type SessionStore } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { interleaved, seeds, turns } from "./interleaved.ts";
 
@@ -131,6 +131,26 @@ describe("rotate", () => {
     }
   });
 
+  test("again and again, by who holds the token, outruns no log out everywhere", async () => {
+    for (const seed of seeds) {
+      for (let head = 0; head < 20; head += 1) {
+        const sessions = new Sessions({ store: interleaved(memoryStore(), seed * 20 + head) });
+        let { token } = await sessions.create({}, { userId: "ada" });
+        const running = (async () => {
+          for (;;) {
+            const rotated = await sessions.rotate(token);
+            if (!rotated) return;
+            ({ token } = rotated);
+          }
+        })();
+        await turns(head);
+        await sessions.revokeAllForUser("ada");
+        expect(await sessions.listForUser("ada"), `seed ${seed}`).toEqual([]);
+        await running;
+      }
+    }
+  });
+
   test.each([1, 2, 3])(
     "of session %d of 3, beside a login that a cap of 3 lets in, costs the oldest its session and nobody else",
     async (nth) => {
@@ -141,7 +161,7 @@ describe("rotate", () => {
         const tokens: string[] = [];
         for (const n of [1, 2, 3]) tokens.push((await sessions.create({ n }, { userId: "ada" })).token);
         const [rotated] = await Promise.all([
-          sessions.rotate(tokens[nth - 1]!),
+          turns(seed % 20).then(() => sessions.rotate(tokens[nth - 1]!)),
           sessions.create({ n: 4 }, { userId: "ada" }),
         ]);
         const alive = (await sessions.listForUser("ada")).map(({ data }) => data.n);
@@ -151,6 +171,29 @@ describe("rotate", () => {
       }
     },
   );
+
+  test("in the middle of a cap's look is no session more", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      let now = 1_000_000;
+      const memory = memoryStore({ clock: () => (now += 1) });
+      const sessions = new Sessions({ store: memory });
+      const tokens: string[] = [];
+      for (const n of [1, 2, 3]) tokens.push((await sessions.create({ n }, { userId: "ada" })).token);
+      let isOver = false;
+      // Judged per session, in two pages: shows the one that leaves as well as its successor.
+      const listUser = async (userId: string): Promise<SessionRecord[]> => {
+        const page = await memory.listUser(userId);
+        if (isOver || page.length < 4) return page;
+        isOver = true;
+        await sessions.rotate(tokens[1]!);
+        const seen = new Set(page.map(({ id }) => id));
+        return [...page, ...(await memory.listUser(userId)).filter(({ id }) => !seen.has(id))];
+      };
+      const capped = new Sessions({ store: { ...memory, listUser }, maxPerUser: 3 });
+      await capped.create({ n: 4 }, { userId: "ada" });
+      expect((await sessions.listForUser("ada")).map(({ data }) => data.n)).toEqual([2, 3, 4]);
+    }
+  });
 
   test("shows a user's list one session, never the old one and its successor", async () => {
     for (const seed of seeds) {
