@@ -61,7 +61,7 @@ export interface PostgresStore extends SessionStore {
  *   touched_at    timestamptz not null,
  *   expires_at    timestamptz not null,   -- once revoked: the end of the tombstone
  *   revoked_at    timestamptz             -- not null: a tombstone
- * ) with (fillfactor = 80);
+ * ) with (fillfactor = 80, vacuum_truncate = off);
  * create index on tenure_sessions (user_id) where user_id is not null;
  * ```
  * A call is one statement, and concurrent calls share statements. It never holds more than two connections of the pool.

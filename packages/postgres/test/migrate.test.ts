@@ -1,7 +1,8 @@
 import { StoreError } from "@tenure/core";
-import { migrate, migrations, postgresStore } from "@tenure/postgres";
+import { migrate, type Migration, migrations, postgresStore, type TableName } from "@tenure/postgres";
 import { server } from "@tenure/servers";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { tableOf } from "../src/table.ts";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
@@ -87,6 +88,49 @@ postgres.describe("migrate", () => {
     const store = postgresStore(pool, { table });
     await expect(store.read("id")).rejects.toThrow("run `await migrate(pool)`");
     await expect(store.create(session)).rejects.toThrow("run `await migrate(pool)`");
+  });
+
+  test("a table of an earlier release is brought forward once, by whichever of ten comes first, with all that is in it", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    expect(await postgresStore(pool, name).create(session)).toBe(true);
+
+    // A later release, which has one step more.
+    vi.resetModules();
+    vi.doMock("../src/migrations.ts", async (original) => {
+      const now = await original<typeof import("../src/migrations.ts")>();
+      const version = now.SCHEMA_VERSION + 1;
+      const next = (given: TableName): Migration => {
+        const { sql } = tableOf(given);
+        const comment = now.migrations(given).at(-1)!.sql.split("\n").at(-2)!;
+        const changed = comment.replace(`version ${now.SCHEMA_VERSION}.`, `version ${version}.`);
+        return { version, sql: `alter table ${sql} add column later text default 'new';\n${changed}` };
+      };
+      return {
+        ...now,
+        SCHEMA_VERSION: version,
+        migrations: (given: TableName) => [...now.migrations(given), next(given)],
+      };
+    });
+    const later = await import("../src/migrate.ts");
+    await Promise.all(Array.from({ length: 10 }, () => later.migrate(pools.open({ max: 1 }), name)));
+    vi.doUnmock("../src/migrations.ts");
+
+    const { sql } = tableOf(name);
+    expect((await pool.query(`select id, later from ${sql}`)).rows).toEqual([{ id: "id", later: "new" }]);
+    // This release leaves it alone, and works on it.
+    await migrate(pool, name);
+    expect((await pool.query(`select later from ${sql}`)).rows).toEqual([{ later: "new" }]);
+    expect(await postgresStore(pool, name).update("id", { data: "after" })).toBe("updated");
+  });
+
+  test("a table that lacks what this release needs is an error that names the command to run", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    await pool.query(`alter table ${tableOf(name).sql} drop column idle_timeout`);
+    await expect(postgresStore(pool, name).read("id")).rejects.toThrow("run `await migrate(pool)`");
   });
 
   test("a newer table is left alone", async () => {

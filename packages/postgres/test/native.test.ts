@@ -1,24 +1,31 @@
 import { testStore } from "@tenure/conformance";
-import { postgresStore } from "@tenure/postgres";
+import { migrate, postgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
 import pg from "pg";
-import { describe, test } from "vitest";
-import { poolsOn } from "./pools.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const postgres = await server("postgres");
-const pools = poolsOn(postgres.url);
+const table = `native_${process.pid}`;
+const opened: pg.Pool[] = [];
 
 // pg's own module for `import` leaves it out. `null` where pg-native, which is compiled at its installation, is not there.
 const { native } = pg;
+const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pg-native");
+
+test.runIf(required)("pg-native is there where it is required", () => {
+  expect(native).not.toBeNull();
+});
+
 (native === null ? describe.skip : postgres.describe)("postgresStore on pg.native", () => {
-  testStore(
-    { describe, test },
-    {
-      open: async () => {
-        await pools.store();
-        return postgresStore(new native!.Pool({ connectionString: postgres.url }), { table: pools.table });
-      },
-      unreachable: null,
-    },
-  );
+  const open = (): pg.Pool => {
+    const pool = new native!.Pool({ connectionString: postgres.url });
+    opened.push(pool);
+    return pool;
+  };
+  beforeAll(async () => {
+    await Promise.all([migrate(open(), { table }), migrate(open(), { table })]);
+  });
+  afterAll(() => Promise.all(opened.map((pool) => pool.end())));
+
+  testStore({ describe, test }, { open: () => postgresStore(open(), { table }), unreachable: null });
 });

@@ -15,9 +15,20 @@ import { poolsOn } from "./pools.ts";
 const postgres = await server("postgres");
 /** As distributions install it. */
 const PGBOUNCER = "pgbouncer";
-const installed = spawnSync(PGBOUNCER, ["--version"]).status === 0;
+const version = /PgBouncer (\d+)\.(\d+)/.exec(String(spawnSync(PGBOUNCER, ["--version"]).stdout));
+const installed = version !== null;
+const prepares = installed && (Number(version[1]) > 1 || Number(version[2]) >= 21);
+if (installed && !prepares)
+  console.error(`!! SKIPPED: PgBouncer ${version[1]}.${version[2]} knows no prepared statements, 1.21 does`);
+const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pgbouncer");
+/** The README's, less `statement_timeout`, which PgBouncer refuses. */
+const LIMITS = { connectionTimeoutMillis: 5000, query_timeout: 10_000 };
 const pools = poolsOn(postgres.url);
 const { table } = pools;
+
+test.runIf(required)("PgBouncer is there where it is required", () => {
+  expect(installed).toBe(true);
+});
 
 (installed ? postgres.describe : describe.skip)("postgresStore through PgBouncer in transaction mode", () => {
   let bouncer: Bouncer;
@@ -31,10 +42,32 @@ const { table } = pools;
     { describe, test },
     {
       // Few server connections for many client connections: no two statements in a row find the same one.
-      open: () => postgresStore(pools.open({ connectionString: bouncer.url }), { table }),
+      open: () => postgresStore(pools.open({ connectionString: bouncer.url, ...LIMITS }), { table }),
       unreachable: null,
     },
   );
+
+  test("calls that come together at first contact are all answered", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const store = postgresStore(pools.open({ connectionString: bouncer.url, ...LIMITS }), { table });
+      const id = `first contact ${round}`;
+      const calls = [
+        store.create({ id, userId: null, data: "", idle: 60_000, lifetime: 60_000 }),
+        store.read("unknown"),
+        store.update("unknown too", {}),
+        store.revokeUser("nobody"),
+      ];
+      expect(await Promise.all(calls)).toEqual([true, null, "gone", 0]);
+    }
+  });
+
+  test("a pool with statement_timeout is refused by PgBouncer, and the error says so", async () => {
+    const pool = pools.open({ connectionString: bouncer.url, ...LIMITS, statement_timeout: 5000 });
+    await expect(postgresStore(pool, { table }).read("id")).rejects.toMatchObject({
+      name: "StoreError",
+      cause: { message: expect.stringContaining("statement_timeout") },
+    });
+  });
 
   test("migrate works through it", async () => {
     const pool = new Pool({ connectionString: bouncer.url });
@@ -65,12 +98,32 @@ const { table } = pools;
   });
 });
 
+(prepares ? postgres.describe : describe.skip)(
+  "postgresStore through a PgBouncer that knows prepared statements",
+  () => {
+    let bouncer: Bouncer;
+    beforeAll(async () => {
+      await pools.store();
+      bouncer = await startBouncer(postgres.url, "max_prepared_statements = 100");
+    });
+    afterAll(() => bouncer.stop());
+
+    testStore(
+      { describe, test },
+      {
+        open: () => postgresStore(pools.open({ connectionString: bouncer.url, ...LIMITS }), { table }),
+        unreachable: null,
+      },
+    );
+  },
+);
+
 interface Bouncer {
   readonly url: string;
   readonly stop: () => Promise<void>;
 }
 
-async function startBouncer(target: string): Promise<Bouncer> {
+async function startBouncer(target: string, setting = ""): Promise<Bouncer> {
   const { hostname, port: serverPort, username, password, pathname } = new URL(target);
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "tenure-pgbouncer-"));
@@ -87,6 +140,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 4
 logfile = ${join(folder, "log")}
+${setting}
 `,
   );
   chmodSync(folder, 0o777);

@@ -10,6 +10,7 @@ import { tableOf } from "../src/table.ts";
 const here = await canStart("postgres");
 const HOUR = 3_600_000;
 const MILLION = 1_000_000;
+const HEAVY = 10_000;
 /** Milliseconds. A slow machine makes this longer, never red. */
 const PATIENCE = 900_000;
 
@@ -58,8 +59,41 @@ here.describe(
 
     describe("once analyzed", () => {
       beforeAll(async () => {
+        await pool.query(
+          `insert into ${table}
+           select 'heavy ' || i, 'heavy', 'x', 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
+           from generate_series(1, $1::int) i, (select now() as t) clock`,
+          [HEAVY],
+        );
         await pool.query(`vacuum analyze ${table}`);
       }, PATIENCE);
+
+      for (const mode of ["force_custom_plan", "force_generic_plan"]) {
+        test.each(["revoke_user", "revoke_user_patient"])(
+          `%s of a user with ${HEAVY} sessions looks at each of them a few times, by ${mode}`,
+          async (name) => {
+            const client = new Client({ connectionString: own.url });
+            await client.connect();
+            await client.query(`set plan_cache_mode = ${mode}; begin`);
+            await client.query(`prepare heavy as ${everyStatement(table)[name]!.text}`);
+            const plan = await planOf(
+              client,
+              `(analyze, format json) execute heavy ('heavy', null, ${HOUR})`,
+            );
+            await client.query("rollback");
+            await client.end();
+            const looked = plan.map((node) => {
+              const rows = ["Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter"];
+              return (
+                Number(node["Actual Loops"]) * rows.reduce((sum, key) => sum + Number(node[key] ?? 0), 0)
+              );
+            });
+            expect(scansOf(plan)).toEqual(["Index Scan"]);
+            expect(Math.max(...looked)).toBeGreaterThanOrEqual(HEAVY);
+            expect(Math.max(...looked)).toBeLessThan(3 * HEAVY);
+          },
+        );
+      }
 
       test.each(Object.keys(everyStatement("any")))("%s reads no more than it is about", async (name) => {
         const { values, allowed } = await planned(name);
@@ -162,21 +196,32 @@ function everyStatement(table: string): Record<string, Planned> {
   );
 }
 
-/** The kinds of scan with which a statement goes through tables. Bitmaps count as the index they come from. */
 async function scans(client: Client, statement: string): Promise<string[]> {
-  const { rows } = await client.query<{ "QUERY PLAN": unknown }>(`explain (format json) ${statement}`);
-  const found = new Set<string>();
-  const visit = (node: unknown): void => {
-    if (Array.isArray(node)) node.forEach(visit);
-    else if (typeof node === "object" && node !== null) {
-      if ("Node Type" in node && "Relation Name" in node && node["Node Type"] !== "ModifyTable") {
-        found.add(String(node["Node Type"]).replace(/^Index Only Scan$|^Bitmap Heap Scan$/, "Index Scan"));
-      }
-      Object.values(node).forEach(visit);
+  return scansOf(await planOf(client, `(format json) ${statement}`));
+}
+
+type PlanNode = Readonly<Record<string, unknown>>;
+
+/** The kinds of scan with which a plan goes through tables. Bitmaps count as the index they come from. */
+function scansOf(plan: readonly PlanNode[]): string[] {
+  const kinds = plan
+    .filter((node) => "Relation Name" in node && node["Node Type"] !== "ModifyTable")
+    .map((node) => String(node["Node Type"]).replace(/^Index Only Scan$|^Bitmap Heap Scan$/, "Index Scan"));
+  return [...new Set(kinds)].toSorted();
+}
+
+async function planOf(client: Client, statement: string): Promise<PlanNode[]> {
+  const { rows } = await client.query<{ "QUERY PLAN": unknown }>(`explain ${statement}`);
+  const nodes: PlanNode[] = [];
+  const visit = (value: unknown): void => {
+    if (Array.isArray(value)) value.forEach(visit);
+    else if (typeof value === "object" && value !== null) {
+      if ("Node Type" in value) nodes.push(value);
+      Object.values(value).forEach(visit);
     }
   };
   visit(rows.map((row) => row["QUERY PLAN"]));
-  return [...found].toSorted();
+  return nodes;
 }
 
 function literals(values: readonly unknown[]): string {

@@ -40,6 +40,8 @@ const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>
     const { openEmbeddedPostgres, openPostgres } = await import("./postgres.ts");
     return address === "postgres" ? openEmbeddedPostgres() : openPostgres(address, withoutPassword(address));
   },
+  postgresql: async (address) =>
+    (await import("./postgres.ts")).openPostgres(address, withoutPassword(address)),
   mongodb: async (address) => (await import("./mongo.ts")).openMongo(address, withoutPassword(address)),
   "mongodb+srv": async (address) => (await import("./mongo.ts")).openMongo(address, withoutPassword(address)),
 };
