@@ -202,7 +202,7 @@ describe("rotate", () => {
       const { token } = await sessions.create({}, { userId: "ada" });
       const rotating = sessions.rotate(token);
       const onlooker = new Sessions({ store });
-      for (let turn = 0; turn < 50; turn += 1) {
+      for (let turn = 0; turn < 100; turn += 1) {
         expect((await onlooker.listForUser("ada")).length, `seed ${seed}`).toBeLessThanOrEqual(1);
         await turns(1);
       }

@@ -119,6 +119,17 @@ describe("touches", () => {
     },
   );
 
+  test.each([10 * MINUTE, -10 * MINUTE])(
+    "are told by the store's clock from the first call on, a rotation too: off by %d ms",
+    async (skew) => {
+      const store = storeOffBy(skew);
+      const { token } = await new Sessions({ store }).create({});
+      vi.advanceTimersByTime(MINUTE);
+      const rotated = (await new Sessions({ store }).rotate(token))!;
+      expect(rotated.session.touchedAt).toBe(Date.now() + skew);
+    },
+  );
+
   test("are not fooled by a wall clock that is set while the process runs", async () => {
     let storeNow = Date.now();
     const { store, calls } = counted(memoryStore({ clock: () => storeNow }));
