@@ -45,15 +45,19 @@ export function connect70(url: string, options: MongoClientOptions = {}): MongoC
   return client;
 }
 
-/** A collection of the test's own, with its indexes; sharded as the README says where the server is a mongos. */
+/** A collection of the test's own, ready for sessions. */
 export async function freshCollection(client: MongoClient): Promise<Collection> {
   const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
-  await ensureIndexes(collection);
-  if (await isMongos(client)) {
-    const sharding = { shardCollection: collection.namespace, key: { _id: "hashed" } };
-    await client.db("admin").command(sharding);
-  }
+  await prepare(client, collection);
   return collection;
+}
+
+/** Makes the indexes and, where the server is a mongos, shards the collection as the README says. */
+export async function prepare(client: MongoClient, collection: Collection): Promise<void> {
+  await ensureIndexes(collection);
+  if (!(await isMongos(client))) return;
+  const sharding = { shardCollection: collection.namespace, key: { _id: "hashed" } };
+  await client.db("admin").command(sharding);
 }
 
 export async function isMongos(client: MongoClient): Promise<boolean> {

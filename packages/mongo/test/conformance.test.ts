@@ -1,8 +1,8 @@
 import { testStore } from "@tenure/conformance";
 import { server } from "@tenure/servers";
 import { test } from "vitest";
-import { ensureIndexes, mongoStore } from "../src/index.ts";
-import { connect, connect6, HOSTILE, HOSTILE_TOO } from "./clients.ts";
+import { mongoStore } from "../src/index.ts";
+import { connect, connect6, HOSTILE, HOSTILE_TOO, prepare } from "./clients.ts";
 
 const mongo = await server("mongo");
 
@@ -12,15 +12,21 @@ const drivers = {
     connect6(url, { ...HOSTILE_TOO, ...options }),
 };
 
+let prepared: Promise<void> | undefined;
+
+function prepareSessions(): Promise<void> {
+  const client = connect(mongo.url);
+  return prepare(client, client.db("tenure_test").collection("sessions"));
+}
+
 for (const [name, open] of Object.entries(drivers)) {
   testStore(
     { describe: mongo.describe, test },
     {
       name,
       open: async () => {
-        const collection = open(mongo.url).db("tenure_test").collection("sessions");
-        await ensureIndexes(collection);
-        return mongoStore(collection);
+        await (prepared ??= prepareSessions());
+        return mongoStore(open(mongo.url).db("tenure_test").collection("sessions"));
       },
       unreachable: ({ host, port }) => {
         const client = open(`mongodb://${host}:${port}`, {

@@ -31,6 +31,7 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           return { client, store: mongoStore(client.db(dbName).collection(collectionName)) };
         };
         let acknowledged = 0;
+        let unanswered = 0;
         for (let round = 0; round < rounds; round += 1) {
           const before = open();
           const lives = Array.from({ length: 16 }, () => new Life());
@@ -44,6 +45,7 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           // The driver (7.9) can leave a command unanswered for good when a container vanishes, whatever `socketTimeoutMS`
           // says. Nothing is known of such a call, as of one that failed.
           await Promise.race([Promise.all(writing), sleep(15_000)]);
+          unanswered += lives.filter(({ writes }) => writes).length;
           await Promise.race([before.client.close(), sleep(5000)]);
           const after = open();
           await Promise.all(lives.map((life) => life.verify(after.store)));
@@ -51,7 +53,8 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           await after.client.close();
         }
         expect(acknowledged).toBeGreaterThan(rounds * 10);
-        await annotate(`${acknowledged} acknowledged writes over ${rounds} kills`);
+        const left = `${unanswered} calls that the driver left unanswered`;
+        await annotate(`${acknowledged} acknowledged writes over ${rounds} kills, ${left}`);
       },
     );
   }
@@ -66,12 +69,17 @@ class Life {
   #unsure: readonly string[] = [];
   /** How many writes were acknowledged. */
   count = 0;
+  /** A call is on its way. */
+  writes = false;
 
   async write(store: SessionStore, killed: () => boolean): Promise<void> {
+    this.writes = true;
     try {
       while (!killed()) await this.#writeOne(store);
     } catch (error) {
       assert.ok(error instanceof StoreError);
+    } finally {
+      this.writes = false;
     }
   }
 

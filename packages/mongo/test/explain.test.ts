@@ -82,7 +82,8 @@ function usedIn(plan: unknown, used: Set<string> = new Set()): Set<string> {
   if (typeof plan !== "object" || plan === null) return used;
   for (const [key, value] of Object.entries(plan)) {
     if (key === "rejectedPlans" || key === "IndexCosts") continue;
-    if (key === "indexName" || key === "Index Name") used.add(value);
+    // The other index of `_id` is that of the shard key.
+    if (key === "indexName" || key === "Index Name") used.add(value === "_id_hashed" ? "_id_" : value);
     if (key === "stage" && value === "IDHACK") used.add("_id_");
     usedIn(value, used);
   }

@@ -158,7 +158,8 @@ for (const [name, open] of Object.entries(drivers)) {
   async function scene(): Promise<{ client: MongoClient; people: People; store: MongoStore }> {
     const client = open();
     const { dbName, collectionName } = await freshCollection(connect(mongo.url));
-    const people: People = client.db(dbName).collection(`people_${randomUUID()}`, { writeConcern: { w: 1 } });
+    const here = { readPreference: "primary", writeConcern: { w: 1 } } as const;
+    const people: People = client.db(dbName).collection(`people_${randomUUID()}`, here);
     await people.insertOne({ _id: "the first, which makes the collection" });
     return { client, people, store: mongoStore(client.db(dbName).collection(collectionName)) };
   }
