@@ -16,6 +16,10 @@ export function blankData({ cookie }: StoredData): StoredData {
   return cookie === undefined ? {} : { cookie };
 }
 
+export function isBlank({ cookie: _cookie, ...keys }: StoredData): boolean {
+  return Object.keys(keys).length === 0;
+}
+
 /**
  * Stored data as @fastify/session is to see it. Left out are names by which its Session would lose its methods or its
  * prototype, for one `__proto__` ends the process.

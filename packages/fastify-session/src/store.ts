@@ -9,7 +9,7 @@ import {
   type WarningCode,
 } from "@tenure/core/bridge";
 import { type CookieEnd, endOf, maxAgeOf, settleMaxAge } from "./cookie.ts";
-import { answeredData, blankData, dataOf, shownData, type StoredData } from "./data.ts";
+import { answeredData, blankData, dataOf, isBlank, shownData, type StoredData } from "./data.ts";
 import { type FrameworkSession, requestOf } from "./framework.ts";
 import { tellingIdentity } from "./identity.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
@@ -30,7 +30,7 @@ export interface FastifySessionStore {
    * Session ids of 256 bits, for the option `idGenerator` of `@fastify/session`, whose own have 192. Where it makes them, to
    * regenerate or destroy a session that was never stored leaves no tombstone.
    */
-  readonly idGenerator: () => string;
+  readonly idGenerator: (request?: object) => string;
   /**
    * Gives the session of a request a new id and leaves the old one dead: at login and at every change of privilege, instead of
    * `request.session.regenerate` (ASVS 5.0 7.2.4). Data, cookie, creation and end are kept, changes that this request has not
@@ -81,6 +81,8 @@ export function storeOn<Data extends object>(
   const warnOfUnsafeSettings = unsafeSettings(silence);
   /** What was loaded or saved, by the framework's own Session. */
   const marks = hiddenValue<Mark<Data>>();
+  /** The id that was made last, by the request that it was made for. */
+  const minted = hiddenValue<string>();
   /** Set while the callback of `destroy` runs: `regenerate` calls `set` from there, from 11.1.3 on. */
   let ending: Ending | "failed" | undefined;
   /** Set while `regenerate` runs for `rotate`, which it does in one go: what the Session it makes stands for. */
@@ -111,10 +113,11 @@ export function storeOn<Data extends object>(
       );
     },
 
-    idGenerator() {
+    idGenerator(request) {
       if (successor) return successor.token;
       const token = newToken();
       holder.minted(token);
+      if (request) minted.set(request, token);
       return token;
     },
 
@@ -153,16 +156,23 @@ export function storeOn<Data extends object>(
    * or an object of the application's, which is to replace what is stored.
    */
   function begin(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
-    const maxAge = maxAgeOf(session.cookie);
     const request = requestOf(session);
     if (!request) return { held: holder.fresh(token) };
-    if (holder.isKnown(token)) return { held: holder.known(token, blankData(data) as Data, maxAge) };
+    if (holder.isKnown(token)) return unloaded(token, session, data);
     const replaced = replacedBy(session);
     const held = holder.fresh(token);
     // Where the request has destroyed its session itself, there is none that it could take a user over from.
     if (ending === undefined || request.session === null) return { held, replaced };
     // From here on it is never created.
     return mayFollow(ending, replaced) ? { held } : { held, ending: holder.revoke(token) };
+  }
+
+  /**
+   * One that `reload` made where its `get` failed or found nothing, or that a cache before this store has answered, or under an
+   * id of the application's.
+   */
+  function unloaded(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
+    return { held: holder.known(token, blankData(data) as Data, maxAgeOf(session.cookie)) };
   }
 
   /** Before 11.1.3 `regenerate` leaves the old session alive. */
@@ -187,12 +197,19 @@ export function storeOn<Data extends object>(
         "there is no request.session to rotate: the plugin comes first, and a session that was destroyed is none",
       );
     }
-    const mark = marks.get(old);
-    // Never stored, so that nobody can know its id; but for what `reload` makes of a session that died.
-    if (!mark) return !holder.isKnown(old.sessionId);
-    const rotated = await mark.held.rotate();
+    const loaded = marks.get(old);
+    // Never stored, so that nobody can know its id.
+    if (!loaded && minted.get(request) === old.sessionId) return true;
+    const wasKnown = holder.isKnown(old.sessionId);
+    const data = dataOf(old);
+    // What `reload` made without data. The framework sends no cookie for a new Session as empty as that.
+    if (!loaded && wasKnown && isBlank(data)) return false;
+    const mark = loaded ?? unloaded(old.sessionId, old, data);
+    const { held } = mark;
+    const rotated = await held.rotate();
     if (rotated === "new") return true;
-    if (!rotated && mark.held.userId !== null) return false;
+    const wasNobodys = held.userId === undefined ? !wasKnown : held.userId === null;
+    if (!rotated && !wasNobodys) return false;
     if (request.session !== old) {
       // Logged out meanwhile, by the id that is dead now.
       if (rotated) await holder.revoke(rotated.held.token);

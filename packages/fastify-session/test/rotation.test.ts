@@ -1,6 +1,6 @@
 import { StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { dataOf, type Routes, serve } from "./site.ts";
+import { dataOf, type Routes, SECRET, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
 const routes: Routes = {
@@ -129,6 +129,62 @@ describe.each(versions)("on $name", (version) => {
     await browser.post("/login");
     expect((await browser.post("/sudo")).text).toBe("false");
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test("rotate of what reload makes where the store failed answers false and loses nothing", async () => {
+    let isDown = false;
+    await using site = await serve(
+      version,
+      {
+        ...routes,
+        "/sudo": async (request, store) => {
+          isDown = true;
+          await request.session.reload().catch(() => (isDown = false));
+          return store.rotate(request);
+        },
+      },
+      {
+        meet() {
+          if (isDown) throw new StoreError("read", "the backend is down");
+        },
+      },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    await browser.post("/set", { cart: 1 });
+    expect((await browser.post("/sudo")).text).toBe("false");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada", cart: 1 });
+  });
+
+  test.each([true, false])(
+    "rotate of what a cache before the store has answered leaves the old id dead, the bridge knowing it: %s",
+    async (isKnown) => {
+      await using site = await serve(version, routes, {
+        wrap: (store) => ({
+          ...store,
+          get(id, done) {
+            if (isKnown) store.get(id, () => done(null, { cart: 1 }));
+            else done(null, { cart: 1 });
+          },
+        }),
+      });
+      const { token } = await site.sessions.create({ cart: 1 });
+      const stored = await site.sessions.get(token);
+      const browser = site.browser();
+      browser.cookies.set("sessionId", encodeURIComponent(new version.cookie.Signer(SECRET).sign(token)));
+      expect((await browser.post("/login")).text).toBe("true");
+      await expect(site.sessions.get(token)).resolves.toBeNull();
+      const { endsAt } = stored ?? {};
+      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { cart: 1 }, endsAt }]);
+    },
+  );
+
+  test("a login of a visitor who had no session needs no idGenerator of the bridge's", async () => {
+    await using site = await serve(version, routes, { handsOverGenerator: false });
+    const browser = site.browser();
+    expect((await browser.post("/login")).text).toBe("true");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
 
   test.each(["create", "update", "revoke"])(

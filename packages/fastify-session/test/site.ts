@@ -29,6 +29,8 @@ export interface SiteOptions {
   readonly meet?: (call: string) => unknown;
   /** Hands over the bridge's `idGenerator`. Default true. */
   readonly handsOverGenerator?: boolean;
+  /** Puts something between the framework and the bridge. */
+  readonly wrap?: (store: FastifySessionStore) => FastifySessionStore;
 }
 
 /** A route is a path and what it does; the answer is what it returns, as JSON. */
@@ -38,13 +40,13 @@ export type Routes = Readonly<
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const app = version.fastify({ forceCloseConnections: true });
-  const { store: backend = memoryStore(), handsOverGenerator = true } = options;
+  const { store: backend = memoryStore(), handsOverGenerator = true, wrap } = options;
   const { store: watching, calls } = watched(backend, options.meet);
   const sessions = new Sessions({ store: watching, ...options.sessions });
   const store = fastifySessionStore(sessions, options.bridge);
   await app.register(version.cookie);
   await app.register(version.session, {
-    store,
+    store: wrap ? wrap(store) : store,
     secret: SECRET,
     saveUninitialized: false,
     cookie: { secure: false },

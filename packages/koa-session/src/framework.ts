@@ -27,6 +27,8 @@ export interface FrameworkOptions {
 export interface FrameworkSession {
   /** Nothing was loaded, and nothing put in its place. */
   readonly isNew?: boolean;
+  /** Of the session that it was made for: `regenerate` gives that another. */
+  readonly externalKey?: string;
   /** Destroys the session and saves what it holds under a new key. */
   regenerate(): Promise<void>;
   toJSON(): object;

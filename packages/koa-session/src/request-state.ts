@@ -10,8 +10,8 @@ export interface RequestState<Data extends object> {
   key: string | undefined;
   /** What `genid` made for it last. */
   minted: string | undefined;
-  /** What a rotation has left dead. */
-  retired: string | undefined;
+  /** The key that it has ended itself, by a logout or a rotation. */
+  ended: string | undefined;
   /** It destroyed somebody's session, which had died meanwhile. */
   hasLostSession: boolean;
   /** Of its last save. */
@@ -35,7 +35,7 @@ export function requestStates<Data extends object>(): (ctx: object | undefined) 
       sessions: new Map(),
       key: undefined,
       minted: undefined,
-      retired: undefined,
+      ended: undefined,
       hasLostSession: false,
       age: undefined,
     };

@@ -109,15 +109,15 @@ export function storeOn<Data extends object>(
 
     async destroy(key, call = {}) {
       const state = stateOf(call.ctx);
-      if (key === state.retired) return;
       const held = state.sessions.get(key)?.held;
-      // Made for this request, which never stored it: nobody can know it.
-      if (!held && state.minted !== undefined && key.endsWith(state.minted)) return;
+      if (key === state.ended || (!held && isMinted(state, key))) return;
       const wasSomebodys = held !== undefined && held.userId !== null;
       const wasAlive = await holder.revoke(key);
       if (wasSomebodys && !wasAlive) state.hasLostSession = true;
-      // Ended by this request itself, which may log in anew: it is no longer one that it has.
-      if (wasAlive) state.sessions.delete(key);
+      if (!wasAlive) return;
+      // By this request itself, which may log in anew.
+      state.sessions.delete(key);
+      state.ended = key;
     },
 
     genid(ctx) {
@@ -134,15 +134,21 @@ export function storeOn<Data extends object>(
         );
       }
       const state = stateOf(ctx);
-      const mark = state.key === undefined ? undefined : state.sessions.get(state.key);
-      if (!mark) {
-        // Never stored, so that nobody can know its key; but for one that a cache before this store has answered.
-        if (!before.isNew) await before.regenerate();
+      const key = state.key ?? before.externalKey ?? "";
+      const loaded = state.sessions.get(key);
+      // Never stored, so that nobody can know its key.
+      if (!loaded && (before.isNew || isMinted(state, key))) return true;
+      if (!loaded && key === state.ended) {
+        await before.regenerate();
         return true;
       }
-      const rotated = await mark.held.rotate();
+      const mark = loaded ?? unloaded(key);
+      const { held } = mark;
+      const wasKnown = holder.isKnown(key);
+      const rotated = await held.rotate();
       if (rotated === "new") return true;
-      if (!rotated && mark.held.userId !== null) return false;
+      const wasNobodys = held.userId === undefined ? !wasKnown : held.userId === null;
+      if (!rotated && !wasNobodys) return false;
       const { session: now } = ctx;
       if (!now) {
         // Logged out meanwhile, by the key that is dead now.
@@ -155,19 +161,23 @@ export function storeOn<Data extends object>(
     },
   };
 
+  /** One that a cache before this store has answered, or that was made under a key of the application's. */
+  function unloaded(key: string): Mark<Data> {
+    return { held: holder.known(key, undefined, null), own: {}, age: undefined };
+  }
+
   /** For a session that this request has not loaded. */
   function begin(key: string, hasLostSession: boolean): Mark<Data> {
     unsafe.refuseWeakKey(key);
     // `regenerate` keeps the data, and would log in again whom another request has logged out.
-    const held = hasLostSession ? holder.known(key, undefined, null) : holder.fresh(key);
-    return { held, own: {}, age: undefined };
+    return hasLostSession ? unloaded(key) : { held: holder.fresh(key), own: {}, age: undefined };
   }
 
   /** Has the framework go on under the key of a rotation. */
   async function succeed(ctx: FrameworkContext, session: FrameworkSession, mark: Mark<Data>): Promise<void> {
     const state = stateOf(ctx);
     const { token } = mark.held;
-    state.retired = state.key;
+    state.ended = state.key;
     state.sessions.set(token, mark);
     // The request's own copy.
     const options = ctx.sessionOptions ?? {};
@@ -184,6 +194,11 @@ export function storeOn<Data extends object>(
     // The one there is goes on telling the old key.
     if (ctx.session) Object.assign(ctx, { session: session.toJSON() });
   }
+}
+
+/** Whether it was made for this request, and so is known to nobody as long as nothing is stored under it. */
+function isMinted({ minted }: { readonly minted: string | undefined }, key: string): boolean {
+  return minted !== undefined && key.endsWith(minted);
 }
 
 /**

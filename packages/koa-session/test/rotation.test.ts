@@ -1,4 +1,4 @@
-import { StoreError } from "@tenure/core";
+import { newToken, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
@@ -153,21 +153,71 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await browser.get("/")).text)).toEqual({ userId: "ada", cart: 1 });
   });
 
-  test("rotate of what a cache before the store has answered leaves the old key dead", async () => {
+  test.each([true, false])(
+    "rotate of what a cache before the store has answered leaves the old key dead, the bridge knowing it: %s",
+    async (isKnown) => {
+      await using site = await serve(version, routes, {
+        plugin(store) {
+          const get: typeof store.get = async (key, maxAge) => {
+            if (isKnown) await store.get(key, maxAge);
+            return { cart: 1 };
+          };
+          return { store: { ...store, get }, genid: store.genid, signed: false };
+        },
+      });
+      const { token } = await site.sessions.create({ cart: 1 });
+      const stored = await site.sessions.get(token);
+      const browser = site.browser();
+      browser.cookies.set("koa.sess", token);
+      expect((await browser.post("/login")).text).toBe("true");
+      expect(browser.cookies.get("koa.sess")).not.toBe(token);
+      await expect(site.sessions.get(token)).resolves.toBeNull();
+      const { endsAt } = stored ?? {};
+      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { cart: 1 }, endsAt }]);
+    },
+  );
+
+  test("rotate of a dead session that a cache goes on answering, and this process knows, answers false", async () => {
     await using site = await serve(version, routes, {
       plugin(store) {
-        const cached = { ...store, get: async () => ({ cart: 1 }) };
-        return { store: cached, genid: store.genid, signed: false };
+        const get: typeof store.get = async (key, maxAge) => {
+          await store.get(key, maxAge);
+          await site.sessions.revokeAllForUser("ada");
+          return { userId: "ada" };
+        };
+        return { store: { ...store, get }, genid: store.genid, signed: false };
       },
     });
-    const { token } = await site.sessions.create({ cart: 1 });
+    const { token } = await site.sessions.create({ userId: "ada" }, { userId: "ada" });
     const browser = site.browser();
     browser.cookies.set("koa.sess", token);
-    await browser.post("/login");
-    expect(browser.cookies.get("koa.sess")).not.toBe(token);
-    await expect(site.sessions.get(token)).resolves.toBeNull();
-    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { cart: 1 } }]);
+    expect((await browser.post("/sudo")).text).toBe("false");
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
+
+  test.each([true, false])(
+    "a visitor whose session was put in place logs in, with the bridge's genid: %s",
+    async (hasGenid) => {
+      await using site = await serve(
+        version,
+        {
+          ...routes,
+          "/login": async (ctx, _body, store) => {
+            ctx.session = { cart: 1 };
+            const answer = await store.rotate(ctx);
+            ctx.session.userId = "ada";
+            return answer;
+          },
+        },
+        {
+          plugin: (store) => ({ store, genid: hasGenid ? store.genid : () => newToken() }),
+        },
+      );
+      const browser = site.browser();
+      expect((await browser.post("/login")).text).toBe("true");
+      expect(JSON.parse((await browser.get("/")).text)).toEqual({ userId: "ada", cart: 1 });
+    },
+  );
 
   test.each(["create", "update", "revoke"])(
     "race: log out everywhere while rotate is at its %s ends the session that goes on",
