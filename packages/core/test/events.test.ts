@@ -10,6 +10,7 @@ import {
   type StoreOperation,
 } from "@tenure/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { counted } from "./counted.ts";
 
 const names: readonly (keyof SessionEvents)[] = [
   "created",
@@ -109,6 +110,18 @@ describe("events", () => {
       { event: "rotated", id: rotated.session.id, userId: "ada", from: session.id },
       { event: "revoked", id: session.id, userId: null, why: "rotation", count: 1 },
     ]);
+  });
+
+  test("cost the store nothing while nobody listens, and a logout one read where somebody does", async () => {
+    const { store, calls } = counted(memoryStore());
+    const sessions = new Sessions({ store });
+    const [one, two] = [await sessions.create({}), await sessions.create({})];
+    calls();
+    await sessions.revoke(one.token);
+    expect(calls()).toEqual(["read", "revoke"]);
+    for (const name of names) unsubscribe(`tenure:${name}`, listen);
+    await sessions.revoke(two.token);
+    expect(calls()).toEqual(["revoke"]);
   });
 
   test("tell of nothing where nothing was revoked", async () => {
