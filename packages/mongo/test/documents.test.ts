@@ -149,6 +149,12 @@ for (const [name, on] of Object.entries(servers)) {
       expect((await store.read(session.id))?.data === most).toBe(true);
     });
 
+    test("an id that fits into the document and not twice into the command is refused before it is sent", async () => {
+      const { store, session } = await scene();
+      const id = "x".repeat(9 * 1024 * 1024);
+      await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
+    });
+
     test("a unique index of somebody else's is not taken for a taken id", async () => {
       const { store, collection, session } = await scene();
       await collection.createIndex({ data: 1 }, { unique: true });

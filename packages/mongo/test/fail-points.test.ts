@@ -3,8 +3,8 @@ import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
 import type { Document, MongoClientOptions } from "mongodb";
 import { beforeEach, expect, test } from "vitest";
-import { type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, errorOf, freshCollection, knows, skipLoudly } from "./clients.ts";
+import { ensureIndexes, type MongoStore, mongoStore } from "../src/index.ts";
+import { connect, errorOf, freshCollection, knows, record, skipLoudly } from "./clients.ts";
 import { listen, turn } from "./warnings.ts";
 
 /** The server's own fail points: https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point */
@@ -96,6 +96,17 @@ mongo.describe("A server that refuses", () => {
     }
   });
 
+  test("a joined update that the user may not make is sent once, not once more for each", async () => {
+    const { store, failing, client } = await scene({ monitorCommands: true });
+    const ids = await Promise.all(Array.from({ length: 10 }, () => born(store)));
+    await using _ = await failing("alwaysOn", { failCommands: ["update"], errorCode: 13 });
+    const sent = await record(client, async () => {
+      const outcomes = await Promise.all(ids.map((id) => errorOf(store.update(id, { data: "new" }))));
+      for (const outcome of outcomes) expect(outcome).toBeInstanceOf(StoreError);
+    });
+    expect(sent).toHaveLength(1);
+  });
+
   test("one of joined updates: the others are made", async () => {
     const { store, failing } = await scene();
     const ids = await Promise.all(Array.from({ length: 3 }, () => born(store)));
@@ -113,6 +124,19 @@ mongo.describe("A server that refuses", () => {
     expect(await store.read(randomUUID())).toBeNull();
     await turn();
     expect(warnings).toEqual([expect.stringContaining("grant it the action listIndexes")]);
+  });
+
+  test("ensureIndexes asks again where another instance may have been first, and nowhere else", async () => {
+    for (const [errorCode, asked] of [
+      [13, 1],
+      [112, 2],
+    ]) {
+      const { failing, client } = await scene({ monitorCommands: true });
+      const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
+      await using _ = await failing(1, { failCommands: ["createIndexes"], errorCode });
+      const sent = await record(client, () => errorOf(ensureIndexes(collection)));
+      expect(sent.filter((command) => "createIndexes" in command)).toHaveLength(asked!);
+    }
   });
 
   test("what went wrong when the indexes were looked at is a StoreError, and the next call looks again", async () => {

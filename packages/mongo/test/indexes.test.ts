@@ -42,7 +42,8 @@ for (const [name, on] of Object.entries(servers)) {
 
     test("takes an equal index by another name for its own", async () => {
       const collection = bare(connect(on.url));
-      await collection.createIndex({ endsAt: 1 }, { name: "by_end", expireAfterSeconds: 0 });
+      const flags = { unique: false, sparse: false };
+      await collection.createIndex({ endsAt: 1 }, { name: "by_end", expireAfterSeconds: 0, ...flags });
       await ensureIndexes(collection);
       expect((await indexesOf(collection)).map((index) => index["name"])).toEqual(["by_end", "tenure_user"]);
     });
