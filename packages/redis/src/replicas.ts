@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import { primaryOf, type RedisClient } from "./client.ts";
 import type { ReplicaWait } from "./options.ts";
@@ -25,7 +26,7 @@ export function confirmedByReplicas(
     const call = { script, key, args };
     const { answer, confirmed } = await send(
       operation,
-      () => join(call).catch((error: unknown) => afterRedirection(error, call)),
+      () => join(call).catch((error: unknown) => afterRedirection(error, call, 0)),
       takingBack(args),
     );
     if (confirmed >= count) return answer;
@@ -86,13 +87,21 @@ export function confirmedByReplicas(
     }
   }
 
-  /** A Cluster's client follows no redirection of one command among many. It follows that of a single one, and remembers. */
-  async function afterRedirection(error: unknown, call: Call): Promise<Confirmed> {
-    if (!(error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message))) throw error;
+  /**
+   * A Cluster's client follows no redirection of one command among many. It follows that of a single one, and remembers; but
+   * for a second or so another node may tell it of the slots as they were, so it is led there more than once.
+   */
+  async function afterRedirection(error: unknown, call: Call, redirections: number): Promise<Confirmed> {
+    const redirected = error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
+    if (!redirected || redirections === MAX_REDIRECTIONS) throw error;
+    await sleep(20 * redirections);
     await evaluate(client, call.script, call.key, call.args);
-    return join(call);
+    return join(call).catch((another: unknown) => afterRedirection(another, call, redirections + 1));
   }
 }
+
+/** As many as ioredis follows. */
+const MAX_REDIRECTIONS = 16;
 
 interface Call {
   readonly script: Script;
