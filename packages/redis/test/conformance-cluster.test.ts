@@ -26,7 +26,9 @@ here.describe("the contract", () => {
   beforeAll(async () => {
     cluster = await startRedisCluster();
     for (const { url } of cluster.nodes) {
-      await clients.redis(url).call("ACL", "SETUSER", README_USER.username, "reset", ...readmeRules());
+      const admin = clients.redis(url);
+      await admin.call("ACL", "SETUSER", README_USER.username, "reset", ...readmeRules());
+      await admin.call("ACL", "SETUSER", WAITING_USER.username, "reset", ...readmeRules(), "+wait");
     }
   });
   afterAll(async () => {
@@ -45,14 +47,18 @@ here.describe("the contract", () => {
     );
   }
 
-  const waiting = { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } };
   testStore(
     { describe, test },
     {
-      name: "Cluster, ioredis 5, waiting for a replica",
-      open: () =>
-        redisStore(clients.add(new Cluster5(onLoopback(cluster.nodes.map(({ port }) => port)))), waiting),
+      name: "Cluster, ioredis 5, the README's restricted user waiting for a replica",
+      open: () => {
+        const nodes = onLoopback(cluster.nodes.map(({ port }) => port));
+        const client = clients.add(new Cluster5(nodes, { redisOptions: WAITING_USER }));
+        return redisStore(client, { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
+      },
       unreachable: ({ port }) => redisStore(clients.cluster([port]), { timeout: 500 }),
     },
   );
 });
+
+const WAITING_USER = { username: "waiting", password: README_USER.password } as const;
