@@ -10,7 +10,8 @@ import type { Table } from "./table.ts";
  *   held it could have looked at the clock before the end, and commit a use after it.
  * - The common form of a statement never waits for a row (`skip locked`), so that a transaction of the application that holds
  *   one session holds up no other. A row that was passed over is `busy` as well.
- * - What was `busy` is asked again, alone, by the patient form: it waits for the row.
+ * - What was `busy` is asked again, alone, by the patient form, which waits for the row; while that is at another row, by the
+ *   common form.
  *
  * Rows are locked in the order of their ids, so that two statements don't deadlock. A statement that reads says first whether
  * the server is a standby.

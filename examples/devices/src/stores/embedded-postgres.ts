@@ -44,10 +44,18 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     () => true,
     () => false,
   );
+  const owner = join(folder, "owner");
   if (isRunning) {
-    const pid = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0];
-    throw new Error(`an earlier demo's server still runs on its data: end that demo, or the process ${pid}`);
+    if (!existsSync(owner) || isAlive(Number(readFileSync(owner, "utf8")))) {
+      const pid = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0];
+      throw new Error(
+        `an earlier demo's server still runs on its data: end that demo, or the process ${pid}`,
+      );
+    }
+    // That demo was killed and could not stop it.
+    await run("pg_ctl", "stop", "-w", "-m", "fast", "-D", data);
   }
+  writeFileSync(owner, String(process.pid));
   const port = await freePort();
   const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=`;
   await run("pg_ctl", "start", "-w", "-D", data, "-l", join(folder, "log"), "-o", settings);
@@ -55,6 +63,14 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     url: `postgres://postgres:${readFileSync(join(folder, "password"), "utf8").trim()}@127.0.0.1:${port}/postgres`,
     stop: () => run("pg_ctl", "stop", "-w", "-m", "fast", "-D", data),
   };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }
 
 interface User {
