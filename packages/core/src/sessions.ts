@@ -156,7 +156,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * Saves what the caller changed: the top-level keys by which `data` differs from what it saw. Others' changes to other
    * keys stay; for the same key the later save wins. Answers the session as it is stored now, others' changes included,
-   * or `null`: it died meanwhile, and nothing was written. A save that changes nothing is a touch that always asks.
+   * or `null`: it died meanwhile, and nothing was written. A save that changes nothing writes nothing but a touch that is due.
    */
   async save(
     session: Session<Data>,
@@ -337,12 +337,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return this.#encoding.encode(applyChanges(this.#encoding.decode(stored.data, stored), changes), stored);
   }
 
-  /** For a save that changes nothing: asks the store in any case. */
+  /** For a save that changes nothing: asks the store in any case, as it is to answer what is stored now. */
   async #stillAlive(record: SessionRecord): Promise<Session<Data> | null> {
-    await this.#touches.ready();
-    if (this.#touches.isDue(record)) return this.#touch(record, record.idle, this.#toSession(record));
     const stored = await readInUse(this.#store, record.id);
-    return stored && this.#toSession(stored);
+    if (stored) return this.touch(this.#toSession(stored));
+    this.#tellExpired(record);
+    return null;
   }
 
   #tellExpired(record: SessionRecord): void {

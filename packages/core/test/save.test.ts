@@ -72,6 +72,16 @@ describe("save", () => {
     expect(calls()).toEqual(["read"]);
   });
 
+  test("that changes nothing answers what others stored meanwhile, whether a touch is due or not", async () => {
+    for (const touchEvery of [1, 60_000]) {
+      const sessions = new Sessions({ store: memoryStore(), touchEvery });
+      const { token, session } = await sessions.create({ a: 1 });
+      await sessions.save((await sessions.get(token))!, { a: 2 });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect((await sessions.save(session, { a: 1 }))?.data).toEqual({ a: 2 });
+    }
+  });
+
   test("takes the key __proto__, constructor and toString for keys as any", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const hostile = (text: string): Data => JSON.parse(text) as Data;
