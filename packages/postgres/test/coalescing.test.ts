@@ -222,13 +222,12 @@ postgres.describe("postgresStore, calls that run at once", () => {
   });
 
   test("where everything times out, a batch does not take a timeout for each of its calls", async () => {
-    const { store } = watched(pools.open({ statement_timeout: 200 }));
+    const { store, watch } = watched(pools.open({ statement_timeout: 200 }));
     const client = await begun();
     await client.query(`lock table ${table} in access exclusive mode`);
-    const began = performance.now();
     const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(session())));
-    expect(performance.now() - began).toBeLessThan(5000);
     expect(await failures(outcomes)).toHaveLength(200);
+    expect(watch.statements.length).toBeLessThan(20);
     await client.query("rollback");
     client.release();
     expect(await store.create(session())).toBe(true);
@@ -323,12 +322,11 @@ postgres.describe("postgresStore, calls that run at once", () => {
 
   test("a pool that gives no connection fails the calls within its own limit, and the next call works", async () => {
     const pool = pools.open({ max: 1, connectionTimeoutMillis: 1000 });
-    const { store } = watched(pool);
+    const { store, watch } = watched(pool);
     const taken = await pool.connect();
-    const began = performance.now();
     const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(session())));
-    expect(performance.now() - began).toBeLessThan(5000);
     expect(await failures(outcomes)).toHaveLength(50);
+    expect(watch.attempts).toBeLessThanOrEqual(4);
     taken.release();
     expect(await store.create(session())).toBe(true);
   });

@@ -65,7 +65,8 @@ here.describe("sweep", () => {
     // a statement is the same.
     expect(worked.median).toBeGreaterThan(0);
     expect(worked.slowest).toBeLessThan(SHORT);
-    expect(statement.most).toBeLessThan(SHORT + machine.most);
+    // Some statements are twice the work of a control, and so stand still twice as often.
+    expect(statement.most).toBeLessThan(SHORT + 2 * machine.most);
     await Promise.all([pool.end(), swept.end(), impatient.end()]);
   }, 900_000);
 });
