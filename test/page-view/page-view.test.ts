@@ -12,7 +12,7 @@ import { expect, test } from "vitest";
 
 declare module "express-session" {
   interface SessionData {
-    userId: string;
+    userId?: string;
   }
 }
 
