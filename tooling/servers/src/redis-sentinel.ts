@@ -34,7 +34,7 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
   const servers = [first, ...replicas];
   const watch = [
     `sentinel monitor ${NAME} 127.0.0.1 ${first.port} 2`,
-    `sentinel down-after-milliseconds ${NAME} 1000`,
+    `sentinel down-after-milliseconds ${NAME} ${PATIENT_MS}`,
     `sentinel failover-timeout ${NAME} 5000`,
   ];
   const sentinels = await Promise.all(
@@ -63,6 +63,11 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
     return named;
   };
 
+  async function giveUpAfter(ms: number): Promise<void> {
+    const setting = [NAME, "down-after-milliseconds", String(ms)];
+    await Promise.all(sentinels.map((one) => ask(one, "SENTINEL", "SET", ...setting)));
+  }
+
   await until("the sentinels know each other and both replicas", SETTLE_MS, async () => {
     const views = await Promise.all(sentinels.map((one) => ask<string[]>(one, "SENTINEL", "MASTER", NAME)));
     return views.every(
@@ -80,19 +85,25 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
     primary,
     async failover() {
       const before = await primary();
+      await giveUpAfter(1000);
       await before.kill();
-      return until("another server is the primary", SETTLE_MS, async () => {
+      const after = await until("another server is the primary", SETTLE_MS, async () => {
         const now = await primary();
         if (now === before) return undefined;
         const [role] = await ask<string[]>(now, "ROLE");
         return role === "master" ? now : undefined;
       });
+      await giveUpAfter(PATIENT_MS);
+      return after;
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
 const NAME = "tenure";
+
+/** A server that a busy machine holds up must not lose its place, and with it what it alone has. */
+const PATIENT_MS = 60_000;
 
 const SETTLE_MS = 30_000;
 

@@ -19,11 +19,9 @@ here.describe("a Redis Cluster of one's own", () => {
     expect(Math.min(...sizes)).toBeGreaterThan(0);
     expect(sizes.reduce((sum, size) => sum + size)).toBe(keys.length);
 
-    await Promise.all(client.nodes("master").map((node) => node.wait(1, 1000)));
+    await Promise.all(client.nodes("master").map((node) => node.wait(1, 15_000)));
     await cluster.nodes[0]?.kill();
-    await expect
-      .poll(() => Promise.all(keys.map((key) => client.get(key))), { timeout: 15_000 })
-      .toEqual(keys);
+    await expect.poll(() => Promise.all(keys.map((key) => client.get(key)))).toEqual(keys);
     client.disconnect();
   });
 });
@@ -37,7 +35,7 @@ here.describe("Redis Sentinels of one's own", () => {
     });
     client.on("error", () => undefined);
     await client.set("kept", "yes");
-    await client.wait(2, 1000);
+    await client.wait(2, 15_000);
     const [first] = watched.servers;
     const second = await watched.failover();
     expect(second).not.toBe(first);
