@@ -7,6 +7,7 @@ import type {
   UpdateResult,
 } from "@tenure/core";
 import type { ClientSession, Document, Filter } from "mongodb";
+import { within } from "./deadline.ts";
 import { isSession, type Stored, toRecord } from "./document.ts";
 import { isAnswerLost, isDuplicate, mayBeOfOneWrite } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
@@ -70,7 +71,7 @@ export function isTouch({ data, userId }: SessionChanges): boolean {
  * @param clientSession what all commands are part of, in a transaction or not
  */
 export function commands(
-  { database, sessions }: Handle,
+  { database, sessions, limits }: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
@@ -100,7 +101,7 @@ export function commands(
     async read(ids) {
       const filter = { _id: only(ids), $expr: ALIVE };
       const options = { ...joining, projection: { nonces: 0 }, batchSize: ids.length + 1 };
-      const found = await sessions.find(filter, options).toArray();
+      const found = await within(limits.command, sessions.find(filter, options).toArray());
       const missed = new Set(ids);
       for (const { _id } of found) missed.delete(_id);
       const rest = missed.size === 0 ? [] : await seen([{ $match: { _id: only([...missed]) } }], "nonces");
@@ -263,11 +264,11 @@ export function commands(
   /** Sends a command that may be sent twice, and sends it again where its answer may have been lost. */
   async function sent<Answer>(command: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await command();
+      return await within(limits.command, command());
     } catch (error) {
       // A transaction is run again as a whole.
       if (inTransaction() || !isAnswerLost(error)) throw error;
-      return await command();
+      return await within(limits.command, command());
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Collection, Db, MongoClient } from "mongodb";
+import { type Limit, limitOfCall, limitOfCommand } from "./deadline.ts";
 import type { Stored } from "./document.ts";
 
 /** `local` or `linearizable`; what they mean for sessions is at `MongoStoreOptions`. */
@@ -8,6 +9,7 @@ export type ReadConcernLevel = "local" | "linearizable";
 export interface Handle {
   readonly database: Db;
   readonly sessions: Collection<Stored>;
+  readonly limits: { readonly call: Limit | undefined; readonly command: Limit | undefined };
 }
 
 /**
@@ -33,7 +35,8 @@ export function ownHandle(collection: Collection, readConcern: ReadConcernLevel)
     writeConcern: { w: "majority", journal: true, ...(wtimeoutMS === undefined ? {} : { wtimeoutMS }) },
     ...PLAIN,
   });
-  return { database, sessions };
+  const limits = { call: limitOfCall(timeoutMS), command: limitOfCommand(database.client.options) };
+  return { database, sessions, limits };
 }
 
 /** A collection has had `db` since 6.20; before, it kept the client, which its types did not say. */

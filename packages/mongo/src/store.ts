@@ -9,7 +9,7 @@ import {
 import type { ClientSession, Collection } from "mongodb";
 import { assertFits, assertStorable } from "./bounds.ts";
 import { type Change, type Commands, commands, isTouch, newNonce } from "./commands.ts";
-import { within } from "./deadline.ts";
+import { type Limit, within } from "./deadline.ts";
 import type { Stored } from "./document.ts";
 import { failure, isUnauthorized } from "./failure.ts";
 import { ownHandle, type ReadConcernLevel } from "./handle.ts";
@@ -72,11 +72,11 @@ export function mongoStore(collection: Collection, options: MongoStoreOptions = 
     throw new TypeError('readConcern must be "local" or "linearizable"');
   }
   const handle = ownHandle(collection, readConcern);
-  const { timeoutMS } = handle.sessions;
+  const { call } = handle.limits;
   const inspected = inspection(handle.sessions);
   const shared = commands(handle, tombstoneMinimum);
   return {
-    ...asStore(shared, joinedRoutes(shared, readConcern), inspected, timeoutMS),
+    ...asStore(shared, joinedRoutes(shared, readConcern), inspected, call),
     with(clientSession) {
       if (
         clientSession?.inTransaction === undefined ||
@@ -90,7 +90,7 @@ export function mongoStore(collection: Collection, options: MongoStoreOptions = 
       // A handle of its own: the driver writes the session's `afterClusterTime` into a handle's read concern, for good, and a
       // linearizable read with one is refused.
       const own = commands(ownHandle(collection, "local"), tombstoneMinimum, clientSession);
-      return asStore(own, plainRoutes(own), inspected, timeoutMS);
+      return asStore(own, plainRoutes(own), inspected, call);
     },
   };
 }
@@ -132,7 +132,7 @@ function asStore(
   backend: Commands,
   routes: Routes,
   inspected: () => Promise<void>,
-  timeoutMS: number | undefined,
+  limit: Limit | undefined,
 ): SessionStore {
   return {
     async create(session) {
@@ -190,7 +190,7 @@ function asStore(
 
   async function attempt<Answer>(operation: StoreOperation, work: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await within(timeoutMS, inspected().then(work));
+      return await within(limit, inspected().then(work));
     } catch (error) {
       throw failure(operation, error);
     }

@@ -31,7 +31,6 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           return { client, store: mongoStore(client.db(dbName).collection(collectionName)) };
         };
         let acknowledged = 0;
-        let unanswered = 0;
         for (let round = 0; round < rounds; round += 1) {
           const before = open();
           const lives = Array.from({ length: 16 }, () => new Life());
@@ -42,10 +41,8 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           await server.kill();
           killed = true;
           await server.start();
-          // The driver (6.9 to 7.9) waits for ever for the `drain` of a socket that closed before its command was written. Nothing
-          // is known of such a call, as of one that failed.
-          await Promise.race([Promise.all(writing), sleep(20_000)]);
-          unanswered += lives.filter(({ writes }) => writes).length;
+          await Promise.all(writing);
+          // The driver (6.9 to 7.9) may still wait for the `drain` of a socket that closed, and close() for that.
           await Promise.race([before.client.close(), sleep(5000)]);
           const after = open();
           await Promise.all(lives.map((life) => life.verify(after.store)));
@@ -53,8 +50,7 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           await after.client.close();
         }
         expect(acknowledged).toBeGreaterThan(rounds * 10);
-        const left = `${unanswered} calls left unanswered by the driver`;
-        await annotate(`${acknowledged} acknowledged writes over ${rounds} kills, ${left}`);
+        await annotate(`${acknowledged} acknowledged writes over ${rounds} kills`);
       },
     );
   }
@@ -69,17 +65,12 @@ class Life {
   #unsure: readonly string[] = [];
   /** How many writes were acknowledged. */
   count = 0;
-  /** A call is on its way. */
-  writes = false;
 
   async write(store: SessionStore, killed: () => boolean): Promise<void> {
-    this.writes = true;
     try {
       while (!killed()) await this.#writeOne(store);
     } catch (error) {
       assert.ok(error instanceof StoreError);
-    } finally {
-      this.writes = false;
     }
   }
 

@@ -37,6 +37,19 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
   });
 
+  test("stops in the middle of a large command: a StoreError within the client's limits, though the driver gives none", async () => {
+    await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
+    const limits = { socketTimeoutMS: 500, connectTimeoutMS: 500, serverSelectionTimeoutMS: 700 };
+    const { store, live } = await onProxy(proxy.url, limits);
+    proxy.freeze();
+    // More than the sockets in between take.
+    const update = () => store.update(live, { data: "x".repeat(12 * 1024 * 1024) });
+    expect(await outcomes({ update }, 2 * (500 + 500 + 700))).toEqual({ update: FAILS });
+    proxy.cut();
+    expect(await store.read(live)).toMatchObject({ id: live, version: 1 });
+    expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
+  });
+
   test("is silent while calls keep coming: none waits for those before it", async () => {
     await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
     const limits = { socketTimeoutMS: 2000, connectTimeoutMS: 500, serverSelectionTimeoutMS: 2000 };

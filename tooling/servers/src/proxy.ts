@@ -24,6 +24,8 @@ export interface FaultyProxy extends AsyncDisposable {
   accept(): Promise<void>;
   /** From now on connections stay open, new ones too, and nothing passes: until {@link cut} or {@link refuse}. */
   silence(): void;
+  /** From now on nothing more is read from the connections that there are, as from a process that is stopped: until {@link cut}. */
+  freeze(): void;
 }
 
 export interface Fault {
@@ -169,6 +171,12 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     silence() {
       silent = true;
       for (const line of lines) line.state = "silence";
+    },
+    freeze() {
+      for (const { client, server } of lines) {
+        client.pause();
+        server.pause();
+      }
     },
     [Symbol.asyncDispose]: refuse,
   };
