@@ -40,8 +40,8 @@ export function requestsOn(store: Store): Requests {
 
   /** A browser sends a signed cookie with every request; a store that looks at it does so once. */
   function requestOf(token: string): Request {
-    const headers = greeted ? {} : { cookie: `connect.sid=s:${token}.${signature(token)}` };
-    greeted = true;
+    const headers = greeted || token === "" ? {} : { cookie: `connect.sid=s:${token}.${signature(token)}` };
+    greeted ||= token !== "";
     return { sessionID: token, headers, sessionStore: store } as unknown as Request;
   }
 

@@ -11,8 +11,8 @@ import { findSignedCookie } from "./signed-cookie.ts";
 /**
  * Looks at a request whose `req.session` was just made.
  *
- * @param settings the cookie that the middleware gives a new session of this request. The session's own may be an older one,
- *   from before its settings were mended or were spoilt
+ * @param settings the cookie that the middleware gives a new session of this request, asked for only where it is to be
+ *   judged. The session's own may be an older one, from before its settings were mended or were spoilt
  */
 export type CookieWatch = (req: Request, settings: () => CookieSettings) => void;
 
@@ -28,26 +28,29 @@ export function watchCookies(warn: Warn, secrets: readonly (string | Uint8Array)
   return (req, settings) => {
     // Store#load makes do without a request, whose headers and connection tell of cookies.
     if (signedSeen || !req.headers) return;
-    const { secure, httpOnly, sameSite, path, domain } = settings();
-    const cookie = { secure, httpOnly, sameSite, path, domain };
     if (!settingsSeen) {
       settingsSeen = true;
-      warnOfUnsafeCookie(warn, cookie);
+      warnOfUnsafeCookie(warn, settings());
       warnOfUnsafeSecret(warn, secrets);
     }
-    lookAt(req, (req.headers.cookie ?? "").split(";"), cookie);
+    lookAt(req, (req.headers.cookie ?? "").split(";"), settings);
     // The cookie of a new session is set only when the headers leave.
-    if (!signedSeen) req.res?.once("finish", () => lookAt(req, setCookies(req), cookie));
+    if (!signedSeen) req.res?.once("finish", () => lookAt(req, setCookies(req), settings));
   };
 
-  function lookAt(req: Request, pairs: readonly string[], cookie: CookieSettings): void {
+  function lookAt(req: Request, pairs: readonly string[], settings: () => CookieSettings): void {
     if (signedSeen || typeof req.sessionID !== "string") return;
     const signed = findSignedCookie(pairs, req.sessionID);
     if (!signed) return;
     signedSeen = true;
-    warnOfUnsafeCookie(warn, { ...cookie, name: signed.name });
+    warnOfUnsafeCookie(warn, { ...settings(), name: signed.name });
     warnOfWellKnownSecret(warn, signed.isSignedWith);
   }
+}
+
+/** A cookie's settings as they are now. */
+export function settingsOf({ secure, httpOnly, sameSite, path, domain }: CookieSettings): CookieSettings {
+  return { secure, httpOnly, sameSite, path, domain };
 }
 
 function setCookies(req: Request): string[] {

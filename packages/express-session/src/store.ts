@@ -10,7 +10,7 @@ import {
   warnOnce,
 } from "@tenure/core/bridge";
 import session from "express-session";
-import { type CookieWatch, watchCookies } from "./cookie-watch.ts";
+import { type CookieWatch, settingsOf, watchCookies } from "./cookie-watch.ts";
 import { type Mark, Marks } from "./marks.ts";
 import { type Generate, Middleware } from "./middleware.ts";
 import type { Request } from "./request.ts";
@@ -114,7 +114,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     if (!cookie) data.cookie = this.#middleware.newCookie(req);
     const made = super.createSession(req, data);
     this.#marks.setLoaded(made, made.id, data, cookie);
-    this.#watch(req, () => this.#middleware.newCookie(req));
+    this.#watch(req, () => settingsOf(this.#middleware.newCookie(req)));
     return made;
   }
 
@@ -221,7 +221,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     }
     this.#holder.minted(token);
     this.#marks.setNew(req.session, token);
-    this.#watch(req, () => req.session.cookie);
+    const settings = settingsOf(req.session.cookie);
+    this.#watch(req, () => settings);
   };
 
   /** Nothing is awaited before `held.save` has taken its snapshot. */
