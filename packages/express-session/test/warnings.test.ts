@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
+import type { Request } from "express";
 import session, { type SessionOptions } from "express-session";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { application, SECRET } from "./app.ts";
@@ -185,6 +187,17 @@ test("a short secret is warned about where the store is given it", async () => {
   expect(await warnedOf(SAFE, { secret: "short but unknown" })).toEqual(["TENURE_SECRET_SHORT"]);
   warnings = [];
   expect(await warnedOf(SAFE, { secret: [SECRET, "short but unknown"] })).toEqual(["TENURE_SECRET_SHORT"]);
+});
+
+test("where no signed cookie ever shows, the middleware makes one new cookie to be judged, and no more", () => {
+  const store = expressSessionStore(new Sessions({ store: memoryStore() }));
+  const genid = vi.fn(() => randomBytes(32).toString("base64url"));
+  session({ store, secret: SECRET, genid, resave: false, saveUninitialized: false });
+  for (let i = 0; i < 20; i += 1) {
+    const req = { sessionID: "some token", headers: {}, sessionStore: store };
+    store.createSession(req as unknown as Request, { cookie: { originalMaxAge: null } });
+  }
+  expect(genid).toHaveBeenCalledOnce();
 });
 
 test("each thing is warned about once, with what to change", async () => {
