@@ -191,7 +191,7 @@ test("a short secret is warned about where the store is given it", async () => {
 
 test("where no signed cookie ever shows, the middleware makes one new cookie to be judged, and no more", () => {
   const store = expressSessionStore(new Sessions({ store: memoryStore() }));
-  const genid = vi.fn(() => randomBytes(32).toString("base64url"));
+  const genid = vi.fn<() => string>(() => randomBytes(32).toString("base64url"));
   session({ store, secret: SECRET, genid, resave: false, saveUninitialized: false });
   for (let i = 0; i < 20; i += 1) {
     const req = { sessionID: "some token", headers: {}, sessionStore: store };
