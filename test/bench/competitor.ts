@@ -2,7 +2,6 @@ import type { Store } from "express-session";
 
 /** A session store as express-session users would set it up, on one server that all competitors of a run share. */
 export interface Competitor {
-  readonly name: string;
   readonly store: Store;
   /**
    * Of the page views to come, this share has to write its touch; the others come too soon after the last one. Absent: it
@@ -16,15 +15,22 @@ export interface Competitor {
   readonly close: () => Promise<unknown>;
 }
 
-/** What a run on one backend needs. The first competitor is Tenure, beside which the others are put. */
-export interface Arena {
-  /** Which server it is, for people. */
-  readonly server: string;
-  /** The first process of the server. Absent: it is not of this run, or there is none; then it is neither pinned nor measured. */
-  readonly serverPid?: number;
-  readonly competitors: readonly [Competitor, ...Competitor[]];
+/** What meets on one backend. */
+export interface Contest {
+  /** Absent: there is none, sessions are in the client's own memory. */
+  readonly server?: () => Promise<BenchServer>;
+  /** By name. The first is Tenure, beside which the others are put. Each is opened in a process of its own. */
+  readonly competitors: Readonly<Record<string, (url: string) => Promise<Competitor>>>;
   readonly targets: readonly Target[];
-  readonly close: () => Promise<void>;
+}
+
+export interface BenchServer {
+  readonly url: string;
+  /** Which it is, for people. */
+  readonly about: string;
+  /** Its first process. Absent: it is not of this run; then it is neither pinned nor measured. */
+  readonly pid: number | undefined;
+  readonly stop: () => Promise<void>;
 }
 
 /** How many times the peer's requests a second (or a revocation's speed) Tenure is to reach. */
@@ -36,3 +42,6 @@ export interface Target {
 
 /** How long sessions live here, milliseconds: the cookie's maxAge, the peers' TTL and Tenure's idle timeout. */
 export const IDLE = 30 * 60_000;
+
+/** The cell of that name: the ten sessions of one user, among all that there are. */
+export const REVOCATION = "revoke one user's 10 sessions";

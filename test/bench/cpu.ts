@@ -2,13 +2,13 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-/** Puts this process on the first core and a server on the second. Answers what came of it, for people. */
-export function pin(serverPid: number | undefined): string {
+/** Puts clients on the first core and a server on the second. Answers what came of it, for people. */
+export function pin(clientPids: readonly number[], serverPid: number | undefined): string {
   if (availableParallelism() < 2) return "one core: not pinned";
-  const client = pinned(0, [process.pid]);
-  if (serverPid === undefined) return `client ${client}`;
+  const clients = pinned(0, clientPids);
+  if (serverPid === undefined) return `clients ${clients}`;
   // What it forks later comes to the same core.
-  return `client ${client}, server ${pinned(1, family(serverPid))}`;
+  return `clients ${clients}, server ${pinned(1, family(serverPid))}`;
 }
 
 /** What came of it, for people. */

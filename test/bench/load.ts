@@ -1,5 +1,7 @@
+import type { Store } from "express-session";
 import { cpuTime } from "./cpu.ts";
-import type { Requests } from "./requests.ts";
+import { type Requests, requestsOn } from "./requests.ts";
+import { userOf } from "./session-data.ts";
 
 /** What people do. `page view`: they look. `mix`: 85 % look, 10 % change something, 2.5 % log in, 2.5 % log out. */
 export type Profile = "page view" | "mix";
@@ -9,6 +11,18 @@ export interface Population {
   readonly requests: Requests;
   readonly tokens: readonly string[];
   readonly visitors: string[];
+}
+
+export async function populate(store: Store, sessions: number): Promise<Population> {
+  const requests = requestsOn(store);
+  const tokens: string[] = [];
+  for (let from = 0; from < sessions; from += 250) {
+    const batch = Array.from({ length: Math.min(250, sessions - from) }, (_, i) =>
+      requests.login(userOf(from + i)),
+    );
+    tokens.push(...(await Promise.all(batch)));
+  }
+  return { requests, tokens, visitors: [] };
 }
 
 export interface Slice {

@@ -1,19 +1,10 @@
 import { parseArgs } from "node:util";
-import type { Arena } from "./competitor.ts";
-import { memoryArena } from "./memory.ts";
-import { mongoArena } from "./mongo.ts";
-import { postgresArena } from "./postgres.ts";
-import { redisArena } from "./redis.ts";
+import { type ClientProcess, startClient } from "./client-process.ts";
+import { contests } from "./contests.ts";
+import { pin } from "./cpu.ts";
 import { pauses } from "./pauses.ts";
 import { report } from "./report.ts";
 import { run, type Size } from "./run.ts";
-
-const ARENAS: Record<string, () => Promise<Arena>> = {
-  memory: memoryArena,
-  redis: redisArena,
-  postgres: postgresArena,
-  mongo: mongoArena,
-};
 
 const FULL: Size = {
   sessions: 100_000,
@@ -31,18 +22,27 @@ const { values, positionals } = parseArgs({
   options: { short: { type: "boolean" } },
 });
 const [backend = ""] = positionals;
-const open = positionals.length === 1 ? ARENAS[backend] : undefined;
-if (open === undefined) {
-  console.error(`pnpm bench ${Object.keys(ARENAS).join("|")} [--short]`);
+const contest = positionals.length === 1 ? contests[backend] : undefined;
+if (contest === undefined) {
+  console.error(`pnpm bench ${Object.keys(contests).join("|")} [--short]`);
   process.exit(2);
 }
 
-const arena = await open();
+const say = (line: string): void => console.error(line);
+const server = await contest.server?.();
+const clients: ClientProcess[] = [];
 try {
-  const cells = await run(arena, values.short ? SHORT : FULL, (line) => console.error(line));
-  console.log(report(cells, values.short ? [] : arena.targets));
+  say(`server: ${server?.about ?? "none, sessions are in the memory of each client"}`);
+  for (const name of Object.keys(contest.competitors)) {
+    clients.push(await startClient(backend, name, server?.url ?? "", server?.pid));
+  }
+  const pids = clients.map(({ pid }) => pid);
+  say(pin(pids, server?.pid));
+  const cells = await run(clients, values.short ? SHORT : FULL, say);
+  console.log(report(cells, values.short ? [] : contest.targets));
 } finally {
-  await arena.close();
+  await Promise.all(clients.map((client) => client.close()));
+  await server?.stop();
 }
 
 if (backend === "memory") {

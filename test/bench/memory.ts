@@ -1,29 +1,27 @@
 import { memoryStore } from "@tenure/core";
 import session from "express-session";
 import memorystore from "memorystore";
-import type { Arena, Competitor } from "./competitor.ts";
+import type { Competitor, Contest } from "./competitor.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
-export async function memoryArena(): Promise<Arena> {
-  return {
-    server: "none, all in this process",
-    competitors: [tenure(memoryStore(), async () => undefined), memorystoreCompetitor()],
-    targets: [1, 16, 64, 256].map((concurrency) => ({
-      cell: `page view, C=${concurrency}`,
-      peer: "memorystore",
-      times: 3.5,
-    })),
-    close: async () => undefined,
-  };
-}
+export const memory: Contest = {
+  competitors: {
+    Tenure: async () => tenure(memoryStore(), async () => undefined),
+    memorystore: async () => memorystoreCompetitor(),
+  },
+  targets: [1, 16, 64, 256].map((concurrency) => ({
+    cell: `page view, C=${concurrency}`,
+    peer: "memorystore",
+    times: 3.5,
+  })),
+};
 
 /** As its README sets it up: it prunes once a day. */
 function memorystoreCompetitor(): Competitor {
   const MemoryStore = memorystore(session);
   const store = new MemoryStore({ checkPeriod: 86_400_000 });
   return {
-    name: "memorystore",
     store,
     revocation: "store.all(), then destroy",
     async revokeUser(userId) {

@@ -3,45 +3,47 @@ import { startMongo } from "@tenure/servers";
 import MongoStore from "connect-mongo";
 import type { SessionData } from "express-session";
 import { MongoClient } from "mongodb";
-import { type Arena, type Competitor, IDLE } from "./competitor.ts";
-import { REVOCATION } from "./run.ts";
+import { type Competitor, type Contest, IDLE, REVOCATION } from "./competitor.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
-export async function mongoArena(): Promise<Arena> {
-  const server = await startMongo();
-  const client = await new MongoClient(server.url).connect();
-  const collection = client.db("bench").collection("tenure");
-  await ensureIndexes(collection);
-  const build = await client.db("admin").command({ buildInfo: 1 });
-  const competitors = [
-    tenure(mongoStore(collection), () => client.close()),
-    await connectMongo(server.url, "connect-mongo", 0),
-    await connectMongo(server.url, "connect-mongo, touchAfter", 60),
-  ] as const;
-  return {
-    server: `MongoDB ${build["version"]}${build["ferretdb"] === undefined ? "" : " (FerretDB)"}, ${server.how}`,
-    serverPid: await server.pid(),
-    competitors,
-    targets: [
-      { cell: "page view, C=1", peer: "connect-mongo", times: 1.2 },
-      { cell: "page view, C=64", peer: "connect-mongo", times: 5 },
-      { cell: "mix, C=64", peer: "connect-mongo", times: 4 },
-      { cell: REVOCATION, peer: "connect-mongo", times: 500 },
-    ],
-    async close() {
-      await Promise.all(competitors.map((one) => one.close()));
-      await server.stop();
+export const mongo: Contest = {
+  async server() {
+    const server = await startMongo();
+    const client = await new MongoClient(server.url).connect();
+    const build = await client.db("admin").command({ buildInfo: 1 });
+    await client.close();
+    return {
+      url: server.url,
+      about: `MongoDB ${build["version"]}${build["ferretdb"] === undefined ? "" : " (FerretDB)"}, ${server.how}`,
+      pid: await server.pid(),
+      stop: () => server.stop(),
+    };
+  },
+  competitors: {
+    async Tenure(url) {
+      const client = await new MongoClient(url).connect();
+      const collection = client.db("bench").collection("tenure");
+      await ensureIndexes(collection);
+      return tenure(mongoStore(collection), () => client.close());
     },
-  };
-}
+    "connect-mongo": (url) => connectMongo(url, 0),
+    "connect-mongo, touchAfter": (url) => connectMongo(url, 60),
+  },
+  targets: [
+    { cell: "page view, C=1", peer: "connect-mongo", times: 1.2 },
+    { cell: "page view, C=64", peer: "connect-mongo", times: 5 },
+    { cell: "mix, C=64", peer: "connect-mongo", times: 4 },
+    { cell: REVOCATION, peer: "connect-mongo", times: 500 },
+  ],
+};
 
 /**
  * As its README sets it up, on a client of its own with the driver's defaults.
  *
  * @param touchAfter its way to write fewer touches, seconds; 0 is none, which is its default
  */
-async function connectMongo(url: string, name: string, touchAfter: number): Promise<Competitor> {
+async function connectMongo(url: string, touchAfter: number): Promise<Competitor> {
   const client = await new MongoClient(url).connect();
   const collection = client.db("bench").collection<{ _id: string; session: string }>(`connect_${touchAfter}`);
   let share = 1;
@@ -59,7 +61,6 @@ async function connectMongo(url: string, name: string, touchAfter: number): Prom
   }
 
   return {
-    name,
     store: new Store({ client, dbName: "bench", collectionName: collection.collectionName, touchAfter }),
     ...(touchAfter === 0 ? {} : { dueShare: (due: number) => void (share = due) }),
     revocation: "read every document of its collection, then delete",

@@ -6,43 +6,52 @@ import connectPgSimple from "connect-pg-simple";
 import session, { Store } from "express-session";
 import { Keyv } from "keyv";
 import { Client, Pool } from "pg";
-import { type Arena, type Competitor, IDLE } from "./competitor.ts";
-import { REVOCATION } from "./run.ts";
+import { type Competitor, type Contest, IDLE, REVOCATION } from "./competitor.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
-export async function postgresArena(): Promise<Arena> {
-  const server = await startPostgres();
-  const pool = new Pool({ connectionString: server.url, max: POOL });
-  await migrate(pool);
-  const version = await pool.query<{ server_version: string }>("show server_version");
-  const competitors = [
-    tenure(postgresStore(pool), () => pool.end()),
-    await connectPgSimpleOn(server.url),
-    await keyvOn(server.url),
-  ] as const;
-  return {
-    server: `PostgreSQL ${version.rows[0]?.server_version}, ${server.how}, settings as shipped, a pool of ${POOL} each`,
-    serverPid: await server.pid(),
-    competitors,
-    targets: [
-      { cell: "page view, C=1", peer: "connect-pg-simple", times: 1.5 },
-      { cell: "page view, C=64", peer: "connect-pg-simple", times: 12 },
-      { cell: "page view, C=256", peer: "connect-pg-simple", times: 25 },
-      { cell: "page view, every touch written, C=64", peer: "connect-pg-simple", times: 8 },
-      { cell: "mix, C=64", peer: "connect-pg-simple", times: 7 },
-      { cell: "page view, C=64", peer: "@keyv/postgres", times: 9 },
-      { cell: REVOCATION, peer: "connect-pg-simple", times: 500 },
-    ],
-    async close() {
-      await Promise.all(competitors.map((one) => one.close()));
-      await untilAllLeft(server.url);
-      await server.stop();
+export const postgres: Contest = {
+  async server() {
+    const server = await startPostgres();
+    return {
+      url: server.url,
+      about: `PostgreSQL ${await versionOf(server.url)}, ${server.how}, settings as shipped, a pool of ${POOL} each`,
+      pid: await server.pid(),
+      async stop() {
+        await untilAllLeft(server.url);
+        await server.stop();
+      },
+    };
+  },
+  competitors: {
+    async Tenure(url) {
+      const pool = new Pool({ connectionString: url, max: POOL });
+      await migrate(pool);
+      return tenure(postgresStore(pool), () => pool.end());
     },
-  };
-}
+    "connect-pg-simple": connectPgSimpleOn,
+    "@keyv/postgres": keyvOn,
+  },
+  targets: [
+    { cell: "page view, C=1", peer: "connect-pg-simple", times: 1.5 },
+    { cell: "page view, C=64", peer: "connect-pg-simple", times: 12 },
+    { cell: "page view, C=256", peer: "connect-pg-simple", times: 25 },
+    { cell: "page view, every touch written, C=64", peer: "connect-pg-simple", times: 8 },
+    { cell: "mix, C=64", peer: "connect-pg-simple", times: 7 },
+    { cell: "page view, C=64", peer: "@keyv/postgres", times: 9 },
+    { cell: REVOCATION, peer: "connect-pg-simple", times: 500 },
+  ],
+};
 
 const POOL = 10;
+
+async function versionOf(url: string): Promise<string> {
+  const client = new Client(url);
+  await client.connect();
+  const { rows } = await client.query<{ server_version: string }>("show server_version");
+  await client.end();
+  return rows[0]?.server_version ?? "";
+}
 
 /** A pool that ended may still be saying goodbye, and what a stopping server then tells its connections is nobody's to catch. */
 async function untilAllLeft(url: string): Promise<void> {
@@ -61,7 +70,6 @@ async function connectPgSimpleOn(url: string): Promise<Competitor> {
   const PgStore = connectPgSimple(session);
   const store = new PgStore({ pool, createTableIfMissing: true, pruneSessionInterval: false });
   return {
-    name: "connect-pg-simple",
     store,
     revocation: "read every row of its table, then destroy",
     async revokeUser(userId) {
@@ -102,7 +110,6 @@ async function keyvOn(url: string): Promise<Competitor> {
   }
 
   return {
-    name: "@keyv/postgres",
     store: new KeyvStore(),
     revocation: "read all by its iterator, then delete",
     async revokeUser(userId) {

@@ -1,7 +1,6 @@
-import type { Arena, Competitor } from "./competitor.ts";
-import { pin } from "./cpu.ts";
-import { type Population, type Profile, type Slice, slice } from "./load.ts";
-import { requestsOn } from "./requests.ts";
+import type { ClientProcess } from "./client-process.ts";
+import { REVOCATION } from "./competitor.ts";
+import type { Profile, Slice } from "./load.ts";
 import { userOf } from "./session-data.ts";
 
 export interface Size {
@@ -10,7 +9,7 @@ export interface Size {
   /** Each round gives every competitor a slice; one more, before, only warms up. */
   readonly rounds: number;
   readonly sliceMs: number;
-  /** Users whose ten sessions are revoked, a competitor. */
+  /** Users at least, whose ten sessions each client revokes. */
   readonly revokedUsers: number;
 }
 
@@ -32,52 +31,40 @@ export interface Entry {
   readonly tenureTimes: number;
 }
 
-/**
- * Runs all loads on a backend. Competitors take turns slice by slice, so that what disturbs the machine disturbs them all;
- * `say` hears what goes on.
- */
-export async function run(arena: Arena, size: Size, say: (line: string) => void): Promise<Cell[]> {
-  const { competitors, serverPid } = arena;
-  say(`server: ${arena.server}`);
-  say(pin(serverPid));
-  const fields = new Map<Competitor, Population>();
-  for (const competitor of competitors) {
+/** Runs all loads. Clients take turns slice by slice, so that what disturbs the machine disturbs them all; `say` hears what goes on. */
+export async function run(
+  clients: readonly ClientProcess[],
+  size: Size,
+  say: (line: string) => void,
+): Promise<Cell[]> {
+  for (const client of clients) {
     const began = performance.now();
-    fields.set(competitor, await populate(competitor, size.sessions));
-    say(
-      `${competitor.name}: ${size.sessions} sessions in ${((performance.now() - began) / 1000).toFixed(1)} s`,
-    );
+    await client.populate(size.sessions);
+    say(`${client.name}: ${size.sessions} sessions in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   }
 
   const cells: Cell[] = [];
   for (const { title, profile, share, concurrencies } of loads(size)) {
     for (const concurrency of concurrencies) {
-      for (const { dueShare } of competitors) dueShare?.(share);
       const rounds: Slice[][] = [];
       for (let round = 0; round <= size.rounds; round += 1) {
-        const slices: Slice[] = Array.from({ length: competitors.length });
+        const slices: Slice[] = Array.from({ length: clients.length });
         // Who goes first changes, or the same one would always follow the same other.
-        for (let turn = 0; turn < competitors.length; turn += 1) {
-          const i = (turn + round) % competitors.length;
-          const competitor = competitors[i];
-          const population = competitor && fields.get(competitor);
-          if (population === undefined) continue;
-          globalThis.gc?.();
-          slices[i] = await slice(profile, concurrency, size.sliceMs, population, serverPid);
+        for (let turn = 0; turn < clients.length; turn += 1) {
+          const i = (turn + round) % clients.length;
+          const client = clients[i];
+          if (client) slices[i] = await client.slice(profile, concurrency, size.sliceMs, share);
         }
         if (round > 0) rounds.push(slices);
       }
-      cells.push(summary(`${title}, C=${concurrency}`, competitors, rounds));
+      cells.push(summary(`${title}, C=${concurrency}`, clients, rounds));
       say(`${title}, C=${concurrency}: done`);
     }
   }
-  cells.push(await revocations(arena, size));
+  cells.push(await revocations(clients, size));
   say("revocations: done");
   return cells;
 }
-
-/** The cell of that name: the ten sessions of one user, among all that there are. */
-export const REVOCATION = "revoke one user's 10 sessions";
 
 interface Load {
   readonly title: string;
@@ -96,20 +83,8 @@ function loads({ concurrencies }: Size): Load[] {
   ];
 }
 
-async function populate({ store }: Competitor, sessions: number): Promise<Population> {
-  const requests = requestsOn(store);
-  const tokens: string[] = [];
-  for (let from = 0; from < sessions; from += 250) {
-    const batch = Array.from({ length: Math.min(250, sessions - from) }, (_, i) =>
-      requests.login(userOf(from + i)),
-    );
-    tokens.push(...(await Promise.all(batch)));
-  }
-  return { requests, tokens, visitors: [] };
-}
-
-function summary(cell: string, competitors: readonly Competitor[], rounds: readonly Slice[][]): Cell {
-  const entries = competitors.map(({ name }, i) => {
+function summary(cell: string, clients: readonly ClientProcess[], rounds: readonly Slice[][]): Cell {
+  const entries = clients.map(({ name }, i) => {
     const mine = rounds.flatMap((slices) => slices[i] ?? []);
     const ratios = rounds.map(([tenure, ...peers]) => {
       const own = i === 0 ? tenure : peers[i - 1];
@@ -127,29 +102,41 @@ function summary(cell: string, competitors: readonly Competitor[], rounds: reado
   return { cell, entries };
 }
 
-/** Last, because it takes away what the loads live on. Every competitor ends sessions of the same users. */
-async function revocations({ competitors }: Arena, { sessions, revokedUsers }: Size): Promise<Cell> {
-  const users = Array.from({ length: revokedUsers }, (_, i) =>
-    userOf(Math.floor(((i + 0.5) * sessions) / revokedUsers)),
-  );
+/**
+ * Last, because it takes away what the loads live on. Every client ends the sessions of the same users, and then of more, for
+ * {@link REVOKING}: who takes a second for each is not asked for many, and who takes a millisecond is not judged by the first.
+ */
+async function revocations(
+  clients: readonly ClientProcess[],
+  { sessions, revokedUsers }: Size,
+): Promise<Cell> {
   const entries: Entry[] = [];
-  for (const { name, revokeUser, revocation } of competitors) {
-    const seconds: number[] = [];
-    for (const user of users) {
-      const began = performance.now();
-      const ended = await revokeUser(user);
-      seconds.push((performance.now() - began) / 1000);
-      if (ended !== 10) throw new Error(`${name} ended ${ended} sessions of ${user}, who had 10.`);
+  for (const client of clients) {
+    const took: number[] = [];
+    const began = performance.now();
+    for (const user of usersOf(sessions)) {
+      if (took.length >= revokedUsers && performance.now() - began > REVOKING) break;
+      const { ended, ms } = await client.revokeUser(user);
+      if (ended !== 10) throw new Error(`${client.name} ended ${ended} sessions of ${user}, who had 10.`);
+      took.push(ms);
     }
-    const perSecond = 1 / median(seconds);
+    const perSecond = 1000 / median(took);
     entries.push({
-      name,
-      how: revocation,
+      name: client.name,
+      how: await client.revocation(),
       perSecond,
       tenureTimes: (entries[0]?.perSecond ?? perSecond) / perSecond,
     });
   }
   return { cell: REVOCATION, entries };
+}
+
+/** Milliseconds. */
+const REVOKING = 1000;
+
+/** A tenth of them, from all over. */
+function usersOf(sessions: number): string[] {
+  return Array.from({ length: Math.ceil(sessions / 100) }, (_, i) => userOf(i * 100));
 }
 
 function median(values: readonly number[]): number {

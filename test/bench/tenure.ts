@@ -23,7 +23,6 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
   }
 
   return {
-    name: "Tenure",
     store: expressSessionStore(sessions),
     dueShare(due) {
       share = due;

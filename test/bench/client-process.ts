@@ -1,0 +1,50 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { Orders, Reply } from "./client.ts";
+
+/** A competitor in a process of its own, as an application has it: no other's code and garbage is in its way. */
+export interface ClientProcess extends Orders {
+  readonly name: string;
+  readonly pid: number;
+}
+
+export async function startClient(
+  backend: string,
+  name: string,
+  url: string,
+  serverPid: number | undefined,
+): Promise<ClientProcess> {
+  const child = fork(join(import.meta.dirname, "client.ts"), [backend, name, url, String(serverPid ?? "")]);
+  const exited = once(child, "exit").then(([code]) => {
+    throw new Error(`the process of ${name} ended with ${code}`);
+  });
+  exited.catch(() => undefined);
+
+  async function reply(): Promise<unknown> {
+    const [message] = (await Promise.race([once(child, "message"), exited])) as [Reply];
+    if ("error" in message) throw new Error(`${name}: ${message.error}`);
+    return message.answer;
+  }
+  function order<Call extends keyof Orders>(call: Call): Orders[Call] {
+    return ((...args: readonly unknown[]) => {
+      child.send({ call, args });
+      return reply();
+    }) as Orders[Call];
+  }
+
+  await reply();
+  return {
+    name,
+    pid: child.pid ?? 0,
+    populate: order("populate"),
+    slice: order("slice"),
+    revokeUser: order("revokeUser"),
+    revocation: order("revocation"),
+    async close() {
+      await order("close")();
+      child.disconnect();
+      await once(child, "exit");
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import type { Competitor } from "./competitor.ts";
+import { contests } from "./contests.ts";
+import { type Population, type Profile, populate, type Slice, slice } from "./load.ts";
+
+/** What the process of one competitor can be told to do, one thing at a time. */
+export interface Orders {
+  /** Makes this many sessions, ten a user. */
+  populate(sessions: number): Promise<void>;
+  /** @param share of the touches that are due */
+  slice(profile: Profile, concurrency: number, ms: number, share: number): Promise<Slice>;
+  /** Ends a user's sessions: how many, and how long it took, milliseconds. */
+  revokeUser(userId: string): Promise<{ readonly ended: number; readonly ms: number }>;
+  revocation(): Promise<string>;
+  close(): Promise<unknown>;
+}
+
+export interface Order {
+  readonly call: keyof Orders;
+  readonly args: readonly unknown[];
+}
+
+export type Reply = { readonly answer: unknown } | { readonly error: string };
+
+const [backend = "", name = "", url = "", serverPid = ""] = process.argv.slice(2);
+const open = contests[backend]?.competitors[name];
+if (open === undefined) throw new Error(`there is no ${name} on ${backend}`);
+const orders = ordersTo(await open(url), Number(serverPid) || undefined);
+process.on("disconnect", () => process.exit());
+process.on("message", ({ call, args }: Order) => void obey(call, args));
+reply({ answer: undefined });
+
+async function obey(call: keyof Orders, args: readonly unknown[]): Promise<void> {
+  try {
+    const order = orders[call] as (...given: readonly unknown[]) => Promise<unknown>;
+    reply({ answer: await order(...args) });
+  } catch (error) {
+    reply({ error: String(error) });
+  }
+}
+
+function reply(message: Reply): void {
+  process.send?.(message);
+}
+
+function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
+  let population: Population;
+  return {
+    async populate(sessions) {
+      population = await populate(competitor.store, sessions);
+    },
+    slice(profile, concurrency, ms, share) {
+      competitor.dueShare?.(share);
+      globalThis.gc?.();
+      return slice(profile, concurrency, ms, population, pid);
+    },
+    async revokeUser(userId) {
+      const began = performance.now();
+      const ended = await competitor.revokeUser(userId);
+      return { ended, ms: performance.now() - began };
+    },
+    revocation: async () => competitor.revocation,
+    close: () => competitor.close(),
+  };
+}
