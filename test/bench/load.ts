@@ -74,8 +74,11 @@ async function mixed(population: Population): Promise<void> {
   if (chance < 0.95) return requests.change(anyOf(tokens));
   const leaving = chance < 0.975 ? undefined : visitors.shift();
   if (leaving !== undefined) return requests.logout(leaving);
-  visitors.push(await requests.login("visitor"));
+  visitors.push(await requests.login(`visitor-${Math.floor(Math.random() * VISITORS)}`));
 }
+
+/** People, of whom one has a few sessions at a time. */
+const VISITORS = 1000;
 
 function anyOf(tokens: readonly string[]): string {
   return tokens[Math.floor(Math.random() * tokens.length)] ?? "";
