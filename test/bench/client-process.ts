@@ -2,11 +2,11 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Orders, Reply } from "./client.ts";
+import { onFirstCore } from "./cpu.ts";
 
 /** A competitor in a process of its own, as an application has it: no other's code and garbage is in its way. */
 export interface ClientProcess extends Orders {
   readonly name: string;
-  readonly pid: number;
 }
 
 export async function startClient(
@@ -15,7 +15,11 @@ export async function startClient(
   url: string,
   serverPid: number | undefined,
 ): Promise<ClientProcess> {
-  const child = fork(join(import.meta.dirname, "client.ts"), [backend, name, url, String(serverPid ?? "")]);
+  const [execPath = "", ...execArgv] = [...onFirstCore(), process.execPath, ...process.execArgv];
+  const child = fork(join(import.meta.dirname, "client.ts"), [backend, name, url, String(serverPid ?? "")], {
+    execPath,
+    execArgv,
+  });
   const exited = once(child, "exit").then(([code]) => {
     throw new Error(`the process of ${name} ended with ${code}`);
   });
@@ -36,7 +40,6 @@ export async function startClient(
   await reply();
   return {
     name,
-    pid: child.pid ?? 0,
     populate: order("populate"),
     slice: order("slice"),
     revokeUser: order("revokeUser"),

@@ -2,20 +2,28 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-/** Puts clients on the first core and a server on the second. Answers what came of it, for people. */
-export function pin(clientPids: readonly number[], serverPid: number | undefined): string {
-  if (availableParallelism() < 2) return "one core: not pinned";
-  const clients = pinned(0, clientPids);
-  if (serverPid === undefined) return `clients ${clients}`;
-  // What it forks later comes to the same core.
-  return `clients ${clients}, server ${pinned(1, family(serverPid))}`;
+/**
+ * What to put before a client's command line, to have it on the first core from its start: V8 makes threads for as many cores
+ * as it finds then, and more than one on one core are in each other's way. Empty: it can't be had.
+ */
+export function onFirstCore(): readonly string[] {
+  const pinned = ["taskset", "-c", "0"] as const;
+  if (availableParallelism() < 2) return [];
+  try {
+    execFileSync(pinned[0], [...pinned.slice(1), "true"]);
+    return pinned;
+  } catch {
+    return [];
+  }
 }
 
-/** What came of it, for people. */
-function pinned(core: number, pids: readonly number[]): string {
+/** Puts a server on the second core. Answers what came of it, for people. */
+export function pinServer(pid: number): string {
+  if (availableParallelism() < 2) return "not pinned: there is one core";
   try {
-    for (const pid of pids) taskset(core, pid);
-    return `on core ${core}`;
+    // What it forks later comes to the same core.
+    for (const one of family(pid)) taskset(1, one);
+    return "on core 1";
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     return missing ? "not pinned: there is no taskset here" : "not pinned: taskset refused";

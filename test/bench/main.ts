@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { type ClientProcess, startClient } from "./client-process.ts";
 import { contests } from "./contests.ts";
-import { pin } from "./cpu.ts";
+import { onFirstCore, pinServer } from "./cpu.ts";
 import { pauses } from "./pauses.ts";
 import { report } from "./report.ts";
 import { run, type Size } from "./run.ts";
@@ -32,12 +32,12 @@ const say = (line: string): void => console.error(line);
 const server = await contest.server?.();
 const clients: ClientProcess[] = [];
 try {
+  say(onFirstCore().length > 0 ? "clients on core 0" : "clients not pinned");
   say(`server: ${server?.about ?? "none, sessions are in the memory of each client"}`);
   for (const name of Object.keys(contest.competitors)) {
     clients.push(await startClient(backend, name, server?.url ?? "", server?.pid));
   }
-  const pids = clients.map(({ pid }) => pid);
-  say(pin(pids, server?.pid));
+  if (server?.pid !== undefined) say(`server ${pinServer(server.pid)}`);
   const cells = await run(clients, values.short ? SHORT : FULL, say);
   console.log(report(cells, values.short ? [] : contest.targets));
 } finally {
