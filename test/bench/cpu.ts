@@ -7,11 +7,10 @@ import { availableParallelism } from "node:os";
  * as it finds then, and more than one on one core are in each other's way. Empty: it can't be had.
  */
 export function onFirstCore(): readonly string[] {
-  const pinned = ["taskset", "-c", "0"] as const;
   if (availableParallelism() < 2) return [];
   try {
-    execFileSync(pinned[0], [...pinned.slice(1), "true"]);
-    return pinned;
+    execFileSync("taskset", ["-c", "0", "true"]);
+    return ["taskset", "-c", "0"];
   } catch {
     return [];
   }
@@ -22,7 +21,9 @@ export function pinServer(pid: number): string {
   if (availableParallelism() < 2) return "not pinned: there is one core";
   try {
     // What it forks later comes to the same core.
-    for (const one of family(pid)) taskset(1, one);
+    for (const one of family(pid)) {
+      execFileSync("taskset", ["-acp", "1", String(one)], { stdio: ["ignore", "ignore", "inherit"] });
+    }
     return "on core 1";
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
@@ -41,10 +42,6 @@ export function cpuTime(pid: number): number {
 }
 
 const TICKS_A_SECOND = 100;
-
-function taskset(core: number, pid: number): void {
-  execFileSync("taskset", ["-acp", String(core), String(pid)], { stdio: ["ignore", "ignore", "inherit"] });
-}
 
 function family(ancestor: number): number[] {
   const children = new Map<number, number[]>();

@@ -22,7 +22,7 @@ export interface MemoryStoreOptions {
  * users[hash(user)] userId -> the user's sessions
  * due[bucket]       bucket -> ids to look at once those twenty seconds have passed
  * ```
- * Three things keep it free of pauses at millions of sessions. Maps are sharded, because one large `Map` stops the process
+ * Three things keep it free of pauses of its own at millions of sessions. Maps are sharded, because one large `Map` stops the process
  * while it grows. What has expired is swept by the calls themselves, a few ids each, so there is no timer. A touch moves
  * nothing between buckets: a session that turns out to live on when its time comes is put into a later one.
  *
