@@ -14,6 +14,7 @@ export {
 } from "./sessions.ts";
 export {
   MAX_DURATION,
+  type CreateResult,
   type NewSession,
   type RevokeUserOptions,
   type SessionChanges,
@@ -23,4 +24,3 @@ export {
 } from "./store.ts";
 export { newToken } from "./token.ts";
 export type { UserId } from "./user.ts";
-export { assertChanges, assertNewSession } from "./validate.ts";

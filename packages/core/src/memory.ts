@@ -1,66 +1,71 @@
 import { StoreError } from "./errors.ts";
 import type { NewSession, SessionChanges, SessionRecord, SessionStore, UpdateResult } from "./store.ts";
-import { assertChanges, assertNewSession } from "./validate.ts";
+import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "./store/validate.ts";
 
 export interface MemoryStoreOptions {
-  /** Epoch milliseconds. Default `Date.now`. */
+  /** Epoch milliseconds. Default `Date.now()`, fake timers included. */
   readonly clock?: () => number;
-  /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
   readonly tombstoneMinimum?: number;
   /**
-   * How many tombstones of ids that this store never held it keeps at once. One more `revoke` of an unknown id is a
-   * `StoreError`; ids that it did hold are always revoked. Default 100,000, which is some 20 MB.
+   * How many tombstones of ids that were never stored it keeps at once. One more `revoke` of an unknown id is a `StoreError`; a
+   * stored id can always be revoked. Default 100,000, about 20 MB.
    */
   readonly maxUnknownTombstones?: number;
 }
 
 /**
- * The reference store, and the default of an application of one process: everything is lost when it ends.
+ * The reference store, and the default of an application of one process: everything is lost when the process ends.
  *
  * ```
  * shards[hash(id)]  id     -> the session, or its tombstone
  * users[hash(user)] userId -> the user's sessions
- * due[bucket]       bucket -> ids to look at once those twenty seconds have passed
+ * fences            userId -> the user's fence, oldest first
+ * due[bucket]       bucket -> ids to check once those twenty seconds have passed
  * ```
- * Three things keep it free of pauses of its own at millions of sessions. Maps are sharded, because one large `Map` stops the process
- * while it grows. What has expired is swept by the calls themselves, a few ids each, so there is no timer. A touch moves
- * nothing between buckets: a session that turns out to live on when its time comes is put into a later one.
+ * Every call runs in one turn of the event loop, so the check of the fence and the write it decides cannot be separated.
  *
- * The sessions of one user are one `Map`, and are listed and ended in one turn: a user with a million of them makes a pause.
+ * Three things keep it free of pauses of its own with millions of sessions. Maps are sharded, because one large `Map` stops the process
+ * while it grows. Calls sweep a few expired ids each, so there is no timer. A touch moves nothing between buckets: a session
+ * that is still alive when its bucket is swept is put into a later one.
+ *
+ * The sessions of one user are one `Map` and are listed and ended in one turn: a user with a million of them makes a pause.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const {
-    clock: given = Date.now,
+    // Looked up at each call, so that fake timers, which replace `Date`, are followed.
+    clock: given = () => Date.now(),
     tombstoneMinimum = 60 * 60 * 1000,
     maxUnknownTombstones = 100_000,
   } = options;
-  if (typeof given !== "function") throw new TypeError("clock must be a function, as Date.now");
+  if (typeof given !== "function") throw new TypeError("clock must be a function, such as Date.now");
   if (!(tombstoneMinimum > 0)) throw new TypeError("tombstoneMinimum must be milliseconds above 0");
   if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be a number from 0 on");
 
-  /** Instants are whole milliseconds, whatever the clock's fractions. */
-  const clock = (): number => Math.floor(given());
   const entries = new ShardedMap<Live | Tombstone>();
   const users = new ShardedMap<Map<string, Live>>();
+  /** Set anew at each change, so that insertion order is nearly the order in which they may be forgotten. */
+  const fences = new Map<string, number>();
   const due = new Map<number, string[]>();
   let sweeping: { readonly bucket: number; readonly ids: string[] } | undefined;
-  /** The bucket of the present in which nothing was left to sweep. No later one: a clock may be set back. */
+  /** The current bucket, once nothing was left to sweep in it. No later one: a clock may be set back. */
   let sweptIn: number | undefined;
   let unknownTombstones = 0;
+  let earliestNow = 0;
 
   return {
     async create(session) {
       assertNewSession(session);
       const now = clock();
       sweep(now);
-      const createdAt = Math.min(session.createdAt ?? now, now);
-      const endsAt = createdAt + session.lifetime;
-      if (endsAt <= now || isTombstone(entries.get(session.id)) || live(session.id, now)) return false;
-      const entry = newEntry(session, createdAt, now, endsAt);
+      if (isTombstone(entries.get(session.id)) || live(session.id, now)) return "taken";
+      const { userId } = session;
+      if (userId !== null && isFenced(userId, session.authenticatedAt, now)) return "fenced";
+      const entry = newEntry(session, now);
       entries.set(entry.id, entry);
       bind(entry);
       schedule(entry.id, entry, entry.expiresAt);
-      return true;
+      return "created";
     },
 
     async read(id) {
@@ -75,8 +80,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const now = clock();
       sweep(now);
       const entry = live(id, now);
-      if (!entry) return "gone";
-      return change(entry, changes, now);
+      return entry ? change(entry, changes, now) : "gone";
     },
 
     async revoke(id) {
@@ -91,10 +95,16 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return now < entry.expiresAt;
     },
 
-    async revokeUser(userId, { except } = {}) {
+    async revokeUser(userId, options = {}) {
+      assertRevokeUser(userId, options);
       const now = clock();
+      const { except, authenticatedUpTo = now } = options;
+      if (authenticatedUpTo > now) throw instantInTheFuture();
       sweep(now);
-      const ending = liveOf(userId, now).filter((entry) => entry.id !== except);
+      fence(userId, authenticatedUpTo, now);
+      const ending = liveOf(userId, now).filter(
+        ({ id, authenticatedAt }) => id !== except && (authenticatedAt ?? 0) <= authenticatedUpTo,
+      );
       for (const entry of ending) bury(entry, now);
       return ending.length;
     },
@@ -121,7 +131,35 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     },
   };
 
-  /** Drops an expired session at sight: what was seen dead stays dead, even if the clock is set back. */
+  /**
+   * Whole milliseconds, and always past every fence. A call that resolves "once the clock is past the fence" thus need not wait, which
+   * would never end under fake timers.
+   */
+  function clock(): number {
+    return Math.max(Math.floor(given()), earliestNow);
+  }
+
+  function fence(userId: string, instant: number, now: number): void {
+    for (const [user, at] of fences) {
+      if (now < at + tombstoneMinimum) break;
+      fences.delete(user);
+    }
+    const latest = Math.max(instant, fences.get(userId) ?? 0);
+    fences.delete(userId);
+    fences.set(userId, latest);
+    earliestNow = Math.max(earliestNow, instant + 1);
+  }
+
+  function isFenced(userId: string, authenticatedAt: number | undefined, now: number): boolean {
+    if (authenticatedAt === undefined) return false;
+    const at = Math.min(authenticatedAt, now);
+    return isTooOld(at, now) || at <= (fences.get(userId) ?? -1);
+  }
+
+  function isTooOld(authenticatedAt: number, now: number): boolean {
+    return authenticatedAt <= now - tombstoneMinimum;
+  }
+
   function live(id: string, now: number): Live | undefined {
     const entry = entries.get(id);
     if (entry === undefined || isTombstone(entry)) return undefined;
@@ -135,17 +173,34 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 
   function change(entry: Live, changes: SessionChanges, now: number): UpdateResult {
-    if (changes.ifVersion !== undefined && changes.ifVersion !== entry.version) return "conflict";
-    if (changes.data !== undefined || changes.userId !== undefined) entry.version += 1;
-    if (changes.data !== undefined) entry.data = changes.data;
-    if (changes.userId !== undefined && changes.userId !== entry.userId) {
+    const { data, userId = entry.userId, idle, lifetime, authenticatedAt, touch = true, ifVersion } = changes;
+    if (ifVersion !== undefined && ifVersion !== entry.version) return "conflict";
+    const isRebound = userId !== entry.userId;
+    if (userId !== null && authenticatedAt !== undefined) {
+      const refused = isRebound ? isFenced(userId, authenticatedAt, now) : isTooOld(authenticatedAt, now);
+      if (refused) {
+        bury(entry, now);
+        return "fenced";
+      }
+    }
+    const isNewVersion = [data, changes.userId, lifetime, authenticatedAt].some(
+      (given) => given !== undefined,
+    );
+    if (isNewVersion) entry.version += 1;
+    if (data !== undefined) entry.data = data;
+    if (userId === null) entry.authenticatedAt = null;
+    else if (isRebound || authenticatedAt !== undefined) {
+      entry.authenticatedAt = Math.max(Math.min(authenticatedAt ?? now, now), entry.authenticatedAt ?? 0);
+    }
+    if (isRebound) {
       unbind(entry);
-      entry.userId = changes.userId;
+      entry.userId = userId;
       bind(entry);
     }
-    if (changes.idle !== undefined) entry.idle = changes.idle;
-    entry.touchedAt = now;
-    const expiresAt = Math.min(now + entry.idle, entry.endsAt);
+    if (idle !== undefined) entry.idle = idle;
+    if (lifetime !== undefined) entry.endsAt = now + lifetime;
+    if (touch) entry.touchedAt = now;
+    const expiresAt = Math.min(entry.touchedAt + entry.idle, entry.endsAt);
     // A session that now ends sooner would otherwise keep its memory until the bucket of its former end.
     if (bucketOf(expiresAt) < entry.bucket) schedule(entry.id, entry, expiresAt);
     entry.expiresAt = expiresAt;
@@ -154,7 +209,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
   function bury(entry: Live, now: number): void {
     unbind(entry);
-    entries.set(entry.id, { until: Math.max(entry.endsAt, now + tombstoneMinimum), unknown: false });
+    const until = Math.max(entry.endsAt, now + tombstoneMinimum);
+    entries.set(entry.id, { until, unknown: false });
+    if (bucketOf(until) < entry.bucket) schedule(entry.id, undefined, until);
   }
 
   function buryUnknown(id: string, entry: Tombstone | undefined, now: number): void {
@@ -166,7 +223,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     if (unknownTombstones >= maxUnknownTombstones) {
       throw new StoreError(
         "revoke",
-        "too many unknown ids were revoked lately; limit who may log out without a session",
+        "too many unknown ids were revoked recently: limit who may log out without a session",
       );
     }
     unknownTombstones += 1;
@@ -201,7 +258,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     else due.set(bucket, [id]);
   }
 
-  /** Looks at a few ids whose time has passed. Each call brings in at most two, so this keeps up. */
+  /** Checks a few ids whose time has passed. Each call adds at most two, so this keeps up. */
   function sweep(now: number): void {
     for (let left = SWEPT_PER_CALL; left > 0; left -= 1) {
       sweeping ??= nextBucket(now);
@@ -238,7 +295,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 }
 
-/** Milliseconds. Sessions that end within as long are looked at together. */
+/** Milliseconds. Sessions that end within this time are swept together. */
 const BUCKET = 20_000;
 function bucketOf(at: number): number {
   return Math.floor(at / BUCKET);
@@ -250,14 +307,15 @@ const SHARDS = 1024;
 interface Live {
   readonly id: string;
   userId: string | null;
+  authenticatedAt: number | null;
   data: string;
   version: number;
   readonly createdAt: number;
   touchedAt: number;
   idle: number;
   expiresAt: number;
-  readonly endsAt: number;
-  /** The one bucket that may drop or move it; older ones that still name it pass it over. */
+  endsAt: number;
+  /** The bucket that may drop or move it. Older buckets that still name it skip it. */
   bucket: number;
 }
 
@@ -270,15 +328,29 @@ function isTombstone(entry: Live | Tombstone | undefined): entry is Tombstone {
   return entry !== undefined && "until" in entry;
 }
 
-function newEntry(session: NewSession, createdAt: number, now: number, endsAt: number): Live {
-  const { id, userId, data, idle } = session;
+function newEntry(session: NewSession, now: number): Live {
+  const { id, userId, data, idle, lifetime } = session;
+  const authenticatedAt = userId === null ? null : Math.min(session.authenticatedAt ?? now, now);
+  const endsAt = now + lifetime;
   const expiresAt = Math.min(now + idle, endsAt);
-  return { id, userId, data, version: 1, createdAt, touchedAt: now, idle, expiresAt, endsAt, bucket: 0 };
+  return {
+    id,
+    userId,
+    authenticatedAt,
+    data,
+    version: 1,
+    createdAt: now,
+    touchedAt: now,
+    idle,
+    expiresAt,
+    endsAt,
+    bucket: 0,
+  };
 }
 
 function toRecord(entry: Live): SessionRecord {
-  const { id, userId, data, version, createdAt, touchedAt, idle, expiresAt, endsAt } = entry;
-  return { id, userId, data, version, createdAt, touchedAt, idle, expiresAt, endsAt };
+  const { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt } = entry;
+  return { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt };
 }
 
 /** A `Map` whose growth copies a thousandth of it at a time. */
@@ -297,7 +369,7 @@ class ShardedMap<Value> {
   delete(key: string): void {
     this.#shard(key).delete(key);
   }
-  /** FNV-1a over the first and last characters: enough to spread digests, numbers and mail addresses. */
+  /** FNV-1a over the first and last characters: enough to spread random ids, numbers and mail addresses. */
   #shard(key: string): Map<string, Value> {
     let hash = 0x811c9dc5 ^ key.length;
     for (let i = 0; i < 8 && i < key.length; i += 1) {
@@ -308,6 +380,9 @@ class ShardedMap<Value> {
   }
 }
 
+/** Node's own, also where fake timers have replaced the global one. */
+const { setImmediate: nextImmediate } = globalThis;
+
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => nextImmediate(resolve));
 }

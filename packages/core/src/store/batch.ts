@@ -1,0 +1,118 @@
+import { StoreError } from "../errors.ts";
+
+/** How concurrent calls are joined into batches. */
+export interface BatchOptions<Call, Result> {
+  /** How many batches may be under way at once. Default: any number. */
+  readonly slots?: number;
+  /** How many calls a batch may have. */
+  readonly limit: number;
+  /** How many bytes the calls of a batch may have together, by `sizeOf`. One larger call makes a batch of its own. Default: any number. */
+  readonly maxBytes?: number;
+  readonly sizeOf?: (call: Call) => number;
+  /**
+   * Calls with the same key keep their order: they are never in one batch, and never in two batches under way at once. Absent: calls are
+   * independent of each other.
+   */
+  readonly key?: (call: Call) => string;
+  /**
+   * Runs a batch and resolves to one result per call, in order. A result that is an `Error` rejects that call alone; a rejection
+   * rejects all calls of the batch. Retrying, splitting a failed batch and deadlines belong here.
+   */
+  readonly run: (calls: readonly Call[]) => Promise<readonly (Result | Error)[]>;
+}
+
+/**
+ * Joins concurrent calls into batches. A batch collects the calls of one turn of the event loop. It leaves when the turn ends and
+ * a slot is free; while none is free, further calls join it.
+ *
+ * @returns a function that makes one call
+ */
+export function batched<Call, Result>(options: BatchOptions<Call, Result>): (call: Call) => Promise<Result> {
+  const {
+    slots = Number.POSITIVE_INFINITY,
+    limit,
+    maxBytes = Number.POSITIVE_INFINITY,
+    sizeOf,
+    key,
+    run,
+  } = options;
+  let waiting: Waiting<Call, Result>[] = [];
+  const busyKeys = new Set<string>();
+  let underWay = 0;
+  let isScheduled = false;
+
+  return (call) =>
+    new Promise<Result>((resolve, reject) => {
+      waiting.push({ call, resolve, reject });
+      if (!isScheduled && underWay < slots) schedule();
+    });
+
+  function schedule(): void {
+    isScheduled = true;
+    setImmediate(leave);
+  }
+
+  function leave(): void {
+    isScheduled = false;
+    while (underWay < slots && waiting.length > 0) {
+      const batch = nextBatch();
+      if (batch.length === 0) return;
+      underWay += 1;
+      void runBatch(batch);
+    }
+  }
+
+  function nextBatch(): Waiting<Call, Result>[] {
+    if (!key && !sizeOf && waiting.length <= limit) {
+      const batch = waiting;
+      waiting = [];
+      return batch;
+    }
+    const batch: Waiting<Call, Result>[] = [];
+    const left: Waiting<Call, Result>[] = [];
+    // A later call must not overtake an earlier one of its key that stays behind.
+    const passedOver = new Set<string>();
+    let bytes = 0;
+    for (const one of waiting) {
+      const its = key?.(one.call);
+      const size = sizeOf ? sizeOf(one.call) : 0;
+      const fits = batch.length < limit && (batch.length === 0 || bytes + size <= maxBytes);
+      if (!fits || (its !== undefined && (busyKeys.has(its) || passedOver.has(its)))) {
+        left.push(one);
+        if (its !== undefined) passedOver.add(its);
+        continue;
+      }
+      if (its !== undefined) busyKeys.add(its);
+      bytes += size;
+      batch.push(one);
+    }
+    waiting = left;
+    return batch;
+  }
+
+  async function runBatch(batch: readonly Waiting<Call, Result>[]): Promise<void> {
+    const calls = batch.map(({ call }) => call);
+    try {
+      const results = await run(calls);
+      if (results.length !== batch.length)
+        throw new StoreError("update", "a batch got a wrong number of results");
+      for (let at = 0; at < batch.length; at += 1) {
+        const result = results[at] as Result | Error;
+        if (result instanceof Error) batch[at]!.reject(result);
+        else batch[at]!.resolve(result);
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    } finally {
+      underWay -= 1;
+      if (key) for (const call of calls) busyKeys.delete(key(call));
+      if (waiting.length > 0 && !isScheduled) schedule();
+    }
+  }
+}
+
+interface Waiting<Call, Result> {
+  readonly call: Call;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}

@@ -1,0 +1,83 @@
+import { MAX_DURATION, type NewSession, type RevokeUserOptions, type SessionChanges } from "../store.ts";
+
+/**
+ * Checks the input of a store's `create`. Call it first, so that all stores refuse the same input.
+ *
+ * @throws TypeError before anything is written
+ */
+export function assertNewSession(session: NewSession): void {
+  assertString("id", session.id);
+  assertUserId(session.userId);
+  assertString("data", session.data);
+  assertDuration("idle", session.idle);
+  assertDuration("lifetime", session.lifetime);
+  if (session.authenticatedAt === undefined) return;
+  assertInstant("authenticatedAt", session.authenticatedAt);
+  if (session.userId === null)
+    throw new TypeError("authenticatedAt needs a userId: an anonymous session has no login");
+}
+
+/**
+ * Checks the input of a store's `update`.
+ *
+ * @throws TypeError before anything is written
+ */
+export function assertChanges(changes: SessionChanges): void {
+  const { data, userId, idle, lifetime, authenticatedAt, touch, ifVersion } = changes;
+  if (data !== undefined) assertString("data", data);
+  if (userId !== undefined) assertUserId(userId);
+  if (idle !== undefined) assertDuration("idle", idle);
+  if (lifetime !== undefined) assertDuration("lifetime", lifetime);
+  if (authenticatedAt !== undefined) {
+    assertInstant("authenticatedAt", authenticatedAt);
+    if (userId === null)
+      throw new TypeError("authenticatedAt cannot be given with userId null: that change unbinds");
+  }
+  if (touch !== undefined && typeof touch !== "boolean") throw new TypeError("touch must be true or false");
+  if (ifVersion !== undefined && !Number.isSafeInteger(ifVersion)) {
+    throw new TypeError("ifVersion must be the version of a record that was read");
+  }
+}
+
+/**
+ * Checks the input of a store's `revokeUser`. Whether `authenticatedUpTo` is in the future only the store's clock can tell:
+ * see {@link instantInTheFuture}.
+ *
+ * @throws TypeError before anything is written
+ */
+export function assertRevokeUser(userId: string, options: RevokeUserOptions = {}): void {
+  assertString("userId", userId);
+  if (options.except !== undefined) assertString("except", options.except);
+  if (options.authenticatedUpTo !== undefined) assertInstant("authenticatedUpTo", options.authenticatedUpTo);
+}
+
+/** The error of a `revokeUser` whose `authenticatedUpTo` is after the store's clock. */
+export function instantInTheFuture(): TypeError {
+  return new TypeError("authenticatedUpTo must not be in the future of the store's clock");
+}
+
+function assertString(name: string, value: unknown): void {
+  if (typeof value !== "string") throw new TypeError(`${name} must be a string, not ${kindOf(value)}`);
+}
+
+function assertUserId(value: unknown): void {
+  if (value !== null) assertString("userId", value);
+}
+
+function assertDuration(name: string, value: unknown): void {
+  if (!(typeof value === "number" && Number.isSafeInteger(value) && value > 0 && value <= MAX_DURATION)) {
+    throw new TypeError(
+      `${name} must be a whole number of milliseconds from 1 to ${MAX_DURATION} (100 years)`,
+    );
+  }
+}
+
+function assertInstant(name: string, value: unknown): void {
+  if (!(typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) {
+    throw new TypeError(`${name} must be epoch milliseconds of the store's clock, a whole number from 0 on`);
+  }
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}

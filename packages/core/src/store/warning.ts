@@ -1,0 +1,12 @@
+/**
+ * Emits a process warning of type `TenureWarning`, each code once per process. `node --disable-warning=CODE` silences it.
+ *
+ * @param message one line: the fact and the remedy
+ */
+export function warnOnce(code: string, message: string): void {
+  if (warned.has(code)) return;
+  warned.add(code);
+  process.emitWarning(message, { type: "TenureWarning", code });
+}
+
+const warned = new Set<string>();
