@@ -6,9 +6,10 @@ export interface Backend {
   readonly store: SessionStore;
   /** A second store on the same backend. */
   readonly other: SessionStore;
-  /** About how long a call takes, milliseconds. Races spread their calls over this. */
+  /** About how long a call takes, milliseconds. Races spread their calls over this time. */
   readonly latency: number;
   readonly unreachable: StoreUnderTest["unreachable"];
+  readonly mixedUp: StoreUnderTest["mixedUp"];
 }
 
 /** Opens the backend at the first call, once for all tests. */
@@ -17,10 +18,10 @@ export function openBackend(underTest: StoreUnderTest): () => Promise<Backend> {
   return () => (opened ??= open(underTest));
 }
 
-async function open(underTest: StoreUnderTest): Promise<Backend> {
-  const store = patient(await underTest.open());
-  const other = patient(await underTest.open());
-  return { store, other, latency: await measureLatency(store), unreachable: underTest.unreachable };
+async function open({ open: openStore, unreachable, mixedUp }: StoreUnderTest): Promise<Backend> {
+  const store = patient(await openStore());
+  const other = patient(await openStore());
+  return { store, other, latency: await measureLatency(store), unreachable, mixedUp };
 }
 
 async function measureLatency(store: SessionStore): Promise<number> {
@@ -30,31 +31,32 @@ async function measureLatency(store: SessionStore): Promise<number> {
     await store.read(`latency-${began}`);
     times.push(performance.now() - began);
   }
-  // The least: what is above it is the noise of other work.
+  // The least of them: what is above it is the noise of other work.
   return Math.min(...times);
 }
 
-/** Whether a backend failed: nobody knows then what happened. Also true of the class of another copy of core. */
+/** Whether the backend failed, so that the outcome is unknown. Also true of the class of another copy of core. */
 export function isStoreError(error: unknown): error is StoreError {
   return error instanceof StoreError || (error instanceof Error && error.name === "StoreError");
 }
 
-/** Asks again where asking changes nothing, so that a sound store that fails now and then can be judged at all. */
+/** Repeats calls that change nothing, so that a sound store that fails now and then can be judged. */
 function patient(store: SessionStore): SessionStore {
   return {
     create: (session) => store.create(session),
-    read: (id) => again(() => store.read(id)),
+    read: (id) => repeated(() => store.read(id)),
     update: (id, changes) => store.update(id, changes),
     revoke: (id) => store.revoke(id),
     revokeUser: (userId, options) =>
       options === undefined ? store.revokeUser(userId) : store.revokeUser(userId, options),
-    listUser: (userId) => again(() => store.listUser(userId)),
+    listUser: (userId) => repeated(() => store.listUser(userId)),
     scan: () => store.scan(),
-    now: () => again(() => store.now()),
+    now: () => repeated(() => store.now()),
   };
 }
 
-async function again<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+/** For a call that changes nothing. */
+export async function repeated<Result>(call: () => Promise<Result>): Promise<Result> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await call();

@@ -3,7 +3,7 @@ import { openScene, type Scene } from "./scene.ts";
 import { randomFor } from "./seed.ts";
 import { Unclear } from "./unclear.ts";
 
-/** One promise of the contract: each key is a sentence and the name of a test, its value shows whether it is true. */
+/** One promise of the contract. Each key is a sentence and the name of a test; its value rejects if the sentence is false. */
 export interface Chapter {
   readonly title: string;
   readonly sentences: Readonly<Record<string, Sentence>>;
@@ -12,8 +12,8 @@ export interface Chapter {
 export type Sentence = (scene: Scene) => Promise<void>;
 
 /**
- * Tries a sentence until it is clear whether it holds, each time with fresh ids. A store that rejected leaves it open what
- * happened, so that attempt shows nothing; after an attempt that was too slow, the deadlines double.
+ * Repeats a sentence until it is clear whether it holds, each time with new ids. An attempt in which the store rejected shows nothing,
+ * because the outcome is unknown. After an attempt that was too slow, the timeouts double.
  */
 export async function perform(
   name: string,
@@ -49,7 +49,7 @@ const MOST_REJECTIONS = 50;
 function withSeed(error: unknown, seed: number): unknown {
   if (!(error instanceof Error)) return error;
   const message = `${error.message}\n(replay with TENURE_SEED=${seed})`;
-  // Runners print the one or the other.
+  // Some runners print the stack, others the message.
   if (error.stack) error.stack = error.stack.replace(error.message, () => message);
   error.message = message;
   return error;

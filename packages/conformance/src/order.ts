@@ -1,42 +1,111 @@
-import { type Answer, type Call, type State, statesAfter, statesAfterUnknown } from "./model.ts";
+import {
+  type Call,
+  type Circumstances,
+  type Fences,
+  fencesAfter,
+  type Interval,
+  isLive,
+  type Result,
+  type State,
+  statesAfter,
+  statesAfterRejection,
+} from "./model.ts";
 
 /** A call of a concurrent history of one id. */
 export interface Observed {
   readonly call: Call;
-  readonly answer: Answer;
-  /** Rejected: it happened, will happen, or didn't. */
+  readonly result: Result;
+  /** It happened, will happen, or did not happen. */
   readonly rejected: boolean;
-  /** Places in one sequence of all beginnings and answers. */
+  /** Places in one sequence of all beginnings and ends of calls. */
   readonly began: number;
   readonly ended: number;
+  /** The store's clock before the call and after its result. */
+  readonly during: Interval;
 }
 
 /**
- * Whether there is an order of the calls, each at one instant between its beginning and its answer, in which every answer
- * is one that the contract allows: the search of Wing and Gong, with a memory of what was tried.
+ * Whether there is an order of the calls, each at one instant between its beginning and its end, in which the contract allows every
+ * result: the search of Wing and Gong, with a memory of what was tried.
  *
- * @param from the store's clock before the first call
- * @param to the store's clock after the last answer
+ * A call that was refused as "fenced" may take two instants: a store may write first, then find the fence, then undo what it wrote.
  */
-export function hasOrder(history: readonly Observed[], from: number, to: number): boolean {
+export function hasOrder(history: readonly Observed[]): boolean {
   const tried = new Set<string>();
-  return search(history, "none");
+  const pending = history.map((one): Pending => ({ ...one, raced: isRaced(one, history), isWritten: false }));
+  return search({ left: pending, state: "none", fences: {} });
 
-  function search(left: readonly Observed[], state: State): boolean {
-    const answered = left.filter(({ rejected }) => !rejected);
-    if (answered.length === 0) return true;
-    const key = `${left.map(({ began }) => began).join()} ${JSON.stringify(state)}`;
+  function search(world: World): boolean {
+    const resolved = world.left.filter(({ rejected }) => !rejected);
+    if (resolved.length === 0) return true;
+    const key = keyOf(world);
     if (tried.has(key)) return false;
     tried.add(key);
-    const firstAnswer = Math.min(...answered.map(({ ended }) => ended));
-    return left
-      .filter(({ began }) => began < firstAnswer)
-      .some((next) => {
-        const rest = left.filter((each) => each !== next);
-        const states = next.rejected
-          ? statesAfterUnknown(state, next.call, from, to)
-          : statesAfter(state, next.call, next.answer, from, to);
-        return states.some((after) => search(rest, after));
-      });
+    const firstEnd = Math.min(...resolved.map(({ ended }) => ended));
+    return world.left
+      .filter(({ began }) => began < firstEnd)
+      .some((next) => worldsAfter(world, next).some((after) => search(after)));
   }
+}
+
+interface Pending extends Observed {
+  readonly raced: boolean;
+  /** It was written, and will be undone. */
+  readonly isWritten: boolean;
+}
+
+interface World {
+  readonly left: readonly Pending[];
+  readonly state: State;
+  readonly fences: Fences;
+}
+
+function keyOf({ left, state, fences }: World): string {
+  const calls = left.map(({ began, isWritten }) => (isWritten ? -began : began));
+  return JSON.stringify([calls, state, fences]);
+}
+
+function worldsAfter({ left, state, fences }: World, next: Pending): World[] {
+  const { call, result, rejected, during, raced } = next;
+  const rest = left.filter((each) => each !== next);
+  if (next.isWritten) return undone(state, call).map((after) => ({ left: rest, state: after, fences }));
+  const given: Circumstances = { during, fences, raced };
+  const states = rejected
+    ? statesAfterRejection(state, call, given)
+    : statesAfter(state, call, result, given);
+  const worlds = states.map((after) => ({
+    left: rest,
+    state: after,
+    fences: fencesAfter(fences, call, during),
+  }));
+  const mayBeUndone = result === "fenced" || (rejected && (call.on === "create" || call.on === "update"));
+  if (!mayBeUndone) return worlds;
+  const written = statesAfter(state, call, call.on === "create" ? "created" : "updated", {
+    during,
+    fences: {},
+    raced,
+  });
+  return [
+    ...worlds,
+    ...written.map((after) => ({ left: [...rest, { ...next, isWritten: true }], state: after, fences })),
+  ];
+}
+
+function undone(state: State, call: Call): State[] {
+  if (!isLive(state)) return [state];
+  return call.on === "create" ? ["revoked", "none"] : ["revoked"];
+}
+
+function isRaced(one: Observed, history: readonly Observed[]): boolean {
+  const userId = loginUser(one.call);
+  return history.some((other) => {
+    if (one.began > other.ended || other.began > one.ended) return false;
+    if (one.call.on === "revokeUser") return loginUser(other.call) === one.call.userId;
+    return other.call.on === "revokeUser" && other.call.userId === userId;
+  });
+}
+
+function loginUser(call: Call): string | null | undefined {
+  if (call.on === "create") return call.session.userId;
+  return call.on === "update" ? call.changes.userId : undefined;
 }

@@ -5,24 +5,24 @@ import { type Random, randomFor } from "./seed.ts";
 import { Unclear } from "./unclear.ts";
 
 /**
- * Makes all calls together, in an order and after pauses of the seed's choosing, spread over about the time that a call
- * takes. Answers in the order of `calls`; rejects, once all are answered, if one rejected.
+ * Makes all calls together, in an order and after pauses that the seed determines, spread over about the time that a call takes.
+ * Resolves to the results in the order of `calls`. Rejects, once all have settled, if one rejected.
  */
-export async function race<Answer>(
+export async function race<Result>(
   { latency }: Scene,
   random: Random,
-  calls: readonly (() => Promise<Answer>)[],
-): Promise<Answer[]> {
+  calls: readonly (() => Promise<Result>)[],
+): Promise<Result[]> {
   const pauses = calls.map(() => random.below(5));
   const spread = calls.map(() => (random.below(100) / 100) * 2 * latency);
-  const answers = new Map<number, Promise<Answer>>();
+  const results = new Map<number, Promise<Result>>();
   for (const index of random.shuffled([...calls.keys()])) {
-    answers.set(index, begin(calls[index]!, pauses[index]!, spread[index]!));
+    results.set(index, begin(calls[index]!, pauses[index]!, spread[index]!));
   }
-  return together(calls.map((_, index) => answers.get(index)!));
+  return together(calls.map((_, index) => results.get(index)!));
 }
 
-async function begin<Answer>(call: () => Promise<Answer>, pause: number, spread: number): Promise<Answer> {
+async function begin<Result>(call: () => Promise<Result>, pause: number, spread: number): Promise<Result> {
   if (pause === 1) await Promise.resolve();
   if (pause === 2) await turn();
   if (pause === 3) await sleep(spread);
@@ -31,7 +31,7 @@ async function begin<Answer>(call: () => Promise<Answer>, pause: number, spread:
 
 /**
  * Runs a race many times, four at a time, each with random numbers of its own. A round in which the store rejected shows
- * nothing and is run again. Where calls are slow there are fewer rounds, down to a third, for the time that they take.
+ * nothing and is repeated. If calls are slow there are fewer rounds, at least a third.
  */
 export async function rounds(
   scene: Scene,
@@ -60,8 +60,8 @@ export async function rounds(
   await together([runner(), runner(), runner(), runner()]);
 }
 
-/** Waits for all, so that nothing goes on when a test has ended; then rejects as the most telling of them did. */
-export async function together<Answer>(calls: readonly Promise<Answer>[]): Promise<Answer[]> {
+/** Waits for all, so that nothing goes on after a test. Then rejects with the error that shows most. */
+export async function together<Result>(calls: readonly Promise<Result>[]): Promise<Result[]> {
   const settled = await Promise.allSettled(calls);
   const rejected = settled.filter((one) => one.status === "rejected").map((one): unknown => one.reason);
   const telling = rejected.find((reason) => !(isStoreError(reason) || reason instanceof Unclear));

@@ -10,36 +10,36 @@ import type { Random } from "./seed.ts";
 export interface Scene extends Backend {
   readonly random: Random;
   readonly seed: number;
-  /** How long it has been tried before, milliseconds. */
+  /** How long earlier attempts took, milliseconds. */
   readonly tried: number;
-  /** A short deadline, milliseconds: long enough for some calls on this machine. */
+  /** A short timeout, milliseconds: long enough for some calls on this machine. */
   readonly pace: number;
   /** An id that nothing else uses. */
   readonly id: () => string;
   /** A user that nothing else uses. */
   readonly user: () => string;
-  /** A session to create, good for a day unless said otherwise. */
+  /** The input of a create, good for a day by default. Its id is new. */
   readonly fresh: (given?: Partial<NewSession>) => NewSession;
-  /** Creates a session, and answers with its record. */
-  readonly born: (given?: Partial<NewSession>) => Promise<SessionRecord>;
-  /** Makes a call, and says between which two instants of the store's clock it was made and answered. */
-  readonly timed: <Answer>(call: () => Promise<Answer>) => Promise<Timed<Answer>>;
-  /** Waits until the store's clock says so. */
+  /** Creates a session and resolves to its record. */
+  readonly stored: (given?: Partial<NewSession>) => Promise<SessionRecord>;
+  /** Makes a call between two readings of the store's clock. */
+  readonly timed: <Result>(call: () => Promise<Result>) => Promise<Timed<Result>>;
+  /** Waits until the store's clock has reached an instant. */
   readonly reached: (instant: number) => Promise<void>;
 }
 
-export interface Timed<Answer> {
-  readonly answer: Answer;
+export interface Timed<Result> {
+  readonly result: Result;
   /** The store's clock before the call. */
   readonly from: number;
-  /** The store's clock after the answer. */
+  /** The store's clock after the result. */
   readonly to: number;
 }
 
 export const HOUR: number = 60 * 60 * 1000;
 export const DAY: number = 24 * HOUR;
 
-/** Milliseconds. No deadline that is waited for is further off, on a store that keeps its word. */
+/** Milliseconds. No instant that a sentence waits for is further away, unless the store is wrong. */
 const LONGEST_WAIT = 2 * 60 * 1000;
 
 export function openScene(
@@ -66,11 +66,11 @@ export function openScene(
       lifetime: DAY,
       ...given,
     }),
-    async born(given) {
+    async stored(given) {
       const session = scene.fresh(given);
       const isShort = Math.min(session.idle, session.lifetime) < HOUR;
       const from = isShort ? await store.now() : 0;
-      assert.equal(await store.create(session), true, "create of a fresh id answers true");
+      assert.equal(await store.create(session), "created", "create of a new id");
       const record = await store.read(session.id);
       if (!record && isShort && (await store.now()) >= from + Math.min(session.idle, session.lifetime)) {
         throw new Unclear("a session was dead before it could be read");
@@ -80,14 +80,17 @@ export function openScene(
     },
     async timed(call) {
       const from = await store.now();
-      const answer = await call();
-      return { answer, from, to: await store.now() };
+      const result = await call();
+      return { result, from, to: await store.now() };
     },
     async reached(instant) {
       for (;;) {
         const left = instant - (await store.now());
         if (left <= 0) return;
-        assert.ok(left < LONGEST_WAIT, `what should be soon is ${left} ms off on the store's clock`);
+        assert.ok(
+          left < LONGEST_WAIT,
+          `an instant that should be near is ${left} ms away on the store's clock`,
+        );
         await sleep(left);
       }
     },

@@ -6,10 +6,13 @@ import { expiry } from "./chapters/expiry.ts";
 import { histories } from "./chapters/histories.ts";
 import { hostile } from "./chapters/hostile.ts";
 import { lifetime } from "./chapters/lifetime.ts";
+import { loginFence } from "./chapters/login-fence.ts";
+import { mixedUp } from "./chapters/mixed-up.ts";
 import { outage } from "./chapters/outage.ts";
 import { races } from "./chapters/races.ts";
 import { records } from "./chapters/records.ts";
 import { revocation } from "./chapters/revocation.ts";
+import { rightRecord } from "./chapters/right-record.ts";
 import { revokeAll } from "./chapters/revoke-all.ts";
 import { scanning } from "./chapters/scanning.ts";
 import { updates } from "./chapters/updates.ts";
@@ -25,29 +28,29 @@ export interface Runner {
   readonly test: (name: string, options: TestOptions, body: () => Promise<void>) => unknown;
 }
 
-/** What the suite asks of `describe`. `concurrent` is vitest's word, `concurrency` is that of `node:test`. */
+/** The options that the suite passes to `describe`: `concurrent` is vitest's, `concurrency` that of `node:test`. */
 export interface SuiteOptions {
   readonly concurrent: boolean;
   readonly concurrency: number;
 }
 
-/** What the suite asks of `test`: milliseconds that only a store that hangs ever needs. */
+/** The options that the suite passes to `test`: milliseconds that only a store that hangs needs. */
 export interface TestOptions {
   readonly timeout: number;
 }
 
 /**
- * Declares the whole suite with the runner's functions: each promise of the contract is a chapter (`describe`), each
- * sentence of it a test. Every id and user is fresh, so that several runs can share one backend.
+ * Declares the suite with the runner's functions. Each promise of the contract is a chapter (`describe`), and each sentence of it
+ * is a test. Ids and users are new in each test, so that several runs can share one backend.
  *
- * Races and histories follow a seed, which every failure names; the environment variable `TENURE_SEED` replays it.
+ * Races and histories follow a seed, which every failure names. The environment variable `TENURE_SEED` replays it.
  *
- * @throws TypeError when `TENURE_SEED` is not a whole number
+ * @throws TypeError if `TENURE_SEED` is not a whole number
  */
 export function testStore({ describe, test }: Runner, underTest: StoreUnderTest): void {
   const seed = chooseSeed();
   const backend = openBackend(underTest);
-  for (const { title, sentences } of underTest.unreachable === null ? CHAPTERS : [...CHAPTERS, outage]) {
+  for (const { title, sentences } of chaptersFor(underTest)) {
     const name = underTest.name === undefined ? title : `${underTest.name}: ${title}`;
     describe(name, { concurrent: true, concurrency: 8 }, () => {
       for (const [sentence, body] of Object.entries(sentences)) {
@@ -57,8 +60,12 @@ export function testStore({ describe, test }: Runner, underTest: StoreUnderTest)
   }
 }
 
-/** Milliseconds. A slow machine makes the suite longer, never red: only a call that is never answered takes this long. */
+/** Milliseconds. A slow machine makes the suite longer, not red. Only a call that never settles takes this long. */
 const TIMEOUT = 600_000;
+
+function chaptersFor({ unreachable, mixedUp: mix }: StoreUnderTest): Chapter[] {
+  return [...CHAPTERS, ...(unreachable === null ? [] : [outage]), ...(mix === null ? [] : [mixedUp])];
+}
 
 const CHAPTERS: readonly Chapter[] = [
   records,
@@ -66,6 +73,7 @@ const CHAPTERS: readonly Chapter[] = [
   lifetime,
   revocation,
   revokeAll,
+  loginFence,
   userIndex,
   creation,
   updates,
@@ -73,6 +81,7 @@ const CHAPTERS: readonly Chapter[] = [
   absence,
   hostile,
   cost,
+  rightRecord,
   scanning,
   races,
   histories,

@@ -1,7 +1,7 @@
-/** Nothing was shown, neither way: the sentence is tried again. */
+/** An attempt that shows neither that the sentence holds nor that it does not. It is repeated. */
 export class Unclear extends Error {
   override readonly name: string = "Unclear";
-  /** Whether the machine or the backend was too slow for the deadlines, and longer ones may help. */
+  /** The machine or the backend was too slow for the timeouts, and longer ones may help. */
   readonly tooSlow: boolean;
 
   constructor(message: string, { tooSlow = true }: { readonly tooSlow?: boolean } = {}) {

@@ -23,7 +23,10 @@ async function callsOf(seed: string): Promise<string[]> {
   const before = process.env["TENURE_SEED"];
   process.env["TENURE_SEED"] = seed;
   try {
-    const failed = await trial({ open: () => store, unreachable: null }, /^concurrent calls of one session/);
+    const failed = await trial(
+      { open: () => store, unreachable: null, mixedUp: null },
+      /^concurrent calls of one session/,
+    );
     assert.equal(failed.size, 0);
   } finally {
     if (before === undefined) delete process.env["TENURE_SEED"];

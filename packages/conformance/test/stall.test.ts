@@ -13,7 +13,7 @@ test(
       while (performance.now() < until);
     }, 100);
     try {
-      assert.deepEqual(await failuresOf({ open: () => store, unreachable: null }), []);
+      assert.deepEqual(await failuresOf({ open: () => store, unreachable: null, mixedUp: null }), []);
     } finally {
       clearInterval(stalls);
     }

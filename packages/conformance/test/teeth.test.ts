@@ -54,5 +54,5 @@ const AT_ONCE = 12;
 
 async function trialOf(open: (typeof sabotaged)[string]): Promise<Map<string, unknown>> {
   const stores = [...open()];
-  return trial({ open: () => stores.shift()!, unreachable: null });
+  return trial({ open: () => stores.shift()!, unreachable: null, mixedUp: null });
 }

@@ -10,5 +10,5 @@ const memory = memoryStore();
 
 testStore(
   { describe, test },
-  { name: "under node:test", open: () => stores.shift() ?? memory, unreachable: null },
+  { name: "under node:test", open: () => stores.shift() ?? memory, unreachable: null, mixedUp: null },
 );

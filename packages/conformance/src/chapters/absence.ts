@@ -4,7 +4,10 @@ import type { Chapter } from "../chapter.ts";
 export const absence: Chapter = {
   title: "9. Absence is a value, failure is an error",
   sentences: {
-    "an id that was never created is null, gone and false": async ({ store, id }) => {
+    "for an id that was never created, read is null, update is gone and revoke is false": async ({
+      store,
+      id,
+    }) => {
       assert.equal(await store.read(id()), null);
       assert.equal(await store.update(id(), {}), "gone");
       assert.equal(await store.update(id(), { data: "late", userId: null, ifVersion: 1 }), "gone");

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import type { Chapter } from "../chapter.ts";
 import { rounds } from "../race.ts";
 
-/** What a crash spares is shown where the backend can be killed. Here: what was acknowledged is there for everyone. */
+/** What survives a crash can only be tested where the backend can be killed. Here: every process sees what was acknowledged. */
 export const durability: Chapter = {
   title: "8. Durable where it matters",
   sentences: {
-    "what one process was answered, every other sees at once": (scene) =>
+    "what was acknowledged to one process is seen by every other at once": (scene) =>
       rounds(scene, 20, async ({ store, other, fresh, user }, random) => {
         const [here, there] = random.below(2) ? [store, other] : [other, store];
         const [userId, next] = [user(), user()];
@@ -29,9 +29,9 @@ export const durability: Chapter = {
         assert.equal(await there.read(second.id), null, "a revoke");
       }),
 
-    "a touch that was answered counts at once, in every process": async (scene) => {
-      const { store, other, born, timed, reached } = scene;
-      const { id, touchedAt } = await born();
+    "a touch that was acknowledged counts at once, in every process": async (scene) => {
+      const { store, other, stored, timed, reached } = scene;
+      const { id, touchedAt } = await stored();
       let last = touchedAt;
       for (let uses = 0; uses < 5; uses += 1) {
         await reached(last + 5);
@@ -42,8 +42,8 @@ export const durability: Chapter = {
       }
     },
 
-    "acknowledged writes in a row are all there, in their order": async ({ store, other, born }) => {
-      const { id } = await born();
+    "acknowledged writes are all there, in their order": async ({ store, other, stored }) => {
+      const { id } = await stored();
       for (let n = 1; n <= 40; n += 1) {
         assert.equal(await (n % 2 ? store : other).update(id, { data: `${n}` }), "updated");
       }

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionRecord, SessionStore } from "@tenure/core";
+import type { SessionChanges, SessionRecord, SessionStore } from "@tenure/core";
 import * as fc from "fast-check";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
-import { type Answer, type Call, type State, statesAfter } from "../model.ts";
+import { type Call, type Fences, fencesAfter, type Result, type State, statesAfter } from "../model.ts";
 import { together } from "../race.ts";
-import { DAY, HOUR, type Scene } from "../scene.ts";
+import { DAY, HOUR, type Scene, type Timed } from "../scene.ts";
 
 export const histories: Chapter = {
   title: "Whole histories",
   sentences: {
-    "any sequence of calls and waits is answered as the contract says": async (scene) => {
-      // Side by side, so that their waits pass together. Where calls are slow, fewer.
+    "every result of any sequence of calls and waits is one that the contract allows": async (scene) => {
+      // Concurrently, because most of the time is waiting. Fewer if calls are slow.
       const several = fc.array(fc.commands(commandsFor(scene), { maxCommands: 30, size: "max" }), {
         minLength: 16,
         maxLength: 16,
@@ -35,13 +35,14 @@ export const histories: Chapter = {
   },
 };
 
-/** What the model knows: of each id, every state that the answers so far allow. */
+/** What the model knows: the fences, and for each id every state that the results so far allow. */
 class History {
   readonly ids: readonly string[];
   readonly users: readonly string[];
   readonly states: State[][];
-  /** A call was rejected: nobody knows what followed. */
-  over = false;
+  fences: Fences = {};
+  /** A call rejected, so nobody knows what followed. */
+  isOver = false;
   readonly #log: string[] = [];
 
   constructor({ id, user }: Scene) {
@@ -50,33 +51,46 @@ class History {
     this.states = this.ids.map(() => ["none"]);
   }
 
-  /** Judges what was answered for one id. */
-  answered(index: number, call: Call, answer: Answer, from: number, to: number): void {
-    this.#log.push(`${from}–${to} session ${index}: ${JSON.stringify(call)} → ${JSON.stringify(answer)}`);
+  /** Judges the result for one id. */
+  judge(index: number, call: Call, { result, from, to }: Timed<Result>): void {
+    this.#log.push(`${from}–${to} session ${index}: ${JSON.stringify(call)} → ${JSON.stringify(result)}`);
     const before = this.states[index]!;
-    const after = before.flatMap((state) => statesAfter(state, call, answer, from, to));
+    const given = { during: [from, to], fences: this.fences } as const;
+    const after = before.flatMap((state) => statesAfter(state, call, result, given));
     assert.ok(
       after.length > 0,
-      `No store may answer so; before it was ${JSON.stringify(before)}:\n${this.#log.join("\n")}`,
+      `The contract does not allow this result. The states before were ${JSON.stringify(before)}:\n${this.#log.join("\n")}`,
     );
     this.states[index] = [...new Map(after.map((state) => [JSON.stringify(state), state])).values()];
   }
 
-  /** `revokeUser` tells how many it ended, not which. */
-  ended(count: number, userId: string, except: number | undefined, from: number, to: number): void {
-    this.#log.push(`${from}–${to} revokeUser ${userId} except ${except} → ${count}`);
+  /** `revokeUser` returns how many sessions it ended, not which. */
+  judgeRevokeUser(
+    userId: string,
+    { except, authenticatedUpTo }: { except: number | undefined; authenticatedUpTo: number | undefined },
+    { result: count, from, to }: Timed<number>,
+  ): void {
+    this.#log.push(
+      `${from}–${to} revokeUser ${userId} except ${except} up to ${authenticatedUpTo} → ${count}`,
+    );
+    const given = { during: [from, to], fences: this.fences } as const;
+    const call = {
+      on: "revokeUser",
+      userId,
+      ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
+    } as const;
     const next = this.states.map((states, index) => {
-      const call = { on: "revokeUser", userId, excepted: index === except } as const;
-      const [ended, left] = [true, false].map((answer) =>
-        states.flatMap((state) => statesAfter(state, call, answer, from, to)),
+      const [ended, left] = [true, false].map((result) =>
+        states.flatMap((state) => statesAfter(state, { ...call, excepted: index === except }, result, given)),
       );
       return { ended: ended!, left: left! };
     });
+    this.fences = fencesAfter(this.fences, { ...call, excepted: false }, [from, to]);
     const least = next.filter(({ left }) => left.length === 0).length;
     const most = next.filter(({ ended }) => ended.length > 0).length;
     assert.ok(
       least <= count && count <= most,
-      `revokeUser may say ${least} to ${most}:\n${this.#log.join("\n")}`,
+      `revokeUser may return ${least} to ${most}:\n${this.#log.join("\n")}`,
     );
     for (const [index, { ended, left }] of next.entries()) {
       if (least === most) this.states[index] = left.length === 0 ? ended : left;
@@ -94,81 +108,97 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
   const user = fc.option(fc.nat(1), { nil: null });
   const idle = fc.constantFrom(short, 2 * short, HOUR);
   const lifetime = fc.constantFrom(2 * short, 3 * short, DAY);
-  const age = fc.constantFrom(undefined, undefined, -HOUR, short, DAY);
+  // When the login began, counted from the call. An hour ago is about the tombstone minimum.
+  const login = fc.constantFrom(0, -short, -4 * short, -HOUR, -2 * HOUR, HOUR);
   const data = fc.constantFrom("a", "b", "");
   const changes = fc.record(
-    { data, user, idle, ifVersion: fc.constantFrom(1, 1, 2, 3) },
+    { data, user, idle, lifetime, login, touch: fc.boolean(), ifVersion: fc.constantFrom(1, 1, 2, 3) },
     { requiredKeys: [] },
   );
   return [
-    fc.record({ by, index, user, idle, lifetime, age, data }).map((given) =>
-      command("create", given, async (history, scene) => {
-        const now = await scene.store.now();
-        const createdAt = given.age === undefined ? {} : { createdAt: now - given.age };
-        const session = {
-          id: history.ids[given.index]!,
-          userId: given.user === null ? null : history.users[given.user]!,
-          data: given.data,
-          idle: given.idle,
-          lifetime: given.lifetime,
-          ...createdAt,
-        };
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).create(session));
-        history.answered(given.index, { on: "create", session }, answer, from, to);
-      }),
-    ),
+    fc
+      .record({ by, index, user, idle, lifetime, login: fc.option(login, { nil: undefined }), data })
+      .map((given) =>
+        command("create", given, async (history, scene) => {
+          const session = {
+            id: history.ids[given.index]!,
+            userId: given.user === null ? null : history.users[given.user]!,
+            data: given.data,
+            idle: given.idle,
+            lifetime: given.lifetime,
+            ...(given.user === null ? {} : await loginAt(scene, given.login)),
+          };
+          const made = await scene.timed(() => storeOf(scene, given.by).create(session));
+          history.judge(given.index, { on: "create", session }, made);
+        }),
+      ),
     fc.record({ by, index, changes }).map((given) =>
       command("update", given, async (history, scene) => {
-        const { user: userIndex, ...rest } = given.changes;
-        const userId =
-          userIndex === undefined ? {} : { userId: userIndex === null ? null : history.users[userIndex]! };
-        const made = { ...rest, ...userId };
-        const id = history.ids[given.index]!;
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).update(id, made));
-        history.answered(given.index, { on: "update", changes: made }, answer, from, to);
+        const { user: userIndex, login: offset, ...rest } = given.changes;
+        const made = {
+          ...rest,
+          ...(userIndex === undefined
+            ? {}
+            : { userId: userIndex === null ? null : history.users[userIndex]! }),
+          ...(userIndex === null ? {} : await loginAt(scene, offset)),
+        };
+        await update(history, scene, given, made);
       }),
     ),
-    fc.record({ by, index }).map((given) =>
-      command("touch", given, async (history, scene) => {
-        const id = history.ids[given.index]!;
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).update(id, {}));
-        history.answered(given.index, { on: "update", changes: {} }, answer, from, to);
-      }),
-    ),
+    fc
+      .record({ by, index })
+      .map((given) => command("touch", given, (history, scene) => update(history, scene, given, {}))),
     fc.record({ by, index }).map((given) =>
       command("read", given, async (history, scene) => {
         const id = history.ids[given.index]!;
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).read(id));
-        history.answered(given.index, { on: "read" }, answer, from, to);
+        history.judge(
+          given.index,
+          { on: "read" },
+          await scene.timed(() => storeOf(scene, given.by).read(id)),
+        );
       }),
     ),
     fc.record({ by, index }).map((given) =>
       command("revoke", given, async (history, scene) => {
         const id = history.ids[given.index]!;
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).revoke(id));
-        history.answered(given.index, { on: "revoke" }, answer, from, to);
-      }),
-    ),
-    fc.record({ by, user: fc.nat(1), except: fc.option(index, { nil: undefined }) }).map((given) =>
-      command("revokeUser", given, async (history, scene) => {
-        const userId = history.users[given.user]!;
-        const options = given.except === undefined ? undefined : { except: history.ids[given.except]! };
-        const { answer, from, to } = await scene.timed(() =>
-          storeOf(scene, given.by).revokeUser(userId, options),
+        history.judge(
+          given.index,
+          { on: "revoke" },
+          await scene.timed(() => storeOf(scene, given.by).revoke(id)),
         );
-        history.ended(answer, userId, given.except, from, to);
       }),
     ),
+    fc
+      .record({
+        by,
+        user: fc.nat(1),
+        except: fc.option(index, { nil: undefined }),
+        upTo: fc.constantFrom(undefined, undefined, 0, -short, -2 * short, -2 * HOUR),
+      })
+      .map((given) =>
+        command("revokeUser", given, async (history, scene) => {
+          const userId = history.users[given.user]!;
+          const { except, upTo } = given;
+          const authenticatedUpTo = upTo === undefined ? undefined : (await scene.store.now()) + upTo;
+          const made = await scene.timed(() =>
+            storeOf(scene, given.by).revokeUser(userId, {
+              ...(except === undefined ? {} : { except: history.ids[except]! }),
+              ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
+            }),
+          );
+          history.judgeRevokeUser(userId, { except, authenticatedUpTo }, made);
+        }),
+      ),
     fc.record({ by, user: fc.nat(1) }).map((given) =>
       command("listUser", given, async (history, scene) => {
         const userId = history.users[given.user]!;
-        const { answer, from, to } = await scene.timed(() => storeOf(scene, given.by).listUser(userId));
+        const made = await scene.timed(() => storeOf(scene, given.by).listUser(userId));
         for (const [at, id] of history.ids.entries()) {
-          const listed = answer.find((record) => record.id === id) ?? null;
-          history.answered(at, { on: "listUser", userId }, listed, from, to);
+          const listed = made.result.find((record) => record.id === id) ?? null;
+          history.judge(at, { on: "listUser", userId }, { ...made, result: listed });
         }
-        assert.ok(answer.length <= history.ids.length, "no doubles, and no other sessions");
-        assertOldestFirst(answer);
+        assert.ok(made.result.length <= history.ids.length, "no session twice, and none of others");
+        assertOldestFirst(made.result);
       }),
     ),
     fc.constantFrom(short / 4, short / 2, short, 2 * short).map((duration) =>
@@ -179,19 +209,34 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
   ];
 }
 
+async function loginAt({ store }: Scene, offset: number | undefined): Promise<{ authenticatedAt?: number }> {
+  return offset === undefined ? {} : { authenticatedAt: (await store.now()) + offset };
+}
+
+async function update(
+  history: History,
+  scene: Scene,
+  { by, index }: { readonly by: boolean; readonly index: number },
+  changes: SessionChanges,
+): Promise<void> {
+  const id = history.ids[index]!;
+  const made = await scene.timed(() => storeOf(scene, by).update(id, changes));
+  history.judge(index, { on: "update", changes }, made);
+}
+
 function command(
   name: string,
   given: object,
   run: (history: History, scene: Scene) => Promise<void>,
 ): Command {
   return {
-    check: (history) => !history.over,
+    check: (history) => !history.isOver,
     async run(history, scene) {
       try {
         await run(history, scene);
       } catch (error) {
         if (!isStoreError(error)) throw error;
-        history.over = true;
+        history.isOver = true;
       }
     },
     toString: () => `${name} ${JSON.stringify(given)}`,

@@ -12,13 +12,13 @@ export const hostile: Chapter = {
       each(TEXTS, async (text) => {
         const { store, other, fresh } = scene;
         const id = `${scene.id()}${text}`;
-        if (!(await stored(scene, { id }))) return;
+        if (!(await storedOrRefused(scene, { id }))) return;
         assert.equal((await other.read(id))?.id, id);
         assert.equal(await store.update(id, { data: "new" }), "updated");
         assert.equal((await store.read(id))?.data, "new");
         assert.equal(await other.revoke(id), true);
         assert.equal(await store.read(id), null);
-        assert.equal(await store.create(fresh({ id })), false);
+        assert.equal(await store.create(fresh({ id })), "taken");
       }),
 
     "a user of any characters is stored exactly, or refused before anything is written (ASVS 7.4.2)": (
@@ -27,7 +27,7 @@ export const hostile: Chapter = {
       each(TEXTS, async (text) => {
         const { store, other } = scene;
         const userId = `${scene.user()}${text}`;
-        const record = await stored(scene, { userId });
+        const record = await storedOrRefused(scene, { userId });
         if (!record) return;
         assert.equal(record.userId, userId);
         assert.deepEqual(await other.listUser(userId), [record]);
@@ -37,39 +37,39 @@ export const hostile: Chapter = {
 
     "data of any characters is stored exactly, or refused before anything is written": (scene) =>
       each([...TEXTS, ...EXPRESSIONS, ""], async (data) => {
-        const record = await stored(scene, { data });
+        const record = await storedOrRefused(scene, { data });
         if (record) assert.equal(record.data, data);
       }),
 
     "an update with any data is stored exactly, or refused and changes nothing": (scene) =>
       each([...TEXTS, ...EXPRESSIONS, ""], async (data) => {
-        const { store, born, user } = scene;
-        const before = await born({ userId: user() });
-        const answer = await refusable(() => store.update(before.id, { data }));
+        const { store, stored, user } = scene;
+        const before = await stored({ userId: user() });
+        const result = await refusable(() => store.update(before.id, { data }));
         const after = await store.read(before.id);
-        if (answer === REFUSED) assert.deepEqual(after, before);
-        else assert.deepEqual([answer, after?.data, after?.userId], ["updated", data, before.userId]);
+        if (result === REFUSED) assert.deepEqual(after, before);
+        else assert.deepEqual([result, after?.data, after?.userId], ["updated", data, before.userId]);
       }),
 
     "an update that binds to any user is stored exactly, or refused and changes nothing": (scene) =>
       each([...TEXTS, ...EXPRESSIONS], async (text) => {
-        const { store, other, born, user } = scene;
+        const { store, other, stored, user } = scene;
         const userId = `${text}${user()}`;
-        const before = await born();
-        const answer = await refusable(() => store.update(before.id, { userId }));
+        const before = await stored();
+        const result = await refusable(() => store.update(before.id, { userId }));
         const after = await store.read(before.id);
-        if (answer === REFUSED) return assert.deepEqual(after, before);
-        assert.deepEqual([answer, after?.userId, after?.data], ["updated", userId, before.data]);
+        if (result === REFUSED) return assert.deepEqual(after, before);
+        assert.deepEqual([result, after?.userId, after?.data], ["updated", userId, before.data]);
         assert.deepEqual(await other.listUser(userId), [after]);
       }),
 
-    // These users are not fresh, so they are listed but never ended.
-    "text that a query language would evaluate is kept as text": (scene) =>
+    // These users are not new, so they are listed and never ended.
+    "text that a query language would evaluate is stored as text": (scene) =>
       each(EXPRESSIONS, async (text) => {
-        const { store, born } = scene;
-        const record = await stored(scene, { userId: text, data: text });
+        const { store, stored } = scene;
+        const record = await storedOrRefused(scene, { userId: text, data: text });
         if (record) assert.deepEqual([record.userId, record.data], [text, text]);
-        const { id } = await born();
+        const { id } = await stored();
         if ((await refusable(() => store.update(id, { userId: text, data: text }))) === REFUSED) return;
         const after = await store.read(id);
         assert.deepEqual([after?.userId, after?.data], [text, text]);
@@ -84,7 +84,7 @@ export const hostile: Chapter = {
         for (const variant of variants) {
           const id = `${common}${variant}`;
           await assertUnknown(scene, id);
-          const record = await stored(scene, { id, data: `data of ${variant}` });
+          const record = await storedOrRefused(scene, { id, data: `data of ${variant}` });
           if (record) records.push(record);
           else await assertUnknown(scene, id);
         }
@@ -101,7 +101,7 @@ export const hostile: Chapter = {
         const common = scene.user();
         const records: SessionRecord[] = [];
         for (const variant of variants) {
-          const record = await stored(scene, { userId: `${common}${variant}` });
+          const record = await storedOrRefused(scene, { userId: `${common}${variant}` });
           if (record) records.push(record);
         }
         for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
@@ -111,10 +111,10 @@ export const hostile: Chapter = {
         for (const record of rest) assert.deepEqual(await other.read(record.id), record);
       }),
 
-    "an id is never taken for a user, nor a user for an id": async ({ store, born, id }) => {
+    "an id is never taken for a user, nor a user for an id": async ({ store, stored, id }) => {
       const name = id();
-      const asId = await born({ id: name });
-      const asUser = await born({ userId: name });
+      const asId = await stored({ id: name });
+      const asUser = await stored({ userId: name });
       assert.deepEqual(await store.listUser(name), [asUser]);
       assert.equal(await store.revokeUser(name), 1);
       assert.deepEqual(await store.read(name), asId);
@@ -138,7 +138,7 @@ export const hostile: Chapter = {
         for (const pair of pairs) {
           const records: SessionRecord[] = [];
           for (const given of pair) {
-            const record = await stored(scene, given);
+            const record = await storedOrRefused(scene, given);
             if (record) records.push(record);
           }
           for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
@@ -149,8 +149,8 @@ export const hostile: Chapter = {
         }
       }),
 
-    "an anonymous session belongs to no user, whatever that user is called": async ({ store, born }) => {
-      const { id } = await born({ userId: null });
+    "an anonymous session belongs to no user, whatever that user is called": async ({ store, stored }) => {
+      const { id } = await stored({ userId: null });
       for (const userId of ["", "null", "undefined", "\u0000", "*", "%", "{}"]) {
         const listed = await refusable(() => store.listUser(userId));
         const found = listed !== REFUSED && listed.some((record) => record.id === id);
@@ -158,19 +158,19 @@ export const hostile: Chapter = {
       }
     },
 
-    "the empty user is a user and not nobody, or is refused": async (scene) => {
-      const record = await stored(scene, { userId: "" });
+    "the empty user is a user like others, or is refused": async (scene) => {
+      const record = await storedOrRefused(scene, { userId: "" });
       if (!record) return;
       assert.equal(record.userId, "");
       assert.ok((await scene.other.listUser("")).some(({ id }) => id === record.id));
     },
 
-    // These users are not fresh, so they are listed but never ended.
-    "names that every object has are ids and users like others": ({ store, born }) =>
+    // These users are not new, so they are listed and never ended.
+    "names that every JavaScript object has are ids and users like others": ({ store, stored }) =>
       each(["__proto__", "constructor", "toString", "hasOwnProperty", "length"], async (name) => {
         assert.equal(await store.read(name), null);
         assert.equal(await store.update(name, {}), "gone");
-        const { id } = await born({ userId: name, data: '{"__proto__":{"polluted":true}}' });
+        const { id } = await stored({ userId: name, data: '{"__proto__":{"polluted":true}}' });
         assert.ok((await store.listUser(name)).some((record) => record.id === id));
         assert.equal(await store.revoke(id), true);
         assert.ok(!(await store.listUser(name)).some((record) => record.id === id));
@@ -179,13 +179,13 @@ export const hostile: Chapter = {
 
     "data of some megabytes is stored exactly, or refused before anything is written": (scene) =>
       each(["a".repeat(2 * 1024 ** 2), "\u00e9\u20ac\ud83d\ude00".repeat(2e5)], async (data) => {
-        const { store, born, user } = scene;
-        const record = await stored(scene, { data, userId: user() });
+        const { store, stored, user } = scene;
+        const record = await storedOrRefused(scene, { data, userId: user() });
         if (record) assert.ok(record.data === data, `${record.data.length} of ${data.length} characters`);
-        const before = await born();
-        const answer = await refusable(() => store.update(before.id, { data }));
+        const before = await stored();
+        const result = await refusable(() => store.update(before.id, { data }));
         const after = await store.read(before.id);
-        assert.ok(after && after.data === (answer === REFUSED ? before.data : data));
+        assert.ok(after && after.data === (result === REFUSED ? before.data : data));
       }),
 
     "an id or a user of a megabyte is stored exactly, or refused before anything is written": (scene) =>
@@ -194,11 +194,11 @@ export const hostile: Chapter = {
         const [id, userId] = [`${scene.id()}${long}`, `${scene.user()}${long}`];
         // They differ in the last character alone: nothing may be cut off.
         for (const last of ["x", "y"]) {
-          const record = await stored(scene, { id: id + last, data: last });
+          const record = await storedOrRefused(scene, { id: id + last, data: last });
           if (record) assert.equal((await other.read(id + last))?.data, last);
         }
         for (const last of ["x", "y"]) {
-          const record = await stored(scene, { userId: userId + last });
+          const record = await storedOrRefused(scene, { userId: userId + last });
           if (!record) continue;
           assert.deepEqual(
             (await other.listUser(userId + last)).map((listed) => listed.id),
@@ -208,37 +208,39 @@ export const hostile: Chapter = {
         }
       }),
 
-    "what isn't a string is refused before anything is written, or stored as what it is": (scene) =>
+    "what is not a string is refused before anything is written, or stored as it is": (scene) =>
       each([0, 1, true, {}, ["a"], { $ne: null }, Symbol("id"), undefined], async (value) => {
         for (const field of ["userId", "data"] as const) {
-          const record = await stored(scene, { [field]: value });
+          const record = await storedOrRefused(scene, { [field]: value });
           if (record) assert.deepEqual(record[field], value);
         }
       }),
 
-    // The casts: as a caller without types would.
-    "what isn't a string finds nobody's session": (scene) =>
+    // Cast, because a caller may have no types.
+    "what is not a string finds nobody's session": (scene) =>
       each([{ $ne: null }, { $gt: "" }, {}, [], 0, null, undefined], async (value) => {
-        const { store, born, user } = scene;
-        await born({ userId: user() });
+        const { store, stored, user } = scene;
+        await stored({ userId: user() });
         const read = await refusable(() => store.read(value as string));
         assert.ok(read === REFUSED || read === null);
         const listed = await refusable(() => store.listUser(value as string));
         assert.ok(listed === REFUSED || listed.length === 0);
       }),
 
-    "a duration that is none is refused before anything is written (ASVS 7.3.1, 7.3.2)": (scene) =>
+    "an invalid duration is refused before anything is written (ASVS 7.3.1, 7.3.2)": (scene) =>
       each([0, -1, 1.5, Number.NaN, Infinity, 2 ** 60], async (wrong) => {
-        const { store, fresh, born } = scene;
+        const { store, fresh, stored } = scene;
         for (const field of ["idle", "lifetime"] as const) {
           const session = fresh({ [field]: wrong });
           assert.equal(await refusable(() => store.create(session)), REFUSED, `${field} of ${wrong}`);
           assert.equal(await store.read(session.id), null);
-          assert.equal(await store.create(fresh({ id: session.id })), true, "the id is as free as before");
+          assert.equal(await store.create(fresh({ id: session.id })), "created", "the id is free");
         }
-        const before = await born();
-        const answer = await refusable(() => store.update(before.id, { idle: wrong, data: "new" }));
-        assert.equal(answer, REFUSED, `an update to ${wrong}`);
+        const before = await stored();
+        for (const field of ["idle", "lifetime"] as const) {
+          const result = await refusable(() => store.update(before.id, { [field]: wrong, data: "new" }));
+          assert.equal(result, REFUSED, `an update of ${field} to ${wrong}`);
+        }
         assert.deepEqual(await store.read(before.id), before);
       }),
   },
@@ -263,7 +265,7 @@ const TEXTS: readonly string[] = [
   '{"$where":"sleep(1000)"}',
 ];
 
-/** Whole values that MongoDB, a template or a number parser would take for something else. */
+/** Whole values that MongoDB, a template or a parser of numbers would read as something else. */
 const EXPRESSIONS: readonly string[] = [
   "$userId",
   "$data",
@@ -282,7 +284,7 @@ const EXPRESSIONS: readonly string[] = [
   "nil",
 ];
 
-/** Each line: endings that some collation, parser or encoding would take for the same. */
+/** Each line: endings that some collation, parser or encoding treats as equal. */
 const ALIKE: readonly (readonly string[])[] = [
   ["abc", "ABC", "Abc"],
   ["\u00e9", "e\u0301", "e", "\u00c9"],
@@ -298,7 +300,7 @@ const ALIKE: readonly (readonly string[])[] = [
   ["\\n", "\n", "\\\\n"],
 ];
 
-/** Each item by itself, and once more where the store rejected. */
+/** Judges each item, again if the store rejected. */
 async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {
   await together(
     items.map(async (item) => {
@@ -313,26 +315,26 @@ async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise
   );
 }
 
-/** Creates a session and reads it. `null` if it was refused, and then it is shown that nothing was written. */
-async function stored(scene: Scene, given: Partial<NewSession>): Promise<SessionRecord | null> {
+/** Creates a session and reads it. `null` if the create was refused; then nothing was written. */
+async function storedOrRefused(scene: Scene, given: Partial<NewSession>): Promise<SessionRecord | null> {
   const { store, fresh } = scene;
   const session = fresh(given);
   let tries = 0;
-  const answer = await refusable(() => {
+  const result = await refusable(() => {
     tries += 1;
     return store.create(session);
   });
-  if (answer === REFUSED) {
+  if (result === REFUSED) {
     await assertUnknown(scene, session.id);
     const { userId } = session;
     const listed = userId === null ? [] : await refusable(() => store.listUser(userId));
     assert.ok(listed === REFUSED || !listed.some(({ id }) => id === session.id));
     return null;
   }
-  // After one that was rejected, false may mean that it had been made all the same.
-  if (tries === 1) assert.equal(answer, true, "a fresh id is created");
+  // After a rejection "taken" may mean that the create was made.
+  if (tries === 1) assert.equal(result, "created", "create of a new id");
   const record = await store.read(session.id);
-  assert.ok(record, "what was created is live");
+  assert.ok(record, "a session that was created is live");
   assert.ok(record.id === session.id);
   return record;
 }
@@ -344,8 +346,8 @@ async function assertUnknown({ store }: Scene, id: string): Promise<void> {
 
 const REFUSED: unique symbol = Symbol("refused");
 
-/** The answer, or that the input was refused: by a TypeError, or by a StoreError that comes again and again. */
-async function refusable<Answer>(call: () => Promise<Answer>): Promise<Answer | typeof REFUSED> {
+/** The result, or `REFUSED`: by a TypeError, or by a StoreError that comes every time. */
+async function refusable<Result>(call: () => Promise<Result>): Promise<Result | typeof REFUSED> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await call();

@@ -6,7 +6,7 @@ import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import type { Scene } from "../scene.ts";
 
-/** Only of stores that have a backend outside their process. */
+/** For stores with a backend outside their process. */
 export const outage: Chapter = {
   title: "9. Absence is a value, failure is an error: a backend that is not there",
   sentences: {
@@ -16,7 +16,7 @@ export const outage: Chapter = {
       await assertAllReject(scene, port);
     },
 
-    "a backend that accepts and never answers makes every call reject with a StoreError": async (scene) => {
+    "a backend that accepts and never replies makes every call reject with a StoreError": async (scene) => {
       const sockets: Socket[] = [];
       const { server, port } = await listen((socket) => {
         sockets.push(socket);
@@ -40,20 +40,20 @@ async function assertAllReject(scene: Scene, port: number): Promise<void> {
       const patience = new AbortController();
       const outcome = await Promise.race([
         call().then(
-          (answer) => ({ answer }),
+          (result) => ({ result }),
           (error: unknown) => ({ error }),
         ),
         sleep(PATIENCE, { hangs: true }, { signal: patience.signal }),
       ]).finally(() => {
         patience.abort();
       });
-      assert.ok(!("hangs" in outcome), `${operation} was still not answered after ${PATIENCE} ms`);
-      assert.ok("error" in outcome, `${operation} answered as if the backend were there`);
+      assert.ok(!("hangs" in outcome), `${operation} had not settled after ${PATIENCE} ms`);
+      assert.ok("error" in outcome, `${operation} resolved as if the backend were there`);
       const { error } = outcome;
       assert.ok(isStoreError(error), `${operation} rejected with ${String(error)} instead of a StoreError`);
       assert.equal(error.operation, operation, "a StoreError names its operation");
-      // Session frameworks take a code ENOENT for "no such session".
-      assert.ok(!("code" in error), `${operation}: the driver's code belongs to the cause`);
+      // Session frameworks read a code ENOENT as "no such session".
+      assert.ok(!("code" in error), `${operation}: the driver's code belongs in the cause`);
     }),
   );
 }

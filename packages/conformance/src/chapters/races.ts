@@ -3,56 +3,86 @@ import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
 import type { SessionStore } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
-import type { Answer, Call } from "../model.ts";
+import { type Call, type Result, TOMBSTONE_MINIMUM } from "../model.ts";
 import { hasOrder, type Observed } from "../order.ts";
 import { rounds } from "../race.ts";
-import { HOUR, type Scene } from "../scene.ts";
+import { DAY, HOUR, type Scene } from "../scene.ts";
 import type { Random } from "../seed.ts";
 
 export const races: Chapter = {
-  title: "A call counts at one instant between call and answer",
+  title: "A call counts at one instant between its beginning and its end",
   sentences: {
-    "concurrent calls of one session have an order that explains every answer": (scene) =>
+    "concurrent calls of one session have an order that explains every result": (scene) =>
       rounds(scene, 150, async (_, random) => {
-        const { store, other, fresh, timed } = scene;
+        const { store, other, fresh } = scene;
         const { clients, users } = planOf(random, scene);
         const id = fresh().id;
-        const history: Observed[] = [];
+        const made: Omit<Observed, "during">[] = [];
+        const samples: Sample[] = [];
         let step = 0;
+        const sample = async (by: SessionStore): Promise<number> => {
+          const began = (step += 1);
+          const instant = await by.now();
+          samples.push({ instant, began, ended: (step += 1) });
+          return instant;
+        };
         const client = async (by: SessionStore, calls: readonly Planned[]): Promise<void> => {
-          for (const { call, pause, spread } of calls) {
+          let since = await sample(by);
+          for (const { callOf, pause, spread } of calls) {
             if (pause === 1) await Promise.resolve();
             if (pause === 2) await turn();
             if (pause === 3) await sleep(spread * 2 * scene.latency);
+            const call = callOf(since);
+            if (call === "now") {
+              since = await sample(by);
+              continue;
+            }
             const began = (step += 1);
             const outcome = await make(by, id, call);
-            history.push({ call, ...outcome, began, ended: (step += 1) });
+            made.push({ call, ...outcome, began, ended: (step += 1) });
           }
         };
-        const { from, to } = await timed(() =>
-          Promise.all(clients.map((calls, index) => client(index % 2 ? other : store, calls))),
-        );
-        // Asked last: what it all came to.
+        await Promise.all(clients.map((calls, index) => client(index % 2 ? other : store, calls)));
         const last: Call[] = [{ on: "read" }, ...users.map((userId): Call => ({ on: "listUser", userId }))];
         await client(
           store,
-          last.map((call) => ({ call, pause: 0, spread: 0 })),
+          last.map((call) => ({ callOf: () => call, pause: 0, spread: 0 })),
         );
-        assert.ok(hasOrder(history, from, to), `no order explains\n${describeHistory(history)}`);
+        await sample(store);
+        const history = made.map((one): Observed => ({ ...one, during: intervalOf(one, samples) }));
+        assert.ok(hasOrder(history), `no order explains\n${describeHistory(history)}`);
       }),
   },
 };
 
+/** A reading of the store's clock. */
+interface Sample {
+  readonly instant: number;
+  readonly began: number;
+  readonly ended: number;
+}
+
+/** The latest reading that had ended before a call, and the earliest that began after it. */
+function intervalOf(
+  { began, ended }: { readonly began: number; readonly ended: number },
+  samples: readonly Sample[],
+): [number, number] {
+  const before = samples.filter((sample) => sample.ended < began).map(({ instant }) => instant);
+  const after = samples.filter((sample) => sample.began > ended).map(({ instant }) => instant);
+  return [Math.max(...before), Math.min(...after)];
+}
+
 interface Planned {
-  readonly call: Call;
+  /** @param since an earlier reading of the clock, at which a login may have begun */
+  readonly callOf: (since: number) => Call | "now";
   /** None, a microtask, a turn of the event loop, or some time; from 4 on none. */
   readonly pause: number;
-  /** Of the time that a call takes and as much again, from 0 to 1. */
+  /** A part, from 0 to 1, of twice the time that a call takes. */
   readonly spread: number;
 }
 
 interface Plan {
-  /** What each of three clients calls in turn. */
+  /** The calls of each of three clients, in turn. */
   readonly clients: readonly (readonly Planned[])[];
   readonly users: readonly string[];
 }
@@ -61,50 +91,91 @@ function planOf(random: Random, { user, fresh }: Scene): Plan {
   const users = [user(), user()];
   const session = fresh({ userId: random.pick([...users, null]) });
   let written = 0;
-  const update = (): Call => {
-    const changes = random.pick([
-      {},
-      { data: `${(written += 1)}` },
-      { data: `${(written += 1)}`, ifVersion: 1 + random.below(3) },
-      { userId: random.pick([...users, null]) },
-      { data: `${(written += 1)}`, userId: random.pick(users) },
-      { idle: HOUR + random.below(1000) },
-    ]);
-    return { on: "update", changes };
-  };
-  const kinds: readonly (() => Call)[] = [
-    update,
-    update,
-    update,
-    () => ({ on: "read" }),
-    () => ({ on: "listUser", userId: random.pick(users) }),
-    () => ({ on: "revoke" }),
-    () => ({ on: "revokeUser", userId: random.pick(users), excepted: random.below(3) === 0 }),
-    () => ({ on: "create", session }),
+  const kinds: readonly (() => Planned["callOf"])[] = [
+    () => updateOf(random, users, `${(written += 1)}`),
+    () => updateOf(random, users, `${(written += 1)}`),
+    () => updateOf(random, users, `${(written += 1)}`),
+    () => loginOf(random, users),
+    () => () => ({ on: "read" }),
+    () => () => "now",
+    () => always({ on: "listUser", userId: random.pick(users) }),
+    () => () => ({ on: "revoke" }),
+    () => revokeUserOf(random, users),
+    () => createOf(random, session),
   ];
   const clients = [0, 1, 2].map((client) =>
     Array.from({ length: 4 }, (_, n): Planned => {
-      const call: Call = client === 0 && n === 0 ? { on: "create", session } : random.pick(kinds)();
-      return { call, pause: random.below(6), spread: random.below(100) / 100 };
+      const callOf = client === 0 && n === 0 ? createOf(random, session) : random.pick(kinds)();
+      return { callOf, pause: random.below(6), spread: random.below(100) / 100 };
     }),
   );
   return { clients, users };
+}
+
+function updateOf(random: Random, users: readonly string[], data: string): Planned["callOf"] {
+  const changes = random.pick([
+    {},
+    { touch: false },
+    { data },
+    { data, ifVersion: 1 + random.below(3) },
+    { userId: random.pick([...users, null]) },
+    { data, userId: random.pick(users) },
+    { idle: HOUR + random.below(1000) },
+    { lifetime: DAY + random.below(1000) },
+  ]);
+  return always({ on: "update", changes });
+}
+
+function loginOf(random: Random, users: readonly string[]): Planned["callOf"] {
+  const userId = random.pick([...users, null]);
+  const age = random.pick(AGES);
+  return (since) => ({
+    on: "update",
+    changes: { authenticatedAt: since - age, ...(userId === null ? {} : { userId }) },
+  });
+}
+
+function revokeUserOf(random: Random, users: readonly string[]): Planned["callOf"] {
+  const on = "revokeUser";
+  const [userId, excepted] = [random.pick(users), random.below(3) === 0];
+  const age = random.pick([null, null, ...AGES]);
+  return (since) => ({
+    on,
+    userId,
+    excepted,
+    ...(age === null ? {} : { authenticatedUpTo: since - age }),
+  });
+}
+
+function createOf(random: Random, session: ReturnType<Scene["fresh"]>): Planned["callOf"] {
+  const age = session.userId === null ? null : random.pick([null, ...AGES]);
+  return (since) => ({
+    on: "create",
+    session: { ...session, ...(age === null ? {} : { authenticatedAt: since - age }) },
+  });
+}
+
+/** How long before the reading a login began, milliseconds. */
+const AGES: readonly number[] = [0, 0, 0, 1000, 2 * TOMBSTONE_MINIMUM];
+
+function always(call: Call): Planned["callOf"] {
+  return () => call;
 }
 
 async function make(
   store: SessionStore,
   id: string,
   call: Call,
-): Promise<{ answer: Answer; rejected: boolean }> {
+): Promise<{ result: Result; rejected: boolean }> {
   try {
-    return { answer: await answerOf(store, id, call), rejected: false };
+    return { result: await resultOf(store, id, call), rejected: false };
   } catch (error) {
     if (!isStoreError(error)) throw error;
-    return { answer: undefined, rejected: true };
+    return { result: undefined, rejected: true };
   }
 }
 
-async function answerOf(store: SessionStore, id: string, call: Call): Promise<Answer> {
+async function resultOf(store: SessionStore, id: string, call: Call): Promise<Result> {
   switch (call.on) {
     case "create":
       return store.create({ ...call.session, id });
@@ -115,15 +186,17 @@ async function answerOf(store: SessionStore, id: string, call: Call): Promise<An
     case "revoke":
       return store.revoke(id);
     case "revokeUser": {
-      const count = await (call.excepted
-        ? store.revokeUser(call.userId, { except: id })
-        : store.revokeUser(call.userId));
+      const { authenticatedUpTo } = call;
+      const count = await store.revokeUser(call.userId, {
+        ...(call.excepted ? { except: id } : {}),
+        ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
+      });
       assert.ok(count === 0 || count === 1, `revokeUser ended ${count} of one session`);
       return count === 1;
     }
     default: {
       const listed = await store.listUser(call.userId);
-      assert.ok(listed.length <= 1, `listUser answered ${listed.length} of one session`);
+      assert.ok(listed.length <= 1, `listUser has ${listed.length} of one session`);
       return listed[0] ?? null;
     }
   }
@@ -132,8 +205,9 @@ async function answerOf(store: SessionStore, id: string, call: Call): Promise<An
 function describeHistory(history: readonly Observed[]): string {
   return history
     .toSorted((a, b) => a.began - b.began)
-    .map(({ began, ended, call, rejected, answer }) => {
-      return `${began}–${ended} ${JSON.stringify(call)} → ${rejected ? "rejected" : JSON.stringify(answer)}`;
+    .map(({ began, ended, during, call, rejected, result }) => {
+      const outcome = rejected ? "rejected" : JSON.stringify(result);
+      return `${began}–${ended}, at ${during.join("–")}: ${JSON.stringify(call)} → ${outcome}`;
     })
     .join("\n");
 }

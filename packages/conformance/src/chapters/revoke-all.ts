@@ -7,7 +7,7 @@ import type { Scene } from "../scene.ts";
 export const revokeAll: Chapter = {
   title: "4. Revoke-all is complete",
   sentences: {
-    "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)": async (scene) => {
+    "revokeUser ends every session of the user and returns their number (ASVS 7.4.2)": async (scene) => {
       const { store, other, user } = scene;
       const userId = user();
       const sessions = await several(scene, userId, 5);
@@ -27,25 +27,25 @@ export const revokeAll: Chapter = {
       const sessions = await several(scene, userId, 2);
       await store.revokeUser(userId);
       for (const { id } of sessions) {
-        assert.equal(await other.create(fresh({ id, userId })), false);
+        assert.equal(await other.create(fresh({ id, userId })), "taken");
         assert.equal(await other.read(id), null);
       }
     },
 
     "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)": async ({
       store,
-      born,
+      stored,
       user,
     }) => {
       const userId = user();
-      await born({ userId });
+      await stored({ userId });
       const others = [
-        await born({ userId: user() }),
-        await born({ userId: null }),
-        await born({ userId: `${userId}0` }),
-        await born({ userId: userId.slice(0, -1) }),
-        await born({ userId: userId.toUpperCase() }),
-        await born({ data: JSON.stringify({ userId }) }),
+        await stored({ userId: user() }),
+        await stored({ userId: null }),
+        await stored({ userId: `${userId}0` }),
+        await stored({ userId: userId.slice(0, -1) }),
+        await stored({ userId: userId.toUpperCase() }),
+        await stored({ data: JSON.stringify({ userId }) }),
       ];
       assert.equal(await store.revokeUser(userId), 1);
       for (const record of others) assert.deepEqual(await store.read(record.id), record);
@@ -62,15 +62,31 @@ export const revokeAll: Chapter = {
       for (const { id } of rest) assert.equal(await other.read(id), null);
     },
 
-    "an `except` that isn't a session of the user keeps none alive (ASVS 7.4.3)": async (scene) => {
-      const { store, born, user, id } = scene;
+    "`except` spares neither older nor newer sessions (ASVS 7.4.3)": async (scene) => {
+      const { store, stored, user, reached } = scene;
+      const userId = user();
+      const sessions: SessionRecord[] = [];
+      for (let n = 0; n < 3; n += 1) {
+        const session = await stored({ userId });
+        sessions.push(session);
+        await reached(session.createdAt + 5);
+      }
+      const [older, current, newer] = sessions;
+      assert.equal(await store.revokeUser(userId, { except: current!.id }), 2);
+      assert.equal(await store.read(older!.id), null);
+      assert.equal(await store.read(newer!.id), null);
+      assert.deepEqual(await store.listUser(userId), [current]);
+    },
+
+    "an `except` that is not a session of the user keeps none alive (ASVS 7.4.3)": async (scene) => {
+      const { store, stored, user, id } = scene;
       const userId = user();
       await several(scene, userId, 2);
       assert.equal(await store.revokeUser(userId, { except: id() }), 2, "an unknown id");
-      const stranger = await born({ userId: user() });
+      const stranger = await stored({ userId: user() });
       await several(scene, userId, 2);
       assert.equal(await store.revokeUser(userId, { except: stranger.id }), 2, "another user's session");
-      assert.ok(await store.read(stranger.id), "which lives on");
+      assert.ok(await store.read(stranger.id), "it lives on");
     },
 
     "revokeUser without `except` ends the session that was excepted before": async (scene) => {
@@ -82,34 +98,34 @@ export const revokeAll: Chapter = {
       assert.equal(await store.read(current!.id), null);
     },
 
-    "revokeUser of a user without sessions says 0": async ({ store, user, born }) => {
+    "revokeUser of a user without sessions returns 0": async ({ store, user, stored }) => {
       const userId = user();
       assert.equal(await store.revokeUser(userId), 0, "never had one");
-      await born({ userId });
+      await stored({ userId });
       await store.revokeUser(userId);
-      assert.equal(await store.revokeUser(userId), 0, "all were ended before");
+      assert.equal(await store.revokeUser(userId), 0, "all were ended earlier");
     },
 
     "revokeUser counts neither expired nor revoked sessions": async (scene) => {
-      const { store, born, user, reached, pace } = scene;
+      const { store, stored, user, reached, pace } = scene;
       const userId = user();
-      const expired = await born({ userId, idle: pace });
-      const revoked = await born({ userId });
+      const expired = await stored({ userId, idle: pace });
+      const revoked = await stored({ userId });
       await several(scene, userId, 2);
       await store.revoke(revoked.id);
       await reached(expired.expiresAt);
       assert.equal(await store.revokeUser(userId), 2);
     },
 
-    "revokeUser ends sessions that an update bound to the user (ASVS 7.4.2)": async ({
+    "revokeUser ends sessions that an update has bound to the user (ASVS 7.4.2)": async ({
       store,
       other,
-      born,
+      stored,
       user,
     }) => {
       const userId = user();
-      const anonymous = await born();
-      const former = await born({ userId: user() });
+      const anonymous = await stored();
+      const former = await stored({ userId: user() });
       assert.equal(await store.update(anonymous.id, { userId }), "updated");
       assert.equal(await other.update(former.id, { userId, data: "new" }), "updated");
       assert.equal(await store.revokeUser(userId), 2);
@@ -117,16 +133,16 @@ export const revokeAll: Chapter = {
       assert.equal(await store.read(former.id), null);
     },
 
-    "revokeUser leaves sessions that an update took from the user alone": async ({
+    "revokeUser leaves sessions alone that an update has taken from the user": async ({
       store,
       other,
-      born,
+      stored,
       user,
     }) => {
       const userId = user();
       const next = user();
-      const rebound = await born({ userId });
-      const unbound = await born({ userId });
+      const rebound = await stored({ userId });
+      const unbound = await stored({ userId });
       assert.equal(await store.update(rebound.id, { userId: next }), "updated");
       assert.equal(await other.update(unbound.id, { userId: null }), "updated");
       assert.equal(await store.revokeUser(userId), 0);
@@ -134,11 +150,15 @@ export const revokeAll: Chapter = {
       assert.equal((await store.read(unbound.id))?.userId, null);
     },
 
-    "a session created after revokeUser lives: the user can sign in again": async ({ store, born, user }) => {
+    "a session created after revokeUser lives: the user can log in again": async ({
+      store,
+      stored,
+      user,
+    }) => {
       const userId = user();
-      await born({ userId });
+      await stored({ userId });
       await store.revokeUser(userId);
-      const next = await born({ userId });
+      const next = await stored({ userId });
       assert.deepEqual(await store.listUser(userId), [next]);
     },
 
@@ -152,17 +172,17 @@ export const revokeAll: Chapter = {
           () => (index % 2 ? store : other).update(id, { data: "late" }),
           () => (index % 2 ? other : store).update(id, {}),
         ]);
-        const answers = await race<unknown>(scene, random, [() => store.revokeUser(userId), ...late]);
-        assert.equal(answers[0], 4);
+        const results = await race<unknown>(scene, random, [() => store.revokeUser(userId), ...late]);
+        assert.equal(results[0], 4);
         for (const { id } of sessions) assert.equal(await store.read(id), null);
         assert.deepEqual(await store.listUser(userId), []);
       }),
 
-    "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)": (scene) =>
-      rounds(scene, 40, async ({ store, other, born, fresh, user }, random) => {
+    "a session created or bound during revokeUser is dead, or readable and listed (ASVS 7.4.2)": (scene) =>
+      rounds(scene, 40, async ({ store, other, stored, fresh, user }, random) => {
         const userId = user();
-        await born({ userId });
-        const unbound = [await born(), await born({ userId: user() })];
+        await stored({ userId });
+        const unbound = [await stored(), await stored({ userId: user() })];
         const created = [fresh({ userId }), fresh({ userId })];
         await race<unknown>(scene, random, [
           () => store.revokeUser(userId),
@@ -177,33 +197,32 @@ export const revokeAll: Chapter = {
         for (const { id } of [...created, ...unbound]) if (await store.read(id)) alive.push(id);
         const listed = (await other.listUser(userId)).map(({ id }) => id);
         assert.deepEqual(listed.toSorted(), alive.toSorted(), "what is readable is listed");
-        assert.equal(await other.revokeUser(userId), alive.length, "and ended by the next revokeUser");
+        assert.equal(await other.revokeUser(userId), alive.length, "and the next revokeUser ends it");
         for (const id of alive) assert.equal(await store.read(id), null);
       }),
 
-    "a session rebound to another user during revokeUser is ended as the first's or lives as the second's": (
-      scene,
-    ) =>
-      rounds(scene, 40, async ({ store, other, born, user }, random) => {
-        const userId = user();
-        const next = user();
-        const { id } = await born({ userId });
-        const [count, rebound] = await race<unknown>(scene, random, [
-          () => store.revokeUser(userId),
-          () => other.update(id, { userId: next }),
-        ]);
-        const record = await store.read(id);
-        if (rebound === "updated") {
-          assert.equal(count, 0, "not counted");
-          assert.equal(record?.userId, next, "once it was the second user's, it is not ended as the first's");
-          assert.deepEqual(await other.listUser(next), [record]);
-          assert.equal(await store.revokeUser(next), 1);
-        } else {
-          assert.deepEqual([count, rebound, record], [1, "gone", null]);
-          assert.deepEqual(await other.listUser(next), []);
-        }
-        assert.deepEqual(await other.listUser(userId), []);
-      }),
+    "a session that changes its user during revokeUser is ended as the first user's or lives as the second's":
+      (scene) =>
+        rounds(scene, 40, async ({ store, other, stored, user }, random) => {
+          const userId = user();
+          const next = user();
+          const { id } = await stored({ userId });
+          const [count, rebound] = await race<unknown>(scene, random, [
+            () => store.revokeUser(userId),
+            () => other.update(id, { userId: next }),
+          ]);
+          const record = await store.read(id);
+          if (rebound === "updated") {
+            assert.equal(count, 0, "not counted");
+            assert.equal(record?.userId, next, "not ended once it is the second user's");
+            assert.deepEqual(await other.listUser(next), [record]);
+            assert.equal(await store.revokeUser(next), 1);
+          } else {
+            assert.deepEqual([count, rebound, record], [1, "gone", null]);
+            assert.deepEqual(await other.listUser(next), []);
+          }
+          assert.deepEqual(await other.listUser(userId), []);
+        }),
 
     "each session is counted by the one call that ended it": (scene) =>
       rounds(scene, 30, async ({ store, other, user }, random) => {
@@ -218,7 +237,7 @@ export const revokeAll: Chapter = {
         assert.equal(Number(first) + Number(second) + countOf(single, true), sessions.length);
       }),
 
-    "two sessions that each end all the others leave at most one (ASVS 7.4.3)": (scene) =>
+    "two sessions that each end all others leave at most one (ASVS 7.4.3)": (scene) =>
       rounds(scene, 20, async ({ store, other, user }, random) => {
         const userId = user();
         const [first, second, third] = await several(scene, userId, 3);
@@ -227,11 +246,11 @@ export const revokeAll: Chapter = {
           () => other.revokeUser(userId, { except: second!.id }),
         ]);
         assert.equal(await store.read(third!.id), null);
-        assert.deepEqual(await store.listUser(userId), [], "each ended the other's");
+        assert.deepEqual(await store.listUser(userId), [], "each ended the other");
       }),
   },
 };
 
-async function several({ born }: Scene, userId: string, count: number): Promise<SessionRecord[]> {
-  return Promise.all(Array.from({ length: count }, () => born({ userId })));
+async function several({ stored }: Scene, userId: string, count: number): Promise<SessionRecord[]> {
+  return Promise.all(Array.from({ length: count }, () => stored({ userId })));
 }

@@ -1,26 +1,26 @@
 import assert from "node:assert/strict";
 import type { SessionRecord, SessionStore } from "@tenure/core";
-import { isStoreError } from "../backend.ts";
+import { isStoreError, repeated } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { countOf } from "../race.ts";
 
 export const scanning: Chapter = {
-  title: "Scan holds everyone",
+  title: "Scan has every live session",
   sentences: {
-    "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)": async (scene) => {
-      const { store, other, born, user, reached, pace, random } = scene;
+    "scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)": async (scene) => {
+      const { store, other, stored, user, reached, pace, random } = scene;
       const userId = user();
       const live = [
-        ...(await Promise.all(Array.from({ length: 12 }, () => born({ userId })))),
-        await born(),
-        await born({ userId: user(), data: "" }),
+        ...(await Promise.all(Array.from({ length: 12 }, () => stored({ userId })))),
+        await stored(),
+        await stored({ userId: user(), data: "" }),
       ];
-      const rebound = await born({ userId });
+      const rebound = await stored({ userId });
       await store.update(rebound.id, { userId: null, data: "new" });
       live.push((await store.read(rebound.id))!);
-      const revoked = await born();
-      const ended = await born({ userId: user() });
-      const expired = await born({ userId, idle: pace });
+      const revoked = await stored();
+      const ended = await stored({ userId: user() });
+      const expired = await stored({ userId, idle: pace });
       await store.revoke(revoked.id);
       await store.revokeUser(ended.userId!);
       await reached(expired.expiresAt);
@@ -38,9 +38,9 @@ export const scanning: Chapter = {
     },
 
     "scan has every session that is alive throughout, whatever is written meanwhile": async (scene) => {
-      const { store, other, born, fresh, user } = scene;
+      const { store, other, stored, fresh, user } = scene;
       const userId = user();
-      const sessions = await Promise.all(Array.from({ length: 30 }, () => born({ userId })));
+      const sessions = await Promise.all(Array.from({ length: 30 }, () => stored({ userId })));
       const ids = sessions.map(({ id }) => id);
       const done = new AbortController();
       const writing = async (): Promise<void> => {
@@ -72,9 +72,9 @@ export const scanning: Chapter = {
       assert.deepEqual([...found].toSorted(), ids.toSorted());
     },
 
-    "a scan can be left early, and another begun": async ({ store, born }) => {
-      const { id } = await born();
-      await again(async () => {
+    "a scan can be left early, and another be started": async ({ store, stored }) => {
+      const { id } = await stored();
+      await repeated(async () => {
         for await (const record of store.scan()) {
           assert.equal(typeof record.id, "string");
           break;
@@ -98,23 +98,12 @@ export const scanning: Chapter = {
   },
 };
 
-/** What a scan answers of these ids; others share the backend. */
+/** The records of these ids in a scan. Others share the backend. */
 async function scanFor(store: SessionStore, ids: readonly string[]): Promise<SessionRecord[]> {
   const wanted = new Set(ids);
-  return again(async () => {
+  return repeated(async () => {
     const found: SessionRecord[] = [];
     for await (const record of store.scan()) if (wanted.has(record.id)) found.push(record);
     return found;
   });
-}
-
-/** A scan changes nothing, so that one that failed is begun again. */
-async function again<Answer>(scan: () => Promise<Answer>): Promise<Answer> {
-  for (let failures = 1; ; failures += 1) {
-    try {
-      return await scan();
-    } catch (error) {
-      if (!isStoreError(error) || failures === 10) throw error;
-    }
-  }
 }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import type { SessionChanges } from "@tenure/core";
 import type { Chapter } from "../chapter.ts";
 import { countOf, race, rounds } from "../race.ts";
-import { HOUR } from "../scene.ts";
+import { DAY, HOUR } from "../scene.ts";
 
 export const updates: Chapter = {
   title: "7. Updates are atomic",
   sentences: {
-    "an update changes what it names and leaves the rest": async ({ store, other, born, user }) => {
+    "an update changes what it names and leaves the rest": async ({ store, other, stored, user }) => {
       const userId = user();
       const changes: readonly SessionChanges[] = [
         { data: "new" },
@@ -17,85 +17,103 @@ export const updates: Chapter = {
         { data: "newer", userId, idle: 3 * HOUR },
         { data: "" },
       ];
-      let before = await born({ userId: user() });
+      let before = await stored({ userId: user() });
       for (const change of changes) {
         assert.equal(await store.update(before.id, change), "updated");
         const after = await other.read(before.id);
         assert.ok(after);
-        const { version, touchedAt, expiresAt } = after;
-        assert.deepEqual(after, { ...before, ...change, version, touchedAt, expiresAt });
+        const { version, touchedAt, expiresAt, authenticatedAt } = after;
+        assert.deepEqual(after, { ...before, ...change, version, touchedAt, expiresAt, authenticatedAt });
         before = after;
       }
     },
 
-    "the version is 1 at first and grows by 1 with data or userId, the same value or not": async ({
-      store,
-      born,
-      user,
-    }) => {
-      const userId = user();
-      const { id, version } = await born({ userId, data: "same" });
-      assert.equal(version, 1);
-      const changes = [
-        { data: "same" },
-        { data: "new" },
-        { userId },
-        { userId: null },
-        { data: "x", userId },
-      ];
-      for (const [index, change] of changes.entries()) {
-        await store.update(id, change);
-        assert.equal((await store.read(id))?.version, index + 2);
-      }
-    },
+    "the version is 1 at first and grows by 1 with data, userId, lifetime or authenticatedAt, changed or not":
+      async ({ store, stored, user }) => {
+        const userId = user();
+        const { id, version } = await stored({ userId, data: "same" });
+        assert.equal(version, 1);
+        const changes = [
+          { data: "same" },
+          { data: "new" },
+          { userId },
+          { userId: null },
+          { authenticatedAt: await store.now() },
+          { data: "x", userId },
+          { userId },
+          { authenticatedAt: 1 + (await store.now()) - HOUR / 2 },
+          { lifetime: DAY },
+          { data: "x", userId, lifetime: DAY, authenticatedAt: await store.now() },
+          { touch: false, data: "x" },
+        ];
+        for (const [index, change] of changes.entries()) {
+          await store.update(id, change);
+          assert.equal((await store.read(id))?.version, index + 2);
+        }
+      },
 
-    "the version never grows with a touch or a new idle timeout": async ({ store, born }) => {
-      const { id } = await born();
+    "the version never grows with a touch or a new idle timeout": async ({ store, stored }) => {
+      const { id } = await stored();
       await store.update(id, {});
       await store.update(id, { idle: 2 * HOUR });
+      await store.update(id, { touch: false });
       await store.update(id, { ifVersion: 1 });
       assert.equal((await store.read(id))?.version, 1);
     },
 
-    "an update with the version that is stored is made": async ({ store, born }) => {
-      const { id } = await born();
+    "an update with the stored version is made": async ({ store, stored }) => {
+      const { id } = await stored();
       assert.equal(await store.update(id, { data: "two", ifVersion: 1 }), "updated");
       assert.equal(await store.update(id, { data: "three", ifVersion: 2 }), "updated");
       const record = await store.read(id);
       assert.deepEqual([record?.data, record?.version], ["three", 3]);
     },
 
+    "versions beyond 256 are exact, and still conflict": async ({ store, other, stored }) => {
+      const { id } = await stored();
+      for (let version = 1; version <= 300; version += 1) {
+        const changes = { data: `${version}`, ifVersion: version };
+        assert.equal(await (version % 2 ? store : other).update(id, changes), "updated");
+        if (version % 16 === 15) assert.equal((await other.read(id))?.version, version + 1);
+      }
+      for (const ifVersion of [1, 45, 300, 302, 557]) {
+        assert.equal(await store.update(id, { data: "late", ifVersion }), "conflict");
+      }
+      const record = await other.read(id);
+      assert.deepEqual([record?.data, record?.version], ["300", 301]);
+    },
+
     "an update with another version is a conflict and changes nothing": async ({
       store,
-      born,
+      stored,
       user,
       reached,
     }) => {
-      const { id } = await born({ userId: user() });
+      const { id } = await stored({ userId: user() });
       await store.update(id, { data: "two" });
       const before = await store.read(id);
       assert.ok(before);
       await reached(before.touchedAt + 5);
       for (const ifVersion of [1, 3, 100]) {
-        const changes = { data: "late", userId: user(), idle: 2 * HOUR, ifVersion };
+        const changes = { data: "late", userId: user(), idle: 2 * HOUR, lifetime: DAY, ifVersion };
         assert.equal(await store.update(id, changes), "conflict");
         assert.equal(await store.update(id, { ifVersion }), "conflict");
       }
       assert.deepEqual(await store.read(id), before);
     },
 
-    "a version that no session ever has is never the one that is stored": async ({ store, born }) => {
-      const before = await born();
+    "a version that no session can have is never the stored one": async ({ store, stored }) => {
+      const before = await stored();
       for (const ifVersion of [0, -1]) {
-        const answer = await store.update(before.id, { data: "late", ifVersion }).catch(refusal);
-        assert.ok(answer === "conflict" || answer === "refused", `ifVersion ${ifVersion} is ${answer}`);
+        const result = await store.update(before.id, { data: "late", ifVersion }).catch(refusal);
+        assert.ok(result === "conflict" || result === "refused", `ifVersion ${ifVersion} is ${result}`);
       }
       assert.deepEqual(await store.read(before.id), before);
     },
 
-    "gone wins over conflict": async ({ store, born, id, reached, pace }) => {
-      const expired = await born({ idle: pace });
-      const revoked = await born();
+    "gone wins over conflict": async ({ store, stored, id, reached, pace }) => {
+      const expired = await stored({ idle: pace });
+      const revoked = await stored();
       await store.revoke(revoked.id);
       assert.equal(await store.update(revoked.id, { data: "late", ifVersion: 7 }), "gone");
       assert.equal(await store.update(id(), { data: "late", ifVersion: 7 }), "gone");
@@ -104,38 +122,38 @@ export const updates: Chapter = {
     },
 
     "of concurrent updates with one version, one is made and the others conflict": (scene) =>
-      rounds(scene, 40, async ({ store, other, born }, random) => {
-        const { id } = await born();
+      rounds(scene, 40, async ({ store, other, stored }, random) => {
+        const { id } = await stored();
         const texts = ["a", "b", "c", "d", "e", "f"];
-        const answers = await race(
+        const results = await race(
           scene,
           random,
           texts.map((data, index) => () => (index % 2 ? store : other).update(id, { data, ifVersion: 1 })),
         );
-        assert.equal(countOf(answers, "updated"), 1);
-        assert.equal(countOf(answers, "conflict"), texts.length - 1);
+        assert.equal(countOf(results, "updated"), 1);
+        assert.equal(countOf(results, "conflict"), texts.length - 1);
         const record = await store.read(id);
-        assert.deepEqual([record?.data, record?.version], [texts[answers.indexOf("updated")], 2]);
+        assert.deepEqual([record?.data, record?.version], [texts[results.indexOf("updated")], 2]);
       }),
 
     "concurrent updates without a version are all made, one after the other": (scene) =>
-      rounds(scene, 30, async ({ store, other, born }, random) => {
-        const { id } = await born();
+      rounds(scene, 30, async ({ store, other, stored }, random) => {
+        const { id } = await stored();
         const texts = ["a", "b", "c", "d", "e"];
-        const answers = await race(
+        const results = await race(
           scene,
           random,
           texts.map((data, index) => () => (index % 2 ? store : other).update(id, { data })),
         );
-        assert.equal(countOf(answers, "updated"), texts.length);
+        assert.equal(countOf(results, "updated"), texts.length);
         const record = await store.read(id);
         assert.equal(record?.version, 1 + texts.length);
         assert.ok(record && texts.includes(record.data));
       }),
 
-    "concurrent updates of different fields all stay": (scene) =>
-      rounds(scene, 40, async ({ store, other, born, user }, random) => {
-        const { id } = await born();
+    "concurrent updates of different fields are all kept": (scene) =>
+      rounds(scene, 40, async ({ store, other, stored, user }, random) => {
+        const { id } = await stored();
         const userId = user();
         await race(scene, random, [
           () => store.update(id, { data: "new" }),
@@ -152,10 +170,10 @@ export const updates: Chapter = {
         assert.equal(record?.expiresAt, record!.touchedAt + 2 * HOUR);
       }),
 
-    "an update is seen whole or not at all": (scene) =>
-      rounds(scene, 30, async ({ store, other, born, user }, random) => {
+    "an update is read whole or not at all": (scene) =>
+      rounds(scene, 30, async ({ store, other, stored, user }, random) => {
         const steps = [0, 1, 2, 3].map((n) => ({ data: `${n}`, userId: user(), idle: HOUR + n }));
-        const { id } = await born(steps[0]);
+        const { id } = await stored(steps[0]);
         const whole = async (): Promise<unknown> => {
           const record = await other.read(id);
           const step = steps[Number(record?.data)];
@@ -168,16 +186,16 @@ export const updates: Chapter = {
       }),
 
     "counting with versions loses no count": (scene) =>
-      rounds(scene, 6, async ({ store, other, born }, random) => {
-        const { id } = await born({ data: "0" });
+      rounds(scene, 6, async ({ store, other, stored }, random) => {
+        const { id } = await stored({ data: "0" });
         const count = async (by: typeof store): Promise<void> => {
           for (let made = 0; made < 3;) {
             const record = await by.read(id);
             assert.ok(record);
             const changes = { data: `${Number(record.data) + 1}`, ifVersion: record.version };
-            const answer = await by.update(id, changes);
-            assert.notEqual(answer, "gone");
-            if (answer === "updated") made += 1;
+            const result = await by.update(id, changes);
+            assert.notEqual(result, "gone");
+            if (result === "updated") made += 1;
           }
         };
         await race(scene, random, [() => count(store), () => count(other), () => count(store)]);

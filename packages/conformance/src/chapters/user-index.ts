@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import type { Chapter } from "../chapter.ts";
 import { race, rounds } from "../race.ts";
+import { HOUR } from "../scene.ts";
+import { Unclear } from "../unclear.ts";
 
 export const userIndex: Chapter = {
   title: "5. The index never lies",
   sentences: {
-    "listUser answers the user's live sessions, as read answers them (ASVS 7.5.2)": async (scene) => {
-      const { store, other, born, user } = scene;
+    "listUser has the user's live sessions, as read has them (ASVS 7.5.2)": async (scene) => {
+      const { store, other, stored, user } = scene;
       const userId = user();
-      const sessions = [await born({ userId }), await born({ userId, data: "" }), await born({ userId })];
-      await born({ userId: user() });
-      await born();
+      const sessions = [
+        await stored({ userId }),
+        await stored({ userId, data: "" }),
+        await stored({ userId }),
+      ];
+      await stored({ userId: user() });
+      await stored();
       assert.deepEqual(byId(await store.listUser(userId)), byId(sessions));
       assert.deepEqual(byId(await other.listUser(userId)), byId(sessions));
     },
@@ -19,27 +25,28 @@ export const userIndex: Chapter = {
       assert.deepEqual(await store.listUser(user()), []);
     },
 
-    "listUser answers the oldest createdAt first": async ({ store, born, user, random }) => {
+    "listUser has the oldest createdAt first": async ({ store, stored, user, reached }) => {
       const userId = user();
-      const now = await store.now();
-      const ages = random.shuffled([1, 2, 3, 4, 5, 6]);
-      for (const age of ages) await born({ userId, createdAt: now - age * 10_000 });
-      const created = (await store.listUser(userId)).map(({ createdAt }) => createdAt);
-      assert.deepEqual(
-        created,
-        [6, 5, 4, 3, 2, 1].map((age) => now - age * 10_000),
-      );
+      const created: string[] = [];
+      for (let n = 0; n < 6; n += 1) {
+        const { id, createdAt } = await stored({ userId });
+        created.push(id);
+        await reached(createdAt + 2);
+      }
+      const listed = (await store.listUser(userId)).map(({ id }) => id);
+      assert.deepEqual(listed, created);
     },
 
-    "neither a touch, an update nor a late binding changes the order of listUser": async (scene) => {
-      const { store, born, user, reached } = scene;
+    "no update changes the order of listUser, nor does a binding that comes late": async (scene) => {
+      const { store, stored, user, reached } = scene;
       const userId = user();
-      const now = await store.now();
-      const oldest = await born({ createdAt: now - 50_000 });
-      const middle = await born({ userId, createdAt: now - 40_000 });
-      const newest = await born({ userId, createdAt: now - 30_000 });
-      await reached(now + 5);
-      await store.update(newest.id, { data: "new" });
+      const oldest = await stored();
+      await reached(oldest.createdAt + 5);
+      const middle = await stored({ userId });
+      await reached(middle.createdAt + 5);
+      const newest = await stored({ userId });
+      await reached(newest.createdAt + 5);
+      await store.update(newest.id, { data: "new", lifetime: HOUR });
       await reached((await store.now()) + 5);
       await store.update(middle.id, {});
       await reached((await store.now()) + 5);
@@ -48,55 +55,80 @@ export const userIndex: Chapter = {
       assert.deepEqual(listed, [oldest.id, middle.id, newest.id]);
     },
 
-    "listUser has no session that was revoked": async ({ store, other, born, user }) => {
+    "listUser has no session that was revoked": async ({ store, other, stored, user }) => {
       const userId = user();
-      const kept = await born({ userId });
-      const revoked = await born({ userId });
+      const kept = await stored({ userId });
+      const revoked = await stored({ userId });
       await store.revoke(revoked.id);
       assert.deepEqual(await store.listUser(userId), [kept]);
       assert.deepEqual(await other.listUser(userId), [kept]);
     },
 
-    "listUser has no session that expired": async ({ store, other, born, user, reached, pace }) => {
+    "listUser has no session that expired": async ({ store, other, stored, user, reached, pace }) => {
       const userId = user();
-      const expiring = await born({ userId, idle: pace });
-      const kept = await born({ userId });
+      const expiring = await stored({ userId, idle: pace });
+      const kept = await stored({ userId });
       await reached(expiring.expiresAt);
       assert.deepEqual(await store.listUser(userId), [kept]);
       assert.deepEqual(await other.listUser(userId), [kept]);
     },
 
-    "a session bound by an update is in the user's list at once": async ({ store, other, born, user }) => {
+    "a session that outlives the idle timeout it began with is listed and ended (ASVS 7.4.2)": async (
+      scene,
+    ) => {
+      const { store, other, stored, user, reached, timed, pace } = scene;
       const userId = user();
-      const { id } = await born();
+      const { id, expiresAt } = await stored({ userId, idle: pace });
+      await reached(expiresAt - pace / 2);
+      const touch = await timed(() => store.update(id, {}));
+      if (touch.to >= expiresAt) throw new Unclear("the touch came too late");
+      assert.equal(touch.result, "updated");
+      const change = await timed(() => store.update(id, { idle: HOUR }));
+      if (change.to >= touch.from + pace) throw new Unclear("the update came too late");
+      await reached(touch.to + pace + 50);
+      assert.deepEqual(await other.listUser(userId), [await store.read(id)]);
+      assert.equal(await other.revokeUser(userId), 1);
+    },
+
+    "a session bound by an update is in the user's list at once": async ({ store, other, stored, user }) => {
+      const userId = user();
+      const { id } = await stored();
       await store.update(id, { userId });
       assert.deepEqual(await other.listUser(userId), [await store.read(id)]);
     },
 
-    "a session rebound to another user leaves the first one's list": async ({ store, other, born, user }) => {
+    "a session bound to another user leaves the first user's list": async ({
+      store,
+      other,
+      stored,
+      user,
+    }) => {
       const [userId, next] = [user(), user()];
-      const { id } = await born({ userId });
+      const { id } = await stored({ userId });
       await store.update(id, { userId: next });
       assert.deepEqual(await other.listUser(userId), []);
       assert.deepEqual(await other.listUser(next), [await store.read(id)]);
     },
 
-    "a session that is unbound leaves its user's list and lives on": async ({ store, other, born, user }) => {
+    "a session that loses its user leaves the list and lives on": async ({ store, other, stored, user }) => {
       const userId = user();
-      const { id } = await born({ userId });
+      const { id } = await stored({ userId });
       assert.equal(await store.update(id, { userId: null }), "updated");
       assert.deepEqual(await other.listUser(userId), []);
       assert.equal((await other.read(id))?.userId, null);
     },
 
-    "a session bound to its own user again, or there and back, is listed once": async ({
+    "a session bound to its own user again, or to another and back, is listed once": async ({
       store,
-      born,
+      stored,
       user,
     }) => {
       const [userId, next] = [user(), user()];
-      const { id } = await born({ userId });
+      const { id } = await stored({ userId });
       await store.update(id, { userId });
+      assert.deepEqual(await store.listUser(userId), [await store.read(id)]);
+      await store.update(id, { userId, authenticatedAt: await store.now() });
+      assert.deepEqual(await store.listUser(userId), [await store.read(id)]);
       await store.update(id, { userId: next });
       await store.update(id, { userId });
       assert.deepEqual(await store.listUser(userId), [await store.read(id)]);
@@ -104,10 +136,10 @@ export const userIndex: Chapter = {
       assert.equal(await store.revokeUser(userId), 1);
     },
 
-    "an update that was refused binds nothing": async ({ store, born, user, id }) => {
+    "an update that was refused binds nothing": async ({ store, stored, user, id }) => {
       const [userId, next] = [user(), user()];
-      const alive = await born({ userId });
-      const revoked = await born({ userId });
+      const alive = await stored({ userId });
+      const revoked = await stored({ userId });
       await store.revoke(revoked.id);
       assert.equal(await store.update(alive.id, { userId: next, ifVersion: 7 }), "conflict");
       assert.equal(await store.update(revoked.id, { userId: next }), "gone");
@@ -116,24 +148,24 @@ export const userIndex: Chapter = {
       assert.deepEqual(await store.listUser(userId), [alive]);
     },
 
-    "a create that was refused binds nothing": async ({ store, born, fresh, user }) => {
+    "a create that was refused binds nothing": async ({ store, stored, fresh, user }) => {
       const [userId, next] = [user(), user()];
-      const alive = await born({ userId });
-      assert.equal(await store.create(fresh({ id: alive.id, userId: next })), false);
+      const alive = await stored({ userId });
+      assert.equal(await store.create(fresh({ id: alive.id, userId: next })), "taken");
       assert.deepEqual(await store.listUser(next), []);
       assert.equal(await store.revokeUser(next), 0);
       assert.deepEqual(await store.listUser(userId), [alive]);
     },
 
-    "after rebindings that raced, the session is in the list of its user and in no other": (scene) =>
-      rounds(scene, 30, async ({ store, other, born, user }, random) => {
+    "after concurrent changes of its user, a session is in the list of its user and in no other": (scene) =>
+      rounds(scene, 30, async ({ store, other, stored, user }, random) => {
         const users = [user(), user(), user()];
-        const { id } = await born({ userId: users[0]! });
+        const { id } = await stored({ userId: users[0]! });
         const rebindings = [users[0]!, users[1]!, users[2]!, null].map(
           (userId, index) => () => (index % 2 ? store : other).update(id, { userId }),
         );
-        const answers = await race(scene, random, rebindings);
-        assert.deepEqual(answers, ["updated", "updated", "updated", "updated"]);
+        const results = await race(scene, random, rebindings);
+        assert.deepEqual(results, ["updated", "updated", "updated", "updated"]);
         const record = await store.read(id);
         assert.ok(record);
         for (const userId of users) {
