@@ -26,7 +26,7 @@ export interface DriverQuery {
   types: { getTypeParser: () => (value: unknown) => string };
 }
 
-/** A statement with its values. Every column that it answers is text. */
+/** A statement with its values. Every column of its reply is text. */
 export interface Query {
   readonly statement: Statement;
   readonly values: readonly unknown[];
@@ -38,8 +38,8 @@ export interface Statement {
   readonly text: string;
 }
 
-/** Rows of columns, each text or `null`. */
-export type Rows = readonly (readonly (string | null)[])[];
+/** The columns of a row, each text or `null`. */
+export type Row = readonly (string | null)[];
 
 /**
  * The name follows the text: behind a pooler that shares server connections, a statement that another version of the
@@ -53,15 +53,19 @@ export function unprepared(text: string): Statement {
   return { name: null, text };
 }
 
-export function toDriverQuery({ statement: { name, text }, values }: Query, named: boolean): DriverQuery {
-  const query: DriverQuery = { text, rowMode: "array", types: AS_TEXT };
-  if (values.length > 0) query.values = [...values];
-  if (named && name !== null) query.name = name;
-  return query;
-}
-
-export function toRows(rows: unknown[][]): Rows {
-  return rows as (string | null)[][];
+export async function rowsOf(
+  client: PostgresClient,
+  query: Query,
+  isNamed: boolean,
+): Promise<readonly Row[]> {
+  const {
+    statement: { name, text },
+    values,
+  } = query;
+  const driverQuery: DriverQuery = { text, rowMode: "array", types: AS_TEXT };
+  if (values.length > 0) driverQuery.values = [...values];
+  if (isNamed && name !== null) driverQuery.name = name;
+  return (await client.query(driverQuery)).rows as (string | null)[][];
 }
 
 /** Type parsers that the application has set for its own queries do not reach ours. */

@@ -1,30 +1,25 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 
+/** The reply is not one to go by: of a standby, with rows hidden, of another call. Its message holds nothing from the reply. */
+export class ReplyError extends Error {
+  override readonly name: string = "ReplyError";
+}
+
 /** The statement was undone as a whole: to run it again is to run it once. */
 export function wasUndone(error: unknown): boolean {
   return SERIALIZATION_FAILURES.has(sqlState(error) ?? "");
 }
 
-/** The error may come from one row of a batch alone, and the other rows may do well without it. */
-export function mayBeOneRows(error: unknown): boolean {
+/** The error may come from one call of a batch, and the other calls may succeed without it. Nothing of the batch happened. */
+export function mayBeOneCalls(error: unknown): boolean {
   const state = sqlState(error) ?? "";
-  return wasUndone(error) || isOutOfTime(error) || ROW_CLASSES.has(state.slice(0, 2));
+  return wasUndone(error) || state === LOCK_TIMEOUT || CALL_CLASSES.has(state.slice(0, 2));
 }
 
-/** A timeout of the server's: each further try may take as long. */
+/** A further try may take as long: a timeout, or no connection. */
 export function isOutOfTime(error: unknown): boolean {
   const state = sqlState(error);
-  return state === "57014" || state === "55P03";
-}
-
-/** No connection or no answer came within the pool's own limits, `connectionTimeoutMillis` and `query_timeout`: pg gives these no code. */
-export function isUnanswered(error: unknown): boolean {
-  return isUnsaid(error) && error instanceof Error && /timeout|timedout/i.test(error.message);
-}
-
-/** It is not the server's answer: the connection was not had, or lost, or did not answer. */
-export function isUnsaid(error: unknown): boolean {
-  return error !== undefined && sqlState(error) === undefined;
+  return state === undefined || state === LOCK_TIMEOUT || state === "57014";
 }
 
 /** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */
@@ -33,27 +28,33 @@ export function isUnprepared(error: unknown): boolean {
   return state === "26000" || state === "42P05";
 }
 
-/** The server answered with an error, goes on listening on this connection, and is a primary as far as one knows. */
+/** The server replied with an error, goes on listening on this connection, and is a primary as far as one knows. */
 export function keepsConnection(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && !CONNECTION_CLASSES.has(state.slice(0, 2)) && !state.startsWith("57P");
 }
 
-/** A hot standby answers reads, but as of some while ago: a revoked session could still be there. */
-export class StandbyError extends Error {
-  override readonly name: string = "StandbyError";
-
-  constructor() {
-    super("pg_is_in_recovery() is true");
-  }
+/**
+ * The store's error, without data. PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and some
+ * messages quote a value. So its cause is a copy with the names alone, and with the message only where PostgreSQL's text has no value
+ * in it and no code of the application's wrote it.
+ */
+export function toStoreError(operation: StoreOperation, table: string, error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  if (error instanceof ReplyError) return new StoreError(operation, error.message);
+  return new StoreError(operation, explain(error, table), {
+    cause: isServers(error) ? withoutData(error) : error,
+  });
 }
 
-export function toStoreError(operation: StoreOperation, table: string, cause: unknown): StoreError {
-  return new StoreError(operation, explain(cause, table), { cause });
+export const STANDBY =
+  "the server is a standby or read-only: sessions are read and written on the primary alone";
+
+export function hiddenRows(table: string): string {
+  return `row level security applies to this role on the table ${table} and may hide rows: disable it there, or give the role BYPASSRLS`;
 }
 
 function explain(error: unknown, table: string): string {
-  if (error instanceof StandbyError) return STANDBY;
   const state = sqlState(error);
   switch (state) {
     case undefined:
@@ -63,7 +64,7 @@ function explain(error: unknown, table: string): string {
     case "42703":
       return `the table ${table} is missing or older than this release: run \`await migrate(pool)\` of @tenure/postgres, with the same schema and table, or its migrations/*.sql`;
     case "42501":
-      return `the role may not use the table ${table}: grant it select, insert, update and delete`;
+      return `the role may not use the table ${table}: grant it select, insert, update and delete, and do not apply row level security to it`;
     case "25006":
       return STANDBY;
     default:
@@ -71,18 +72,67 @@ function explain(error: unknown, table: string): string {
   }
 }
 
-const STANDBY = "the server is a standby or read-only: sessions are read and written on the primary alone";
+function withoutData(error: ServersError): Error {
+  const { code, severity, schema, table, column, dataType, constraint, where } = error;
+  const isSafe = where === undefined && SAFE_CLASSES.has(code.slice(0, 2));
+  const cause = new Error(
+    isSafe ? error.message : `SQLSTATE ${code}; the message may quote data and is left out`,
+  );
+  cause.name = "PostgresError";
+  const names = { code, severity, schema, table, column, dataType, constraint };
+  return Object.assign(
+    cause,
+    Object.fromEntries(Object.entries(names).filter(([, name]) => name !== undefined)),
+  );
+}
+
+const LOCK_TIMEOUT = "55P03";
 
 const SERIALIZATION_FAILURES: ReadonlySet<string> = new Set(["40001", "40P01"]);
 
 /** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger. */
-const ROW_CLASSES: ReadonlySet<string> = new Set(["22", "23", "54", "P0"]);
+const CALL_CLASSES: ReadonlySet<string> = new Set(["22", "23", "54", "P0"]);
 
 /** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database. */
 const CONNECTION_CLASSES: ReadonlySet<string> = new Set(["08", "25", "28", "53", "3D", "XX"]);
 
-/** `undefined` for what the server did not say: Node's own `EPIPE` has five characters too, but no severity. */
+/**
+ * Classes whose messages name objects, settings and limits only. `where` is set for what a function or a trigger raised, in whatever
+ * class and with whatever text.
+ */
+const SAFE_CLASSES: ReadonlySet<string> = new Set([
+  "08",
+  "23",
+  "25",
+  "26",
+  "28",
+  "3D",
+  "3F",
+  "40",
+  "42",
+  "53",
+  "54",
+  "55",
+  "57",
+  "58",
+]);
+
+interface ServersError extends Error {
+  readonly code: string;
+  readonly severity: string;
+  readonly schema?: string;
+  readonly table?: string;
+  readonly column?: string;
+  readonly dataType?: string;
+  readonly constraint?: string;
+  readonly where?: string;
+}
+
+/** Node's own errors have a code too, and `EPIPE` has five characters, but no severity. */
+function isServers(error: unknown): error is ServersError {
+  return error instanceof Error && "severity" in error && "code" in error && typeof error.code === "string";
+}
+
 function sqlState(error: unknown): string | undefined {
-  if (!(error instanceof Error && "code" in error && "severity" in error)) return undefined;
-  return typeof error.code === "string" && error.code.length === 5 ? error.code : undefined;
+  return isServers(error) && error.code.length === 5 ? error.code : undefined;
 }

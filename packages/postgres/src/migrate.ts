@@ -1,14 +1,14 @@
 import { borrow, command, inReadCommitted } from "./connection.ts";
 import type { PooledClient, PostgresPool } from "./driver.ts";
-import { migrations, SCHEMA_VERSION, versionOf } from "./migrations.ts";
+import { migrations, SCHEMA_VERSION } from "./migrations.ts";
 import { type TableName, tableOf } from "./table.ts";
 
 /**
- * Makes the table, or brings it to this release's version, in one transaction. Any number of instances may call it at once, at
- * every start: what is up to date is only looked at, which needs no right to create anything. It never drops or rewrites what
+ * Creates the tables, or brings them to this release's version, in one transaction. Any number of instances may call it at once, at
+ * every start: what is up to date is only read, which needs no right to create anything. It never drops or rewrites what
  * it finds, leaves a newer table alone, and refuses one that is not Tenure's.
  *
- * @throws TypeError for a name that PostgreSQL can't hold; what the driver threw; an `Error` where the name is taken
+ * @throws TypeError for a name that PostgreSQL cannot hold; what the driver threw; an `Error` if the name is taken
  */
 export async function migrate(pool: PostgresPool, name: TableName = {}): Promise<void> {
   const table = tableOf(name);
@@ -27,22 +27,29 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
 }
 
 async function bringUpToDate(client: PooledClient, name: TableName): Promise<void> {
-  const table = tableOf(name);
+  const { sql, versionTable, schema } = tableOf(name);
   const [found] = await command(
     client,
-    "select to_regclass($1)::text, obj_description(to_regclass($1), 'pg_class'), to_regnamespace($2)::text",
-    [table.sql, table.schema ?? "pg_catalog"],
+    "select to_regclass($1)::text, to_regclass($2)::text, to_regnamespace($3)::text",
+    [sql, versionTable, schema ?? "pg_catalog"],
   );
-  const [existing, comment, schema] = found ?? [];
-  const version = existing === null ? 0 : versionOf(comment ?? null);
-  if (version === null) {
+  const [existing, versioned, existingSchema] = found ?? [];
+  if (existing !== null && versioned === null) {
     throw new Error(
-      `${table.sql} exists and its comment does not say that it is Tenure's: choose another name with the option \`table\``,
+      `${sql} exists, and ${versionTable}, which would say that it is Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
     );
   }
+  const version = existing === null ? 0 : await versionIn(client, versionTable);
   if (version >= SCHEMA_VERSION) return;
-  if (schema === null) await command(client, `create schema if not exists ${table.schema}`);
+  if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
   for (const migration of migrations(name)) {
     if (migration.version > version) await command(client, migration.sql);
   }
+}
+
+async function versionIn(client: PooledClient, versionTable: string): Promise<number> {
+  const [row] = await command(client, `select max(version)::text from ${versionTable}`);
+  const version = Number(row?.[0] ?? Number.NaN);
+  if (!(version >= 1)) throw new Error(`${versionTable} must have a row with the version of Tenure's schema`);
+  return version;
 }

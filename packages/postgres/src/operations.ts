@@ -1,254 +1,300 @@
-import type { NewSession, SessionChanges, SessionRecord, StoreOperation, UpdateResult } from "@tenure/core";
-import type { Query, Rows } from "./driver.ts";
-import { StandbyError } from "./failure.ts";
-import { decodeFound } from "./record.ts";
+import {
+  type CreateResult,
+  type NewSession,
+  type SessionChanges,
+  type SessionRecord,
+  type StoreOperation,
+  type UpdateResult,
+} from "@tenure/core";
+import type { Query, Row } from "./driver.ts";
+import { ReplyError } from "./failure.ts";
+import { decodeRecord, integer } from "./record.ts";
 import type { Statements } from "./statements.ts";
 import { decodeText, encodeText } from "./text.ts";
 
-/** Something a store is asked, as statements and their answers. Keys in it are encoded already. */
-export interface Operation<Call, Answer> {
+/** One kind of call, as a statement and its reply. Keys in it are encoded already. */
+export interface Operation<Call, Result> {
   readonly name: StoreOperation;
-  /** Whether calls of one key that wait together may share one answer. */
-  readonly merges: boolean;
-  /** Whether its statement may take long, as one does that waits for the disk. */
-  readonly slow: boolean;
-  one(call: Call): Query;
-  /** Absent: calls go one by one. */
-  many?(calls: readonly Call[]): Query;
-  /** Waits for rows that others hold. Absent: never `busy`. */
-  patient?(call: Call): Query;
-  /** In the order of the calls. `busy`: ask the patient form. */
-  answers(rows: Rows, calls: readonly Call[]): readonly (Answer | typeof BUSY)[];
+  /** What the call is about, as each row of its reply says in the second column. */
+  keyOf(call: Call): string;
+  /** @param patience how long to wait for each lock, as PostgreSQL writes it; `null`: as long as the server lets it */
+  one(call: Call, patience: string | null): Query;
+  /** Several calls in one statement. Absent: calls go one by one. */
+  many?(calls: readonly Call[], patience: string | null): Query;
+  /** How many statements may be under way at once. */
+  readonly slots: number;
+  /** Calls with the same key get the same result, so that they may share a statement. Otherwise they go one after another. */
+  readonly shares: boolean;
+  /** How many bytes of data the call carries, where that matters. */
+  sizeOf?(call: Call): number;
+  /**
+   * What the rows of the call's key say: at least one.
+   *
+   * @throws ReplyError
+   */
+  result(rows: readonly Row[], call: Call): Result | typeof AGAIN;
 }
 
-/** A transaction of someone else decides the answer, and has not ended yet. */
-export const BUSY: unique symbol = Symbol("busy");
+/** The row could be neither seen nor written, because another transaction has just made it. The next statement sees it. */
+export const AGAIN: unique symbol = Symbol("again");
 
-export interface Operations {
-  readonly create: Operation<NewSession, boolean>;
-  readonly read: Operation<string, SessionRecord | null>;
-  readonly touch: Operation<string, UpdateResult>;
-  readonly update: Operation<Change, UpdateResult>;
-  readonly revoke: Operation<string, boolean>;
-  readonly revokeUser: Operation<UserRevocation, number>;
-  readonly listUser: Operation<string, SessionRecord[]>;
-  readonly scan: Operation<string, ScanPage>;
-  readonly now: Operation<null, number>;
-  /** How many pages the table of that name has. */
-  readonly pages: Operation<string, number>;
-  readonly sweep: Operation<Strip, Swept>;
+export type Change = SessionChanges & { readonly id: string };
+
+/** The user's fence, and where it is set: `null` for the present. */
+export interface Fencing {
+  readonly userId: string;
+  readonly upTo: number | null;
 }
 
-export interface Change extends SessionChanges {
-  readonly id: string;
-}
-
-export interface UserRevocation {
+export interface Ending {
   readonly userId: string;
   readonly except: string | null;
-  /** How many sessions the statements of this call have ended so far. */
-  ended: number;
+  readonly upTo: number;
+  /** Also sessions from before the clock was set back. */
+  readonly all: boolean;
+}
+
+export interface Ended {
+  /** Sessions that were alive. */
+  readonly alive: number;
+  /** Rows that were found, expired ones included. */
+  readonly found: number;
+  /** Whether there may be more. */
+  readonly left: boolean;
 }
 
 export interface ScanPage {
-  readonly live: readonly SessionRecord[];
-  /** Ids, as they are stored, of which only a patient read can tell. */
-  readonly busy: readonly string[];
+  readonly records: readonly SessionRecord[];
   /** Where the next page begins; `null` after the last. */
   readonly next: string | null;
 }
 
 /** Pages of the table, from one up to another. */
 export interface Strip {
-  readonly table: string;
   readonly from: number;
   readonly to: number;
   /** How many rows to delete at most. */
   readonly most: number;
-  /** Only if no other instance is at it this very moment. */
+  /** Only if no other instance sweeps at this moment. */
   readonly inTurn: boolean;
 }
 
 export interface Swept {
   readonly ours: boolean;
   readonly swept: number;
-  /** Milliseconds, by the server's clock: no wait for a connection or for the network is in it. */
+  /** Milliseconds by the server's clock, without the wait for a connection or the network. */
   readonly took: number;
+  /** How many pages the table has. */
+  readonly pages: number;
+}
+
+/** How many sessions one statement of `revokeUser` ends at most. */
+export const END_BATCH = 1000;
+
+export interface Operations {
+  readonly create: Operation<NewSession, CreateResult>;
+  readonly read: Operation<string, SessionRecord | null>;
+  readonly touch: Operation<string, UpdateResult>;
+  readonly update: Operation<Change, UpdateResult>;
+  readonly revoke: Operation<string, boolean>;
+  /** The fence's instant, or `null` if that is in the future. */
+  readonly fence: Operation<Fencing, number | null>;
+  readonly endUnlocked: Operation<Ending, Ended>;
+  readonly end: Operation<Ending, Ended>;
+  readonly listUser: Operation<string, SessionRecord[]>;
+  readonly scan: Operation<string, ScanPage>;
+  readonly now: Operation<null, number>;
+  readonly sweep: Operation<Strip, Swept>;
 }
 
 export function operationsOn(statements: Statements, tombstoneMinimum: number): Operations {
-  const { create, read, touch, update, revoke, revokeUser, listUser, scan, now } = statements;
-  return {
-    create: {
-      name: "create",
-      merges: false,
-      slow: true,
-      one: (session) => ({ statement: create.one, values: sessionValues(session) }),
-      many: (sessions) => ({ statement: create.many, values: columns(sessions.map(sessionValues)) }),
-      answers: (rows, sessions) => {
-        const created = new Set(rows.map(([id]) => id));
-        return sessions.map(({ id }) => created.has(id));
-      },
-    },
+  const create: Operation<NewSession, CreateResult> = {
+    name: "create",
+    keyOf: ({ id }) => id,
+    one: (session, patience) => ({
+      statement: (session.userId === null ? statements.createAnonymous : statements.createForUser).one,
+      values: [...sessionValues(session), tombstoneMinimum, patience],
+    }),
+    many: (sessions, patience) => ({
+      statement: (sessions.every(({ userId }) => userId === null)
+        ? statements.createAnonymous
+        : statements.createForUser
+      ).many,
+      values: [...columns(sessions.map(sessionValues)), tombstoneMinimum, patience],
+    }),
+    slots: 1,
+    shares: false,
+    sizeOf: ({ data }) => data.length,
+    result: ([row]) => again(row!) ?? oneOf(row!, "created", "taken", "fenced"),
+  };
 
-    read: {
-      name: "read",
-      merges: true,
-      slow: false,
-      one: (id) => ({ statement: read.one, values: [id] }),
-      many: (ids) => ({ statement: read.many, values: [ids] }),
-      patient: (id) => ({ statement: read.patient, values: [id] }),
-      answers: (rows, ids) => {
-        const found = new Map(decodeFound(rows).map((row) => [row.id, row]));
-        return ids.map((id) => {
-          const row = found.get(id);
-          if (row?.life === "busy") return BUSY;
-          return row?.life === "live" ? row.record : null;
-        });
-      },
-    },
-
-    touch: {
-      name: "update",
-      merges: true,
-      slow: false,
-      one: (id) => ({ statement: touch.one, values: [id] }),
-      many: (ids) => ({ statement: touch.many, values: [ids] }),
-      patient: (id) => ({ statement: touch.patient, values: [id] }),
-      answers: (rows, ids) => updateResults(rows, ids),
-    },
-
-    update: {
-      name: "update",
-      merges: false,
-      slow: true,
-      one: (change) => ({ statement: update.one, values: changeValues(change) }),
-      many: (changes) => ({ statement: update.many, values: columns(changes.map(changeValues)) }),
-      patient: (change) => ({ statement: update.patient, values: changeValues(change) }),
-      answers: (rows, changes) =>
-        updateResults(
-          rows,
-          changes.map(({ id }) => id),
-        ),
-    },
-
-    revoke: {
-      name: "revoke",
-      merges: false,
-      slow: true,
-      one: (id) => ({ statement: revoke.one, values: [id, tombstoneMinimum] }),
-      many: (ids) => ({ statement: revoke.many, values: [ids, tombstoneMinimum] }),
-      patient: (id) => ({ statement: revoke.patient, values: [id, tombstoneMinimum] }),
-      answers: (rows, ids) => {
-        const ended = new Map(rows.map(([id, alive]) => [id, alive === "true"]));
-        return ids.map((id) => ended.get(id) ?? BUSY);
-      },
-    },
-
-    revokeUser: {
-      name: "revokeUser",
-      merges: false,
-      slow: true,
-      one: ({ userId, except }) => ({
-        statement: revokeUser.one,
-        values: [userId, except, tombstoneMinimum],
-      }),
-      patient: ({ userId, except }) => ({
-        statement: revokeUser.patient,
-        values: [userId, except, tombstoneMinimum],
-      }),
-      answers: (rows, calls) =>
-        calls.map((call) => {
-          call.ended += Number(rows[0]?.[0]);
-          return rows[0]?.[1] === "true" ? BUSY : call.ended;
-        }),
-    },
-
-    listUser: {
-      name: "listUser",
-      merges: true,
-      slow: false,
-      one: (userId) => ({ statement: listUser.many, values: [[userId]] }),
-      many: (userIds) => ({ statement: listUser.many, values: [userIds] }),
-      patient: (userId) => ({ statement: listUser.patient, values: [userId] }),
-      answers: (rows, userIds) => {
-        const found = Map.groupBy(decodeFound(rows), ({ record }) => record.userId);
-        return userIds.map((userId) => {
-          const sessions = found.get(decodeText(userId)) ?? [];
-          if (sessions.some(({ life }) => life === "busy")) return BUSY;
-          return sessions
-            .filter(({ life }) => life === "live")
-            .map(({ record }) => record)
-            .toSorted((a, b) => a.createdAt - b.createdAt);
-        });
-      },
-    },
-
-    scan: {
-      name: "scan",
-      merges: false,
-      slow: false,
-      one: (from) => ({ statement: scan, values: [from, SCAN_PAGE] }),
-      answers: (rows) => {
-        const found = decodeFound(rows);
-        const last = found.length === SCAN_PAGE ? found.at(-1) : undefined;
-        return [
-          {
-            live: found.filter(({ life }) => life === "live").map(({ record }) => record),
-            busy: found.filter(({ life }) => life === "busy").map(({ id }) => id),
-            // Nothing that text can hold sorts between the two.
-            next: last === undefined ? null : `${last.id}\u0001`,
-          },
-        ];
-      },
-    },
-
-    now: {
-      name: "now",
-      merges: true,
-      slow: false,
-      one: () => ({ statement: now, values: [] }),
-      answers: ([row]) => {
-        if (row?.[0] === "true") throw new StandbyError();
-        return [Number(row?.[1])];
-      },
-    },
-
-    pages: {
-      name: "sweep",
-      merges: true,
-      slow: false,
-      one: (table) => ({ statement: statements.pages, values: [table] }),
-      answers: ([row]) => [Number(row?.[0])],
-    },
-
-    sweep: {
-      name: "sweep",
-      merges: false,
-      slow: true,
-      one: ({ table, from, to, most, inTurn }) => ({
-        statement: statements.sweep,
-        values: [`(${from},0)`, `(${to},0)`, most, inTurn, table],
-      }),
-      answers: ([row]) => [{ ours: row?.[0] === "true", swept: Number(row?.[1]), took: Number(row?.[2]) }],
+  const read: Operation<string, SessionRecord | null> = {
+    name: "read",
+    keyOf: (id) => id,
+    one: (id) => ({ statement: statements.read.one, values: [id] }),
+    many: (ids) => ({ statement: statements.read.many, values: [unique(ids)] }),
+    slots: 2,
+    shares: true,
+    result([row], id) {
+      if (row![2] === null) return null;
+      if (row![2] !== id) throw mixedUp();
+      return decodeRecord(row!);
     },
   };
+
+  const touch: Operation<string, UpdateResult> = {
+    name: "update",
+    keyOf: (id) => id,
+    one: (id, patience) => ({ statement: statements.touch.one, values: [id, patience] }),
+    many: (ids, patience) => ({ statement: statements.touch.many, values: [unique(ids), patience] }),
+    slots: 1,
+    shares: true,
+    result: ([row]) => oneOf(row!, "updated", "gone"),
+  };
+
+  const update: Operation<Change, UpdateResult> = {
+    name: "update",
+    keyOf: ({ id }) => id,
+    one: (change, patience) => ({
+      statement: (typeof change.userId === "string" ? statements.updateWithUser : statements.update).one,
+      values: [...changeValues(change), tombstoneMinimum, patience],
+    }),
+    many: (changes, patience) => ({
+      statement: (changes.some(({ userId }) => typeof userId === "string")
+        ? statements.updateWithUser
+        : statements.update
+      ).many,
+      values: [...columns(changes.map(changeValues)), tombstoneMinimum, patience],
+    }),
+    slots: 1,
+    shares: false,
+    sizeOf: ({ data = "" }) => data.length,
+    result: ([row]) => oneOf(row!, "updated", "gone", "conflict", "fenced"),
+  };
+
+  const revoke: Operation<string, boolean> = {
+    name: "revoke",
+    keyOf: (id) => id,
+    one: (id, patience) => ({ statement: statements.revoke.one, values: [id, tombstoneMinimum, patience] }),
+    many: (ids, patience) => ({
+      statement: statements.revoke.many,
+      values: [ids, tombstoneMinimum, patience],
+    }),
+    slots: 1,
+    shares: false,
+    result: ([row]) => again(row!) ?? oneOf(row!, "ended", "dead") === "ended",
+  };
+
+  const fence: Operation<Fencing, number | null> = {
+    name: "revokeUser",
+    keyOf: ({ userId }) => userId,
+    one: ({ userId, upTo }, patience) => ({
+      statement: statements.fence,
+      values: [userId, upTo, tombstoneMinimum, patience],
+    }),
+    slots: 1,
+    shares: false,
+    result: ([row]) => (oneOf(row!, "fenced", "future") === "future" ? null : integer(row![2])),
+  };
+
+  const endValues = ({ userId, except, upTo, all }: Ending): unknown[] => [
+    userId,
+    except,
+    upTo,
+    all,
+    tombstoneMinimum,
+    END_BATCH,
+  ];
+  const endUnlocked: Operation<Ending, Ended> = {
+    name: "revokeUser",
+    keyOf: ({ userId }) => userId,
+    one: (ending) => ({ statement: statements.endUnlocked, values: endValues(ending) }),
+    slots: 1,
+    shares: false,
+    result([row]) {
+      const [, , alive, found, ended, left] = row!;
+      if (found !== ended) throw cancelled();
+      return { alive: integer(alive), found: integer(found), left: left === "true" };
+    },
+  };
+  const end: Operation<Ending, Ended> = {
+    ...endUnlocked,
+    one: (ending, patience) => ({ statement: statements.end, values: [...endValues(ending), patience] }),
+  };
+
+  const listUser: Operation<string, SessionRecord[]> = {
+    name: "listUser",
+    keyOf: (userId) => userId,
+    one: (userId) => ({ statement: statements.listUser, values: [[userId]] }),
+    many: (userIds) => ({ statement: statements.listUser, values: [unique(userIds)] }),
+    slots: 1,
+    shares: true,
+    result(rows, userId) {
+      const records = rows.filter((row) => row[2] !== null).map(decodeRecord);
+      if (records.some((record) => record.userId !== decodeText(userId))) throw mixedUp();
+      return records.toSorted((a, b) => a.createdAt - b.createdAt);
+    },
+  };
+
+  const scan: Operation<string, ScanPage> = {
+    name: "scan",
+    keyOf: (from) => from,
+    one: (from) => ({ statement: statements.scan, values: [from, SCAN_PAGE] }),
+    slots: 1,
+    shares: false,
+    result: (rows) => ({
+      records: rows.filter((row) => row.at(-1) === "true").map(decodeRecord),
+      // Nothing that text can hold sorts between the two.
+      next: rows.length === SCAN_PAGE ? `${rows.at(-1)![2]}\u0001` : null,
+    }),
+  };
+
+  const now: Operation<null, number> = {
+    name: "now",
+    keyOf: () => "now",
+    one: () => ({ statement: statements.now, values: [] }),
+    many: () => ({ statement: statements.now, values: [] }),
+    slots: 1,
+    shares: true,
+    result: ([row]) => integer(row![2]),
+  };
+
+  const sweep: Operation<Strip, Swept> = {
+    name: "sweep",
+    keyOf: () => "sweep",
+    one: ({ from, to, most, inTurn }) => ({
+      statement: statements.sweep,
+      values: [`(${from},0)`, `(${to},0)`, most, inTurn],
+    }),
+    slots: 1,
+    shares: false,
+    result([row]) {
+      const [, , ours, swept, took, pages] = row!;
+      return { ours: ours === "true", swept: integer(swept), took: Number(took), pages: integer(pages) };
+    },
+  };
+
+  return { create, read, touch, update, revoke, fence, endUnlocked, end, listUser, scan, now, sweep };
 }
 
-/** Rows of a page of a scan, live or not: what one statement costs is bounded. */
+/** Rows of a page of a scan, live or not, so that the cost of a statement is bounded. */
 const SCAN_PAGE = 200;
 
-function sessionValues({ id, userId, data, idle, lifetime, createdAt }: NewSession): unknown[] {
-  return [id, userId, encodeText(data), idle, lifetime, createdAt ?? null];
+function sessionValues({ id, userId, data, idle, lifetime, authenticatedAt }: NewSession): unknown[] {
+  return [id, userId, encodeText(data), idle, lifetime, authenticatedAt ?? null];
 }
 
-function changeValues({ id, data, userId, idle, ifVersion }: Change): unknown[] {
+function changeValues(change: Change): unknown[] {
+  const { id, data, userId, idle, lifetime, authenticatedAt, touch = true, ifVersion } = change;
   return [
     id,
     data === undefined ? null : encodeText(data),
     userId !== undefined,
     userId ?? null,
     idle ?? null,
+    lifetime ?? null,
+    authenticatedAt ?? null,
+    touch,
     ifVersion ?? null,
   ];
 }
@@ -257,11 +303,31 @@ function columns(rows: readonly unknown[][]): unknown[][] {
   return rows[0]!.map((_, column) => rows.map((row) => row[column]));
 }
 
-function updateResults(rows: Rows, ids: readonly string[]): (UpdateResult | typeof BUSY)[] {
-  const results = new Map(rows.map(([id, result]) => [id, result]));
-  return ids.map((id) => {
-    const result = results.get(id);
-    if (result === "busy") return BUSY;
-    return result === "updated" || result === "conflict" ? result : "gone";
-  });
+function unique(keys: readonly string[]): string[] {
+  return [...new Set(keys)];
+}
+
+function again(row: Row): typeof AGAIN | undefined {
+  return row[2] === "again" ? AGAIN : undefined;
+}
+
+/** The last column, which is one of these words. */
+function oneOf<Word extends string>(row: Row, ...words: readonly Word[]): Word {
+  const word = row.at(-1);
+  if (word === "cancelled") throw cancelled();
+  const found = words.find((each) => each === word);
+  if (found === undefined) throw mixedUp();
+  return found;
+}
+
+function cancelled(): ReplyError {
+  return new ReplyError(
+    "a trigger or a rule on the table cancelled the write: let it leave Tenure's statements as they are",
+  );
+}
+
+function mixedUp(): ReplyError {
+  return new ReplyError(
+    "the reply is not to this call: something between pg and PostgreSQL mixes replies up",
+  );
 }

@@ -1,43 +1,44 @@
 import type { SessionRecord } from "@tenure/core";
-import { StandbyError } from "./failure.ts";
-import type { Rows } from "./driver.ts";
+import type { Row } from "./driver.ts";
+import { ReplyError } from "./failure.ts";
 import { decodeText } from "./text.ts";
 
 /**
- * What a reading statement found, row by row. `"busy"`: the row looks expired, but some transaction holds it, and may be
- * about to commit a use of the session that counts from before.
+ * A session, from a row whose first two columns are the reply's own.
+ *
+ * @throws ReplyError for a row that is not a session
  */
-export interface Found {
-  readonly id: string;
-  readonly life: "live" | "dead" | "busy";
-  readonly record: SessionRecord;
-}
-
-/** @throws StandbyError */
-export function decodeFound(rows: Rows): Found[] {
-  if (rows[0]?.[0] === "true") throw new StandbyError();
-  // One row always comes, to say what the server is; where nothing was found, that is all.
-  return rows.filter((row) => row[1] !== null).map(decodeRow);
-}
-
-function decodeRow(row: Rows[number]): Found {
-  const [, id, life, userId, data, version, createdAt, touchedAt, idle, expiresAt, endsAt] =
-    row as string[] & {
-      3: string | null;
-    };
-  return {
-    id: id!,
-    life: life as Found["life"],
-    record: {
-      id: decodeText(id!),
-      userId: userId === null ? null : decodeText(userId),
-      data: decodeText(data!),
-      version: Number(version),
-      createdAt: Number(createdAt),
-      touchedAt: Number(touchedAt),
-      idle: Number(idle),
-      expiresAt: Number(expiresAt),
-      endsAt: Number(endsAt),
-    },
+export function decodeRecord(row: Row): SessionRecord {
+  const [, , id, userId, data, version, authenticatedAt, createdAt, touchedAt, idle, expiresAt, endsAt] = row;
+  const record = {
+    id: text(id),
+    userId: userId === null ? null : text(userId),
+    authenticatedAt: authenticatedAt === null ? null : integer(authenticatedAt),
+    data: text(data),
+    version: integer(version),
+    createdAt: integer(createdAt),
+    touchedAt: integer(touchedAt),
+    idle: integer(idle),
+    expiresAt: integer(expiresAt),
+    endsAt: integer(endsAt),
   };
+  if ((record.userId === null) !== (record.authenticatedAt === null)) throw notASession();
+  return record;
+}
+
+function text(value: string | null | undefined): string {
+  if (typeof value !== "string") throw notASession();
+  return decodeText(value);
+}
+
+export function integer(value: string | null | undefined): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : Number.NaN;
+  if (!Number.isSafeInteger(number)) throw notASession();
+  return number;
+}
+
+function notASession(): ReplyError {
+  return new ReplyError(
+    "the reply is not what Tenure's statement selects: something changes rows on their way",
+  );
 }

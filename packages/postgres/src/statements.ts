@@ -2,206 +2,271 @@ import { type Statement, statement, unprepared } from "./driver.ts";
 import type { Table } from "./table.ts";
 
 /**
- * Every statement of the store. Four rules make them hold:
+ * Every statement of the store. These rules make them hold:
  *
  * - A write locks its row first (`held`), then asks the clock, then writes what it holds. A clock that was asked before the
- *   wait for a lock would let a session live on that had died meanwhile.
- * - A reader says of an expired session that it is dead only if nobody holds its row; else the answer is `busy`. Whoever
- *   held it could have looked at the clock before the end, and commit a use after it.
- * - The common form of a statement never waits for a row (`skip locked`), so that a transaction of the application that holds
- *   one session holds up no other. A row that was passed over is `busy` as well.
- * - What was `busy` is asked again, alone, by the patient form, which waits for the row; while that is at another row, by the
- *   common form.
- *
- * Rows are locked in the order of their ids, so that two statements don't deadlock. A statement that reads says first whether
- * the server is a standby.
+ *   wait for a lock would let a session live on that had expired meanwhile.
+ * - A statement that gives a session to a user first locks the user's fence (`fences`). Locks are taken in one order:
+ *   fences, then sessions, each in the order of their ids, so that two statements do not deadlock.
+ * - `ON CONFLICT DO UPDATE`, `FOR NO KEY UPDATE` and `UPDATE` act on the newest version of a row, also if it is newer than the
+ *   statement's snapshot. Plain reads of the same statement do not, so nothing that decides is read without a lock.
+ * - The last parameter of a write, `patience`, bounds how long it waits for each lock. `null`: as long as the server lets it.
+ * - Each row of a reply begins with the state of the server and with the key that the call is about, so that neither an absence nor
+ *   the reply to another call is taken for an answer.
  */
 export interface Statements {
-  readonly create: Forms;
-  readonly read: Forms & Patient;
-  readonly touch: Forms & Patient;
-  readonly update: Forms & Patient;
-  readonly revoke: Forms & Patient;
-  readonly revokeUser: { readonly one: Statement } & Patient;
-  readonly listUser: { readonly many: Statement } & Patient;
+  readonly createAnonymous: Forms;
+  readonly createForUser: Forms;
+  readonly read: Forms;
+  readonly touch: Forms;
+  readonly update: Forms;
+  readonly updateWithUser: Forms;
+  readonly revoke: Forms;
+  readonly fence: Statement;
+  /** Ends a batch of a user's sessions, except those that another transaction has locked. */
+  readonly endUnlocked: Statement;
+  readonly end: Statement;
+  readonly listUser: Statement;
   readonly scan: Statement;
   readonly now: Statement;
-  readonly pages: Statement;
   readonly sweep: Statement;
 }
 
-/** For a call that is alone, and for several at once. */
+/** For a call that is alone, and for several at once, whose values are arrays. */
 interface Forms {
   readonly one: Statement;
   readonly many: Statement;
 }
 
-interface Patient {
-  readonly patient: Statement;
-}
+/** `touches`: whether the commit of a touch waits for the disk. Inside a transaction of the application it is never lazy. */
+export function statementsFor({ sql: table, literal }: Table, touches: "lazy" | "durable"): Statements {
+  const state = `case when pg_is_in_recovery() then 'standby' when row_security_active(${literal}::regclass) then 'hidden' end`;
 
-/** `touches`: whether a lone touch's commit waits for the disk. It never does so inside a transaction of the application. */
-export function statementsFor({ sql: table }: Table, touches: "lazy" | "durable"): Statements {
-  const create = (given: string): Statement =>
-    statement(`
-insert into ${table} (id, user_id, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at)
-select id, user_id, data, 1, created_at, idle_timeout, created_at + lifetime, now, least(now + idle_timeout, created_at + lifetime)
-from (
-  select id, user_id, data, now, idle * ${MILLISECOND} as idle_timeout, lifetime * ${MILLISECOND} as lifetime,
-    least(timestamptz 'epoch' + created_at * ${MILLISECOND}, now) as created_at
-  from (select given.*, ${NOW} as now from ${given}, ${DURABLE}) given
-) given
-where created_at + lifetime > now
-order by id collate "C"
-on conflict (id) do nothing
-returning id`);
-
-  const read = (matching: string): Statement =>
-    statement(`
-select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
-from (select) one left join ${table} s on s.id ${matching}`);
-
-  const patientRead = (matching: string): string => `
-select 'false', s.id, case when s.revoked_at is null and s.expires_at > clock_timestamp() then 'live' else 'dead' end, ${RECORD}
-from (select * from ${table} s where ${matching} order by s.id for share) s`;
-
-  const held = (matching: string, waiting: Waiting): string => `
-with held as materialized (
-  select s.id, s.version, s.idle_timeout, s.ends_at, s.expires_at from ${table} s
-  where s.id ${matching} and s.revoked_at is null
-  order by s.id for no key update ${waiting}
+  const withFences = (tombstone: string): string => `, fences as (
+  insert into ${table} as fence (${FENCE_COLUMNS})
+  select ${FENCE} || user_id, null, '', 1, now, interval '0', now, now, now + ${tombstone} * ${MILLISECOND}, now
+  from (select distinct user_id from given where user_id is not null) bound, (select ${NOW} as now) clock
+  order by user_id collate "C"
+  on conflict (id) do update set expires_at = greatest(fence.expires_at, excluded.expires_at)
+  returning fence.id, fence.authenticated_at as instant
 )`;
 
-  const passedOver = (matching: string, waiting: Waiting): string =>
-    waiting === "skip locked"
-      ? `union all
-select s.id, 'busy' from ${table} s where s.revoked_at is null and s.id ${matching === ONE ? NOT_HELD : NOT_ALL_HELD}`
-      : "";
+  const create = (given: string, fences: boolean): Statement =>
+    statement(`
+with given as materialized (select given.* from ${given}, ${patience(8)})${fences ? withFences("$7::bigint") : ""},
+judged as materialized (
+  select *, case
+    when not locked then null
+    else coalesce(authenticated_at <= now - $7::bigint * ${MILLISECOND} or authenticated_at <= fence, false) end as fenced
+  from (
+    select id, user_id, data, idle * ${MILLISECOND} as idle, lifetime * ${MILLISECOND} as lifetime, locked, fence, now,
+      least(${instant("authenticated_at")}, now) as authenticated_at
+    from (
+      select given.*, ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence, ${NOW} as now
+      from given ${fences ? `left join fences on fences.id = ${FENCE} || given.user_id` : ""}, ${DURABLE}
+    ) given
+  ) given
+), created as (
+  insert into ${table} (id, user_id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at)
+  select id, user_id,
+    case when user_id is not null then coalesce(authenticated_at, greatest(now, fence + ${MILLISECOND})) end,
+    data, 1, now, idle, now + lifetime, now, least(now + idle, now + lifetime)
+  from judged where not fenced
+  order by id collate "C"
+  on conflict (id) do nothing
+  returning id
+)
+select ${state}, judged.id, case
+  when created.id is not null then 'created'
+  when fenced is null then 'cancelled'
+  when exists (select from ${table} s where s.id = judged.id and (not fenced or s.revoked_at is not null or s.expires_at > now)) then 'taken'
+  when fenced then 'fenced'
+  else 'again' end
+from judged left join created on created.id = judged.id`);
 
-  const touch = (matching: string, waiting: Waiting): Statement =>
-    statement(`${held(matching, waiting)}, live as materialized (
+  const read = (given: string): Statement =>
+    statement(`
+select ${state}, given.id, ${RECORD}
+from ${given} left join lateral (
+  select * from ${table} s where s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp() offset 0
+) s on true`);
+
+  const held = (matching: string, condition = ""): string => `held as materialized (
+  select s.id, s.user_id, s.authenticated_at, s.version, s.idle_timeout, s.ends_at, s.touched_at, s.expires_at
+  from ${table} s where s.id ${matching} and s.revoked_at is null ${condition}
+  order by s.id for no key update
+)`;
+
+  const touch = (given: string, matching: string): Statement =>
+    statement(`
+with given as materialized (select given.* from ${given}, ${patience(2)}),
+${held(matching)}, live as materialized (
   select * from (select held.*, ${NOW} as now from held, ${touches === "lazy" ? LAZY : DURABLE}) held where expires_at > now
 ), touched as (
   update ${table} s set touched_at = live.now, expires_at = least(live.now + live.idle_timeout, live.ends_at)
   from live where s.id = live.id
   returning s.id
 )
-select id, 'updated' from touched
-${passedOver(matching, waiting)}`);
+select ${state}, given.id, case
+  when touched.id is not null then 'updated' when live.id is not null then 'cancelled' else 'gone' end
+from given left join live on live.id = given.id left join touched on touched.id = given.id`);
 
-  const update = (given: string, matching: string, waiting: Waiting): Statement =>
-    statement(`${held(matching, waiting)}, live as materialized (
+  // A change that is refused by the fence is made into a tombstone by the same update.
+  const update = (given: string, matching: string, fences: boolean): Statement =>
+    statement(`
+with given as materialized (select given.* from ${given}, ${patience(11)})${fences ? withFences("$10::bigint") : ""},
+${held(matching, fences ? "and (select count(*) from fences) >= 0" : "")}, live as materialized (
   select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
+), judged as materialized (
+  select *, case
+    when if_version <> version then 'conflict'
+    when not locked then 'cancelled'
+    when new_user is not null and (
+      new_instant <= now - $10::bigint * ${MILLISECOND} or (rebound and new_instant <= fence)
+    ) then 'fenced'
+    else 'updated' end as verdict
+  from (
+    select live.*, given.data, given.if_version,
+      case when given.binds then given.user_id else live.user_id end as new_user,
+      given.binds and given.user_id is distinct from live.user_id as rebound,
+      least(${instant("given.authenticated_at")}, live.now) as new_instant,
+      ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence,
+      coalesce(given.idle * ${MILLISECOND}, live.idle_timeout) as new_idle,
+      coalesce(live.now + given.lifetime * ${MILLISECOND}, live.ends_at) as new_end,
+      case when given.touch then live.now else live.touched_at end as new_touch,
+      case when given.binds or num_nonnulls(given.data, given.lifetime, given.authenticated_at) > 0 then 1 else 0 end as growth
+    from live join given on given.id = live.id ${fences ? `left join fences on fences.id = ${FENCE} || given.user_id` : ""}
+  ) live
 ), changed as (
   update ${table} s set
-    data = coalesce(given.data, s.data),
-    user_id = case when given.binds then given.user_id else s.user_id end,
-    version = live.version + case when given.binds or given.data is not null then 1 else 0 end,
-    idle_timeout = coalesce(given.idle * ${MILLISECOND}, live.idle_timeout),
-    touched_at = live.now,
-    expires_at = least(live.now + coalesce(given.idle * ${MILLISECOND}, live.idle_timeout), live.ends_at)
-  from live join ${given} on given.id = live.id
-  where s.id = live.id and (given.if_version is null or given.if_version = live.version)
+    revoked_at = case when verdict = 'fenced' then now end,
+    data = case when verdict = 'fenced' then '' else coalesce(judged.data, s.data) end,
+    user_id = case when verdict = 'updated' then new_user end,
+    authenticated_at = case
+      when verdict = 'fenced' or new_user is null then null
+      when rebound then greatest(coalesce(new_instant, greatest(now, fence + ${MILLISECOND})), judged.authenticated_at)
+      else greatest(judged.authenticated_at, new_instant) end,
+    version = judged.version + growth,
+    idle_timeout = new_idle,
+    ends_at = case when verdict = 'fenced' then judged.ends_at else new_end end,
+    touched_at = new_touch,
+    expires_at = case
+      when verdict = 'fenced' then greatest(judged.ends_at, now + $10::bigint * ${MILLISECOND})
+      else least(new_touch + new_idle, new_end) end
+  from judged where s.id = judged.id and verdict in ('updated', 'fenced')
   returning s.id
 )
-select live.id, case when changed.id is null then 'conflict' else 'updated' end
-from live left join changed on changed.id = live.id
-${passedOver(matching, waiting)}`);
+select ${state}, given.id, case
+  when judged.id is null then 'gone' when verdict <> 'conflict' and changed.id is null then 'cancelled' else verdict end
+from given left join judged on judged.id = given.id left join changed on changed.id = given.id`);
 
-  const bury = (tombstone: string): string => `
-  update ${table} s set
-    revoked_at = coalesce(s.revoked_at, buried.now), user_id = null, data = '',
-    expires_at = greatest(s.ends_at, buried.now + ${tombstone} * ${MILLISECOND}, case when s.revoked_at is not null then s.expires_at end)`;
-
-  // The last insert is for an id that nobody knows; one that is being created or revoked right now answers no row.
-  const revoke = (given: string, matching: string, waiting: Waiting): Statement =>
+  // The insert is for ids that nobody knows. For one that is being created or revoked at this very moment, neither part has a row.
+  const revoke = (given: string, matching: string): Statement =>
     statement(`
-with held as materialized (
+with given as materialized (select given.* from ${given}, ${patience(3)}),
+held as materialized (
   select s.id, s.expires_at, s.revoked_at from ${table} s where s.id ${matching}
-  order by s.id for no key update ${waiting}
+  order by s.id for no key update
 ), judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
-), known as materialized (
-  select s.id from ${table} s where s.id ${matching}
-), ended as (${bury("$2::bigint")}
-  from judged buried where s.id = buried.id and s.id ${matching}
+), ended as (
+  update ${table} s set revoked_at = coalesce(s.revoked_at, judged.now), ${BURIED},
+    expires_at = greatest(s.ends_at, judged.now + $2::bigint * ${MILLISECOND}, case when s.revoked_at is not null then s.expires_at end)
+  from judged where s.id = judged.id
+  returning s.id
 ), planted as (
-  insert into ${table} (id, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at)
-  select given.id, '', 1, now, interval '0', now, now, now + $2::bigint * ${MILLISECOND}, now
-  from ${given}, (select ${NOW} as now) clock, ${DURABLE}
-  where not exists (select from known where known.id = given.id)
-  order by given.id collate "C"
+  insert into ${table} (${FENCE_COLUMNS})
+  select id, null, '', 1, now, interval '0', now, now, now + $2::bigint * ${MILLISECOND}, now
+  from given, (select ${NOW} as now) clock, ${DURABLE}
+  where not exists (select from held where held.id = given.id)
+  order by id collate "C"
   on conflict (id) do nothing
   returning id
 )
-select id, (revoked_at is null and expires_at > now)::text from judged
-union all
-select id, 'false' from planted`);
+select ${state}, given.id, case
+  when ended.id is not null then case when judged.revoked_at is null and judged.expires_at > judged.now then 'ended' else 'dead' end
+  when judged.id is not null then 'cancelled'
+  when planted.id is not null then 'dead'
+  else 'again' end
+from given
+left join judged on judged.id = given.id left join ended on ended.id = given.id left join planted on planted.id = given.id`);
 
-  // Whose session it is, `held` decides. The statement's snapshot is from after the call began, so it has every session whose
-  // create or binding had been answered by then. Of each, the newest version is locked, and `user_id` is looked at again
-  // there: what was bound to someone else meanwhile is passed over. What is bound to this user later counts as after.
-  // `any(array(…))` keeps to the index however many they are, where a join would read the table for many.
-  const revokeUser = (waiting: Waiting): Statement =>
+  const end = (waiting: "" | "skip locked"): Statement =>
     statement(`
 with held as materialized (
-  select s.id, s.expires_at from ${table} s where ${OF_USER}
-  order by s.id for no key update ${waiting}
-), live as materialized (
-  select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
-), ended as (${bury("$3::bigint")}
-  from (select max(now) as now from live) buried where s.id = any(array(select id from live))
+  select s.id, s.expires_at from ${table} s${waiting === "" ? `, ${patience(7)}` : ""} where ${OF_USER}
+  limit $6::bigint for no key update of s ${waiting}
+), judged as materialized (
+  select held.*, ${NOW} as now from held, ${DURABLE}
+), ended as (
+  update ${table} s set revoked_at = last.now, ${BURIED}, expires_at = greatest(s.ends_at, last.now + $5::bigint * ${MILLISECOND})
+  from (select max(now) as now from judged) last where s.id = any(array(select id from judged))
   returning s.id
 )
-select (select count(*) from ended)::text, ${
-      waiting === "skip locked"
-        ? `((select count(*) from held) < (select count(*) from ${table} s where ${OF_USER}))::text`
-        : "'false'"
-    }`);
+select ${state}, $1::text, alive::text, found::text, (select count(*) from ended)::text,
+  (found = $6::bigint${
+    waiting === ""
+      ? ""
+      : ` or exists (select from ${table} s where ${OF_USER} and s.id <> all(array(select id from judged)))`
+  })::text
+from (select count(*) as found, count(*) filter (where expires_at > now) as alive from judged) counted`);
 
   return {
-    create: {
-      one: create(`(values (${CREATED})) ${GIVEN_SESSION}`),
-      many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`),
+    createAnonymous: {
+      one: create(`(values (${CREATED})) ${GIVEN_SESSION}`, false),
+      many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`, false),
     },
-    read: {
-      one: read(ONE),
-      many: read(MANY),
-      patient: statement(patientRead("s.id = $1")),
+    createForUser: {
+      one: create(`(values (${CREATED})) ${GIVEN_SESSION}`, true),
+      many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`, true),
     },
-    touch: {
-      one: touch(ONE, "skip locked"),
-      many: touch(MANY, "skip locked"),
-      patient: touch(ONE, ""),
-    },
+    read: { one: read(ONE_ID), many: read(MANY_IDS) },
+    touch: { one: touch(ONE_ID, ONE), many: touch(MANY_IDS, MANY) },
     update: {
-      one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, "skip locked"),
-      many: update(`unnest(${arrays(CHANGED)}) ${GIVEN_CHANGES}`, MANY, "skip locked"),
-      patient: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, ""),
+      one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, false),
+      many: update(`unnest(${arrays(CHANGED)}) ${GIVEN_CHANGES}`, MANY, false),
     },
-    revoke: {
-      one: revoke("(values ($1::text)) given(id)", ONE, "skip locked"),
-      many: revoke("unnest($1::text[]) given(id)", MANY, "skip locked"),
-      patient: revoke("(values ($1::text)) given(id)", ONE, ""),
+    updateWithUser: {
+      one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, true),
+      many: update(`unnest(${arrays(CHANGED)}) ${GIVEN_CHANGES}`, MANY, true),
     },
-    revokeUser: { one: revokeUser("skip locked"), patient: revokeUser("") },
-    listUser: {
-      many: statement(`
-select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
-from (select) one left join ${table} s on s.user_id = any($1::text[]) and s.revoked_at is null`),
-      patient: statement(patientRead("s.user_id = $1 and s.revoked_at is null")),
-    },
+    revoke: { one: revoke(ONE_ID, ONE), many: revoke(MANY_IDS, MANY) },
+    // It ends once the clock is past the instant. Whoever sees the fence thus has a clock that is past it.
+    fence: statement(`
+with asked as materialized (
+  select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(4)}, ${DURABLE}
+), passed as materialized (
+  select now, instant, pg_sleep(greatest(0, date_part('epoch', instant + ${MILLISECOND} - clock_timestamp())))
+  from asked where instant <= now
+), fenced as (
+  insert into ${table} as fence (${FENCE_COLUMNS})
+  select ${FENCE} || $1::text, instant, '', 1, now, interval '0', now, now, now + $3::bigint * ${MILLISECOND}, now from passed
+  on conflict (id) do update set
+    authenticated_at = greatest(fence.authenticated_at, excluded.authenticated_at),
+    expires_at = greatest(fence.expires_at, excluded.expires_at)
+  returning fence.id
+)
+select ${state}, $1::text, ${milliseconds("asked.instant")}, case
+  when passed.instant is null then 'future' when fenced.id is null then 'cancelled' else 'fenced' end
+from asked left join passed on true left join fenced on true`),
+    endUnlocked: end("skip locked"),
+    end: end(""),
+    listUser: statement(`
+select ${state}, given.user_id, ${RECORD}
+from unnest($1::text[]) given(user_id) left join lateral (
+  select * from ${table} s
+  where s.user_id = given.user_id and s.revoked_at is null and s.expires_at > clock_timestamp() offset 0
+) s on true`),
     scan: statement(`
-select pg_is_in_recovery()::text, s.id, ${life(table)}, ${RECORD}
-from (select) one left join (select s.*, s.xmin, s.xmax from ${table} s where s.id >= $1 order by s.id limit $2::bigint) s on true
+select ${state}, $1::text, ${RECORD}, (s.revoked_at is null and s.expires_at > clock_timestamp())::text
+from (select) one left join (select * from ${table} s where s.id >= $1 order by s.id limit $2::bigint) s on true
 order by s.id`),
-    now: statement(`select pg_is_in_recovery()::text, ${milliseconds(NOW)}`),
-    pages: statement(`select (pg_relation_size($1::regclass) / current_setting('block_size')::bigint)::text`),
-    // Planned anew each time: a plan from when the table was small would read all of it. What a crash brings back of what it
-    // deleted is as expired as before, so that its commit need not wait for the disk.
+    now: statement(`select case when pg_is_in_recovery() then 'standby' end, 'now', ${milliseconds(NOW)}`),
+    // Planned each time: a plan from when the table was small would read all of it. What a crash brings back of what it
+    // deleted has expired all the same, so its commit need not wait for the disk.
     sweep: unprepared(`
 with turn as materialized (
-  select not $4::boolean or pg_try_advisory_xact_lock(${SWEEPING}, $5::regclass::oid::int) as ours from ${LAZY}
+  select not $4::boolean or pg_try_advisory_xact_lock(${SWEEPING}, ${literal}::regclass::oid::int) as ours from ${LAZY}
 ), dead as materialized (
   select s.ctid from ${table} s, turn
   where turn.ours and s.ctid >= $1::tid and s.ctid < $2::tid and s.expires_at <= clock_timestamp()
@@ -209,69 +274,79 @@ with turn as materialized (
 ), swept as (
   delete from ${table} s where s.ctid = any(array(select ctid from dead)) returning 1
 )
-select ours::text, swept::text, (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1000)::text
+select ${state}, 'sweep', ours::text, swept::text,
+  (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1000)::text,
+  (pg_relation_size(${literal}::regclass) / current_setting('block_size')::bigint)::text
 from (select (select ours from turn), (select count(*) from swept) as swept offset 0) done`),
   };
 }
 
-/** Whether a statement waits for a row that another transaction holds. */
-type Waiting = "skip locked" | "";
-
-const OF_USER = "s.user_id = $1 and s.revoked_at is null and s.id is distinct from $2";
-const ONE = "= $1";
-const MANY = "= any($1::text[])";
-
-/** The same, less what the statement holds: nearly always nothing is left to look up. */
-const NOT_HELD = "= (select $1 where not exists (select from held))";
-const NOT_ALL_HELD =
-  "= any(array(select given.id from unnest($1::text[]) given(id) where not exists (select from held where held.id = given.id)))";
-
-/** The store's clock. It runs on while a statement waits; `now()` would stand still. */
-const NOW = "date_trunc('milliseconds', clock_timestamp())";
+/**
+ * The id of a user's fence, less the user. No session has such an id: in an encoded key, U+0001 is followed by a hexadecimal
+ * digit (text.ts).
+ */
+const FENCE = "chr(1) || 'u'";
+/** False if a trigger or a rule of the application's cancelled the lock: then the fence is unknown. */
+const IS_LOCKED = "(given.user_id is null or fences.id is not null)";
+/** What a row has that is not a session: a fence or a tombstone. */
+const FENCE_COLUMNS =
+  "id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at";
+const BURIED = "user_id = null, authenticated_at = null, data = ''";
 
 const MILLISECOND = "interval '1 millisecond'";
 
-/** This transaction's commit does not wait for the disk. */
+/**
+ * A session that was authenticated in the future of the clock is one from before the clock was set back, or from before a failover to a
+ * server whose clock is behind. Logging out without an instant ends it too. One without an instant was written by hand.
+ */
+const OF_USER = `s.user_id = $1 and s.revoked_at is null and s.id is distinct from $2 and (
+    s.authenticated_at <= ${instant("$3::bigint")} or s.authenticated_at is null or ($4::boolean and s.authenticated_at > clock_timestamp()))`;
+const ONE = "= (select id from given)";
+const MANY = "= any(array(select id from given))";
+const ONE_ID = "(values ($1::text)) given(id)";
+const MANY_IDS = "unnest($1::text[]) given(id)";
+
+/** The store's clock. It goes on while a statement waits; `now()` would stand still. */
+const NOW = "date_trunc('milliseconds', clock_timestamp())";
+
+/** The commit of this transaction does not wait for the disk. */
 const LAZY = "(select set_config('synchronous_commit', 'off', true)) lazy";
 
-/** Where touches of all the server's databases, or of this role, are lazy, nothing else is. */
+/** Also where the server, the database or the role turns it off. */
 const DURABLE =
   "(select case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end) durable";
 
-/**
- * `statement_timestamp()` is from before the row was looked at: a writer that came after it finds the session expired. Where
- * that, or who holds the row, is not plain, the row is tried to be held: `xmax` may also be of a transaction that has ended.
- * An `xmax` that is the row's own `xmin` is of the lock under which this version was written.
- */
-function life(table: string): string {
-  return `case
-  when s.revoked_at is not null then 'dead'
-  when s.expires_at > clock_timestamp() then 'live'
-  when s.expires_at <= statement_timestamp() and (s.xmax = 0 or s.xmax = s.xmin) then 'dead'
-  else coalesce((
-    select case when newest.revoked_at is not null or newest.expires_at <= clock_timestamp() then 'dead' else 'busy' end
-    from ${table} newest where newest.id = s.id for share skip locked
-  ), 'busy') end`;
+/** The server reads `lock_timeout` whenever it begins to wait, so this counts from here on. */
+function patience(parameter: number): string {
+  return `(select case when $${parameter}::text is not null then set_config('lock_timeout', $${parameter}, true) end) patience`;
 }
 
-const RECORD = ["created_at", "touched_at", "idle_timeout", "expires_at", "ends_at"].reduce(
-  (columns, instant) => `${columns}, ${milliseconds(`s.${instant}`)}`,
-  "s.user_id, s.data, s.version::text",
-);
+const RECORD = [
+  "s.id, s.user_id, s.data, s.version::text",
+  milliseconds("case when s.user_id is not null then coalesce(s.authenticated_at, s.created_at) end"),
+  ...["created_at", "touched_at", "idle_timeout", "expires_at", "ends_at"].map((column) =>
+    milliseconds(`s.${column}`),
+  ),
+].join(", ");
 
-function milliseconds(instant: string): string {
-  return `(date_part('epoch', ${instant}) * 1000)::bigint::text`;
+function milliseconds(moment: string): string {
+  return `(date_part('epoch', ${moment}) * 1000)::bigint::text`;
+}
+
+function instant(value: string): string {
+  return `(timestamptz 'epoch' + ${value} * ${MILLISECOND})`;
 }
 
 const CREATED = "$1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint";
-const GIVEN_SESSION = "given(id, user_id, data, idle, lifetime, created_at)";
+const GIVEN_SESSION = "given(id, user_id, data, idle, lifetime, authenticated_at)";
 
-const CHANGED = "$1::text, $2::text, $3::boolean, $4::text, $5::bigint, $6::bigint";
-const GIVEN_CHANGES = "given(id, data, binds, user_id, idle, if_version)";
+const CHANGED =
+  "$1::text, $2::text, $3::boolean, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::boolean, $9::bigint";
+const GIVEN_CHANGES = "given(id, data, binds, user_id, idle, lifetime, authenticated_at, touch, if_version)";
 
 function arrays(parameters: string): string {
   return parameters.replaceAll(/(::\w+)/g, "$1[]");
 }
 
-/** The first half of the advisory lock that one sweeping instance holds; the second is the table's oid. */
+/** The first half of the advisory lock that a sweeping instance holds; the second is the table's oid. */
 const SWEEPING = 0x7e4e5e;

@@ -1,45 +1,38 @@
-import {
-  assertChanges,
-  assertNewSession,
-  MAX_DURATION,
-  type NewSession,
-  type SessionChanges,
-  type SessionStore,
-} from "@tenure/core";
-import { type Ask, coalesce } from "./coalesce.ts";
+import { MAX_DURATION, type SessionStore, StoreError } from "@tenure/core";
+import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "@tenure/core/store";
 import type { PostgresClient, PostgresPool } from "./driver.ts";
-import { type Operations, operationsOn, type ScanPage } from "./operations.ts";
-import { runOn } from "./pool.ts";
+import { type Bind, joinedOn } from "./joined.ts";
+import { END_BATCH, type Operations, operationsOn } from "./operations.ts";
 import { statementsFor } from "./statements.ts";
 import { startSweeping, sweep, type Sweeping, type SweepingOptions } from "./sweep.ts";
 import { type TableName, tableOf } from "./table.ts";
 import { encodeKey } from "./text.ts";
-import { askOn } from "./transaction.ts";
+import { inTransaction } from "./transaction.ts";
 
 export interface PostgresStoreOptions extends TableName {
-  /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
   readonly tombstoneMinimum?: number;
 }
 
 export interface PostgresStore extends SessionStore {
   /**
-   * The same store on a client of the application's, inside the transaction that is open there: what is changed commits or
-   * rolls back with it, and counts from the commit on. The transaction must be READ COMMITTED, which is PostgreSQL's default.
-   * Until it ends, calls about the sessions it changed wait.
+   * The same store on a client of the application's, inside the transaction that is open there: changes commit or roll back with
+   * it, and count from the commit on. The transaction must be READ COMMITTED, which is PostgreSQL's default.
+   * Until it ends, calls about the sessions that it changed wait, and so do logins of users whom it logged in or out everywhere.
    *
-   * @throws TypeError for what is no client, and for a pool, each of whose statements may take another connection
+   * @throws TypeError for a value that is not a client, and for a pool, each of whose statements may take another connection
    */
   with(client: PostgresClient): SessionStore;
   /**
-   * Deletes sessions and tombstones that have expired, in small statements that hold up nothing, and answers how many. Never
+   * Deletes sessions, tombstones and fences that have expired, in small statements that no call waits for. Resolves to their number. Never
    * needed for correctness. For a cron job; a process that stays has {@link startSweeping}.
    *
    * @throws StoreError
    */
   sweep(): Promise<number>;
   /**
-   * Sweeps now and then, until it is stopped. Of the processes that do, no two statements run at once: who meets another gives
-   * way until its next time. The timer keeps no process alive.
+   * Sweeps now and then, until it is stopped. Of the processes that do, one at a time runs a statement; the others
+   * skip their turn. The timer keeps no process alive.
    *
    * @throws TypeError
    */
@@ -47,27 +40,32 @@ export interface PostgresStore extends SessionStore {
 }
 
 /**
- * Sessions in one table of PostgreSQL 14 or newer, made by {@link migrate}:
+ * Sessions in one table of PostgreSQL 14 or newer, made by {@link migrate}. Each row is a session, a tombstone (`revoked_at` is
+ * set), or the fence of a user: a tombstone under an id that no session can have, whose `authenticated_at` is the fence. A fence in the same
+ * table needs no rights, dump or sweep of its own.
  *
- * ```sql
- * create table tenure_sessions (
- *   id            text collate "C" primary key,
- *   user_id       text collate "C",       -- null while anonymous, and once revoked
- *   data          text not null,          -- empty once revoked
- *   version       bigint not null,
- *   created_at    timestamptz not null,
- *   idle_timeout  interval not null,
- *   ends_at       timestamptz not null,
- *   touched_at    timestamptz not null,
- *   expires_at    timestamptz not null,   -- once revoked: the end of the tombstone
- *   revoked_at    timestamptz             -- not null: a tombstone
- * ) with (fillfactor = 80, vacuum_truncate = off);
- * create index on tenure_sessions (user_id) where user_id is not null;
- * ```
- * A call is one statement, and concurrent calls share statements. It never holds more than two connections of the pool.
+ * **What decides.** Each call but `revokeUser` is one statement, which locks what it decides on. A statement that gives a
+ * session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit. PostgreSQL takes a
+ * statement's snapshot before the statement waits, but `ON CONFLICT DO UPDATE` returns the newest version of the row: the statement knows each fence that
+ * was committed before it got the lock. `revokeUser` is two or more statements, each a transaction:
+ *
+ * 1. It sets the fence, under the same lock. A create or a binding that got the lock first has committed by then; one
+ *    that gets it later sees the fence, and is refused, or counts as authenticated after it.
+ * 2. It ends the user's sessions, a batch a statement. These snapshots are newer than the fence's commit, so they have
+ *    each session whose statement had the lock first.
+ *
+ * So no order of the two lets a session through, whatever the isolation: above READ COMMITTED a row that is newer than the
+ * snapshot is an error, and the statement is repeated in READ COMMITTED.
+ *
+ * **A crash between the writes of `revokeUser`**, after the first or between two batches, leaves the fence set and some of the user's sessions
+ * alive. No login that began before the fence can be added to them, and the next `revokeUser` ends them. The call has not resolved.
+ *
+ * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user wait for the commit. One that began between the
+ * two is after the fence, though it may have checked what the transaction has replaced: after a change of password, call
+ * `revokeAllForUser` again once the transaction has committed.
  *
  * @param pool the application's own; the store neither configures nor ends it
- * @throws TypeError for an option that can't be
+ * @throws TypeError for an invalid option
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): PostgresStore {
   if (typeof pool?.connect !== "function" || typeof pool.on !== "function") {
@@ -78,81 +76,112 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
     throw new TypeError(`tombstoneMinimum must be a whole number of milliseconds from 1 to ${MAX_DURATION}`);
   }
   const table = tableOf(options);
-  const operations = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
-  const inTransaction = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);
-  const ask = coalesce(runOn(pool), table.sql);
-  const ground = { ask, operations, table: table.sql };
+  const lazy = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
+  const durable = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);
+  const bind = joinedOn(pool, table.sql);
+  const sweepStrip = bind(lazy.sweep);
 
   return {
-    ...storeOn(ask, operations),
+    ...storeOn(bind, lazy),
     with(client) {
       if (typeof client?.query !== "function" || "idleCount" in client) {
         throw new TypeError(
           "client must be one that a transaction is open on: store.with(await pool.connect())",
         );
       }
-      return storeOn(askOn(client, table.sql), inTransaction);
+      return storeOn(inTransaction(client, table.sql), durable);
     },
-    sweep: () => sweep(ground),
-    startSweeping: (settings) => startSweeping(ground, settings),
+    sweep: () => sweep(sweepStrip),
+    startSweeping: (settings) => startSweeping(sweepStrip, settings),
   };
 }
 
-function storeOn(ask: Ask, operations: Operations): SessionStore {
+function storeOn(bind: Bind, operations: Operations): SessionStore {
+  const create = bind(operations.create);
+  const read = bind(operations.read);
+  const touch = bind(operations.touch);
+  const update = bind(operations.update);
+  const revoke = bind(operations.revoke);
+  const fence = bind(operations.fence);
+  const endUnlocked = bind(operations.endUnlocked);
+  const end = bind(operations.end);
+  const listUser = bind(operations.listUser);
+  const scanPage = bind(operations.scan);
+  const now = bind(operations.now);
+
   return {
-    async create(session: NewSession) {
+    async create(session) {
       assertNewSession(session);
       const id = encodeKey("id", session.id);
       const userId = session.userId === null ? null : encodeKey("userId", session.userId);
-      return ask(operations.create, `id ${id}`, { ...session, id, userId });
+      return create({ ...session, id, userId });
     },
 
     async read(id) {
-      const key = encodeKey("id", id);
-      return ask(operations.read, `id ${key}`, key);
+      return read(encodeKey("id", id));
     },
 
-    async update(id, changes: SessionChanges) {
+    async update(id, changes) {
       assertChanges(changes);
       const key = encodeKey("id", id);
-      const { data, userId, idle, ifVersion } = changes;
-      if (data === undefined && userId === undefined && idle === undefined && ifVersion === undefined) {
-        return ask(operations.touch, `id ${key}`, key);
-      }
-      const bound = typeof userId === "string" ? { userId: encodeKey("userId", userId) } : {};
-      return ask(operations.update, `id ${key}`, { ...changes, ...bound, id: key });
+      if (isTouch(changes)) return touch(key);
+      const { userId } = changes;
+      return update({
+        ...changes,
+        id: key,
+        ...(typeof userId === "string" && { userId: encodeKey("userId", userId) }),
+      });
     },
 
     async revoke(id) {
-      const key = encodeKey("id", id);
-      return ask(operations.revoke, `id ${key}`, key);
+      return revoke(encodeKey("id", id));
     },
 
-    async revokeUser(userId, { except } = {}) {
-      const key = encodeKey("userId", userId);
+    async revokeUser(userId, options = {}) {
+      assertRevokeUser(userId, options);
+      const { except, authenticatedUpTo = null } = options;
+      const user = encodeKey("userId", userId);
       const spared = except === undefined ? null : encodeKey("except", except);
-      return ask(operations.revokeUser, `user ${key}`, { userId: key, except: spared, ended: 0 });
+      const upTo = await fence({ userId: user, upTo: authenticatedUpTo });
+      if (upTo === null) throw instantInTheFuture();
+      const ending = { userId: user, except: spared, upTo, all: authenticatedUpTo === null };
+      let ended = 0;
+      let waits = false;
+      for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
+        const { alive, found, left } = await (waits ? end : endUnlocked)(ending);
+        ended += alive;
+        if (!left) return ended;
+        // What is left now is what others have locked: the rest has ended, and no new session can be at or before the fence.
+        waits ||= found < END_BATCH;
+      }
+      throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
     },
 
     async listUser(userId) {
-      const key = encodeKey("userId", userId);
-      return ask(operations.listUser, `user ${key}`, key);
+      return listUser(encodeKey("userId", userId));
     },
 
     async *scan() {
       for (let from: string | null = ""; from !== null;) {
-        const page: ScanPage = await ask(operations.scan, "scan", from);
-        yield* page.live;
-        for (const id of page.busy) {
-          const session = await ask(operations.read, `id ${id}`, id);
-          if (session !== null) yield session;
-        }
+        const page: Awaited<ReturnType<typeof scanPage>> = await scanPage(from);
+        yield* page.records;
         from = page.next;
       }
     },
 
     async now() {
-      return ask(operations.now, "now", null);
+      return now(null);
     },
   };
 }
+
+function isTouch(changes: object): boolean {
+  for (const key in changes) {
+    const value = (changes as Record<string, unknown>)[key];
+    if (value !== undefined && !(key === "touch" && value === true)) return false;
+  }
+  return true;
+}
+
+/** A million sessions are a tenth of this. */
+const MAX_BATCHES = 10_000;

@@ -1,43 +1,37 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Ask } from "./coalesce.ts";
-import type { Operations } from "./operations.ts";
+import type { Strip, Swept } from "./operations.ts";
 
 export interface SweepingOptions {
   /** How often, milliseconds, give or take a quarter. Each time reads the table once, a little at a time. Default one hour. */
   readonly every?: number;
-  /** Hears what went wrong, a `StoreError`; the next time comes all the same. What it throws is ignored. Default: nobody does. */
+  /** Is called with a `StoreError` when a sweep fails; the next one comes all the same. What it throws is ignored. */
   readonly onError?: (error: unknown) => void;
 }
 
 export interface Sweeping {
-  /** Ends it. Resolves once no statement of it is in flight. */
+  /** Ends it. Resolves once none of its statements is running. */
   stop(): Promise<void>;
 }
 
-/** What sweeping needs of the store. */
-export interface Ground {
-  readonly ask: Ask;
-  readonly operations: Operations;
-  /** The table's qualified and quoted name. */
-  readonly table: string;
-}
+type SweepStrip = (strip: Strip) => Promise<Swept>;
 
 /** Goes through the whole table once, a strip of pages a statement. There is no index on `expires_at`: touches would write it. */
-export async function sweep(ground: Ground, turns?: AbortSignal): Promise<number> {
-  const { ask, operations, table } = ground;
-  const pages = await ask(operations.pages, "sweep", table);
+export async function sweep(sweepStrip: SweepStrip, turns?: AbortSignal): Promise<number> {
+  let pages = 1;
   let swept = 0;
   let width = NARROWEST;
   for (let from = 0; from < pages;) {
     if (turns?.aborted === true) break;
     const beganAt = performance.now();
-    const strip = { table, from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
-    const answer = await ask(operations.sweep, "sweep", strip);
-    if (!answer.ours) break;
-    swept += answer.swept;
-    if (answer.swept < strip.most) from = strip.to;
-    if (answer.took > LONG) width = Math.max(width / 2, NARROWEST);
-    else if (answer.took < SHORT) width = Math.min(width * 2, WIDEST);
+    const strip = { from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
+    const result = await sweepStrip(strip);
+    if (!result.ours) break;
+    // What is added while it runs has not expired.
+    if (from === 0) pages = result.pages;
+    swept += result.swept;
+    if (result.swept < strip.most) from = strip.to;
+    if (result.took > LONG) width = Math.max(width / 2, NARROWEST);
+    else if (result.took < SHORT) width = Math.min(width * 2, WIDEST);
     // At most half of one connection's time.
     await sleep(Math.min(performance.now() - beganAt, 100));
   }
@@ -46,7 +40,7 @@ export async function sweep(ground: Ground, turns?: AbortSignal): Promise<number
 
 /** @throws TypeError */
 export function startSweeping(
-  ground: Ground,
+  sweepStrip: SweepStrip,
   { every = 60 * 60 * 1000, onError }: SweepingOptions = {},
 ): Sweeping {
   if (!(every >= 1000 && every <= MAX_EVERY)) {
@@ -58,7 +52,7 @@ export function startSweeping(
   let timer = setTimeout(turn, Math.random() * every).unref();
 
   function turn(): void {
-    current = sweep(ground, turns.signal)
+    current = sweep(sweepStrip, turns.signal)
       .catch(onError)
       // What a listener throws is no reason to sweep no more.
       .catch(() => undefined)

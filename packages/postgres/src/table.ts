@@ -6,24 +6,31 @@ export interface TableName {
   readonly table?: string | undefined;
 }
 
-/** A table's name as SQL writes it, and what is derived from it. */
+/** A table's name as SQL writes it, and names derived from it. */
 export interface Table {
   /** Qualified and quoted: `"app"."tenure_sessions"`. */
   readonly sql: string;
+  /** The same as a string literal, to be cast to `regclass`. */
+  readonly literal: string;
+  /** The table of one row that says the schema's version, qualified and quoted. */
+  readonly versionTable: string;
   /** The schema, quoted; `null` where `search_path` decides. */
   readonly schema: string | null;
   /** The index on the user, quoted: it lives in the table's schema. */
   readonly userIndex: string;
 }
 
-/** @throws TypeError for a name that PostgreSQL would cut or can't hold */
+/** @throws TypeError for a name that PostgreSQL would cut or cannot hold */
 export function tableOf({ schema, table = "tenure_sessions" }: TableName): Table {
-  const name = quote("table", table);
   const schemaName = schema === undefined ? null : quote("schema", schema);
+  const qualify = (name: string) => (schemaName === null ? name : `${schemaName}.${name}`);
+  const sql = qualify(quote("table", table));
   return {
-    sql: schemaName === null ? name : `${schemaName}.${name}`,
+    sql,
+    literal: `'${sql.replaceAll("'", "''")}'`,
+    versionTable: qualify(quote("table", shortened(table, "_schema"))),
     schema: schemaName,
-    userIndex: quote("table", `${shorten(table)}_user_id`),
+    userIndex: quote("table", shortened(table, "_user_id")),
   };
 }
 
@@ -38,8 +45,9 @@ function quote(what: string, name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-function shorten(name: string): string {
+function shortened(name: string, suffix: string): string {
   let end = name.length;
-  while (Buffer.byteLength(name.slice(0, end)) > MAX_BYTES - "_user_id".length) end -= 1;
-  return name.slice(0, end).isWellFormed() ? name.slice(0, end) : name.slice(0, end - 1);
+  while (Buffer.byteLength(name.slice(0, end)) > MAX_BYTES - suffix.length) end -= 1;
+  const start = name.slice(0, end);
+  return (start.isWellFormed() ? start : start.slice(0, -1)) + suffix;
 }

@@ -1,38 +1,43 @@
 import { StoreError } from "@tenure/core";
-import type { Ask } from "./coalesce.ts";
-import { type PostgresClient, type Query, type Rows, toDriverQuery, toRows, unprepared } from "./driver.ts";
+import { type PostgresClient, type Query, type Row, rowsOf, unprepared } from "./driver.ts";
 import { toStoreError } from "./failure.ts";
-import { BUSY, type Operation } from "./operations.ts";
+import { type Bind, MAX_LOOKS, UNDECIDED } from "./joined.ts";
+import { AGAIN, type Operation } from "./operations.ts";
+import { resultsOf } from "./reply.ts";
 
 /**
- * Asks on one client, inside whatever transaction is open there: one statement at a time, in the order of the calls. Nothing
- * is tried again, since after an error the transaction is over, and no statement is named, since a pooler may be between.
+ * Makes calls on one client, inside the transaction that is open there: one statement at a time, in the order of the calls.
+ * Nothing is tried again, since an error ends the transaction, and no statement is named, since a pooler may be between.
  */
-export function askOn(client: PostgresClient, table: string): Ask {
+export function inTransaction(client: PostgresClient, table: string): Bind {
   let last: Promise<unknown> = Promise.resolve();
 
-  return function ask(operation, _key, call) {
-    const mine = last.then(() => answerOf(operation, call));
-    last = mine.catch(() => undefined);
-    return mine;
+  return function bind(operation) {
+    return (call) => {
+      const result = last.then(() => resultOf(operation, call));
+      last = result.catch(() => undefined);
+      return result;
+    };
   };
 
-  async function answerOf<Call, Answer>(operation: Operation<Call, Answer>, call: Call): Promise<Answer> {
+  async function resultOf<Call, Result>(operation: Operation<Call, Result>, call: Call): Promise<Result> {
     try {
       const [seesThePresent] = await run({ statement: PRESENT, values: [] });
       if (seesThePresent?.[0] !== "true") throw new StoreError(operation.name, NOT_READ_COMMITTED);
-      for (;;) {
-        const rows = await run(operation.patient?.(call) ?? operation.one(call));
-        const [answer] = operation.answers(rows, [call]);
-        if (answer !== BUSY) return answer!;
+      for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+        const rows = await run(operation.one(call, null));
+        const [result] = resultsOf(operation, [call], rows, table);
+        if (result instanceof Error) throw result;
+        if (result !== AGAIN) return result as Result;
       }
+      throw new StoreError(operation.name, UNDECIDED);
     } catch (error) {
-      throw error instanceof StoreError ? error : toStoreError(operation.name, table, error);
+      throw toStoreError(operation.name, table, error);
     }
   }
 
-  async function run(query: Query): Promise<Rows> {
-    return toRows((await client.query(toDriverQuery(query, false))).rows);
+  function run(query: Query): Promise<readonly Row[]> {
+    return rowsOf(client, query, false);
   }
 }
 
