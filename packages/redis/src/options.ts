@@ -1,16 +1,16 @@
 export interface RedisStoreOptions {
-  /** Stands before every key that the store uses, after the client's own `keyPrefix`. Default `"tenure:"`. */
+  /** Stands before every key of the store, after the client's own `keyPrefix`. Default `"tenure:"`. */
   readonly prefix?: string;
   /**
    * How long one command may take, milliseconds, from 1 to 30,000; then the call rejects. Default: the client's
-   * `commandTimeout`, else 5000.
+   * `commandTimeout`, else 5000. It is never longer than the `commandTimeout`.
    */
   readonly timeout?: number;
-  /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
   readonly tombstoneMinimum?: number;
   /**
    * Lets `create`, `revoke` and `revokeUser` wait until replicas have the change. Default: they wait for none. A connection
-   * that waits answers nothing else: give sessions a client of their own.
+   * that waits replies to nothing else: give sessions a client of their own.
    */
   readonly waitForReplicas?: ReplicaWait;
 }
@@ -19,7 +19,7 @@ export interface ReplicaWait {
   /** How many replicas of the primary must confirm. */
   readonly count: number;
   /**
-   * How long to wait for them, milliseconds, half the store's `timeout` at most; then the call rejects, although the primary
+   * How long to wait for them, milliseconds, at most half the store's `timeout`; then the call rejects, although the primary
    * has the change.
    */
   readonly timeout: number;
@@ -39,15 +39,17 @@ export interface Settings {
  */
 export function settingsFrom(options: RedisStoreOptions, commandTimeout: number | undefined): Settings {
   const { prefix = "tenure:", tombstoneMinimum = 60 * 60 * 1000, waitForReplicas } = options;
-  const timeout = options.timeout ?? Math.min(commandTimeout || DEFAULT_TIMEOUT, MAX_TIMEOUT);
+  const limit = Math.min(commandTimeout || MAX_TIMEOUT, MAX_TIMEOUT);
+  const given = options.timeout ?? (commandTimeout ? limit : DEFAULT_TIMEOUT);
   if (typeof prefix !== "string" || !prefix.isWellFormed()) {
     throw new TypeError("prefix must be a well-formed string");
   }
-  assertWhole("timeout", timeout, MAX_TIMEOUT);
+  assertWhole("timeout", given, MAX_TIMEOUT);
+  const timeout = Math.min(given, limit);
   assertWhole("tombstoneMinimum", tombstoneMinimum);
   if (tombstoneMinimum < 2 * timeout) {
     throw new TypeError(
-      "tombstoneMinimum must be at least twice the timeout: late writes must still meet it",
+      "tombstoneMinimum must be at least twice the timeout, so that late commands still meet it",
     );
   }
   if (waitForReplicas !== undefined) {
@@ -55,7 +57,7 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
     assertWhole("waitForReplicas.timeout", waitForReplicas.timeout);
     if (2 * waitForReplicas.timeout > timeout) {
       throw new TypeError(
-        "waitForReplicas.timeout must be at most half the timeout: a call may have to wait for another's waiting first",
+        "waitForReplicas.timeout must be at most half the timeout: a call may have to wait for another's WAIT first",
       );
     }
   }
@@ -63,7 +65,7 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
 }
 
 const DEFAULT_TIMEOUT = 5000;
-/** A script remembers its callers for 30 seconds at least: no call may be sent again after that. */
+/** The user index relies on it: see its patience. */
 const MAX_TIMEOUT = 30_000;
 
 function assertWhole(name: string, value: unknown, most: number = Number.MAX_SAFE_INTEGER): void {

@@ -1,218 +1,335 @@
 import { createHash } from "node:crypto";
-import { HEADER, NONCE, NONE } from "./record.ts";
+import type { Script } from "./client.ts";
+import { HEADER, luaField, luaValue, NONCE, POSITIONS } from "./layout.ts";
 
 /**
- * Every write that depends on state: one script, on one key, by the clock of the server that holds the key.
+ * The scripts on sessions. Each decides by the clock of the server that holds the key, and its first argument is a deadline by
+ * that clock: after it, the script only reports the time. So a command that a client or a network held back for longer
+ * than its caller waited changes nothing.
  *
- * A key's own expiry is what makes a `GET` exact: the server calls a key expired once its clock is *past* the given
- * instant, hence the `- 1`. A script's own clock may show the next millisecond already, so scripts compare as well.
+ * Each may run twice, because ioredis sends a command again when the connection closed before the reply came. A value keeps
+ * the nonces of the calls that wrote it until their deadlines have passed. A script that finds its own nonce returns what it had
+ * returned. In a tombstone, the last nonce is that of the call that ended the session.
  *
- * ioredis sends a command again when the connection closed before the answer came, and nobody knows whether it ran. So
- * each call brings a nonce, and a value keeps the nonces of the calls that wrote it for 30 to 60 seconds: two windows, of
- * which the older is dropped. A script that finds its own nonce answers what it had answered. A call whose caller has been
- * told of a failure takes its nonce back, and does nothing when it is sent after all.
+ * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
  *
- * The flag `allow-oom` is for what takes no memory, so that a full server still revokes.
+ * The flag `allow-oom` is for what must work on a server that is full: reading, touching, ending.
+ *
+ * Every reply is an array: the server's time in milliseconds, then {@link Code}s and details.
  */
-export interface Script {
-  readonly source: string;
-  readonly sha: string;
-}
-
-function script(flags: "" | " flags=allow-oom", source: string): Script {
-  const whole = `#!lua${flags}${source}`;
+export function script(flags: "" | " flags=allow-oom", source: string): Script {
+  const whole = `#!lua${flags}\n${source}`;
   return { source: whole, sha: createHash("sha1").update(whole).digest("hex") };
 }
 
-const CLOCK = `
-local key = KEYS[1]
+export const Code: Readonly<Record<CodeName, number>> = {
+  LATE: -1,
+  /** Nothing was there, or nothing that this call may change. */
+  NOTHING: 0,
+  DONE: 1,
+  CONFLICT: 2,
+  FENCED: 3,
+  /** The key holds something that this store did not write for this id. */
+  FOREIGN: 4,
+  /** The index must have the id first. Details: the session's end, the user. */
+  NEEDS_INDEX: 5,
+  /** The session was left alive and is the user's. */
+  KEPT: 6,
+  /** The instant is after the server's clock. */
+  FUTURE: 7,
+};
+
+type CodeName =
+  | "LATE"
+  | "NOTHING"
+  | "DONE"
+  | "CONFLICT"
+  | "FENCED"
+  | "FOREIGN"
+  | "NEEDS_INDEX"
+  | "KEPT"
+  | "FUTURE";
+
+export const CLOCK: string = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[1]) then return { now, ${Code.LATE} } end
 `;
 
-/** The fields of record.ts in Lua's positions. Text and not functions: Lua would make those anew at each call. */
-const number = (from: number, to: number): string => `tonumber(string.sub(value, ${from}, ${to}))`;
-const VERSION = number(3, 12);
-const CREATED_AT = number(14, 26);
-const ENDS_AT = number(28, 40);
-const TOUCHED_AT = number(42, 54);
-const IDLE = number(56, 68);
-const USER_FIELD = "string.sub(value, 70, 77)";
-const SINCE = number(79, 91);
-const EARLIER = number(93, 96);
-const RECENT = number(98, 101);
-const IS_SESSION = "(string.byte(value) == 115)";
-const IS_ALIVE = `(now < math.min(${TOUCHED_AT} + ${IDLE}, ${ENDS_AT}))`;
-const NONCES = `string.sub(value, ${HEADER + 1}, ${HEADER} + ${NONCE} * (${EARLIER} + ${RECENT}))`;
+const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle", "endsAt"] as const;
+const ENTRY = NONCE + 13;
 
-/** Answers `answer` if this call has written the value already. */
-const answerAgain = (answer: string): string => `
-local at = string.find(nonces, ARGV[1], 1, true)
-if at and (at - 1) % ${NONCE} == 0 then
-  -- It writes too, though nothing new: WAIT waits for what its own connection wrote.
+/**
+ * `open` reads a key into variables, and `write` writes them. ARGV[2] is where the id begins in a key.
+ *
+ * Nonces are kept a second longer than their deadlines: a call may be repeated with a new deadline, within the time that its
+ * caller waits, if the deadline was found to be wrong.
+ */
+const SESSION = `${CLOCK}
+local key, id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonces, dataAt
+
+local function open(name)
+  key = name
+  id = string.sub(key, tonumber(ARGV[2]))
+  value = redis.pcall('GET', key)
+  kind, user, userLength, marks, nonces = '', '', '--------', '', ''
+  ${NUMBERS.map((name) => `${name} = 0`).join("; ")}
+  if not value then return true end
+  if type(value) == 'table' or #value < ${HEADER} then return false end
+  kind = ${luaField("kind")}
+  if kind ~= 's1' and kind ~= 'x1' and kind ~= 'm1' then return false end
+  local at = ${HEADER + 1} + ${luaField("idLength")}
+  if string.sub(value, ${HEADER + 1}, at - 1) ~= id then return false end
+  ${NUMBERS.map((name) => `${name} = ${luaField(name)}`).join("; ")}
+  userLength = ${luaField("userLength")}
+  local length = tonumber(userLength) or 0
+  user = string.sub(value, at, at + length - 1)
+  at = at + length
+  length = ${luaField("marksLength")}
+  marks = string.sub(value, at, at + length - 1)
+  at = at + length
+  length = ${luaField("noncesLength")}
+  nonces = string.sub(value, at, at + length - 1)
+  dataAt = at + length
+  return true
+end
+
+local function isAlive()
+  return kind == 's1' and now < math.min(touchedAt + idle, endsAt)
+end
+
+-- 'last', 'earlier' or nil: whether the call with this nonce has written the value.
+local function written(nonce)
+  local at = string.find(nonces, nonce, 1, true)
+  if not at or (at - 1) % ${ENTRY} ~= 0 then return nil end
+  -- WAIT waits for what its own connection wrote, so a repeated call writes too, though nothing new.
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', key))
-  return ${answer}
-end`;
+  return at == #nonces - ${ENTRY - 1} and 'last' or 'earlier'
+end
 
-const WRITE = `
-redis.call('SET', key,
-  string.format('s %010d %013d %013d %013d %013d %s %013d %04d %04d ',
-    version, createdAt, endsAt, now, idle, userField, since, earlier, recent) .. nonces .. user .. data,
-  'PXAT', string.format('%d', math.min(now + idle, endsAt) - 1))`;
+-- Adds a call's nonce, and drops those of calls that can come again no more, or that 200 others have followed.
+local function sign(nonce)
+  local kept = ''
+  for at = math.max(1, #nonces - ${200 * ENTRY - 1}), #nonces, ${ENTRY} do
+    if tonumber(string.sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
+      kept = kept .. string.sub(nonces, at, at + ${ENTRY - 1})
+    end
+  end
+  nonces = kept .. nonce .. string.format('%013d', ARGV[1])
+end
 
-/** nonce, createdAt or "", idle, lifetime, user field, user, data → 1 created, 0 refused */
+-- The fence that revokeUser left in this value for a user, or -1.
+local function markOf(name)
+  local at = 1
+  while at <= #marks do
+    local length = tonumber(string.sub(marks, at + 13, at + 20))
+    if string.sub(marks, at + 21, at + 20 + length) == name then return tonumber(string.sub(marks, at, at + 12)) end
+    at = at + 21 + length
+  end
+  return -1
+end
+
+local function write(data, expires)
+  local idLength, marksLength, noncesLength = #id, #marks, #nonces
+  redis.call('SET', key, ${luaValue()}, 'PXAT', string.format('%d', expires))
+end
+
+local function bury(minimum, nonce)
+  if nonce then sign(nonce) end
+  kind, user, userLength, marks = 'x1', '', '--------', ''
+  write('', math.max(endsAt, now + minimum))
+end
+`;
+
+/**
+ * deadline, where the id begins, nonce, idle, lifetime, "" or "=" and the user, authenticatedAt or "", the fence that the index
+ * reported, the tombstone minimum, data → NOTHING (taken), DONE, FENCED, FOREIGN
+ */
 export const CREATE: Script = script(
   "",
-  `${CLOCK}
-if ARGV[1] == '${NONE}' then return -1 end
-local value = redis.call('GET', key)
-if value then
-  local isSession = ${IS_SESSION}
-  local nonces = isSession and ${NONCES} or string.sub(value, ${2 + NONCE})
-  ${answerAgain("1")}
-  if not isSession or ${IS_ALIVE} then return 0 end
+  `${SESSION}
+if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
+if written(ARGV[3]) then return { now, ${Code.DONE} } end
+if kind == 'x1' or isAlive() then return { now, ${Code.NOTHING} } end
+user, userLength, authenticatedAt = string.sub(ARGV[6], 2), '--------', 0
+if ARGV[6] ~= '' then
+  local fence = math.max(tonumber(ARGV[8]), markOf(user))
+  userLength = string.format('%08d', #user)
+  authenticatedAt = math.max(now, fence + 1)
+  if ARGV[7] ~= '' then
+    authenticatedAt = math.min(tonumber(ARGV[7]), now)
+    if authenticatedAt <= now - ARGV[9] or authenticatedAt <= fence then return { now, ${Code.FENCED} } end
+  end
 end
-local createdAt = math.min(tonumber(ARGV[2]) or now, now)
-local endsAt = createdAt + ARGV[4]
-if endsAt <= now then return 0 end
-local version, idle, userField, user, data = 1, tonumber(ARGV[3]), ARGV[5], ARGV[6], ARGV[7]
-local since, earlier, recent, nonces = now, 0, 1, ARGV[1]
-${WRITE}
-return 1`,
+kind, version, createdAt, touchedAt, idle, endsAt = 's1', 1, now, now, tonumber(ARGV[4]), now + ARGV[5]
+sign(ARGV[3])
+write(ARGV[10], math.min(now + idle, endsAt) - 1)
+return { now, ${Code.DONE} }`,
 );
 
-/** ifVersion or "" → 1 updated, 0 gone, 2 conflict. Needs no nonce: touching twice is touching at the second time. */
+/**
+ * On many keys. deadline, where the ids begin, then for each key ifVersion or "" → for each key NOTHING, DONE, CONFLICT, FOREIGN
+ *
+ * It needs no nonce: touching twice is touching at the second time.
+ */
 export const TOUCH: Script = script(
   " flags=allow-oom",
   `${CLOCK}
-local value = redis.call('GETRANGE', key, 0, ${HEADER - 1})
-if not ${IS_SESSION} then return 0 end
-local idle, endsAt = ${IDLE}, ${ENDS_AT}
-if now >= math.min(${TOUCHED_AT} + idle, endsAt) then
-  redis.call('DEL', key)
-  return 0
+local reply, idAt = { now }, tonumber(ARGV[2])
+for i, key in ipairs(KEYS) do
+  local idLength = #key - idAt + 1
+  local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + idLength)
+  local code = ${Code.FOREIGN}
+  if value == '' then
+    code = ${Code.NOTHING}
+  elseif type(value) == 'string' and #value == ${HEADER} + idLength then
+    local kind = ${luaField("kind")}
+    if (kind == 's1' or kind == 'x1' or kind == 'm1') and ${luaField("idLength")} == idLength
+      and string.sub(value, ${HEADER + 1}) == string.sub(key, idAt) then
+      local idle, endsAt = ${luaField("idle")}, ${luaField("endsAt")}
+      if kind ~= 's1' or now >= math.min(${luaField("touchedAt")} + idle, endsAt) then
+        code = ${Code.NOTHING}
+      elseif ARGV[i + 2] ~= '' and tonumber(ARGV[i + 2]) ~= ${luaField("version")} then
+        code = ${Code.CONFLICT}
+      else
+        redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, string.format('%013d', now))
+        redis.call('PEXPIREAT', key, string.format('%d', math.min(now + idle, endsAt) - 1))
+        code = ${Code.DONE}
+      end
+    end
+  end
+  reply[i + 1] = code
 end
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= ${VERSION} then return 2 end
-redis.call('SETRANGE', key, 41, string.format('%013d', now))
-redis.call('PEXPIREAT', key, string.format('%d', math.min(now + idle, endsAt) - 1))
-return 1`,
+return reply`,
 );
 
 /**
- * nonce, ifVersion or "", idle or "", user field or "", user, "=" and data or "", whether the user's index has the id
- * → 1 updated, { 1, encoded user before } updated and rebound, 0 gone, 2 conflict, { 3, endsAt } not before the index has it
+ * deadline, where the id begins, nonce, ifVersion or "", idle or "", lifetime or "", "1" if it is a use, user: "" as it is, "-"
+ * none, "=" and the user, authenticatedAt or "", the tombstone minimum, "" or "=" and the user whose index has the id, the
+ * fence that it reported, the end that it covers, "=" and data or "" → NOTHING, DONE, CONFLICT, FENCED, FOREIGN, NEEDS_INDEX
+ *
+ * The index must have the id before the session gets a user, and before a session that has one gets a later end.
  */
 export const UPDATE: Script = script(
   "",
-  `${CLOCK}
-if ARGV[1] == '${NONE}' then return -1 end
-local value = redis.call('GET', key)
-if not value then return 0 end
-local isSession = ${IS_SESSION}
-local nonces = isSession and ${NONCES} or string.sub(value, ${2 + NONCE})
-${answerAgain("1")}
-if not isSession then return 0 end
-if not ${IS_ALIVE} then
-  redis.call('DEL', key)
-  return 0
-end
-local version, createdAt, endsAt = ${VERSION}, ${CREATED_AT}, ${ENDS_AT}
-if ARGV[2] ~= '' and tonumber(ARGV[2]) ~= version then return 2 end
-if ARGV[4] ~= '' or ARGV[6] ~= '' then version = version + 1 end
-local idle = tonumber(ARGV[3]) or ${IDLE}
+  `${SESSION}
+if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
+local mine = written(ARGV[3])
+if mine == 'last' and kind == 'x1' then return { now, ${Code.FENCED} } end
+if mine then return { now, ${Code.DONE} } end
+if not isAlive() then return { now, ${Code.NOTHING} } end
+if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= version then return { now, ${Code.CONFLICT} } end
 
-local userField = ${USER_FIELD}
-local userAt = ${HEADER + 1} + #nonces
-local dataAt = userAt + (tonumber(userField) or 0)
-local user, before = string.sub(value, userAt, dataAt - 1), nil
-if ARGV[4] ~= '' and (ARGV[4] ~= userField or ARGV[5] ~= user) then
-  if ARGV[4] ~= '${NONE}' and ARGV[7] == '0' then return { 3, string.format('%d', endsAt) } end
-  if userField ~= '${NONE}' then before = user end
-  userField, user = ARGV[4], ARGV[5]
+local hasUser = userLength ~= '--------'
+local isRebound = false
+if ARGV[8] == '-' then
+  hasUser, user = false, ''
+elseif ARGV[8] ~= '' then
+  local given = string.sub(ARGV[8], 2)
+  isRebound = not hasUser or given ~= user
+  hasUser, user = true, given
 end
-local data = string.sub(ARGV[6], 2)
-if ARGV[6] == '' then data = string.sub(value, dataAt) end
+if hasUser and (isRebound or ARGV[6] ~= '')
+  and (ARGV[11] ~= '=' .. user or (ARGV[6] == '' and endsAt > tonumber(ARGV[13]))) then
+  return { now, ${Code.NEEDS_INDEX}, string.format('%d', endsAt), user }
+end
 
-local since, earlier, recent = math.min(${SINCE}, now), ${EARLIER}, ${RECENT}
-if now - since >= 30000 or recent >= 9999 then
-  -- After two windows even the youngest are old.
-  if now - since >= 60000 then recent = 0 end
-  nonces = string.sub(nonces, #nonces - recent * ${NONCE} + 1)
-  since, earlier, recent = now, recent, 0
+if not hasUser then
+  authenticatedAt = 0
+elseif isRebound or ARGV[9] ~= '' then
+  local fence = isRebound and math.max(tonumber(ARGV[12]), markOf(user)) or -1
+  local at = math.max(now, fence + 1)
+  if ARGV[9] ~= '' then
+    at = math.min(tonumber(ARGV[9]), now)
+    if at <= now - ARGV[10] or at <= fence then
+      bury(ARGV[10], ARGV[3])
+      return { now, ${Code.FENCED} }
+    end
+  end
+  authenticatedAt = math.max(authenticatedAt, at)
 end
-nonces, recent = nonces .. ARGV[1], recent + 1
-${WRITE}
-if before then return { 1, before } end
-return 1`,
+userLength = hasUser and string.format('%08d', #user) or '--------'
+local data = ARGV[14] ~= '' and string.sub(ARGV[14], 2) or string.sub(value, dataAt)
+if ARGV[14] ~= '' or ARGV[8] ~= '' or ARGV[6] ~= '' or ARGV[9] ~= '' then version = version + 1 end
+if ARGV[5] ~= '' then idle = tonumber(ARGV[5]) end
+if ARGV[6] ~= '' then endsAt = now + ARGV[6] end
+if ARGV[7] ~= '' then touchedAt = now end
+sign(ARGV[3])
+write(data, math.min(touchedAt + idle, endsAt) - 1)
+return { now, ${Code.DONE} }`,
 );
 
-/**
- * nonce, minimum of the tombstone, "" or "=" and the encoded user whose it must be
- * → { 1, encoded user } ended, 1 ended and nobody's, 0 there was nothing to end, 2 it is not that user's, 4 it is no store's
- */
+/** deadline, where the id begins, nonce, the tombstone minimum → NOTHING, DONE (it was alive), FOREIGN */
 export const REVOKE: Script = script(
   " flags=allow-oom",
-  `${CLOCK}
-if ARGV[1] == '${NONE}' then return -1 end
-local value = redis.call('GET', key)
-local anyones = ARGV[3] == ''
-local untilAt = now + ARGV[2]
-if value and not ${IS_SESSION} then
-  if string.byte(value) ~= 120 then return anyones and 4 or 2 end
-  local ended = string.sub(value, 2, ${1 + NONCE}) == ARGV[1]
-  if anyones or ended then
-    redis.call('PEXPIREAT', key, string.format('%d', math.max(untilAt, redis.call('PEXPIRETIME', key))))
-  end
-  return ended and 1 or 0
+  `${SESSION}
+if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
+if kind == 'x1' then
+  redis.call('PEXPIREAT', key, string.format('%d', math.max(now + ARGV[4], redis.call('PEXPIRETIME', key))))
+  return { now, written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING} }
 end
-if not value or not ${IS_ALIVE} then
-  if anyones then redis.call('SET', key, 'x${NONE}', 'PXAT', string.format('%d', untilAt)) end
-  return 0
-end
-local nonces, userField = ${NONCES}, ${USER_FIELD}
-local userAt = ${HEADER + 1} + #nonces
-local user = userField ~= '${NONE}' and string.sub(value, userAt, userAt + tonumber(userField) - 1)
-if not anyones and (not user or ARGV[3] ~= '=' .. user) then return 2 end
-redis.call('SET', key, 'x' .. ARGV[1] .. nonces, 'PXAT', string.format('%d', math.max(${ENDS_AT}, untilAt)))
-if user then return { 1, user } end
-return 1`,
+local wasAlive = isAlive()
+bury(ARGV[4], wasAlive and ARGV[3] or nil)
+return { now, wasAlive and ${Code.DONE} or ${Code.NOTHING} }`,
 );
 
 /**
- * id, endsAt or "", createdAt or "", lifetime, allowance for clocks that differ, patience (INDEX_DOUBT)
- * → a few other ids to look after, each with its score: such as have long been in doubt, else any of a large index
+ * On many keys of the ids in a user's index. deadline, where the ids begin, nonce, user, the instant up to which sessions end, the
+ * user's fence, the tombstone minimum, then for each key any of the letters "k" (keep the session) and "m" (leave a mark)
+ * → for each key NOTHING, DONE (it was alive), KEPT, FOREIGN
  *
- * Raises a score, never lowers it: the id may be that of a session that lives longer.
+ * What is not ended gets the fence as a mark, so that a create or a binding that had read the index before the fence was
+ * there meets it here.
  */
-export const INDEX_ADD: Script = script(
-  "",
-  `${CLOCK}
-local endsAt = tonumber(ARGV[2]) or math.min(tonumber(ARGV[3]) or now, now) + ARGV[4]
-redis.call('ZADD', key, 'GT', string.format('%d', endsAt), ARGV[1])
-local ended = redis.call('ZRANGE', key, 0, string.format('%d', now - ARGV[5]), 'BYSCORE', 'LIMIT', 0, 100)
-if #ended > 0 then redis.call('ZREM', key, unpack(ended)) end
-redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), endsAt + ARGV[5])))
-local doubted = redis.call('ZRANGE', key, string.format('%d', ARGV[6] - now), '(0', 'BYSCORE', 'LIMIT', 0, 4, 'WITHSCORES')
-if #doubted > 0 or redis.call('ZCARD', key) <= 32 then return doubted end
-return redis.call('ZRANDMEMBER', key, 4, 'WITHSCORES')`,
-);
-
-/**
- * patience, ids under which no live session of this user was found
- *
- * A create or a binding may be on its way between its two writes, so an id is only marked, by the instant as a negative
- * score; what writes the index again unmarks it. It goes when it is found dead again, longer after than any call takes.
- */
-export const INDEX_DOUBT: Script = script(
+export const END: Script = script(
   " flags=allow-oom",
-  `${CLOCK}
-for i = 2, #ARGV do
-  local score = tonumber(redis.call('ZSCORE', key, ARGV[i]) or nil)
-  if score and score >= 0 then
-    redis.call('ZADD', key, 'XX', string.format('%d', -now), ARGV[i])
-  elseif score and now + score >= tonumber(ARGV[1]) then
-    redis.call('ZREM', key, ARGV[i])
+  `${SESSION}
+local name, instant, fence, minimum = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local function mark()
+  local kept, latest, at = '', fence, 1
+  while at <= #marks do
+    local its, length = tonumber(string.sub(marks, at, at + 12)), tonumber(string.sub(marks, at + 13, at + 20))
+    if string.sub(marks, at + 21, at + 20 + length) == name then
+      latest = math.max(latest, its)
+    elseif its + minimum > now then
+      kept = kept .. string.sub(marks, at, at + 20 + length)
+    end
+    at = at + 21 + length
   end
+  marks = kept .. string.format('%013d%08d', latest, #name) .. name
+  return latest + minimum
 end
-return 0`,
+
+local function one(flags)
+  local wasAlive = isAlive()
+  if kind == 'x1' then
+    return written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING}
+  end
+  local isTheirs = wasAlive and userLength ~= '--------' and user == name
+  if isTheirs and authenticatedAt <= instant and not string.find(flags, 'k', 1, true) then
+    bury(minimum, ARGV[3])
+    return ${Code.DONE}
+  end
+  if string.find(flags, 'm', 1, true) then
+    local useful = mark()
+    if wasAlive then
+      write(string.sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+    elseif useful > now then
+      if kind ~= 'm1' then
+        kind, user, userLength, nonces = 'm1', '', '--------', ''
+        ${NUMBERS.map((field) => `${field} = 0`).join("; ")}
+        redis.call('DEL', key)
+      end
+      write('', math.max(useful, redis.call('PEXPIRETIME', key)))
+    end
+  end
+  return isTheirs and ${Code.KEPT} or ${Code.NOTHING}
+end
+
+local reply = { now }
+for i, name in ipairs(KEYS) do
+  reply[i + 1] = open(name) and one(ARGV[i + 7]) or ${Code.FOREIGN}
+end
+return reply`,
 );

@@ -1,198 +1,310 @@
+import { randomFillSync } from "node:crypto";
 import {
-  assertChanges,
-  assertNewSession,
+  type SessionChanges,
   type SessionRecord,
   type SessionStore,
   StoreError,
   type StoreOperation,
+  type UpdateResult,
 } from "@tenure/core";
 import {
-  type Answer,
-  decodeAnswer,
-  decodeTime,
-  DONE,
-  FOREIGN,
-  NEEDS_INDEX,
-  updateResultOf,
-} from "./answer.ts";
-import { assertClient, type RedisClient, settingsOf } from "./client.ts";
+  assertChanges,
+  assertNewSession,
+  assertRevokeUser,
+  assertWellFormed,
+  canBeStored,
+} from "@tenure/core/store";
+import { type RedisClient, storeClient } from "./client.ts";
+import { commandsOver, type Reply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
-import { newNonce } from "./nonce.ts";
+import { decodeRecord, decodeText, encodeText, NONCE } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
-import { decodeRecord, encodeUser, userField } from "./record.ts";
 import { confirmedByReplicas } from "./replicas.ts";
-import { scanSessions } from "./scan.ts";
-import { CREATE, REVOKE, TOUCH, UPDATE } from "./scripts.ts";
-import { sendingThrough } from "./sending.ts";
-import { assertWellFormed, canBeStored } from "./text.ts";
-import { type IndexEntry, userIndex } from "./user-index.ts";
+import { Code, CREATE, END, REVOKE, TOUCH, UPDATE } from "./scripts.ts";
+import { type Entry, userIndex } from "./user-index.ts";
 
 /**
- * Sessions on Redis ≥ 7 or Valkey ≥ 7.2, standalone, behind Sentinel or in a Cluster, through the user's own ioredis client.
+ * Sessions on Redis ≥ 7 or Valkey ≥ 7.2: standalone, behind Sentinel or in a Cluster.
  *
  * ```
- * SET  tenure:s:<id>  "s <header> <nonces><user id><data>"  PXAT <expiresAt - 1>   a session (record.ts)
- * SET  tenure:s:<id>  "x<nonces>"                           PXAT <until>           a tombstone
- * ZADD tenure:u:<user id>  <endsAt> <id>                                           a user's sessions (user-index.ts)
+ * tenure:s:<id>     a session, its tombstone, or marks (layout.ts)     the session's key decides every write
+ * tenure:u:<user>   the ids of a user's sessions, and the user's fence (user-index.ts)
  * ```
- * No two keys need to be in one slot. Where two are written, the order is:
- * - `create` and a binding `update`: the index, then the session. A crash between leaves an id in the index that leads to
- *   no session of that user. Whoever reads the index looks at the session, and tidies up.
- * - `revoke`, `revokeUser`, an unbinding `update`: the session, then a doubt in the index. A crash between leaves the same.
+ * No two keys need to be in one slot. Where two are written, this is the order:
  *
- * @throws TypeError for an option that is wrong, and for a client that reads from replicas
+ * - **`create` with a user, and an `update` that binds: the index, then the session.** The script on the index adds the id and reports
+ *   the fence. The script on the session compares, and decides.
+ * - **`revokeUser`: the index, then the sessions.** The first script fixes the fence and reads the ids; the others end the
+ *   sessions that have them, and leave the fence in each other value, present or absent, as a *mark*.
+ *
+ * So a login that overlaps `revokeUser` cannot miss it: either its first script came after the fence and reports it, or the
+ * id is on a page, and its second script comes after the mark and meets it, or comes before and the session is ended.
+ *
+ * A crash between the two writes of a login leaves an id in the index that leads to nothing: it is skipped, and removed later.
+ * One within `revokeUser` leaves the fence, and some sessions alive: the call has not resolved. Every script carries a
+ * deadline by the server's clock, so none of these writes happens after its caller's time has passed; marks and entries
+ * of the index last longer than that.
+ *
+ * @throws TypeError for an option that is wrong, and for a client that is unknown or reads from replicas
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  assertClient(client);
-  const clientSettings = settingsOf(client);
-  const settings = settingsFrom(options, clientSettings.commandTimeout);
-  const { prefix, timeout, tombstoneMinimum, waitForReplicas } = settings;
-  const sending = sendingThrough(client, clientSettings, timeout, () => void warnOfEviction(client));
-  const { send, run } = sending;
-  const { keyPrefix } = clientSettings;
-  const write = waitForReplicas ? confirmedByReplicas(client, sending, waitForReplicas, keyPrefix) : run;
-  const index = userIndex(client, sending, write, prefix);
+  const redis = storeClient(client);
+  const settings = settingsFrom(options, redis.commandTimeout);
+  const { prefix, timeout, waitForReplicas } = settings;
+  const minimum = String(settings.tombstoneMinimum);
+  const idAt = String(Buffer.byteLength(`${redis.keyPrefix}${prefix}s:`) + 1);
+  const commands = commandsOver(redis, {
+    timeout,
+    runDurably: waitForReplicas ? confirmedByReplicas(redis, waitForReplicas) : redis.run,
+    onFirstReply: () => void warnOfEviction(redis),
+  });
+  const index = userIndex(commands, prefix, settings.tombstoneMinimum);
 
   return {
     async create(session) {
       assertNewSession(session);
-      const { id, userId, data, idle, lifetime, createdAt } = session;
-      assertWellFormed({ id, userId, data });
-      const user = userId === null ? null : encodeUser(userId);
-      const others = user === null ? [] : await index.add("create", user, id, { createdAt, lifetime });
-      const times = [createdAt === undefined ? "" : String(createdAt), String(idle), String(lifetime)];
-      const args = [newNonce(), ...times, userField(user), user ?? "", data];
-      const created = decodeAnswer("create", await write("create", CREATE, key(id), args)).code === DONE;
-      if (userId !== null) lookAfter(userId, created ? others : [...others, { id, doubted: false }]);
-      return created;
+      const { userId, data, idle, lifetime, authenticatedAt } = session;
+      assertWellFormed({ id: session.id, userId, data });
+      const id = encodeText(session.id);
+      const startedAt = performance.now();
+      let [user, fence] = ["", -1];
+      if (userId !== null) {
+        user = encodeText(userId);
+        fence = await addToIndex("create", user, id, { lifetime });
+      }
+      const args = [
+        idAt,
+        newNonce(),
+        String(idle),
+        String(lifetime),
+        userId === null ? "" : `=${user}`,
+        textOf(authenticatedAt),
+        String(fence),
+        minimum,
+        data,
+      ];
+      const reply = await commands.run("create", CREATE, key(id), args, { startedAt, durable: true });
+      const code = codeOf("create", reply, [Code.DONE, Code.NOTHING, Code.FENCED]);
+      if (code === Code.FENCED) return "fenced";
+      return code === Code.DONE ? "created" : "taken";
     },
 
     async read(id) {
-      return canBeStored("id", id) ? await look("read", id) : null;
+      return canBeStored("id", id) ? await read("read", id, encodeText(id)) : null;
     },
 
     async update(id, changes) {
       assertChanges(changes);
-      const { data, userId, idle, ifVersion } = changes;
       if (!canBeStored("id", id)) return "gone";
-      const version = ifVersion === undefined ? "" : String(ifVersion);
-      if (data === undefined && userId === undefined && idle === undefined) {
-        return updateResultOf(decodeAnswer("update", await run("update", TOUCH, key(id), [version])));
+      if (isTouch(changes)) {
+        const item = { key: key(encodeText(id)), args: [textOf(changes.ifVersion)] };
+        const code = await commands.join("update", TOUCH, [idAt], item);
+        return updateResultOf(codeOf("update", [0, code], [Code.DONE, Code.NOTHING, Code.CONFLICT]));
       }
-      assertWellFormed({ data, userId });
-      const user = typeof userId === "string" ? encodeUser(userId) : null;
-      const args = [
-        newNonce(),
-        version,
-        idle === undefined ? "" : String(idle),
-        userId === undefined ? "" : userField(user),
-        user ?? "",
-        data === undefined ? "" : `=${data}`,
-      ];
-      let answer = decodeAnswer("update", await run("update", UPDATE, key(id), [...args, NOT_INDEXED]));
-      if (answer.code === NEEDS_INDEX && typeof userId === "string") {
-        const others = await index.add("update", encodeUser(userId), id, { endsAt: Number(answer.detail) });
-        answer = decodeAnswer("update", await run("update", UPDATE, key(id), [...args, INDEXED]));
-        lookAfter(userId, answer.code === DONE ? others : [...others, { id, doubted: false }]);
-      }
-      if (answer.detail !== undefined) index.doubt(answer.detail, [id]);
-      return updateResultOf(answer);
+      assertWellFormed({ data: changes.data, userId: changes.userId });
+      return await update(encodeText(id), changes);
     },
 
     async revoke(id) {
       if (!canBeStored("id", id)) return false;
-      const { code, detail } = await revokeOne("revoke", id, "");
-      if (code === FOREIGN) throw foreign("revoke");
-      if (detail !== undefined) index.doubt(detail, [id]);
-      return code === DONE;
+      const args = [idAt, newNonce(), minimum];
+      const reply = await commands.run("revoke", REVOKE, key(encodeText(id)), args, { durable: true });
+      return codeOf("revoke", reply, [Code.DONE, Code.NOTHING]) === Code.DONE;
     },
 
-    async revokeUser(userId, { except } = {}) {
+    async revokeUser(userId, revokeOptions = {}) {
+      assertRevokeUser(userId, revokeOptions);
       if (!canBeStored("userId", userId)) return 0;
-      const user = encodeUser(userId);
+      const { except, authenticatedUpTo } = revokeOptions;
+      const user = encodeText(userId);
+      const kept = except !== undefined && except.isWellFormed() ? encodeText(except) : undefined;
+      const fenced = await index.fence(user, authenticatedUpTo);
       let count = 0;
-      for await (const entries of index.pages("revokeUser", user)) {
-        const ids = entries.map(({ id }) => id).filter((id) => id !== except);
-        const answers = await Promise.all(ids.map((id) => revokeOne("revokeUser", id, `=${user}`)));
-        index.doubt(user, ids);
-        count += answers.filter(({ code }) => code === DONE).length;
+      let foreign = false;
+      let page: typeof fenced | Awaited<ReturnType<typeof index.page>> = fenced;
+      for (;;) {
+        // The nonce of a page: a session that is on two pages is counted once.
+        const args = [idAt, newNonce(), user, String(fenced.instant), String(fenced.fence), minimum];
+        const items = page.entries.map(({ id, isSettled }) => ({
+          key: key(id),
+          args: [(id === kept ? "k" : "") + (isSettled ? "" : "m")],
+        }));
+        const codes = await commands.runMany("revokeUser", END, args, items, { durable: true });
+        count += codes.filter((code) => code === Code.DONE).length;
+        foreign ||= codes.includes(Code.FOREIGN);
+        index.remove(
+          user,
+          page.entries.filter(
+            ({ isSettled }, at) => codes[at] === Code.DONE || (isSettled && codes[at] === Code.NOTHING),
+          ),
+        );
+        if (page.next === undefined) break;
+        page = await index.page("revokeUser", user, page.next);
       }
+      if (foreign) throw foreignValue("revokeUser");
+      await index.pastInstant(user, fenced.instant);
       return count;
     },
 
     async listUser(userId) {
       if (!canBeStored("userId", userId)) return [];
-      const records: SessionRecord[] = [];
-      for await (const entries of index.pages("listUser", encodeUser(userId))) {
-        records.push(...(await liveOf(userId, entries)));
+      const user = encodeText(userId);
+      const records = new Map<string, SessionRecord>();
+      let after: string | undefined = "0";
+      while (after !== undefined) {
+        const page = await index.page("listUser", user, after);
+        for (const record of await liveOf(userId, page.entries)) records.set(record.id, record);
+        after = page.next;
       }
-      return records.toSorted((a, b) => a.createdAt - b.createdAt);
+      return [...records.values()].toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
     async *scan() {
-      // A cluster's client knows its primaries once it has been answered.
-      await now("scan");
-      yield* scanSessions(client, sending, keyPrefix, key(""), (id) => look("scan", id));
+      const beginning = key("");
+      const seen = new Set<string>();
+      for await (const keys of commands.pages("scan", () => redis.scan(beginning, SCAN_PAGE))) {
+        const ids = keys.map((one) => one.slice(beginning.length)).filter((id) => !seen.has(id));
+        for (const id of ids) seen.add(id);
+        for (const record of await Promise.all(ids.map((id) => read("scan", decodeText(id), id)))) {
+          if (record) yield record;
+        }
+      }
     },
 
-    now: () => now("now"),
+    async now() {
+      const reply = await commands.send("now", () => redis.time());
+      const [seconds, microseconds] = Array.isArray(reply) ? reply : [];
+      const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+      if (!Number.isSafeInteger(now))
+        throw new StoreError("now", "Redis returned something that is not a time");
+      return now;
+    },
   };
 
   function key(id: string): string {
     return `${prefix}s:${id}`;
   }
 
-  async function look(operation: StoreOperation, id: string): Promise<SessionRecord | null> {
-    const value = await send(operation, () => client.get(key(id)));
+  async function read(
+    operation: StoreOperation,
+    id: string,
+    encodedId: string,
+  ): Promise<SessionRecord | null> {
+    const value = await commands.read(operation, key(encodedId));
     if (value === null) return null;
-    const record = decodeRecord(id, value);
-    if (record !== undefined) return record;
-    throw foreign(operation);
+    const record = typeof value === "string" ? decodeRecord(id, encodedId, value) : undefined;
+    if (record === undefined) throw foreignValue(operation);
+    return record;
   }
 
-  /**
-   * @param mine "" for any session; else "=" and the encoded user whose it must be
-   */
-  async function revokeOne(operation: "revoke" | "revokeUser", id: string, mine: string): Promise<Answer> {
-    const args = [newNonce(), String(tombstoneMinimum), mine];
-    return decodeAnswer(operation, await write(operation, REVOKE, key(id), args));
+  /** A login gives a user and a lifetime, and takes two scripts. Other changes that need the index take three. */
+  async function update(id: string, changes: SessionChanges): Promise<UpdateResult> {
+    const { data, userId, idle, lifetime, authenticatedAt, touch, ifVersion } = changes;
+    const given = typeof userId === "string" ? encodeText(userId) : undefined;
+    const nonce = newNonce();
+    let indexed = { user: "", fence: "", endsAt: "" };
+    let startedAt = performance.now();
+    if (given !== undefined && lifetime !== undefined) await indexFor(given, { lifetime });
+    for (let attempts = 0; attempts < 3; attempts += 1) {
+      const args = [
+        idAt,
+        nonce,
+        textOf(ifVersion),
+        textOf(idle),
+        textOf(lifetime),
+        touch === false ? "" : "1",
+        given === undefined ? (userId === null ? "-" : "") : `=${given}`,
+        textOf(authenticatedAt),
+        minimum,
+        indexed.user,
+        indexed.fence,
+        indexed.endsAt,
+        data === undefined ? "" : `=${data}`,
+      ];
+      const reply = await commands.run("update", UPDATE, key(id), args, { startedAt });
+      const code = codeOf("update", reply, [...UPDATE_CODES, Code.NEEDS_INDEX]);
+      if (code !== Code.NEEDS_INDEX) return updateResultOf(code);
+      startedAt = performance.now();
+      await indexFor(String(reply[3]), lifetime === undefined ? { endsAt: Number(reply[2]) } : { lifetime });
+    }
+    throw new StoreError("update", "the session was bound to other users meanwhile, again and again");
+
+    async function indexFor(user: string, end: { endsAt: number } | { lifetime: number }): Promise<void> {
+      const fence = await addToIndex("update", user, id, end);
+      indexed = { user: `=${user}`, fence: String(fence), endsAt: "endsAt" in end ? String(end.endsAt) : "" };
+    }
   }
 
-  /** The live sessions of a user among the entries of the index, which is told where it had it wrong. */
-  async function liveOf(userId: string, entries: readonly IndexEntry[]): Promise<SessionRecord[]> {
-    const user = encodeUser(userId);
-    const found = await Promise.all(entries.map(({ id }) => look("listUser", id)));
-    const records = found.filter((record): record is SessionRecord => record?.userId === userId);
-    const live = new Set(records.map(({ id }) => id));
-    index.doubt(
-      user,
-      entries.map(({ id }) => id).filter((id) => !live.has(id)),
+  /** @returns the user's fence */
+  async function addToIndex(
+    operation: StoreOperation,
+    user: string,
+    id: string,
+    end: { endsAt: number } | { lifetime: number },
+  ): Promise<number> {
+    const { fence, sample } = await index.add(operation, user, id, end);
+    // In the background, and it may fail: the next addition takes another sample.
+    if (sample.length > 0) void liveOf(decodeText(user), sample).catch(() => undefined);
+    return fence;
+  }
+
+  /** The live sessions of a user among entries of the index. Removes entries that lead nowhere. */
+  async function liveOf(userId: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
+    const found = await Promise.all(entries.map(({ id }) => read("listUser", decodeText(id), id)));
+    index.remove(
+      encodeText(userId),
+      entries.filter(({ isSettled }, at) => isSettled && found[at]?.userId !== userId),
     );
-    const doubted = new Set(entries.filter((entry) => entry.doubted).map(({ id }) => id));
-    index.restore(
-      user,
-      records.filter(({ id }) => doubted.has(id)),
-    );
-    return records;
-  }
-
-  /** In the background, and may fail: whether a few entries of an index still lead to something. */
-  function lookAfter(userId: string, entries: readonly IndexEntry[]): void {
-    if (entries.length > 0) void liveOf(userId, entries).catch(() => undefined);
-  }
-
-  async function now(operation: StoreOperation): Promise<number> {
-    return decodeTime(await send(operation, () => client.time()));
+    return found.filter((record): record is SessionRecord => record?.userId === userId);
   }
 }
 
-function foreign(operation: StoreOperation): StoreError {
+/** Keys in one SCAN: about 0.2 ms of the server's time. */
+const SCAN_PAGE = 500;
+
+const UPDATE_CODES = [Code.DONE, Code.NOTHING, Code.CONFLICT, Code.FENCED];
+
+function isTouch({ data, userId, idle, lifetime, authenticatedAt, touch = true }: SessionChanges): boolean {
+  const changes = [data, userId, idle, lifetime, authenticatedAt];
+  return touch && changes.every((change) => change === undefined);
+}
+
+function updateResultOf(code: number): UpdateResult {
+  if (code === Code.DONE) return "updated";
+  if (code === Code.CONFLICT) return "conflict";
+  return code === Code.FENCED ? "fenced" : "gone";
+}
+
+/** @throws StoreError for a code that is not expected */
+function codeOf(operation: StoreOperation, reply: Reply, expected: readonly number[]): number {
+  const code = Number(reply[1]);
+  if (code === Code.FOREIGN) throw foreignValue(operation);
+  if (!expected.includes(code))
+    throw new StoreError(operation, "Redis returned something that no script returns");
+  return code;
+}
+
+function foreignValue(operation: StoreOperation): StoreError {
   return new StoreError(
     operation,
-    "a key with the store's prefix holds something else: give the store a prefix of its own",
+    "a key of the store holds something that was not written for this session: give the store a prefix of its own",
   );
 }
 
-/** Whether a user's index is known to hold the id that a script is about to bind to that user. */
-const NOT_INDEXED = "0";
-const INDEXED = "1";
+function textOf(value: number | undefined): string {
+  return value === undefined ? "" : String(value);
+}
+
+/** Names one call of a script. */
+function newNonce(): string {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  used += NONCE_BYTES;
+  return random.toString("base64url", used - NONCE_BYTES, used);
+}
+
+const NONCE_BYTES = (NONCE * 3) / 4;
+const random = Buffer.alloc(NONCE_BYTES * 256);
+let used = random.length;

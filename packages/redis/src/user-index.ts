@@ -1,110 +1,208 @@
-import type { SessionRecord, StoreOperation } from "@tenure/core";
-import type { RedisClient } from "./client.ts";
-import { INDEX_ADD, INDEX_DOUBT } from "./scripts.ts";
-import type { Run, Sending } from "./sending.ts";
-import { byCursor, twice } from "./walk.ts";
+import { type StoreOperation, StoreError } from "@tenure/core";
+import { instantInTheFuture } from "@tenure/core/store";
+import type { Commands } from "./commands.ts";
+import { CLOCK, Code, script } from "./scripts.ts";
 
 /**
- * Which sessions a user may have: a superset, never less. It is written before a session is created or bound, and what reads
- * it looks at each session; so a crash between the two writes leaves an id too many, which reaches nothing.
+ * Which sessions a user may have, and the user's fence, in one sorted set: so a script that adds an id reads the fence.
  *
- * `user` is an encoded user id throughout (record.ts).
+ * ```
+ * ZADD tenure:u:<user> <stamp> <id>       a stamp is the instant of the last addition, microseconds
+ * ZADD tenure:u:<user> -<fence> :fence    milliseconds
+ * ```
+ * It names more ids than are alive, never fewer. Stamps are unique in a set and grow, so paging in their order misses no
+ * id that is there throughout, and none that is added again meanwhile.
+ *
+ * An entry goes when a look at its session found nothing of this user's, and only if its stamp is still the same (so a removal may
+ * arrive at any time). The look must come when no create or binding that relies on this addition can be under way: once
+ * the stamp is {@link PATIENCE} old, or after the session got a tombstone.
+ *
+ * Users and ids are encoded (layout.ts).
  */
 export interface UserIndex {
-  /** Resolves once the index holds the id, until the session's end at least. Answers a few ids to look after. */
-  add(operation: StoreOperation, user: string, id: string, life: Life): Promise<IndexEntry[]>;
-  /** The ids in pages of some hundreds, each once. What is there throughout is among them. */
-  pages(operation: StoreOperation, user: string): AsyncIterable<IndexEntry[]>;
+  /** Resolves once the index has the id, at least until the session ends, to the user's fence. */
+  add(operation: StoreOperation, user: string, id: string, end: SessionEnd): Promise<Added>;
   /**
-   * Ids under which this user has no live session just now, be it that it has ended: a failover may bring it back. In the
-   * background, and may fail.
+   * Fixes the fence, at the server's time if no instant is given, and resolves to the first page.
+   *
+   * @throws TypeError for an instant after the server's time
    */
-  doubt(user: string, ids: readonly string[]): void;
-  /** Ids that were doubted, and whose session is alive. In the background, and may fail. */
-  restore(user: string, sessions: readonly SessionRecord[]): void;
+  fence(user: string, instant: number | undefined): Promise<FencedPage>;
+  /** A page of the entries after a stamp. The last page is not full. */
+  page(operation: StoreOperation, user: string, after: string): Promise<Page>;
+  /** Resolves once the server's clock is past an instant that {@link UserIndex.fence} fixed. */
+  pastInstant(user: string, instant: number): Promise<void>;
+  /** Removes entries whose stamps are still these. In the background, and it may fail. */
+  remove(user: string, entries: readonly Entry[]): void;
 }
 
-/** When the session ends: known, or to be told by the clock of the index. */
-export type Life =
-  | { readonly endsAt: number }
-  | { readonly createdAt: number | undefined; readonly lifetime: number };
+/** The end of a session: known, or a lifetime after the server's time. */
+export type SessionEnd = { readonly endsAt: number } | { readonly lifetime: number };
 
-export interface IndexEntry {
+export interface Entry {
   readonly id: string;
-  /** It was once found without a live session of this user. */
-  readonly doubted: boolean;
+  readonly stamp: string;
+  /** No create or binding that relies on this entry can be under way. */
+  readonly isSettled: boolean;
 }
 
-/**
- * @param write runs what must last
- */
-export function userIndex(
-  client: RedisClient,
-  { send, run }: Sending,
-  write: Run,
-  prefix: string,
-): UserIndex {
+export interface Added {
+  /** -1: the user has none. */
+  readonly fence: number;
+  /** A few settled entries of an index that has grown. */
+  readonly sample: readonly Entry[];
+}
+
+export interface Page {
+  readonly entries: readonly Entry[];
+  /** The stamp of the last entry; `undefined`: this is the last page. */
+  readonly next: string | undefined;
+}
+
+export interface FencedPage extends Page {
+  /** The instant that this call fixed. */
+  readonly instant: number;
+  /** The user's fence, which an earlier call may have set later. */
+  readonly fence: number;
+}
+
+export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: number): UserIndex {
   const key = (user: string): string => `${prefix}u:${user}`;
 
   return {
-    async add(operation, user, id, life) {
-      return entriesOf(await write(operation, INDEX_ADD, key(user), addition(id, life)));
+    async add(operation, user, id, end) {
+      const args = "endsAt" in end ? ["", String(end.endsAt)] : [String(end.lifetime), ""];
+      const [now, , fence, ...found] = await commands.run(operation, ADD, key(user), [id, ...args], {
+        durable: true,
+      });
+      return { fence: Number(fence), sample: entriesOf(found, Number(now)) };
     },
 
-    async *pages(operation, user) {
-      const from = key(user);
-      const walk = () =>
-        byCursor((cursor) => send(operation, () => client.zscan(from, cursor, "COUNT", PAGE)));
-      const seen = new Set<string>();
-      for await (const found of twice(walk)) {
-        const entries = entriesOf(found).filter(({ id }) => !seen.has(id));
-        for (const { id } of entries) seen.add(id);
-        if (entries.length > 0) yield entries;
-      }
+    async fence(user, given) {
+      const args = [
+        "(0",
+        String(PAGE),
+        given === undefined ? "now" : String(given),
+        String(tombstoneMinimum),
+      ];
+      const reply = await commands.run("revokeUser", READ, key(user), args, { durable: true });
+      const [now, code, instant, fence, ...found] = reply;
+      if (code === Code.FUTURE) throw instantInTheFuture();
+      return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 
-    doubt(user, ids) {
-      for (const some of pagesOf(ids)) {
-        run("listUser", INDEX_DOUBT, key(user), [PATIENCE, ...some]).catch(leaveIt);
-      }
+    async page(operation, user, after) {
+      const args = [`(${after}`, String(PAGE), "", ""];
+      const [now, , , , ...found] = await commands.run(operation, READ, key(user), args);
+      return pageOf(found, Number(now));
     },
 
-    restore(user, sessions) {
-      for (const { id, endsAt } of sessions) {
-        run("listUser", INDEX_ADD, key(user), addition(id, { endsAt })).catch(leaveIt);
-      }
+    pastInstant: (user, instant) => commands.pastInstant(key(user), instant),
+
+    remove(user, entries) {
+      if (entries.length === 0) return;
+      const args = entries.flatMap(({ id, stamp }) => [id, stamp]);
+      // What stays is found again by the next call that reads the index.
+      commands.run("listUser", REMOVE, key(user), args).catch(() => undefined);
     },
   };
 }
 
-/** The arguments of INDEX_ADD. */
-function addition(id: string, life: Life): string[] {
-  const given = "endsAt" in life ? undefined : life;
-  const endsAt = "endsAt" in life ? String(life.endsAt) : "";
-  const createdAt = given?.createdAt === undefined ? "" : String(given.createdAt);
-  return [id, endsAt, createdAt, given === undefined ? "" : String(given.lifetime), ALLOWANCE, PATIENCE];
+/**
+ * Entries in one command: the server takes about 0.2 ms for them. `page` of an index that grows as fast as it is read would not
+ * end: a user would need this many logins in each round trip.
+ */
+const PAGE = 200;
+/**
+ * Milliseconds: longer than any create or binding is under way, which is at most twice the longest `timeout`, and the skew between
+ * the clocks of a Cluster.
+ */
+const PATIENCE = 10 * 60 * 1000;
+/** Milliseconds that an index lives longer than its sessions, whose servers may have other clocks. */
+const ALLOWANCE = 60 * 60 * 1000;
+/** The size from which additions return a sample, so that sessions that expire unlisted do not fill an index. */
+const GROWN = 8;
+/** The member that holds the fence. `encodeText` leaves no colon in an id. */
+const FENCE = ":fence";
+
+const FENCE_NOW = `
+local fence = -(tonumber(redis.call('ZSCORE', key, '${FENCE}') or nil) or 1)
+local function expire(at)
+  redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), at)))
+end
+`;
+
+/** deadline, id, lifetime or "", endsAt or "" → DONE, the fence, then ids and stamps in turn */
+const ADD = script(
+  "",
+  `${CLOCK}
+local key = KEYS[1]
+${FENCE_NOW}
+local top = redis.call('ZRANGE', key, 0, 0, 'REV', 'WITHSCORES')
+local stamp = math.max(time[1] * 1000000 + time[2], (tonumber(top[2]) or 0) + 1)
+redis.call('ZADD', key, string.format('%d', stamp), ARGV[2])
+expire((tonumber(ARGV[4]) or now + ARGV[3]) + ${ALLOWANCE})
+local reply = { now, ${Code.DONE}, fence }
+if redis.call('ZCARD', key) > ${GROWN} then
+  local sample = redis.call('ZRANDMEMBER', key, 4, 'WITHSCORES')
+  for i = 1, #sample, 2 do
+    local its = tonumber(sample[i + 1])
+    if its > 0 and its < stamp - ${PATIENCE * 1000} then
+      reply[#reply + 1] = sample[i]
+      reply[#reply + 1] = sample[i + 1]
+    end
+  end
+end
+return reply`,
+);
+
+/**
+ * deadline, the first stamp as ZRANGE writes it, how many, "" or the instant of a new fence or "now", the tombstone minimum
+ * → DONE, this call's instant, the fence, then ids and stamps in turn; or FUTURE
+ */
+const READ = script(
+  " flags=allow-oom",
+  `${CLOCK}
+local key = KEYS[1]
+${FENCE_NOW}
+local instant = fence
+if ARGV[4] ~= '' then
+  instant = tonumber(ARGV[4]) or now
+  if instant > now then return { now, ${Code.FUTURE} } end
+  fence = math.max(fence, instant)
+  redis.call('ZADD', key, string.format('%d', -fence), '${FENCE}')
+  expire(fence + ARGV[5])
+end
+local reply = { now, ${Code.DONE}, instant, fence }
+for i, found in ipairs(redis.call('ZRANGE', key, ARGV[2], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[3], 'WITHSCORES')) do
+  reply[i + 4] = found
+end
+return reply`,
+);
+
+/** deadline, then ids and stamps in turn → DONE */
+const REMOVE = script(
+  " flags=allow-oom",
+  `${CLOCK}
+for i = 2, #ARGV, 2 do
+  local stamp = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or nil)
+  if stamp and stamp == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+end
+return { now, ${Code.DONE} }`,
+);
+
+function pageOf(found: readonly unknown[], now: number): Page {
+  const entries = entriesOf(found, now);
+  return { entries, next: entries.length < PAGE ? undefined : entries.at(-1)?.stamp };
 }
 
-/** Ids and their scores in turn. */
-function entriesOf(answer: unknown): IndexEntry[] {
-  const found: readonly unknown[] = Array.isArray(answer) ? answer : [];
-  const entries: IndexEntry[] = [];
-  for (let i = 0; i + 1 < found.length; i += 2) {
-    entries.push({ id: String(found[i]), doubted: Number(found[i + 1]) < 0 });
+function entriesOf(found: readonly unknown[], now: number): Entry[] {
+  const entries: Entry[] = [];
+  for (let at = 0; at + 1 < found.length; at += 2) {
+    const [id, stamp] = [found[at], String(found[at + 1])];
+    if (typeof id !== "string")
+      throw new StoreError("listUser", "a user's index returned something that is not an id");
+    entries.push({ id, stamp, isSettled: Number(stamp) / 1000 + PATIENCE < now });
   }
   return entries;
 }
-
-/** So many ids in one command: some 0.2 ms of the server's time. */
-const PAGE = 200;
-/** Milliseconds. In a cluster, an index and its sessions live by the clocks of different servers. */
-const ALLOWANCE = String(60 * 60 * 1000);
-/** Milliseconds: longer than any create or binding is under way, which is twice the longest `timeout`. */
-const PATIENCE = String(10 * 60 * 1000);
-
-function* pagesOf(ids: readonly string[]): Iterable<readonly string[]> {
-  for (let from = 0; from < ids.length; from += PAGE) yield ids.slice(from, from + PAGE);
-}
-
-/** Tidying: what stays is found again by the next call that reads the index. */
-function leaveIt(): void {}

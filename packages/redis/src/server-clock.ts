@@ -1,0 +1,40 @@
+/**
+ * What is known of the clocks of servers, from the times in their replies. An estimate is never ahead of the server's clock, as long as
+ * that is not set back: a reply takes some time to arrive. So a deadline by it never comes later than meant.
+ */
+export interface ServerClock {
+  /** Takes the time in a reply that has just arrived. */
+  learn(node: string, now: number): void;
+  /** An instant of `performance.now()` by the server's clock, at the latest. It has passed if nothing is known of the server. */
+  deadline(node: string, at: number): string;
+  /** Milliseconds until the server's clock has certainly reached an instant. */
+  timeUntil(node: string, instant: number): number;
+}
+
+export function serverClock(): ServerClock {
+  const samples = new Map<string, Sample>();
+  return {
+    learn(node, now) {
+      const at = performance.now();
+      const offset = now - at;
+      const best = samples.get(node);
+      // The latest of a minute: the reply that took the least time. Older ones are forgotten, because clocks drift and are set.
+      if (best === undefined || offset > best.offset || at - best.at > 60_000)
+        samples.set(node, { offset, at });
+    },
+    deadline(node, at) {
+      const best = samples.get(node);
+      return best === undefined ? "0" : String(Math.floor(best.offset + at));
+    },
+    timeUntil(node, instant) {
+      const best = samples.get(node);
+      return best === undefined ? 0 : instant - (best.offset + performance.now());
+    },
+  };
+}
+
+/** How far the server's clock is ahead of `performance.now()`, at least, and when that was learned. */
+interface Sample {
+  readonly offset: number;
+  readonly at: number;
+}
