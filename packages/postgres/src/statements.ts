@@ -60,7 +60,7 @@ judged as materialized (
     else coalesce(authenticated_at <= now - $7::bigint * ${MILLISECOND} or authenticated_at <= fence, false) end as fenced
   from (
     select id, user_id, data, idle * ${MILLISECOND} as idle, lifetime * ${MILLISECOND} as lifetime, locked, fence, now,
-      least(${instant("authenticated_at")}, now) as authenticated_at
+      ${notAfterNow("authenticated_at")} as authenticated_at
     from (
       select given.*, ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence, ${NOW} as now
       from given ${fences ? `left join fences on fences.id = ${FENCE} || given.user_id` : ""}, ${DURABLE}
@@ -129,7 +129,7 @@ ${held(matching, fences ? "and (select count(*) from fences) >= 0" : "")}, live 
     select live.*, given.data, given.if_version,
       case when given.binds then given.user_id else live.user_id end as new_user,
       given.binds and given.user_id is distinct from live.user_id as rebound,
-      least(${instant("given.authenticated_at")}, live.now) as new_instant,
+      ${notAfterNow("given.authenticated_at")} as new_instant,
       ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence,
       coalesce(given.idle * ${MILLISECOND}, live.idle_timeout) as new_idle,
       coalesce(live.now + given.lifetime * ${MILLISECOND}, live.ends_at) as new_end,
@@ -331,6 +331,11 @@ const RECORD = [
 
 function milliseconds(moment: string): string {
   return `(date_part('epoch', ${moment}) * 1000)::bigint::text`;
+}
+
+/** Of the row's own `now`. `least` alone would make an absent instant the present. */
+function notAfterNow(value: string): string {
+  return `case when ${value} is not null then least(${instant(value)}, now) end`;
 }
 
 function instant(value: string): string {
