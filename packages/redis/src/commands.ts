@@ -25,7 +25,7 @@ export interface Commands {
     args: readonly string[],
     items: readonly Item[],
     options?: RunOptions,
-  ): Promise<unknown[]>;
+  ): Promise<number[]>;
   /** Waits for anything else that the client does. */
   send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result>;
   /** Waits for each of the client's pages. */
@@ -86,7 +86,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
 
     async runMany(operation, script, args, items, its) {
       const numbered = items.map((item, at) => ({ item, at }));
-      const codes = new Array<unknown>(items.length);
+      const codes = new Array<number>(items.length);
       const groups = groupsOf(numbered, ({ item }) => client.groupOf(item.key));
       await Promise.all(
         groups.map(async (group) => {
@@ -97,7 +97,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
             group.map(({ item }) => item),
             its,
           );
-          for (const [at, one] of group.entries()) codes[one.at] = reply[at];
+          for (const [at, one] of group.entries()) codes[one.at] = Number(reply[at]);
         }),
       );
       return codes;

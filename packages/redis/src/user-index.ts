@@ -87,7 +87,7 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
       ];
       const reply = await commands.run("revokeUser", READ, key(user), args, { durable: true });
       const [now, code, instant, fence, ...found] = reply;
-      if (code === Code.FUTURE) throw instantInTheFuture();
+      if (Number(code) === Code.FUTURE) throw instantInTheFuture();
       return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 

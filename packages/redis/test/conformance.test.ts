@@ -6,26 +6,22 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
 import { Clients } from "./clients.ts";
+import { mixedUpOver } from "./mixed-up.ts";
 import { freshId } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** The server may be anybody's. */
+/** The server may be used by others. */
 const restricted = { ...README_USER, username: `tenure-${freshId()}` };
-const PREFIX = "app{1}*?[x]:";
+const keyPrefix = "app{1}*?[x]:";
 const variants: Record<string, (url: string) => RedisClient> = {
-  "ioredis 6": (url) => clients.add(new Redis(url)),
-  "ioredis 5": (url) => clients.add(new Redis5(url)),
-  "ioredis 6, keyPrefix": (url) => clients.add(new Redis(url, { keyPrefix: PREFIX })),
-  "ioredis 5, keyPrefix": (url) => clients.add(new Redis5(url, { keyPrefix: PREFIX })),
-  "ioredis 6, auto-pipelining": (url) => clients.add(new Redis(url, { enableAutoPipelining: true })),
-  "ioredis 5, auto-pipelining": (url) => clients.add(new Redis5(url, { enableAutoPipelining: true })),
-  "database 3": (url) => clients.add(new Redis(url, { db: 3 })),
-  "RESP2, numbers as strings": (url) => clients.add(new Redis(url, { protocol: 2, stringNumbers: true })),
-  "RESP3 shapes": (url) => clients.add(new Redis(url, { replyMapping: "resp3" })),
-  "the README's restricted user": (url) => clients.add(new Redis(url, restricted)),
+  "ioredis 6, the README's restricted user": (url) => clients.add(new Redis(url, restricted)),
+  "ioredis 6, RESP3 shapes, keyPrefix, auto-pipelining": (url) =>
+    clients.add(new Redis(url, { replyMapping: "resp3", keyPrefix, enableAutoPipelining: true })),
+  "ioredis 5, numbers as strings, keyPrefix, database 3": (url) =>
+    clients.add(new Redis5(url, { stringNumbers: true, keyPrefix, db: 3 })),
 };
 
 redis.describe("the contract", () => {
@@ -45,6 +41,7 @@ redis.describe("the contract", () => {
         name,
         open: () => redisStore(open(redis.url)),
         unreachable: ({ host, port }) => redisStore(open(`redis://${host}:${port}`), { timeout: 500 }),
+        mixedUp: mixedUpOver(() => open(redis.url)),
       },
     );
   }
