@@ -1,15 +1,39 @@
-import { defineConfig, type UserConfig } from "tsdown";
+import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
-/** How every published package is built: ESM and declarations from `src/index.ts`, checked as npm would serve it. */
+/**
+ * How every published package is built: as CommonJS from `src/index.ts`, with an ES module that re-exports it for `import`, and
+ * checked as npm would serve it. One implementation, so a process that uses both `require` and `import` has one copy of each class.
+ */
 const preset: UserConfig = defineConfig({
   entry: "src/index.ts",
-  format: "esm",
+  format: "cjs",
   platform: "node",
   target: "node22",
   dts: true,
-  fixedExtension: false,
-  publint: true,
+  publint: { strict: true },
   tsconfig: "tsconfig.json",
+  plugins: [esModules()],
 });
+
+/** Writes `index.js` and `index.d.ts` beside each entry's `index.cjs` and `index.d.cts`. */
+function esModules(): Rolldown.Plugin {
+  return {
+    name: "es-modules",
+    generateBundle(_options, bundle) {
+      for (const file of Object.values(bundle)) {
+        if (file.type !== "chunk" || !file.isEntry) continue;
+        const { name, fileName, exports } = file;
+        // Names, not `*`: Node adds a name "module.exports" to what a CommonJS module exports.
+        const code = `export { ${exports.join(", ")} } from "./${fileName}";\n`;
+        this.emitFile({ type: "asset", fileName: `${name}.js`, source: code });
+        this.emitFile({
+          type: "asset",
+          fileName: `${name}.d.ts`,
+          source: `export * from "./${fileName}";\n`,
+        });
+      }
+    },
+  };
+}
 
 export default preset;
