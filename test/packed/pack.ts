@@ -5,46 +5,64 @@ import { promisify } from "node:util";
 
 const root = join(import.meta.dirname, "../..");
 
+/** The condition under which the workspace imports its sources. */
+export const SOURCE = "@tenure/source";
+
 /** A package as the registry would get it. */
 export interface Packed {
   readonly name: string;
-  /** Its folder in the workspace. */
-  readonly folder: string;
   readonly tarball: string;
   /** Paths within the package, and what they hold. */
   readonly files: ReadonlyMap<string, string>;
   readonly manifest: Manifest;
+  readonly entries: readonly Entry[];
+}
+
+/** Something that applications import. */
+export interface Entry {
+  /** The name that they import it by. */
+  readonly specifier: string;
+  /** The path of the source that it is built from. */
+  readonly source: string;
 }
 
 export interface Manifest {
   readonly version: string;
-  readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly exports: Readonly<Record<string, Readonly<Record<string, Exports>>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
+
+/** A file, or files by the condition under which they are used. */
+export type Exports = string | { readonly [condition: string]: Exports };
 
 /** Builds all that is published, and packs it into `destination`. */
 export async function packAll(destination: string): Promise<Packed[]> {
   await pnpm(root, "run", "build");
   await pnpm(root, "--recursive", "--filter", "./packages/*", "pack", "--pack-destination", destination);
   const packed: Packed[] = [];
-  for (const name of readdirSync(join(root, "packages"))) {
-    const folder = join(root, "packages", name);
-    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
-    const tarball = join(destination, `tenure-${name}-${version}.tgz`);
-    const files = await unpack(tarball, join(destination, "unpacked", name));
+  for (const folder of readdirSync(join(root, "packages"))) {
+    const name = `@tenure/${folder}`;
+    const home = join(root, "packages", folder);
+    const workspace = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as Manifest;
+    const entries = Object.entries(workspace.exports).map(([path, { [SOURCE]: source }]) => {
+      if (typeof source !== "string") throw new Error(`${name} has no source of ${path}`);
+      return { specifier: join(name, path), source: join(home, source) };
+    });
+    const tarball = join(destination, `tenure-${folder}-${workspace.version}.tgz`);
+    const files = await unpack(tarball, join(destination, "unpacked", folder));
     const manifest = JSON.parse(files.get("package.json") ?? "{}") as Manifest;
-    packed.push({ name: `@tenure/${name}`, folder, tarball, files, manifest });
+    packed.push({ name, tarball, files, manifest, entries });
   }
   return packed;
 }
 
-/** Runs pnpm as the two commands of the README do. Answers what it printed. */
+/** Runs pnpm as the two commands of the README do. Returns what it printed. */
 export async function pnpm(cwd: string, ...args: string[]): Promise<string> {
   return run(cwd, "npx", "-y", "pnpm@12", ...args);
 }
 
-/** Runs a command. Answers what it printed; rejects with it where the command fails. */
+/** Runs a command. Returns what it printed; rejects with it if the command fails. */
 export async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)(command, args, { cwd, maxBuffer: 64 * 1024 * 1024 });

@@ -1,163 +1,153 @@
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programsOf } from "../readme/programs.ts";
 import { runAndVisit } from "../readme/run-and-visit.ts";
-import { type Packed, packAll, pnpm, run } from "./pack.ts";
+import { type Exports, type Packed, packAll, pnpm, run, SOURCE } from "./pack.ts";
+import { programOn, setups, writeProject } from "./projects.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** Outside of the workspace, so that nothing of it is found by chance. */
+const NODE_22 = join(root, "test/node_modules/node-22/bin/node");
+/** Outside of the workspace, so that nothing of it is found by chance. Every project here shares its one installation. */
 const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
 
 let packed: Packed[];
 beforeAll(async () => {
   packed = await packAll(house);
-  await moveIn();
+  await install();
 }, 300_000);
 afterAll(() => rmSync(house, { recursive: true, force: true }));
 
-test("every package under packages/ is packed", () => {
-  expect(packed.map(({ name }) => name)).toEqual(expect.arrayContaining(["@tenure/core", "@tenure/redis"]));
-  expect(packed.filter(({ files }) => files.size < 4)).toEqual([]);
-});
+describe("a tarball", () => {
+  test("is made of every package under packages/", () => {
+    expect(packed.map(({ name }) => name)).toEqual(expect.arrayContaining(["@tenure/core", "@tenure/redis"]));
+    expect(packed.filter(({ files }) => files.size < 4)).toEqual([]);
+  });
 
-test("a tarball holds what is built, its README and its license, and nothing of the workshop", () => {
-  const missing = ofEach(({ files }) => ["LICENSE", "README.md"].filter((path) => !files.has(path)));
-  expect(missing).toEqual(ofEach(() => []));
-  const built = /^(?:dist\/.*\.(?:js|d\.ts)|migrations\/.*\.sql|LICENSE|README\.md|package\.json)$/u;
-  const other = ofEach(({ files }) => [...files.keys()].filter((path) => !built.test(path)));
-  expect(other).toEqual(ofEach(() => []));
-});
+  test("holds what is built, its README and its license, and nothing of the workshop", () => {
+    const missing = ofEach(({ files }) => ["LICENSE", "README.md"].filter((path) => !files.has(path)));
+    expect(missing).toEqual(ofEach(() => []));
+    const stub = /^(?:bridge|store)\/package\.json$/u;
+    const built =
+      /^(?:dist\/.*\.(?:cjs|js|d\.cts|d\.ts)|migrations\/.*\.sql|LICENSE|README\.md|package\.json)$/u;
+    const other = ofEach(({ files }) =>
+      [...files.keys()].filter((path) => !built.test(path) && !stub.test(path)),
+    );
+    expect(other).toEqual(ofEach(() => []));
+  });
 
-test("a tarball names no path of the machine it was built on", () => {
-  const telling = ofEach(({ files }) =>
-    [...files].filter(([, content]) => content.includes(root)).map(([path]) => path),
-  );
-  expect(telling).toEqual(ofEach(() => []));
-});
+  test("names no path of the machine it was built on", () => {
+    const telling = ofEach(({ files }) =>
+      [...files].filter(([, content]) => content.includes(root)).map(([path]) => path),
+    );
+    expect(telling).toEqual(ofEach(() => []));
+  });
 
-test("a manifest asks for versions that a registry knows, and what it exports is there", () => {
-  const strange = ofEach(({ manifest: { dependencies, peerDependencies } }) =>
-    Object.values({ ...dependencies, ...peerDependencies }).filter(
-      (range) => !/^[\d^~>=<| .x*-]+$/u.test(range),
-    ),
-  );
-  expect(strange).toEqual(ofEach(() => []));
-  const absent = ofEach(({ files, manifest }) =>
-    Object.values(manifest.exports)
-      .flatMap(({ types = "no types", default: code = "no code" }) => [types, code])
-      .filter((path) => !files.has(path.replace("./", ""))),
-  );
-  expect(absent).toEqual(ofEach(() => []));
-});
+  test("asks for versions that a registry knows, and what it exports is there", () => {
+    const strange = ofEach(({ manifest: { dependencies, peerDependencies } }) =>
+      Object.values({ ...dependencies, ...peerDependencies }).filter(
+        (range) => !/^[\d^~>=<| .x*-]+$/u.test(range),
+      ),
+    );
+    expect(strange).toEqual(ofEach(() => []));
+    const absent = ofEach(({ files, manifest }) =>
+      pathsIn(manifest.exports).filter((path) => !files.has(path.replace("./", ""))),
+    );
+    expect(absent).toEqual(ofEach(() => []));
+  });
 
-test("core depends on nothing, and what builds on it depends on it alone", () => {
-  expect(ofEach(({ manifest }) => Object.keys(manifest.dependencies ?? {}).toSorted())).toEqual({
-    ...ofEach(() => ["@tenure/core"]),
-    "@tenure/core": [],
-    "@tenure/conformance": ["@tenure/core", "fast-check"],
+  test("names no condition that only the workspace has", () => {
+    const naming = ofEach(({ manifest }) => JSON.stringify(manifest.exports).includes(SOURCE));
+    expect(naming).toEqual(ofEach(() => false));
   });
 });
 
-test("the types are found as the code is, from ESM and by bundlers", async () => {
+test("core depends on nothing, and is a peer of what builds on it, so that an application has one copy", () => {
+  const others = packed.filter(({ name }) => name !== "@tenure/core");
+  expect(others.filter(({ manifest }) => !manifest.peerDependencies?.["@tenure/core"])).toEqual([]);
+  expect(ofEach(({ manifest }) => Object.keys(manifest.dependencies ?? {}))).toEqual({
+    ...ofEach(() => []),
+    "@tenure/conformance": ["fast-check"],
+  });
+});
+
+test("the types are found as the code is, by every resolver", async () => {
   for (const { name, tarball } of packed) {
     const { types, ...analysis } = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
     const problems = "problems" in analysis ? analysis.problems : [];
-    // ESM only: what Node 10 and a CommonJS without require(esm) would miss is not promised.
-    const promised = problems.filter(
-      (problem) =>
-        problem.kind !== "CJSResolvesToESM" &&
-        (!("resolutionKind" in problem) || /bundler|node16-esm/u.test(problem.resolutionKind)),
+    expect({ name, typed: types !== false, problems }).toEqual({ name, typed: true, problems: [] });
+  }
+});
+
+describe.each([
+  ["24", process.execPath],
+  ["22", NODE_22],
+])("Node %s", (version, node) => {
+  test("is what runs here", async () => {
+    expect(await run(house, node, "--version")).toMatch(new RegExp(`^v${version}\\.`, "u"));
+  });
+
+  test("imports and requires one copy of every entry, with what its source exports", async () => {
+    const entries = packed.flatMap((one) => one.entries);
+    const exported: Record<string, string[]> = {};
+    for (const { specifier, source } of entries) {
+      exported[specifier] = Object.keys((await import(source)) as object).toSorted();
+    }
+    expect(Object.values(exported)).not.toContainEqual([]);
+    writeFileSync(
+      join(house, "entries.mjs"),
+      `import { createRequire } from "node:module";
+const require = createRequire(import.meta.url);
+const names = {};
+for (const entry of ${JSON.stringify(Object.keys(exported))}) {
+  const [imported, required] = [await import(entry), require(entry)];
+  const copies = Object.keys(imported).filter((name) => imported[name] !== required[name]);
+  if (copies.length > 0) throw new Error(entry + " has two copies of " + copies);
+  if (Object.keys(required).sort().join() !== Object.keys(imported).join()) throw new Error(entry + " has other names when it is required");
+  names[entry] = Object.keys(imported);
+}
+console.log(JSON.stringify(names));`,
     );
-    expect({ name, typed: types !== false, promised }).toEqual({ name, typed: true, promised: [] });
-  }
-});
+    expect(JSON.parse(await run(house, node, "entries.mjs"))).toEqual(exported);
+  });
 
-test("every entry is imported and required by Node, and has what its source exports", async () => {
-  const sources = packed.flatMap(({ name, folder, manifest }) =>
-    Object.entries(manifest.exports).map(([path, { "@tenure/source": source = "" }]): [string, string] => [
-      join(name, path),
-      join(folder, source),
-    ]),
-  );
-  writeFileSync(
-    join(house, "import.mjs"),
-    `const names = {};
-for (const entry of ${JSON.stringify(sources.map(([entry]) => entry))}) names[entry] = Object.keys(await import(entry)).sort();
-console.log(JSON.stringify(names));`,
-  );
-  writeFileSync(
-    join(house, "require.cjs"),
-    `const names = {};
-for (const entry of ${JSON.stringify(sources.map(([entry]) => entry))}) names[entry] = Object.keys(require(entry)).sort();
-console.log(JSON.stringify(names));`,
-  );
-  const exported: Record<string, string[]> = {};
-  for (const [entry, source] of sources) {
-    exported[entry] = Object.keys((await import(source)) as object).toSorted();
-  }
-  expect(Object.values(exported)).not.toContainEqual([]);
-  for (const file of ["import.mjs", "require.cjs"]) {
-    const found: unknown = JSON.parse(await run(house, process.execPath, file));
-    expect({ file, found }).toEqual({ file, found: exported });
-  }
-});
-
-test.each(["README.md", "packages/fastify-session/README.md", "packages/koa-session/README.md"])(
-  "on the packages, the application of %s logs in and out, and out everywhere",
-  async (readme) => {
-    const [program] = programsOf(root, readme);
-    if (!program) throw new Error("it has no code");
-    const path = join(house, `${readme.replaceAll("/", "-")}.ts`);
-    writeFileSync(path, program.text);
-    const env = { ...process.env, SESSION_SECRET: "a secret of a test, as long as secrets should be" };
-    await expect(runAndVisit(path, program, { execArgv: [], env })).resolves.toBeUndefined();
-  },
-);
-
-test("packages share one core: a StoreError of a store is the StoreError of the application", async () => {
-  writeFileSync(
-    join(house, "one-core.mjs"),
-    `import { StoreError } from "@tenure/core";
+  test("passes sessions between what is imported and what is required", async () => {
+    writeFileSync(
+      join(house, "one-core.mjs"),
+      `import { createRequire } from "node:module";
+import { Sessions, StoreError } from "@tenure/core";
 import { redisStore } from "@tenure/redis";
 import { Redis } from "ioredis";
+const required = createRequire(import.meta.url)("@tenure/core");
+const sessions = new Sessions({ store: required.memoryStore() });
+const { token } = await sessions.create({ cart: ["tea"] });
+const session = await sessions.get(token);
+await required.Sessions.prototype.save.call(sessions, session, { cart: [] });
 const client = new Redis({ host: "127.0.0.1", port: 1, lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
 client.on("error", () => {});
 const failure = await redisStore(client).read("x").catch((error) => error);
-console.log(failure instanceof StoreError);`,
+console.log(JSON.stringify([(await sessions.get(token)).data, failure instanceof StoreError, failure instanceof required.StoreError]));`,
+    );
+    expect(JSON.parse(await run(house, node, "one-core.mjs"))).toEqual([{ cart: [] }, true, true]);
+  });
+
+  test.each(["README.md", "packages/fastify-session/README.md", "packages/koa-session/README.md"])(
+    "runs the application of %s, which logs in and out, and out everywhere",
+    async (readme) => {
+      const [program] = programsOf(root, readme);
+      if (!program) throw new Error("it has no code");
+      const path = join(house, `${readme.replaceAll("/", "-")}-${version}.ts`);
+      writeFileSync(path, program.text);
+      const env = { ...process.env, SESSION_SECRET: "a secret of a test, as long as secrets should be" };
+      const options = { execPath: node, execArgv: [], env };
+      await expect(runAndVisit(path, program, options)).resolves.toBeUndefined();
+    },
   );
-  expect((await run(house, process.execPath, "one-core.mjs")).trim()).toBe("true");
 });
 
-test.each(["nodenext", "bundler"])(
-  "an application type-checks against the packages, resolved as %s",
-  async (resolution) => {
-    writeFileSync(join(house, "consumer.ts"), CONSUMER);
-    const file = `tsconfig.${resolution}.json`;
-    const compilerOptions = {
-      strict: true,
-      noEmit: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      target: "es2023",
-      types: ["node"],
-      module: resolution === "bundler" ? "preserve" : resolution,
-      moduleResolution: resolution,
-      // Drivers' own declarations are not ours to judge; ours are built from sources that were checked.
-      skipLibCheck: true,
-    };
-    writeFileSync(join(house, file), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
-    const tsc = join(root, "node_modules/.bin/tsc");
-    expect(await run(house, tsc, "-p", file)).toBe("");
-    // That it is checked at all.
-    writeFileSync(join(house, "consumer.ts"), `${CONSUMER}\nconst wrong: number = sessions;\n`);
-    await expect(run(house, tsc, "-p", file)).rejects.toThrow("consumer.ts");
-  },
-);
-
-test("the packed conformance suite judges the packed memory store, under node:test", async () => {
+test("the conformance suite finds that the memory store keeps every promise, under Node 22's node:test", async () => {
   writeFileSync(
     join(house, "suite.mjs"),
     `import { describe, test } from "node:test";
@@ -166,56 +156,86 @@ import { testStore } from "@tenure/conformance";
 const store = memoryStore();
 testStore({ describe, test }, { open: () => store, unreachable: null });`,
   );
-  const report = await run(
-    house,
-    process.execPath,
-    "--test",
-    "--test-reporter=tap",
-    "--test-name-pattern=Create never overwrites",
-    "suite.mjs",
-  );
+  const report = await run(house, NODE_22, "--test", "--test-reporter=tap", "suite.mjs");
   expect(report).toMatch(/^# fail 0$/mu);
-  expect(Number(/^# pass (\d+)$/mu.exec(report)?.[1])).toBeGreaterThan(0);
+  expect(Number(/^# pass (\d+)$/mu.exec(report)?.[1])).toBeGreaterThan(100);
 });
+
+test.each(setups.flatMap((setup) => setup.compilers.map((compiler) => ({ ...setup, compiler }))))(
+  "TypeScript $compiler type-checks an application of every package, and their declarations, with $title",
+  async ({ title, compiler, ...setup }) => {
+    const project = join(house, `${title} ${compiler}`.replaceAll(/\W+/gu, "-"));
+    // One mistake shows that it is checked at all.
+    writeProject(project, setup, `${programOn(specifiers())}\nexport const mistake: number = sessions;\n`);
+    const tsc = join(compiler === 5 ? house : root, "node_modules/.bin/tsc");
+    const output = await run(project, tsc, "--pretty", "false").catch(String);
+    const errors = output.split("\n").filter((line) => /error TS\d+:/u.test(line));
+    expect(errors).toEqual([expect.stringMatching(/^application\.ts.* TS2322: Type 'Sessions</u)]);
+  },
+);
+
+test.each([
+  ["by its preset", { preset: "ts-jest" }],
+  [
+    "as NestJS sets it up",
+    {
+      moduleFileExtensions: ["js", "json", "ts"],
+      testRegex: String.raw`.*\.spec\.ts$`,
+      transform: { [String.raw`^.+\.(t|j)s$`]: "ts-jest" },
+      testEnvironment: "node",
+    },
+  ],
+])("Jest with ts-jest, %s, runs the tests of a CommonJS project", async (title, config) => {
+  const project = join(house, `jest-${title.replaceAll(" ", "-")}`);
+  const compilerOptions = { module: "commonjs", esModuleInterop: true, types: ["node", "jest"] };
+  writeProject(project, { type: "commonjs", compilerOptions }, programOn(specifiers()));
+  const jest = { ...config, watchman: false, cacheDirectory: join(house, "jest-cache") };
+  writeFileSync(join(project, "jest.config.json"), JSON.stringify(jest));
+  writeFileSync(
+    join(project, "application.spec.ts"),
+    `import { everything, sessions } from "./application";
+import { StoreError } from "@tenure/core";
+
+test("every entry exports something", () => {
+  expect(everything.filter((entry) => Object.keys(entry).length === 0)).toEqual([]);
+});
+test("a session is created and read, and there is one StoreError", async () => {
+  const { token } = await sessions.create({ cart: ["tea"] });
+  expect((await sessions.get(token))?.data).toEqual({ cart: ["tea"] });
+  expect(new StoreError("read", "the reason")).toBeInstanceOf((await import("@tenure/core")).StoreError);
+});
+`,
+  );
+  const report = join(project, "report.json");
+  await run(project, join(house, "node_modules/.bin/jest"), "--ci", "--json", `--outputFile=${report}`);
+  expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 2, numFailedTests: 0 });
+});
+
+/** What applications import. */
+function specifiers(): string[] {
+  return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier));
+}
+
+/** The files that a manifest's exports name. */
+function pathsIn(exports: Exports): string[] {
+  return typeof exports === "string" ? [exports] : Object.values(exports).flatMap(pathsIn);
+}
 
 /** By the name of the package. */
 function ofEach<Value>(judge: (one: Packed) => Value): Record<string, Value> {
   return Object.fromEntries(packed.map((one) => [one.name, judge(one)]));
 }
 
-/** Installs all tarballs, and the peers in the versions of the workspace, in an empty folder. */
-async function moveIn(): Promise<void> {
-  const peers = Object.assign({}, ...packed.map(({ manifest }) => manifest.peerDependencies)) as Record<
-    string,
-    string
-  >;
-  const { devDependencies } = JSON.parse(readFileSync(join(root, "test/package.json"), "utf8")) as {
-    devDependencies: Record<string, string>;
-  };
+/** Installs all tarballs, and the peers and tools in the versions of the workspace. */
+async function install(): Promise<void> {
   const tarballs = Object.fromEntries(packed.map(({ name, tarball }) => [name, `file:${tarball}`]));
-  const wanted = [
-    ...Object.keys(peers),
-    "express",
-    "@fastify/cookie",
-    "fastify",
-    "koa",
-    "@types/node",
-    "@types/express",
-    "@types/express-session",
-    "@types/pg",
-    "@types/koa",
-  ];
-  const installed = wanted.filter((name) => name in devDependencies || name === "@types/node");
-  const versions = Object.fromEntries(installed.map((name) => [name, versionOf(name)]));
-  writeFileSync(
-    join(house, "package.json"),
-    JSON.stringify({
-      name: "consumer",
-      private: true,
-      type: "module",
-      dependencies: { ...tarballs, ...versions },
-    }),
-  );
+  const peers = packed.flatMap(({ manifest }) => Object.keys(manifest.peerDependencies ?? {}));
+  const applications = ["express", "@fastify/cookie", "koa", "@types/express", "@types/koa", "@types/pg"];
+  const tools = ["jest", "ts-jest", "@types/jest", "@types/node"];
+  const wanted = [...peers, ...applications, ...tools].filter((name) => !(name in tarballs));
+  const versions = Object.fromEntries(wanted.map((name) => [name, versionOf(name)]));
+  const dependencies = { ...versions, ...tarballs, typescript: versionOf("typescript-5") };
+  writeFileSync(join(house, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
   // The packages ask each other for a version that is not on a registry yet.
   const overrides = Object.entries(tarballs).map(([name, tarball]) => `  "${name}": "${tarball}"`);
   writeFileSync(join(house, "pnpm-workspace.yaml"), `packages: []\noverrides:\n${overrides.join("\n")}\n`);
@@ -224,46 +244,9 @@ async function moveIn(): Promise<void> {
 
 /** The version that the workspace uses, which is in pnpm's store already. */
 function versionOf(name: string): string {
-  const folders = [join(root, "test/node_modules", name), join(root, "node_modules", name)];
-  for (const folder of folders) {
-    try {
-      return (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
-    } catch {
-      // The other folder.
-    }
-  }
-  throw new Error(`${name} is not installed in the workspace`);
+  const found = globSync(
+    ["test", "."].map((folder) => join(root, folder, "node_modules", name, "package.json")),
+  );
+  if (!found[0]) throw new Error(`${name} is not installed in the workspace`);
+  return (JSON.parse(readFileSync(found[0], "utf8")) as { version: string }).version;
 }
-
-const CONSUMER = `import { memoryStore, type Session, Sessions, type SessionStore, StoreError } from "@tenure/core";
-import { testStore } from "@tenure/conformance";
-import { expressSessionStore } from "@tenure/express-session";
-import { fastifySessionStore } from "@tenure/fastify-session";
-import { koaSessionStore } from "@tenure/koa-session";
-import { ensureIndexes, mongoStore } from "@tenure/mongo";
-import { migrate, postgresStore } from "@tenure/postgres";
-import { redisStore } from "@tenure/redis";
-import session from "express-session";
-import { Redis } from "ioredis";
-import type { Collection } from "mongodb";
-import pg from "pg";
-
-interface Data {
-  userId?: string;
-  cart: string[];
-}
-
-export const stores: ((collection: Collection) => SessionStore)[] = [
-  () => memoryStore(),
-  () => redisStore(new Redis()),
-  () => postgresStore(new pg.Pool()),
-  (collection) => mongoStore(collection),
-];
-export const sessions = new Sessions<Data>({ store: memoryStore(), idleTimeout: "30m", userId: (data) => data.userId });
-export const found: Promise<Session<Data> | null> = sessions.get("token");
-export const middleware = session({ store: expressSessionStore(sessions), secret: "x" });
-export const others = [fastifySessionStore(sessions), koaSessionStore(sessions)];
-export const rest = [migrate, ensureIndexes, testStore, StoreError];
-// @ts-expect-error -- a duration is a number of milliseconds or words
-sessions.create({ cart: [] }, { idle: true });
-`;
