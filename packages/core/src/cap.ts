@@ -1,75 +1,93 @@
-import { listInUse } from "./retired.ts";
+import { openRecord } from "./stored.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
 
-/** A session that logged a user in just now, and is not to go by its creation. */
-export interface Login {
-  readonly id: string;
-  /**
-   * The user's sessions before its creation: beside others it does go by that, so that concurrent logins agree on who stays.
-   * Absent: it is older than its login.
-   */
-  readonly before?: ReadonlySet<string>;
-}
+export type CapMode = "end-oldest" | "refuse";
+
+/** Whether a session stays. `"too-many"`: the cap ended it. `"gone"`: it has ended otherwise. */
+export type Admission = "stays" | "too-many" | "gone";
 
 /** How many sessions a user may have alive. */
 export class Cap {
   readonly #store: SessionStore;
   readonly #max: number;
-  readonly #end: (id: string, userId: string) => Promise<boolean>;
+  readonly #end: (id: string, userId: string) => Promise<unknown>;
+  readonly #rounds = new Map<string, Round>();
 
-  /** @param max `Infinity`: no cap, and nothing is asked of the store */
-  constructor(store: SessionStore, max: number, end: (id: string, userId: string) => Promise<boolean>) {
+  /** @param max `Infinity`: no cap, and the store is not asked */
+  constructor(store: SessionStore, max: number, end: (id: string, userId: string) => Promise<unknown>) {
     this.#store = store;
     this.#max = max;
     this.#end = end;
   }
 
-  /** For {@link Login.before}. */
-  async idsOf(userId: string | null): Promise<ReadonlySet<string>> {
-    if (userId === null || this.#max === Number.POSITIVE_INFINITY) return new Set();
-    return new Set((await listInUse(this.#store, userId)).map(({ id }) => id));
+  /** Whether a login may begin: the user has fewer sessions than allowed, besides `id`. */
+  async hasRoom(userId: string, id: string | null): Promise<boolean> {
+    if (this.#max === Number.POSITIVE_INFINITY) return true;
+    const { staying } = await this.#nextRound(userId, "refuse");
+    return staying.size - (id !== null && staying.has(id) ? 1 : 0) < this.#max;
   }
 
   /**
-   * Makes room for a session that nobody holds the token of yet. `false`: it went itself. Where that fails, it is ended: its
-   * token is about to be lost with the error.
+   * Ends the sessions that a user has too many, after a login whose token nobody holds yet. If that fails, the session is ended: its
+   * token is lost with the error.
+   *
+   * @param mode `"end-oldest"` ends those whose user authenticated first, `"refuse"` those that authenticated last; ties by id, so that
+   *   all processes agree
    */
-  async admit(id: string, userId: string | null, login?: Login): Promise<boolean> {
-    if (userId === null) return true;
+  async admit(userId: string, id: string, mode: CapMode): Promise<Admission> {
+    if (this.#max === Number.POSITIVE_INFINITY) return "stays";
     try {
-      return !(await this.enforce(userId, login)).includes(id);
+      const { staying, ended } = await this.#nextRound(userId, mode);
+      return staying.has(id) ? "stays" : ended.has(id) ? "too-many" : "gone";
     } catch (error) {
       await this.#end(id, userId).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Ends the sessions that a user has too many, and answers their ids. */
-  async enforce(userId: string | null, login?: Login): Promise<string[]> {
-    if (userId === null || this.#max === Number.POSITIVE_INFINITY) return [];
-    const ids = (await this.#tooMany(userId, login)).map(({ id }) => id);
-    await Promise.all(ids.map((id) => this.#end(id, userId)));
-    return ids;
+  /** A round that begins after this call. Logins of one user in one process share one list per round. */
+  #nextRound(userId: string, mode: CapMode): Promise<Sorted> {
+    const key = `${mode} ${userId}`;
+    const round = this.#rounds.get(key);
+    if (!round) return this.#begin(key, userId, mode);
+    return (round.next ??= round.running.catch(() => undefined).then(() => this.#begin(key, userId, mode)));
   }
 
-  /**
-   * The oldest. Of concurrent logins the last one to look sees them all, and all judge by the same order, so that they agree
-   * on who stays.
-   *
-   * What counts is what two looks in a row both show: it was alive in between, all at once. One look is not taken at one
-   * instant, and may show a session that leaves for its successor as well as the successor.
-   */
-  async #tooMany(userId: string, login: Login | undefined): Promise<readonly SessionRecord[]> {
-    const first = await listInUse(this.#store, userId);
-    if (first.length <= this.#max) return [];
-    const seen = new Set(first.map(({ id }) => id));
-    const alive = (await listInUse(this.#store, userId)).filter(({ id }) => seen.has(id));
-    return oldestFirst(alive, login).slice(0, Math.max(0, alive.length - this.#max));
+  #begin(key: string, userId: string, mode: CapMode): Promise<Sorted> {
+    const round: Round = { running: this.#sort(userId, mode), next: undefined };
+    this.#rounds.set(key, round);
+    const forget = (): void => {
+      if (!round.next) this.#rounds.delete(key);
+    };
+    round.running.then(forget, forget);
+    return round.running;
+  }
+
+  async #sort(userId: string, mode: CapMode): Promise<Sorted> {
+    const sessions = (await this.#store.listUser(userId)).filter(isVisible).toSorted(byLogin);
+    const tooMany = Math.max(0, sessions.length - this.#max);
+    const ending =
+      mode === "end-oldest" ? sessions.slice(0, tooMany) : sessions.slice(sessions.length - tooMany);
+    const ended = new Set(ending.map(({ id }) => id));
+    await Promise.all([...ended].map((id) => this.#end(id, userId)));
+    return { staying: new Set(sessions.map(({ id }) => id).filter((id) => !ended.has(id))), ended };
   }
 }
 
-function oldestFirst(sessions: readonly SessionRecord[], login: Login | undefined): readonly SessionRecord[] {
-  const others = sessions.filter(({ id }) => id !== login?.id);
-  if (!login || others.some(({ id }) => login.before?.has(id) === false)) return sessions;
-  return [...others, ...sessions.filter(({ id }) => id === login.id)];
+interface Round {
+  readonly running: Promise<Sorted>;
+  next: Promise<Sorted> | undefined;
+}
+
+interface Sorted {
+  readonly staying: ReadonlySet<string>;
+  readonly ended: ReadonlySet<string>;
+}
+
+function isVisible(record: SessionRecord): boolean {
+  return openRecord(record)?.head.isHidden !== true;
+}
+
+function byLogin(a: SessionRecord, b: SessionRecord): number {
+  return (a.authenticatedAt ?? 0) - (b.authenticatedAt ?? 0) || (a.id < b.id ? -1 : 1);
 }

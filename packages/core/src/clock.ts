@@ -1,56 +1,115 @@
 /**
- * What a store's clock says, told from this process's monotonic clock and a sample of the store's now and then.
+ * The store's clock, estimated from this process's monotonic clock and a sample of the store's now and then.
  *
- * A machine whose wall clock is ten minutes off, or is set while it runs, thus neither touches at every request nor lets
- * sessions in use die. The sample was taken somewhere between the question and its answer; that width is kept, and the
- * later end is what counts, so that an error of the estimate makes a touch early, never late.
+ * So a machine whose wall clock is wrong, or is set while it runs, neither touches at every request nor lets sessions in use end.
+ * The sample was taken somewhere between the question and its reply. Both ends of that interval are kept: the later one decides
+ * whether a touch is due, so an error makes a touch early, never late; the earlier one dates a login.
  */
 export class StoreClock {
-  readonly #sample: () => Promise<number>;
-  readonly #sampleEvery: number;
-  #offset: { readonly earliest: number; readonly latest: number; readonly sampledAt: number } | undefined;
+  readonly #now: () => Promise<number>;
+  #sample: Sample | undefined;
   #sampling: Promise<void> | undefined;
 
-  /**
-   * @param sample the store's `now()`
-   * @param sampleEvery milliseconds after which a sample is renewed in the background
-   */
-  constructor(sample: () => Promise<number>, sampleEvery: number) {
-    this.#sample = sample;
-    this.#sampleEvery = sampleEvery;
+  /** @param now the store's `now()` */
+  constructor(now: () => Promise<number>) {
+    this.#now = now;
   }
 
-  /** Resolves once there is a sample to tell from; waits only the first time. Never rejects: `latest()` is NaN then. */
+  /**
+   * Resolves when there is a sample to estimate from; `undefined`: there is one. An old sample is renewed in the background.
+   * Never rejects: without a sample, {@link latest} is NaN.
+   */
   ready(): Promise<void> | undefined {
-    const offset = this.#offset;
-    if (offset && performance.now() - offset.sampledAt < this.#sampleEvery) return undefined;
-    this.#sampling ??= this.#renew().finally(() => (this.#sampling = undefined));
-    return offset ? undefined : this.#sampling;
+    const sample = this.#usable();
+    if (sample && performance.now() - sample.sampledAt < SAMPLE_EVERY) return undefined;
+    const renewing = this.#renewOnce();
+    return sample ? undefined : renewing.catch(() => undefined);
+  }
+
+  /** The renewal of the sample that is under way, if one is. Never rejects. */
+  renewing(): Promise<void> | undefined {
+    return this.#sampling?.catch(() => undefined);
+  }
+
+  /**
+   * A time of the store's clock that is certainly not after the instant `at`.
+   *
+   * @param at of `performance.now()`
+   * @throws StoreError if the store's clock cannot be read
+   */
+  async notAfter(at: number = performance.now()): Promise<number> {
+    if (!this.#usable()) await this.#renewOnce();
+    return Math.floor((this.#sample?.earliest ?? Number.NaN) + at);
+  }
+
+  /** As {@link notAfter}, if no call of the store is needed. */
+  notAfterIfKnown(at: number): number | undefined {
+    const sample = this.#usable();
+    return sample && Math.floor(sample.earliest + at);
+  }
+
+  /** Takes a new sample, so that what begins after this resolves is dated after everything that the store has done until now. */
+  async renew(): Promise<void> {
+    await this.#sampling?.catch(() => undefined);
+    await this.#renewOnce();
   }
 
   /** The latest instant that the store's clock may show now. NaN while it was never sampled. */
   latest(): number {
-    return this.#offset ? this.#offset.latest + performance.now() : Number.NaN;
+    return this.#sample ? this.#sample.latest + performance.now() : Number.NaN;
   }
 
   /** The earliest instant that the store's clock may show now. While it was never sampled: this machine's clock. */
   earliest(): number {
-    return this.#offset ? this.#offset.earliest + performance.now() : Date.now();
+    return this.#sample ? this.#sample.earliest + performance.now() : Date.now();
+  }
+
+  /**
+   * The sample, unless the wall clock moved against the monotonic clock since. The monotonic clock stands still while a machine is
+   * suspended (on Linux: CLOCK_MONOTONIC), and the wall clock is set afterwards.
+   */
+  #usable(): Sample | undefined {
+    const sample = this.#sample;
+    return sample && Math.abs(Date.now() - performance.now() - sample.wall) < JUMP ? sample : undefined;
+  }
+
+  #renewOnce(): Promise<void> {
+    return (this.#sampling ??= this.#renew().finally(() => (this.#sampling = undefined)));
   }
 
   async #renew(): Promise<void> {
     const askedAt = performance.now();
-    try {
-      const storeNow = await this.#sample();
-      const answeredAt = performance.now();
+    const storeNow = await this.#now();
+    const answeredAt = performance.now();
+    const before = this.#usable();
+    const earliest = storeNow - answeredAt;
+    this.#sample = {
+      // A reply that took long must not date a login before one that was known to be later.
+      earliest:
+        before && answeredAt - before.sampledAt < TRUSTED_FOR
+          ? Math.max(before.earliest, earliest)
+          : earliest,
       // A store rounds down to whole milliseconds, hence the one more.
-      this.#offset = {
-        earliest: storeNow - answeredAt,
-        latest: storeNow + 1 - askedAt,
-        sampledAt: answeredAt,
-      };
-    } catch {
-      // Whoever samples has told of the failure; an older sample is better than none.
-    }
+      latest: storeNow + 1 - askedAt,
+      sampledAt: answeredAt,
+      wall: Date.now() - answeredAt,
+    };
   }
 }
+
+interface Sample {
+  /** The store's clock less `performance.now()`, at least and at most. */
+  readonly earliest: number;
+  readonly latest: number;
+  /** Of `performance.now()`. */
+  readonly sampledAt: number;
+  /** The wall clock less `performance.now()`. */
+  readonly wall: number;
+}
+
+/** Milliseconds. */
+const SAMPLE_EVERY = 5000;
+/** Milliseconds: two clocks that differ by 100 ppm are apart by one then. */
+const TRUSTED_FOR = 10_000;
+/** Milliseconds: more than a clock is slewed between two samples, less than a suspension that matters. */
+const JUMP = 1000;

@@ -1,8 +1,6 @@
 import type { Codec } from "./codec.ts";
-import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
 import { type About, refusal } from "./refusal.ts";
-import { RETIRED } from "./retired.ts";
 
 /** Session data to text and back, with the checks that no codec makes. */
 export class Encoding<Data extends object> {
@@ -14,16 +12,15 @@ export class Encoding<Data extends object> {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws what the codec throws, and TypeError for what is no session data, or too large */
+  /** @throws what the codec throws, and TypeError for what is not session data, or too large */
   encode(data: object, about: About): string {
     if (typeof data !== "object" || data === null || Array.isArray(data)) {
       throw refusal("session data must be an object with a key for each thing to keep", about);
     }
     const text = this.#encoded(data, about);
-    if (typeof text !== "string" || text === RETIRED) {
-      throw refusal("the codec must encode session data as a string that is not empty", about);
-    }
-    const bytes = Buffer.byteLength(text);
+    if (typeof text !== "string") throw refusal("the codec must encode session data as a string", about);
+    // A string has at most three bytes of UTF-8 per unit, so most need not be measured.
+    const bytes = text.length * 3 <= this.#maxBytes ? 0 : Buffer.byteLength(text);
     if (bytes <= this.#maxBytes) return text;
     throw refusal(
       `session data of ${bytes} bytes is over the limit of ${this.#maxBytes}: keep it elsewhere, or raise maxDataBytes`,
@@ -31,18 +28,14 @@ export class Encoding<Data extends object> {
     );
   }
 
-  /** @throws StoreError for what the codec can't read */
-  decode(text: string, { id, userId }: About): Data {
+  /** The data, or `null` for what the codec cannot read, with the event `unreadable`. */
+  decode(text: string, about: About): Data | null {
     try {
       return this.#codec.decode(text) as Data;
     } catch {
-      // No cause: what parsers throw quotes the text.
-      const error = new StoreError(
-        "read",
-        "the stored session data is not of this codec: has the codec changed?",
-      );
-      publish("store-failure", { id, userId, error });
-      throw error;
+      // What parsers throw quotes the text.
+      publish("unreadable", { id: about.id, userId: about.userId });
+      return null;
     }
   }
 

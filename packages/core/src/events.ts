@@ -1,13 +1,24 @@
 import { channel, type Channel } from "node:diagnostics_channel";
 
-/** Why a session was ended. */
-export type RevokeReason = "logout" | "id" | "user" | "everyone" | "cap" | "rotation";
+/**
+ * Why a session was ended. `"login"`: another user logged in over it. `"user-changed"`: a plain save replaced its user by another.
+ * `"fenced"`: a login in it was refused, because its user had been logged out everywhere.
+ */
+export type RevokeReason =
+  | "logout"
+  | "id"
+  | "user"
+  | "everyone"
+  | "cap"
+  | "login"
+  | "user-changed"
+  | "fenced";
 
-/** What every event tells. Never a token, never session data (ASVS 5.0 16.2.1, 16.2.5). */
+/** What every event holds. Never a token, never session data (OWASP ASVS 5.0 16.2.1, 16.2.5). */
 export interface SessionEvent {
   /** Epoch milliseconds, this process's clock. */
   readonly at: number;
-  /** `null` where an event concerns no one session. */
+  /** `null` where an event is about no single session. */
   readonly id: string | null;
   /** `null` while anonymous or not known. */
   readonly userId: string | null;
@@ -15,27 +26,37 @@ export interface SessionEvent {
 
 export interface SessionEvents {
   created: SessionEvent;
-  /** `from`: the id that is dead now. */
-  rotated: SessionEvent & { readonly from: string };
+  /** A user has authenticated, by `logIn` or by data that name a user. */
+  "logged-in": SessionEvent;
+  /** A login was refused, and left no session of this user. */
+  "login-refused": SessionEvent & { readonly why: "logged-out-meanwhile" | "too-many-sessions" };
+  /** The session has a new token. */
+  rotated: SessionEvent;
   /** `count`: how many sessions, where `id` is `null`. */
   revoked: SessionEvent & { readonly why: RevokeReason; readonly count: number };
+  /** The session's data name its user no longer: it goes on anonymously. `userId`: whose it was. */
+  unbound: SessionEvent;
   /**
-   * A touch or a save found its session dead, its time being over. A `get` can't tell: to it a store answers `null`
-   * whether a session expired, was revoked or never was.
+   * A use found its session over. A `get` of a session that the store has ended cannot tell: to it, expired, revoked and unknown
+   * are the same.
    */
   expired: SessionEvent;
-  /** A save of a session that died meanwhile: nothing was written. */
+  /** A save was dropped because the session had ended, or had another user or token by then. */
   "late-save-dropped": SessionEvent;
   /** A save met another's and kept the changes of both. */
   "conflict-merged": SessionEvent;
   /** The idle timeout was not restarted; the request went on. */
   "touch-failed": SessionEvent & { readonly error: unknown };
-  /** Bad input was turned away before anything was written. `why`: one line for a person. */
+  /** A token was used that was replaced more than 30 seconds ago: it may have been stolen. */
+  "superseded-token-used": SessionEvent;
+  /** A record that cannot be read was met: another codec, another version, or written by hand. */
+  unreadable: SessionEvent;
+  /** Bad input was refused before anything was written. `why`: one human-readable line. */
   refused: SessionEvent & { readonly why: string };
   "store-failure": SessionEvent & { readonly error: Error };
 }
 
-/** Publishes on `node:diagnostics_channel`, channel `tenure:` and the event's name. */
+/** Publishes on `node:diagnostics_channel`, on the channel `tenure:` and the event's name. */
 export function publish<Name extends keyof SessionEvents>(
   name: Name,
   event: Omit<SessionEvents[Name], "at">,
@@ -44,19 +65,24 @@ export function publish<Name extends keyof SessionEvents>(
   if (target.hasSubscribers) target.publish({ at: Date.now(), ...event });
 }
 
-/** Whether anybody listens, for what only an event needs. */
+/** Whether an event has subscribers, for work that only the event needs. */
 export function isHeard(name: keyof SessionEvents): boolean {
   return channels[name].hasSubscribers;
 }
 
 const channels: Record<keyof SessionEvents, Channel> = {
   created: channel("tenure:created"),
+  "logged-in": channel("tenure:logged-in"),
+  "login-refused": channel("tenure:login-refused"),
   rotated: channel("tenure:rotated"),
   revoked: channel("tenure:revoked"),
+  unbound: channel("tenure:unbound"),
   expired: channel("tenure:expired"),
   "late-save-dropped": channel("tenure:late-save-dropped"),
   "conflict-merged": channel("tenure:conflict-merged"),
   "touch-failed": channel("tenure:touch-failed"),
+  "superseded-token-used": channel("tenure:superseded-token-used"),
+  unreadable: channel("tenure:unreadable"),
   refused: channel("tenure:refused"),
   "store-failure": channel("tenure:store-failure"),
 };

@@ -2,15 +2,18 @@ export { type Codec, jsonCodec } from "./codec.ts";
 export { type Duration, parseDuration } from "./duration.ts";
 export { StoreError, type StoreOperation } from "./errors.ts";
 export type { RevokeReason, SessionEvent, SessionEvents } from "./events.ts";
+export type { LoginRefusal } from "./login.ts";
 export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
 export type { Policy, SessionsOptions } from "./policy.ts";
-export type { Session } from "./session.ts";
+export { ReauthenticationRequired } from "./recent.ts";
+export type { ListedSession, Session, SessionFacts } from "./session.ts";
 export {
   type Created,
+  LoginRefused,
+  type LoginSettings,
   type NewSessionSettings,
-  type SaveSettings,
+  type Refused,
   Sessions,
-  type SessionSettings,
 } from "./sessions.ts";
 export {
   MAX_DURATION,

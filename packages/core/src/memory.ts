@@ -34,11 +34,11 @@ export interface MemoryStoreOptions {
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const {
     // Looked up at each call, so that fake timers, which replace `Date`, are followed.
-    clock: given = () => Date.now(),
+    clock: readClock = () => Date.now(),
     tombstoneMinimum = 60 * 60 * 1000,
     maxUnknownTombstones = 100_000,
   } = options;
-  if (typeof given !== "function") throw new TypeError("clock must be a function, such as Date.now");
+  if (typeof readClock !== "function") throw new TypeError("clock must be a function, such as Date.now");
   if (!(tombstoneMinimum > 0)) throw new TypeError("tombstoneMinimum must be milliseconds above 0");
   if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be a number from 0 on");
 
@@ -95,10 +95,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return now < entry.expiresAt;
     },
 
-    async revokeUser(userId, options = {}) {
-      assertRevokeUser(userId, options);
+    async revokeUser(userId, which = {}) {
+      assertRevokeUser(userId, which);
       const now = clock();
-      const { except, authenticatedUpTo = now } = options;
+      const { except, authenticatedUpTo = now } = which;
       if (authenticatedUpTo > now) throw instantInTheFuture();
       sweep(now);
       fence(userId, authenticatedUpTo, now);
@@ -136,7 +136,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
    * would never end under fake timers.
    */
   function clock(): number {
-    return Math.max(Math.floor(given()), earliestNow);
+    return Math.max(Math.floor(readClock()), earliestNow);
   }
 
   function fence(userId: string, instant: number, now: number): void {

@@ -1,75 +1,99 @@
 import { type Codec, jsonCodec } from "./codec.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import type { SessionStore } from "./store.ts";
-import type { UserId } from "./user.ts";
+import { userOfData } from "./user.ts";
 
 export interface SessionsOptions<Data extends object = Record<string, unknown>> {
   readonly store: SessionStore;
-  /** A session dies this long after its last use (ASVS 5.0 7.3.1). Default `"30m"`, or the lifetime if that is shorter. */
+  /**
+   * A session ends this long after its last use (OWASP ASVS 5.0 7.3.1). Default `"30m"`, or the lifetime if that is shorter. A
+   * shorter one applies to live sessions at once.
+   */
   readonly idleTimeout?: Duration;
-  /** A session dies this long after its creation, whatever its use (ASVS 5.0 7.3.2). Default `"12h"`. */
+  /**
+   * A session ends this long after the login, or after its creation while nobody has logged in, however much it is used (OWASP ASVS
+   * 5.0 7.3.2). Default `"12h"`. A shorter one applies to live sessions at once.
+   */
   readonly lifetime?: Duration;
+  /** The longest idle timeout that a login may ask for ("remember me"). Default: `idleTimeout`. */
+  readonly maxIdleTimeout?: Duration;
+  /** The longest lifetime that a login may ask for ("remember me"). Default: `lifetime`. */
+  readonly maxLifetime?: Duration;
   /**
    * A use restarts the idle timeout at most this often, so that not every request writes. At most a quarter of the idle
    * timeout. Default `"1m"`, or that quarter if it is shorter.
    */
   readonly touchEvery?: Duration;
-  /** Whether a session may be given a longer idle timeout or lifetime than these. Default `false`: the shorter counts. */
-  readonly mayLengthen?: boolean;
-  /** How many sessions a user may have alive; a login too many ends the oldest. Default: no cap. */
+  /** How many sessions a user may have alive. Default: any number. */
   readonly maxPerUser?: number;
-  /** Whose session it is, told from its data at every create, save and rotate. Default: only what the calls are given. */
-  readonly userId?: (data: Data) => UserId | null | undefined;
-  /** Default JSON. */
+  /**
+   * What happens at a login beyond `maxPerUser`. `"end-oldest"` (default) ends the session whose user authenticated first;
+   * `"refuse"` refuses `logIn`.
+   */
+  readonly onCap?: "end-oldest" | "refuse";
+  /**
+   * Derives the user from the session's data, wherever a framework or an application logs in by writing to them. Default:
+   * `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user is nobody.
+   */
+  readonly userId?: (data: Data) => unknown;
+  /** Default JSON. Must be synchronous. */
   readonly codec?: Codec;
-  /** Encoded data over this many bytes of UTF-8 is refused. Default 1 MiB. */
+  /** Encoded data of more bytes of UTF-8 are refused. Default 1 MiB. */
   readonly maxDataBytes?: number;
-  /** How many random bits a framework's token must have room for. Default 128 (ASVS 5.0 7.2.3). */
+  /** How many random bits a framework's token must have room for. Default 128 (OWASP ASVS 5.0 7.2.3). */
   readonly minTokenBits?: number;
 }
 
-/** The options as they are in force: durations in milliseconds, limits as numbers. */
+/** The options with their defaults: durations in milliseconds, limits as numbers. */
 export interface Policy<Data extends object> {
   readonly idleTimeout: number;
   readonly lifetime: number;
+  readonly maxIdleTimeout: number;
+  readonly maxLifetime: number;
   readonly touchEvery: number;
-  readonly mayLengthen: boolean;
   readonly maxPerUser: number;
-  readonly userId: ((data: Data) => UserId | null | undefined) | undefined;
+  readonly onCap: "end-oldest" | "refuse";
+  readonly userId: (data: Data) => unknown;
   readonly codec: Codec;
   readonly maxDataBytes: number;
   readonly minTokenBits: number;
 }
 
-/** @throws TypeError naming the option that is wrong, or that there is none of */
+/** @throws TypeError naming the option that is wrong or unknown */
 export function policyOf<Data extends object>(options: SessionsOptions<Data>): Policy<Data> {
   assertStore(options?.store);
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(OPTIONS, name)) continue;
-    throw new TypeError(`there is no option ${name}: use ${Object.keys(OPTIONS).join(", ")}`);
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
+  if (unknown !== undefined) {
+    throw new TypeError(`Unknown option ${unknown}. Known options: ${Object.keys(OPTIONS).join(", ")}`);
   }
-  const { mayLengthen = false, userId, codec = jsonCodec } = options;
+  const { userId = userOfData, codec = jsonCodec, onCap = "end-oldest" } = options;
   const lifetime = parseDuration("lifetime", options.lifetime ?? "12h");
   const idleTimeout = parseDuration("idleTimeout", options.idleTimeout ?? Math.min(30 * 60_000, lifetime));
   if (idleTimeout > lifetime) throw new TypeError("idleTimeout must not be longer than lifetime");
+  const maxIdleTimeout = parseDuration("maxIdleTimeout", options.maxIdleTimeout ?? idleTimeout);
+  if (maxIdleTimeout < idleTimeout)
+    throw new TypeError("maxIdleTimeout must not be shorter than idleTimeout");
+  const maxLifetime = parseDuration("maxLifetime", options.maxLifetime ?? lifetime);
+  if (maxLifetime < lifetime) throw new TypeError("maxLifetime must not be shorter than lifetime");
   const quarter = Math.max(1, Math.floor(idleTimeout / 4));
   const touchEvery = parseDuration("touchEvery", options.touchEvery ?? Math.min(60_000, quarter));
   if (touchEvery > quarter) {
-    throw new TypeError("touchEvery must be at most a quarter of idleTimeout, or sessions in use would die");
+    throw new TypeError("touchEvery must be at most a quarter of idleTimeout, or sessions in use would end");
   }
-  if (typeof mayLengthen !== "boolean") throw new TypeError("mayLengthen must be true or false");
-  if (userId !== undefined && typeof userId !== "function") {
+  if (onCap !== "end-oldest" && onCap !== "refuse")
+    throw new TypeError('onCap must be "end-oldest" or "refuse"');
+  if (typeof userId !== "function") {
     throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
   }
-  if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
-    throw new TypeError("codec must have encode and decode");
-  }
+  assertCodec(codec);
   return {
     idleTimeout,
     lifetime,
+    maxIdleTimeout,
+    maxLifetime,
     touchEvery,
-    mayLengthen,
     maxPerUser: atLeastOne("maxPerUser", options.maxPerUser ?? Number.POSITIVE_INFINITY),
+    onCap,
     userId,
     codec,
     maxDataBytes: atLeastOne("maxDataBytes", options.maxDataBytes ?? 1024 * 1024),
@@ -81,9 +105,11 @@ const OPTIONS = {
   store: true,
   idleTimeout: true,
   lifetime: true,
+  maxIdleTimeout: true,
+  maxLifetime: true,
   touchEvery: true,
-  mayLengthen: true,
   maxPerUser: true,
+  onCap: true,
   userId: true,
   codec: true,
   maxDataBytes: true,
@@ -107,10 +133,32 @@ function assertStore(store: SessionStore | undefined): void {
   }
   const missing = METHODS.filter((name) => typeof store[name] !== "function");
   if (missing.length === 0) return;
-  throw new TypeError(`store is no SessionStore, as memoryStore() answers: it lacks ${missing.join(", ")}`);
+  throw new TypeError(`store is not a SessionStore such as memoryStore(): it lacks ${missing.join(", ")}`);
+}
+
+function assertCodec(codec: Codec): void {
+  if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
+    throw new TypeError("codec must have the functions encode and decode");
+  }
+  const encoded: unknown = attempt(() => codec.encode({}));
+  if (!(encoded instanceof Promise)) return;
+  // An asynchronous codec would otherwise end the process by an unhandled rejection.
+  encoded.catch(() => undefined);
+  throw new TypeError(
+    "codec must be synchronous: its encode returned a promise. Encrypt with node:crypto instead of WebCrypto",
+  );
+}
+
+function attempt(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch {
+    // A codec may refuse an empty object; it is judged when it is given data.
+    return undefined;
+  }
 }
 
 function atLeastOne(name: string, value: number): number {
   if (typeof value === "number" && value >= 1) return value;
-  throw new TypeError(`${name} must be a number from 1 on`);
+  throw new TypeError(`${name} must be a number of at least 1`);
 }

@@ -1,79 +1,85 @@
-import { MAX_ATTEMPTS } from "./attempts.ts";
-import { StoreError } from "./errors.ts";
-import { readInUse, RETIRED } from "./retired.ts";
-import type { SessionRecord, SessionStore } from "./store.ts";
+import type { Context } from "./context.ts";
+import type { Draft } from "./draft.ts";
+import type { Head } from "./envelope.ts";
+import { publish } from "./events.ts";
+import { isAsSeen } from "./save.ts";
+import type { StoredSession } from "./stored.ts";
+import { digestOf, newToken } from "./token.ts";
 
-/** What a session's successor does not take over as it is. */
-export interface Inheritance {
-  readonly userId: string | null;
-  readonly idle: number;
-}
-
-export interface Succession {
-  readonly old: SessionRecord;
-  readonly successor: SessionRecord;
+/** A session under its new token. */
+export interface Rotated {
+  readonly token: string;
+  readonly stored: StoredSession;
 }
 
 /**
- * Moves a session to another id, with its data, creation and end. `null`: it is dead, or died meanwhile, or another
- * rotation of it won.
+ * Gives a session a new secret. `null`: it is dead. `"superseded"`: it goes on, and another request has its new token.
  *
- * ```
- * update(old, no data, ifVersion)   out of use, by one conditional command: of two rotations one wins, and no save that was
- *                                   acknowledged is lost
- * create(successor, no data)        not in use yet, and there before the old one ends: whoever ends all of the user's sessions
- *                                   meets one of the two
- * revoke(old)                       true: nobody had ended the session until then
- * update(successor, data)           in use. Not "gone": nobody has ended it since
- * ```
- * So nobody sees the two side by side, and whatever fails in between, the login is lost rather than doubled: what is left is
- * out of use.
- *
- * @param inheritance told from the session as it is about to be retired; what it throws leaves all as it was
+ * It is one conditional update, so of two concurrent rotations one wins. If the store fails once, one read tells whether the new
+ * token or the old one is right.
  */
-export async function succeed(
-  store: SessionStore,
-  [oldId, id]: readonly [oldId: string, id: string],
-  inheritance: (old: SessionRecord) => Inheritance,
-): Promise<Succession | null> {
-  const retired = await retire(store, oldId, inheritance);
-  if (!retired) return null;
-  const { old, userId, idle } = retired;
-  const { data, createdAt, endsAt } = old;
-  const unborn = { id, userId, data: RETIRED, idle, lifetime: endsAt - createdAt, createdAt };
-  try {
-    if (!(await store.create(unborn))) return null;
-    if (await store.revoke(oldId)) {
-      const isBorn = (await store.update(id, { data })) === "updated";
-      return isBorn ? { old, successor: { ...old, id, userId, idle, version: 2 } } : null;
-    }
-  } catch (error) {
-    // Also where a command may still be under way: the tombstone forbids what it would do.
-    await store.revoke(id).catch(() => undefined);
-    throw error;
-  }
-  await store.revoke(id);
-  return null;
+export async function rotate<Data extends object>(
+  ctx: Context<Data>,
+  session: StoredSession,
+): Promise<Rotated | "superseded" | null> {
+  const token = newToken(session.record.id);
+  const digest = digestOf(token);
+  const outcome = await ctx.writes.write(session, {
+    survivesFailure: true,
+    apply(draft) {
+      if (draft.head.digest === digest) return "applied";
+      if (draft.head.digest !== session.head.digest) return "dropped";
+      draft.head = withDigest(draft, digest, ctx.clock.earliest());
+      draft.isUse = true;
+      return "applied";
+    },
+  });
+  if (outcome.state === "dropped") return "superseded";
+  if (outcome.state !== "stored") return null;
+  publish("rotated", { id: session.record.id, userId: outcome.stored.record.userId });
+  return { token, stored: outcome.stored };
 }
 
-async function retire(
-  store: SessionStore,
-  id: string,
-  inheritance: (old: SessionRecord) => Inheritance,
-): Promise<({ readonly old: SessionRecord } & Inheritance) | null> {
-  for (let attempt = 1; ; attempt += 1) {
-    const old = await readInUse(store, id);
-    if (!old) return null;
-    const { userId, idle } = inheritance(old);
-    // The user is bound here already: a user id that the store can't hold is refused before anything is written.
-    const binding = userId === old.userId ? {} : { userId };
-    const result = await store.update(id, { data: RETIRED, ...binding, ifVersion: old.version });
-    if (result === "updated") return { old, userId, idle };
-    if (result === "gone") return null;
-    if (attempt >= MAX_ATTEMPTS)
-      throw new StoreError(
-        "update",
-        "a session was saved too often to be rotated: rotate it before or after",
-      );
-  }
+/**
+ * Gives a session a new secret, blanks its data and hides it until the request's save. It stays bound to its user, within reach of
+ * "log out everywhere" and of a logout with the old token. `null`: it is dead, or no longer as the request saw it.
+ *
+ * Its idle timeout is shortened, so that a request that never saves leaves nothing for long, and nothing has to run at the
+ * end of a response.
+ */
+export async function hide<Data extends object>(
+  ctx: Context<Data>,
+  session: StoredSession,
+): Promise<Rotated | null> {
+  const token = newToken(session.record.id);
+  const digest = digestOf(token);
+  const blank = ctx.encoding.encode({}, session.record);
+  const outcome = await ctx.writes.write(session, {
+    survivesFailure: true,
+    apply(draft) {
+      if (draft.head.digest === digest) return "applied";
+      if (!isAsSeen(draft, session)) return "dropped";
+      draft.replaceData(blank);
+      draft.head = { ...withDigest(draft, digest, ctx.clock.earliest()), isHidden: true, idle: draft.idle };
+      draft.idle = Math.min(draft.idle, HIDDEN_FOR);
+      draft.isUse = true;
+      return "applied";
+    },
+  });
+  if (outcome.state !== "stored") return null;
+  publish("rotated", { id: session.record.id, userId: session.record.userId });
+  return { token, stored: outcome.stored };
 }
+
+/** The head with a new digest, the present one kept as the previous. */
+export function withDigest<Data extends object>(draft: Draft<Data>, digest: string, now: number): Head {
+  const previous = {
+    digest: draft.head.digest,
+    replacedAt: Math.floor(now),
+    wasUsers: draft.userId !== null,
+  };
+  return { ...draft.head, digest, previous };
+}
+
+/** Milliseconds. No request saves later than this: it is the default of the stores' tombstone minimum. */
+const HIDDEN_FOR = 60 * 60 * 1000;

@@ -1,68 +1,93 @@
-import type { SessionRecord } from "./store.ts";
+import type { Policy } from "./policy.ts";
+import type { StoredSession } from "./stored.ts";
 
 /**
- * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token
- * and is safe to list.
+ * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token and is
+ * safe to list.
  */
-export interface Session<Data extends object = Record<string, unknown>> {
-  /** The token's digest: names the session, logs nobody in. */
+export interface Session<Data extends object = Record<string, unknown>> extends SessionFacts {
+  /** The caller's own copy: change it and `save` it. */
+  readonly data: Data;
+}
+
+/** A session in a list. */
+export interface ListedSession<Data extends object = Record<string, unknown>> extends SessionFacts {
+  /** `null`: it cannot be read (another codec, another version, a row written by hand). It can be ended by its id. */
+  readonly data: Data | null;
+}
+
+export interface SessionFacts {
+  /** Names the session for its whole life. It logs nobody in. */
   readonly id: string;
   /** `null` while anonymous. */
   readonly userId: string | null;
-  /** The caller's own copy: change it as you like and `save` it. */
-  readonly data: Data;
+  /** When the user logged in. `null` while anonymous. */
+  readonly authenticatedAt: number | null;
   readonly createdAt: number;
-  /** Last used. After a save or touch: this process's estimate of the store's clock. */
+  /** The last use. After a save or touch: this process's estimate of the store's clock. */
   readonly touchedAt: number;
   /** The idle timeout in force, milliseconds. */
   readonly idle: number;
-  /** Dead from here on unless it is used before. */
+  /** The session ends at this instant unless it is used before. */
   readonly expiresAt: number;
-  /** Dead from here on, whatever its use. */
+  /** The session ends at this instant, however much it is used. */
   readonly endsAt: number;
 }
 
-/** A session that remembers, out of the caller's reach, the record that it was made from. */
-export function toSession<Data extends object>(record: SessionRecord, data: Data): Session<Data> {
-  return new RecordedSession(record, data);
+/** The timeouts that are in force for a session: the record's, or the policy's where that has been shortened since. */
+export interface Timeouts {
+  readonly idle: number;
+  readonly endsAt: number;
+  readonly expiresAt: number;
 }
 
-/** @throws TypeError for an object that no `Sessions` made, a copy included: a copy can't tell what was seen */
-export function recordOf(session: Session<object>): SessionRecord {
-  const record = RecordedSession.recordOf(session);
-  if (record) return record;
-  throw new TypeError(
-    "this is no session that create, get, save or rotate answered: pass that very object, not a copy",
-  );
+export function timeoutsOf({ record, head }: StoredSession, policy: Policy<never>): Timeouts {
+  const idle = head.hasOwnIdle ? record.idle : Math.min(record.idle, policy.idleTimeout);
+  const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
+  const endsAt = record.endsAt - shortened;
+  return { idle, endsAt, expiresAt: Math.min(record.touchedAt + idle, endsAt) };
 }
 
-/** A private field is beyond copies and JSON, and costs a page view nothing; a WeakMap doubles the collector's work. */
-class RecordedSession<Data extends object> implements Session<Data> {
+/** Keeps, out of the caller's reach, what the session was made from. */
+export class LoadedSession<Data extends object> implements Session<Data> {
   readonly id: string;
   readonly userId: string | null;
+  readonly authenticatedAt: number | null;
   readonly data: Data;
   readonly createdAt: number;
   readonly touchedAt: number;
   readonly idle: number;
   readonly expiresAt: number;
   readonly endsAt: number;
-  readonly #record: SessionRecord;
+  // A private field is beyond copies and JSON, and costs a page view nothing; a WeakMap doubles the collector's work.
+  readonly #stored: StoredSession;
 
-  constructor(record: SessionRecord, data: Data) {
+  constructor(stored: StoredSession, data: Data, timeouts: Timeouts) {
+    const { record } = stored;
     this.id = record.id;
     this.userId = record.userId;
+    this.authenticatedAt = record.authenticatedAt;
     this.data = data;
     this.createdAt = record.createdAt;
     this.touchedAt = record.touchedAt;
-    this.idle = record.idle;
-    this.expiresAt = record.expiresAt;
-    this.endsAt = record.endsAt;
-    this.#record = record;
+    this.idle = timeouts.idle;
+    this.expiresAt = timeouts.expiresAt;
+    this.endsAt = timeouts.endsAt;
+    this.#stored = stored;
   }
 
-  static recordOf(session: unknown): SessionRecord | undefined {
-    return typeof session === "object" && session !== null && #record in session
-      ? session.#record
+  static storedOf(session: unknown): StoredSession | undefined {
+    return typeof session === "object" && session !== null && #stored in session
+      ? session.#stored
       : undefined;
   }
+}
+
+/** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy cannot tell what was seen */
+export function storedOf(session: Session<object>): StoredSession {
+  const stored = LoadedSession.storedOf(session);
+  if (stored) return stored;
+  throw new TypeError(
+    "this is not a session that create, get, save or logIn returned: pass that very object, not a copy",
+  );
 }

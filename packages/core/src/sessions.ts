@@ -1,88 +1,138 @@
-import { MAX_ATTEMPTS } from "./attempts.ts";
 import { Cap } from "./cap.ts";
-import type { Duration } from "./duration.ts";
+import { StoreClock } from "./clock.ts";
+import type { Context } from "./context.ts";
+import { createUnder } from "./creation.ts";
+import { DataChange } from "./data-change.ts";
+import { type Duration, parseDuration } from "./duration.ts";
 import { Encoding } from "./encoding.ts";
 import { StoreError } from "./errors.ts";
-import { isHeard, publish, type RevokeReason } from "./events.ts";
-import { endAllOf, endEveryone } from "./log-out-everywhere.ts";
-import { applyChanges, changesBetween, type DataChanges, isEmpty, NO_CHANGES } from "./merge.ts";
+import { publish, type RevokeReason } from "./events.ts";
+import { type LoginRefusal, logIn } from "./login.ts";
+import { isOver, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
-import { refusal } from "./refusal.ts";
+import { ReauthenticationRequired } from "./recent.ts";
+import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
-import { isInUse, listInUse, readInUse } from "./retired.ts";
-import { succeed } from "./rotation.ts";
-import { recordOf, type Session, toSession } from "./session.ts";
-import type { SessionRecord, SessionStore } from "./store.ts";
-import { Terms } from "./terms.ts";
-import { idOf, isId, isToken, maxBitsOf, newToken } from "./token.ts";
+import { rotate } from "./rotation.ts";
+import { save, takesUserAway } from "./save.ts";
+import { type ListedSession, LoadedSession, type Session, storedOf, timeoutsOf } from "./session.ts";
+import type { SessionRecord } from "./store.ts";
+import { openRecord, type StoredSession } from "./stored.ts";
+import { digestOf, idOf, isId, isOwnToken, isSameDigest, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
-import type { UserId } from "./user.ts";
+import { type UserId, userIdIn, userIdOf } from "./user.ts";
+import { Writes } from "./writes.ts";
 
-export interface SessionSettings {
-  /** Whose it is, from now on; `null` is nobody. Default: what the option `userId` tells, else as it was. */
+export interface NewSessionSettings {
+  /** Whose the session is. Default: the user that the data name; `null`: nobody. */
   readonly userId?: UserId | null;
-  /** This session's own idle timeout. Longer than the policy's only with `mayLengthen`. */
+  /** When the login began, epoch milliseconds of the store's clock (`sessions.since()`). Default: now. */
+  readonly since?: number;
+  /** The session's own idle timeout, up to the policy's `maxIdleTimeout`. Default: the policy's. */
   readonly idle?: Duration;
-}
-
-export interface NewSessionSettings extends SessionSettings {
-  /** This session's own lifetime. Longer than the policy's only with `mayLengthen`. Nothing changes it later. */
+  /** The session's own lifetime, up to the policy's `maxLifetime`. Default: the policy's. */
   readonly lifetime?: Duration;
 }
 
-export interface SaveSettings<Data extends object> extends SessionSettings {
+export interface LoginSettings {
+  /** The top-level keys of the data to take over from another user's session: a basket. Default: none. */
+  readonly keep?: readonly string[];
   /**
-   * What the caller's change is to be told from, where that is not the session's own data as it was answered: after a
-   * merge, a request that goes on with its own copy saw less than what is stored. Absent: the data of `session`.
+   * When the login began, epoch milliseconds of the store's clock: take it from `sessions.since()` before the password is checked. A user who
+   * was logged out everywhere after that is not logged in. Default: now.
    */
-  readonly seen?: Data;
+  readonly since?: number;
+  /** This login's own idle timeout ("remember me"), up to the policy's `maxIdleTimeout`. Default: the policy's. */
+  readonly idle?: Duration;
+  /** This login's own lifetime, up to the policy's `maxLifetime`. Default: the policy's. */
+  readonly lifetime?: Duration;
 }
 
 export interface Created<Data extends object> {
-  /** The secret for the browser's cookie. It is answered here and never again. */
+  /** The secret for the browser's cookie. It is returned here and never again. */
   readonly token: string;
   readonly session: Session<Data>;
+  readonly refused?: undefined;
+}
+
+/** A login that was refused. */
+export interface Refused {
+  /**
+   * `"logged-out-meanwhile"`: the user was logged out everywhere after the login began. `"too-many-sessions"`: the user has
+   * `maxPerUser` sessions, or as many later logins.
+   */
+  readonly refused: LoginRefusal;
+  readonly token?: undefined;
+  readonly session?: undefined;
+}
+
+/** A `create` whose data name a user who was logged out everywhere meanwhile, or has too many sessions. */
+export class LoginRefused extends Error {
+  override readonly name: string = "LoginRefused";
+  readonly refused: LoginRefusal;
+
+  constructor(refused: LoginRefusal) {
+    super(`the data name a user whose login was refused (${refused}): log users in with logIn`);
+    this.refused = refused;
+  }
 }
 
 /**
- * Sessions over any store: tokens, timeouts, merging, rotation, caps and events.
+ * Sessions over any store: tokens, timeouts, logins, merging, caps and events.
  *
- * What is dead, unknown or expired is `null` or `false`. Every call rejects with a `StoreError` when the backend fails, and
- * with a `TypeError`, before anything is written, for what the caller can mend.
+ * What is dead, unknown or expired is `null` or `false`. Every call rejects with a `StoreError` if the backend fails, and with
+ * a `TypeError`, before anything is written, for what the caller can correct.
  */
 export class Sessions<Data extends object = Record<string, unknown>> {
-  /** What the options came to, durations in milliseconds. */
+  /** The options with their defaults, durations in milliseconds. */
   readonly policy: Policy<Data>;
-  readonly #store: SessionStore;
-  readonly #encoding: Encoding<Data>;
-  readonly #terms: Terms<Data>;
-  readonly #touches: Touches;
-  readonly #cap: Cap;
+  readonly #ctx: Context<Data>;
 
   /** @throws TypeError naming the option that is wrong */
   constructor(options: SessionsOptions<Data>) {
-    this.policy = policyOf(options);
-    this.#store = reportFailures(options.store);
-    this.#encoding = new Encoding(this.policy.codec, this.policy.maxDataBytes);
-    this.#terms = new Terms(this.policy, this.#encoding);
-    this.#touches = new Touches(() => this.#store.now(), this.policy.touchEvery);
-    this.#cap = new Cap(this.#store, this.policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
+    const policy = policyOf(options);
+    const store = reportFailures(options.store);
+    const encoding = new Encoding<Data>(policy.codec, policy.maxDataBytes);
+    const clock = new StoreClock(() => store.now());
+    const touches = new Touches(clock, policy.touchEvery);
+    const writes = new Writes(store, encoding, policy, () => Math.floor(clock.earliest()));
+    const cap = new Cap(store, policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
+    this.policy = policy;
+    this.#ctx = { policy, store, encoding, clock, touches, writes, cap };
   }
 
-  /** A new session and its token. */
-  async create(data: Data, settings: NewSessionSettings = {}): Promise<Created<Data>> {
-    const token = newToken();
-    const session = await this.#create(token, data, settings);
-    if (session) return { token, session };
-    throw new StoreError(
-      "create",
-      "the store refused an id of 256 random bits: look for a store that answers false by mistake",
+  /** For `@tenure/core/bridge`. @throws TypeError for an object of another copy of this package, too */
+  static contextOf<Data extends object>(sessions: Sessions<Data>): Context<Data> {
+    if (typeof sessions === "object" && sessions !== null && #ctx in sessions) return sessions.#ctx;
+    throw new TypeError(
+      "sessions is not a Sessions of this @tenure/core: give new Sessions({ store }), and install one copy of @tenure/core",
     );
   }
 
   /**
-   * A new session under a token that a framework made. `null`: a session with this token is alive or was revoked, and
-   * nothing was written.
+   * A new session and its token; with `userId`, a login, which can be refused.
+   *
+   * @throws LoginRefused if the data alone name a user, and the login is refused
+   */
+  create(data: Data, settings?: NewSessionSettings & { readonly userId?: null }): Promise<Created<Data>>;
+  create(data: Data, settings: NewSessionSettings): Promise<Created<Data> | Refused>;
+  async create(data: Data, settings: NewSessionSettings = {}): Promise<Created<Data> | Refused> {
+    const token = newToken();
+    const created = await this.#create(token, data, settings);
+    if (created === "taken") {
+      throw new StoreError(
+        "create",
+        'the store refused an id of 128 random bits: its create returns "taken" by mistake',
+      );
+    }
+    if (typeof created !== "string") return { token, session: created };
+    if (settings.userId === undefined) throw new LoginRefused(created);
+    return { refused: created };
+  }
+
+  /**
+   * A new session under a token that a framework made. `null`: a session with this token is alive or was revoked, or its user was logged
+   * out everywhere after `since`; nothing was stored.
    *
    * @throws TypeError for a token with room for fewer than `minTokenBits`
    */
@@ -92,11 +142,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: NewSessionSettings = {},
   ): Promise<Session<Data> | null> {
     this.assertStrong(token);
-    return this.#create(token, data, settings);
+    const created = await this.#create(token, data, settings);
+    return typeof created === "string" ? null : created;
   }
 
   /**
-   * Refuses a framework's token that is too weak, before a cookie with it leaves.
+   * Refuses a framework's token that is too weak.
    *
    * @throws TypeError
    */
@@ -109,205 +160,315 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     }
   }
 
-  /** The id of a token: its digest. `null` for what can't be a token. */
+  /** The id of the session that a token is for. `null`: it cannot be a token. */
   idOf(token: string): string | null {
     return isToken(token) ? idOf(token) : null;
   }
 
   /**
-   * The live session of a token, or `null`. This is a use: it restarts the idle timeout when `touchEvery` has passed, and a
-   * failure to do so is an event, not an error.
+   * The live session of a token, or `null`. This is a use: it restarts the idle timeout once `touchEvery` has passed. A failure to
+   * do so is the event `touch-failed`.
    *
-   * @param options `touch: false` where a framework touches in its own time
+   * @param options `touch: false`: not a use, for polling
    */
-  async get(token: string, options: { readonly touch?: boolean } = {}): Promise<Session<Data> | null> {
-    const id = this.idOf(token);
-    if (id === null) return null;
-    const settling = this.#touches.ready();
-    const record = await readInUse(this.#store, id);
-    if (!record) return null;
-    if (settling) await settling;
-    const session = this.#toSession(record);
-    return options.touch === false ? session : this.touch(session);
-  }
-
-  /**
-   * Restarts the idle timeout, if `touchEvery` has passed since it last was, by whichever request of this process. `null`: the
-   * session died meanwhile. Before `touchEvery` has passed the store is not asked and `session` itself is the answer.
-   *
-   * A backend that fails here is an event, not an error: a touch may be lost.
-   */
-  async touch(
-    session: Session<Data>,
-    settings: Pick<SessionSettings, "idle"> = {},
+  async get(
+    token: string | null | undefined,
+    options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
-    const record = recordOf(session);
-    const idle = this.#terms.idle(settings.idle, record) ?? record.idle;
-    await this.#touches.ready();
-    if (idle === record.idle && !this.#touches.isDue(record)) return session;
-    return this.#touch(record, idle, session);
-  }
-
-  /** Whether `touch` would ask the store now, for who can do without waiting for the answer. */
-  touchIsDue(session: Session<Data>): boolean {
-    return this.#touches.ready() !== undefined || this.#touches.isDue(recordOf(session));
+    const found = await look(this.#ctx, token);
+    if (found.state === "superseded" && !found.isRecent) {
+      const { id, userId } = found.stored.record;
+      publish("superseded-token-used", { id, userId });
+    }
+    const session = found.state === "live" ? this.#open(found.stored) : null;
+    return session && options.touch !== false ? this.touch(session) : session;
   }
 
   /**
-   * Saves what the caller changed: the top-level keys by which `data` differs from what it saw. Others' changes to other
-   * keys stay; for the same key the later save wins. Answers the session as it is stored now, others' changes included,
-   * or `null`: it died meanwhile, and nothing was written. A save that changes nothing writes nothing but a touch that is due.
+   * Restarts the idle timeout, if `touchEvery` has passed since it last was restarted. `null`: the session is dead. Before `touchEvery`
+   * has passed, the store is not asked and `session` is returned.
+   *
+   * A failure of the backend is the event `touch-failed`, because a touch may be lost.
+   */
+  async touch(session: Session<Data>): Promise<Session<Data> | null> {
+    const { clock, touches } = this.#ctx;
+    await clock.ready();
+    if (touches.isDue(session)) return this.#touch(session);
+    // After a suspension of this machine the sample of the store's clock is too early: decide again with the next one.
+    void clock.renewing()?.then(() => (touches.isDue(session) ? this.#touch(session) : null));
+    return session;
+  }
+
+  /** Whether `touch` would ask the store now. */
+  touchIsDue(session: Session<Data>): boolean {
+    return this.#ctx.clock.ready() !== undefined || this.#ctx.touches.isDue(session);
+  }
+
+  /**
+   * How long the session lives if it is not used, milliseconds, by the store's clock; 0: it has ended. Does not ask the store about the
+   * session.
+   */
+  async timeLeft(session: Session<Data>): Promise<number> {
+    await this.#ctx.clock.ready();
+    const left = session.expiresAt - this.#ctx.clock.latest();
+    return Number.isNaN(left) ? 0 : Math.max(0, Math.floor(left));
+  }
+
+  /**
+   * An instant of the store's clock that is not after now: when a login begins. Give it to `logIn`.
+   *
+   * @throws StoreError if the store's clock cannot be read
+   */
+  since(): Promise<number> {
+    return this.#ctx.clock.notAfter();
+  }
+
+  /**
+   * Stores the top-level keys by which `data` differs from the session's data as they were returned. Changes of others to other keys
+   * stay; for the same key the later save wins. Returns the session as it is stored, changes of others included, or `null`: the session is
+   * dead, or has another user or token, and nothing was stored.
+   *
+   * @param options `touch: false`: the save is not a use
    */
   async save(
     session: Session<Data>,
     data: Data,
-    settings: SaveSettings<Data> = {},
+    options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
-    let record = recordOf(session);
-    const { userId: before } = record;
-    const wanted = this.#encoding.encode(data, record);
-    const seen = settings.seen === undefined ? record.data : this.#encoding.encode(settings.seen, record);
-    const changes = wanted === seen ? NO_CHANGES : changesBetween(this.policy.codec, seen, wanted);
-    const idle = this.#terms.idle(settings.idle, record);
-    for (let attempt = 1; ; attempt += 1) {
-      const merged = this.#merge(record, seen, wanted, changes);
-      const userId = this.#terms.userIdFor(settings.userId, merged, record);
-      const next = {
-        ...(isEmpty(changes) ? {} : { data: merged }),
-        ...(userId === undefined || userId === record.userId ? {} : { userId }),
-        ...(idle === undefined || idle === record.idle ? {} : { idle }),
-      };
-      if (Object.keys(next).length === 0) return this.#stillAlive(record);
-      const { id, version } = record;
-      const result = await this.#store.update(id, { ...next, ifVersion: version });
-      if (result === "updated") {
-        const grown = next.data !== undefined || next.userId !== undefined ? 1 : 0;
-        const saved = this.#touches.used({ ...record, ...next, version: version + grown });
-        if (attempt > 1) publish("conflict-merged", { id, userId: saved.userId });
-        if (saved.userId !== before) await this.#cap.enforce(saved.userId, { id });
-        return this.#toSession(saved);
-      }
-      const stored = result === "gone" ? null : await readInUse(this.#store, id);
-      if (!stored) {
-        publish("late-save-dropped", { id, userId: record.userId });
-        this.#tellExpired(record);
-        return null;
-      }
-      if (attempt >= MAX_ATTEMPTS)
-        throw new StoreError("update", "too many saves of one session at once: save less often");
-      record = stored;
-    }
+    const startedAt = performance.now();
+    const seen = storedOf(session);
+    const wanted = this.#ctx.encoding.encode(data, seen.record);
+    const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });
+    if (change.isEmpty()) return this.#stillAlive(seen, options);
+    return this.#opened(
+      await save(this.#ctx, {
+        session: seen,
+        edit: (draft) => draft.merge(change),
+        takesUserAway: () => takesUserAway(this.#ctx, change),
+        since: await this.#notAfter(startedAt),
+        touch: options.touch,
+      }),
+    );
   }
 
   /**
-   * Gives a session a new token: at login and at every change of privilege (ASVS 5.0 7.2.4). The old token is dead; data,
-   * creation and end are kept. `null`: the session is dead, or died meanwhile, or another rotation of it won.
+   * Changes the data as they are stored, for counters and lists. Returns the session as it is stored, or `null` as `save` does.
    *
-   * A backend that fails meanwhile may have ended the session: whoever it was logs in again.
+   * @param change changes the data in place, or returns new data. Synchronous; runs again if another request was faster
    */
-  async rotate(token: string, settings: SessionSettings = {}): Promise<Created<Data> | null> {
-    const oldId = this.idOf(token);
-    if (oldId === null) return null;
-    const next = newToken();
-    const id = idOf(next);
-    let data: Data | undefined;
-    await this.#touches.ready();
-    const succession = await succeed(this.#store, [oldId, id], (old) => {
-      data = this.#encoding.decode(old.data, old);
-      const userId = this.#terms.userIdFor(settings.userId, old.data, old);
-      const idle = this.#terms.idle(settings.idle, old) ?? old.idle;
-      return { userId: userId === undefined ? old.userId : userId, idle };
-    });
-    if (!succession) return null;
-    const { old, successor } = succession;
-    const { userId } = successor;
-    publish("rotated", { id, userId, from: oldId });
-    publish("revoked", { id: oldId, userId: old.userId, why: "rotation", count: 1 });
-    const stays = await this.#cap.admit(id, userId, userId === old.userId ? undefined : { id });
-    return stays ? { token: next, session: this.#toSession(this.#touches.used(successor), data) } : null;
-  }
-
-  /** Logs out: ends the session of a token. `true`: it was alive. */
-  async revoke(token: string): Promise<boolean> {
-    const id = this.idOf(token);
-    return id !== null && this.#end(id, await this.#ownerIfHeard(id), "logout");
+  async update(session: Session<Data>, change: (data: Data) => Data | void): Promise<Session<Data> | null> {
+    const startedAt = performance.now();
+    const { encoding } = this.#ctx;
+    const seen = storedOf(session);
+    return this.#opened(
+      await save(this.#ctx, {
+        session: seen,
+        edit(draft) {
+          // The draft's own data are shared.
+          const own = encoding.decode(draft.text(), seen.record);
+          if (!own) return;
+          const changed = change(own) ?? own;
+          if (changed instanceof Promise) {
+            changed.catch(() => undefined);
+            throw refusal("the function given to update must be synchronous", seen.record);
+          }
+          draft.replaceData(encoding.encode(changed, seen.record));
+        },
+        takesUserAway: () => false,
+        since: await this.#notAfter(startedAt),
+      }),
+    );
   }
 
   /**
-   * Ends a session by its id, as a "your devices" page shows it (ASVS 5.0 7.5.2). `true`: it was alive.
+   * Logs a user in who has just authenticated: a new token, the lifetime restarts (OWASP ASVS 5.0 7.2.4). An anonymous session, and one of
+   * the same user, go on with their data. Over another user's session a new one begins, with the keys named in `keep`, and the
+   * old one ends. Without a live session a new one begins.
    *
-   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client.
+   * @param token the request's, or `null`
+   */
+  async logIn(
+    token: string | null | undefined,
+    user: UserId,
+    settings: LoginSettings = {},
+  ): Promise<Created<Data> | Refused> {
+    const startedAt = performance.now();
+    const userId = this.#userId(user);
+    const terms = this.#terms(settings);
+    const since = settings.since ?? (await this.#ctx.clock.notAfter(startedAt));
+    const from: Look = await look(this.#ctx, token);
+    const result = await logIn(this.#ctx, from, { userId, since, ...terms, keep: keysToKeep(settings) });
+    if ("refused" in result) return result;
+    const session = this.#open(result.stored);
+    if (session) return { token: result.token, session };
+    throw new StoreError("read", "the codec cannot read what it has encoded");
+  }
+
+  /**
+   * Gives a session a new token, at a change of privilege (OWASP ASVS 5.0 7.2.4); `logIn` does so by itself. Data, user and times stay.
+   * `null`: the session is dead. `"superseded"`: it goes on, and another request has its new token.
+   */
+  async rotate(token: string): Promise<Created<Data> | "superseded" | null> {
+    const found = await look(this.#ctx, token);
+    if (found.state === "superseded") return "superseded";
+    if (found.state !== "live" || !this.#open(found.stored)) return null;
+    const rotated = await rotate(this.#ctx, found.stored);
+    if (rotated === null || rotated === "superseded") return rotated;
+    const session = this.#open(rotated.stored);
+    return session && { token: rotated.token, session };
+  }
+
+  /**
+   * Logs out: ends the session of a token. `true`: it was alive. A user's token that was replaced by a rotation ends the session, too.
+   */
+  async revoke(token: string): Promise<boolean> {
+    if (!isToken(token)) return false;
+    const id = idOf(token);
+    const record = await this.#ctx.store.read(id);
+    // Only a framework's token can be used again: ids of our own are random and made once.
+    if (!record) return !isOwnToken(token) && this.#end(id, null, "logout");
+    const head = openRecord(record)?.head;
+    const digest = digestOf(token);
+    const mayLogOut =
+      !head ||
+      isSameDigest(digest, head.digest) ||
+      (head.previous !== null && head.previous.wasUsers && isSameDigest(digest, head.previous.digest));
+    return mayLogOut && this.#end(id, record.userId, "logout");
+  }
+
+  /**
+   * Ends a session by its id, as a "your devices" page shows it (OWASP ASVS 5.0 7.5.2). `true`: it was alive.
+   *
+   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client
    */
   async revokeById(id: string, options: { readonly userId?: UserId } = {}): Promise<boolean> {
-    if (options.userId === undefined) return isId(id) && this.#end(id, await this.#ownerIfHeard(id), "id");
-    const userId = this.#terms.userId(options.userId);
-    // Also one that is leaving for its successor, which then is not to have it.
-    const record = isId(id) ? await this.#store.read(id) : null;
+    if (options.userId === undefined) return isId(id) && this.#end(id, null, "id");
+    const userId = this.#userId(options.userId);
+    const record = isId(id) ? await this.#ctx.store.read(id) : null;
     return record?.userId === userId && this.#end(id, userId, "id");
   }
 
   /**
-   * Logs a user out everywhere (ASVS 5.0 7.4.2, 7.4.3, 7.4.5). Answers how many sessions it ended.
+   * Logs a user out everywhere (OWASP ASVS 5.0 7.4.2, 7.4.3, 7.4.5). Once it resolves, every session of the user is dead, and a login that had
+   * begun before is refused. Returns how many sessions it ended.
    *
-   * @param options the one session to keep, after a change of password: its token, or its id
+   * @param options `exceptToken`, `exceptId`: the one session to keep, after a change of password. `authenticatedUpTo`: end only
+   *   logins up to this instant of the store's clock, for a message that arrives late
    */
   async revokeAllForUser(
     user: UserId,
-    options: { readonly exceptToken?: string; readonly exceptId?: string } = {},
+    options: {
+      readonly exceptToken?: string;
+      readonly exceptId?: string;
+      readonly authenticatedUpTo?: number;
+    } = {},
   ): Promise<number> {
-    const userId = this.#terms.userId(user);
-    const except =
-      options.exceptToken === undefined ? options.exceptId : (this.idOf(options.exceptToken) ?? undefined);
-    const count = await endAllOf(this.#store, userId, except);
-    if (count > 0) publish("revoked", { id: null, userId, why: "user", count });
+    const userId = this.#userId(user);
+    const { exceptToken, exceptId, authenticatedUpTo } = options;
+    const except = exceptToken === undefined ? exceptId : (this.idOf(exceptToken) ?? undefined);
+    const count = await this.#ctx.store.revokeUser(userId, {
+      ...(except === undefined ? {} : { except }),
+      ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
+    });
+    publish("revoked", { id: null, userId, why: "user", count });
+    // So that a login which begins from here on in this process is dated after the fence.
+    await this.#ctx.clock.renew().catch(() => undefined);
     return count;
   }
 
-  /** Ends every session of everyone (ASVS 5.0 7.4.5). Reads them all: minutes where there are millions. */
+  /**
+   * Ends every session of everyone (OWASP ASVS 5.0 7.4.5) and returns how many. Reads them all: minutes where there are millions. A login
+   * that overlaps it can survive: call it again.
+   */
   async revokeEveryone(): Promise<number> {
-    return endEveryone(this.#store, ({ id, userId }) => this.#end(id, userId, "everyone"));
+    let count = 0;
+    let ending: Promise<boolean>[] = [];
+    const finish = async (): Promise<void> => {
+      count += (await Promise.all(ending)).filter(Boolean).length;
+      ending = [];
+    };
+    for await (const { id, userId } of this.#ctx.store.scan()) {
+      ending.push(this.#end(id, userId, "everyone"));
+      if (ending.length === 100) await finish();
+    }
+    await finish();
+    return count;
   }
 
   /** The live sessions of a user, oldest first, for a "your devices" page. */
-  async listForUser(user: UserId): Promise<Session<Data>[]> {
-    return (await listInUse(this.#store, this.#terms.userId(user))).map((record) => this.#toSession(record));
+  async listForUser(user: UserId): Promise<ListedSession<Data>[]> {
+    const records = await this.#ctx.store.listUser(this.#userId(user));
+    return records.map((record) => this.#listed(record)).filter((session) => session !== null);
   }
 
   /** Every live session, in any order, for counting and audit. Reads them all. */
-  async *all(): AsyncIterable<Session<Data>> {
-    for await (const record of this.#store.scan()) {
-      if (isInUse(record)) yield this.#toSession(record);
+  async *all(): AsyncIterable<ListedSession<Data>> {
+    for await (const record of this.#ctx.store.scan()) {
+      const session = this.#listed(record);
+      if (session) yield session;
     }
   }
 
-  async #create(token: string, data: Data, settings: NewSessionSettings): Promise<Session<Data> | null> {
-    const id = idOf(token);
-    const about = { id, userId: null };
-    const text = this.#encoding.encode(data, about);
-    const userId = this.#terms.userIdFor(settings.userId, text, about) ?? null;
-    const idle = this.#terms.idle(settings.idle, about) ?? this.policy.idleTimeout;
-    const lifetime = this.#terms.lifetime(settings.lifetime, about) ?? this.policy.lifetime;
-    await this.#touches.ready();
-    const before = await this.#cap.idsOf(userId);
-    const created = await this.#store.create({ id, userId, data: text, idle, lifetime });
-    if (!created) return null;
-    publish("created", { id, userId });
-    await this.#cap.admit(id, userId, { id, before });
-    const now = this.#touches.now();
-    const times = {
-      createdAt: now,
-      touchedAt: now,
-      expiresAt: now + Math.min(idle, lifetime),
-      endsAt: now + lifetime,
-    };
-    return this.#toSession({ id, userId, data: text, version: 1, idle, ...times });
+  /**
+   * Throws unless the user authenticated at most this long ago: before a password is changed, or other devices are ended (OWASP ASVS
+   * 5.0 7.5.2).
+   *
+   * @throws ReauthenticationRequired also if it cannot be known
+   */
+  requireRecent(session: Session<Data>, within: Duration): void {
+    const maxAge = parseDuration("within", within);
+    const { clock } = this.#ctx;
+    void clock.ready();
+    const { authenticatedAt } = session;
+    if (authenticatedAt !== null && clock.latest() - authenticatedAt <= maxAge) return;
+    throw new ReauthenticationRequired(maxAge);
   }
 
-  async #touch(record: SessionRecord, idle: number, session: Session<Data>): Promise<Session<Data> | null> {
-    const takeBack = this.#touches.begin(record.id);
+  async #create(
+    token: string,
+    data: Data,
+    settings: NewSessionSettings,
+  ): Promise<Session<Data> | "taken" | LoginRefusal> {
+    const startedAt = performance.now();
+    const terms = this.#terms(settings);
+    const named = settings.userId === undefined ? this.#userIn(token, data) : settings.userId;
+    const userId = named === null ? null : this.#userId(named);
+    const since =
+      userId === null ? undefined : (settings.since ?? (await this.#ctx.clock.notAfter(startedAt)));
+    const created = await createUnder(this.#ctx, token, data, { userId, since, ...terms });
+    if (created.state === "taken") return "taken";
+    if (created.state === "fenced") return "logged-out-meanwhile";
+    const { stored } = created;
+    if (userId !== null) {
+      const { id } = stored.record;
+      // Of concurrent logins those that authenticated first go, also if it is this one.
+      if ((await this.#ctx.cap.admit(userId, id, "end-oldest")) !== "stays") return "too-many-sessions";
+      publish("logged-in", { id, userId });
+    }
+    return this.#open(stored) ?? "taken";
+  }
+
+  /** The user whom the data name once they are stored. */
+  #userIn(token: string, data: Data): string | null {
+    const about = { id: idOf(token), userId: null };
+    const stored = this.#ctx.encoding.decode(this.#ctx.encoding.encode(data, about), about);
+    return stored && userIdIn(this.policy.userId(stored));
+  }
+
+  async #touch(session: Session<Data>): Promise<Session<Data> | null> {
+    const stored = storedOf(session);
+    const { record } = stored;
+    const { clock, store, touches } = this.#ctx;
+    const { idle } = session;
+    const takeBack = touches.begin(record.id);
     try {
-      const result = await this.#store.update(record.id, idle === record.idle ? {} : { idle });
-      if (result === "updated") return this.#toSession(this.#touches.used({ ...record, idle }), session.data);
+      const result = await store.update(record.id, idle === record.idle ? {} : { idle });
+      if (result === "updated") {
+        const touchedAt = Math.max(record.touchedAt, Math.floor(clock.earliest()));
+        const expiresAt = Math.min(touchedAt + idle, record.endsAt);
+        const touched = { ...stored, record: { ...record, idle, touchedAt, expiresAt } };
+        return new LoadedSession(touched, session.data, timeoutsOf(touched, this.policy));
+      }
     } catch (error) {
       takeBack();
       publish("touch-failed", { id: record.id, userId: record.userId, error });
@@ -317,39 +478,98 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return null;
   }
 
+  /** For a save that changes nothing: the store is asked, because the result is the session as it is stored now. */
+  async #stillAlive(
+    seen: StoredSession,
+    options: { readonly touch?: boolean },
+  ): Promise<Session<Data> | null> {
+    const record = await this.#ctx.store.read(seen.record.id);
+    const stored = record && openRecord(record);
+    if (!stored || stored.head.isHidden || isOver(this.#ctx, stored)) {
+      this.#tellExpired(seen.record);
+      return null;
+    }
+    const session = this.#open(stored);
+    return session && options.touch !== false ? this.touch(session) : session;
+  }
+
+  #tellExpired({ id, userId, expiresAt }: SessionRecord): void {
+    if (this.#ctx.clock.latest() >= expiresAt) publish("expired", { id, userId });
+  }
+
   async #end(id: string, userId: string | null, why: RevokeReason): Promise<boolean> {
-    const ended = await this.#store.revoke(id);
+    const ended = await this.#ctx.store.revoke(id);
     if (ended) publish("revoked", { id, userId, why, count: 1 });
     return ended;
   }
 
-  /** An audit log is to say who logged out; without one nothing is read. A logout does not wait for a read that works. */
-  async #ownerIfHeard(id: string): Promise<string | null> {
-    if (!isHeard("revoked")) return null;
-    const record = await this.#store.read(id).catch(() => null);
-    return record && record.userId;
+  #opened(stored: StoredSession | null): Session<Data> | null {
+    return stored && this.#open(stored);
   }
 
-  /** What is to be stored: the caller's changes made to what is stored. */
-  #merge(stored: SessionRecord, seen: string, wanted: string, changes: DataChanges): string {
-    if (isEmpty(changes)) return stored.data;
-    if (stored.data === seen) return wanted;
-    return this.#encoding.encode(applyChanges(this.#encoding.decode(stored.data, stored), changes), stored);
+  /** `null`: the codec cannot read it. */
+  #open(stored: StoredSession): Session<Data> | null {
+    const data = this.#ctx.encoding.decode(stored.payload, stored.record);
+    return data && new LoadedSession(stored, data, timeoutsOf(stored, this.policy));
   }
 
-  /** For a save that changes nothing: asks the store in any case, as it is to answer what is stored now. */
-  async #stillAlive(record: SessionRecord): Promise<Session<Data> | null> {
-    const stored = await readInUse(this.#store, record.id);
-    if (stored) return this.touch(this.#toSession(stored));
-    this.#tellExpired(record);
-    return null;
+  /** `null`: it is not to be listed. */
+  #listed(record: SessionRecord): ListedSession<Data> | null {
+    const stored = openRecord(record);
+    if (!stored) {
+      publish("unreadable", { id: record.id, userId: record.userId });
+      const { version: _version, ...facts } = record;
+      return { ...facts, data: null };
+    }
+    if (stored.head.isHidden || isOver(this.#ctx, stored)) return null;
+    const session = this.#open(stored);
+    if (session) return session;
+    const { version: _version, ...facts } = record;
+    return { ...facts, ...timeoutsOf(stored, this.policy), data: null };
   }
 
-  #tellExpired(record: SessionRecord): void {
-    if (this.#touches.hasExpired(record)) publish("expired", { id: record.id, userId: record.userId });
+  #userId(user: UserId): string {
+    return refusing(NOBODY, () => userIdOf(user));
   }
 
-  #toSession(record: SessionRecord, data: Data = this.#encoding.decode(record.data, record)): Session<Data> {
-    return toSession(record, data);
+  #terms({ idle, lifetime }: Pick<LoginSettings, "idle" | "lifetime">): {
+    readonly idle: number | undefined;
+    readonly lifetime: number | undefined;
+  } {
+    return refusing(NOBODY, () => termsOf(this.policy, idle, lifetime));
   }
+
+  async #notAfter(startedAt: number): Promise<number> {
+    return this.#ctx.clock.notAfterIfKnown(startedAt) ?? this.#ctx.clock.notAfter(startedAt);
+  }
+}
+
+/**
+ * A login's own timeouts, milliseconds.
+ *
+ * @throws TypeError for one above the policy's maximum
+ */
+export function termsOf(
+  { maxIdleTimeout, maxLifetime }: Policy<never>,
+  idle: Duration | undefined,
+  lifetime: Duration | undefined,
+): { readonly idle: number | undefined; readonly lifetime: number | undefined } {
+  return {
+    idle: upTo("idle", idle, "maxIdleTimeout", maxIdleTimeout),
+    lifetime: upTo("lifetime", lifetime, "maxLifetime", maxLifetime),
+  };
+}
+
+function upTo(name: string, given: Duration | undefined, maximum: string, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const duration = parseDuration(name, given);
+  if (duration <= max) return duration;
+  throw new TypeError(
+    `${name} is longer than the policy allows: raise ${maximum} of Sessions, or give a shorter one`,
+  );
+}
+
+export function keysToKeep({ keep = [] }: Pick<LoginSettings, "keep">): readonly string[] {
+  if (Array.isArray(keep) && keep.every((key) => typeof key === "string")) return keep;
+  throw refusal("keep must be a list of the top-level keys to take over");
 }

@@ -1,26 +1,50 @@
-import { hash, randomBytes } from "node:crypto";
+import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 
-/** 256 bits of the CSPRNG, base64url, 43 characters (ASVS 5.0 7.2.3 and 11.5.1 ask for 128). */
-export function newToken(): string {
-  return randomBytes(32).toString("base64url");
+/**
+ * A token is `<id>.<secret>`: the id finds the session, the secret proves possession.
+ *
+ * The id names the session for its whole life and is safe to list and log. The secret is 256 bits of the CSPRNG (OWASP ASVS
+ * 5.0 7.2.3 and 11.5.1 ask for 128); only a digest of the whole token is stored.
+ */
+export function newToken(id: string = newId()): string {
+  return `${id}.${randomBytes(32).toString("base64url")}`;
+}
+
+/** 128 random bits, base64url, 22 characters. */
+export function newId(): string {
+  return randomBytes(16).toString("base64url");
 }
 
 /**
- * The SHA-256 digest of a token, base64url: what stores, lists and logs know a session by. It cannot be turned back, so
- * who reads a backend can't log in as anyone.
+ * The id that a token names. A token that a framework made has no secret part: its id is its SHA-256 digest, base64url.
  */
 export function idOf(token: string): string {
+  return OWN_TOKEN.exec(token)?.[1] ?? digestOf(token);
+}
+
+/** What is stored of a token: a digest of its id and secret together, so that a digest copied to another record matches nothing. */
+export function digestOf(token: string): string {
   return hash("sha256", token, "base64url");
 }
 
-/** Whether this can be what {@link idOf} answers. */
+/** Whether two digests are equal, in constant time. */
+export function isSameDigest(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
+}
+
+/** Whether this can be an id: 22 characters of our own, or the digest of a framework's token. */
 export function isId(id: unknown): id is string {
-  return typeof id === "string" && /^[\w-]{43}$/.test(id);
+  return typeof id === "string" && /^(?:[\w-]{22}|[\w-]{43})$/.test(id);
+}
+
+/** Whether a token is one of ours: an id with a secret. */
+export function isOwnToken(token: string): boolean {
+  return OWN_TOKEN.test(token);
 }
 
 /**
- * Whether a client may hold this at all. Not so: what no cookie can carry, and lone surrogates, which a digest would take
- * for one another.
+ * Whether a client may hold this at all. Excludes what no cookie can carry, and lone surrogates, which would all have one
+ * digest.
  */
 export function isToken(token: unknown): token is string {
   return (
@@ -28,11 +52,9 @@ export function isToken(token: unknown): token is string {
   );
 }
 
-const MAX_TOKEN_LENGTH = 1024;
-
 /**
- * How many random bits a token of this look can hold at most. An upper bound from its length and alphabet: it refuses what
- * is certainly too weak, and can't know how it was made. A UUID holds 122 (RFC 9562), which ASVS 11.5.1 does not accept.
+ * How many random bits a token of this form can hold at most: an upper bound from its length and alphabet. It refuses what is
+ * certainly too weak and cannot know how the token was made. A UUID holds 122 (RFC 9562), which ASVS 11.5.1 does not accept.
  */
 export function maxBitsOf(token: string): number {
   if (UUID.test(token)) return 122;
@@ -40,6 +62,8 @@ export function maxBitsOf(token: string): number {
   return Math.floor(token.length * bitsPerCharacter);
 }
 
+const OWN_TOKEN = /^([\w-]{22}|[\w-]{43})\.[\w-]{43}$/;
+const MAX_TOKEN_LENGTH = 1024;
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
 const DECIMAL = /^\d+$/;
 const HEX = /^(?:[\da-f-]+|[\dA-F-]+)$/;

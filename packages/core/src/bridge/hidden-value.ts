@@ -1,18 +1,18 @@
-/** Ties values to objects of a framework's or an application's. */
+/** Attaches values to objects of a framework or an application. */
 export interface HiddenValue<Value> {
   get(object: object): Value | undefined;
   set(object: object, value: Value): void;
 }
 
 /**
- * As a `WeakMap`: copies, JSON and listed keys of an object don't have the value, and it goes with the object. A private
- * field does it, since with two or three WeakMap entries a page view the collector has twice the work. Engines differ in
- * whether an object that is frozen can be given one.
+ * Behaves as a `WeakMap`: copies, JSON and listed keys of an object do not have the value, and it is collected with the object. It is a
+ * private field, because two or three WeakMap entries per page view double the work of the garbage collector. Whether a frozen
+ * object can be given one depends on the engine.
  */
 export function hiddenValue<Value>(): HiddenValue<Value> {
   const ofFrozen = new WeakMap<object, Value>();
 
-  class Holder extends Given {
+  class Branded extends Given {
     #value: Value;
 
     constructor(object: object, value: Value) {
@@ -26,17 +26,17 @@ export function hiddenValue<Value>(): HiddenValue<Value> {
       if (#value in object) object.#value = value;
       else if (!Object.isExtensible(object)) ofFrozen.set(object, value);
       // oxlint-disable-next-line no-new -- the constructor gives `object` the field
-      else new Holder(object, value);
+      else new Branded(object, value);
     }
   }
-  return Holder;
+  return Branded;
 }
 
-/** What extends it gives its private fields to the object that its constructor is given. */
+/** A subclass adds its private fields to the object that is passed to the constructor. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- only a constructor can do it
 class Given {
   constructor(object: object) {
-    // oxlint-disable-next-line no-constructor-return -- that is what it is for
+    // oxlint-disable-next-line no-constructor-return -- the object gets the fields of the subclass
     return object;
   }
 }

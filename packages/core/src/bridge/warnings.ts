@@ -1,4 +1,4 @@
-/** What bridges warn about, as the `code` of a process warning. No bridge gives them all. */
+/** What bridges warn about: the `code` of a process warning. */
 export type WarningCode = (typeof CODES)[number];
 
 const CODES = [
@@ -7,20 +7,20 @@ const CODES = [
   "TENURE_COOKIE_SAMESITE_NONE",
   "TENURE_COOKIE_NAME",
   "TENURE_SECRET_SHORT",
-  "TENURE_SECRET_WELL_KNOWN",
   "TENURE_STORE_SHARED",
-  "TENURE_WEAK_ID",
+  "TENURE_GENID_UNUSED",
+  "TENURE_MAX_AGE_CAPPED",
+  "TENURE_COOKIE_NOT_SENT",
 ] as const;
 
-/** Warns of one thing, at most once. */
+/** Emits a warning, at most once per code. */
 export type Warn = (code: WarningCode, message: string) => void;
 
 /**
- * Warnings through `process.emitWarning`, each code once: a listener of the process's event `"warning"` gets them, and
- * `node --disable-warning=CODE` silences one.
+ * Warnings through `process.emitWarning`, each code once. `node --disable-warning=CODE` silences one, too.
  *
- * @param silenced codes to say nothing of
- * @throws TypeError for what is no list of codes
+ * @param silenced codes not to warn about
+ * @throws TypeError for anything but a list of codes
  */
 export function warnOnce(silenced: readonly WarningCode[] = []): Warn {
   if (!Array.isArray(silenced) || !silenced.every((code) => CODES.includes(code))) {

@@ -1,0 +1,59 @@
+import type { Context } from "./context.ts";
+import { seal } from "./envelope.ts";
+import { publish } from "./events.ts";
+import type { StoredSession } from "./stored.ts";
+import { digestOf, idOf } from "./token.ts";
+
+export interface Creation {
+  readonly userId: string | null;
+  /** When the login began, if there is a user. */
+  readonly since: number | undefined;
+  /** The session's own, milliseconds. Absent: the policy's. */
+  readonly idle: number | undefined;
+  readonly lifetime: number | undefined;
+  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. Milliseconds. */
+  readonly shorterIdle?: number | undefined;
+}
+
+export type CreationResult =
+  | { readonly state: "created"; readonly stored: StoredSession }
+  /** A session with this token is alive or was revoked. */
+  | { readonly state: "taken" }
+  /** The user was logged out everywhere meanwhile. */
+  | { readonly state: "fenced" };
+
+/** Stores a new session under a token. */
+export async function createUnder<Data extends object>(
+  { policy, store, encoding, clock }: Context<Data>,
+  token: string,
+  data: Data,
+  creation: Creation,
+): Promise<CreationResult> {
+  const id = idOf(token);
+  const { userId, since } = creation;
+  const payload = encoding.encode(data, { id, userId: null });
+  const idle = creation.idle ?? creation.shorterIdle ?? policy.idleTimeout;
+  const lifetime = creation.lifetime ?? policy.lifetime;
+  const head = {
+    hasOwnIdle: creation.idle !== undefined,
+    hasOwnLifetime: creation.lifetime !== undefined,
+    isHidden: false,
+    idle,
+    lifetime,
+    digest: digestOf(token),
+    previous: null,
+  };
+  const text = seal(head, payload);
+  const login = userId === null || since === undefined ? {} : { authenticatedAt: since };
+  const result = await store.create({ id, userId, data: text, idle, lifetime, ...login });
+  if (result !== "created") return { state: result };
+  publish("created", { id, userId });
+  const now = Math.floor(clock.earliest());
+  const endsAt = now + lifetime;
+  const times = { createdAt: now, touchedAt: now, idle, expiresAt: Math.min(now + idle, endsAt), endsAt };
+  const authenticatedAt = userId === null ? null : (since ?? now);
+  return {
+    state: "created",
+    stored: { record: { id, userId, authenticatedAt, data: text, version: 1, ...times }, head, payload },
+  };
+}

@@ -1,0 +1,145 @@
+import type { DataChange } from "./data-change.ts";
+import type { Encoding } from "./encoding.ts";
+import { type Head, seal } from "./envelope.ts";
+import { applyChanges } from "./merge.ts";
+import type { Policy } from "./policy.ts";
+import { timeoutsOf } from "./session.ts";
+import type { SessionChanges } from "./store.ts";
+import type { StoredSession } from "./stored.ts";
+import { userIdIn } from "./user.ts";
+
+/**
+ * A stored session that several changes are made to, one after another, before it is stored by one update. Data are encoded once, at the
+ * end.
+ */
+export class Draft<Data extends object> {
+  readonly base: StoredSession;
+  head: Head;
+  userId: string | null;
+  /** Milliseconds. */
+  idle: number;
+  /** Set: the change is a login, which began at this instant or later. */
+  authenticatedAt: number | undefined;
+  /** Milliseconds. Set: the lifetime restarts. */
+  lifetime: number | undefined;
+  /** Whether one of the changes restarts the idle timeout. */
+  isUse = false;
+  readonly #encoding: Encoding<Data>;
+  readonly #userOf: (data: Data) => unknown;
+  /** The payload, unless `#data` is newer. */
+  #text: string;
+  #data: Data | undefined;
+  #isTextOld = false;
+
+  constructor(base: StoredSession, encoding: Encoding<Data>, policy: Policy<Data>) {
+    this.base = base;
+    this.head = base.head;
+    this.userId = base.record.userId;
+    // A policy that was shortened is written with the next change.
+    this.idle = base.head.isHidden ? base.record.idle : timeoutsOf(base, policy).idle;
+    this.#encoding = encoding;
+    this.#userOf = policy.userId;
+    this.#text = base.payload;
+  }
+
+  /** The session's data, encoded. */
+  text(): string {
+    if (this.#isTextOld) {
+      this.#text = this.#encoding.encode(this.#data ?? {}, this.base.record);
+      this.#isTextOld = false;
+    }
+    return this.#text;
+  }
+
+  /** The session's data, shared: not to be changed. `null`: the codec cannot read them. */
+  data(): Data | null {
+    const data = this.#data ?? this.#encoding.decode(this.#text, this.base.record);
+    this.#data = data ?? undefined;
+    return data;
+  }
+
+  replaceData(text: string): void {
+    this.#text = text;
+    this.#data = undefined;
+    this.#isTextOld = false;
+  }
+
+  /** Makes a caller's changes to the data as they are by now. */
+  merge(change: DataChange<Data>): void {
+    const isUnchanged = !this.#isTextOld && this.#text === change.base;
+    if (isUnchanged) this.#data ??= change.baseData() ?? undefined;
+    if (isUnchanged && change.replaces()) {
+      this.#text = change.wanted;
+      this.#data = change.wantedData() ?? undefined;
+    } else if (!change.isEmpty()) {
+      this.edit((data) => applyChanges(data, change.changes()) as Data);
+    }
+  }
+
+  /** @param change returns the new data, or the very same object for no change */
+  edit(change: (data: Data) => Data): void {
+    const data = this.data();
+    if (!data) return;
+    const changed = change(data);
+    if (changed === data) return;
+    this.#data = changed;
+    this.#isTextOld = true;
+  }
+
+  /** The user that the data name, or `null`. */
+  userInData(): string | null {
+    const data = this.data();
+    return data && userIdIn(this.#userOf(data));
+  }
+
+  /** What a store is to change. `null`: nothing, a use aside. */
+  changes(): SessionChanges | null {
+    const { record, head, payload } = this.base;
+    const text = this.text();
+    const next = {
+      ...(this.head === head && text === payload ? {} : { data: seal(this.head, text) }),
+      ...(this.userId === record.userId ? {} : { userId: this.userId }),
+      ...(this.idle === record.idle ? {} : { idle: this.idle }),
+      ...(this.lifetime === undefined ? {} : { lifetime: this.lifetime }),
+      ...(this.authenticatedAt === undefined ? {} : { authenticatedAt: this.authenticatedAt }),
+    };
+    if (Object.keys(next).length === 0) return null;
+    return { ...next, ...(this.isUse ? {} : { touch: false }), ifVersion: record.version };
+  }
+
+  /**
+   * The session once the store has made these changes.
+   *
+   * @param now the store's clock, estimated
+   */
+  stored(changes: SessionChanges, now: number): StoredSession {
+    const { record } = this.base;
+    const {
+      data = record.data,
+      userId = record.userId,
+      idle = record.idle,
+      lifetime,
+      authenticatedAt,
+    } = changes;
+    const isNewVersion = [changes.data, changes.userId, lifetime, authenticatedAt].some(
+      (given) => given !== undefined,
+    );
+    const endsAt = lifetime === undefined ? record.endsAt : Math.max(record.touchedAt, now) + lifetime;
+    const touchedAt = changes.touch === false ? record.touchedAt : Math.max(record.touchedAt, now);
+    return {
+      record: {
+        ...record,
+        data,
+        userId,
+        authenticatedAt: userId === null ? null : Math.max(authenticatedAt ?? 0, record.authenticatedAt ?? 0),
+        idle,
+        version: record.version + (isNewVersion ? 1 : 0),
+        touchedAt,
+        endsAt,
+        expiresAt: Math.min(touchedAt + idle, endsAt),
+      },
+      head: this.head,
+      payload: this.text(),
+    };
+  }
+}

@@ -1,0 +1,193 @@
+import type { Context } from "./context.ts";
+import { createUnder } from "./creation.ts";
+import type { DataChange } from "./data-change.ts";
+import type { Draft } from "./draft.ts";
+import { publish } from "./events.ts";
+import type { Look } from "./look.ts";
+import { withDigest } from "./rotation.ts";
+import { refused } from "./save.ts";
+import type { StoredSession } from "./stored.ts";
+import { digestOf, newToken } from "./token.ts";
+import { userIdIn } from "./user.ts";
+
+/** A login whose input has been checked. */
+export interface Login<Data extends object> {
+  readonly userId: string;
+  /** An instant of the store's clock that is not after the beginning of the login. */
+  readonly since: number;
+  /** The login's own idle timeout and lifetime, milliseconds. Absent: the policy's. */
+  readonly idle: number | undefined;
+  readonly lifetime: number | undefined;
+  /** The top-level keys to take over from another user's session. */
+  readonly keep: readonly string[];
+  /** What the request has changed and not saved yet. */
+  readonly unsaved?: DataChange<Data> | undefined;
+  /** The data of a request whose session is not stored yet. */
+  readonly data?: Data | undefined;
+}
+
+export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
+
+export type LoginResult =
+  | { readonly token: string; readonly stored: StoredSession }
+  | { readonly refused: LoginRefusal };
+
+/**
+ * A user has just authenticated. An anonymous session, and one of the same user, go on in place with a new secret; another user's
+ * session is followed by a new one and ended; where there is none, a new one is made.
+ */
+export async function logIn<Data extends object>(
+  ctx: Context<Data>,
+  from: Look,
+  login: Login<Data>,
+): Promise<LoginResult> {
+  const { userId } = login;
+  const own = from.state === "live" ? from.stored.record.id : null;
+  if (ctx.policy.onCap === "refuse" && !(await ctx.cap.hasRoom(userId, own))) {
+    publish("login-refused", { id: own, userId, why: "too-many-sessions" });
+    return { refused: "too-many-sessions" };
+  }
+  const made = await bind(ctx, from, login);
+  if (made === null) return { refused: "logged-out-meanwhile" };
+  const { id } = made.stored.record;
+  const admission = await ctx.cap.admit(userId, id, ctx.policy.onCap);
+  if (admission === "stays") {
+    publish("logged-in", { id, userId });
+    return made;
+  }
+  const why = admission === "too-many" ? "too-many-sessions" : "logged-out-meanwhile";
+  publish("login-refused", { id, userId, why });
+  return { refused: why };
+}
+
+/** `null`: fenced. */
+async function bind<Data extends object>(
+  ctx: Context<Data>,
+  from: Look,
+  login: Login<Data>,
+): Promise<Made | null> {
+  if (from.state === "superseded") {
+    const made = await begin(ctx, login, login.data);
+    // A double click within the 30 seconds keeps both; a token that is older is given up for the new one.
+    if (made && !from.isRecent && from.stored.record.userId === login.userId) await end(ctx, from.stored);
+    return made;
+  }
+  if (from.state !== "live" || !isReadable(ctx, from.stored)) return begin(ctx, login, login.data);
+  const continued = isOther(from.stored, login)
+    ? from.stored
+    : await continueInPlace(ctx, from.stored, login);
+  if (continued === "gone") return begin(ctx, login, undefined);
+  if (continued === null || "token" in continued) return continued;
+  // Another request was faster: with the same session it rotated, or it logged another user in.
+  if (!isOther(continued, login)) return begin(ctx, login, undefined);
+  const made = await begin(ctx, login, kept(ctx, continued, login));
+  if (made) await end(ctx, continued);
+  return made;
+}
+
+interface Made {
+  readonly token: string;
+  readonly stored: StoredSession;
+}
+
+function isOther({ record }: StoredSession, { userId }: { readonly userId: string }): boolean {
+  return record.userId !== null && record.userId !== userId;
+}
+
+/** A session that cannot be read is not overwritten: its owner gets a new one. */
+function isReadable<Data extends object>(
+  { encoding }: Context<Data>,
+  { record, payload }: StoredSession,
+): boolean {
+  return encoding.decode(payload, record) !== null;
+}
+
+async function continueInPlace<Data extends object>(
+  ctx: Context<Data>,
+  session: StoredSession,
+  login: Login<Data>,
+): Promise<Made | StoredSession | "gone" | null> {
+  const { id } = session.record;
+  const { userId, since, unsaved } = login;
+  const token = newToken(id);
+  const digest = digestOf(token);
+  const outcome = await ctx.writes.write(session, {
+    survivesFailure: true,
+    apply(draft) {
+      if (draft.head.digest === digest) return "applied";
+      if (draft.head.digest !== session.head.digest) return "dropped";
+      if (draft.userId !== null && draft.userId !== userId) return "dropped";
+      if (unsaved) draft.merge(unsaved);
+      draft.edit((data) => withoutOtherUsers(ctx, data, userId));
+      draft.head = withDigest(draft, digest, ctx.clock.earliest());
+      bindDraft(ctx, draft, login);
+      draft.authenticatedAt = since;
+      return "applied";
+    },
+  });
+  if (outcome.state === "stored") {
+    publish("rotated", { id, userId });
+    return { token, stored: outcome.stored };
+  }
+  if (outcome.state === "fenced") {
+    refused(id, session.record.userId, userId);
+    return null;
+  }
+  return outcome.state === "dropped" ? outcome.stored : "gone";
+}
+
+function bindDraft<Data extends object>(
+  { policy }: Context<Data>,
+  draft: Draft<Data>,
+  login: Login<Data>,
+): void {
+  const idle = login.idle ?? policy.idleTimeout;
+  const lifetime = login.lifetime ?? policy.lifetime;
+  const terms = { hasOwnIdle: login.idle !== undefined, hasOwnLifetime: login.lifetime !== undefined };
+  draft.head = { ...draft.head, ...terms, isHidden: false, idle, lifetime };
+  draft.userId = login.userId;
+  draft.idle = idle;
+  draft.lifetime = lifetime;
+  draft.isUse = true;
+}
+
+/** A new session. `null`: fenced. */
+async function begin<Data extends object>(
+  ctx: Context<Data>,
+  login: Login<Data>,
+  data: Data | undefined,
+): Promise<Made | null> {
+  const token = newToken();
+  const { userId, since, idle, lifetime } = login;
+  const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);
+  const created = await createUnder(ctx, token, own, { userId, since, idle, lifetime });
+  if (created.state === "created") return { token, stored: created.stored };
+  publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
+  return null;
+}
+
+async function end<Data extends object>({ store }: Context<Data>, { record }: StoredSession): Promise<void> {
+  const { id, userId } = record;
+  if (await store.revoke(id)) publish("revoked", { id, userId, why: "login", count: 1 });
+}
+
+/** The keys of another user's data that the login takes over, as they were for the request. */
+function kept<Data extends object>(ctx: Context<Data>, stored: StoredSession, login: Login<Data>): Data {
+  const data = login.unsaved?.wantedData() ?? ctx.encoding.decode(stored.payload, stored.record) ?? {};
+  return Object.fromEntries(Object.entries(data).filter(([key]) => login.keep.includes(key))) as Data;
+}
+
+/** The data without what names another user. The very same object if there is nothing of the kind. */
+function withoutOtherUsers<Data extends object>({ policy }: Context<Data>, data: Data, userId: string): Data {
+  const namesOther = (some: object): boolean => {
+    const named = userIdIn(policy.userId(some as Data));
+    return named !== null && named !== userId;
+  };
+  if (!namesOther(data)) return data;
+  const others = Object.entries(data).filter(
+    ([key, value]) => !namesOther(Object.fromEntries([[key, value]])),
+  );
+  const rest = Object.fromEntries(others);
+  // Named by several keys together: none of them is kept.
+  return (namesOther(rest) ? {} : rest) as Data;
+}

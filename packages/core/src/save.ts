@@ -1,0 +1,172 @@
+import type { Context } from "./context.ts";
+import type { DataChange } from "./data-change.ts";
+import type { Draft } from "./draft.ts";
+import { publish } from "./events.ts";
+import { warnOnce } from "./store/warning.ts";
+import type { StoredSession } from "./stored.ts";
+import { userIdIn } from "./user.ts";
+
+/** A change of a session's data, with what its caller knew. */
+export interface Save<Data extends object> {
+  /** The session that the caller saw, whose user and secret the save applies to. */
+  readonly session: StoredSession;
+  /** Changes the data. Runs again if another process was faster. */
+  readonly edit: (draft: Draft<Data>) => void;
+  /** Whether the change takes away the user whom the data named for the caller. Asked only where the save comes late. */
+  readonly takesUserAway: () => boolean;
+  /** When the caller's request began, store's clock: dates a login that the data make. */
+  readonly since: number;
+  /** A new idle timeout, milliseconds. Absent: as it is. */
+  readonly idle?: number | undefined;
+  /** `false`: the save is not a use. */
+  readonly touch?: boolean | undefined;
+}
+
+/** `null`: the session is dead, or has another user or secret, and nothing was stored. */
+export type Saved = StoredSession | null;
+
+/**
+ * Changes the data of a session, and its user where the data name another than before.
+ *
+ * The save applies to the user that the caller saw and to the secret that it came with. Otherwise it is late and is dropped, unless it
+ * takes the user away: a logout is never late, and ends the session.
+ */
+export async function save<Data extends object>(ctx: Context<Data>, change: Save<Data>): Promise<Saved> {
+  const { session, edit, since, idle, touch = true } = change;
+  let login: string | null = null;
+  let lost: string | null = null;
+  let isTaken = false;
+  const outcome = await ctx.writes.write(session, {
+    apply(draft) {
+      [login, lost, isTaken] = [null, null, false];
+      if (!isAsSeen(draft, session)) {
+        const isStillTheirs = session.record.userId !== null && draft.userId === session.record.userId;
+        return isStillTheirs && change.takesUserAway() ? "end" : "dropped";
+      }
+      const before = draft.userInData();
+      edit(draft);
+      const after = draft.userInData();
+      if (before !== after && after !== draft.userId) {
+        if (after === null) {
+          lost = draft.userId;
+          draft.userId = null;
+        } else if (draft.userId === null) {
+          login = after;
+          draft.userId = after;
+          draft.authenticatedAt = since;
+        } else {
+          isTaken = true;
+          return "end";
+        }
+      }
+      if (idle !== undefined) draft.idle = idle;
+      draft.isUse ||= touch;
+      return "applied";
+    },
+  });
+  const { id, userId } = session.record;
+  if (outcome.state === "stored") {
+    if (lost !== null) publish("unbound", { id, userId: lost });
+    return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
+  }
+  if (outcome.state === "ended") {
+    if (outcome.wasAlive)
+      publish("revoked", { id, userId, why: isTaken ? "user-changed" : "logout", count: 1 });
+    if (isTaken) warnOfUserChange();
+  } else if (outcome.state === "fenced") refused(id, userId, login);
+  else publish("late-save-dropped", { id, userId });
+  return null;
+}
+
+/** For {@link Save.takesUserAway}: whether the data named a user and name nobody any more. */
+export function takesUserAway<Data extends object>(
+  { policy }: Context<Data>,
+  change: DataChange<Data>,
+): boolean {
+  const namesUser = (data: Data | null): boolean => data !== null && userIdIn(policy.userId(data)) !== null;
+  return namesUser(change.baseData()) && !namesUser(change.wantedData());
+}
+
+/** The request's save after a framework's `regenerate`. */
+export interface HiddenSave {
+  /** The session as it was hidden. */
+  readonly session: StoredSession;
+  readonly wanted: string;
+  readonly since: number;
+  readonly idle?: number | undefined;
+}
+
+/**
+ * Shows a hidden session again, with the request's data. Its user is who the data name, nobody included; a user who was not the session's
+ * has logged in, and the lifetime restarts.
+ */
+export async function showAgain<Data extends object>(ctx: Context<Data>, change: HiddenSave): Promise<Saved> {
+  const { session, wanted, since, idle } = change;
+  let login: string | null = null;
+  let lost: string | null = null;
+  const outcome = await ctx.writes.write(session, {
+    apply(draft) {
+      [login, lost] = [null, null];
+      const { head } = draft;
+      if (head.digest !== session.head.digest || !head.isHidden) return "dropped";
+      draft.replaceData(wanted);
+      const userId = draft.userInData();
+      draft.head = { ...head, isHidden: false };
+      draft.idle = idle ?? head.idle;
+      draft.isUse = true;
+      if (userId === draft.userId) return "applied";
+      if (userId === null) lost = draft.userId;
+      else {
+        login = userId;
+        draft.authenticatedAt = since;
+        draft.lifetime = ctx.policy.lifetime;
+        draft.idle = idle ?? ctx.policy.idleTimeout;
+        const terms = { hasOwnIdle: false, hasOwnLifetime: false };
+        draft.head = { ...draft.head, ...terms, idle: ctx.policy.idleTimeout, lifetime: draft.lifetime };
+      }
+      draft.userId = userId;
+      return "applied";
+    },
+  });
+  const { id, userId } = session.record;
+  if (outcome.state === "stored") {
+    if (lost !== null) publish("unbound", { id, userId: lost });
+    return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
+  }
+  if (outcome.state === "fenced") refused(id, userId, login);
+  else publish("late-save-dropped", { id, userId });
+  return null;
+}
+
+/** Whether a session still has the user and the secret that a caller saw. */
+export function isAsSeen(
+  draft: Pick<Draft<never>, "head" | "userId">,
+  { record, head }: StoredSession,
+): boolean {
+  return draft.head.digest === head.digest && draft.userId === record.userId;
+}
+
+/** Publishes what a refused login did to a session. */
+export function refused(id: string, owner: string | null, userId: string | null): void {
+  publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
+  publish("revoked", { id, userId: owner, why: "fenced", count: 1 });
+}
+
+async function admitted<Data extends object>(
+  ctx: Context<Data>,
+  stored: StoredSession,
+  userId: string,
+): Promise<Saved> {
+  const { id } = stored.record;
+  // Of concurrent logins those that authenticated first go, also if it is this one.
+  if ((await ctx.cap.admit(userId, id, "end-oldest")) !== "stays") return null;
+  publish("logged-in", { id, userId });
+  return stored;
+}
+
+function warnOfUserChange(): void {
+  warnOnce(
+    "TENURE_USER_CHANGED",
+    "a save replaced the session's user by another, and the session was ended: log the other user in with logIn",
+  );
+}

@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Draft } from "./draft.ts";
+import type { Encoding } from "./encoding.ts";
+import { StoreError } from "./errors.ts";
+import { publish } from "./events.ts";
+import type { Policy } from "./policy.ts";
+import type { SessionStore } from "./store.ts";
+import { openRecord, type StoredSession } from "./stored.ts";
+
+/** One caller's change of a session. */
+export interface Change<Data extends object> {
+  /**
+   * Makes the change to a draft. Runs again on what is stored by then if another process was faster, or if the store failed: applied to a
+   * draft that has it already, it must change nothing.
+   *
+   * `"dropped"`: the change comes too late and is not made. `"end"`: the session is to be ended instead.
+   */
+  readonly apply: (draft: Draft<Data>) => "applied" | "dropped" | "end";
+  /** After one failure of the store, read what is stored and try again: for a change that gives out a new token. */
+  readonly survivesFailure?: boolean;
+}
+
+/** What became of a change. */
+export type Outcome =
+  | { readonly state: "stored"; readonly stored: StoredSession }
+  /** It was too late. `stored`: the session as it is. */
+  | { readonly state: "dropped"; readonly stored: StoredSession }
+  /** It ended the session. `wasAlive`: this call did. */
+  | { readonly state: "ended"; readonly wasAlive: boolean }
+  /** The session is dead. */
+  | { readonly state: "gone" }
+  /** The store refused the login in it, and ended the session. */
+  | { readonly state: "fenced" };
+
+/**
+ * Writes to stored sessions. The changes of one session in one process wait for each other and leave together: n waiting changes are
+ * one update that makes n changes in order. A change that cannot be stored rejects alone. Across processes, whoever meets
+ * another's update reads again and repeats its own.
+ */
+export class Writes<Data extends object> {
+  readonly #store: SessionStore;
+  readonly #encoding: Encoding<Data>;
+  readonly #policy: Policy<Data>;
+  readonly #now: () => number;
+  readonly #queues = new Map<string, Queue<Data>>();
+
+  /** @param now the store's clock, estimated */
+  constructor(store: SessionStore, encoding: Encoding<Data>, policy: Policy<Data>, now: () => number) {
+    this.#store = store;
+    this.#encoding = encoding;
+    this.#policy = policy;
+    this.#now = now;
+  }
+
+  /**
+   * @param seen the session as the caller last saw it
+   * @throws StoreError when the backend fails, or when too many changes of one session wait
+   * @throws TypeError for data or a user that cannot be stored, before anything is written
+   */
+  write(seen: StoredSession, change: Change<Data>): Promise<Outcome> {
+    const { id } = seen.record;
+    return new Promise((resolve, reject) => {
+      const queue = this.#queues.get(id);
+      if (queue && queue.waiting.length >= MAX_WAITING) {
+        reject(new StoreError("update", "too many changes of one session wait: send fewer requests at once"));
+        return;
+      }
+      const job = { seen, change, resolve, reject };
+      if (queue) {
+        queue.waiting.push(job);
+        return;
+      }
+      const started: Queue<Data> = { waiting: [job], latest: seen };
+      this.#queues.set(id, started);
+      void this.#run(id, started);
+    });
+  }
+
+  async #run(id: string, queue: Queue<Data>): Promise<void> {
+    try {
+      while (queue.waiting.length > 0) await this.#commit(id, queue, queue.waiting.splice(0));
+    } finally {
+      this.#queues.delete(id);
+    }
+  }
+
+  /** Settles every job. Never rejects. */
+  async #commit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
+    try {
+      await this.#tryToCommit(id, queue, jobs);
+    } catch (error) {
+      if (error instanceof TypeError && jobs.length > 1) {
+        for (const job of jobs) await this.#commit(id, queue, [job]);
+        return;
+      }
+      for (const { reject } of jobs) reject(error);
+    }
+  }
+
+  async #tryToCommit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
+    let base = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
+    let hasFailed = false;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const draft = new Draft(base, this.#encoding, this.#policy);
+      const results = jobs.map(({ change }) => change.apply(draft));
+      if (results.includes("end")) return this.#end(id, jobs, results);
+      const changes = draft.changes();
+      const written = changes && (await this.#update(id, changes, !hasFailed && survivesFailure(jobs)));
+      if (written === "failed") hasFailed = true;
+      else if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
+      else if (written !== "conflict") {
+        const stored = changes ? draft.stored(changes, this.#now()) : base;
+        queue.latest = stored;
+        if (attempt > 1) publish("conflict-merged", { id, userId: stored.record.userId });
+        return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
+      }
+      // Processes that met each other once would go on meeting without a pause of random length.
+      if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
+      const stored = await this.#read(id);
+      if (!stored) return settle(jobs, () => ({ state: "gone" }));
+      base = stored;
+    }
+    throw new StoreError("update", "one session is changed too often at once: send fewer requests at once");
+  }
+
+  async #update(
+    id: string,
+    changes: Parameters<SessionStore["update"]>[1],
+    mayFail: boolean,
+  ): Promise<Awaited<ReturnType<SessionStore["update"]>> | "failed"> {
+    try {
+      return await this.#store.update(id, changes);
+    } catch (error) {
+      if (mayFail && error instanceof StoreError) return "failed";
+      throw error;
+    }
+  }
+
+  async #read(id: string): Promise<StoredSession | null> {
+    const record = await this.#store.read(id);
+    return record && openRecord(record);
+  }
+
+  async #end(id: string, jobs: readonly Job<Data>[], results: readonly string[]): Promise<void> {
+    const wasAlive = await this.#store.revoke(id);
+    settle(jobs, (at) => (results[at] === "end" ? { state: "ended", wasAlive } : { state: "gone" }));
+  }
+}
+
+interface Queue<Data extends object> {
+  waiting: Job<Data>[];
+  /** As this process last stored it. */
+  latest: StoredSession;
+}
+
+interface Job<Data extends object> {
+  readonly seen: StoredSession;
+  readonly change: Change<Data>;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** More than the requests of one browser; past this somebody floods one session. */
+const MAX_WAITING = 1000;
+/** More processes than change one session at once. */
+const MAX_ATTEMPTS = 64;
+
+function newest([first, ...others]: readonly StoredSession[]): StoredSession {
+  return others.reduce((latest, one) => (one.record.version > latest.record.version ? one : latest), first!);
+}
+
+function survivesFailure(
+  jobs: readonly { readonly change: { readonly survivesFailure?: boolean } }[],
+): boolean {
+  return jobs.some(({ change }) => change.survivesFailure === true);
+}
+
+function settle(jobs: readonly Pick<Job<never>, "resolve">[], outcome: (at: number) => Outcome): void {
+  for (const [at, { resolve }] of jobs.entries()) resolve(outcome(at));
+}
