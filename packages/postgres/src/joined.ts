@@ -23,7 +23,11 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
     const join = batched<Call, Result | typeof AGAIN>({
       slots: operation.slots,
-      limit: operation.many ? MAX_BATCH : 1,
+      limit: operation.many
+        ? operation.name === "read"
+          ? Number(process.env.LIMIT ?? MAX_BATCH)
+          : MAX_BATCH
+        : 1,
       ...(operation.sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf: operation.sizeOf }),
       ...(operation.shares ? {} : { key: operation.keyOf }),
       run: (calls) => together(operation, calls),
@@ -74,35 +78,35 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
       result instanceof Error ? toStoreError(operation.name, table, result) : result,
     );
   }
-
-  function oneByOne(): (work: () => Promise<unknown>) => Promise<unknown> {
-    let timeouts = 0;
-    let timedOutAt = 0;
-    let lastTimeout: unknown;
-    const line = batched<{ readonly since: number; readonly work: () => Promise<unknown> }, unknown>({
-      slots: 2,
-      limit: 1,
-      async run([next]) {
-        const { since, work } = next!;
-        // It has waited for as long as the calls that timed out: to wait in turn would add their times up.
-        if (timeouts >= MAX_TIMEOUTS && since <= timedOutAt) throw lastTimeout;
-        const began = performance.now();
-        try {
-          const result = await work();
-          timeouts = 0;
-          return [result];
-        } catch (error) {
-          timeouts = isOutOfTime(error) ? timeouts + 1 : 0;
-          timedOutAt = began;
-          lastTimeout = error;
-          throw error;
-        }
-      },
-    });
-    return (work) => line({ since: performance.now(), work });
-  }
 }
 
+/** A queue of calls that wait for rows that others hold, on two connections. */
+function oneByOne(): (work: () => Promise<unknown>) => Promise<unknown> {
+  let timeouts = 0;
+  let timedOutAt = 0;
+  let lastTimeout: unknown;
+  const line = batched<{ readonly since: number; readonly work: () => Promise<unknown> }, unknown>({
+    slots: 2,
+    limit: 1,
+    async run([next]) {
+      const { since, work } = next!;
+      // It has waited for as long as the calls that timed out: to wait in turn would add their times up.
+      if (timeouts >= MAX_TIMEOUTS && since <= timedOutAt) throw lastTimeout;
+      const began = performance.now();
+      try {
+        const result = await work();
+        timeouts = 0;
+        return [result];
+      } catch (error) {
+        timeouts = isOutOfTime(error) ? timeouts + 1 : 0;
+        timedOutAt = began;
+        lastTimeout = error;
+        throw error;
+      }
+    },
+  });
+  return (work) => line({ since: performance.now(), work });
+}
 /**
  * Runs again what was undone as a whole, by a deadlock or a serialization failure. Above READ COMMITTED, writing many rows that others
  * write all the time would fail each time, so further attempts are made in READ COMMITTED.

@@ -133,7 +133,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     keyOf: (id) => id,
     one: (id) => ({ statement: statements.read.one, values: [id] }),
     many: (ids) => ({ statement: statements.read.many, values: [unique(ids)] }),
-    slots: 2,
+    slots: Number(process.env.SLOTS ?? 2),
     shares: true,
     result([row], id) {
       if (row![2] === null) return null;

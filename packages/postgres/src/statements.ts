@@ -84,12 +84,10 @@ select ${state}, judged.id, case
   else 'again' end
 from judged left join created on created.id = judged.id`);
 
-  const read = (given: string): Statement =>
+  const read = (given: string, matching: string): Statement =>
     statement(`
 select ${state}, given.id, ${RECORD}
-from ${given} left join lateral (
-  select * from ${table} s where s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp() offset 0
-) s on true`);
+from ${given} left join ${table} s on s.id = ${matching} and s.revoked_at is null and s.expires_at > clock_timestamp()`);
 
   const held = (matching: string, condition = ""): string => `held as materialized (
   select s.id, s.user_id, s.authenticated_at, s.version, s.idle_timeout, s.ends_at, s.touched_at, s.expires_at
@@ -220,7 +218,7 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
       one: create(`(values (${CREATED})) ${GIVEN_SESSION}`, true),
       many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`, true),
     },
-    read: { one: read(ONE_ID), many: read(MANY_IDS) },
+    read: { one: read("(select $1::text as id) given", "$1"), many: read(MANY_IDS, "given.id") },
     touch: { one: touch(ONE_ID, ONE), many: touch(MANY_IDS, MANY) },
     update: {
       one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, false),
