@@ -46,12 +46,14 @@ export async function rotate<Data extends object>(
  *
  * Its idle timeout is shortened, so that a request that never saves leaves nothing for long, and nothing has to run at the
  * end of a response.
+ *
+ * @param token a new one with the session's id
  */
 export async function hide<Data extends object>(
   ctx: Context<Data>,
   session: StoredSession,
+  token: string,
 ): Promise<Rotated | null> {
-  const token = newToken(session.record.id);
   const digest = digestOf(token);
   const blank = ctx.encoding.encode({}, session.record);
   const outcome = await ctx.writes.write(session, {

@@ -199,40 +199,49 @@ export class RequestSession<Data extends object> {
     this.#hasEndedIt = true;
   }
 
+  /**
+   * The token that {@link regenerate} is to give, for a framework that asks for it before it ends the old session, and at once. Nothing is
+   * stored under it until then.
+   */
+  nextToken(): string {
+    if (this.#state === "hidden") return this.#token;
+    return this.#state === "live" && this.#stored ? newToken(this.#stored.record.id) : newToken();
+  }
+
   /** Begins a new session, after {@link end} or where the framework has made one. Returns its token. */
-  begin(): string {
-    this.#token = newToken();
+  begin(token: string = newToken()): string {
+    this.#token = token;
     this.#stored = undefined;
     this.#state = "new";
     this.#hasEndedIt = false;
     this.maxAge = null;
-    return this.#token;
+    return token;
   }
 
   /**
    * Does what a framework's `regenerate` is for: a new token and blank data. A live session goes on hidden until the request saves. A session
    * that has ended meanwhile is followed by one that is never stored. Returns the new token.
+   *
+   * @param token of {@link nextToken}
    */
-  async regenerate(): Promise<string> {
+  async regenerate(token: string = this.nextToken()): Promise<string> {
     return this.#inOrder(async () => {
       if (this.#state === "new") {
         // passport logs out by regenerating, and its session may have been rotated by another request.
         if (this.#cookie.state === "superseded") await this.#endCookie();
-        return this.begin();
+        return this.begin(token);
       }
+      if (this.#state === "ended" && this.#hasEndedIt) return this.begin(token);
       if (this.#state === "live" && this.#stored) {
-        const hidden = await hide(this.#ctx, this.#stored);
+        const hidden = await hide(this.#ctx, this.#stored, token);
         if (hidden) {
-          this.#token = hidden.token;
           this.#stored = hidden.stored;
           this.#see(hidden.stored.payload, true);
           this.#state = "hidden";
         } else this.#die();
       }
-      if (this.#state !== "ended") return this.#token;
-      if (this.#hasEndedIt) return this.begin();
-      this.#token = newToken();
-      return this.#token;
+      this.#token = token;
+      return token;
     });
   }
 
