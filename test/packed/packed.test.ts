@@ -154,7 +154,7 @@ test("the conformance suite finds that the memory store keeps every promise, und
 import { memoryStore } from "@tenure/core";
 import { testStore } from "@tenure/conformance";
 const store = memoryStore();
-testStore({ describe, test }, { open: () => store, unreachable: null });`,
+testStore({ describe, test }, { open: () => store, unreachable: null, mixedUp: null });`,
   );
   const report = await run(house, NODE_22, "--test", "--test-reporter=tap", "suite.mjs");
   expect(report).toMatch(/^# fail 0$/mu);
