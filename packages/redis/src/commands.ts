@@ -218,8 +218,8 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
 }
 
 /**
- * Keys in one command. The server takes about 3 µs for a key of MGET or of a touch, and 10 µs for one that `revokeUser` ends: together
- * well under a millisecond, unless the data of a session are very large.
+ * Keys in one command. With 64 keys of 900 bytes, the server takes 0.1 ms for MGET, 0.3 ms for touches and 0.6 ms for what `revokeUser`
+ * ends.
  */
 const MAX_KEYS = 64;
 

@@ -12,29 +12,32 @@ afterAll(() => clients[Symbol.dispose]());
 
 const lazy = { lazyConnect: true } as const;
 
-describe("a client that can't keep the promises is refused when the store is made", () => {
+describe("a client that cannot keep the promises is refused when the store is made", () => {
   test.each<[string, RedisClient]>([
     ["a Cluster that reads from replicas", new Cluster([], { ...lazy, scaleReads: "slave" })],
     ["a Cluster that reads from all", new Cluster5([], { ...lazy, scaleReads: "all" })],
     ["a Cluster that chooses for itself", new Cluster([], { ...lazy, scaleReads: () => null })],
     ["a Sentinel's replica", new Redis({ ...lazy, sentinels: [{}], name: "tenure", role: "slave" })],
     ["a connection for reading only", new Redis({ ...lazy, readOnly: true })],
-  ])("%s: a replica still shows what was revoked", (_, client) => {
+  ])("%s: a replica still shows sessions that were revoked", (_, client) => {
     expect(() => redisStore(client)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining("primaries") as string }),
     );
   });
 
   test.each([
-    ["nothing", undefined],
-    ["an address", "redis://127.0.0.1:6379"],
-    ["another library's client", { get: () => null, evalSha: () => null, options: {} }],
-  ])("%s is no client", (_, client) => {
+    [undefined, "undefined"],
+    ["redis://127.0.0.1:6379", "string"],
+    [{ evalSha: true, options: {} }, "node-redis"],
+    [{}, "an object without"],
+  ])("%j is not a client, and the error says what it is", (client, name) => {
     // As a caller without types would.
-    expect(() => redisStore(client as unknown as RedisClient)).toThrow(TypeError);
+    expect(() => redisStore(client as unknown as RedisClient)).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
+    );
   });
 
-  test("those with ioredis's defaults are welcome", () => {
+  test("clients with ioredis' defaults are accepted, and not connected", () => {
     for (const client of [new Cluster([], lazy), new Cluster5([], lazy), new Redis(lazy), new Redis5(lazy)]) {
       expect(() => redisStore(client)).not.toThrow();
       expect(client.status).toBe("wait");
@@ -71,7 +74,7 @@ redis.describe("keys", () => {
       redisStore(clients.add(new Redis(redis.url, { db: 5 })), { prefix }),
     ];
     for (const [n, store] of stores.entries()) {
-      await expect(store.create({ ...session, data: `of ${n}` })).resolves.toBe(true);
+      await expect(store.create({ ...session, data: `of ${n}` })).resolves.toBe("created");
     }
     for (const [n, store] of stores.entries()) {
       await expect(store.read(session.id)).resolves.toMatchObject({ data: `of ${n}` });
@@ -83,7 +86,7 @@ redis.describe("keys", () => {
     }
   });
 
-  test("what somebody else has put under a session's key is an error, and is not taken for a session", async () => {
+  test("a value under a session's key that the store did not write is an error, and stays", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
     const id = freshId();
@@ -95,8 +98,26 @@ redis.describe("keys", () => {
     const other = freshId();
     await client.hset(`tenure:s:${other}`, "a", "b");
     await client.expire(`tenure:s:${other}`, 60);
-    await expect(store.read(other)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    await expect(store.update(other, { data: "b" })).rejects.toMatchObject({ name: "StoreError" });
+    await expect(store.create(newSession({ id: other }))).rejects.toMatchObject({ name: "StoreError" });
     await client.del(`tenure:s:${id}`, `tenure:s:${other}`);
+  });
+
+  test("a value that was copied from another session's key is an error", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client);
+    const [session, id] = [newSession({ userId: freshId() }), freshId()];
+    await store.create(session);
+    await client.copy(`tenure:s:${session.id}`, `tenure:s:${id}`);
+    const calls = [
+      () => store.read(id),
+      () => store.update(id, {}),
+      () => store.update(id, { data: "b" }),
+      () => store.revoke(id),
+      () => store.create(newSession({ id })),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ name: "StoreError" });
+    await client.del(`tenure:s:${id}`);
   });
 
   test("a user id that the layout can't hold is refused before anything is written", async () => {

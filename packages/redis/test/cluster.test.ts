@@ -3,7 +3,7 @@ import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers"
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { slotOf } from "../src/slot.ts";
+import { slotOf } from "../src/ioredis.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { freshId, newSession, stored } from "./sessions.ts";
 
@@ -147,7 +147,7 @@ here.describe("a Cluster that changes", () => {
         await expect(store.update(id, {})).resolves.toBe("updated");
         await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
       }
-      await expect(store.create({ ...late, id: ids[2] })).resolves.toBe(true);
+      await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
       await expect(store.revoke(ids[1])).resolves.toBe(true);
 
       // Of other tests, there may be more keys in the slot.
@@ -158,7 +158,7 @@ here.describe("a Cluster that changes", () => {
       for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
       await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });
       await expect(store.read(ids[1])).resolves.toBeNull();
-      await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe(false);
+      await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe("taken");
       await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
       await expect(store.revoke(ids[2])).resolves.toBe(true);
     },
@@ -191,7 +191,7 @@ here.describe("a Cluster that changes", () => {
       );
       const after = redisStore(connect());
       await expect(after.listUser(userId)).resolves.toHaveLength(20);
-      for (const { id } of ended) await expect(after.create(newSession({ id }))).resolves.toBe(false);
+      for (const { id } of ended) await expect(after.create(newSession({ id }))).resolves.toBe("taken");
       await expect(after.revokeUser(userId)).resolves.toBe(20);
       for (const { id } of sessions) await expect(after.read(id)).resolves.toBeNull();
     },

@@ -29,7 +29,7 @@ here.describe("a server that is killed", () => {
     await expect(store.read(saved!.id)).resolves.toMatchObject({ data: "saved", version: 2 });
     for (const { id } of [ended!, endedWithUser!]) {
       await expect(store.read(id)).resolves.toBeNull();
-      await expect(store.create(newSession({ id }))).resolves.toBe(false);
+      await expect(store.create(newSession({ id }))).resolves.toBe("taken");
     }
     await expect(store.listUser(userId)).resolves.toMatchObject([{ id: kept!.id }]);
     await expect(store.revokeUser(other.userId!)).resolves.toBe(2);
@@ -44,6 +44,6 @@ here.describe("a server that is killed", () => {
     await own.kill();
     await own.start();
     await expect.poll(() => store.read(kept.id).catch(String), { timeout: 20_000 }).toBeNull();
-    await expect(store.create(ended)).resolves.toBe(true);
+    await expect(store.create(ended)).resolves.toBe("created");
   });
 });

@@ -1,6 +1,7 @@
 import { canStart, type OwnServer, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { storeClient } from "../src/client.ts";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId } from "./sessions.ts";
@@ -21,7 +22,7 @@ here.describe("a server that may evict sessions", () => {
     await own?.[Symbol.asyncDispose]();
   });
 
-  test("is warned about at first use, once", async () => {
+  test("causes one warning, at first use", async () => {
     const client = clients.redis(own.url);
     const heard = await warnings(client, async () => {
       const store = redisStore(client);
@@ -37,24 +38,14 @@ here.describe("a server that may evict sessions", () => {
     ]);
   });
 
-  test("is warned about where CONFIG is allowed and INFO is not", async () => {
-    const client = clients.add(
-      new Redis(own.url, { username: "no-info", password: "x", enableReadyCheck: false }),
-    );
-    expect(await warnings(client, () => redisStore(client).now())).toHaveLength(1);
-  });
-
-  test("goes unmentioned where neither is allowed", async () => {
-    const client = clients.add(
-      new Redis(own.url, { username: "neither", password: "x", enableReadyCheck: false }),
-    );
-    expect(await warnings(client, () => redisStore(client).now())).toEqual([]);
-  });
-
-  test("goes unmentioned once it evicts nothing", async () => {
-    const client = clients.redis(own.url);
-    await client.config("SET", "maxmemory-policy", "noeviction");
-    expect(await warnings(client, () => redisStore(client).now())).toEqual([]);
+  test("is found by CONFIG where INFO is not allowed, and not where neither is", async () => {
+    for (const [username, policies] of [
+      ["no-info", ["allkeys-lru"]],
+      ["neither", []],
+    ] as const) {
+      const client = new Redis(own.url, { username, password: "x", enableReadyCheck: false });
+      await expect(storeClient(clients.add(client)).evictionPolicies()).resolves.toEqual(policies);
+    }
   });
 });
 

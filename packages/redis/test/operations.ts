@@ -1,43 +1,41 @@
-import { Sessions, type SessionStore } from "@tenure/core";
+import type { SessionStore } from "@tenure/core";
 import { freshId, newSession } from "./sessions.ts";
 
-/** Two users, one with three sessions and one with one, and a session of nobody. */
+/** Two users, one with three sessions and one with one, and an anonymous session. */
 export interface Stage {
   readonly userId: string;
   readonly otherUserId: string;
   readonly ids: readonly string[];
-  readonly token: string;
 }
 
 /** Every operation that changes more than one key, or is made of several. */
 export const OPERATIONS: Record<OperationName, (store: SessionStore, stage: Stage) => Promise<unknown>> = {
   create: (store, { userId, ids }) => store.create(newSession({ id: ids[5]!, userId })),
   "binding update": (store, { userId, ids }) => store.update(ids[4]!, { userId, data: "bound" }),
+  login: (store, { userId, ids }) => store.update(ids[4]!, { userId, lifetime: 3_600_000, data: "in" }),
   "rebinding update": (store, { otherUserId, ids }) => store.update(ids[0]!, { userId: otherUserId }),
   "unbinding update": (store, { ids }) => store.update(ids[0]!, { userId: null }),
   revoke: (store, { ids }) => store.revoke(ids[1]!),
   revokeUser: (store, { userId }) => store.revokeUser(userId),
   "revokeUser but one": (store, { userId, ids }) => store.revokeUser(userId, { except: ids[2]! }),
-  rotate: (store, { token }) => sessionsOver(store).rotate(token),
 };
 
 export type OperationName =
   | "create"
   | "binding update"
+  | "login"
   | "rebinding update"
   | "unbinding update"
   | "revoke"
   | "revokeUser"
-  | "revokeUser but one"
-  | "rotate";
+  | "revokeUser but one";
 
 export async function setStage(store: SessionStore): Promise<Stage> {
   const [userId, otherUserId] = [freshId(), freshId()];
   const owners = [userId, userId, userId, otherUserId, null];
   const sessions = owners.map((owner) => newSession({ userId: owner }));
   for (const session of sessions) await store.create(session);
-  const { token } = await sessionsOver(store).create({}, { userId });
-  return { userId, otherUserId, ids: [...sessions.map(({ id }) => id), freshId()], token };
+  return { userId, otherUserId, ids: [...sessions.map(({ id }) => id), freshId()] };
 }
 
 /**
@@ -70,8 +68,4 @@ export async function disagreements(
     if (owner !== null) found.push("out of reach of revokeUser");
   }
   return found;
-}
-
-function sessionsOver(store: SessionStore): Sessions {
-  return new Sessions({ store, idleTimeout: "30m", lifetime: "12h" });
 }
