@@ -1,6 +1,7 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { batched, withDeadline } from "@tenure/core/store";
 import type { Script, StoreClient } from "./client.ts";
+import type { RunDurably } from "./replicas.ts";
 import { Code } from "./scripts.ts";
 import { serverClock } from "./server-clock.ts";
 
@@ -53,8 +54,8 @@ export type Reply = readonly unknown[];
 export interface CommandsOptions {
   /** How long a command may take, milliseconds. */
   readonly timeout: number;
-  /** Runs a script and waits for replicas. */
-  readonly runDurably: StoreClient["run"];
+  /** Absent: the store does not wait for replicas. */
+  readonly runDurably: RunDurably | undefined;
   /** Called once, at the first reply. */
   readonly onFirstReply: () => void;
 }
@@ -86,7 +87,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
 
     async runMany(operation, script, args, items, its) {
       const numbered = items.map((item, at) => ({ item, at }));
-      const codes = new Array<number>(items.length);
+      const codes: number[] = [];
       const groups = groupsOf(numbered, ({ item }) => client.groupOf(item.key));
       await Promise.all(
         groups.map(async (group) => {
@@ -126,7 +127,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
    * where a call cannot join those before it on its key, those are sent first.
    */
   function sendInOrder(calls: readonly Call[]): Sent[] {
-    const sent = new Array<Sent>(calls.length);
+    const sent: Sent[] = [];
     let wave: { readonly call: JoinedCall; readonly at: number }[] = [];
     const kinds = new Map<string, string>();
     const sendWave = (): void => {
@@ -190,10 +191,15 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     const node = client.nodeOf(keys[0] as string);
     const now = performance.now();
     const until = Math.min(now, (startedAt ?? now) + timeout) + timeout;
-    const run = durable ? runDurably : client.run;
     return send(operation, async () => {
       for (let attempts = 0; attempts < 2; attempts += 1) {
-        const reply = await run(script, keys, [clock.deadline(node, until), ...args]);
+        const deadline = clock.deadline(node, until);
+        const all = [deadline ?? "0", ...args];
+        // Without a deadline, the script only learns the time.
+        const isDurable = durable && runDurably !== undefined && deadline !== undefined;
+        const reply = await (isDurable
+          ? runDurably(operation, script, keys, all)
+          : client.run(script, keys, all));
         if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAReply(operation);
         clock.learn(node, Number(reply[0]));
         if (Number(reply[1]) !== Code.LATE) return reply as Reply;

@@ -1,6 +1,6 @@
-import { StoreError } from "@tenure/core";
+import { StoreError, type StoreOperation } from "@tenure/core";
 import { batched } from "@tenure/core/store";
-import type { ScriptCall, StoreClient } from "./client.ts";
+import type { Script, ScriptCall, StoreClient } from "./client.ts";
 import type { ReplicaWait } from "./options.ts";
 
 /**
@@ -8,24 +8,21 @@ import type { ReplicaWait } from "./options.ts";
  *
  * WAIT blocks its connection. So each node has one at a time, for all scripts that came since the last.
  */
-export function confirmedByReplicas(
-  client: StoreClient,
-  { count, timeout }: ReplicaWait,
-): StoreClient["run"] {
+export function confirmedByReplicas(client: StoreClient, { count, timeout }: ReplicaWait): RunDurably {
   const nodes = new Map<string, (call: ScriptCall) => Promise<Confirmed>>();
 
-  return async (script, keys, args) => {
+  return async (operation, script, keys, args) => {
     const call = { script, keys, args };
     for (let attempts = 0; ; attempts += 1) {
       try {
         const { reply, confirmed } = await runOn(client.nodeOf(keys[0] as string), call);
         if (confirmed >= count) return reply;
         throw new StoreError(
-          "update",
+          operation,
           `done on the primary, but ${confirmed} of ${count} replicas confirmed within ${timeout} ms: a failover may undo it`,
         );
       } catch (error) {
-        // A client follows no redirection of one command among many. It follows that of a single one, and remembers.
+        // A client does not follow the redirection of one command among many. It follows that of a single one, and remembers it.
         if (attempts === 3 || !isRedirection(error)) throw error;
         await client.run(script, keys, args);
       }
@@ -47,11 +44,21 @@ export function confirmedByReplicas(
   }
 }
 
+/** Runs a script, and resolves to its reply once what it wrote is safe. */
+export type RunDurably = (
+  operation: StoreOperation,
+  script: Script,
+  keys: readonly string[],
+  args: readonly string[],
+) => Promise<unknown>;
+
 interface Confirmed {
   readonly reply: unknown;
   readonly confirmed: number;
 }
 
+/** The last one is ioredis': a slot has moved while its call waited, so the calls are for two nodes. */
 function isRedirection(error: unknown): boolean {
-  return error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
+  const pattern = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN) |same slots allocation group/;
+  return error instanceof Error && pattern.test(error.message);
 }

@@ -13,11 +13,11 @@ import { HEADER, luaField, luaValue, NONCE, POSITIONS } from "./layout.ts";
  *
  * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
  *
- * The flag `allow-oom` is for what must work on a server that is full: reading, touching, ending.
+ * The flag `allow-oom` is for what must work on a server that is full: touching and ending sessions.
  *
  * Every reply is an array: the server's time in milliseconds, then {@link Code}s and details.
  */
-export function script(flags: "" | " flags=allow-oom", source: string): Script {
+export function script(flags: "" | " flags=allow-oom" | " flags=no-writes", source: string): Script {
   const whole = `#!lua${flags}\n${source}`;
   return { source: whole, sha: createHash("sha1").update(whole).digest("hex") };
 }

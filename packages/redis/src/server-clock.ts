@@ -5,8 +5,8 @@
 export interface ServerClock {
   /** Takes the time in a reply that has just arrived. */
   learn(node: string, now: number): void;
-  /** An instant of `performance.now()` by the server's clock, at the latest. It has passed if nothing is known of the server. */
-  deadline(node: string, at: number): string;
+  /** An instant of `performance.now()` by the server's clock, or a little before it. `undefined`: nothing is known of the server. */
+  deadline(node: string, at: number): string | undefined;
   /** Milliseconds until the server's clock has certainly reached an instant. */
   timeUntil(node: string, instant: number): number;
 }
@@ -24,7 +24,7 @@ export function serverClock(): ServerClock {
     },
     deadline(node, at) {
       const best = samples.get(node);
-      return best === undefined ? "0" : String(Math.floor(best.offset + at));
+      return best && String(Math.floor(best.offset + at));
     },
     timeUntil(node, instant) {
       const best = samples.get(node);

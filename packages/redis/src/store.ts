@@ -14,7 +14,7 @@ import {
   assertWellFormed,
   canBeStored,
 } from "@tenure/core/store";
-import { type RedisClient, storeClient } from "./client.ts";
+import { type RedisClient, storeClient } from "./recognise.ts";
 import { commandsOver, type Reply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { decodeRecord, decodeText, encodeText, NONCE } from "./layout.ts";
@@ -55,7 +55,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const idAt = String(Buffer.byteLength(`${redis.keyPrefix}${prefix}s:`) + 1);
   const commands = commandsOver(redis, {
     timeout,
-    runDurably: waitForReplicas ? confirmedByReplicas(redis, waitForReplicas) : redis.run,
+    runDurably: waitForReplicas && confirmedByReplicas(redis, waitForReplicas),
     onFirstReply: () => void warnOfEviction(redis),
   });
   const index = userIndex(commands, prefix, settings.tombstoneMinimum);
@@ -142,6 +142,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
         page = await index.page("revokeUser", user, page.next);
       }
       if (foreign) throw foreignValue("revokeUser");
+      // Only now, so that sessions end also while replicas are missing.
+      if (waitForReplicas) await index.fence(user, fenced.instant, { durable: true });
       await index.pastInstant(user, fenced.instant);
       return count;
     },

@@ -1,6 +1,6 @@
 import { type StoreOperation, StoreError } from "@tenure/core";
 import { instantInTheFuture } from "@tenure/core/store";
-import type { Commands } from "./commands.ts";
+import type { Commands, RunOptions } from "./commands.ts";
 import { CLOCK, Code, script } from "./scripts.ts";
 
 /**
@@ -27,7 +27,7 @@ export interface UserIndex {
    *
    * @throws TypeError for an instant after the server's time
    */
-  fence(user: string, instant: number | undefined): Promise<FencedPage>;
+  fence(user: string, instant: number | undefined, options?: RunOptions): Promise<FencedPage>;
   /** A page of the entries after a stamp. The last page is not full. */
   page(operation: StoreOperation, user: string, after: string): Promise<Page>;
   /** Resolves once the server's clock is past an instant that {@link UserIndex.fence} fixed. */
@@ -78,22 +78,16 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
       return { fence: Number(fence), sample: entriesOf(found, Number(now)) };
     },
 
-    async fence(user, given) {
-      const args = [
-        "(0",
-        String(PAGE),
-        given === undefined ? "now" : String(given),
-        String(tombstoneMinimum),
-      ];
-      const reply = await commands.run("revokeUser", READ, key(user), args, { durable: true });
+    async fence(user, given, options) {
+      const args = [given === undefined ? "" : String(given), String(tombstoneMinimum)];
+      const reply = await commands.run("revokeUser", FENCE, key(user), args, options);
       const [now, code, instant, fence, ...found] = reply;
       if (Number(code) === Code.FUTURE) throw instantInTheFuture();
       return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 
     async page(operation, user, after) {
-      const args = [`(${after}`, String(PAGE), "", ""];
-      const [now, , , , ...found] = await commands.run(operation, READ, key(user), args);
+      const [now, , ...found] = await commands.run(operation, READ, key(user), [after]);
       return pageOf(found, Number(now));
     },
 
@@ -123,10 +117,10 @@ const ALLOWANCE = 60 * 60 * 1000;
 /** The size from which additions return a sample, so that sessions that expire unlisted do not fill an index. */
 const GROWN = 8;
 /** The member that holds the fence. `encodeText` leaves no colon in an id. */
-const FENCE = ":fence";
+const MEMBER = ":fence";
 
 const FENCE_NOW = `
-local fence = -(tonumber(redis.call('ZSCORE', key, '${FENCE}') or nil) or 1)
+local fence = -(tonumber(redis.call('ZSCORE', key, '${MEMBER}') or nil) or 1)
 local function expire(at)
   redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), at)))
 end
@@ -156,28 +150,35 @@ end
 return reply`,
 );
 
-/**
- * deadline, the first stamp as ZRANGE writes it, how many, "" or the instant of a new fence or "now", the tombstone minimum
- * → DONE, this call's instant, the fence, then ids and stamps in turn; or FUTURE
- */
-const READ = script(
+/** Returns a page after `after`, behind a few numbers. */
+const PAGE_OF = `
+for _, found in ipairs(redis.call('ZRANGE', key, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, ${PAGE}, 'WITHSCORES')) do
+  reply[#reply + 1] = found
+end
+return reply`;
+
+/** deadline, the instant of the fence or "", the tombstone minimum → DONE, the instant, the user's fence, ids and stamps in turn; or FUTURE */
+const FENCE = script(
   " flags=allow-oom",
   `${CLOCK}
-local key = KEYS[1]
+local key, after = KEYS[1], '0'
 ${FENCE_NOW}
-local instant = fence
-if ARGV[4] ~= '' then
-  instant = tonumber(ARGV[4]) or now
-  if instant > now then return { now, ${Code.FUTURE} } end
-  fence = math.max(fence, instant)
-  redis.call('ZADD', key, string.format('%d', -fence), '${FENCE}')
-  expire(fence + ARGV[5])
-end
+local instant = tonumber(ARGV[2]) or now
+if instant > now then return { now, ${Code.FUTURE} } end
+fence = math.max(fence, instant)
+redis.call('ZADD', key, string.format('%d', -fence), '${MEMBER}')
+expire(fence + ARGV[3])
 local reply = { now, ${Code.DONE}, instant, fence }
-for i, found in ipairs(redis.call('ZRANGE', key, ARGV[2], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[3], 'WITHSCORES')) do
-  reply[i + 4] = found
-end
-return reply`,
+${PAGE_OF}`,
+);
+
+/** deadline, a stamp → DONE, then ids and stamps in turn */
+const READ = script(
+  " flags=no-writes",
+  `${CLOCK}
+local key, after = KEYS[1], ARGV[2]
+local reply = { now, ${Code.DONE} }
+${PAGE_OF}`,
 );
 
 /** deadline, then ids and stamps in turn → DONE */

@@ -32,18 +32,6 @@ here.describe("a Cluster that changes", () => {
     await expect(store.revokeUser(userId)).resolves.toBe(60);
   });
 
-  test("all calls of one tick leave in one write to each primary", async () => {
-    const client = connect();
-    const store = redisStore(client);
-    const sessions = Array.from({ length: 60 }, () => newSession());
-    await Promise.all(sessions.map((session) => store.create(session)));
-    const writes = client
-      .nodes("master")
-      .map(({ stream }) => [vi.spyOn(stream, "_write"), vi.spyOn(stream, "_writev" as "_write")]);
-    await Promise.all(sessions.map(({ id }) => store.read(id)));
-    for (const [one, many] of writes) expect(one!.mock.calls.length + many!.mock.calls.length).toBe(1);
-  });
-
   test("a key's slot is what the servers say it is", async () => {
     const admin = connect();
     for (const key of [
@@ -62,7 +50,7 @@ here.describe("a Cluster that changes", () => {
     }
   });
 
-  test("revokeUser waits for replicas once on each primary and not once for each session", async () => {
+  test("revokeUser waits for replicas once on each primary, and once for the fence", async () => {
     const client = clients.add(new Cluster(onLoopback(ports()), { keyPrefix: "app:" }));
     const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
     const userId = freshId();
@@ -71,18 +59,19 @@ here.describe("a Cluster that changes", () => {
     for (const primary of primaries) await primary.config("RESETSTAT");
     await expect(store.revokeUser(userId)).resolves.toBe(60);
     for (const primary of primaries) {
-      expect(await primary.info("commandstats")).toMatch(/^cmdstat_wait:calls=1,/m);
+      expect(await primary.info("commandstats")).toMatch(/^cmdstat_wait:calls=[12],/m);
     }
   });
 
   test("a call that waits for replicas follows its key to another primary", async () => {
-    const store = redisStore(connect(), { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
-    const tag = `{${freshId()}}`;
-    const sessions = Array.from({ length: 3 }, () => newSession({ id: tag + freshId() }));
+    const prefix = `{${freshId()}}:`;
+    const waitForReplicas = { count: 1, timeout: 15_000 };
+    const store = redisStore(connect(), { prefix, timeout: 30_000, waitForReplicas });
+    const sessions = Array.from({ length: 3 }, () => newSession());
     for (const session of sessions) await store.create(session);
     const admin = connect();
     await admin.ping();
-    const slot = await admin.cluster("KEYSLOT", `tenure:s:${sessions[0]!.id}`);
+    const slot = await admin.cluster("KEYSLOT", prefix);
     const [from, to] = await ownersOf(slot);
     await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
     await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
@@ -97,7 +86,7 @@ here.describe("a Cluster that changes", () => {
     const client = connect();
     // One more than there are: every WAIT takes its time.
     const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 5000 } });
-    const moving = newSession({ id: `{${freshId()}}` });
+    const moving = newSession();
     await redisStore(client).create(moving);
     const slot = await client.cluster("KEYSLOT", `tenure:s:${moving.id}`);
     const [from, to] = await ownersOf(slot);
@@ -127,21 +116,21 @@ here.describe("a Cluster that changes", () => {
   ])(
     "while a slot moves to another primary (ASK, then MOVED), every call of %s is answered",
     async (_, options) => {
-      const store = redisStore(clients.add(new Cluster(onLoopback(ports()), options)));
+      // All in one slot.
+      const prefix = `{${freshId()}}:`;
+      const store = redisStore(clients.add(new Cluster(onLoopback(ports()), options)), { prefix });
       const [there, gone, late] = [newSession(), newSession(), newSession()];
-      // All in one slot: braces in ids are only characters to the store, but mean something to the cluster.
-      const tag = `{${freshId()}}`;
-      const ids = [there, gone, late].map(({ id }) => `${tag}${id}`) as [string, string, string];
+      const ids = [there.id, gone.id, late.id] as const;
       await store.create({ ...there, id: ids[0] });
       await store.create({ ...gone, id: ids[1] });
       const admin = connect();
       await admin.ping();
-      const slot = await admin.cluster("KEYSLOT", `tenure:s:${ids[0]}`);
+      const slot = await admin.cluster("KEYSLOT", `${prefix}s:${ids[0]}`);
       const [from, to] = await ownersOf(slot);
 
       await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
       await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `tenure:s:${ids[0]}`);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `${prefix}s:${ids[0]}`);
       for (const id of [ids[0], ids[1]]) {
         await expect(store.read(id)).resolves.toMatchObject({ id });
         await expect(store.update(id, {})).resolves.toBe("updated");
@@ -152,8 +141,8 @@ here.describe("a Cluster that changes", () => {
 
       // Of other tests, there may be more keys in the slot.
       const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-      expect(left).toContain(`tenure:s:${ids[1]}`);
-      expect(left).not.toContain(`tenure:s:${ids[2]}`);
+      expect(left).toContain(`${prefix}s:${ids[1]}`);
+      expect(left).not.toContain(`${prefix}s:${ids[2]}`);
       await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
       for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
       await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });

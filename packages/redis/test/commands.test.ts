@@ -1,6 +1,5 @@
 import type { SessionStore } from "@tenure/core";
 import { canStart, type FaultyProxy, faultyProxy, server, startRedis } from "@tenure/servers";
-import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";

@@ -1,7 +1,7 @@
 import { canStart, type OwnServer, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { storeClient } from "../src/client.ts";
+import { storeClient } from "../src/recognise.ts";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId } from "./sessions.ts";

