@@ -4,15 +4,15 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Sessions } from "@tenure/core";
+import type { Duration, Sessions } from "@tenure/core";
 import { type SessionInHand, stepsOf } from "./application.ts";
 import type { Framework } from "./framework.ts";
 
-/** The bridge that stands in docs/write-a-bridge.md. */
+/** The bridge that docs/write-a-bridge.md shows. */
 export const bridgeOfGuide: Framework = {
   name: "the bridge of the guide",
   async serve(sessions, application, { maxAge } = {}) {
-    const { httpSessions } = await (guide ??= loadGuide());
+    const { httpSessions } = await loadGuide();
     const sessionOf = httpSessions(sessions);
     const server = http.createServer((request, response) => {
       answer(request, response).catch(() => response.writeHead(500).end());
@@ -40,16 +40,20 @@ export const bridgeOfGuide: Framework = {
   },
 };
 
-interface GuideSession {
+export interface GuideSession {
   readonly token: string;
+  readonly userId: string | null;
   data: Record<string, unknown>;
   maxAge: unknown;
   save(): Promise<void>;
-  rotate(): Promise<boolean>;
-  destroy(): Promise<void>;
+  regenerate(): Promise<void>;
+  rotate(): Promise<string>;
+  logIn(user: string, options?: { readonly idle?: Duration }): Promise<string | null>;
+  logOut(): Promise<void>;
+  logOutEverywhere(options?: { readonly keepThis?: boolean }): Promise<number>;
 }
 
-interface Guide {
+export interface Guide {
   readonly httpSessions: (
     sessions: Sessions,
   ) => (request: http.IncomingMessage, response: http.ServerResponse) => Promise<GuideSession>;
@@ -57,14 +61,18 @@ interface Guide {
 
 let guide: Promise<Guide> | undefined;
 
-/** The first block of code on the page, as it stands there. */
-async function loadGuide(): Promise<Guide> {
+/** The first block of code on the page. */
+export function loadGuide(): Promise<Guide> {
+  return (guide ??= importFromPage());
+}
+
+async function importFromPage(): Promise<Guide> {
   const page = readFileSync(join(import.meta.dirname, "../../docs/write-a-bridge.md"), "utf8");
   const [, bridge] = /```ts\n(.*?)\n```/su.exec(page) ?? [];
-  if (bridge === undefined || bridge.split("\n").length >= 60) {
-    throw new Error("docs/write-a-bridge.md has no whole bridge in under 60 lines");
+  if (bridge === undefined || bridge.split("\n").length >= 70) {
+    throw new Error("docs/write-a-bridge.md has no complete bridge of fewer than 70 lines");
   }
-  // Here, where imports resolve as they do for a package.
+  // In this folder, imports resolve as they do for a package.
   const workshop = join(import.meta.dirname, ".guide");
   mkdirSync(workshop, { recursive: true });
   const folder = mkdtempSync(join(workshop, "bridge-"));
@@ -92,12 +100,10 @@ function inHand(session: GuideSession): SessionInHand {
       session.maxAge = maxAge;
     },
     save: () => session.save(),
-    async regenerate() {
+    regenerate: () => session.regenerate(),
+    async rotate() {
       await session.rotate();
     },
-    async rotate() {
-      if (!(await session.rotate())) throw new Error("the session died during the request");
-    },
-    destroy: () => session.destroy(),
+    destroy: () => session.logOut(),
   };
 }
