@@ -64,11 +64,16 @@ export class Draft<Data extends object> {
     this.#isTextOld = false;
   }
 
-  /** Makes a caller's changes to the data as they are by now. */
-  merge(change: DataChange<Data>): void {
+  /** Takes over what a caller has decoded, if it is what is stored. Returns whether it is. */
+  adopt(change: DataChange<Data>): boolean {
     const isUnchanged = !this.#isTextOld && this.#text === change.base;
     if (isUnchanged) this.#data ??= change.baseData() ?? undefined;
-    if (isUnchanged && change.replaces()) {
+    return isUnchanged;
+  }
+
+  /** Makes a caller's changes to the data as they are by now. */
+  merge(change: DataChange<Data>): void {
+    if (this.adopt(change) && change.replaces()) {
       this.#text = change.wanted;
       this.#data = change.wantedData() ?? undefined;
     } else if (!change.isEmpty()) {

@@ -10,10 +10,8 @@ import { userIdIn } from "./user.ts";
 export interface Save<Data extends object> {
   /** The session that the caller saw, whose user and secret the save applies to. */
   readonly session: StoredSession;
-  /** Changes the data. Runs again if another process was faster. */
-  readonly edit: (draft: Draft<Data>) => void;
-  /** Whether the change takes away the user whom the data named for the caller. Asked only where the save comes late. */
-  readonly takesUserAway: () => boolean;
+  /** What the caller changed, or a function of the stored data. Made again if another process was faster. */
+  readonly change: DataChange<Data> | ((draft: Draft<Data>) => void);
   /** When the caller's request began, store's clock: dates a login that the data make. */
   readonly since: number;
   /** A new idle timeout, milliseconds. Absent: as it is. */
@@ -31,8 +29,9 @@ export type Saved = StoredSession | null;
  * The save applies to the user that the caller saw and to the secret that it came with. Otherwise it is late and is dropped, unless it
  * takes the user away: a logout is never late, and ends the session.
  */
-export async function save<Data extends object>(ctx: Context<Data>, change: Save<Data>): Promise<Saved> {
-  const { session, edit, since, idle, touch = true } = change;
+export async function save<Data extends object>(ctx: Context<Data>, wish: Save<Data>): Promise<Saved> {
+  const { session, change, since, idle, touch = true } = wish;
+  const isFunction = typeof change === "function";
   let login: string | null = null;
   let lost: string | null = null;
   let isTaken = false;
@@ -41,10 +40,12 @@ export async function save<Data extends object>(ctx: Context<Data>, change: Save
       [login, lost, isTaken] = [null, null, false];
       if (!isAsSeen(draft, session)) {
         const isStillTheirs = session.record.userId !== null && draft.userId === session.record.userId;
-        return isStillTheirs && change.takesUserAway() ? "end" : "dropped";
+        return isStillTheirs && !isFunction && takesUserAway(ctx, change) ? "end" : "dropped";
       }
+      if (!isFunction) draft.adopt(change);
       const before = draft.userInData();
-      edit(draft);
+      if (isFunction) change(draft);
+      else draft.merge(change);
       const after = draft.userInData();
       if (before !== after && after !== draft.userId) {
         if (after === null) {
@@ -78,11 +79,8 @@ export async function save<Data extends object>(ctx: Context<Data>, change: Save
   return null;
 }
 
-/** For {@link Save.takesUserAway}: whether the data named a user and name nobody any more. */
-export function takesUserAway<Data extends object>(
-  { policy }: Context<Data>,
-  change: DataChange<Data>,
-): boolean {
+/** Whether the data named a user for the caller, and name nobody any more. */
+function takesUserAway<Data extends object>({ policy }: Context<Data>, change: DataChange<Data>): boolean {
   const namesUser = (data: Data | null): boolean => data !== null && userIdIn(policy.userId(data)) !== null;
   return namesUser(change.baseData()) && !namesUser(change.wantedData());
 }

@@ -14,7 +14,7 @@ import { ReauthenticationRequired } from "./recent.ts";
 import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
-import { save, takesUserAway } from "./save.ts";
+import { save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session, storedOf, timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { openRecord, type StoredSession } from "./stored.ts";
@@ -240,15 +240,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const wanted = this.#ctx.encoding.encode(data, seen.record);
     const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });
     if (change.isEmpty()) return this.#stillAlive(seen, options);
-    return this.#opened(
-      await save(this.#ctx, {
-        session: seen,
-        edit: (draft) => draft.merge(change),
-        takesUserAway: () => takesUserAway(this.#ctx, change),
-        since: await this.#notAfter(startedAt),
-        touch: options.touch,
-      }),
-    );
+    const since = await this.#notAfter(startedAt);
+    const saved = await save(this.#ctx, { session: seen, change, since, touch: options.touch });
+    if (!saved || saved.payload !== change.wanted) return saved && this.#open(saved);
+    const own = change.wantedData();
+    return own && new LoadedSession(saved, own, timeoutsOf(saved, this.policy));
   }
 
   /**
@@ -260,24 +256,22 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const startedAt = performance.now();
     const { encoding } = this.#ctx;
     const seen = storedOf(session);
-    return this.#opened(
-      await save(this.#ctx, {
-        session: seen,
-        edit(draft) {
-          // The draft's own data are shared.
-          const own = encoding.decode(draft.text(), seen.record);
-          if (!own) return;
-          const changed = change(own) ?? own;
-          if (changed instanceof Promise) {
-            changed.catch(() => undefined);
-            throw refusal("the function given to update must be synchronous", seen.record);
-          }
-          draft.replaceData(encoding.encode(changed, seen.record));
-        },
-        takesUserAway: () => false,
-        since: await this.#notAfter(startedAt),
-      }),
-    );
+    const saved = await save(this.#ctx, {
+      session: seen,
+      since: await this.#notAfter(startedAt),
+      change(draft) {
+        // The draft's own data are shared.
+        const own = encoding.decode(draft.text(), seen.record);
+        if (!own) return;
+        const changed = change(own) ?? own;
+        if (changed instanceof Promise) {
+          changed.catch(() => undefined);
+          throw refusal("the function given to update must be synchronous", seen.record);
+        }
+        draft.replaceData(encoding.encode(changed, seen.record));
+      },
+    });
+    return saved && this.#open(saved);
   }
 
   /**
@@ -485,7 +479,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   ): Promise<Session<Data> | null> {
     const record = await this.#ctx.store.read(seen.record.id);
     const stored = record && openRecord(record);
-    if (!stored || stored.head.isHidden || isOver(this.#ctx, stored)) {
+    const isAsSeen = stored?.head.digest === seen.head.digest && stored.record.userId === seen.record.userId;
+    if (!stored || !isAsSeen || isOver(this.#ctx, stored)) {
       this.#tellExpired(seen.record);
       return null;
     }
@@ -501,10 +496,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const ended = await this.#ctx.store.revoke(id);
     if (ended) publish("revoked", { id, userId, why, count: 1 });
     return ended;
-  }
-
-  #opened(stored: StoredSession | null): Session<Data> | null {
-    return stored && this.#open(stored);
   }
 
   /** `null`: the codec cannot read it. */

@@ -10,7 +10,7 @@ export function userIdOf(user: UserId): string {
   const userId = userIdIn(user);
   if (userId !== null) return userId;
   throw new TypeError(
-    `a user id must be a string that is not empty, a whole number or a bigint, not ${user === "" ? "an empty one" : typeof user}: give the one field that names the user`,
+    `a user id must be a well-formed string that is not empty, a whole number or a bigint, not ${user === "" ? "an empty one" : typeof user}: give the one field that names the user`,
   );
 }
 

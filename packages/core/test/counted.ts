@@ -2,13 +2,13 @@ import type { SessionStore } from "@tenure/core";
 
 export interface Counted {
   readonly store: SessionStore;
-  /** The calls since the last look, in order. */
+  /** The calls since it was last asked, in order. */
   readonly calls: () => string[];
-  /** What the store was asked to write since the beginning, as text. */
+  /** Everything that the store was given, as text. */
   readonly written: () => string;
 }
 
-/** A store that notes what it is asked. */
+/** A store that records its calls. */
 export function counted(store: SessionStore): Counted {
   let calls: string[] = [];
   const written: unknown[] = [];

@@ -1,31 +1,24 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** A store whose every call waits a random while before and after it counts, told by the seed. */
+/** A store whose every call waits a random time before and after it takes effect, derived from the seed. */
 export function interleaved(store: SessionStore, seed: number): SessionStore {
   const random = mulberry32(seed);
   const wait = async (): Promise<void> => {
     await turns(Math.floor(random() * 8));
   };
-  const slowly = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
+  const slowly = async <Result>(call: () => Promise<Result>): Promise<Result> => {
     await wait();
-    const answer = await call();
+    const result = await call();
     await wait();
-    return answer;
+    return result;
   };
   return {
     create: (session) => slowly(() => store.create(session)),
     read: (id) => slowly(() => store.read(id)),
     update: (id, changes) => slowly(() => store.update(id, changes)),
     revoke: (id) => slowly(() => store.revoke(id)),
-    // One by one, as a store does whose sessions lie in different places.
-    revokeUser: async (userId, { except } = {}) => {
-      const listed = await slowly(() => store.listUser(userId));
-      const ended = await Promise.all(
-        listed.filter(({ id }) => id !== except).map(({ id }) => slowly(() => store.revoke(id))),
-      );
-      return ended.filter(Boolean).length;
-    },
-    // Not at one instant either: in pages, and each session is looked at in its own time.
+    revokeUser: (userId, options) => slowly(() => store.revokeUser(userId, options)),
+    // Not at one instant: in pages, and each session is read in its own time.
     listUser: async (userId) => {
       const found = new Map<string, SessionRecord | null>();
       const pages = random() < 0.5 ? 1 : 2;
@@ -44,7 +37,7 @@ export function interleaved(store: SessionStore, seed: number): SessionStore {
   };
 }
 
-/** Lets everything else go on for that many turns of the event loop. */
+/** Waits for that many turns of the event loop. */
 export async function turns(count: number): Promise<void> {
   for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve));
 }

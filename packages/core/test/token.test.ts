@@ -4,35 +4,63 @@ import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
 
 describe("tokens", () => {
-  test("are 256 random bits in base64url (ASVS 7.2.3, 11.5.1)", () => {
-    const tokens = new Set(Array.from({ length: 1000 }, newToken));
+  test("are an id of 128 random bits and a secret of 256, in base64url (ASVS 7.2.3, 11.5.1)", () => {
+    const tokens = new Set(Array.from({ length: 1000 }, () => newToken()));
     expect(tokens.size).toBe(1000);
-    for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
-    const bytes = Buffer.from(
-      [...tokens].map((token) => Buffer.from(token, "base64url").toString("hex")).join(""),
-      "hex",
+    for (const token of tokens) expect(token).toMatch(/^[\w-]{22}\.[\w-]{43}$/);
+    const bytes = Buffer.concat(
+      [...tokens].flatMap((token) => token.split(".").map((part) => Buffer.from(part, "base64url"))),
     );
-    // 32,000 bytes: each value is expected 125 times; 60 and 210 are over six standard deviations off.
+    expect(bytes).toHaveLength(48_000);
+    // Each value is expected 187 times; 100 and 290 are over six standard deviations off.
     for (let value = 0; value < 256; value += 1) {
       const times = bytes.reduce((count, byte) => count + Number(byte === value), 0);
-      expect(times).toBeGreaterThan(60);
-      expect(times).toBeLessThan(210);
+      expect(times).toBeGreaterThan(100);
+      expect(times).toBeLessThan(290);
     }
   });
 
-  test("never reach the store: it sees the SHA-256 digest alone", async () => {
+  test("never reach the store: it sees the id and a digest alone", async () => {
     const { store, written } = counted(memoryStore());
     const sessions = new Sessions({ store });
-    const { token, session } = await sessions.create({ a: 1 }, { userId: "ada" });
+    const { token, session } = await sessions.create({ a: 1 });
     const found = await sessions.get(token);
     await sessions.save(found!, { a: 2 });
-    const rotated = await sessions.rotate(token);
-    await sessions.revokeAllForUser("ada", { exceptToken: rotated!.token });
-    await sessions.revoke(rotated!.token);
+    const login = await sessions.logIn(token, "ada");
+    const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
+    await sessions.revokeAllForUser("ada", { exceptToken: rotated.token });
+    await sessions.revoke(rotated.token);
     expect(written()).toContain(session.id);
-    expect(written()).not.toContain(token);
-    expect(written()).not.toContain(rotated!.token);
-    expect(JSON.stringify([session, found, await sessions.listForUser("ada")])).not.toContain(token);
+    for (const one of [token, login.token!, rotated.token]) {
+      const [, secret] = one.split(".");
+      expect(written()).not.toContain(secret);
+      expect(JSON.stringify([session, found, login.session])).not.toContain(secret);
+    }
+  });
+
+  test("are dead with another session's secret, and with a wrong one", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const [one, two] = [await sessions.create({ one: 1 }), await sessions.create({ two: 2 })];
+    const [id] = one.token.split(".");
+    expect(await sessions.get(`${id}.${two.token.split(".")[1]}`)).toBeNull();
+    expect(await sessions.get(newToken(id))).toBeNull();
+    expect(await sessions.get(id)).toBeNull();
+    expect(await sessions.revoke(newToken(id))).toBe(false);
+    expect(await sessions.get(one.token)).not.toBeNull();
+  });
+
+  test("are worthless with a digest that was copied to another record", async () => {
+    const store = memoryStore();
+    const sessions = new Sessions({ store });
+    const thief = await sessions.create({ mine: true });
+    const victim = await sessions.create({ secret: true });
+    const [mine, theirs] = [await store.read(thief.session.id), await store.read(victim.session.id)];
+    const digestOf = (data: string): string => data.slice(43, 86);
+    await store.update(victim.session.id, {
+      data: theirs!.data.replace(digestOf(theirs!.data), digestOf(mine!.data)),
+    });
+    const [, secret] = thief.token.split(".");
+    expect(await sessions.get(`${victim.session.id}.${secret}`)).toBeNull();
   });
 
   test.each([
@@ -90,13 +118,18 @@ describe("tokens", () => {
       expect(await sessions.get(token as string)).toBeNull();
       expect(await sessions.rotate(token as string)).toBeNull();
       expect(await sessions.revoke(token as string)).toBe(false);
+      expect(await sessions.logIn(token as string, "ada")).toMatchObject({
+        session: { userId: "ada", data: {} },
+      });
     }
-    expect(calls()).not.toContain("create");
+    // Each login made a session of its own, under a token of our own.
+    expect((await sessions.listForUser("ada")).length).toBe(hostile.length);
+    expect(calls()).not.toContain("scan");
   });
 
   test("two that differ only by a lone surrogate are not one session", async () => {
     const sessions = new Sessions({ store: memoryStore() });
-    const token = `${newToken()}\ufffd`;
+    const token = `${randomBytes(32).toString("hex")}\ufffd`;
     await sessions.createWithToken(token, { mine: true });
     expect(await sessions.get(token.replace("\ufffd", "\ud800"))).toBeNull();
     expect(await sessions.get(token)).not.toBeNull();
@@ -104,12 +137,23 @@ describe("tokens", () => {
 
   test("of a session that is alive or was revoked create nothing", async () => {
     const sessions = new Sessions({ store: memoryStore() });
-    const token = newToken();
+    const token = randomBytes(32).toString("hex");
     await sessions.createWithToken(token, { first: true });
     expect(await sessions.createWithToken(token, { first: false })).toBeNull();
     expect((await sessions.get(token))?.data).toEqual({ first: true });
     await sessions.revoke(token);
     expect(await sessions.createWithToken(token, {})).toBeNull();
     expect(await sessions.get(token)).toBeNull();
+  });
+
+  test("of a framework are replaced by our own at a rotation, and the session keeps its id", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const token = randomBytes(32).toString("hex");
+    const session = (await sessions.createWithToken(token, { a: 1 }))!;
+    const login = await sessions.logIn(token, "ada");
+    expect(login.session).toMatchObject({ id: session.id, userId: "ada", data: { a: 1 } });
+    expect(login.token).toBe(`${session.id}.${login.token!.split(".")[1]}`);
+    expect(await sessions.get(token)).toBeNull();
+    expect((await sessions.get(login.token))?.data).toEqual({ a: 1 });
   });
 });

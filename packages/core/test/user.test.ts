@@ -10,7 +10,6 @@ describe("a user id", () => {
     [-1, "-1"],
     [12345678901234567890n, "12345678901234567890"],
     ["a\0b", "a\0b"],
-    ["\ud800", "\ud800"],
     ["__proto__", "__proto__"],
     ["$where", "$where"],
     [" ada ", " ada "],
@@ -19,14 +18,15 @@ describe("a user id", () => {
     const { session } = await sessions.create({}, { userId });
     await sessions.create({}, { userId: "somebody else" });
     await sessions.create({});
-    expect(session.userId).toBe(stored);
-    expect((await sessions.listForUser(userId)).map(({ id }) => id)).toEqual([session.id]);
+    expect(session?.userId).toBe(stored);
+    expect((await sessions.listForUser(userId)).map(({ id }) => id)).toEqual([session?.id]);
     expect(await sessions.revokeAllForUser(userId)).toBe(1);
     expect(await sessions.listForUser("somebody else")).toHaveLength(1);
   });
 
   test.each([
     [""],
+    ["\ud800"],
     [{}],
     [{ id: 1 }],
     [[]],
@@ -41,30 +41,105 @@ describe("a user id", () => {
     const sessions = new Sessions({ store });
     const given = { userId: userId as UserId };
     await expect(sessions.create({}, given)).rejects.toThrow(/user id must be/);
+    await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(/user id must be/);
     await expect(sessions.revokeAllForUser(userId as UserId)).rejects.toThrow(TypeError);
     await expect(sessions.listForUser(userId as UserId)).rejects.toThrow(TypeError);
     expect(calls().filter((call) => call !== "now")).toEqual([]);
   });
 
-  test("told from the data follows the data, to nobody and to somebody else", async () => {
+  test.each([
+    [{ userId: 7 }, "7"],
+    [{ userId: "ada", passport: { user: "eve" } }, "ada"],
+    [{ passport: { user: "ada" } }, "ada"],
+    [{ passport: { user: 0 } }, "0"],
+    [{ passport: "ada" }, "ada"],
+    [{ passport: {} }, null],
+    [{ passport: { user: { id: 7 } } }, null],
+    [{ userId: "" }, null],
+    [{ userId: false }, null],
+    [{}, null],
+  ])("is derived from the data %j by default", async (data, userId) => {
+    const sessions = new Sessions({ store: memoryStore() });
+    expect((await sessions.create(data)).session.userId).toBe(userId);
+  });
+
+  test("given to create wins over the one that the data name", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    expect((await sessions.create({ userId: "ada" }, { userId: "bob" })).session?.userId).toBe("bob");
+    expect((await sessions.create({ userId: "ada" }, { userId: null })).session.userId).toBeNull();
+  });
+});
+
+describe("the user of a session", () => {
+  const setUp = (): { sessions: Sessions; store: ReturnType<typeof memoryStore> } => {
     const store = memoryStore();
-    const sessions = new Sessions<{ user?: number; cart?: string }>({ store, userId: (data) => data.user });
+    return { store, sessions: new Sessions({ store }) };
+  };
+
+  test("follows the data from nobody to somebody, and back", async () => {
+    const { sessions } = setUp();
     const { token, session } = await sessions.create({ cart: "tea" });
-    expect(session.userId).toBeNull();
-    const loggedIn = await sessions.save(session, { cart: "tea", user: 7 });
-    expect(loggedIn?.userId).toBe("7");
+    const login = (await sessions.save(session, { cart: "tea", userId: 7 }))!;
+    expect(login).toMatchObject({ userId: "7", authenticatedAt: expect.any(Number) as number });
+    expect(login.endsAt).toBe(session.endsAt);
     expect(await sessions.listForUser(7)).toHaveLength(1);
-    const other = await sessions.save(loggedIn!, { user: 8 });
-    expect(other?.userId).toBe("8");
+    const logout = (await sessions.save(login, { cart: "tea" }))!;
+    expect(logout).toMatchObject({ userId: null, authenticatedAt: null });
     expect(await sessions.listForUser(7)).toEqual([]);
-    await sessions.save(other!, {});
-    expect(await sessions.listForUser(8)).toEqual([]);
     expect((await sessions.get(token))?.userId).toBeNull();
   });
 
-  test("given to a call wins over the one told from the data", async () => {
-    const sessions = new Sessions<{ user?: string }>({ store: memoryStore(), userId: (data) => data.user });
-    const { session } = await sessions.create({ user: "ada" }, { userId: "bob" });
-    expect(session.userId).toBe("bob");
+  test.each([[""], [false], [null], [{ id: 7 }], [Number.NaN]])(
+    "is nobody after a save of the user %j, which cannot be one",
+    async (nobody) => {
+      const { sessions } = setUp();
+      const { token, session } = await sessions.create({ userId: "ada" });
+      await sessions.save(session, { userId: nobody });
+      expect((await sessions.get(token))?.userId).toBeNull();
+      expect(await sessions.listForUser("ada")).toEqual([]);
+    },
+  );
+
+  test("that logIn set is not undone by a save of other data", async () => {
+    const { sessions } = setUp();
+    const { token } = await sessions.create({ cart: ["tea"] });
+    const login = await sessions.logIn(token, "ada");
+    const saved = (await sessions.save(login.session!, { cart: ["tea", "milk"] }))!;
+    expect(saved.userId).toBe("ada");
+    expect(await sessions.listForUser("ada")).toHaveLength(1);
+    expect((await sessions.rotate(login.token!)) as object).toMatchObject({ session: { userId: "ada" } });
+  });
+
+  test("is not replaced by another in a plain save: the session ends", async () => {
+    const { sessions } = setUp();
+    const { token, session } = await sessions.create({ userId: "ada", isAdmin: true });
+    expect(await sessions.save(session, { userId: "bob", isAdmin: true })).toBeNull();
+    expect(await sessions.get(token)).toBeNull();
+    expect(await sessions.listForUser("bob")).toEqual([]);
+  });
+
+  test("is the one that merged data name, or there is no session", async () => {
+    const sessions = new Sessions<{ tenant?: string; name?: string; a?: number }>({
+      store: memoryStore(),
+      userId: (data) => (data.name ? `${data.tenant}/${data.name}` : null),
+    });
+    const { token } = await sessions.create({ tenant: "t1", name: "ada" });
+    const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
+    await Promise.all([
+      sessions.save(one, { ...one.data, tenant: "t2" }),
+      sessions.save(two, { ...two.data, name: "bob" }),
+    ]);
+    const found = await sessions.get(token);
+    expect(found && `${found.data.tenant}/${found.data.name}`).toBe(found && found.userId);
+  });
+
+  test("and the data do not pass to another who logs in while a request runs", async () => {
+    const { sessions } = setUp();
+    const { token } = await sessions.create({});
+    const login = await sessions.logIn(token, "ada");
+    const slow = (await sessions.get(login.token))!;
+    const bob = await sessions.logIn(login.token!, "bob");
+    expect(await sessions.save(slow, { isAdmin: true })).toBeNull();
+    expect((await sessions.get(bob.token))?.data).toEqual({});
   });
 });

@@ -7,7 +7,7 @@ import { type LoginRefusal, logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
-import { save, showAgain, takesUserAway } from "../save.ts";
+import { save, showAgain } from "../save.ts";
 import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions, termsOf } from "../sessions.ts";
 import type { StoredSession } from "../stored.ts";
@@ -370,8 +370,7 @@ export class RequestSession<Data extends object> {
     if (change.isEmpty()) return this.#touch(maxAge);
     const saved = await save(this.#ctx, {
       session: this.#stored,
-      edit: (draft) => draft.merge(change),
-      takesUserAway: () => takesUserAway(this.#ctx, change),
+      change,
       since: await this.#sinceKnown(),
       idle: this.#idleChange(maxAge),
       touch: this.#isUse,
@@ -437,8 +436,7 @@ export class RequestSession<Data extends object> {
     if (idle !== undefined && idle !== this.#stored.record.idle) {
       const touched = await save(this.#ctx, {
         session: this.#stored,
-        edit: () => undefined,
-        takesUserAway: () => false,
+        change: () => undefined,
         since: 0,
         idle,
         touch: this.#isUse,
