@@ -138,7 +138,7 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     await expect(all.listForUser(userId)).resolves.toEqual([]);
   },
 
-  async "a login that meets another one of the same visitor holds: a button pressed twice"({
+  async "of two logins of one visitor at once by the framework's own means, one holds: a button pressed twice"({
     serve,
     sessions,
     userId,
@@ -153,7 +153,8 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     for (const index of tabs.keys()) gates.open(`tab ${index}`);
     await Promise.all(answers);
     await expect(visitor.does()).resolves.toEqual({ status: 200, data: {} });
-    for (const tab of tabs) await expect(tab.userId()).resolves.toBe(userId);
+    const found = await Promise.all(tabs.map((tab) => tab.userId()));
+    expect(found.filter((user) => user === userId)).toHaveLength(1);
   },
 
   async "race: a login by the framework's own means over a session that died meanwhile logs nobody in"({
@@ -253,7 +254,7 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     await expect(alice.does()).resolves.toEqual({ status: 200, data: { userId, a: 3 } });
   },
 
-  async "race: a request that began before a login takes the session not from its user"({
+  async "race: a request that began before a login changes nothing in the session of the user"({
     serve,
     sessions,
     userId,
@@ -268,7 +269,7 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     await alice.does({ set: { userId } });
     gates.open("slow");
     await answer;
-    await expect(alice.does()).resolves.toMatchObject({ data: { userId, cart: 2 } });
+    await expect(alice.does()).resolves.toMatchObject({ data: { userId, cart: 1 } });
     await expect(all.listForUser(userId)).resolves.toHaveLength(1);
   },
 
@@ -473,13 +474,18 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     expect(Object.keys(after?.data ?? {})).toEqual(expect.arrayContaining([...Object.keys(hostile), "mine"]));
   },
 
-  async "a user id that names nobody is refused and nothing is stored"({ serve, sessions }) {
+  async "a user in the data that cannot be one logs nobody in, and logs out who was logged in"({
+    serve,
+    sessions,
+    userId,
+  }) {
     const all = sessions();
-    const { browser } = await serve(all);
-    const alice = browser();
-    await expect(alice.does({ set: { userId: { id: 7 } } }, "save")).resolves.toMatchObject({ status: 500 });
-    await expect(alice.userId()).resolves.toBeUndefined();
-    await expect(all.listForUser("[object Object]")).resolves.toEqual([]);
+    const alice = await loggedIn(await serve(all), userId);
+    for (const nobody of [{ id: 7 }, "", false]) {
+      await alice.does({ set: { userId: nobody } }, "save");
+      await expect(all.listForUser(userId)).resolves.toEqual([]);
+      await expect(all.listForUser(String(nobody) || "-")).resolves.toEqual([]);
+    }
   },
 };
 
