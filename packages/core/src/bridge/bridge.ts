@@ -61,14 +61,18 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
    * The session of a request: the loaded one, or a new one with a token of its own.
    *
    * @param loaded absent: the request has no cookie
-   * @param options `isUse: false`: this request restarts no idle timeout, for polling
+   * @param options `isUse: false`: this request restarts no idle timeout, for polling. `seen`: the framework has these data of the session,
+   *   from a cache, and not those that `load` read. The request may change the session if it is live, and begins no new one
    */
-  request(loaded?: Loaded<Data>, options: { readonly isUse?: boolean } = {}): RequestSession<Data> {
-    const { isUse = true } = options;
+  request(
+    loaded?: Loaded<Data>,
+    options: { readonly isUse?: boolean; readonly seen?: Data } = {},
+  ): RequestSession<Data> {
+    const { isUse = true, seen } = options;
     const startedAt = loaded?.startedAt ?? performance.now();
     const cookie: Look = loaded?.look ?? { state: "dead" };
     const token = loaded && cookie.state === "live" ? loaded.token : newToken();
-    const session = new RequestSession(this, this.#ctx, cookie, token, { startedAt, isUse });
+    const session = new RequestSession(this, this.#ctx, cookie, token, { startedAt, isUse, seen });
     if (loaded?.session) session.use(loaded.session);
     return session;
   }

@@ -3,6 +3,7 @@ export { callBack } from "./callback.ts";
 export { type CookieSettings, warnOfUnsafeCookie, warnOfWeakSecret } from "./cookie-warnings.ts";
 export { type HiddenValue, hiddenValue } from "./hidden-value.ts";
 export { isExpired, isSameMaxAge, type MaxAge } from "./max-age.ts";
+export { assertOptions } from "./options.ts";
 export type {
   RequestLogin,
   RequestLoginResult,

@@ -97,8 +97,9 @@ export class RequestSession<Data extends object> {
     ctx: Context<Data>,
     cookie: Look,
     token: string,
-    options: { readonly startedAt: number; readonly isUse: boolean },
+    options: { readonly startedAt: number; readonly isUse: boolean; readonly seen?: Data | undefined },
   ) {
+    const { seen } = options;
     this.#bridge = bridge;
     this.#ctx = ctx;
     this.#startedAt = options.startedAt;
@@ -107,9 +108,9 @@ export class RequestSession<Data extends object> {
     this.#cookie = cookie;
     this.#token = token;
     this.#stored = cookie.state === "live" ? cookie.stored : undefined;
-    this.#state = this.#stored ? "live" : "new";
-    this.#seen = this.#stored?.payload ?? "";
-    this.#isSeenStored = true;
+    this.#state = this.#stored ? "live" : seen === undefined ? "new" : "ended";
+    this.#seen = seen === undefined ? (this.#stored?.payload ?? "") : this.#encode(seen);
+    this.#isSeenStored = seen === undefined;
   }
 
   /** The framework's session id. */
@@ -224,24 +225,28 @@ export class RequestSession<Data extends object> {
    *
    * @param token of {@link nextToken}
    */
-  async regenerate(token: string = this.nextToken()): Promise<string> {
+  async regenerate(token?: string): Promise<string> {
     return this.#inOrder(async () => {
+      const next = token ?? this.nextToken();
       if (this.#state === "new") {
         // passport logs out by regenerating, and its session may have been rotated by another request.
         if (this.#cookie.state === "superseded") await this.#endCookie();
-        return this.begin(token);
+        return this.begin(next);
       }
-      if (this.#state === "ended" && this.#hasEndedIt) return this.begin(token);
+      if (this.#state === "ended" && this.#hasEndedIt) return this.begin(next);
       if (this.#state === "live" && this.#stored) {
-        const hidden = await hide(this.#ctx, this.#stored, token);
+        // If the store fails, a framework that goes on all the same must neither keep the old token nor store what it carries over.
+        const before = this.#stored;
+        this.#die();
+        const hidden = await hide(this.#ctx, before, next);
         if (hidden) {
           this.#stored = hidden.stored;
           this.#see(hidden.stored.payload, true);
           this.#state = "hidden";
-        } else this.#die();
+        }
       }
-      this.#token = token;
-      return token;
+      this.#token = next;
+      return next;
     });
   }
 
