@@ -138,7 +138,7 @@ describe("the user of a session", () => {
     const { token } = await sessions.create({});
     const login = await sessions.logIn(token, "ada");
     const slow = (await sessions.get(login.token))!;
-    const bob = await sessions.logIn(login.token!, "bob");
+    const bob = await sessions.logIn(login.token, "bob");
     expect(await sessions.save(slow, { isAdmin: true })).toBeNull();
     expect((await sessions.get(bob.token))?.data).toEqual({});
   });

@@ -1,0 +1,419 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
+import { Bridge, warnOnce } from "@tenure/core/bridge";
+import { describe, expect, test } from "vitest";
+import { counted } from "../counted.ts";
+import { interleaved, seeds, turns } from "../interleaved.ts";
+
+type Data = Record<string, unknown>;
+
+const silent = warnOnce(["TENURE_MAX_AGE_CAPPED"]);
+
+/** A framework with nothing but requests. */
+function framework(store: SessionStore = memoryStore(), options: object = {}) {
+  const sessions = new Sessions({ store, ...options });
+  const bridge = new Bridge(sessions, silent);
+  const open = async (token: string | null, use: { readonly isUse?: boolean } = {}) => {
+    const loaded = token === null ? undefined : await bridge.load(token);
+    const request = bridge.request(loaded, use);
+    return { request, data: (loaded?.session?.data ?? {}) as Data };
+  };
+  const visit = async (data: Data): Promise<string> => {
+    const { request } = await open(null);
+    await request.save(data, null);
+    return request.token;
+  };
+  const whose = async (token: string): Promise<unknown> => (await sessions.get(token))?.userId ?? null;
+  return { sessions, bridge, open, visit, whose };
+}
+
+describe("a request", () => {
+  test("without a cookie stores a new session under a token of our own, at its first save", async () => {
+    const { sessions, open } = framework();
+    const { request } = await open(null);
+    expect(request).toMatchObject({ isNew: true, userId: null, id: null });
+    expect(await request.save({ a: 1 }, null)).toBe("saved");
+    expect((await sessions.get(request.token))?.data).toEqual({ a: 1 });
+  });
+
+  test("saves what it changed and keeps what others changed, twice in a row", async () => {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ a: 1, b: 1 });
+    const [one, two] = [await open(token), await open(token)];
+    expect(await one.request.save({ a: 2, b: 1 }, null)).toBe("saved");
+    expect(await two.request.save({ a: 1, b: 2 }, null)).toBe("saved");
+    expect(await two.request.save({ a: 1, b: 3, c: 1 }, null)).toBe("saved");
+    expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 3, c: 1 });
+  });
+
+  test("does not delete what the framework does not show", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const bridge = new Bridge<Data>(sessions, silent, ({ hidden: _hidden, ...shown }) => shown);
+    const { token } = await sessions.create({ hidden: 1, a: 1 });
+    const request = bridge.request(await bridge.load(token));
+    expect(await request.save({ a: 2 }, null)).toBe("saved");
+    expect((await sessions.get(token))?.data).toEqual({ hidden: 1, a: 2 });
+  });
+
+  test("costs a read, and nothing at its end if it changed nothing", async () => {
+    const { store, calls } = counted(memoryStore());
+    const { open, visit } = framework(store);
+    const token = await visit({ a: 1 });
+    await open(token);
+    calls();
+    const { request } = await open(token);
+    expect(await request.save({ a: 1 }, null)).toBe("saved");
+    expect(await request.touch(null)).toBe("saved");
+    expect(calls()).toEqual(["read"]);
+    const saving = await open(token);
+    await saving.request.save({ a: 2 }, null);
+    expect(calls()).toEqual(["read", "update"]);
+  });
+
+  test("restarts the idle timeout when it loads the session, unless it is excluded", async () => {
+    let now = 1_000_000;
+    const store = memoryStore({ clock: () => now });
+    const { sessions, open, visit } = framework(store, { idleTimeout: 1000, touchEvery: 1 });
+    const token = await visit({ a: 1 });
+    now += 600;
+    const polling = await open(token, { isUse: false });
+    await polling.request.save({ a: 2 }, null);
+    await polling.request.touch(null);
+    const id = sessions.idOf(token)!;
+    expect((await store.read(id))!.touchedAt).toBe(1_000_000);
+    const { request } = await open(token);
+    await request.touch(null);
+    expect((await store.read(id))!.touchedAt).toBe(now);
+  });
+
+  test("whose session is revoked meanwhile saves nothing and sets no cookie", async () => {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    await sessions.revoke(token);
+    expect(await request.save({ userId: "ada", a: 1 }, null)).toBe("dead");
+    expect(request.maySetCookie({ userId: "ada" })).toBe(false);
+    expect(await request.save({ userId: "ada", a: 2 }, null)).toBe("dead");
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("ends by a maxAge of 0", async () => {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    expect(await request.save({ userId: "ada" }, 0)).toBe("dead");
+    expect(await sessions.get(token)).toBeNull();
+  });
+
+  test("may shorten the idle timeout by its cookie's maxAge, and go back", async () => {
+    const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
+    const token = await visit({ a: 1 });
+    const { request } = await open(token);
+    await request.save({ a: 1 }, 2000);
+    expect((await sessions.get(token))?.idle).toBe(2000);
+    await request.save({ a: 1 }, 60_000);
+    expect((await sessions.get(token))?.idle).toBe(10_000);
+    await request.touch(3000);
+    expect((await sessions.get(token))?.idle).toBe(3000);
+    await request.touch(null);
+    expect((await sessions.get(token))?.idle).toBe(10_000);
+  });
+
+  test("whose create was stored although its reply was lost saves into that session", async () => {
+    const store = memoryStore();
+    let isArmed = true;
+    const create: SessionStore["create"] = async (session) => {
+      const created = await store.create(session);
+      if (!isArmed) return created;
+      isArmed = false;
+      throw new Error("the connection was lost");
+    };
+    const { sessions, open } = framework({ ...store, create });
+    const { request } = await open(null);
+    await expect(request.save({ a: 1 }, null)).rejects.toThrow("the store failed");
+    expect(await request.save({ a: 2 }, null)).toBe("saved");
+    expect((await sessions.get(request.token))?.data).toEqual({ a: 2 });
+  });
+});
+
+describe("a logout", () => {
+  test("ends the session that the request saw, whatever its token is by then", async () => {
+    const { sessions, open, visit, whose } = framework();
+    const token = await visit({ userId: "ada" });
+    const leaving = await open(token);
+    const other = await open(token);
+    expect(await other.request.rotate()).toBe("rotated");
+    await leaving.request.end();
+    expect(await whose(other.request.token)).toBeNull();
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("with a user's superseded token ends the session, and with a planted one does not", async () => {
+    const { open, visit, whose } = framework();
+    const token = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    await request.rotate();
+    await (await open(token)).request.end();
+    expect(await whose(request.token)).toBeNull();
+
+    const planted = await visit({});
+    const login = await open(planted);
+    await login.request.logIn("ada", {});
+    await (await open(planted)).request.end();
+    expect(await whose(login.request.token)).toBe("ada");
+  });
+
+  test("by a superseded token whose request regenerates and names nobody ends the session (passport)", async () => {
+    const { open, visit, whose } = framework();
+    const token = await visit({ passport: { user: "ada" } });
+    const { request } = await open(token);
+    await request.rotate();
+    const leaving = await open(token);
+    await leaving.request.save({}, null);
+    await leaving.request.regenerate();
+    expect(await whose(request.token)).toBeNull();
+  });
+
+  test("that deletes the user, saves and regenerates wins over a request that carries the user over", async () => {
+    for (const seed of seeds) {
+      const { open, visit, whose } = framework(interleaved(memoryStore(), seed));
+      const token = await visit({ userId: "ada" });
+      const [leaving, renewing] = [await open(token), await open(token)];
+      const logout = async (): Promise<void> => {
+        await leaving.request.save({}, null);
+        await leaving.request.regenerate();
+      };
+      const renewal = async (): Promise<void> => {
+        await turns(seed % 25);
+        await renewing.request.regenerate();
+        await renewing.request.save({ userId: "ada" }, null);
+      };
+      await Promise.all([logout(), renewal()]);
+      for (const one of [token, leaving.request.token, renewing.request.token]) {
+        expect(await whose(one), `seed ${seed}`).toBeNull();
+      }
+    }
+  });
+
+  test("may be followed by a new session of the same request", async () => {
+    const { sessions, open, visit } = framework();
+    const { request } = await open(await visit({ userId: "ada" }));
+    await request.end();
+    expect(await request.save({ a: 1 }, null)).toBe("dead");
+    request.begin();
+    expect(await request.save({ flash: "bye" }, null)).toBe("saved");
+    expect((await sessions.get(request.token))?.data).toEqual({ flash: "bye" });
+  });
+});
+
+describe("a framework's regenerate", () => {
+  test("of a live session goes on in place: hidden and blank, until the request saves", async () => {
+    const { sessions, open, visit, whose } = framework();
+    const token = await visit({ userId: "ada", cart: 1 });
+    const id = sessions.idOf(token);
+    const { request } = await open(token);
+    await request.regenerate();
+    expect(request.token.startsWith(`${id}.`)).toBe(true);
+    expect(await whose(token)).toBeNull();
+    expect(await whose(request.token)).toBeNull();
+    expect(await sessions.listForUser("ada")).toEqual([]);
+    expect(await request.save({ userId: "ada" }, null)).toBe("saved");
+    expect((await sessions.get(request.token))?.data).toEqual({ userId: "ada" });
+    expect((await sessions.listForUser("ada")).map((one) => one.id)).toEqual([id]);
+  });
+
+  test.each([
+    ["log out everywhere", (s: Sessions) => s.revokeAllForUser("ada").then(() => undefined)],
+    ["a logout with the old token", (s: Sessions, token: string) => s.revoke(token).then(() => undefined)],
+    [
+      "log out this device",
+      (s: Sessions, token: string) => s.revokeById(s.idOf(token)!).then(() => undefined),
+    ],
+  ])("is within reach of %s until the save", async (_, end) => {
+    const { sessions, open, visit, whose } = framework();
+    const token = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    await request.regenerate();
+    await end(sessions, token);
+    expect(await request.save({ userId: "ada" }, null)).toBe("dead");
+    expect(await whose(request.token)).toBeNull();
+    expect(request.maySetCookie({ userId: "ada" })).toBe(false);
+  });
+
+  test("of a session that ended meanwhile gives one that is never stored", async () => {
+    for (const data of [{ userId: "ada" }, { user: { id: "ada" } }]) {
+      const { sessions, open, visit } = framework();
+      const token = await visit(data);
+      const { request } = await open(token);
+      await sessions.revoke(token);
+      const next = await request.regenerate();
+      expect(await request.save(data, null)).toBe("dead");
+      expect(await sessions.get(next)).toBeNull();
+      expect(request.maySetCookie(data)).toBe(false);
+    }
+  });
+
+  test("and a save that names another user is a login: bound, dated, with a new lifetime", async () => {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ userId: "ada", secret: 1 });
+    const { request } = await open(token);
+    await request.regenerate();
+    await request.save({ userId: "bob" }, null);
+    expect(await sessions.get(request.token)).toMatchObject({ userId: "bob", data: { userId: "bob" } });
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("and a save that names nobody unbinds, also where logIn had set the user", async () => {
+    const { open, whose, sessions } = framework();
+    const { request } = await open(null);
+    await request.logIn("ada", {});
+    await request.regenerate();
+    await request.save({ flash: 1 }, null);
+    expect(await whose(request.token)).toBeNull();
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("shortens the idle timeout until the save, which restores it", async () => {
+    const store = memoryStore();
+    const { sessions, open, visit } = framework(store, { idleTimeout: "5h" });
+    const token = await visit({ a: 1 });
+    const id = sessions.idOf(token)!;
+    const { request } = await open(token);
+    await request.regenerate();
+    expect((await store.read(id))!.idle).toBe(3_600_000);
+    await request.save({ a: 1 }, null);
+    expect((await store.read(id))!.idle).toBe(5 * 3_600_000);
+  });
+
+  test("twice in a request gives the same hidden session", async () => {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    expect(await request.regenerate()).toBe(await request.regenerate());
+    await request.save({ userId: "ada" }, null);
+    expect(await sessions.revoke(token)).toBe(true);
+  });
+});
+
+describe("a parallel request with the cookie from before a login", () => {
+  test("stores nothing and sets no cookie, unless it logs somebody in", async () => {
+    const { sessions, open, visit, whose } = framework();
+    const visitor = await visit({ csrf: 1 });
+    const login = await open(visitor);
+    await login.request.logIn("ada", { csrf: 1 });
+    const poll = await open(visitor);
+    expect(poll.data).toEqual({});
+    expect(poll.request.maySetCookie({ csrf: 2 })).toBe(false);
+    expect(await poll.request.save({ csrf: 2 }, null)).toBe("withheld");
+    expect(poll.request.maySetCookie({ userId: "bob" })).toBe(true);
+    expect(await poll.request.save({ userId: "bob" }, null)).toBe("saved");
+    expect(await whose(login.request.token)).toBe("ada");
+    expect(await sessions.listForUser("bob")).toHaveLength(1);
+  });
+
+  test("that loaded the session before the login drops its save", async () => {
+    const { open, visit, sessions } = framework();
+    const visitor = await visit({});
+    const [poll, login] = [await open(visitor), await open(visitor)];
+    await login.request.logIn("ada", {});
+    expect(await poll.request.save({ csrf: 1 }, null)).toBe("dead");
+    expect(poll.request.maySetCookie({ csrf: 1 })).toBe(false);
+    expect((await sessions.get(login.request.token))?.data).toEqual({});
+  });
+});
+
+describe("logIn in a request", () => {
+  test("keeps what the request has changed and not saved, and what others saved", async () => {
+    const { sessions, open, visit } = framework();
+    const visitor = await visit({ cart: ["tea"] });
+    const [other, login] = [await open(visitor), await open(visitor)];
+    await other.request.save({ cart: ["tea"], seen: true }, null);
+    const result = await login.request.logIn("ada", { cart: ["tea", "milk"] });
+    expect(result).toMatchObject({
+      state: "logged-in",
+      session: { data: { cart: ["tea", "milk"], seen: true } },
+    });
+    expect(login.request.userId).toBe("ada");
+    expect((await sessions.get(login.request.token))?.data).toEqual({ cart: ["tea", "milk"], seen: true });
+    expect(await login.request.save({ cart: [], seen: true }, null)).toBe("saved");
+  });
+
+  test("stores the data of a request that had no session", async () => {
+    const { sessions, open } = framework();
+    const { request } = await open(null);
+    await request.logIn(1n, { theme: "dark" });
+    expect(await sessions.get(request.token)).toMatchObject({ userId: "1", data: { theme: "dark" } });
+  });
+
+  test("over another user's session keeps only what is named", async () => {
+    const { open, visit, whose } = framework();
+    const ada = await visit({ userId: "ada", mfa: true, cart: 1 });
+    const { request, data } = await open(ada);
+    const result = await request.logIn("bob", data, { keep: ["cart"] });
+    expect(result).toMatchObject({ session: { data: { cart: 1 }, userId: "bob" } });
+    expect(await whose(ada)).toBeNull();
+  });
+
+  test("is refused if the user is logged out everywhere after the request began, and the session is over", async () => {
+    const { sessions, open, visit } = framework();
+    const visitor = await visit({ a: 1 });
+    const { request, data } = await open(visitor);
+    await sessions.revokeAllForUser("ada");
+    expect(await request.logIn("ada", data)).toEqual({ state: "refused", refused: "logged-out-meanwhile" });
+    expect(await request.save({ a: 2, userId: "ada" }, null)).toBe("dead");
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("with an idle timeout of its own says so, for the cookie", async () => {
+    const { open } = framework(memoryStore(), { maxIdleTimeout: "30d", maxLifetime: "60d" });
+    const { request } = await open(null);
+    const result = await request.logIn("ada", {}, { idle: "30d", lifetime: "60d" });
+    expect(result).toMatchObject({ ownIdle: 30 * 86_400_000 });
+    await request.save({ a: 1 }, 30 * 86_400_000);
+    expect(request.maySetCookie({})).toBe(true);
+  });
+
+  test("after log out everywhere but this one goes on, and so does what the request makes of it", async () => {
+    const { sessions, open, visit, whose } = framework();
+    const token = await visit({ userId: "ada" });
+    const thief = await visit({ userId: "ada" });
+    const { request } = await open(token);
+    expect(await request.logOutEverywhere({ keepThis: true })).toBe(1);
+    await request.regenerate();
+    expect(await request.save({ userId: "ada" }, null)).toBe("saved");
+    expect(await whose(request.token)).toBe("ada");
+    expect(await whose(thief)).toBeNull();
+    expect(await sessions.listForUser("ada")).toHaveLength(1);
+  });
+});
+
+test("a maxAge above the idle timeout is warned about, once", async () => {
+  const warnings: string[] = [];
+  const sessions = new Sessions({ store: memoryStore(), idleTimeout: 1000 });
+  const bridge = new Bridge<Data>(sessions, (code) => warnings.push(code));
+  await bridge.request().save({ a: 1 }, 5000);
+  await bridge.request().save({ a: 1 }, 500);
+  expect(warnings).toEqual(["TENURE_MAX_AGE_CAPPED"]);
+});
+
+test("a save that is dropped publishes an event, and one that changed nothing does not", async () => {
+  const heard: unknown[] = [];
+  const listen = (event: unknown): unknown => heard.push(event);
+  subscribe("tenure:late-save-dropped", listen);
+  try {
+    const { sessions, open, visit } = framework();
+    const token = await visit({ a: 1 });
+    const [changing, reading] = [await open(token), await open(token)];
+    await sessions.revoke(token);
+    await reading.request.touch(null);
+    expect(heard).toEqual([]);
+    await changing.request.save({ a: 2 }, null);
+    expect(heard).toMatchObject([{ id: sessions.idOf(token) }]);
+  } finally {
+    unsubscribe("tenure:late-save-dropped", listen);
+  }
+});
+
+test("a bridge is refused what is not a Sessions of this copy of the package", () => {
+  expect(() => new Bridge({} as never, silent)).toThrow(/one copy of @tenure\/core/);
+});

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { batched } from "../../src/store/batch.ts";
+
+describe("batched", () => {
+  test("joins the calls of one turn of the event loop into one batch, and gives each its own result", async () => {
+    const batches: number[][] = [];
+    const double = batched<number, number>({
+      limit: 100,
+      run: async (calls) => (batches.push([...calls]), calls.map((n) => 2 * n)),
+    });
+    expect(await Promise.all([1, 2, 3].map(double))).toEqual([2, 4, 6]);
+    expect(await double(4)).toBe(8);
+    expect(batches).toEqual([[1, 2, 3], [4]]);
+  });
+
+  test("keeps a batch within its number of calls and bytes, and lets one larger call through alone", async () => {
+    const batches: string[][] = [];
+    const call = batched<string, string>({
+      limit: 3,
+      maxBytes: 10,
+      sizeOf: (text) => text.length,
+      run: async (calls) => (batches.push([...calls]), calls),
+    });
+    await Promise.all(["a", "b", "c", "d", "e".repeat(20), "f".repeat(6), "g".repeat(6)].map(call));
+    expect(batches.every((batch) => batch.length <= 3)).toBe(true);
+    expect(batches.every((batch) => batch.length === 1 || batch.join("").length <= 10)).toBe(true);
+    expect(batches.flat().toSorted()).toEqual(
+      ["a", "b", "c", "d", "e".repeat(20), "f".repeat(6), "g".repeat(6)].toSorted(),
+    );
+  });
+
+  test("has no more batches under way than slots, and lets waiting calls join the next", async () => {
+    let [underWay, most] = [0, 0];
+    const sizes: number[] = [];
+    const call = batched<number, number>({
+      slots: 2,
+      limit: 50,
+      run: async (calls) => {
+        sizes.push(calls.length);
+        most = Math.max(most, (underWay += 1));
+        await sleep(5);
+        underWay -= 1;
+        return calls;
+      },
+    });
+    const calls: Promise<number>[] = [];
+    for (let n = 0; n < 120; n += 1) {
+      calls.push(call(n));
+      if (n % 10 === 0) await sleep(0);
+    }
+    expect(await Promise.all(calls)).toEqual(Array.from({ length: 120 }, (_, n) => n));
+    expect(most).toBe(2);
+    expect(Math.max(...sizes)).toBeGreaterThan(10);
+  });
+
+  test("keeps the order of calls with one key, and never runs two of them at once", async () => {
+    const running = new Set<string>();
+    const done: Record<string, number[]> = { a: [], b: [], c: [] };
+    const call = batched<{ readonly key: string; readonly n: number }, number>({
+      slots: 3,
+      limit: 4,
+      key: ({ key }) => key,
+      run: async (calls) => {
+        for (const { key } of calls) expect(running.has(key)).toBe(false);
+        for (const { key } of calls) running.add(key);
+        await sleep(Math.random() * 3);
+        for (const { key, n } of calls) {
+          running.delete(key);
+          done[key]!.push(n);
+        }
+        return calls.map(({ n }) => n);
+      },
+    });
+    const keys = ["a", "b", "c"] as const;
+    await Promise.all(Array.from({ length: 90 }, (_, n) => call({ key: keys[n % 3]!, n })));
+    for (const key of keys) expect(done[key]).toEqual(done[key]!.toSorted((x, y) => x - y));
+  });
+
+  test("rejects one call alone for a result that is an error, and all calls of a batch that rejects", async () => {
+    const call = batched<number, number>({
+      limit: 10,
+      run: async (calls) => {
+        if (calls.includes(13)) throw new Error("the connection failed");
+        return calls.map((n) => (n === 7 ? new Error("seven") : n));
+      },
+    });
+    const settled = await Promise.allSettled([1, 7, 2].map(call));
+    expect(settled.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    const failed = await Promise.allSettled([1, 13, 2].map(call));
+    expect(failed.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect(await call(3)).toBe(3);
+  });
+
+  test("rejects a batch with a wrong number of results, instead of mixing them up", async () => {
+    const call = batched<number, number>({ limit: 10, run: async () => [1] });
+    const settled = await Promise.allSettled([call(1), call(2)]);
+    expect(settled.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  });
+});
