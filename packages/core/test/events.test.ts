@@ -10,7 +10,6 @@ import {
   type StoreOperation,
 } from "@tenure/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { counted } from "./counted.ts";
 
 const names: readonly (keyof SessionEvents)[] = [
   "created",

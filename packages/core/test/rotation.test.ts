@@ -70,9 +70,9 @@ describe("rotate", () => {
       const thief = new Sessions({ store: interleaved(store, seed) });
       const owner = new Sessions({ store: interleaved(store, seed + 1000) });
       let { token } = await thief.create({}, { userId: "eve" });
-      let isStopped = false;
-      const loop = (async () => {
-        while (!isStopped) {
+      const loop = { isStopped: false };
+      const looping = (async () => {
+        while (!loop.isStopped) {
           const next = await thief.rotate(token!);
           if (next === null || next === "superseded") return;
           ({ token } = next);
@@ -80,8 +80,8 @@ describe("rotate", () => {
       })();
       await turns(seed % 60);
       await owner.revokeAllForUser("eve");
-      isStopped = true;
-      await loop;
+      loop.isStopped = true;
+      await looping;
       expect(await thief.get(token), `seed ${seed}`).toBeNull();
     }
   });
