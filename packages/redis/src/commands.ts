@@ -31,6 +31,8 @@ export interface Commands {
   send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result>;
   /** Waits for each of the client's pages. */
   pages<Page>(operation: StoreOperation, open: () => AsyncIterable<Page>): AsyncIterable<Page>;
+  /** Whether two keys are on one server, and so are judged by one clock. */
+  shareClock(key: string, other: string): boolean;
   /** Resolves once the clock of the server that has a key is past an instant that it has reported. */
   pastInstant(key: string, instant: number): Promise<void>;
 }
@@ -114,6 +116,8 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
         yield page.value;
       }
     },
+
+    shareClock: (key, other) => client.nodeOf(key) === client.nodeOf(other),
 
     async pastInstant(key, instant) {
       const wait = clock.timeUntil(client.nodeOf(key), instant + 1);

@@ -50,7 +50,7 @@ export const NONCE = 8;
  * @param encodedId the id as {@link encodeText} writes it
  * @returns `null` if there is no live session in it, `undefined` if it is not a value of this id
  */
-export function decodeRecord(id: string, encodedId: string, value: string): SessionRecord | null | undefined {
+export function decodeRecord(encodedId: string, value: string): SessionRecord | null | undefined {
   if (value.length < HEADER || value.charCodeAt(1) !== FORMAT) return undefined;
   if (number(value, ID_LENGTH) !== encodedId.length || !value.startsWith(encodedId, HEADER)) return undefined;
   const kind = value.charCodeAt(0);
@@ -63,7 +63,7 @@ export function decodeRecord(id: string, encodedId: string, value: string): Sess
   const idle = number(value, IDLE);
   const endsAt = number(value, ENDS_AT);
   return {
-    id,
+    id: decodeText(encodedId),
     userId: isAnonymous ? null : decodeText(value.slice(userAt, marksAt)),
     authenticatedAt: isAnonymous ? null : number(value, AUTHENTICATED_AT),
     data: value.slice(dataAt),

@@ -275,7 +275,8 @@ return { now, wasAlive and ${Code.DONE} or ${Code.NOTHING} }`,
 
 /**
  * On many keys of the ids in a user's index. deadline, where the ids begin, nonce, user, the instant up to which sessions end, the
- * user's fence, the tombstone minimum, then for each key any of the letters "k" (keep the session) and "m" (leave a mark)
+ * user's fence, the tombstone minimum, then for each key any of the letters "k" (keep the session), "m" (leave a mark) and "n" (end up
+ * to this server's time)
  * → for each key NOTHING, DONE (it was alive), KEPT, FOREIGN
  *
  * What is not ended gets the fence as a mark, so that a create or a binding that had read the index before the fence was
@@ -306,8 +307,9 @@ local function one(flags)
   if kind == 'x1' then
     return written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING}
   end
+  local upTo = string.find(flags, 'n', 1, true) and math.max(now, instant) or instant
   local isTheirs = wasAlive and userLength ~= '--------' and user == name
-  if isTheirs and authenticatedAt <= instant and not string.find(flags, 'k', 1, true) then
+  if isTheirs and authenticatedAt <= upTo and not string.find(flags, 'k', 1, true) then
     bury(minimum, ARGV[3])
     return ${Code.DONE}
   end

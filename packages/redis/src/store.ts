@@ -21,7 +21,7 @@ import { decodeRecord, decodeText, encodeText, NONCE } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
 import { confirmedByReplicas } from "./replicas.ts";
 import { Code, CREATE, END, REVOKE, TOUCH, UPDATE } from "./scripts.ts";
-import { type Entry, userIndex } from "./user-index.ts";
+import { type Entry, type FencedPage, type Page, type SessionEnd, userIndex } from "./user-index.ts";
 
 /**
  * Sessions on Redis ≥ 7 or Valkey ≥ 7.2: standalone, behind Sentinel or in a Cluster.
@@ -90,7 +90,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async read(id) {
-      return canBeStored("id", id) ? await read("read", id, encodeText(id)) : null;
+      return canBeStored("id", id) ? await read("read", encodeText(id)) : null;
     },
 
     async update(id, changes) {
@@ -119,32 +119,25 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const user = encodeText(userId);
       const kept = except !== undefined && except.isWellFormed() ? encodeText(except) : undefined;
       const fenced = await index.fence(user, authenticatedUpTo);
+      const flagsOf = ({ id, isSettled }: Entry): string => {
+        const keep = id === kept ? "k" : "";
+        const mark = isSettled ? "" : "m";
+        // Another server of a Cluster compares by its own clock, so that skew spares no session that is there.
+        const upToNow = authenticatedUpTo === undefined && !index.sharesClock(user, key(id)) ? "n" : "";
+        return keep + mark + upToNow;
+      };
       let count = 0;
-      let foreign = false;
-      let page: typeof fenced | Awaited<ReturnType<typeof index.page>> = fenced;
-      for (;;) {
-        // The nonce of a page: a session that is on two pages is counted once.
-        const args = [idAt, newNonce(), user, String(fenced.instant), String(fenced.fence), minimum];
-        const items = page.entries.map(({ id, isSettled }) => ({
-          key: key(id),
-          args: [(id === kept ? "k" : "") + (isSettled ? "" : "m")],
-        }));
-        const codes = await commands.runMany("revokeUser", END, args, items, { durable: true });
+      let isForeign = false;
+      for (let page: Page = fenced; ; page = await index.page("revokeUser", user, page.next)) {
+        const codes = await endPage(user, page, fenced, flagsOf);
         count += codes.filter((code) => code === Code.DONE).length;
-        foreign ||= codes.includes(Code.FOREIGN);
-        index.remove(
-          user,
-          page.entries.filter(
-            ({ isSettled }, at) => codes[at] === Code.DONE || (isSettled && codes[at] === Code.NOTHING),
-          ),
-        );
+        isForeign ||= codes.includes(Code.FOREIGN);
         if (page.next === undefined) break;
-        page = await index.page("revokeUser", user, page.next);
       }
-      if (foreign) throw foreignValue("revokeUser");
-      // Only now, so that sessions end also while replicas are missing.
-      if (waitForReplicas) await index.fence(user, fenced.instant, { durable: true });
+      if (isForeign) throw foreignValue("revokeUser");
       await index.pastInstant(user, fenced.instant);
+      // At the end, so that sessions end also while replicas are missing.
+      if (waitForReplicas) await index.fence(user, fenced.instant, { durable: true });
       return count;
     },
 
@@ -167,7 +160,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       for await (const keys of commands.pages("scan", () => redis.scan(beginning, SCAN_PAGE))) {
         const ids = keys.map((one) => one.slice(beginning.length)).filter((id) => !seen.has(id));
         for (const id of ids) seen.add(id);
-        for (const record of await Promise.all(ids.map((id) => read("scan", decodeText(id), id)))) {
+        for (const record of await Promise.all(ids.map((id) => read("scan", id)))) {
           if (record) yield record;
         }
       }
@@ -187,14 +180,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return `${prefix}s:${id}`;
   }
 
-  async function read(
-    operation: StoreOperation,
-    id: string,
-    encodedId: string,
-  ): Promise<SessionRecord | null> {
-    const value = await commands.read(operation, key(encodedId));
+  async function read(operation: StoreOperation, id: string): Promise<SessionRecord | null> {
+    const value = await commands.read(operation, key(id));
     if (value === null) return null;
-    const record = typeof value === "string" ? decodeRecord(id, encodedId, value) : undefined;
+    const record = typeof value === "string" ? decodeRecord(id, value) : undefined;
     if (record === undefined) throw foreignValue(operation);
     return record;
   }
@@ -231,10 +220,30 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     }
     throw new StoreError("update", "the session was bound to other users meanwhile, again and again");
 
-    async function indexFor(user: string, end: { endsAt: number } | { lifetime: number }): Promise<void> {
+    async function indexFor(user: string, end: SessionEnd): Promise<void> {
       const fence = await addToIndex("update", user, id, end);
       indexed = { user: `=${user}`, fence: String(fence), endsAt: "endsAt" in end ? String(end.endsAt) : "" };
     }
+  }
+
+  /** Ends the sessions of a page. Resolves to a code for each. */
+  async function endPage(
+    user: string,
+    { entries }: Page,
+    { instant, fence }: FencedPage,
+    flagsOf: (entry: Entry) => string,
+  ): Promise<readonly number[]> {
+    // Each page has a nonce of its own: a session that is on two pages is counted once.
+    const args = [idAt, newNonce(), user, String(instant), String(fence), minimum];
+    const items = entries.map((entry) => ({ key: key(entry.id), args: [flagsOf(entry)] }));
+    const codes = await commands.runMany("revokeUser", END, args, items, { durable: true });
+    index.remove(
+      user,
+      entries.filter(
+        ({ isSettled }, at) => codes[at] === Code.DONE || (isSettled && codes[at] === Code.NOTHING),
+      ),
+    );
+    return codes;
   }
 
   /** @returns the user's fence */
@@ -242,7 +251,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     operation: StoreOperation,
     user: string,
     id: string,
-    end: { endsAt: number } | { lifetime: number },
+    end: SessionEnd,
   ): Promise<number> {
     const { fence, sample } = await index.add(operation, user, id, end);
     // In the background, and it may fail: the next addition takes another sample.
@@ -252,7 +261,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
   /** The live sessions of a user among entries of the index. Removes entries that lead nowhere. */
   async function liveOf(userId: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
-    const found = await Promise.all(entries.map(({ id }) => read("listUser", decodeText(id), id)));
+    const found = await Promise.all(entries.map(({ id }) => read("listUser", id)));
     index.remove(
       encodeText(userId),
       entries.filter(({ isSettled }, at) => isSettled && found[at]?.userId !== userId),

@@ -30,6 +30,8 @@ export interface UserIndex {
   fence(user: string, instant: number | undefined, options?: RunOptions): Promise<FencedPage>;
   /** A page of the entries after a stamp. The last page is not full. */
   page(operation: StoreOperation, user: string, after: string): Promise<Page>;
+  /** Whether the index of a user and a key are on one server. */
+  sharesClock(user: string, key: string): boolean;
   /** Resolves once the server's clock is past an instant that {@link UserIndex.fence} fixed. */
   pastInstant(user: string, instant: number): Promise<void>;
   /** Removes entries whose stamps are still these. In the background, and it may fail. */
@@ -90,6 +92,8 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
       const [now, , ...found] = await commands.run(operation, READ, key(user), [after]);
       return pageOf(found, Number(now));
     },
+
+    sharesClock: (user, other) => commands.shareClock(key(user), other),
 
     pastInstant: (user, instant) => commands.pastInstant(key(user), instant),
 
@@ -163,8 +167,9 @@ const FENCE = script(
   `${CLOCK}
 local key, after = KEYS[1], '0'
 ${FENCE_NOW}
-local instant = tonumber(ARGV[2]) or now
-if instant > now then return { now, ${Code.FUTURE} } end
+-- A login without an instant of its own is stored as a millisecond after the fence. In the same millisecond it must not be missed.
+local instant = tonumber(ARGV[2]) or math.max(now, fence + 1)
+if ARGV[2] ~= '' and instant > now then return { now, ${Code.FUTURE} } end
 fence = math.max(fence, instant)
 redis.call('ZADD', key, string.format('%d', -fence), '${MEMBER}')
 expire(fence + ARGV[3])
