@@ -1,4 +1,3 @@
-import type { Sessions } from "@tenure/core";
 import type { Gates } from "./gates.ts";
 
 /** What the application does with its session, one after the other: the body of a request. */
@@ -11,15 +10,17 @@ export type Step =
   | "save"
   /** Goes on before the save is done. */
   | "start to save"
-  /** A new token by the framework's own means. */
+  /** The framework's own way. */
   | "regenerate"
-  /** A new token by the bridge's means, where it has any of its own. */
-  | "rotate"
   | "destroy"
+  /** The bridge's own calls. */
+  | { readonly logIn: string; readonly keep?: readonly string[] }
+  | "rotate"
+  | "log out"
   | "log out everywhere"
   | "log out everywhere else";
 
-/** A session in its framework's own manner. */
+/** The session of a request, by the calls of its framework and of the bridge. */
 export interface SessionInHand {
   readonly token: string;
   entries(): Record<string, unknown>;
@@ -28,45 +29,70 @@ export interface SessionInHand {
   setMaxAge(maxAge: number): void;
   save(): Promise<void>;
   regenerate(): Promise<void>;
-  rotate(): Promise<void>;
   destroy(): Promise<void>;
+  /** Whether the bridge gave the session a new token, or need not. Without a bridge: the framework's `regenerate`. */
+  rotate(): Promise<void>;
+  /** Resolves to why the login was refused, or `null`. */
+  logIn(userId: string, options: { readonly keep?: readonly string[] }): Promise<string | null>;
+  logOut(): Promise<void>;
+  logOutEverywhere(options: { readonly keepThis?: boolean }): Promise<unknown>;
 }
 
 export interface Application {
-  /** What the session holds at the end, `null` if it was destroyed. */
+  /** What the session holds at the end. `null`: it was ended, or the login was refused. */
   run(session: SessionInHand, steps: readonly Step[]): Promise<Record<string, unknown> | null>;
 }
 
 /** One application for every framework. */
-export function application(sessions: Sessions, gates: Gates): Application {
+export function application(gates: Gates): Application {
   return {
     async run(session, steps) {
       const saves: Promise<void>[] = [];
+      let isOver = false;
       for (const step of steps) {
         if (step === "start to save") saves.push(session.save());
-        else await take(session, step);
+        else if ((await take(session, step)) === "over") isOver = true;
       }
       await Promise.all(saves);
-      return steps.includes("destroy") ? null : session.entries();
+      return isOver ? null : session.entries();
     },
   };
 
-  async function take(session: SessionInHand, step: Exclude<Step, "start to save">): Promise<void> {
-    if (step === "save") return session.save();
-    if (step === "regenerate") return session.regenerate();
-    if (step === "rotate") return session.rotate();
-    if (step === "destroy") return session.destroy();
-    if (step === "log out everywhere") return logOutEverywhere(session, {});
-    if (step === "log out everywhere else") return logOutEverywhere(session, { exceptToken: session.token });
+  async function take(session: SessionInHand, step: Exclude<Step, "start to save">): Promise<"over" | void> {
+    switch (step) {
+      case "save":
+        return session.save();
+      case "regenerate":
+        return session.regenerate();
+      case "rotate":
+        return session.rotate();
+      case "destroy":
+        await session.destroy();
+        return "over";
+      case "log out":
+        await session.logOut();
+        return "over";
+      case "log out everywhere":
+        await session.logOutEverywhere({});
+        return "over";
+      case "log out everywhere else":
+        await session.logOutEverywhere({ keepThis: true });
+        return undefined;
+      default:
+        return takeNamed(session, step);
+    }
+  }
+
+  async function takeNamed(session: SessionInHand, step: Exclude<Step, string>): Promise<"over" | void> {
     if ("wait" in step) return gates.pass(step.wait);
     if ("maxAge" in step) return session.setMaxAge(step.maxAge);
     if ("delete" in step) return session.delete(step.delete);
+    if ("logIn" in step) {
+      const { logIn, ...options } = step;
+      return (await session.logIn(logIn, options)) === null ? undefined : "over";
+    }
     for (const [key, value] of Object.entries(step.set)) session.set(key, value);
     return undefined;
-  }
-
-  async function logOutEverywhere(session: SessionInHand, options: { exceptToken?: string }): Promise<void> {
-    await sessions.revokeAllForUser(String(session.entries()["userId"]), options);
   }
 }
 

@@ -4,15 +4,17 @@ import { fastifySessions, oldFastifySessions } from "./fastify.ts";
 import type { Framework } from "./framework.ts";
 import { bridgeOfGuide } from "./guide.ts";
 import { koaSession, oldKoaSession } from "./koa.ts";
-import { scenarios } from "./scenarios.ts";
+import { loginScenarios } from "./login-scenarios.ts";
+import { scenarios as otherScenarios } from "./scenarios.ts";
 import { onStage } from "./stage.ts";
 import { type Backend, backends, type OpenStore } from "./stores.ts";
 import { table } from "./table.ts";
 
+const scenarios = { ...otherScenarios, ...loginScenarios };
 const newest = [expressSession, fastifySessions, koaSession, bridgeOfGuide];
 const all = [...newest, oldExpressSession, ...oldFastifySessions, oldKoaSession];
 
-/** Old versions of a framework differ in what they call, not in what becomes of it on a server. */
+/** Old versions of a framework differ in what they call, not in what a server does with it. */
 function frameworksOn({ isLocal }: Backend): readonly Framework[] {
   return isLocal ? all : newest;
 }

@@ -7,7 +7,7 @@ import { type Gates, gates } from "./gates.ts";
 import type { OpenStore } from "./stores.ts";
 import { type WatchedStore, watchedStore } from "./watched-store.ts";
 
-/** What one scenario plays on: a framework over a store, and a user of its own. */
+/** What one scenario runs on: a framework over a store, and a user of its own. */
 export interface Stage {
   readonly userId: string;
   readonly gates: Gates;
@@ -34,6 +34,7 @@ export interface Browser {
   twin(): Browser;
 }
 
+/** A login by the framework's own means. */
 export const login = (userId: string): Step[] => ["regenerate", { set: { userId } }];
 
 export async function onStage(
@@ -51,7 +52,7 @@ export async function onStage(
       watch,
       sessions: (options = {}) => new Sessions({ store: watch.store, ...options }),
       async serve(sessions, settings) {
-        const site = await framework.serve(sessions, application(sessions, doors), settings);
+        const site = await framework.serve(sessions, application(doors), settings);
         sites.push(site);
         return {
           browser: () => browserOf(visitor(site.origin)),
