@@ -2,10 +2,10 @@ import { migrate, type PostgresStoreOptions, postgresStore, type PostgresStore }
 import { Pool, type PoolConfig } from "pg";
 import { afterAll } from "vitest";
 
-/** A table of a test file's own, by pools of its own, which end with the file. */
+/** A table of a test file's own, and pools, which end with the file and whose `application_name` is the table's name. */
 export interface Pools {
   readonly open: (config?: PoolConfig) => Pool;
-  /** A store on a table that is made anew at the first call, on a pool with this configuration. */
+  /** A store on the table, on a pool with this configuration. */
   readonly store: (config?: PoolConfig, options?: PostgresStoreOptions) => Promise<PostgresStore>;
   readonly table: string;
 }
@@ -14,10 +14,11 @@ export function poolsOn(connectionString: string): Pools {
   const opened: Pool[] = [];
   const table = `sessions_${process.hrtime.bigint()}_${process.pid}`;
   let migrated: Promise<void> | undefined;
-  afterAll(() => Promise.all(opened.map((pool) => pool.end())));
+  // Not awaited: after a test that failed, a client may never come back.
+  afterAll(() => void opened.map((pool) => pool.end()));
 
   const open = (config: PoolConfig = {}): Pool => {
-    const pool = new Pool({ connectionString, ...config });
+    const pool = new Pool({ connectionString, application_name: table, ...config });
     opened.push(pool);
     return pool;
   };
