@@ -1,3 +1,4 @@
+export { isOwnToken } from "../token.ts";
 export { Bridge, type Loaded } from "./bridge.ts";
 export { callBack } from "./callback.ts";
 export { type CookieSettings, warnOfUnsafeCookie, warnOfWeakSecret } from "./cookie-warnings.ts";
