@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Duration, Sessions } from "@tenure/core";
+import type { LoginSettings, Sessions } from "@tenure/core";
 import { type SessionInHand, stepsOf } from "./application.ts";
 import type { Framework } from "./framework.ts";
 
@@ -48,7 +48,7 @@ export interface GuideSession {
   save(): Promise<void>;
   regenerate(): Promise<void>;
   rotate(): Promise<string>;
-  logIn(user: string, options?: { readonly idle?: Duration }): Promise<string | null>;
+  logIn(user: string, options?: LoginSettings): Promise<string | null>;
   logOut(): Promise<void>;
   logOutEverywhere(options?: { readonly keepThis?: boolean }): Promise<number>;
 }
@@ -105,5 +105,8 @@ function inHand(session: GuideSession): SessionInHand {
       await session.rotate();
     },
     destroy: () => session.logOut(),
+    logIn: (userId, options) => session.logIn(userId, options),
+    logOut: () => session.logOut(),
+    logOutEverywhere: (options) => session.logOutEverywhere(options),
   };
 }
