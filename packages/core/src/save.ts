@@ -18,6 +18,8 @@ export interface Save<Data extends object> {
   readonly idle?: number | undefined;
   /** `false`: the save is not a use. */
   readonly touch?: boolean | undefined;
+  /** The request has replaced the secret before: a login by the data restarts the lifetime. */
+  readonly hasNewSecret?: boolean;
 }
 
 /** `null`: the session is dead, or has another user or secret, and nothing was stored. */
@@ -55,6 +57,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
           login = after;
           draft.userId = after;
           draft.authenticatedAt = since;
+          if (wish.hasNewSecret === true) restartTerms(ctx, draft);
         } else {
           isTaken = true;
           return "end";
@@ -117,10 +120,8 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
       else {
         login = userId;
         draft.authenticatedAt = since;
-        draft.lifetime = ctx.policy.lifetime;
-        draft.idle = idle ?? ctx.policy.idleTimeout;
-        const terms = { hasOwnIdle: false, hasOwnLifetime: false };
-        draft.head = { ...draft.head, ...terms, idle: ctx.policy.idleTimeout, lifetime: draft.lifetime };
+        restartTerms(ctx, draft);
+        if (idle !== undefined) draft.idle = idle;
       }
       draft.userId = userId;
       return "applied";
@@ -134,6 +135,14 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
   if (outcome.state === "fenced") refused(id, userId, login);
   else publish("late-save-dropped", { id, userId });
   return null;
+}
+
+/** A login by a framework's own means begins with the policy's timeouts. */
+function restartTerms<Data extends object>({ policy }: Context<Data>, draft: Draft<Data>): void {
+  const { idleTimeout: idle, lifetime } = policy;
+  draft.head = { ...draft.head, hasOwnIdle: false, hasOwnLifetime: false, idle, lifetime };
+  draft.idle = idle;
+  draft.lifetime = lifetime;
 }
 
 /** Whether a session still has the user and the secret that a caller saw. */

@@ -83,6 +83,8 @@ export class RequestSession<Data extends object> {
   #isSeenStored: boolean;
   #lastWrite: Promise<unknown> | undefined;
   #writing = 0;
+  /** Whether this request has replaced the secret, so that a login by its data counts as one. */
+  #hasNewSecret = false;
   /** Whether this request has ended the session itself, so that it may begin a new one. */
   #hasEndedIt = false;
   /** The touch of the load, while it is under way. */
@@ -144,6 +146,16 @@ export class RequestSession<Data extends object> {
    */
   maySetCookie(data: Data): boolean {
     return this.#state !== "ended" && !this.#isWithheld(data);
+  }
+
+  /**
+   * Whether a logout may clear the browser's cookie. Not if the request came with an anonymous visitor's token that a login has just
+   * replaced: it may have been planted, and cannot log out.
+   */
+  get mayClearCookie(): boolean {
+    const cookie = this.#cookie;
+    const isVisitors = cookie.state === "superseded" && cookie.isRecent && !cookie.previous.wasUsers;
+    return this.#state !== "new" || !isVisitors;
   }
 
   /** Restarts the idle timeout, as loading a session does, at most once a `touchEvery`. Not awaited: a touch may be lost. */
@@ -243,6 +255,7 @@ export class RequestSession<Data extends object> {
           this.#stored = hidden.stored;
           this.#see(hidden.stored.payload, true);
           this.#state = "hidden";
+          this.#hasNewSecret = true;
         }
       }
       this.#token = next;
@@ -263,6 +276,7 @@ export class RequestSession<Data extends object> {
       }
       this.#token = rotated.token;
       this.#stored = rotated.stored;
+      this.#hasNewSecret = true;
       return "rotated";
     });
   }
@@ -379,6 +393,7 @@ export class RequestSession<Data extends object> {
       since: await this.#sinceKnown(),
       idle: this.#idleChange(maxAge),
       touch: this.#isUse,
+      hasNewSecret: this.#hasNewSecret,
     });
     return this.#savedAs(saved, wanted, maxAge);
   }
