@@ -16,10 +16,15 @@ export function mayBeOneCalls(error: unknown): boolean {
   return wasUndone(error) || state === LOCK_TIMEOUT || CALL_CLASSES.has(state.slice(0, 2));
 }
 
-/** A further try may take as long: a timeout, or no connection. */
+/** The statement waited for a lock for longer than `lock_timeout`. */
+export function isLocked(error: unknown): boolean {
+  return sqlState(error) === LOCK_TIMEOUT;
+}
+
+/** A further try may take as long: the statement timed out, or there was no connection or no reply. */
 export function isOutOfTime(error: unknown): boolean {
   const state = sqlState(error);
-  return state === undefined || state === LOCK_TIMEOUT || state === "57014";
+  return state === "57014" || (state === undefined && !(error instanceof StoreError));
 }
 
 /** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */

@@ -2,7 +2,7 @@ import { batched } from "@tenure/core/store";
 import { StoreError } from "@tenure/core";
 import { type Run, runOn } from "./connection.ts";
 import type { PostgresPool } from "./driver.ts";
-import { isOutOfTime, mayBeOneCalls, toStoreError, wasUndone } from "./failure.ts";
+import { isLocked, isOutOfTime, mayBeOneCalls, toStoreError, wasUndone } from "./failure.ts";
 import { AGAIN, type Operation } from "./operations.ts";
 import { resultsOf } from "./reply.ts";
 
@@ -12,13 +12,14 @@ export type Bind = <Call, Result>(operation: Operation<Call, Result>) => (call: 
 /**
  * Makes calls on the pool. Concurrent calls of one kind are one statement; a call that is alone is a plain statement.
  *
- * A statement waits {@link PATIENCE} for a lock, so that a transaction of the application's that holds one session delays no other for
- * long. When that is not enough, or when one call made its batch fail, nothing of the batch has happened. Its calls are then made one by one,
- * each as patient as the server lets it be, on up to two connections beside the others.
+ * A transaction of the application's that holds one session must not delay calls about others. So a statement waits {@link PATIENCE}
+ * for a lock. If that is not enough, or if one call made its batch fail, nothing of the batch has happened, and its calls are made one by
+ * one. Only those whose own row is locked then wait for as long as the server lets them, on two connections that are kept for that.
  */
 export function joinedOn(pool: PostgresPool, table: string): Bind {
   const run = runOn(pool);
-  const alone = oneByOne();
+  const alone = inLine();
+  const waiting = inLine();
 
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
     const join = batched<Call, Result | typeof AGAIN>({
@@ -36,7 +37,12 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
       const result = await join(call);
       if (result !== AGAIN) return result;
       try {
-        return (await alone(() => patiently(operation, call))) as Result;
+        return await alone(() => settle(operation, call, BRIEF_PATIENCE));
+      } catch (error) {
+        if (!isLocked(error)) throw toStoreError(operation.name, table, error);
+      }
+      try {
+        return await waiting(() => settle(operation, call, null));
       } catch (error) {
         throw toStoreError(operation.name, table, error);
       }
@@ -55,9 +61,13 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
     }
   }
 
-  async function patiently<Call, Result>(operation: Operation<Call, Result>, call: Call): Promise<Result> {
+  async function settle<Call, Result>(
+    operation: Operation<Call, Result>,
+    call: Call,
+    patience: string | null,
+  ): Promise<Result> {
     for (let attempts = 0; attempts < MAX_LOOKS; attempts += 1) {
-      const [result] = await attempt(operation, [call], null, MAX_ATTEMPTS);
+      const [result] = await attempt(operation, [call], patience, MAX_ATTEMPTS);
       if (result instanceof Error) throw result;
       if (result !== AGAIN) return result as Result;
     }
@@ -80,8 +90,8 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   }
 }
 
-/** A queue of calls that wait for rows that others hold, on two connections. */
-function oneByOne(): (work: () => Promise<unknown>) => Promise<unknown> {
+/** A queue of single calls, for two connections. */
+function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   let timeouts = 0;
   let timedOutAt = 0;
   let lastTimeout: unknown;
@@ -105,8 +115,9 @@ function oneByOne(): (work: () => Promise<unknown>) => Promise<unknown> {
       }
     },
   });
-  return (work) => line({ since: performance.now(), work });
+  return <Result>(work: () => Promise<Result>) => line({ since: performance.now(), work }) as Promise<Result>;
 }
+
 /**
  * Runs again what was undone as a whole, by a deadlock or a serialization failure. Above READ COMMITTED, writing many rows that others
  * write all the time would fail each time, so further attempts are made in READ COMMITTED.
@@ -132,6 +143,8 @@ function pause(milliseconds: number): Promise<void> {
 
 /** As PostgreSQL writes it. */
 const PATIENCE = "100ms";
+/** Of a call that has waited already, and of up to 499 that only shared its statement. */
+const BRIEF_PATIENCE = "20ms";
 const MAX_BATCH = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** With pauses of up to 100 ms between them. */

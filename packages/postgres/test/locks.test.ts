@@ -12,7 +12,7 @@ const HOUR = 3_600_000;
 const SOON = 3000;
 const BRIEF = 500;
 
-postgres.describe("postgresStore beside a transaction that holds a session", () => {
+postgres.describe("postgresStore beside a transaction that has locked a session", () => {
   let store: PostgresStore;
   let admin: Pool;
   beforeAll(async () => {
@@ -50,8 +50,7 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
 
   /** Until a statement of ours waits for a row. */
   const waited = async (): Promise<void> => {
-    const waiting =
-      "select from pg_stat_activity where wait_event_type = 'Lock' and strpos(query, $1) > 0 and pid <> pg_backend_pid()";
+    const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1";
     while ((await admin.query(waiting, [pools.table])).rows.length === 0) await sleep(5);
   };
 
@@ -83,7 +82,7 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
       await expired(id);
       await letGo(holder, how);
       expect(await revoking).toBe(false);
-      expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(false);
+      expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe("taken");
     });
 
     test(`a revokeUser that waited past expiresAt for a ${how} ended nobody`, async () => {
@@ -97,39 +96,7 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     });
   }
 
-  test("nobody is told that a session is dead while a use of it, made in time, is not yet committed", async () => {
-    const userId = "in time";
-    const client = await pools.open({ max: 1 }).connect();
-    await client.query("begin");
-    const id = await fresh({ idle: SOON, userId });
-    expect(await store.with(client).update(id, { idle: HOUR })).toBe("updated");
-    await expired(id);
-    const reading = [
-      store.read(id),
-      store.listUser(userId).then(([only]) => only ?? null),
-      scanned(store, id),
-    ];
-    await sleep(100);
-    await client.query("commit");
-    client.release();
-    for (const record of await Promise.all(reading)) expect(record).toMatchObject({ id, idle: HOUR });
-  });
-
-  test("a session whose use was rolled back is dead once it is said to be", async () => {
-    const client = await pools.open({ max: 1 }).connect();
-    await client.query("begin");
-    const id = await fresh({ idle: SOON });
-    expect(await store.with(client).update(id, {})).toBe("updated");
-    await expired(id);
-    const reading = store.read(id);
-    await waited();
-    await client.query("rollback");
-    client.release();
-    expect(await reading).toBeNull();
-    expect(await store.update(id, {})).toBe("gone");
-  });
-
-  test("it holds up no call about another session, and two of them hold up none either", async () => {
+  test("calls about other sessions do not wait for it, nor for two of them", async () => {
     const [one, other, ...free] = await Promise.all(Array.from({ length: 40 }, () => fresh()));
     const holders = await Promise.all([hold(one!), hold(other!)]);
     const waiting = [
@@ -150,14 +117,12 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     expect(await Promise.all(waiting)).toEqual(["updated", "updated", true, true]);
   });
 
-  test("who is held for a moment does not wait for who is held for long", async () => {
+  test("a call whose row is locked for a moment does not wait for one whose row is locked for long", async () => {
     const [long, brief] = [await fresh(), await fresh()];
     const [longHolder, briefHolder] = [await hold(long), await hold(brief)];
     const waitingLong = store.update(long, {});
     await waited();
     const waitingBriefly = [store.update(brief, {}), store.read(brief)];
-    // Answered after the one before has been told that its row is held.
-    await store.read("another");
     await letGo(briefHolder);
     expect(await Promise.all(waitingBriefly)).toEqual(["updated", expect.objectContaining({ id: brief })]);
     await letGo(longHolder);
@@ -181,7 +146,7 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     expect(await revoking).toBe(true);
   });
 
-  test("all that wait for held rows are bounded by statement_timeout, not each in its turn", async () => {
+  test("calls that wait for locked rows end within a few times statement_timeout, however many they are", async () => {
     const hurried = await pools.store({ statement_timeout: 1000 });
     const ids = await Promise.all(Array.from({ length: 40 }, () => fresh()));
     const holder = await hold(ids[0]!);
@@ -194,7 +159,7 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     await letGo(holder);
   });
 
-  test("a user's other sessions end at once, and the held one when it is let go", async () => {
+  test("revokeUser ends the user's other sessions at once, and the locked one when it is unlocked", async () => {
     const userId = "of two";
     const [held, free] = [await fresh({ userId }), await fresh({ userId })];
     const holder = await hold(held);
@@ -205,12 +170,50 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     expect(await store.read(held)).toBeNull();
   });
 
+  test("a login waits until another transaction's revokeUser of its user has ended, and logins of others do not", async () => {
+    const [ada, bob] = ["ada in a transaction", "bob outside"];
+    await fresh({ userId: ada });
+    const client = await pools.open({ max: 1 }).connect();
+    await client.query("begin");
+    const began = await store.now();
+    expect(await store.with(client).revokeUser(ada)).toBe(1);
+    const session = { userId: ada, data: "", idle: HOUR, lifetime: HOUR };
+    const before = store.create({ ...session, id: "login before", authenticatedAt: began });
+    const after = store.create({ ...session, id: "login after" });
+    const anothers = store.create({ ...session, id: "of bob", userId: bob });
+    expect(await anothers).toBe("created");
+    await waited();
+    expect(await store.read("login after")).toBeNull();
+    await letGo(client, "commit");
+    expect(await Promise.all([before, after])).toEqual(["fenced", "created"]);
+  });
+
+  test("revokeUser waits for a login that is not committed, and ends it", async () => {
+    const userId = "logging in";
+    for (const how of ["create", "binding"] as const) {
+      const id = `${how} ${userId}`;
+      const client = await pools.open({ max: 1 }).connect();
+      await client.query("begin");
+      const inside = store.with(client);
+      if (how === "create") await inside.create({ id, userId, data: "", idle: HOUR, lifetime: HOUR });
+      else {
+        await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR });
+        expect(await inside.update(id, { userId })).toBe("updated");
+      }
+      const revoking = store.revokeUser(userId, { authenticatedUpTo: await store.now() });
+      await waited();
+      await letGo(client, "commit");
+      expect(await revoking).toBe(1);
+      expect(await store.read(id)).toBeNull();
+    }
+  });
+
   test("a row that is being created elsewhere is revoked once it is there", async () => {
     const id = "being created";
     const client = await pools.open({ max: 1 }).connect();
     await client.query("begin");
     expect(await store.with(client).create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(
-      true,
+      "created",
     );
     const revoking = store.revoke(id);
     await sleep(50);
@@ -220,8 +223,3 @@ postgres.describe("postgresStore beside a transaction that holds a session", () 
     expect(await store.read(id)).toBeNull();
   });
 });
-
-async function scanned(store: PostgresStore, id: string) {
-  for await (const record of store.scan()) if (record.id === id) return record;
-  return null;
-}

@@ -65,16 +65,16 @@ postgres.describe("postgresStore.with(client)", () => {
     await client.query(`update ${passwords} set hash = 'never'`);
     const inside = store.with(client);
     expect(await inside.revokeUser(userId)).toBe(1);
-    expect(await inside.create(unborn)).toBe(true);
+    expect(await inside.create(unborn)).toBe("created");
     expect(await inside.revoke("unknown to all")).toBe(false);
     await ended(client, "rollback");
     expect(await password()).toBe(before);
     expect(await store.read(one.id)).toMatchObject({ version: 1, userId });
-    expect(await store.create(unborn)).toBe(true);
-    expect(await store.create({ ...session(), id: "unknown to all" })).toBe(true);
+    expect(await store.create(unborn)).toBe("created");
+    expect(await store.create({ ...session(), id: "unknown to all" })).toBe("created");
   });
 
-  test("all calls answer as the store's, one after another, whatever runs at once", async () => {
+  test("all calls resolve as the store's, one after another, however many are made at once", async () => {
     const client = await begun();
     const inside = store.with(client);
     const userId = fresh();
@@ -93,8 +93,8 @@ postgres.describe("postgresStore.with(client)", () => {
       inside.revokeUser(userId),
     ]);
     expect(answers).toEqual([
-      true,
-      false,
+      "created",
+      "taken",
       expect.objectContaining({ version: 1 }),
       "updated",
       "updated",
@@ -149,7 +149,7 @@ postgres.describe("postgresStore.with(client)", () => {
       .open({ max: 1, options: "-c default_transaction_isolation=serializable" })
       .connect();
     const one = session();
-    expect(await store.with(client).create(one)).toBe(true);
+    expect(await store.with(client).create(one)).toBe("created");
     expect(await store.with(client).revoke(one.id)).toBe(true);
     client.release();
   });
@@ -164,29 +164,29 @@ postgres.describe("postgresStore.with(client)", () => {
     await ended(client, "rollback");
   });
 
-  const bindings = {
-    create: async (client: PoolClient, id: string, userId: string) =>
-      expect(await store.with(client).create({ ...session(userId), id })).toBe(true),
-    rebinding: async (client: PoolClient, id: string, userId: string) => {
-      await store.create({ ...session(fresh()), id });
-      expect(await store.with(client).update(id, { userId })).toBe("updated");
-    },
-  };
-  for (const [what, bind] of Object.entries(bindings)) {
-    test(`a ${what} that commits after revokeUser counts as after it: wholly there, and the next one ends it`, async () => {
-      const [userId, id] = [fresh(), `bound ${(count += 1)}`];
-      await store.create(session(userId));
-      const client = await begun();
-      await bind(client, id, userId);
-      expect(await store.revokeUser(userId)).toBe(1);
-      expect(await store.listUser(userId)).toEqual([]);
-      await ended(client, "commit");
-      expect(await store.read(id)).toMatchObject({ id, userId });
-      expect(await store.listUser(userId)).toMatchObject([{ id }]);
-      expect(await store.revokeUser(userId)).toBe(1);
-      expect(await store.read(id)).toBeNull();
-    });
-  }
+  test("the fence of a transaction that commits refuses a login that began before it, and not one that began after", async () => {
+    const userId = fresh();
+    const before = await store.now();
+    const client = await begun();
+    await store.with(client).revokeUser(userId);
+    const meanwhile = await store.now();
+    await ended(client, "commit");
+    expect(await store.create({ ...session(userId), authenticatedAt: before })).toBe("fenced");
+    // Hence the second call after the commit, in the README.
+    const late = session(userId);
+    expect(await store.create({ ...late, authenticatedAt: meanwhile })).toBe("created");
+    expect(await store.revokeUser(userId)).toBe(1);
+    expect(await store.create({ ...session(userId), authenticatedAt: meanwhile })).toBe("fenced");
+  });
+
+  test("a transaction that rolls back leaves no fence", async () => {
+    const userId = fresh();
+    const before = await store.now();
+    const client = await begun();
+    await store.with(client).revokeUser(userId);
+    await ended(client, "rollback");
+    expect(await store.create({ ...session(userId), authenticatedAt: before })).toBe("created");
+  });
 
   test("a session that is bound to another while revokeUser waits for it is the other's, and lives", async () => {
     const [userId, other] = [fresh(), fresh()];
