@@ -83,7 +83,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
 }
 
 /** Whether the data named a user for the caller, and name nobody any more. */
-function takesUserAway<Data extends object>({ policy }: Context<Data>, change: DataChange<Data>): boolean {
+export function takesUserAway<Data extends object>({ policy }: Context<Data>, change: DataChange<Data>): boolean {
   const namesUser = (data: Data | null): boolean => data !== null && userIdIn(policy.userId(data)) !== null;
   return namesUser(change.baseData()) && !namesUser(change.wantedData());
 }

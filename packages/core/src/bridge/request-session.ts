@@ -7,7 +7,7 @@ import { type LoginRefusal, logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
-import { save, showAgain } from "../save.ts";
+import { save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions, termsOf } from "../sessions.ts";
 import type { StoredSession } from "../stored.ts";
@@ -236,10 +236,21 @@ export class RequestSession<Data extends object> {
    * that has ended meanwhile is followed by one that is never stored. Returns the new token.
    *
    * @param token of {@link nextToken}
+   * @param data the request's before it regenerates, for a framework whose logouts do not save first. If they no longer name the user whom the
+   *   request saw, the session is ended: another request may have replaced its token meanwhile
    */
-  async regenerate(token?: string): Promise<string> {
+  async regenerate(token?: string, data?: Data): Promise<string> {
+    const wanted = data && this.#encode(data);
     return this.#inOrder(async () => {
       const next = token ?? this.nextToken();
+      if (
+        wanted !== undefined &&
+        this.#state === "live" &&
+        takesUserAway(this.#ctx, this.#changeTo(wanted))
+      ) {
+        await this.#end();
+        return this.begin(next);
+      }
       if (this.#state === "new") {
         // passport logs out by regenerating, and its session may have been rotated by another request.
         if (this.#cookie.state === "superseded") await this.#endCookie();
@@ -322,7 +333,8 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Logs the session's user out everywhere and returns how many sessions ended. Without a user, ends this session.
+   * Logs the session's user out everywhere and returns how many sessions ended. Without a user, ends this session. The request may begin a
+   * new session afterwards.
    *
    * @param options `keepThis`: all but this session, and what this request makes of it
    */
@@ -331,12 +343,14 @@ export class RequestSession<Data extends object> {
       const { userId, id } = this;
       if (userId === null || id === null) {
         await this.#end();
+        this.#hasEndedIt = true;
         return 0;
       }
       const { sessions } = this.#bridge;
       if (options.keepThis !== true) {
         const count = await sessions.revokeAllForUser(userId);
         this.#die();
+        this.#hasEndedIt = true;
         return count;
       }
       const count = await sessions.revokeAllForUser(userId, { exceptId: id });
