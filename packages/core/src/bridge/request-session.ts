@@ -509,9 +509,11 @@ export class RequestSession<Data extends object> {
   /** Ends what the request's cookie stood for, if its token may log out. */
   async #endCookie(): Promise<void> {
     const cookie = this.#cookie;
+    // An anonymous visitor's token that a login has replaced may have been planted: it ends nothing, and goes on withholding cookies.
+    if (cookie.state === "superseded" && !cookie.previous.wasUsers) return;
     this.#cookie = DEAD;
     if (cookie.state === "unreadable") await this.#endById(cookie.record.id, cookie.record.userId);
-    if (cookie.state !== "superseded" || !cookie.previous.wasUsers) return;
+    if (cookie.state !== "superseded") return;
     await this.#endById(cookie.stored.record.id, cookie.stored.record.userId);
   }
 
