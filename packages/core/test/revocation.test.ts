@@ -51,6 +51,19 @@ describe("revocation", () => {
     expect(await sessions.get(token)).not.toBeNull();
   });
 
+  test("refuses a login that began before it, and no login that began after it, also within one millisecond", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    for (let round = 0; round < 300; round += 1) {
+      const userId = `user ${round}`;
+      await sessions.revokeAllForUser(userId);
+      const before = await sessions.since();
+      await sessions.revokeAllForUser(userId);
+      const late = await sessions.logIn(null, userId, { since: before });
+      const next = await sessions.logIn(null, userId, { since: await sessions.since() });
+      expect([late.refused, next.refused]).toEqual(["logged-out-meanwhile", undefined]);
+    }
+  });
+
   test("a user's list has what a devices page needs, oldest first, and never a token (ASVS 7.5.2)", async () => {
     let now = 1_000_000;
     const sessions = new Sessions({
