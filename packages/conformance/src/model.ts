@@ -85,6 +85,14 @@ export function fencesAfter(fences: Fences, call: Call, during: Interval): Fence
   return { ...fences, [call.userId]: [Math.max(first, from), Math.max(last, to)] };
 }
 
+/** Whether a login may be refused. */
+export function mayRefuse(call: Call, given: Circumstances): boolean {
+  const login = call.on === "create" ? call.session : call.on === "update" ? call.changes : undefined;
+  const { userId = null, authenticatedAt } = login ?? {};
+  if (userId === null) return false;
+  return given.raced === true || refusalOf(userId, authenticatedAt, given).isPossible;
+}
+
 export function isLive(state: State): state is Live {
   return typeof state === "object";
 }

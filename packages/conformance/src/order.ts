@@ -5,6 +5,7 @@ import {
   fencesAfter,
   type Interval,
   isLive,
+  mayRefuse,
   type Result,
   type State,
   statesAfter,
@@ -68,8 +69,11 @@ function keyOf({ left, state, fences }: World): string {
 function worldsAfter({ left, state, fences }: World, next: Pending): World[] {
   const { call, result, rejected, during, raced } = next;
   const rest = left.filter((each) => each !== next);
-  if (next.isWritten) return undone(state, call).map((after) => ({ left: rest, state: after, fences }));
   const given: Circumstances = { during, fences, raced };
+  if (next.isWritten) {
+    if (!mayRefuse(call, given)) return [];
+    return undone(state, call).map((after) => ({ left: rest, state: after, fences }));
+  }
   const states = rejected
     ? statesAfterRejection(state, call, given)
     : statesAfter(state, call, result, given);
@@ -78,8 +82,8 @@ function worldsAfter({ left, state, fences }: World, next: Pending): World[] {
     state: after,
     fences: fencesAfter(fences, call, during),
   }));
-  const mayBeUndone = result === "fenced" || (rejected && (call.on === "create" || call.on === "update"));
-  if (!mayBeUndone) return worlds;
+  const isLogin = loginUser(call) !== undefined && loginUser(call) !== null;
+  if (!isLogin || !(result === "fenced" || rejected)) return worlds;
   const written = statesAfter(state, call, call.on === "create" ? "created" : "updated", {
     during,
     fences: {},

@@ -2,32 +2,17 @@ import { connect } from "node:net";
 import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 import type { Address } from "../src/index.ts";
 
-/** How each call of a store comes out whose backend doesn't answer. */
-type Failure = (operation: StoreOperation, cause: unknown) => unknown;
+/** How a call ends if the backend does not answer. */
+export type Failure = (operation: StoreOperation, cause: unknown) => unknown;
 
-/** What a sound store does: it bounds its waiting, and says what failed and why. */
-export const sound: Failure = (operation, cause) => {
-  throw new StoreError(operation, "the backend doesn't answer", { cause });
+/** What a sound store does: it bounds the wait, and names the operation and the cause. */
+export const failsSoundly: Failure = (operation, cause) => {
+  throw new StoreError(operation, "the backend does not answer", { cause });
 };
 
-/** Stores that are wrong about it, each in one way. */
-export const wrong: Readonly<Record<string, Failure>> = {
-  "an error is swallowed into an absence": (operation) => ABSENCES[operation],
-  "only a failing read is taken for an absence": (operation, cause) =>
-    operation === "read" ? null : sound(operation, cause),
-  "the driver's error comes through": (_operation, cause) => {
-    throw cause;
-  },
-  "a StoreError has the driver's code": (operation, cause) => {
-    const error = new StoreError(operation, "the backend doesn't answer", { cause });
-    throw Object.assign(error, { code: "ENOENT" });
-  },
-  "a StoreError names another operation": (_operation, cause) => sound("read", cause),
-  "a call hangs for ever": () => new Promise(() => {}),
-};
-
-const ABSENCES: Partial<Record<StoreOperation, unknown>> = {
-  create: false,
+/** What an application would take for an answer. */
+export const ABSENCES: Partial<Record<StoreOperation, unknown>> = {
+  create: "taken",
   read: null,
   update: "gone",
   revoke: false,
@@ -36,11 +21,11 @@ const ABSENCES: Partial<Record<StoreOperation, unknown>> = {
   now: 0,
 };
 
-/** A store that knows nothing but to call its backend, for half a second. */
+/** A store that only tries to reach its backend, for half a second. */
 export function storeAt(address: Address, failure: Failure): SessionStore {
-  const call = async <Answer>(operation: StoreOperation): Promise<Answer> => {
+  const call = async <Result>(operation: StoreOperation): Promise<Result> => {
     const cause = await dial(address);
-    return (await failure(operation, cause)) as Answer;
+    return (await failure(operation, cause)) as Result;
   };
   return {
     create: () => call("create"),
@@ -57,7 +42,7 @@ export function storeAt(address: Address, failure: Failure): SessionStore {
   };
 }
 
-/** Answers the reason why it got no answer. */
+/** Resolves to the reason why there is no answer. */
 async function dial(address: Address): Promise<unknown> {
   const socket = connect(address);
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -65,7 +50,7 @@ async function dial(address: Address): Promise<unknown> {
     resolve(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }));
   });
   socket.on("error", resolve).on("data", () => {
-    reject(new Error("it did answer"));
+    reject(new Error("something answered"));
   });
   socket.write("is anybody there?\r\n");
   return promise.finally(() => socket.destroy());

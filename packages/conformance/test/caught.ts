@@ -1,790 +1,404 @@
-import type { Chapter } from "../src/chapter.ts";
-import { creation } from "../src/chapters/creation.ts";
-import { durability } from "../src/chapters/durability.ts";
-import { expiry } from "../src/chapters/expiry.ts";
-import { hostile } from "../src/chapters/hostile.ts";
-import { lifetime } from "../src/chapters/lifetime.ts";
-import { records } from "../src/chapters/records.ts";
-import { revocation } from "../src/chapters/revocation.ts";
-import { revokeAll } from "../src/chapters/revoke-all.ts";
-import { updates } from "../src/chapters/updates.ts";
-import { userIndex } from "../src/chapters/user-index.ts";
-
-/** The sentences that a fault breaks. */
-export interface Caught {
-  /** Each of them, every time. */
-  readonly by: readonly string[];
-  /** By these too, if it happens so: in races, and where the time between two calls decides. */
-  readonly perhapsBy?: readonly string[];
-  /** It takes an event loop that nothing else delays to see it. */
-  readonly alone?: true;
-}
-
-/** Two sentences that see everything, if the seed takes them there. */
-export const EVER_PERHAPS: readonly string[] = [
-  "any sequence of calls and waits is answered as the contract says",
-  "concurrent calls of one session have an order that explains every answer",
-];
-
-const ABOUT_TOMBSTONES = sentencesOf(revocation, revokeAll);
-const ABOUT_TIME = sentencesOf(expiry, lifetime);
-
-/** Where sessions are read, and then compared or waited for: a read that changes them is seen where it came a millisecond later. */
-const ABOUT_WHAT_IS_READ = [
-  ...ABOUT_TIME,
-  ...sentencesOf(records, creation, updates, userIndex, revokeAll, durability, hostile),
-];
-
-function sentencesOf(...chapters: readonly Chapter[]): readonly string[] {
-  return chapters.flatMap(({ sentences }) => Object.keys(sentences));
-}
-
-/** By what is wrong with the store, in the words of `sabotage.ts`. */
-export const caught: Readonly<Record<string, Caught>> = {
-  "update upserts what it doesn't find": {
-    by: [
-      "a session in constant use dies at its endsAt (ASVS 7.3.2)",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session whose end has passed already is not created, and nothing is written",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "an id that was never created is null, gone and false",
-      "an update creates nothing",
-      "an update that was refused binds nothing",
-      "gone wins over conflict",
-      "names that every object has are ids and users like others",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "uses that race with the end don't move it (ASVS 7.3.2)",
-    ],
-    perhapsBy: ["a session once seen dead is dead for ever, though touches race with its end (ASVS 7.3.1)"],
-  },
-  "update upserts over a tombstone": {
-    by: [
-      "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-      "a session in constant use dies at its endsAt (ASVS 7.3.2)",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session whose end has passed already is not created, and nothing is written",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "an id that was never created is null, gone and false",
-      "an update creates nothing",
-      "an update that was refused binds nothing",
-      "gone wins over conflict",
-      "names that every object has are ids and users like others",
-      "no update brings a revoked session back (ASVS 7.4.1)",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)",
-      "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)",
-      "uses that race with the end don't move it (ASVS 7.3.2)",
-      "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
-    ],
-    perhapsBy: ["a session once seen dead is dead for ever, though touches race with its end (ASVS 7.3.1)"],
-  },
-  "revoke leaves no tombstone": {
-    by: [
-      "a revoked id is not created again (ASVS 7.4.1)",
-      "a tombstone is still there seconds later, whatever was revoked",
-      "a tombstone outlives the session's own end (ASVS 7.4.1)",
-      "an expired session that is revoked is not created afterwards",
-      "an id of any characters is stored exactly, or refused before anything is written",
-      "an id that is created and revoked at once ends dead",
-      "an unknown id that was revoked is not created afterwards",
-      "what revokeUser ended is not created again (ASVS 7.4.2)",
-      "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
-    ],
-  },
-  "revoke leaves no tombstone for an unknown id": {
-    by: [
-      "a tombstone is still there seconds later, whatever was revoked",
-      "an id that is created and revoked at once ends dead",
-      "an unknown id that was revoked is not created afterwards",
-    ],
-  },
-  "revoke leaves no tombstone for an expired session": {
-    by: [
-      "a tombstone is still there seconds later, whatever was revoked",
-      "an expired session that is revoked is not created afterwards",
-    ],
-  },
-  "a tombstone lasts until the session's end and no longer": {
-    by: ["a tombstone outlives the session's own end (ASVS 7.4.1)"],
-  },
-  "revoke says true again and again": {
-    by: [
-      "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-      "a session in constant use dies at its endsAt (ASVS 7.3.2)",
-      "an expired session is in no answer, though nobody looked at it before",
-      "an id that is created and revoked at once ends dead",
-      "an id that was never created is null, gone and false",
-      "each session is counted by the one call that ended it",
-      "of any number of concurrent revokes of one session, one says true",
-      "revoke of a session that is not alive says false",
-      "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)",
-    ],
-  },
-  "a tombstone lasts two seconds": {
-    by: ["a tombstone is still there seconds later, whatever was revoked"],
-    perhapsBy: [...ABOUT_TOMBSTONES],
-  },
-  "revoke says true of an expired session": {
-    by: [
-      "an expired session is in no answer, though nobody looked at it before",
-      "revoke of a session that is not alive says false",
-    ],
-  },
-  "two revokes both count the same session": {
-    by: [
-      "an id that is created and revoked at once ends dead",
-      "each session is counted by the one call that ended it",
-      "of any number of concurrent revokes of one session, one says true",
-    ],
-  },
-  "create looks for a tombstone, and writes later": {
-    by: ["an id that is created and revoked at once ends dead"],
-  },
-  "an update that began before a revoke writes after it": {
-    by: [
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)",
-      "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
-    ],
-  },
-  "a touch moves endsAt": {
-    by: [
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-    ],
-    perhapsBy: [...ABOUT_TIME, "an update changes what it names and leaves the rest"],
-  },
-  "expiresAt is not cut at endsAt": {
-    by: [
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "expiresAt is never later than endsAt, however long the idle timeout (ASVS 7.3.2)",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "an update with a new idle timeout outlives endsAt": {
-    by: ["expiresAt is never later than endsAt, however long the idle timeout (ASVS 7.3.2)"],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "expiry is only by sweeping": {
-    by: [
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "an expired session is in no answer, though nobody looked at it before",
-      "an expired session is null to read, in every process",
-      "create of an id that expired is refused, or begins a new session",
-      "gone wins over conflict",
-      "listUser has no session that expired",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-      "revoke of a session that is not alive says false",
-      "revokeUser counts neither expired nor revoked sessions",
-      "the shortest duration, a millisecond, is one",
-    ],
-    perhapsBy: [
-      ...ABOUT_TIME,
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-    ],
-  },
-  "a session dies 20 ms early": {
-    alone: true,
-    by: [
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "read knows expiry and update doesn't": {
-    by: [
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "gone wins over conflict",
-      "no update revives an expired session (ASVS 7.3.1)",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "a session dies 20 ms late": {
-    alone: true,
-    by: [
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-    ],
-    perhapsBy: [
-      ...ABOUT_TIME,
-      "create of an id that expired is refused, or begins a new session",
-      "gone wins over conflict",
-      "listUser has no session that expired",
-      "revoke of a session that is not alive says false",
-      "revokeUser counts neither expired nor revoked sessions",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-      "the shortest duration, a millisecond, is one",
-    ],
-  },
-  "a touch that waited counts by the clock of its start": {
-    alone: true,
-    by: ["a session once seen dead is dead for ever, though touches race with its end (ASVS 7.3.1)"],
-    perhapsBy: [
-      ...ABOUT_TIME,
-      "a duration that is none is refused before anything is written (ASVS 7.3.1, 7.3.2)",
-      "create of an id that expired is refused, or begins a new session",
-    ],
-  },
-  "reading is a use": {
-    by: ["reading is not a use: it moves neither touchedAt nor expiresAt (ASVS 7.3.1)"],
-    perhapsBy: ABOUT_WHAT_IS_READ,
-  },
-  "a touch restarts nothing": {
-    by: [
-      "a session in use outlives the expiresAt that it had (ASVS 7.3.1)",
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "a touch that was answered counts at once, in every process",
-      "an update without idle restarts the idle timeout that is stored",
-      "now() is the clock that records are written by",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "a new idle timeout is ignored": {
-    by: [
-      "a new idle timeout, longer or shorter, is in force at once and from then on",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "an update changes what it names and leaves the rest",
-      "an update is seen whole or not at all",
-      "concurrent updates of different fields all stay",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "an update without idle goes back to the default": {
-    by: [
-      "a new idle timeout, longer or shorter, is in force at once and from then on",
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "an update changes what it names and leaves the rest",
-      "an update without idle restarts the idle timeout that is stored",
-      "concurrent updates of different fields all stay",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "createdAt is ignored": {
-    by: [
-      "a createdAt at the very beginning of the epoch is one",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session that continues another keeps its createdAt and its endsAt (ASVS 7.2.4, 7.3.2)",
-      "a session whose end has passed already is not created, and nothing is written",
-      "listUser answers the oldest createdAt first",
-    ],
-  },
-  "a createdAt in the future lengthens": {
-    by: ["a createdAt that is later than the store's clock counts as now (ASVS 7.3.2)"],
-  },
-  "createdAt of 0 is none": { by: ["a createdAt at the very beginning of the epoch is one"] },
-  "a session whose end has passed is created, dead": {
-    by: ["a session whose end has passed already is not created, and nothing is written"],
-  },
-  "a session whose end has passed takes its id": {
-    by: ["a session whose end has passed already is not created, and nothing is written"],
-  },
-  "revokeUser leaves no tombstones": {
-    by: [
-      "a tombstone is still there seconds later, whatever was revoked",
-      "what revokeUser ended is not created again (ASVS 7.4.2)",
-    ],
-  },
-  "a duration is not checked": {
-    by: [
-      "a createdAt at the very beginning of the epoch is one",
-      "a duration that is none is refused before anything is written (ASVS 7.3.1, 7.3.2)",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "listUser answers the oldest createdAt first",
-      "neither a touch, an update nor a late binding changes the order of listUser",
-    ],
-  },
-  "revokeUser drops the whole index at its end": {
-    by: [
-      "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)",
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "revokeUser leaves the session in `except` alone (ASVS 7.4.3)",
-      "revokeUser without `except` ends the session that was excepted before",
-    ],
-  },
-  "revokeUser goes by a snapshot of the index": {
-    by: [
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-    ],
-  },
-  "revokeUser counts what the index held, expired or not": {
-    by: [
-      "an expired session is in no answer, though nobody looked at it before",
-      "revokeUser counts neither expired nor revoked sessions",
-    ],
-  },
-  "revokeUser counts what another ended": {
-    by: [
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "each session is counted by the one call that ended it",
-    ],
-  },
-  "revokeUser ignores except": {
-    by: [
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "revokeUser leaves the session in `except` alone (ASVS 7.4.3)",
-      "revokeUser without `except` ends the session that was excepted before",
-    ],
-  },
-  "revokeUser with except takes that session out of the index": {
-    by: [
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "revokeUser leaves the session in `except` alone (ASVS 7.4.3)",
-      "revokeUser without `except` ends the session that was excepted before",
-    ],
-  },
-  "revokeUser keeps all alive when except is no session of the user": {
-    by: [
-      "an `except` that isn't a session of the user keeps none alive (ASVS 7.4.3)",
-      "two sessions that each end all the others leave at most one (ASVS 7.4.3)",
-    ],
-  },
-  "revokeUser also ends users whose name begins the same": {
-    by: [
-      "an id and a user that would be the same when joined stay apart",
-      "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)",
-      "users that look alike are different users (ASVS 7.4.2)",
-    ],
-  },
-  "revokeUser ends the first 500": {
-    by: ["a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)"],
-  },
-  "listUser has the first 500": {
-    by: ["a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)"],
-  },
-  "listUser has sessions that expired": {
-    by: [
-      "an expired session is in no answer, though nobody looked at it before",
-      "listUser has no session that expired",
-    ],
-  },
-  "listUser answers the newest first": {
-    by: [
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "listUser answers the oldest createdAt first",
-      "neither a touch, an update nor a late binding changes the order of listUser",
-    ],
-  },
-  "listUser has sessions that were revoked": {
-    by: [
-      "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-      "a session created after revokeUser lives: the user can sign in again",
-      "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "an id that is created and revoked at once ends dead",
-      "an update that was refused binds nothing",
-      "listUser has no session that was revoked",
-      "names that every object has are ids and users like others",
-      "of any number of concurrent revokes of one session, one says true",
-      "one of a user's many sessions is written, read and ended as any other",
-      "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)",
-      "revokeUser leaves the session in `except` alone (ASVS 7.4.3)",
-      "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)",
-      "two sessions that each end all the others leave at most one (ASVS 7.4.3)",
-      "what isn't a string finds nobody's session",
-      "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
-    ],
-  },
-  "a rebinding leaves the entry of the old user": {
-    by: [
-      "a session bound to its own user again, or there and back, is listed once",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a session rebound to another user leaves the first one's list",
-      "a session that is unbound leaves its user's list and lives on",
-      "after rebindings that raced, the session is in the list of its user and in no other",
-      "revokeUser leaves sessions that an update took from the user alone",
-    ],
-  },
-  "listUser answers the longest unused first": {
-    by: ["listUser answers the oldest createdAt first"],
-    perhapsBy: ["neither a touch, an update nor a late binding changes the order of listUser"],
-  },
-  "a rebinding makes no entry for the new user": {
-    by: [
-      "a session bound by an update is in the user's list at once",
-      "a session bound to its own user again, or there and back, is listed once",
-      "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a session rebound to another user leaves the first one's list",
-      "after rebindings that raced, the session is in the list of its user and in no other",
-      "an update that binds to any user is stored exactly, or refused and changes nothing",
-      "neither a touch, an update nor a late binding changes the order of listUser",
-      "revokeUser ends sessions that an update bound to the user (ASVS 7.4.2)",
-      "text that a query language would evaluate is kept as text",
-      "what one process was answered, every other sees at once",
-    ],
-  },
-  "a rebinding writes the old user's index late": {
-    by: ["after rebindings that raced, the session is in the list of its user and in no other"],
-  },
-  "an update that is refused makes an entry all the same": {
-    by: ["an update that was refused binds nothing"],
-  },
-  "userId null is taken for absent": {
-    by: [
-      "a session that is unbound leaves its user's list and lives on",
-      "an update changes what it names and leaves the rest",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-      "revokeUser leaves sessions that an update took from the user alone",
-      "the version is 1 at first and grows by 1 with data or userId, the same value or not",
-    ],
-  },
-  "a create that is refused makes an entry all the same": {
-    by: [
-      "a create that was refused binds nothing",
-      "of any number of concurrent creates of one id, one says true and is what is stored",
-    ],
-  },
-  "create overwrites": {
-    by: [
-      "a create that was refused binds nothing",
-      "create of an id that is alive says false and changes nothing",
-      "of any number of concurrent creates of one id, one says true and is what is stored",
-    ],
-  },
-  "create looks first and writes later": {
-    by: ["of any number of concurrent creates of one id, one says true and is what is stored"],
-  },
-  "the version is compared, and written later": {
-    by: [
-      "counting with versions loses no count",
-      "of concurrent updates with one version, one is made and the others conflict",
-    ],
-  },
-  "a touch writes the whole record back": { by: ["concurrent updates of different fields all stay"] },
-  "a version is counted from what was read before": {
-    by: [
-      "concurrent updates of different fields all stay",
-      "concurrent updates without a version are all made, one after the other",
-    ],
-  },
-  "an update is written in two halves": { by: ["an update is seen whole or not at all"] },
-  "a conflict restarts the idle timeout": {
-    by: ["an update with another version is a conflict and changes nothing"],
-    perhapsBy: [
-      "a version that no session ever has is never the one that is stored",
-      "an update that was refused binds nothing",
-    ],
-  },
-  "conflict is said of what is gone": {
-    by: [
-      "an id that was never created is null, gone and false",
-      "gone wins over conflict",
-      "no update brings a revoked session back (ASVS 7.4.1)",
-      "no update revives an expired session (ASVS 7.3.1)",
-    ],
-  },
-  "gone is said of a conflict": {
-    by: [
-      "a version that no session ever has is never the one that is stored",
-      "an update that was refused binds nothing",
-      "an update with another version is a conflict and changes nothing",
-      "counting with versions loses no count",
-      "of concurrent updates with one version, one is made and the others conflict",
-    ],
-  },
-  "ifVersion is ignored": {
-    by: [
-      "a version that no session ever has is never the one that is stored",
-      "an update that was refused binds nothing",
-      "an update with another version is a conflict and changes nothing",
-      "counting with versions loses no count",
-      "of concurrent updates with one version, one is made and the others conflict",
-    ],
-  },
-  "ifVersion is ignored when it is 0": {
-    by: ["a version that no session ever has is never the one that is stored"],
-  },
-  "the version grows with a touch": {
-    by: [
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "an update without idle restarts the idle timeout that is stored",
-      "concurrent updates of different fields all stay",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-      "the version never grows with a touch or a new idle timeout",
-    ],
-  },
-  "the version doesn't grow with the same value": {
-    by: ["the version is 1 at first and grows by 1 with data or userId, the same value or not"],
-  },
-  "the version grows twice with data and userId": {
-    by: ["the version is 1 at first and grows by 1 with data or userId, the same value or not"],
-  },
-  "the version begins with 0": {
-    by: [
-      "a session is read as it was created",
-      "a session that continues another keeps its createdAt and its endsAt (ASVS 7.2.4, 7.3.2)",
-      "a version that no session ever has is never the one that is stored",
-      "acknowledged writes in a row are all there, in their order",
-      "an update with another version is a conflict and changes nothing",
-      "an update with the version that is stored is made",
-      "an update without idle restarts the idle timeout that is stored",
-      "concurrent updates of different fields all stay",
-      "concurrent updates without a version are all made, one after the other",
-      "counting with versions loses no count",
-      "create of an id that expired is refused, or begins a new session",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-      "of any number of concurrent creates of one id, one says true and is what is stored",
-      "of concurrent updates with one version, one is made and the others conflict",
-      "the version is 1 at first and grows by 1 with data or userId, the same value or not",
-      "the version never grows with a touch or a new idle timeout",
-    ],
-  },
-  "touches are kept back for a while": {
-    by: [
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "a touch that was answered counts at once, in every process",
-      "an update without idle restarts the idle timeout that is stored",
-      "now() is the clock that records are written by",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "an update with empty data keeps the old": {
-    by: [
-      "an update changes what it names and leaves the rest",
-      "an update with any data is stored exactly, or refused and changes nothing",
-    ],
-  },
-  "each process keeps what it read for five seconds": {
-    by: [
-      "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-      "a session created or bound during revokeUser is dead, or wholly there (ASVS 7.4.2)",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a touch that was answered counts at once, in every process",
-      "a user's sessions are listed and ended whole when they are many (ASVS 7.4.2)",
-      "an id of any characters is stored exactly, or refused before anything is written",
-      "an update changes what it names and leaves the rest",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-      "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)",
-      "revokeUser ends sessions that an update bound to the user (ASVS 7.4.2)",
-      "revokeUser leaves sessions that an update took from the user alone",
-      "revokeUser without `except` ends the session that was excepted before",
-      "two sessions that each end all the others leave at most one (ASVS 7.4.3)",
-      "what one process was answered, every other sees at once",
-    ],
-    perhapsBy: [...ABOUT_TIME, "create of an id that expired is refused, or begins a new session"],
-  },
-  "lone surrogates are replaced": {
-    by: [
-      "ids that look alike are different sessions",
-      "users that look alike are different users (ASVS 7.4.2)",
-    ],
-  },
-  "text is cut at 255 characters": {
-    by: ["an id or a user of a megabyte is stored exactly, or refused before anything is written"],
-  },
-  "text is trimmed": {
-    by: [
-      "ids that look alike are different sessions",
-      "users that look alike are different users (ASVS 7.4.2)",
-    ],
-  },
-  "text is cut at NUL": {
-    by: [
-      "an id and a user that would be the same when joined stay apart",
-      "an update that binds to any user is stored exactly, or refused and changes nothing",
-      "ids that look alike are different sessions",
-      "users that look alike are different users (ASVS 7.4.2)",
-    ],
-  },
-  "ids are compared without case": { by: ["ids that look alike are different sessions"] },
-  "users are compared without case": {
-    by: [
-      "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)",
-      "users that look alike are different users (ASVS 7.4.2)",
-    ],
-  },
-  "ids are normalized": { by: ["ids that look alike are different sessions"] },
-  "users are normalized": { by: ["users that look alike are different users (ASVS 7.4.2)"] },
-  "data is trimmed": {
-    by: [
-      "an update with any data is stored exactly, or refused and changes nothing",
-      "data of any characters is stored exactly, or refused before anything is written",
-    ],
-  },
-  "data is cut at 65,535 characters": {
-    by: ["data of some megabytes is stored exactly, or refused before anything is written"],
-  },
-  "data that looks like a field is taken for it": {
-    by: [
-      "an update with any data is stored exactly, or refused and changes nothing",
-      "data of any characters is stored exactly, or refused before anything is written",
-      "text that a query language would evaluate is kept as text",
-    ],
-  },
-  "data is a replacement pattern": {
-    by: [
-      "an update with any data is stored exactly, or refused and changes nothing",
-      "data of any characters is stored exactly, or refused before anything is written",
-      "text that a query language would evaluate is kept as text",
-    ],
-  },
-  "the empty user is nobody": {
-    by: [
-      "the empty user is a user and not nobody, or is refused",
-      "what isn't a string is refused before anything is written, or stored as what it is",
-    ],
-  },
-  "anonymous sessions belong to the user null": {
-    by: ["an anonymous session belongs to no user, whatever that user is called"],
-  },
-  "id and user are joined with a colon": {
-    by: ["an id and a user that would be the same when joined stay apart"],
-  },
-  "the index is an object with a prototype": {
-    by: ["names that every object has are ids and users like others"],
-  },
-  "what isn't a string becomes one": {
-    by: ["what isn't a string is refused before anything is written, or stored as what it is"],
-  },
-  "an object is taken for a query": { by: ["what isn't a string finds nobody's session"] },
-  "scan misses anonymous sessions": {
-    by: [
-      "a scan can be left early, and another begun",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-      "scan has every session that is alive throughout, whatever is written meanwhile",
-    ],
-  },
-  "scan has the dead": {
-    by: ["scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)"],
-  },
-  "scan answers doubles": {
-    by: [
-      "a scan can be left early, and another begun",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-    ],
-  },
-  "now() is the application's clock, ten minutes off": {
-    by: [
-      "a createdAt that is later than the store's clock counts as now (ASVS 7.3.2)",
-      "a session in constant use dies at its endsAt (ASVS 7.3.2)",
-      "a session in use outlives the expiresAt that it had (ASVS 7.3.1)",
-      "a session is read as it was created",
-      "a session once seen dead is dead for ever, though touches race with its end (ASVS 7.3.1)",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session that continues another keeps its createdAt and its endsAt (ASVS 7.2.4, 7.3.2)",
-      "a session that is written many times keeps its createdAt",
-      "a session whose idle timeout was lengthened lives by the new one",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a tombstone is still there seconds later, whatever was revoked",
-      "a tombstone outlives the session's own end (ASVS 7.4.1)",
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "a touch that was answered counts at once, in every process",
-      "an expired session is in no answer, though nobody looked at it before",
-      "an expired session is null to read, in every process",
-      "an expired session that is revoked is not created afterwards",
-      "an update with another version is a conflict and changes nothing",
-      "an update without idle restarts the idle timeout that is stored",
-      "create of an id that expired is refused, or begins a new session",
-      "gone wins over conflict",
-      "listUser has no session that expired",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-      "now() is the clock that records are written by",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-      "reading is not a use: it moves neither touchedAt nor expiresAt (ASVS 7.3.1)",
-      "revoke of a session that is not alive says false",
-      "revokeUser counts neither expired nor revoked sessions",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-      "uses that race with the end don't move it (ASVS 7.3.2)",
-    ],
-  },
-  "scan misses what is written meanwhile": {
-    by: ["scan has every session that is alive throughout, whatever is written meanwhile"],
-  },
-  "a record has a field of the backend": {
-    by: [
-      "a create that was refused binds nothing",
-      "a record holds what the contract names and nothing else",
-      "a session bound by an update is in the user's list at once",
-      "a session bound to its own user again, or there and back, is listed once",
-      "a session created after revokeUser lives: the user can sign in again",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a session rebound to another user leaves the first one's list",
-      "a user of any characters is stored exactly, or refused before anything is written (ASVS 7.4.2)",
-      "after rebindings that raced, the session is in the list of its user and in no other",
-      "an id and a user that would be the same when joined stay apart",
-      "an id is never taken for a user, nor a user for an id",
-      "an update that binds to any user is stored exactly, or refused and changes nothing",
-      "an update that was refused binds nothing",
-      "create of an id that expired is refused, or begins a new session",
-      "listUser answers the user's live sessions, as read answers them (ASVS 7.5.2)",
-      "listUser has no session that expired",
-      "listUser has no session that was revoked",
-      "of any number of concurrent creates of one id, one says true and is what is stored",
-      "revokeUser leaves the session in `except` alone (ASVS 7.4.3)",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-      "users that look alike are different users (ASVS 7.4.2)",
-      "what one process was answered, every other sees at once",
-    ],
-  },
-  "an update of a dead session is an error": {
-    by: [
-      "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-      "a session rebound to another user during revokeUser is ended as the first's or lives as the second's",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session whose end has passed already is not created, and nothing is written",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "an id that was never created is null, gone and false",
-      "an update creates nothing",
-      "an update that was refused binds nothing",
-      "gone wins over conflict",
-      "names that every object has are ids and users like others",
-      "no update brings a revoked session back (ASVS 7.4.1)",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "revokeUser ends every session of the user, and says how many (ASVS 7.4.2)",
-      "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)",
-      "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
-    ],
-    perhapsBy: [...ABOUT_TIME],
-  },
-  "now() is in seconds": {
-    by: [
-      "a createdAt that is later than the store's clock counts as now (ASVS 7.3.2)",
-      "a session in constant use dies at its endsAt (ASVS 7.3.2)",
-      "a session in use outlives the expiresAt that it had (ASVS 7.3.1)",
-      "a session is read as it was created",
-      "a session once seen dead is dead for ever, though touches race with its end (ASVS 7.3.1)",
-      "a session that continues an old one dies at the old one's end (ASVS 7.3.2)",
-      "a session that continues another keeps its createdAt and its endsAt (ASVS 7.2.4, 7.3.2)",
-      "a session that is written many times keeps its createdAt",
-      "a session whose idle timeout was lengthened lives by the new one",
-      "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
-      "a tombstone is still there seconds later, whatever was revoked",
-      "a tombstone outlives the session's own end (ASVS 7.4.1)",
-      "a touch counts at an instant of its call, and moves touchedAt and expiresAt alone",
-      "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)",
-      "a touch that was answered counts at once, in every process",
-      "an expired session is in no answer, though nobody looked at it before",
-      "an expired session is null to read, in every process",
-      "an expired session that is revoked is not created afterwards",
-      "an update with another version is a conflict and changes nothing",
-      "an update without idle restarts the idle timeout that is stored",
-      "create of an id that expired is refused, or begins a new session",
-      "gone wins over conflict",
-      "listUser answers the oldest createdAt first",
-      "listUser has no session that expired",
-      "neither a touch, an update nor a late binding changes the order of listUser",
-      "no update revives an expired session (ASVS 7.3.1)",
-      "nothing that is called moves endsAt (ASVS 7.3.2)",
-      "now() is epoch milliseconds, whole, and goes on as time does",
-      "now() is the clock that records are written by",
-      "read answers a session until its expiresAt, and null from then on (ASVS 7.3.1)",
-      "reading is not a use: it moves neither touchedAt nor expiresAt (ASVS 7.3.1)",
-      "revoke of a session that is not alive says false",
-      "revokeUser counts neither expired nor revoked sessions",
-      "scan has every live session once, as read answers it, and no dead one (ASVS 7.4.5)",
-      "uses that race with the end don't move it (ASVS 7.3.2)",
-    ],
-  },
+/** The sentences that must catch a fault, in the words of `sabotage.ts`. Others may catch it too. */
+export const caught: Readonly<Record<string, readonly string[]>> = {
+  "update upserts what it does not find": ["an update creates nothing"],
+  "update upserts over a tombstone": ["no update brings a revoked session back (ASVS 7.4.1)"],
+  "revoke leaves no tombstone": ["a revoked id is not created again (ASVS 7.4.1)"],
+  "revoke leaves no tombstone for an unknown id": ["an unknown id that was revoked is not created"],
+  "revoke leaves no tombstone for an expired session": [
+    "an expired session that was revoked is not created again",
+  ],
+  "a tombstone lasts until the session's end and no longer": [
+    "a tombstone outlives the session's own end, whatever ended the session (ASVS 7.4.1)",
+  ],
+  "a tombstone lasts two seconds": [
+    "a tombstone is there seconds later, whatever was revoked and however often",
+  ],
+  "revoke always says false": ["revoke ends a live session and returns true (ASVS 7.4.1)"],
+  "revoke says true again and again": [
+    "for an id that was never created, read is null, update is gone and revoke is false",
+    "revoke of a session that is not alive returns false",
+  ],
+  "revoke says true of an expired session": ["revoke of a session that is not alive returns false"],
+  "two revokes both count the same session": ["of concurrent revokes of one session, one returns true"],
+  "create looks for a tombstone, and writes later": [
+    "an id that is created and revoked concurrently ends dead",
+  ],
+  "an update that began before a revoke writes after it": [
+    "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
+    "concurrent calls of one session have an order that explains every result",
+  ],
+  "a touch moves endsAt": ["no update without a lifetime moves endsAt (ASVS 7.3.2)"],
+  "expiresAt is not cut at endsAt": [
+    "expiresAt is never later than endsAt, however long the idle timeout (ASVS 7.3.2)",
+    "a session in constant use dies at its endsAt (ASVS 7.3.2)",
+  ],
+  "an update with a new idle timeout outlives endsAt": [
+    "expiresAt is never later than endsAt, however long the idle timeout (ASVS 7.3.2)",
+  ],
+  "expiry is only by sweeping": ["an expired session is null to read, in every process"],
+  "a session dies 20 ms early": [
+    "read has a session until its expiresAt, and null from then on (ASVS 7.3.1)",
+  ],
+  "a session dies 20 ms late": ["a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)"],
+  "read knows expiry and update does not": [
+    "no update revives an expired session (ASVS 7.3.1)",
+    "uses that race with the end do not move it (ASVS 7.3.2)",
+  ],
+  "reading is a use": ["reading is not a use: it moves neither touchedAt nor expiresAt (ASVS 7.3.1)"],
+  "a duration below a second counts as a second": ["the shortest duration is a millisecond"],
+  "a write restarts createdAt": ["a session that is written many times keeps its createdAt"],
+  "a touch restarts nothing": [
+    "a touch counts at an instant of its call and moves touchedAt and expiresAt alone",
+    "a session in use outlives the expiresAt that it had (ASVS 7.3.1)",
+  ],
+  "a new idle timeout is ignored": [
+    "a new idle timeout, longer or shorter, is in force at once and from then on",
+    "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
+    "a session whose idle timeout was lengthened lives by the new one",
+  ],
+  "an update without idle goes back to the default": [
+    "an update without idle restarts the idle timeout that is stored",
+  ],
+  "a duration is not checked": [
+    "an invalid duration is refused before anything is written (ASVS 7.3.1, 7.3.2)",
+  ],
+  "revokeUser leaves no tombstones": ["what revokeUser ended is not created again (ASVS 7.4.2)"],
+  "revokeUser goes by a snapshot of the index": [
+    "a session that changes its user during revokeUser is ended as the first user's or lives as the second's",
+  ],
+  "revokeUser drops the whole index at its end": [
+    "a session created or bound during revokeUser is dead, or readable and listed (ASVS 7.4.2)",
+  ],
+  "revokeUser counts what another ended": ["each session is counted by the one call that ended it"],
+  "revokeUser counts what the index held, expired or not": [
+    "revokeUser counts neither expired nor revoked sessions",
+  ],
+  "revokeUser returns at least 1": ["revokeUser of a user without sessions returns 0"],
+  "revokeUser spares the latest session": [
+    "revokeUser ends every session of the user and returns their number (ASVS 7.4.2)",
+  ],
+  "revokeUser spares what another call excepts": [
+    "two sessions that each end all others leave at most one (ASVS 7.4.3)",
+  ],
+  "revokeUser also ends the session whose id is the user's name": [
+    "an id is never taken for a user, nor a user for an id",
+  ],
+  "revokeUser ignores except": ["revokeUser leaves the session in `except` alone (ASVS 7.4.3)"],
+  "revokeUser keeps all alive when except is no session of the user": [
+    "an `except` that is not a session of the user keeps none alive (ASVS 7.4.3)",
+  ],
+  "revokeUser with except takes that session out of the index": [
+    "revokeUser without `except` ends the session that was excepted before",
+  ],
+  "revokeUser also ends users whose name begins the same": [
+    "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)",
+  ],
+  "revokeUser ends the first 1,000": ["the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)"],
+  "revokeUser ends the first 10,000": [
+    "the 20,000 sessions of a user are listed and ended whole (ASVS 7.4.2)",
+  ],
+  "listUser has the first 1,000": ["the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)"],
+  "users with the same short hash share a list": ["a thousand users have a list each"],
+  "a session stays in a long list when it is revoked": [
+    "one of a user's many sessions is written, read and ended as any other",
+  ],
+  "listUser leaves the data out": ["listUser has the user's live sessions, as read has them (ASVS 7.5.2)"],
+  "a user without sessions is an error": ["listUser of a user without sessions is empty"],
+  "listUser has sessions that expired": [
+    "an expired session is in no result, also if nothing has read it since",
+    "listUser has no session that expired",
+  ],
+  "listUser has sessions that were revoked": ["listUser has no session that was revoked"],
+  "listUser answers the newest first": ["listUser has the oldest createdAt first"],
+  "listUser answers the longest unused first": [
+    "no update changes the order of listUser, nor does a binding that comes late",
+  ],
+  "a rebinding leaves the entry of the old user": [
+    "a session bound to another user leaves the first user's list",
+    "revokeUser leaves sessions alone that an update has taken from the user",
+  ],
+  "a rebinding makes no entry for the new user": [
+    "revokeUser ends sessions that an update has bound to the user (ASVS 7.4.2)",
+    "a session bound by an update is in the user's list at once",
+  ],
+  "a rebinding writes the old user's index late": [
+    "after concurrent changes of its user, a session is in the list of its user and in no other",
+  ],
+  "userId null is taken for absent": [
+    "a session that loses its user leaves the list and lives on",
+    "an update changes what it names and leaves the rest",
+  ],
+  "an update that is refused makes an entry all the same": ["an update that was refused binds nothing"],
+  "a create that is refused makes an entry all the same": ["a create that was refused binds nothing"],
+  "create overwrites": ["create of an id that is alive is refused as taken and changes nothing"],
+  "create of an expired id goes on with its version": [
+    "create of an id that expired is refused, or begins a new session",
+  ],
+  "create looks first and writes later": ["of concurrent creates of one id, one is made and is stored"],
+  "the version is compared, and written later": [
+    "counting with versions loses no count",
+    "of concurrent updates with one version, one is made and the others conflict",
+  ],
+  "a touch writes the whole record back": ["concurrent updates of different fields are all kept"],
+  "a version is counted from what was read before": [
+    "concurrent updates without a version are all made, one after the other",
+  ],
+  "an update is written in two halves": ["an update is read whole or not at all"],
+  "a conflict restarts the idle timeout": [
+    "an update with another version is a conflict and changes nothing",
+  ],
+  "conflict is said of what is gone": ["gone wins over conflict"],
+  "gone is said of a conflict": ["an update with another version is a conflict and changes nothing"],
+  "ifVersion is ignored": ["an update with another version is a conflict and changes nothing"],
+  "ifVersion is ignored when it is 0": ["a version that no session can have is never the stored one"],
+  "the version grows with a touch": ["the version never grows with a touch or a new idle timeout"],
+  "the version grows twice with data and userId": [
+    "the version is 1 at first and grows by 1 with data, userId, lifetime or authenticatedAt, changed or not",
+  ],
+  "the version does not grow with the same value": [
+    "the version is 1 at first and grows by 1 with data, userId, lifetime or authenticatedAt, changed or not",
+  ],
+  "the version begins with 0": ["an update with the stored version is made"],
+  "an update with empty data keeps the old": [
+    "an update with any data is stored exactly, or refused and changes nothing",
+  ],
+  "a write is acknowledged before it is made": ["acknowledged writes are all there, in their order"],
+  "touches are kept back for a while": ["a touch that was acknowledged counts at once, in every process"],
+  "each process has a backend of its own": [
+    "the two stores that `open` returns share one backend",
+    "every process reads the same record",
+  ],
+  "each process keeps what it read for five seconds": [
+    "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
+    "what was acknowledged to one process is seen by every other at once",
+  ],
+  "lone surrogates are replaced": ["ids that look alike are different sessions"],
+  "text is cut at NUL": ["ids that look alike are different sessions"],
+  "NUL is lost from ids": [
+    "an id of any characters is stored exactly, or refused before anything is written",
+  ],
+  "NUL is lost from users": [
+    "an update that binds to any user is stored exactly, or refused and changes nothing",
+    "a user of any characters is stored exactly, or refused before anything is written (ASVS 7.4.2)",
+  ],
+  "text is cut at 255 characters": [
+    "an id or a user of a megabyte is stored exactly, or refused before anything is written",
+  ],
+  "text is trimmed": ["ids that look alike are different sessions"],
+  "ids are compared without case": ["ids that look alike are different sessions"],
+  "users are compared without case": ["users that look alike are different users (ASVS 7.4.2)"],
+  "ids are normalized": ["ids that look alike are different sessions"],
+  "users are normalized": ["users that look alike are different users (ASVS 7.4.2)"],
+  "data is trimmed": ["data of any characters is stored exactly, or refused before anything is written"],
+  "data is cut at 65,535 characters": [
+    "data of some megabytes is stored exactly, or refused before anything is written",
+  ],
+  "data that looks like a field is taken for it": [
+    "data of any characters is stored exactly, or refused before anything is written",
+    "text that a query language would evaluate is stored as text",
+  ],
+  "data is a replacement pattern": [
+    "data of any characters is stored exactly, or refused before anything is written",
+  ],
+  "nobody is the empty user": ["a session without a user has the user null"],
+  "the empty user is nobody": ["the empty user is a user like others, or is refused"],
+  "anonymous sessions belong to the user null": [
+    "an anonymous session belongs to no user, whatever that user is called",
+  ],
+  "the index is an object with a prototype": [
+    "names that every JavaScript object has are ids and users like others",
+  ],
+  "id and user are joined with a colon": ["an id and a user that would be the same when joined stay apart"],
+  "what is not a string becomes one": [
+    "what is not a string is refused before anything is written, or stored as it is",
+  ],
+  "an object is taken for a query": ["what is not a string finds nobody's session"],
+  "scan misses anonymous sessions": [
+    "scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)",
+  ],
+  "scan answers doubles": ["a scan can be left early, and another be started"],
+  "scan has the dead": ["scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)"],
+  "scan misses what is written meanwhile": [
+    "scan has every session that is alive throughout, whatever is written meanwhile",
+  ],
+  "now() is the application's clock, ten minutes off": [
+    "now() is the clock of the instants in records",
+    "a session is read as it was created",
+  ],
+  "now() is in seconds": ["now() is whole epoch milliseconds and advances as time does"],
+  "a record has a field of the backend": ["a record has the fields of the contract and no others"],
+  "an update of a dead session is an error": [
+    "for an id that was never created, read is null, update is gone and revoke is false",
+  ],
+  "revokeUser leaves no fence": [
+    "a login that began before revokeUser is refused after it (ASVS 7.4.2)",
+    "every result of any sequence of calls and waits is one that the contract allows",
+  ],
+  "a login looks for the fence, and writes later": [
+    "a login that overlaps revokeUser and began before it is refused or ended (ASVS 7.4.2)",
+  ],
+  "revokeUser ends sessions, and fences later": [
+    "a login that overlaps revokeUser and began before it is refused or ended (ASVS 7.4.2)",
+  ],
+  "revokeUser resolves before the clock is past the fence": [
+    "a login that begins after revokeUser is accepted: the clock is past the fence",
+  ],
+  "a login without an instant is refused for a second after a revokeUser": [
+    "a create or a binding without authenticatedAt counts as made after every fence so far",
+    "a session created after revokeUser lives: the user can log in again",
+  ],
+  "revokeUser ends what was authenticated up to its clock, not up to the last fence": [
+    "what was created or bound while a revokeUser was under way is within reach of the next one",
+  ],
+  "a login at the very instant of the fence is accepted": [
+    "a fence refuses a login at its instant and accepts one a millisecond later",
+  ],
+  "authenticatedUpTo is ignored": [
+    "authenticatedUpTo ends only sessions that were authenticated at or before it",
+  ],
+  "authenticatedUpTo spares what was authenticated at that instant": [
+    "authenticatedUpTo ends only sessions that were authenticated at or before it",
+  ],
+  "an authenticatedUpTo in the future counts as now": [
+    "an authenticatedUpTo in the future is a TypeError and ends nothing",
+  ],
+  "an authenticatedUpTo in the future is refused after the fence was written": [
+    "an authenticatedUpTo in the future is a TypeError and ends nothing",
+  ],
+  "an instant that is not one is taken for absent": [
+    "an instant that is not epoch milliseconds is a TypeError, before anything is written",
+  ],
+  "a later revokeUser lowers the fence": ["a later revokeUser never lowers the fence"],
+  "revokeUser reads the fence, and writes it later": [
+    "of concurrent calls of revokeUser the latest fence remains",
+  ],
+  "a login may be as old as it likes": [
+    "a login older than the tombstone minimum is refused, whether or not there is a fence",
+  ],
+  "a login of the user who is there already may be as old as it likes": [
+    "a login older than the tombstone minimum is refused, whether or not there is a fence",
+  ],
+  "a login older than a minute is refused": [
+    "a login within the tombstone minimum is accepted if there is no fence",
+  ],
+  "a fence also concerns users whose name begins the same": ["a fence concerns one user alone (ASVS 7.4.5)"],
+  "one fence is everybody's": ["a fence concerns one user alone (ASVS 7.4.5)"],
+  "an update that is refused leaves the session alive": [
+    "an update that was refused has ended the session, as revoke would",
+  ],
+  "an update that is refused leaves no tombstone": [
+    "an update that was refused has ended the session, as revoke would",
+  ],
+  "a create that is refused is stored all the same": ["a create that was refused leaves nothing readable"],
+  "fenced is said of an id that is taken": ["taken wins over fenced, and conflict and gone do too"],
+  "fenced is said before conflict": ["taken wins over fenced, and conflict and gone do too"],
+  "the same user again is a binding": [
+    "the session in `except` goes on after revokeUser, and the same user again is not a binding",
+  ],
+  "the same user again counts as a login": [
+    "the session in `except` goes on after revokeUser, and the same user again is not a binding",
+  ],
+  "a session that was excepted once is never fenced": [
+    "the session in `except` is fenced as any other once it was not the user's",
+  ],
+  "revokeUser ends the excepted session if it is written meanwhile": [
+    "the session in `except` lives through revokeUser, whatever is written meanwhile",
+  ],
+  "authenticatedAt stays when the user is gone": [
+    "authenticatedAt is null exactly while a session has no user",
+  ],
+  "an anonymous session keeps the authenticatedAt that it is given": [
+    "authenticatedAt is null exactly while a session has no user",
+  ],
+  "an authenticatedAt in the future is stored": [
+    "authenticatedAt is stored exactly, and counts as now if it is absent or in the future",
+  ],
+  "authenticatedAt is in seconds": [
+    "authenticatedAt is stored exactly, and counts as now if it is absent or in the future",
+  ],
+  "authenticatedAt decreases": ["authenticatedAt never decreases while the session has a user"],
+  "authenticatedAt decreases when the user changes": [
+    "authenticatedAt never decreases while the session has a user",
+  ],
+  "touch false is ignored": ["an update with touch false is not a use: it restarts nothing"],
+  "touch true is taken for false": ["an update with touch false is not a use: it restarts nothing"],
+  "a new idle timeout with touch false counts from now": [
+    "a new idle timeout with touch false counts from the last use",
+  ],
+  "a lifetime in an update is ignored": [
+    "a lifetime in an update restarts endsAt from now, longer or shorter",
+  ],
+  "a lifetime in an update counts from the creation": [
+    "a lifetime in an update restarts endsAt from now, longer or shorter",
+  ],
+  "a lifetime in an update never shortens": [
+    "a session dies at the end of the lifetime that an update gave (ASVS 7.3.2)",
+  ],
+  "a lifetime in an update is a use": [
+    "a lifetime with touch false restarts endsAt and not the idle timeout",
+  ],
+  "a conflict restarts the lifetime": ["an update with a lifetime that is refused moves nothing"],
+  "durations have 32 bits": ["long durations, from 25 days to a hundred years, are stored exactly"],
+  "a second revoke takes the tombstone away": [
+    "a tombstone is there seconds later, whatever was revoked and however often",
+  ],
+  "revokeUser's tombstones last until the session's end and no longer": [
+    "a tombstone outlives the session's own end, whatever ended the session (ASVS 7.4.1)",
+  ],
+  "revokeUser spares a session that is written meanwhile": [
+    "sessions that existed before revokeUser began are dead, whatever is written meanwhile (ASVS 7.4.2)",
+  ],
+  "except also spares what is newer": ["`except` spares neither older nor newer sessions (ASVS 7.4.3)"],
+  "an index entry ends with the first idle timeout": [
+    "a session that outlives the idle timeout it began with is listed and ended (ASVS 7.4.2)",
+  ],
+  "binding the same user again loses the index entry": [
+    "a session bound to its own user again, or to another and back, is listed once",
+  ],
+  "the version has eight bits": ["versions beyond 256 are exact, and still conflict"],
+  "reads share a batch, and a double shifts the results": [
+    "calls that are made together each get their own result, also where an id is read twice",
+  ],
+  "lists share a batch, and come in the order of the users": [
+    "calls that are made together each get their own result, also where an id is read twice",
+  ],
+  "touches share a batch, and one that is gone makes all gone": [
+    "writes that are made together each change their own session",
+  ],
+  "each process keeps what it read for 20 ms": [
+    "a session once seen revoked is dead for ever, though writes race with its revoke (ASVS 7.4.1)",
+  ],
+  "a reply is not checked": [
+    "a read that gets another session's value is a StoreError, and shows nobody's data",
+    "a listUser that gets another session's value is a StoreError, or shows the user's own sessions alone",
+  ],
+  "a reply that is not a session is an absence": [
+    "a read that gets something that is not a session is a StoreError",
+    "a listUser that gets something that is not a session is a StoreError",
+  ],
+  "another session's value is shown as the one that was asked for": [
+    "a read that gets another session's value is a StoreError, and shows nobody's data",
+  ],
+  "an error shows the value": [
+    "a read that gets another session's value is a StoreError, and shows nobody's data",
+  ],
+  "the backend's absence is taken for the session's": [
+    "a backend that refuses connections makes every call reject with a StoreError",
+    "a backend that accepts and never replies makes every call reject with a StoreError",
+  ],
+  "a failing read is taken for an absence": [
+    "a backend that refuses connections makes every call reject with a StoreError",
+  ],
+  "the driver's error comes through": [
+    "a backend that refuses connections makes every call reject with a StoreError",
+  ],
+  "a StoreError has the driver's code": [
+    "a backend that refuses connections makes every call reject with a StoreError",
+  ],
+  "a StoreError names another operation": [
+    "a backend that refuses connections makes every call reject with a StoreError",
+  ],
+  "a call never settles": [
+    "a backend that accepts and never replies makes every call reject with a StoreError",
+  ],
 };

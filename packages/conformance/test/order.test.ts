@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { SessionRecord } from "@tenure/core";
 import { describe, test } from "vitest";
-import type { Answer, Call } from "../src/model.ts";
+import type { Call, Result } from "../src/model.ts";
 import { hasOrder, type Observed } from "../src/order.ts";
 
 const session = { id: "a", userId: "u", data: "old", idle: 1000, lifetime: 10_000 };
@@ -9,65 +9,118 @@ const create: Call = { on: "create", session };
 const revoke: Call = { on: "revoke" };
 const read: Call = { on: "read" };
 const write: Call = { on: "update", changes: { data: "new" } };
+const all: Call = { on: "revokeUser", userId: "u", excepted: false };
 
 describe("A concurrent history", () => {
   test("of one call after the other has their order", () => {
     assert.ok(
-      ordered([create, true, 1, 2], [read, record("old", 1), 3, 4], [revoke, true, 5, 6], [read, null, 7, 8]),
+      ordered(
+        [create, "created", 1, 2],
+        [read, record("old", 1), 3, 4],
+        [revoke, true, 5, 6],
+        [read, null, 7, 8],
+      ),
     );
   });
 
-  test("may order calls that overlap as it must", () => {
-    assert.ok(ordered([create, true, 1, 2], [revoke, true, 3, 6], [write, "updated", 4, 5]));
-    assert.ok(ordered([create, true, 1, 2], [revoke, true, 3, 6], [write, "gone", 4, 5]));
-    assert.ok(ordered([create, true, 1, 4], [revoke, true, 2, 3]));
+  test("may have either order of calls that overlap", () => {
+    assert.ok(ordered([create, "created", 1, 2], [revoke, true, 3, 6], [write, "updated", 4, 5]));
+    assert.ok(ordered([create, "created", 1, 2], [revoke, true, 3, 6], [write, "gone", 4, 5]));
+    assert.ok(ordered([create, "created", 1, 4], [revoke, true, 2, 3]));
   });
 
-  test("has none if a session lives after its revoke was answered", () => {
-    assert.ok(!ordered([create, true, 1, 2], [revoke, true, 3, 4], [write, "updated", 5, 6]));
-    assert.ok(!ordered([create, true, 1, 2], [revoke, true, 3, 4], [read, record("old", 1), 5, 6]));
+  test("has no order if a session lives after its revoke", () => {
+    assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 4], [write, "updated", 5, 6]));
+    assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 4], [read, record("old", 1), 5, 6]));
   });
 
-  test("has none if a write was lost, or read before it was begun", () => {
-    assert.ok(!ordered([create, true, 1, 2], [write, "updated", 3, 4], [read, record("old", 1), 5, 6]));
-    assert.ok(!ordered([create, true, 1, 2], [read, record("new", 2), 3, 4], [write, "updated", 5, 6]));
+  test("has no order if a write was lost, or read before it began", () => {
+    assert.ok(!ordered([create, "created", 1, 2], [write, "updated", 3, 4], [read, record("old", 1), 5, 6]));
+    assert.ok(!ordered([create, "created", 1, 2], [read, record("new", 2), 3, 4], [write, "updated", 5, 6]));
   });
 
-  test("has none if two calls ended one session", () => {
-    const all: Call = { on: "revokeUser", userId: "u", excepted: false };
-    assert.ok(!ordered([create, true, 1, 2], [revoke, true, 3, 6], [all, true, 4, 5]));
-    assert.ok(ordered([create, true, 1, 2], [revoke, false, 3, 6], [all, true, 4, 5]));
+  test("has no order if two calls ended one session", () => {
+    assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 6], [all, true, 4, 5]));
+    assert.ok(ordered([create, "created", 1, 2], [revoke, false, 3, 6], [all, true, 4, 5]));
   });
 
-  test("has none if two creates of one id were made", () => {
-    assert.ok(!ordered([create, true, 1, 3], [create, true, 2, 4]));
+  test("has no order if two creates of one id were made", () => {
+    assert.ok(!ordered([create, "created", 1, 3], [create, "created", 2, 4]));
   });
 
-  test("may have made a call that was rejected, at any time since, or not", () => {
-    const rejected = { call: write, answer: undefined, rejected: true, began: 3, ended: 4 };
-    const created = observed([create, true, 1, 2]);
+  test("may contain a rejected call, made at any time since or not at all", () => {
+    const rejected = observed([write, undefined, 3, 4], true);
+    const created = observed([create, "created", 1, 2]);
     for (const [data, version] of [
       ["old", 1],
       ["new", 2],
     ] as const) {
-      const last = observed([read, record(data, version), 5, 6]);
-      assert.ok(hasOrder([created, rejected, last], 0, 100));
+      assert.ok(hasOrder([created, rejected, observed([read, record(data, version), 5, 6])]));
     }
     const late = [observed([read, record("old", 1), 5, 6]), observed([read, record("new", 2), 7, 8])];
-    assert.ok(hasOrder([created, rejected, ...late], 0, 100), "it was made between the two reads");
+    assert.ok(hasOrder([created, rejected, ...late]), "it was made between the two reads");
     const undone = [observed([read, record("new", 2), 5, 6]), observed([read, record("old", 1), 7, 8])];
-    assert.ok(!hasOrder([created, rejected, ...undone], 0, 100), "but not undone");
+    assert.ok(!hasOrder([created, rejected, ...undone]), "it was not undone");
   });
 });
 
-type Row = [call: Call, answer: Answer, began: number, ended: number];
+describe("A concurrent history with a fence", () => {
+  const login: Call = { on: "create", session: { ...session, authenticatedAt: 10 } };
+  const loginLater: Call = { on: "create", session: { ...session, authenticatedAt: 20 } };
+  const fence: Call = { ...all, authenticatedUpTo: 15 };
+  const seen = { ...record("old", 1), authenticatedAt: 10 };
+
+  test("refuses a login that is at or before the fence, and no other", () => {
+    assert.ok(ordered([fence, false, 1, 2], [login, "fenced", 3, 4], [read, null, 5, 6]));
+    assert.ok(!ordered([fence, false, 1, 2], [login, "created", 3, 4]));
+    assert.ok(ordered([fence, false, 1, 2], [loginLater, "created", 3, 4]));
+    assert.ok(!ordered([fence, false, 1, 2], [loginLater, "fenced", 3, 4]));
+    assert.ok(!ordered([login, "fenced", 1, 2], [fence, false, 3, 4]), "there was no fence");
+  });
+
+  test("accepts a login without an instant, and may refuse it while a revokeUser is under way", () => {
+    assert.ok(ordered([all, false, 1, 2], [create, "created", 3, 4]));
+    assert.ok(!ordered([all, false, 1, 2], [create, "fenced", 3, 4]));
+    assert.ok(ordered([all, false, 1, 3], [create, "fenced", 2, 4]));
+  });
+
+  test("never lowers the fence", () => {
+    const older: Call = { ...all, authenticatedUpTo: 5 };
+    assert.ok(!ordered([fence, false, 1, 2], [older, false, 3, 4], [login, "created", 5, 6]));
+  });
+
+  test("ends only what was authenticated at or before authenticatedUpTo", () => {
+    assert.ok(!ordered([loginLater, "created", 1, 2], [fence, true, 3, 4]));
+    assert.ok(!ordered([login, "created", 1, 2], [fence, false, 3, 4]));
+    assert.ok(ordered([login, "created", 1, 2], [fence, true, 3, 4], [read, null, 5, 6]));
+  });
+
+  test("may show a login that is refused, while it is under way and never later", () => {
+    assert.ok(ordered([fence, false, 1, 2], [login, "fenced", 3, 6], [read, seen, 4, 5], [read, null, 7, 8]));
+    assert.ok(!ordered([fence, false, 1, 2], [login, "fenced", 3, 4], [read, seen, 5, 6]));
+  });
+
+  test("ends a session by an update that is refused", () => {
+    const bind: Call = { on: "update", changes: { userId: "v", authenticatedAt: 10 } };
+    const begin = [
+      [create, "created", 1, 2],
+      [{ ...fence, userId: "v" }, false, 3, 4],
+      [bind, "fenced", 5, 6],
+    ] as const satisfies readonly Row[];
+    assert.ok(ordered(...begin, [read, null, 7, 8]));
+    assert.ok(!ordered(...begin, [read, record("old", 1), 7, 8]));
+    assert.ok(!ordered(...begin, [create, "created", 7, 8]), "the id is taken");
+  });
+});
+
+type Row = readonly [call: Call, result: Result, began: number, ended: number];
 
 function ordered(...rows: readonly Row[]): boolean {
-  return hasOrder(rows.map(observed), 0, 100);
+  return hasOrder(rows.map((row) => observed(row)));
 }
 
-function observed([call, answer, began, ended]: Row): Observed {
-  return { call, answer, rejected: false, began, ended };
+function observed([call, result, began, ended]: Row, rejected = false): Observed {
+  return { call, result, rejected, began, ended, during: [50, 100] };
 }
 
 function record(data: string, version: number): SessionRecord {
@@ -76,6 +129,7 @@ function record(data: string, version: number): SessionRecord {
   return {
     id,
     userId,
+    authenticatedAt: at,
     data,
     version,
     createdAt: at,

@@ -10,7 +10,7 @@ test("a seed makes the same races again, and another seed makes others", async (
   assert.notDeepEqual(await callsOf("7"), first);
 });
 
-/** What the concurrent histories call, whatever their order, without what is fresh in each. */
+/** The calls of the concurrent histories in no order, without what is new in each run. */
 async function callsOf(seed: string): Promise<string[]> {
   const calls: string[] = [];
   const store = told(memoryStore(), (operation, given) => {
@@ -23,9 +23,8 @@ async function callsOf(seed: string): Promise<string[]> {
   const before = process.env["TENURE_SEED"];
   process.env["TENURE_SEED"] = seed;
   try {
-    const failed = await trial(
-      { open: () => store, unreachable: null, mixedUp: null },
-      /^concurrent calls of one session/,
+    const failed = await trial({ open: () => store, unreachable: null, mixedUp: null }, (sentence) =>
+      sentence.startsWith("concurrent calls of one session"),
     );
     assert.equal(failed.size, 0);
   } finally {
@@ -37,8 +36,8 @@ async function callsOf(seed: string): Promise<string[]> {
 
 function told(store: SessionStore, tell: (operation: string, given: unknown) => void): SessionStore {
   const tellFirst =
-    <Args extends unknown[], Answer>(operation: string, call: (...given: Args) => Answer) =>
-    (...given: Args): Answer => {
+    <Args extends unknown[], Result>(operation: string, call: (...given: Args) => Result) =>
+    (...given: Args): Result => {
       tell(operation, given[1] ?? given[0]);
       return call(...given);
     };

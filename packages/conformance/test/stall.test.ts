@@ -3,19 +3,15 @@ import { memoryStore } from "@tenure/core";
 import { test } from "vitest";
 import { failuresOf } from "./trial.ts";
 
-test(
-  "a sound store is not accused by a machine that stalls again and again",
-  { timeout: 900_000 },
-  async () => {
-    const store = memoryStore();
-    const stalls = setInterval(() => {
-      const until = performance.now() + Math.random() * 300;
-      while (performance.now() < until);
-    }, 100);
-    try {
-      assert.deepEqual(await failuresOf({ open: () => store, unreachable: null, mixedUp: null }), []);
-    } finally {
-      clearInterval(stalls);
-    }
-  },
-);
+test("a sound store passes on a machine that stalls again and again", { timeout: 900_000 }, async () => {
+  const store = memoryStore();
+  const stalls = setInterval(() => {
+    const until = performance.now() + Math.random() * 300;
+    while (performance.now() < until);
+  }, 100);
+  try {
+    assert.deepEqual(await failuresOf({ open: () => store, unreachable: null, mixedUp: null }), []);
+  } finally {
+    clearInterval(stalls);
+  }
+});

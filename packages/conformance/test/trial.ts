@@ -1,8 +1,31 @@
-import type { StoreUnderTest } from "../src/index.ts";
-import { testStore } from "../src/index.ts";
+import { testStore, type StoreUnderTest } from "../src/index.ts";
 
-/** Runs the suite against a store, all sentences together, and answers what failed, by sentence. */
-export async function trial(underTest: StoreUnderTest, only: RegExp = /^/): Promise<Map<string, unknown>> {
+/** Runs sentences of the suite against a store, all together. Resolves to what failed, by sentence. */
+export async function trial(
+  underTest: StoreUnderTest,
+  isChosen: (sentence: string) => boolean = () => true,
+): Promise<Map<string, unknown>> {
+  const failed = new Map<string, unknown>();
+  await Promise.all(
+    sentencesFor(underTest)
+      .filter(({ name }) => isChosen(name))
+      .map(({ name, body }) =>
+        body().catch((error: unknown) => {
+          failed.set(name, error);
+        }),
+      ),
+  );
+  return failed;
+}
+
+/** One line per failure. */
+export async function failuresOf(underTest: StoreUnderTest): Promise<string[]> {
+  const failed = await trial(underTest);
+  return [...failed].map(([sentence, error]) => `${sentence}: ${String(error)}`);
+}
+
+/** Every sentence that the suite has for a store. */
+export function sentencesFor(underTest: StoreUnderTest): { name: string; body: () => Promise<void> }[] {
   const sentences: { name: string; body: () => Promise<void> }[] = [];
   testStore(
     {
@@ -10,24 +33,10 @@ export async function trial(underTest: StoreUnderTest, only: RegExp = /^/): Prom
         body();
       },
       test: (name, _options, body) => {
-        if (only.test(name)) sentences.push({ name, body });
+        sentences.push({ name, body });
       },
     },
     underTest,
   );
-  const failed = new Map<string, unknown>();
-  await Promise.all(
-    sentences.map(({ name, body }) =>
-      body().catch((error: unknown) => {
-        failed.set(name, error);
-      }),
-    ),
-  );
-  return failed;
-}
-
-/** Every failure in one line each, for a store that should have none. */
-export async function failuresOf(underTest: StoreUnderTest): Promise<string[]> {
-  const failed = await trial(underTest);
-  return [...failed].map(([sentence, error]) => `${sentence}: ${String(error)}`);
+  return sentences;
 }

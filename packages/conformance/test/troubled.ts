@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 
 /**
- * A sound store whose backend fails now and then: one call in `every` rejects, before it is made, after it was made, or
- * while it is still on its way and will be made yet.
+ * A sound store whose backend fails sometimes: one call in `every` rejects, before it is made, after it was made, or while it
+ * is delayed and will still be made.
  */
 export function flaky(store: SessionStore, every: number): SessionStore {
   return wrapped(store, async (operation, call) => {
@@ -17,19 +17,19 @@ export function flaky(store: SessionStore, every: number): SessionStore {
   });
 }
 
-/** A sound store behind a slow network: each call waits up to `most` milliseconds on its way there, and on its way back. */
+/** A sound store behind a slow network: each call is delayed by up to `most` milliseconds, and its result too. */
 export function slow(store: SessionStore, most: number): SessionStore {
   return wrapped(store, async (_operation, call) => {
     await sleep(Math.random() * most);
-    const answer = await call();
+    const result = await call();
     await sleep(Math.random() * most);
-    return answer;
+    return result;
   });
 }
 
 function wrapped(
   store: SessionStore,
-  around: <Answer>(operation: StoreOperation, call: () => Promise<Answer>) => Promise<Answer>,
+  around: <Result>(operation: StoreOperation, call: () => Promise<Result>) => Promise<Result>,
 ): SessionStore {
   return {
     create: (session) => around("create", () => store.create(session)),

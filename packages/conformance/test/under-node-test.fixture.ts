@@ -3,12 +3,9 @@ import { memoryStore } from "@tenure/core";
 import { testStore } from "../src/index.ts";
 import { sabotaged } from "./sabotage.ts";
 
-/** As a third party would run it, in a file of `node --test`. */
+/** A test file as a third party would write it, for `node --test`. */
 const fault = process.env["SABOTAGE"];
-const stores = fault === undefined ? [] : [...sabotaged[fault]!()];
 const memory = memoryStore();
+const underTest = sabotaged[fault ?? ""]?.() ?? { open: () => memory, unreachable: null, mixedUp: null };
 
-testStore(
-  { describe, test },
-  { name: "under node:test", open: () => stores.shift() ?? memory, unreachable: null, mixedUp: null },
-);
+testStore({ describe, test }, { ...underTest, name: "under node:test" });

@@ -21,11 +21,11 @@ describe("Under node:test", { concurrent: true, timeout: 600_000 }, () => {
     });
     assert.equal(code, 1, output);
     assert.match(output, /^ *not ok \d+ - of concurrent updates with one version, one is made/m);
-    assert.match(output, /^ *ok \d+ - revoke ends a live session, and says true \(ASVS 7\.4\.1\)/m);
+    assert.match(output, /^ *ok \d+ - revoke ends a live session and returns true \(ASVS 7\.4\.1\)/m);
     assert.match(output, /replay with TENURE_SEED=20261123/);
   });
 
-  test("a TENURE_SEED that is no number is refused", async () => {
+  test("a TENURE_SEED that is not a number is refused", async () => {
     const { output, code } = await nodeTest({ TENURE_SEED: "yesterday" });
     assert.equal(code, 1, output);
     assert.match(output, /TENURE_SEED must be the number that a failure printed/);

@@ -9,11 +9,11 @@ export const cost: Chapter = {
   title: "11. Cost",
   sentences: {
     "the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)": (scene) =>
-      listAndEnd(scene, 1001),
+      listAndEnd(scene, 1001, 0),
 
     "the 20,000 sessions of a user are listed and ended whole (ASVS 7.4.2)": (scene) =>
       // As many as are created in the same time, if the backend is slower.
-      listAndEnd(scene, Math.ceil(Math.max(1001, Math.min(20_000, (20_000 * 0.3) / scene.latency)))),
+      listAndEnd(scene, Math.ceil(Math.max(1001, Math.min(20_000, (20_000 * 0.3) / scene.latency))), 1),
 
     "one of a user's many sessions is written, read and ended as any other": async (scene) => {
       const { store, user } = scene;
@@ -27,19 +27,25 @@ export const cost: Chapter = {
     },
 
     "a thousand users have a list each": async ({ store, other, user, fresh }) => {
-      const sessions = Array.from({ length: 1000 }, () => fresh({ userId: user() }));
-      await inParallel(sessions, async (session) => {
-        await store.create(session);
+      const sessions: (NewSession & { readonly userId: string })[] = [];
+      await inParallel(Array.from({ length: 1000 }, user), async (userId) => {
+        const session = { ...fresh(), userId };
+        try {
+          await store.create(session);
+          sessions.push(session);
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+        }
       });
       await inParallel(sessions, async ({ id, userId }) => {
-        const listed = await other.listUser(userId!);
+        const listed = await other.listUser(userId);
         assert.deepEqual(
           listed.map((record) => record.id),
           [id],
         );
       });
       const [first, ...rest] = sessions;
-      assert.equal(await store.revokeUser(first!.userId!), 1);
+      assert.equal(await store.revokeUser(first!.userId), 1);
       await inParallel(rest, async ({ id }) => {
         assert.ok(await other.read(id));
       });
@@ -47,7 +53,7 @@ export const cost: Chapter = {
   },
 };
 
-async function listAndEnd(scene: Scene, count: number): Promise<void> {
+async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<void> {
   const { store, other, user, random } = scene;
   const userId = user();
   // Tombstones last until the session's end: no longer than an hour, where they are so many.
@@ -60,11 +66,11 @@ async function listAndEnd(scene: Scene, count: number): Promise<void> {
     created.toSorted((a, b) => a - b),
     "oldest first",
   );
-  const except = random.pick(ids);
-  const ended = await other.revokeUser(userId, { except });
-  assert.ok(ended >= count - 1 && ended <= count - 1 + unsure.size, `ended ${ended} of ${count - 1}`);
-  assert.deepEqual(idsOf(await store.listUser(userId), unsure), [except]);
-  const dead = ids.filter((id) => id !== except);
+  const kept = random.shuffled(ids.slice(0, 50)).slice(0, spared);
+  const ended = await other.revokeUser(userId, kept[0] === undefined ? {} : { except: kept[0] });
+  assert.ok(ended >= count - spared && ended <= count - spared + unsure.size, `ended ${ended} of ${count}`);
+  assert.deepEqual(idsOf(await store.listUser(userId), unsure), kept);
+  const dead = ids.filter((id) => !kept.includes(id));
   for (const id of [dead[0]!, random.pick(dead), dead.at(-1)!]) assert.equal(await store.read(id), null);
 }
 

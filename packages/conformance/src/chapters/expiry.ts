@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import type { SessionRecord } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";

@@ -223,12 +223,12 @@ export const loginFence: Chapter = {
       for (const each of [store, other]) {
         assert.equal(await each.read(id), null);
         assert.equal(await each.update(id, { data: "late" }), "gone");
-        assert.equal(await each.revoke(id), false);
+        assert.equal(await each.create(fresh({ id })), "taken");
         assert.deepEqual(await each.listUser(former), []);
         assert.deepEqual(await each.listUser(userId), []);
-        assert.equal(await each.create(fresh({ id })), "taken");
       }
       assert.equal(await other.revokeUser(former), 0);
+      assert.equal(await other.revoke(id), false);
     },
 
     "a create that was refused leaves nothing readable": async ({ store, other, user, fresh }) => {

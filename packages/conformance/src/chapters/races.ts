@@ -49,7 +49,7 @@ export const races: Chapter = {
           last.map((call) => ({ callOf: () => call, pause: 0, spread: 0 })),
         );
         await sample(store);
-        const history = made.map((one): Observed => ({ ...one, during: intervalOf(one, samples) }));
+        const history = made.map((one): Observed => Object.assign(one, { during: intervalOf(one, samples) }));
         assert.ok(hasOrder(history), `no order explains\n${describeHistory(history)}`);
       }),
   },

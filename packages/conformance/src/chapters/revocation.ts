@@ -75,19 +75,29 @@ export const revocation: Chapter = {
       assert.equal(await store.read(session.id), null);
     },
 
-    "a tombstone outlives the session's own end (ASVS 7.4.1)": async ({
-      store,
-      stored,
-      fresh,
-      reached,
-      pace,
-    }) => {
-      const { id, endsAt } = await stored({ idle: pace, lifetime: pace });
-      if (!(await store.revoke(id)) && (await store.now()) >= endsAt)
-        throw new Unclear("the revoke came too late");
-      await reached(endsAt + 50);
-      assert.equal(await store.create(fresh({ id })), "taken");
-      assert.equal(await store.read(id), null);
+    "a tombstone outlives the session's own end, whatever ended the session (ASVS 7.4.1)": async (scene) => {
+      const { store, other, stored, fresh, reached, timed, user, pace } = scene;
+      const [userId, next] = [user(), user()];
+      const since = await store.now();
+      await store.revokeUser(next);
+      const short = { idle: pace, lifetime: pace };
+      const [revoked, listed, refused] = [
+        await stored(short),
+        await stored({ ...short, userId }),
+        await stored(short),
+      ];
+      const ends = await timed(async () => [
+        await store.revoke(revoked.id),
+        await other.revokeUser(userId),
+        await store.update(refused.id, { userId: next, authenticatedAt: since }),
+      ]);
+      if (ends.to >= revoked.endsAt) throw new Unclear("the end came too late");
+      assert.deepEqual(ends.result, [true, 1, "fenced"]);
+      await reached(refused.endsAt + 50);
+      for (const { id } of [revoked, listed, refused]) {
+        assert.equal(await store.create(fresh({ id })), "taken");
+        assert.equal(await other.read(id), null);
+      }
     },
 
     "an expired session that was revoked is not created again": async (scene) => {
