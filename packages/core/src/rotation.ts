@@ -28,7 +28,8 @@ export async function rotate<Data extends object>(
     survivesFailure: true,
     apply(draft) {
       if (draft.head.digest === digest) return "applied";
-      if (draft.head.digest !== session.head.digest) return "dropped";
+      // Nor does a request that saw a user go on in a session that another one has logged out.
+      if (!isAsSeen(draft, session)) return "dropped";
       draft.head = withDigest(draft, digest, ctx.clock.earliest());
       draft.isUse = true;
       return "applied";

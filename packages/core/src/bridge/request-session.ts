@@ -274,14 +274,21 @@ export class RequestSession<Data extends object> {
     });
   }
 
-  /** Gives the session a new token, once the writes under way are done. Data, user and times stay. */
-  async rotate(): Promise<RotateResult> {
+  /**
+   * Gives the session a new token, once the writes under way are done. Data, user and times stay.
+   *
+   * @param data the request's, for a framework that keeps them in its `regenerate`. If they no longer name the user whom the request saw, and
+   *   another request was faster, the session is ended: a logout is never late
+   */
+  async rotate(data?: Data): Promise<RotateResult> {
+    const wanted = data && this.#encode(data);
     return this.#inOrder(async () => {
       if (this.#state === "ended") return "dead";
       if (this.#state === "hidden") return "rotated";
       if (!this.#stored) return "new";
       const rotated = await rotate(this.#ctx, this.#stored);
       if (rotated === null || rotated === "superseded") {
+        if (wanted !== undefined && takesUserAway(this.#ctx, this.#changeTo(wanted))) await this.#end();
         this.#die();
         return rotated ?? "dead";
       }
