@@ -9,7 +9,6 @@ const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const HOUR = 3_600_000;
 /** Milliseconds. In time for what comes first even on a busy machine. */
-const SOON = 3000;
 const BRIEF = 500;
 
 postgres.describe("postgresStore beside a transaction that has locked a session", () => {

@@ -37,7 +37,7 @@ postgres.describe("migrate", () => {
     const name = fresh();
     await Promise.all(Array.from({ length: 10 }, () => migrate(pools.open({ max: 1 }), name)));
     const store = postgresStore(pools.open(), name);
-    expect(await store.create(session)).toBe(true);
+    expect(await store.create(session)).toBe("created");
     await migrate(pools.open({ max: 1 }), name);
     expect(await store.read("id")).toMatchObject({ id: "id", version: 1 });
   });
@@ -65,8 +65,8 @@ postgres.describe("migrate", () => {
     const name = fresh();
     await migrate(pools.open({ max: 1 }), name);
     const store = postgresStore(pools.open(await role(name)), name);
-    expect(await store.create(session)).toBe(true);
-    expect(await store.create({ ...session, id: "gone", idle: 1 })).toBe(true);
+    expect(await store.create(session)).toBe("created");
+    expect(await store.create({ ...session, id: "gone", userId: null, idle: 1 })).toBe("created");
     expect(await store.read("id")).toMatchObject({ userId: "user" });
     expect(await store.update("id", {})).toBe("updated");
     expect(await store.update("id", { data: "new" })).toBe("updated");
@@ -83,7 +83,7 @@ postgres.describe("migrate", () => {
     const table = `of_another_${process.pid}`;
     await pool.query(`create table ${table} (sid varchar primary key, sess json, expire timestamp)`);
     await pool.query(`insert into ${table} values ('sid', '{}', now())`);
-    await expect(migrate(pool, { table })).rejects.toThrow("its comment does not say that it is Tenure's");
+    await expect(migrate(pool, { table })).rejects.toThrow("choose another name with the option `table`");
     expect((await pool.query(`select * from ${table}`)).rows).toHaveLength(1);
     const store = postgresStore(pool, { table });
     await expect(store.read("id")).rejects.toThrow("run `await migrate(pool)`");
@@ -94,23 +94,22 @@ postgres.describe("migrate", () => {
     const name = fresh();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
-    expect(await postgresStore(pool, name).create(session)).toBe(true);
+    expect(await postgresStore(pool, name).create(session)).toBe("created");
 
     // A later release, which has one step more.
     vi.resetModules();
     vi.doMock("../src/migrations.ts", async (original) => {
-      const now = await original<typeof import("../src/migrations.ts")>();
-      const version = now.SCHEMA_VERSION + 1;
+      const real = await original<typeof import("../src/migrations.ts")>();
+      const version = real.SCHEMA_VERSION + 1;
       const next = (given: TableName): Migration => {
-        const { sql } = tableOf(given);
-        const comment = now.migrations(given).at(-1)!.sql.split("\n").at(-2)!;
-        const changed = comment.replace(`version ${now.SCHEMA_VERSION}.`, `version ${version}.`);
-        return { version, sql: `alter table ${sql} add column later text default 'new';\n${changed}` };
+        const { sql, versionTable } = tableOf(given);
+        const column = `alter table ${sql} add column later text default 'new'`;
+        return { version, sql: `${column}; update ${versionTable} set version = ${version}` };
       };
       return {
-        ...now,
+        ...real,
         SCHEMA_VERSION: version,
-        migrations: (given: TableName) => [...now.migrations(given), next(given)],
+        migrations: (given: TableName) => [...real.migrations(given), next(given)],
       };
     });
     const later = await import("../src/migrate.ts");
@@ -118,10 +117,13 @@ postgres.describe("migrate", () => {
     vi.doUnmock("../src/migrations.ts");
 
     const { sql } = tableOf(name);
-    expect((await pool.query(`select id, later from ${sql}`)).rows).toEqual([{ id: "id", later: "new" }]);
+    const { rows } = await pool.query(`select id, later from ${sql} where revoked_at is null`);
+    expect(rows).toEqual([{ id: "id", later: "new" }]);
     // This release leaves it alone, and works on it.
     await migrate(pool, name);
-    expect((await pool.query(`select later from ${sql}`)).rows).toEqual([{ later: "new" }]);
+    expect(await pool.query(`select later from ${sql} where id = 'id'`)).toMatchObject({
+      rows: [{ later: "new" }],
+    });
     expect(await postgresStore(pool, name).update("id", { data: "after" })).toBe("updated");
   });
 
@@ -137,16 +139,34 @@ postgres.describe("migrate", () => {
     const name = fresh();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
-    const comment =
-      "Tenure sessions, schema version 99. Made by @tenure/postgres, which reads the version here.";
-    await pool.query(
-      `comment on table "${name.schema.replaceAll('"', '""')}"."${name.table}" is '${comment}'`,
-    );
+    const { versionTable } = tableOf(name);
+    await pool.query(`update ${versionTable} set version = 99`);
     await migrate(pool, name);
-    const { rows } = await pool.query("select obj_description($1::regclass, 'pg_class') as comment", [
-      `"${name.schema.replaceAll('"', '""')}"."${name.table}"`,
-    ]);
-    expect(rows).toEqual([{ comment }]);
+    expect((await pool.query(`select version from ${versionTable}`)).rows).toEqual([{ version: 99 }]);
+  });
+
+  test("a database that was restored without comments is up to date, and its users are logged in", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    expect(await postgresStore(pool, name).create(session)).toBe("created");
+    const { sql } = tableOf(name);
+    const columns = await pool.query(
+      "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0",
+      [sql],
+    );
+    await pool.query(`comment on table ${sql} is null`);
+    for (const { attname } of columns.rows) await pool.query(`comment on column ${sql}.${attname} is null`);
+    await migrate(pool, name);
+    expect(await postgresStore(pool, name).read("id")).toMatchObject({ userId: "user" });
+  });
+
+  test("a table whose version table is gone is refused", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    await pool.query(`drop table ${tableOf(name).versionTable}`);
+    await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
   });
 
   test("a migration that fails leaves nothing behind, and the connection is no longer used", async () => {

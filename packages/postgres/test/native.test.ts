@@ -27,5 +27,8 @@ test.runIf(required)("pg-native is there where it is required", () => {
   });
   afterAll(() => Promise.all(opened.map((pool) => pool.end())));
 
-  testStore({ describe, test }, { open: () => postgresStore(open(), { table }), unreachable: null });
+  testStore(
+    { describe, test },
+    { open: () => postgresStore(open(), { table }), unreachable: null, mixedUp: null },
+  );
 });

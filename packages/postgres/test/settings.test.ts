@@ -32,6 +32,9 @@ for (const [title, { name, ...config }] of Object.entries(settings)) {
   postgres.describe(`postgresStore under ${title}`, () => {
     beforeAll(() => migrate(pools.open({ ...config, types }), name));
 
-    testStore({ describe, test }, { open: () => postgresStore(pools.open(config), name), unreachable: null });
+    testStore(
+      { describe, test },
+      { open: () => postgresStore(pools.open(config), name), unreachable: null, mixedUp: null },
+    );
   });
 }

@@ -20,7 +20,7 @@ here.describe("sweep", () => {
     await migrate(pool);
     await pool.query(
       `insert into tenure_sessions
-       select 'id ' || i, 'user ' || i % 100000, repeat('x', 100), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
+       select 'id ' || i, 'user ' || i % 100000, t, repeat('x', 100), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
        from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
       [MILLION],
     );

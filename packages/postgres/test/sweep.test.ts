@@ -29,8 +29,10 @@ postgres.describe("sweep", () => {
     await fresh();
     const session = (id: string) => ({ id, userId: "u", data: "{}", idle: HOUR, lifetime: HOUR });
     for (const id of ["live", "idle", "old", "revoked", "revoked and over"]) {
-      await store.create(session(id));
+      await store.create({ ...session(id), userId: null });
     }
+    expect(await store.revokeUser("fenced")).toBe(0);
+    const began = (await store.now()) - 1000;
     expect(await store.revoke("revoked")).toBe(true);
     expect(await store.revoke("revoked and over")).toBe(true);
     expect(await store.revoke("unknown")).toBe(false);
@@ -41,8 +43,11 @@ postgres.describe("sweep", () => {
     await expire("old", "expires_at = now(), ends_at = now()");
     await expire("revoked and over", "expires_at = now()");
     expect(await store.sweep()).toBe(3);
-    expect(await ids()).toEqual(["live", "revoked", "unknown"]);
-    expect(await store.create(session("revoked"))).toBe(false);
+    expect(await ids()).toEqual(["\u0001ufenced", "live", "revoked", "unknown"]);
+    expect(await store.create({ ...session("late"), userId: "fenced", authenticatedAt: began })).toBe(
+      "fenced",
+    );
+    expect(await store.create(session("revoked"))).toBe("taken");
   });
 
   test("passes over what another transaction holds", async () => {
@@ -62,21 +67,20 @@ postgres.describe("sweep", () => {
     await fill(100);
     const client = await pool.connect();
     await client.query("begin");
-    const { statement, values } = operationsOn(statementsFor(tableOf({ table }), "durable"), HOUR).sweep.one({
-      table,
-      from: 0,
-      to: 1000,
-      most: 1000,
-      inTurn: false,
-    });
+    const { statement, values } = operationsOn(statementsFor(tableOf({ table }), "durable"), HOUR).sweep.one(
+      { from: 0, to: 1000, most: 1000, inTurn: false },
+      null,
+    );
     expect(
       (await client.query({ text: statement.text, values: [...values], rowMode: "array" })).rows,
-    ).toEqual([["true", "100", expect.stringMatching(/^\d+/)]]);
+    ).toEqual([
+      [null, "sweep", "true", "100", expect.stringMatching(/^\d+/), expect.stringMatching(/^\d+$/)],
+    ]);
     // Nor does it wait for the disk, so that the disk is left to logins.
     expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "off" }]);
     const impatient = postgresStore(pools.open({ options: "-c lock_timeout=1" }), { table });
     const session = { id: "login", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
-    expect(await impatient.create(session)).toBe(true);
+    expect(await impatient.create(session)).toBe("created");
     expect(await impatient.update("login", { data: "new" })).toBe("updated");
     expect(await impatient.revokeUser("user")).toBe(1);
     await client.query("rollback");
@@ -107,10 +111,11 @@ postgres.describe("sweep", () => {
         removeListener: () => undefined,
         release: () => undefined,
         query: async ({ values = [] }) => {
-          if (values.length === 1) return { rows: [[String(pages)]] };
           const [from, to] = values.map((tid) => Number(/\d+/.exec(String(tid))?.[0]));
           widths.push(to! - from!);
-          return { rows: [["true", "0", String(slow.get(widths.length) ?? 1)]] };
+          return {
+            rows: [[null, "sweep", "true", "0", String(slow.get(widths.length) ?? 1), String(pages)]],
+          };
         },
       }),
     };
@@ -188,7 +193,7 @@ postgres.describe("sweep", () => {
   /** Sessions that expired an hour ago. */
   async function fill(sessions: number): Promise<void> {
     await pool.query(
-      `insert into ${table} select 'id ' || i, null, repeat('x', 900), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
+      `insert into ${table} select 'id ' || i, null, null, repeat('x', 900), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
        from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
       [sessions],
     );

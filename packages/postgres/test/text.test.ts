@@ -47,7 +47,9 @@ postgres.describe("postgresStore", () => {
       idle: HOUR,
       lifetime: HOUR,
     }));
-    expect(await Promise.all(sessions.map((one) => store.create(one)))).toEqual(sessions.map(() => true));
+    expect(await Promise.all(sessions.map((one) => store.create(one)))).toEqual(
+      sessions.map(() => "created"),
+    );
     for (const { id, userId, data } of sessions) {
       expect(await store.read(id)).toMatchObject({ id, userId, data });
       expect((await store.listUser(userId)).map((record) => record.id)).toEqual([id]);
@@ -68,7 +70,7 @@ postgres.describe("postgresStore", () => {
     // Random, so that no compression makes room for it in the index.
     const random = Array.from({ length: 2000 }, () => String.fromCharCode(33 + Math.random() * 90)).join("");
     const [id, userId] = [random.slice(0, 2000), random.split("").toReversed().join("")];
-    expect(await store.create({ id, userId, data: "", idle: HOUR, lifetime: HOUR })).toBe(true);
+    expect(await store.create({ id, userId, data: "", idle: HOUR, lifetime: HOUR })).toBe("created");
     expect(await store.listUser(userId)).toMatchObject([{ id, userId }]);
     const refused = "must not take more than 2000 bytes";
     for (const long of [`${random}x`, "é".repeat(1001), "x".repeat(1024 * 1024), "\0".repeat(401)]) {
@@ -93,7 +95,9 @@ postgres.describe("postgresStore", () => {
   test("holds ten megabytes of data", async () => {
     const store = await pools.store();
     const data = "😀éxy".repeat(2 * 1024 * 1024) + awkward.join("");
-    expect(await store.create({ id: "large", userId: null, data, idle: HOUR, lifetime: HOUR })).toBe(true);
+    expect(await store.create({ id: "large", userId: null, data, idle: HOUR, lifetime: HOUR })).toBe(
+      "created",
+    );
     expect((await store.read("large"))?.data === data).toBe(true);
   });
 
@@ -115,7 +119,7 @@ postgres.describe("postgresStore", () => {
       store.create({ ...session, id: "other", data: "😀" }),
     ]);
     expect(outcomes).toMatchObject([
-      { value: true },
+      { value: "created" },
       { reason: { name: "StoreError", cause: { code: "22P05" } } },
     ]);
     expect(await store.read("é")).toMatchObject({ data: "é" });
