@@ -51,6 +51,7 @@ type CodeName =
   | "FUTURE";
 
 export const CLOCK: string = `
+local sub, number = string.sub, tonumber
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then return { now, ${Code.LATE} } end
@@ -70,7 +71,7 @@ local key, id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonc
 
 local function open(name)
   key = name
-  id = string.sub(key, tonumber(ARGV[2]))
+  id = sub(key, number(ARGV[2]))
   value = redis.pcall('GET', key)
   kind, user, userLength, marks, nonces = '', '', '--------', '', ''
   ${NUMBERS.map((name) => `${name} = 0`).join("; ")}
@@ -78,18 +79,18 @@ local function open(name)
   if type(value) == 'table' or #value < ${HEADER} then return false end
   kind = ${luaField("kind")}
   if kind ~= 's1' and kind ~= 'x1' and kind ~= 'm1' then return false end
-  local at = ${HEADER + 1} + ${luaField("idLength")}
-  if string.sub(value, ${HEADER + 1}, at - 1) ~= id then return false end
+  local at = ${HEADER + 2} + #id
+  if sub(value, ${HEADER + 1}, at - 1) ~= id .. ' ' then return false end
   ${NUMBERS.map((name) => `${name} = ${luaField(name)}`).join("; ")}
   userLength = ${luaField("userLength")}
-  local length = tonumber(userLength) or 0
-  user = string.sub(value, at, at + length - 1)
+  local length = number(userLength) or 0
+  user = sub(value, at, at + length - 1)
   at = at + length
   length = ${luaField("marksLength")}
-  marks = string.sub(value, at, at + length - 1)
+  marks = sub(value, at, at + length - 1)
   at = at + length
   length = ${luaField("noncesLength")}
-  nonces = string.sub(value, at, at + length - 1)
+  nonces = sub(value, at, at + length - 1)
   dataAt = at + length
   return true
 end
@@ -111,8 +112,8 @@ end
 local function sign(nonce)
   local kept = ''
   for at = math.max(1, #nonces - ${200 * ENTRY - 1}), #nonces, ${ENTRY} do
-    if tonumber(string.sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
-      kept = kept .. string.sub(nonces, at, at + ${ENTRY - 1})
+    if number(sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
+      kept = kept .. sub(nonces, at, at + ${ENTRY - 1})
     end
   end
   nonces = kept .. nonce .. string.format('%013d', ARGV[1])
@@ -122,16 +123,16 @@ end
 local function markOf(name)
   local at = 1
   while at <= #marks do
-    local length = tonumber(string.sub(marks, at + 13, at + 20))
-    if string.sub(marks, at + 21, at + 20 + length) == name then return tonumber(string.sub(marks, at, at + 12)) end
+    local length = number(sub(marks, at + 13, at + 20))
+    if sub(marks, at + 21, at + 20 + length) == name then return number(sub(marks, at, at + 12)) end
     at = at + 21 + length
   end
   return -1
 end
 
 local function write(data, expires)
-  local idLength, marksLength, noncesLength = #id, #marks, #nonces
-  redis.call('SET', key, ${luaValue()}, 'PXAT', string.format('%d', expires))
+  local marksLength, noncesLength = #marks, #nonces
+  redis.call('SET', key, ${luaValue()}, 'PXAT', expires)
 end
 
 local function bury(minimum, nonce)
@@ -151,17 +152,17 @@ export const CREATE: Script = script(
 if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
 if written(ARGV[3]) then return { now, ${Code.DONE} } end
 if kind == 'x1' or isAlive() then return { now, ${Code.NOTHING} } end
-user, userLength, authenticatedAt = string.sub(ARGV[6], 2), '--------', 0
+user, userLength, authenticatedAt = sub(ARGV[6], 2), '--------', 0
 if ARGV[6] ~= '' then
-  local fence = math.max(tonumber(ARGV[8]), markOf(user))
+  local fence = math.max(number(ARGV[8]), markOf(user))
   userLength = string.format('%08d', #user)
   authenticatedAt = math.max(now, fence + 1)
   if ARGV[7] ~= '' then
-    authenticatedAt = math.min(tonumber(ARGV[7]), now)
+    authenticatedAt = math.min(number(ARGV[7]), now)
     if authenticatedAt <= now - ARGV[9] or authenticatedAt <= fence then return { now, ${Code.FENCED} } end
   end
 end
-kind, version, createdAt, touchedAt, idle, endsAt = 's1', 1, now, now, tonumber(ARGV[4]), now + ARGV[5]
+kind, version, createdAt, touchedAt, idle, endsAt = 's1', 1, now, now, number(ARGV[4]), now + ARGV[5]
 sign(ARGV[3])
 write(ARGV[10], math.min(now + idle, endsAt) - 1)
 return { now, ${Code.DONE} }`,
@@ -175,27 +176,28 @@ return { now, ${Code.DONE} }`,
 export const TOUCH: Script = script(
   " flags=allow-oom",
   `${CLOCK}
-local reply, idAt = { now }, tonumber(ARGV[2])
+local reply, idAt, touched = { now }, number(ARGV[2]), string.format('%013d', now)
 for i, key in ipairs(KEYS) do
-  local idLength = #key - idAt + 1
-  local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + idLength)
+  local id = sub(key, idAt) .. ' '
+  local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + #id)
   local code = ${Code.FOREIGN}
   if value == '' then
     code = ${Code.NOTHING}
-  elseif type(value) == 'string' and #value == ${HEADER} + idLength then
+  elseif type(value) == 'string' and sub(value, ${HEADER + 1}) == id then
     local kind = ${luaField("kind")}
-    if (kind == 's1' or kind == 'x1' or kind == 'm1') and ${luaField("idLength")} == idLength
-      and string.sub(value, ${HEADER + 1}) == string.sub(key, idAt) then
+    if kind == 's1' then
       local idle, endsAt = ${luaField("idle")}, ${luaField("endsAt")}
-      if kind ~= 's1' or now >= math.min(${luaField("touchedAt")} + idle, endsAt) then
+      if now >= math.min(${luaField("touchedAt")} + idle, endsAt) then
         code = ${Code.NOTHING}
-      elseif ARGV[i + 2] ~= '' and tonumber(ARGV[i + 2]) ~= ${luaField("version")} then
+      elseif ARGV[i + 2] ~= '' and number(ARGV[i + 2]) ~= ${luaField("version")} then
         code = ${Code.CONFLICT}
       else
-        redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, string.format('%013d', now))
-        redis.call('PEXPIREAT', key, string.format('%d', math.min(now + idle, endsAt) - 1))
+        redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, touched)
+        redis.call('PEXPIREAT', key, math.min(now + idle, endsAt) - 1)
         code = ${Code.DONE}
       end
+    elseif kind == 'x1' or kind == 'm1' then
+      code = ${Code.NOTHING}
     end
   end
   reply[i + 1] = code
@@ -218,29 +220,29 @@ local mine = written(ARGV[3])
 if mine == 'last' and kind == 'x1' then return { now, ${Code.FENCED} } end
 if mine then return { now, ${Code.DONE} } end
 if not isAlive() then return { now, ${Code.NOTHING} } end
-if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= version then return { now, ${Code.CONFLICT} } end
+if ARGV[4] ~= '' and number(ARGV[4]) ~= version then return { now, ${Code.CONFLICT} } end
 
 local hasUser = userLength ~= '--------'
 local isRebound = false
 if ARGV[8] == '-' then
   hasUser, user = false, ''
 elseif ARGV[8] ~= '' then
-  local given = string.sub(ARGV[8], 2)
+  local given = sub(ARGV[8], 2)
   isRebound = not hasUser or given ~= user
   hasUser, user = true, given
 end
 if hasUser and (isRebound or ARGV[6] ~= '')
-  and (ARGV[11] ~= '=' .. user or (ARGV[6] == '' and endsAt > tonumber(ARGV[13]))) then
-  return { now, ${Code.NEEDS_INDEX}, string.format('%d', endsAt), user }
+  and (ARGV[11] ~= '=' .. user or (ARGV[6] == '' and endsAt > number(ARGV[13]))) then
+  return { now, ${Code.NEEDS_INDEX}, endsAt, user }
 end
 
 if not hasUser then
   authenticatedAt = 0
 elseif isRebound or ARGV[9] ~= '' then
-  local fence = isRebound and math.max(tonumber(ARGV[12]), markOf(user)) or -1
+  local fence = isRebound and math.max(number(ARGV[12]), markOf(user)) or -1
   local at = math.max(now, fence + 1)
   if ARGV[9] ~= '' then
-    at = math.min(tonumber(ARGV[9]), now)
+    at = math.min(number(ARGV[9]), now)
     if at <= now - ARGV[10] or at <= fence then
       bury(ARGV[10], ARGV[3])
       return { now, ${Code.FENCED} }
@@ -249,9 +251,9 @@ elseif isRebound or ARGV[9] ~= '' then
   authenticatedAt = math.max(authenticatedAt, at)
 end
 userLength = hasUser and string.format('%08d', #user) or '--------'
-local data = ARGV[14] ~= '' and string.sub(ARGV[14], 2) or string.sub(value, dataAt)
+local data = ARGV[14] ~= '' and sub(ARGV[14], 2) or sub(value, dataAt)
 if ARGV[14] ~= '' or ARGV[8] ~= '' or ARGV[6] ~= '' or ARGV[9] ~= '' then version = version + 1 end
-if ARGV[5] ~= '' then idle = tonumber(ARGV[5]) end
+if ARGV[5] ~= '' then idle = number(ARGV[5]) end
 if ARGV[6] ~= '' then endsAt = now + ARGV[6] end
 if ARGV[7] ~= '' then touchedAt = now end
 sign(ARGV[3])
@@ -265,7 +267,7 @@ export const REVOKE: Script = script(
   `${SESSION}
 if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
 if kind == 'x1' then
-  redis.call('PEXPIREAT', key, string.format('%d', math.max(now + ARGV[4], redis.call('PEXPIRETIME', key))))
+  redis.call('PEXPIREAT', key, math.max(now + ARGV[4], redis.call('PEXPIRETIME', key)))
   return { now, written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING} }
 end
 local wasAlive = isAlive()
@@ -285,16 +287,16 @@ return { now, wasAlive and ${Code.DONE} or ${Code.NOTHING} }`,
 export const END: Script = script(
   " flags=allow-oom",
   `${SESSION}
-local name, instant, fence, minimum = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local name, instant, fence, minimum = ARGV[4], number(ARGV[5]), number(ARGV[6]), number(ARGV[7])
 
 local function mark()
   local kept, latest, at = '', fence, 1
   while at <= #marks do
-    local its, length = tonumber(string.sub(marks, at, at + 12)), tonumber(string.sub(marks, at + 13, at + 20))
-    if string.sub(marks, at + 21, at + 20 + length) == name then
+    local its, length = number(sub(marks, at, at + 12)), number(sub(marks, at + 13, at + 20))
+    if sub(marks, at + 21, at + 20 + length) == name then
       latest = math.max(latest, its)
     elseif its + minimum > now then
-      kept = kept .. string.sub(marks, at, at + 20 + length)
+      kept = kept .. sub(marks, at, at + 20 + length)
     end
     at = at + 21 + length
   end
@@ -316,7 +318,7 @@ local function one(flags)
   if string.find(flags, 'm', 1, true) then
     local useful = mark()
     if wasAlive then
-      write(string.sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+      write(sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
     elseif useful > now then
       if kind ~= 'm1' then
         kind, user, userLength, nonces = 'm1', '', '--------', ''
