@@ -130,6 +130,12 @@ export class RequestSession<Data extends object> {
     return this.#stored?.record.id ?? null;
   }
 
+  /** The session's own idle timeout ("remember me"), milliseconds. `null`: it has the policy's. */
+  get ownIdle(): number | null {
+    const head = this.#stored?.head;
+    return head?.hasOwnIdle ? head.idle : null;
+  }
+
   get isNew(): boolean {
     return this.#state === "new";
   }
