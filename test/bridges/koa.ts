@@ -33,7 +33,7 @@ export const koaSessionAlone: Framework = framework("koa-session and a Map", ses
 function framework(
   name: string,
   makeSession: MakeSession,
-  makeStore: (sessions: Sessions) => Bridge = storeAndGenerator,
+  settingsFor: (sessions: Sessions) => CreateSessionOptions = storeAndGenerator,
 ): Framework {
   return {
     name,
@@ -41,11 +41,12 @@ function framework(
       const app = new Koa();
       app.silent = true;
       app.keys = [SECRET];
-      const { rotate, ...bridge } = makeStore(sessions);
-      app.use(makeSession({ ...bridge, rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app));
+      const settings = settingsFor(sessions);
+      app.use(makeSession({ ...settings, rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app));
       app.use(async (ctx) => {
         const body = await text(ctx.req);
-        const answer = await application.run(inHand(ctx, rotate), body ? stepsOf(JSON.parse(body)) : []);
+        const session = inHand(ctx, settings.store as Partial<KoaSessionStore>);
+        const answer = await application.run(session, body ? stepsOf(JSON.parse(body)) : []);
         ctx.body = JSON.stringify(answer);
       });
       const server = app.listen(0, "127.0.0.1");
@@ -62,15 +63,13 @@ function framework(
   };
 }
 
-/** koa-session has no rotation of its own. */
-type Bridge = CreateSessionOptions & Partial<Pick<KoaSessionStore, "rotate">>;
-
-function storeAndGenerator(sessions: Sessions): Bridge {
+function storeAndGenerator(sessions: Sessions): CreateSessionOptions {
   const store = koaSessionStore(sessions);
-  return { store, genid: store.genid, rotate: (ctx) => store.rotate(ctx) };
+  return { store, genid: store.genid };
 }
 
-function inHand(ctx: Context, rotate: Bridge["rotate"]): SessionInHand {
+/** @param store without a bridge it has none of its calls, and the framework's own stand in for them */
+function inHand(ctx: Context, store: Partial<KoaSessionStore>): SessionInHand {
   return {
     get token() {
       return ctx.session.externalKey;
@@ -87,12 +86,26 @@ function inHand(ctx: Context, rotate: Bridge["rotate"]): SessionInHand {
     },
     save: () => ctx.session.save(),
     regenerate: () => ctx.session.regenerate(),
-    async rotate() {
-      if (!rotate) await ctx.session.regenerate();
-      else if (!(await rotate(ctx))) throw new Error("the session died during the request");
-    },
     async destroy() {
       ctx.session = null;
+    },
+    async rotate() {
+      await (store.rotate ? store.rotate(ctx) : ctx.session.regenerate());
+    },
+    async logIn(userId, options) {
+      if (store.logIn) return (await store.logIn(ctx, userId, options)).refused;
+      await ctx.session.regenerate();
+      ctx.session.userId = userId;
+      return null;
+    },
+    async logOut() {
+      if (store.logOut) await store.logOut(ctx);
+      else ctx.session = null;
+    },
+    async logOutEverywhere(options) {
+      if (store.logOutEverywhere) return store.logOutEverywhere(ctx, options);
+      ctx.session = null;
+      return 0;
     },
   };
 }

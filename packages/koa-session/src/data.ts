@@ -1,14 +1,14 @@
 /** koa-session's own keys among a session's data, as they are stored. */
 export interface OwnData {
-  /** The cookie's own end, epoch milliseconds, where not every response moves it. `renew` goes by it. */
+  /** When the cookie ends, epoch milliseconds, if not every response moves it. The option `renew` needs it. */
   readonly _expire?: number;
-  /** The cookie's `maxAge` in milliseconds, where it has one. */
+  /** The cookie's `maxAge` in milliseconds, if it has one. */
   readonly _maxAge?: number;
   /** The cookie ends with the browser. */
   readonly _session?: true;
 }
 
-/** Session data as it is stored: the application's keys, and the framework's own. */
+/** Session data as they are stored: the application's keys and the framework's own. */
 export type StoredData = OwnData & Readonly<Record<string, unknown>>;
 
 export function ownData({ _expire, _maxAge, _session }: StoredData): OwnData {
@@ -19,17 +19,27 @@ export function ownData({ _expire, _maxAge, _session }: StoredData): OwnData {
   };
 }
 
+/** The application's keys of what koa-session saves. */
+export function applicationData({ _expire, _maxAge, _session, ...data }: StoredData): StoredData {
+  return data;
+}
+
 /**
- * What an application is to see of stored data. Left out are names by which koa-session's Session would lose its methods or
- * its prototype, and those that it doesn't give back on a save: what isn't seen isn't deleted.
+ * The part of stored data that koa-session's Session can hold, and that it gives back on a save. Other names would replace its methods
+ * or its prototype, or be lost. The very same object if nothing is left out.
  */
-export function applicationData(data: StoredData): StoredData {
-  return Object.fromEntries(Object.entries(data).filter(([key]) => !isReserved(key)));
+export function shownData<Data extends object>(data: Data): Data {
+  const entries = Object.entries(data);
+  const shown = entries.filter(([key]) => !isReserved(key));
+  return shown.length === entries.length ? data : (Object.fromEntries(shown) as Data);
 }
 
 function isReserved(key: string): boolean {
-  return key.startsWith("_") || key in Object.prototype || MEMBERS.has(key);
+  if (key.startsWith("_")) return !OWN.has(key);
+  return key in Object.prototype || MEMBERS.has(key);
 }
+
+const OWN = new Set(["_expire", "_maxAge", "_session"]);
 
 /** The members of Session in koa-session 6.4 and 7.0. */
 const MEMBERS = new Set([

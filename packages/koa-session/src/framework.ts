@@ -1,42 +1,45 @@
 /** What the bridge uses of Koa's context. */
 export interface FrameworkContext {
-  /** `null`: it was ended. Absent: the middleware does not come first. */
-  readonly session?: FrameworkSession | null;
-  /** The middleware's options, of this request. */
+  /** `null`: logged out. */
+  session: FrameworkSession | null;
+  /** The middleware's options, a copy for this request. Absent: the middleware is not installed. */
   readonly sessionOptions?: FrameworkOptions;
-  readonly app?: { readonly keys?: unknown };
-  /** Whether the request came over TLS. */
-  readonly secure?: boolean;
+  readonly app: { readonly keys?: unknown; readonly context: object };
+  readonly cookies: { set(name: string, ...rest: unknown[]): unknown };
+  /** Whether the request came over TLS, as far as Koa knows. */
+  readonly secure: boolean;
+  readonly method: string;
+  readonly path: string;
+  get(header: string): string;
 }
 
 /** What the bridge uses of koa-session's options. */
 export interface FrameworkOptions {
   readonly key?: string;
-  /** Milliseconds. After the first save of a session of `"session"` it is `undefined`. */
+  /** Milliseconds. `undefined` after the first save if it was `"session"`. */
   maxAge?: number | "session" | false | null | undefined;
+  readonly rolling?: boolean;
   readonly httpOnly?: boolean;
   readonly secure?: boolean;
   readonly sameSite?: boolean | string;
   readonly path?: string;
   readonly domain?: string;
-  readonly externalKey?: unknown;
-  genid?: ((ctx: object) => string) | undefined;
+  /** Where the key is kept instead of a cookie. */
+  externalKey?: { set(ctx: unknown, key: string): void };
 }
 
 /** What the bridge uses of `ctx.session`. */
 export interface FrameworkSession {
-  /** Nothing was loaded, and nothing put in its place. */
-  readonly isNew?: boolean;
-  /** Of the session that it was made for: `regenerate` gives that another. */
+  /** Of when this object was made: after a `regenerate` it is the old key. */
   readonly externalKey?: string;
-  /** Destroys the session and saves what it holds under a new key. */
+  /** Destroys the session, and saves all that it holds under a new key. */
   regenerate(): Promise<void>;
+  manuallyCommit(): Promise<void>;
   toJSON(): object;
 }
 
-/** What koa-session hands over with a call. */
+/** What koa-session passes with a call. */
 export interface FrameworkCall {
   readonly ctx?: FrameworkContext;
-  /** Every response sets the cookie again. */
   readonly rolling?: boolean;
 }

@@ -1,227 +1,219 @@
-import { newToken, type Sessions } from "@tenure/core";
-import { type HolderOptions, type SessionHolder, sessionHolder, type WarningCode } from "@tenure/core/bridge";
-import { type CookieAge, keysFor, loadedAge, maxAgeOf, savedAge, settleMaxAge } from "./cookie-age.ts";
-import { applicationData, type OwnData, ownData, type StoredData } from "./data.ts";
-import type { FrameworkCall, FrameworkContext, FrameworkSession } from "./framework.ts";
-import { type Mark, requestStates } from "./request-state.ts";
+import type { LoginRefusal, Sessions, UserId } from "@tenure/core";
+import {
+  assertOptions,
+  Bridge,
+  hiddenValue,
+  isOwnToken,
+  type RequestLogin,
+  type RotateResult,
+  type WarningCode,
+  warnOnce,
+} from "@tenure/core/bridge";
+import { settleMaxAge } from "./cookie-age.ts";
+import { shownData, type StoredData } from "./data.ts";
+import type { FrameworkCall, FrameworkContext, FrameworkOptions } from "./framework.ts";
+import { tokenIn } from "./key.ts";
+import { KoaRequest } from "./koa-request.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
 
-export interface KoaSessionStoreOptions<
-  Data extends object = Record<string, unknown>,
-> extends HolderOptions<Data> {
-  /** Warnings about unsafe settings that you don't want. Default: none, all are given. */
+export interface KoaSessionStoreOptions {
+  /** Codes of warnings not to give. */
   readonly silence?: readonly WarningCode[];
+  /** A request for which this returns `false` does not restart the idle timeout: polling. */
+  isUse?(ctx: FrameworkContext): boolean;
 }
 
-/** A store for `koa-session`. Hand over its `genid` too. */
+/** A store for `koa-session`. Pass its `genid` to the middleware, too. */
 export interface KoaSessionStore {
-  get(key: string, maxAge: unknown, call?: FrameworkCall): Promise<any>;
-  set(key: string, session: object, maxAge: unknown, call?: FrameworkCall): Promise<void>;
-  destroy(key: string, call?: FrameworkCall): Promise<void>;
+  get(key: string, maxAge?: FrameworkOptions["maxAge"], call?: FrameworkCall): Promise<any>;
+  set(key: string, session: object, maxAge?: unknown, call?: FrameworkCall): Promise<void>;
+  /** Without `call`, ends a session by its key, or by its id as lists show it. */
+  destroy(keyOrId: string, call?: FrameworkCall): Promise<void>;
+  /** The middleware's option `genid`: keys whose secret is replaced in place at a login. */
+  readonly genid: (ctx: object) => string;
   /**
-   * Session keys of 256 bits, for the option `genid` of `koa-session`. Its own are UUIDs of 122, which are refused unless
-   * `Sessions` has `minTokenBits: 122`. Given the context, as koa-session gives it, to regenerate or end a session that was
-   * never stored leaves no tombstone.
+   * Logs a user in who has just authenticated: a new key, and the lifetime restarts. `ctx.session` is another object afterwards, with the
+   * data of an anonymous session or of one of the same user, and with the keys named in `keep` of another user's. `refused`: nobody is
+   * logged in.
    */
-  readonly genid: (ctx?: object) => string;
+  logIn(
+    ctx: object,
+    user: UserId,
+    options?: RequestLogin,
+  ): Promise<{ readonly refused: LoginRefusal | null }>;
+  /** Ends the session, whatever its key is by now. `ctx.session` is `null` afterwards and the cookie is cleared. */
+  logOut(ctx: object): Promise<void>;
   /**
-   * Gives the session of a request a new key and leaves the old one dead: at login and at every change of privilege, instead of
-   * `ctx.session.regenerate` (ASVS 5.0 7.2.4). Data, creation and end are kept, and what this request has changed so far is
-   * saved. `ctx.session` is another object afterwards. The new key is one of this store's, also where `genid` is not.
+   * Logs the session's user out everywhere. Returns how many sessions ended.
    *
-   * `false`: somebody's session died during the request, and there is nothing to log in with. `ctx.session` is as before and
-   * saving it does nothing: send the user to the login page.
-   *
-   * @throws TypeError where there is no session
+   * @param options `keepThis`: all but this session
    */
-  rotate(ctx: object): Promise<boolean>;
+  logOutEverywhere(ctx: object, options?: { readonly keepThis?: boolean }): Promise<number>;
+  /**
+   * Gives the session a new key, at a change of privilege. Data, user and times stay, and `ctx.session` is another object afterwards.
+   * `"new"`: it is not stored yet, so nobody knows its key. `"superseded"`: another request has its new key. `"dead"`: it has ended.
+   */
+  rotate(ctx: object): Promise<RotateResult>;
+  /** Who is logged in, by the session's record. `null`: nobody. */
+  userOf(ctx: object): string | null;
 }
 
 /**
- * A store for `koa-session` 6 and 7 whose logouts hold: a session that died while a request ran is not brought back by that
+ * A store for `koa-session` 6.4 and 7 whose logouts hold: a session that ended while a request ran is not brought back by that
  * request's save, and requests that change different keys of one session both keep their change.
  *
- * What is saved unchanged writes no data, and what is loaded or saved restarts the idle timeout once a `touchEvery`, whatever
- * `rolling` and `renew` are. The store alone decides whether a session lives.
- *
- * @throws TypeError for options that are wrong
+ * @throws TypeError for options that are wrong or unknown
  */
 export function koaSessionStore<Data extends object>(
   sessions: Sessions<Data>,
-  options: KoaSessionStoreOptions<Data> = {},
+  options: KoaSessionStoreOptions = {},
 ): KoaSessionStore {
-  return storeOn(sessions, holderFor(sessions, options), options);
-}
-
-/** @param remembered how many ids it remembers. Default: as many as a holder does */
-export function holderFor<Data extends object>(
-  sessions: Sessions<Data>,
-  options: HolderOptions<Data>,
-  remembered?: number,
-): SessionHolder<Data> {
-  return sessionHolder(
-    sessions,
-    options,
-    ({ data }) => ({ ...applicationData(data as StoredData), ...ownData(data as StoredData) }) as Data,
-    remembered,
-  );
-}
-
-export function storeOn<Data extends object>(
-  sessions: Sessions<Data>,
-  holder: SessionHolder<Data>,
-  { silence }: Pick<KoaSessionStoreOptions, "silence">,
-): KoaSessionStore {
-  const unsafe = unsafeSettings(sessions, silence);
-  const stateOf = requestStates<Data>();
+  assertOptions(options, ["silence", "isUse"]);
+  const warn = warnOnce(options.silence);
+  const bridge = new Bridge<Data>(sessions, warn, shownData);
+  const warnOfSettings = unsafeSettings(warn);
+  const requests = hiddenValue<KoaRequest<Data>>();
+  const watched = new WeakSet<object>();
 
   return {
-    async get(key, configured, call = {}) {
-      const found = await holder.load(key);
-      // Without `rolling` no other call tells of a page view.
-      const session = found && (await holder.touch(found));
-      if (!session) return null;
-      const data = session.data as StoredData;
-      const own = ownData(data);
-      const age = loadedAge(own, configured);
-      const seen = applicationData(data);
-      const state = stateOf(call.ctx);
-      const held = holder.loaded(key, session, undefined, maxAgeOf(age));
-      state.sessions.set(key, { held, own, age });
-      state.key = key;
-      return { ...seen, ...own, ...freshEnd(own, call) };
+    async get(key, configured, { ctx, rolling } = {}) {
+      const loaded = await bridge.load(tokenIn(key));
+      const session = bridge.request(loaded, { isUse: isUse(ctx) });
+      const data = loaded.session && (shownData(loaded.session.data) as StoredData);
+      if (ctx) open(ctx, new KoaRequest(ctx, session, data ?? {}, configured));
+      if (!data) return null;
+      const { _maxAge } = data;
+      // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
+      return rolling && _maxAge !== undefined ? { ...data, _expire: Date.now() + _maxAge } : data;
     },
 
-    async set(key, session, _ttl, call = {}) {
-      unsafe.warnOfCookie(call.ctx);
-      if (call.ctx) settleMaxAge(call.ctx);
-      const state = stateOf(call.ctx);
-      const saved = session as StoredData;
-      const mark = state.sessions.get(key) ?? begin(key, state.hasLostSession);
-      const age = savedAge(saved, call.ctx, mark.age ?? state.age);
-      const own = nextOwnData(mark, age, saved, call);
-      // Before anything is awaited: a request may save again without waiting for this save.
-      state.sessions.set(key, { ...mark, own, age });
-      state.key = key;
-      state.age = age;
-      await mark.held.save({ ...applicationKeys(saved), ...own } as Data, maxAgeOf(age));
+    async set(key, session, _ttl, { ctx } = {}) {
+      const token = tokenIn(key);
+      if (!ctx) return replace(token, session as Data);
+      warnOfSettings(ctx);
+      settleMaxAge(ctx.sessionOptions);
+      const known = requests.get(ctx);
+      if (known?.has(token)) return known.save(session as StoredData);
+      const request = await openCached(ctx, token, session as Data);
+      if (request.session.isEnded && !isOwnToken(token)) {
+        throw new TypeError(
+          "koa-session made a session key of its own: pass genid: store.genid to it, beside store",
+        );
+      }
+      return request.save(session as StoredData);
     },
 
-    async destroy(key, call = {}) {
-      const state = stateOf(call.ctx);
-      const held = state.sessions.get(key)?.held;
-      if (key === state.ended || (!held && isMinted(state, key))) return;
-      const wasSomebodys = held !== undefined && held.userId !== null;
-      const wasAlive = await holder.revoke(key);
-      if (wasSomebodys && !wasAlive) state.hasLostSession = true;
-      if (!wasAlive) return;
-      // By this request itself, which may log in anew.
-      state.sessions.delete(key);
-      state.ended = key;
+    async destroy(keyOrId, { ctx } = {}) {
+      const token = tokenIn(keyOrId);
+      if (!ctx) return bridge.end(token);
+      const known = requests.get(ctx);
+      if (known?.isMoving) return undefined;
+      // A request whose cookie is no longer valid has a new key that was never stored: it means its cookie's session.
+      if (ctx.session === null) return (known ?? (await openCached(ctx, token))).end();
+      return (known?.has(token) ? known : await openCached(ctx, token)).regenerate();
     },
 
     genid(ctx) {
-      const token = newToken();
-      stateOf(ctx).minted = token;
-      return token;
-    },
-
-    async rotate(ctx: FrameworkContext) {
-      const { session: before } = ctx;
-      if (!before) {
+      if (typeof ctx !== "object" || ctx === null) {
         throw new TypeError(
-          "there is no ctx.session to rotate: the middleware comes first, and a session that was ended is none",
+          "genid needs Koa's context: pass genid: store.genid, or (ctx) => `shop:${store.genid(ctx)}`",
         );
       }
-      const state = stateOf(ctx);
-      const key = state.key ?? before.externalKey ?? "";
-      const loaded = state.sessions.get(key);
-      // Never stored, so that nobody can know its key.
-      if (!loaded && (before.isNew || isMinted(state, key))) return true;
-      if (!loaded && key === state.ended) {
-        await before.regenerate();
-        return true;
-      }
-      const mark = loaded ?? unloaded(key);
-      const { held } = mark;
-      const wasKnown = holder.isKnown(key);
-      const rotated = await held.rotate();
-      if (rotated === "new") return true;
-      const wasNobodys = held.userId === undefined ? !wasKnown : held.userId === null;
-      if (!rotated && !wasNobodys) return false;
-      const { session: now } = ctx;
-      if (!now) {
-        // Logged out meanwhile, by the key that is dead now.
-        if (rotated) await holder.revoke(rotated.held.token);
-        return false;
-      }
-      if (!rotated) await now.regenerate();
-      else await succeed(ctx, now, { ...mark, held: rotated.held });
-      return true;
+      const context = ctx as FrameworkContext;
+      return (requests.get(ctx) ?? begin(context)).nextToken();
+    },
+
+    async logIn(ctx, user, login) {
+      return { refused: await (await requestOf(ctx)).logIn(user, login) };
+    },
+
+    async logOut(ctx) {
+      return (await requestOf(ctx)).logOut();
+    },
+
+    async logOutEverywhere(ctx, everywhere) {
+      return (await requestOf(ctx)).logOutEverywhere(everywhere);
+    },
+
+    async rotate(ctx) {
+      return (await requestOf(ctx)).rotate();
+    },
+
+    userOf(ctx) {
+      return (requests.get(ctx) ?? notRun()).userId;
     },
   };
 
-  /** One that a cache before this store has answered, or that was made under a key of the application's. */
-  function unloaded(key: string): Mark<Data> {
-    return { held: holder.known(key, undefined, null), own: {}, age: undefined };
+  function isUse(ctx: FrameworkContext | undefined): boolean {
+    return ctx === undefined || options.isUse?.(ctx) !== false;
   }
 
-  /** For a session that this request has not loaded. */
-  function begin(key: string, hasLostSession: boolean): Mark<Data> {
-    unsafe.refuseWeakKey(key);
-    // `regenerate` keeps the data, and would log in again whom another request has logged out.
-    return hasLostSession ? unloaded(key) : { held: holder.fresh(key), own: {}, age: undefined };
+  function begin(ctx: FrameworkContext): KoaRequest<Data> {
+    return open(ctx, new KoaRequest(ctx, bridge.request(undefined, { isUse: isUse(ctx) })));
   }
 
-  /** Has the framework go on under the key of a rotation. */
-  async function succeed(ctx: FrameworkContext, session: FrameworkSession, mark: Mark<Data>): Promise<void> {
-    const state = stateOf(ctx);
-    const { token } = mark.held;
-    state.ended = state.key;
-    state.sessions.set(token, mark);
-    // The request's own copy.
-    const options = ctx.sessionOptions ?? {};
-    const { genid } = options;
-    options.genid = () => token;
-    try {
-      await session.regenerate();
-    } catch (error) {
-      await holder.revoke(token).catch(() => undefined);
-      throw error;
-    } finally {
-      options.genid = genid;
-    }
-    // The one there is goes on telling the old key.
-    if (ctx.session) Object.assign(ctx, { session: session.toJSON() });
+  function open(ctx: FrameworkContext, request: KoaRequest<Data>): KoaRequest<Data> {
+    requests.set(ctx, request);
+    watch(ctx.app.context);
+    return request;
+  }
+
+  /** koa-session's setter of `ctx.session` does not tell the store. It is one for all requests of an application. */
+  function watch(context: object): void {
+    if (watched.has(context)) return;
+    watched.add(context);
+    const session = Object.getOwnPropertyDescriptor(context, "session");
+    if (!session?.set || !session.configurable) return;
+    const assign = session.set;
+    Object.defineProperty(context, "session", {
+      ...session,
+      set(this: object, value: unknown) {
+        requests.get(this)?.noteAssigned(value);
+        assign.call(this, value);
+      },
+    });
+  }
+
+  /**
+   * The session of a request that did not load it through this store, because a cache is in front of it. If it is dead, nothing that the
+   * request does is stored.
+   *
+   * @param saved the request's data, which may name a user who has been logged out since they were cached
+   */
+  async function openCached(ctx: FrameworkContext, token: string, saved?: Data): Promise<KoaRequest<Data>> {
+    const loaded = await bridge.load(token);
+    const isStale = saved !== undefined && namesOther(saved, loaded.session?.userId ?? null);
+    const found = isStale ? ({ ...loaded, session: null, look: { state: "dead" } } as const) : loaded;
+    const session = bridge.request(found, { isUse: isUse(ctx), seen: {} as Data });
+    return open(ctx, new KoaRequest(ctx, session, (found.session?.data ?? {}) as StoredData));
+  }
+
+  function namesOther(data: Data, userId: string | null): boolean {
+    const named = sessions.policy.userId(data);
+    return named !== undefined && named !== null && String(named) !== userId;
+  }
+
+  async function requestOf(given: object): Promise<KoaRequest<Data>> {
+    const ctx = given as FrameworkContext;
+    if (typeof given !== "object" || given === null || !ctx.sessionOptions) return notRun();
+    const known = requests.get(ctx);
+    const key = ctx.session?.externalKey;
+    if (known && (key === undefined || known.has(tokenIn(key)))) return known;
+    return key === undefined ? notRun() : openCached(ctx, tokenIn(key));
+  }
+
+  /** For an application that calls `set` without a request. */
+  async function replace(token: string, data: Data): Promise<void> {
+    const session = await sessions.get(token);
+    if (session && (await sessions.save(session, data))) return;
+    throw new TypeError(
+      "set without a request changes a live session only: make a new one with sessions.create(data)",
+    );
   }
 }
 
-/** Whether it was made for this request, and so is known to nobody as long as nothing is stored under it. */
-function isMinted({ minted }: { readonly minted: string | undefined }, key: string): boolean {
-  return minted !== undefined && key.endsWith(minted);
-}
-
-/**
- * With `rolling` every response moves the cookie's end, so none is stored: a page view is no reason to write. koa-session
- * takes a session past its `_expire` for dead, so it gets one that is to come: the store knows whether the session lives.
- */
-function freshEnd({ _maxAge }: OwnData, { rolling }: FrameworkCall): OwnData {
-  return rolling && _maxAge !== undefined ? { _expire: Date.now() + _maxAge } : {};
-}
-
-/** The own keys to store: only what changed, and the cookie's end where it is worth knowing. */
-function nextOwnData(
-  { own, age: before }: { readonly own: OwnData; readonly age: CookieAge },
-  age: CookieAge,
-  saved: StoredData,
-  { rolling }: FrameworkCall,
-): OwnData {
-  const kept = age === before ? own : keysFor(age);
-  const { _expire } = saved;
-  return typeof age === "number" && !rolling && _expire !== undefined ? { ...kept, _expire } : kept;
-}
-
-/** The rest is what koa-session put there itself. */
-function applicationKeys({ _expire, _maxAge, _session, ...data }: StoredData): StoredData {
-  return data;
+function notRun(): never {
+  throw new TypeError(
+    "koa-session has not run for this request: app.use(session({ store, genid: store.genid }, app)) comes first",
+  );
 }
