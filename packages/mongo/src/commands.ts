@@ -1,57 +1,70 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type {
+  CreateResult,
   NewSession,
   RevokeUserOptions,
   SessionChanges,
   SessionRecord,
   UpdateResult,
 } from "@tenure/core";
+import { withDeadline } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
-import { within } from "./deadline.ts";
-import { isSession, type Stored, toRecord } from "./document.ts";
-import { isAnswerLost, isDuplicate, mayBeOfOneWrite } from "./failure.ts";
+import {
+  type Asked,
+  type Claim,
+  claimOf,
+  type Stored,
+  fenceId,
+  type StoredFence,
+  toRecord,
+  type Unchecked,
+} from "./document.ts";
+import { Fault, isAnswerLost, isDuplicate, mayBeOfOneWrite } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
 import {
   ALIVE,
   changeSession,
+  checkBinding,
   endSession,
   endUsersSession,
-  insertOnly,
   insertSession,
   insertTombstone,
-  seal,
+  mayBind,
+  setFence,
+  writeFence,
 } from "./pipelines.ts";
 
-/** The contract in MongoDB's commands. What fails rejects with what the driver threw; input is checked already. */
+/** The contract in MongoDB's commands. They reject with what the driver threw, and their input is checked already. */
 export interface Commands {
-  readonly create: (session: NewSession) => Promise<boolean>;
+  readonly create: (session: NewSession) => Promise<CreateResult>;
   /** The live sessions of these ids. */
   readonly read: (ids: readonly string[]) => Promise<Map<string, SessionRecord>>;
   readonly update: (change: Change) => Promise<UpdateResult>;
-  /** Many updates in one command, each of another id; each is answered for itself. */
-  readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Promise<UpdateResult>)[]>;
+  /** Many updates in one command, each of another id. None of them may bind. */
+  readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Error)[]>;
   readonly revoke: (id: string) => Promise<boolean>;
-  readonly revokeUser: (userId: string, options?: RevokeUserOptions) => Promise<number>;
+  readonly revokeUser: (userId: string, options: RevokeUserOptions) => Promise<number>;
   readonly listUser: (userId: string) => Promise<SessionRecord[]>;
-  readonly scan: (after: string | null) => Promise<Scanned>;
+  readonly scan: (after: string | null) => Promise<ScanPage>;
   readonly now: () => Promise<number>;
 }
 
-/** The live sessions among a few documents in the order of their ids. */
-export interface Scanned {
+/** The live sessions among some documents in the order of their ids. */
+export interface ScanPage {
   readonly records: readonly SessionRecord[];
-  /** The id after which the next batch begins; `null` at the end. */
+  /** The id after which the next page begins. `null` at the end. */
   readonly last: string | null;
 }
 
-/** One `update`, with what tells it from every other. */
+/** One `update`, and the nonce that distinguishes it from every other. */
 export interface Change {
   readonly id: string;
   readonly changes: SessionChanges;
   readonly nonce: string;
 }
 
-/** Marks a write: it stays in the document, so that the same write sent again finds that it was done. */
+/** Marks a write. It stays in the document, so that the same command sent again finds that it was executed. */
 export function newNonce(): string {
   writes += 1;
   return `${PROCESS}.${writes.toString(36)}`;
@@ -60,60 +73,56 @@ export function newNonce(): string {
 const PROCESS = randomBytes(9).toString("base64url");
 let writes = 0;
 
-/** A touch may be lost in a crash; nothing else may. */
-export function isTouch({ data, userId }: SessionChanges): boolean {
-  return data === undefined && userId === undefined;
+/** A crash may lose a touch, and nothing else. */
+export function isTouch({ data, userId, lifetime, authenticatedAt }: SessionChanges): boolean {
+  return [data, userId, lifetime, authenticatedAt].every((given) => given === undefined);
 }
 
 /**
  * @param handle with the concerns of its reads and writes
  * @param tombstoneMinimum milliseconds
- * @param clientSession what all commands are part of, in a transaction or not
+ * @param clientSession all commands are part of it, in a transaction or not
  */
 export function commands(
   { database, sessions, limits }: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
-  // A transaction's read preference goes before the handle's, and the driver refuses any but the primary there.
+  // A transaction's read preference overrides the handle's, and the driver refuses any but the primary there.
   const joining =
     clientSession === undefined ? {} : ({ session: clientSession, readPreference: "primary" } as const);
 
   return {
     async create(session) {
-      const { id, createdAt, lifetime } = session;
-      // The clock only goes on: what has ended has ended, and what ends between this and the insert was alive at birth.
-      if (createdAt !== undefined && createdAt + lifetime <= (await now())) return false;
-      // E11000 would abort a transaction, and `withTransaction` would run it again and again.
-      if (inTransaction() && (await lookUp(id)) !== null) return false;
+      const { id, userId } = session;
       const nonce = newNonce();
-      try {
-        await insert(id, insertSession(session, nonce));
-        return true;
-      } catch (error) {
-        if (!isDuplicate(error) || inTransaction()) throw error;
-        const taken = await lookUp(id);
-        if (taken === null) throw new Error("an index other than that of _id is unique", { cause: error });
-        return taken.nonces.includes(nonce);
+      for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+        // E11000 would abort a transaction, and `withTransaction` would run it again and again: look first.
+        let there = inTransaction() ? await lookUp(id) : null;
+        if (there === null || there.vacant) {
+          const isInserted = await insert(id, insertSession(session, nonce));
+          if (!isInserted) there = await lookUp(id);
+          if (isInserted || there?.nonces?.includes(nonce)) {
+            return userId === null || (await check(id, userId, nonce)) ? "created" : "fenced";
+          }
+          if (there === null) throw new Fault("a unique index other than that of _id refused the session");
+        }
+        if (isUnchecked(there)) await check(id, there.userId, there.unchecked.by);
+        else if (!there.vacant) return "taken";
       }
+      throw changingTooFast();
     },
 
     async read(ids) {
       const filter = { _id: only(ids), $expr: ALIVE };
       const options = { ...joining, projection: { nonces: 0 }, batchSize: ids.length + 1 };
-      const found = await within(limits.command, sessions.find(filter, options).toArray());
-      const missed = new Set(ids);
-      for (const { _id } of found) missed.delete(_id);
-      const rest = missed.size === 0 ? [] : await seen([{ $match: { _id: only([...missed]) } }], "nonces");
-      const live = [...found, ...rest].filter(isSession);
-      return new Map(live.map(toRecord).map((record) => [record.id, record]));
+      const found = await checked({ ids: new Set(ids) }, () => sessions.find(filter, options).toArray());
+      return new Map(found.map(toRecord).map((record) => [record.id, record]));
     },
 
     update,
 
     async updateAll(changes) {
-      const [change] = changes;
-      if (changes.length === 1 && change) return [await update(change)];
       // In one order everywhere: a server that keeps its locks to the end of a bulk write would deadlock (FerretDB 2.7).
       const inOrder = changes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
       const operations = inOrder.map((each) => ({ updateOne: updateOf(each) }));
@@ -122,66 +131,66 @@ export function commands(
         const { matchedCount } = await sent(() => sessions.bulkWrite(operations, options));
         if (matchedCount === changes.length) return changes.map(() => "updated" as const);
       } catch (error) {
-        // What one write was refused for must not be its neighbours' error, and servers differ on whose they say it is.
+        // One update's error must not reject the others, and servers differ on which update they say it is.
         if (isAnswerLost(error) || !mayBeOfOneWrite(error)) throw error;
-        return oneAfterAnother(changes);
+        return oneAfterAnother(changes.map((change) => () => update(change)));
       }
-      const answers = await whyNot(changes);
-      return changes.map((each, i) => answers[i] ?? update(each));
+      const reasons = await whyNot(changes);
+      return oneAfterAnother(changes.map((change, i) => async () => reasons[i] ?? update(change)));
     },
 
     async revoke(id) {
       const nonce = newNonce();
+      const filter = { _id: id, unchecked: { $exists: false } };
       const pipeline = endSession(nonce, tombstoneMinimum);
       const options = { ...joining, returnDocument: "after", projection: { endedBy: 1 } } as const;
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-        const ended = await sent(() => sessions.findOneAndUpdate({ _id: id }, pipeline, options));
+        const ended = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
         if (ended !== null) return "endedBy" in ended && ended.endedBy === nonce;
-        if (await insertUnlessThere(id, insertTombstone(id, tombstoneMinimum))) return false;
+        const there = await lookUp(id);
+        if (there === null) {
+          if (await insert(id, insertTombstone(id, tombstoneMinimum))) return false;
+        } else if (isUnchecked(there)) await check(id, there.userId, there.unchecked.by);
       }
-      throw new Error("the session is created and deleted again and again while it is revoked");
+      throw changingTooFast();
     },
 
-    /**
-     * The count is asked for afterwards: it is the sessions that hold this call's nonce in place of their user. So it is
-     * true when the update was sent twice; a session that another call ended, or that went to another user meanwhile,
-     * never got the nonce; and whatever ends it later leaves the nonce there.
-     *
-     * The count also says whether sessions of the user are left. On a sharded cluster an update of many can miss one whose
-     * chunk moves meanwhile (MongoDB's manual on `updateMany`), hence another round; what it ends besides began during the call.
-     */
-    async revokeUser(userId, { except } = {}) {
-      const nonce = newNonce();
-      const others = except === undefined ? {} : { _id: { $ne: except } };
-      const ended = { endedBy: nonce };
-      const count = [
-        { $match: { userId: { $in: [userId, ended] }, ...others } },
-        { $group: { _id: { $type: "$userId" }, sessions: { $sum: 1 } } },
-      ];
-      for (let round = 1; ; round += 1) {
-        const pipeline = endUsersSession(nonce, tombstoneMinimum);
-        await sent(() => sessions.updateMany({ userId, ...others }, pipeline, joining));
-        const counts = await sent(() => sessions.aggregate<Count>(count, joining).toArray());
-        if (round === ROUNDS || !counts.some(({ _id }) => _id === "string")) {
-          return counts.find(({ _id }) => _id === "object")?.sessions ?? 0;
-        }
+    async revokeUser(userId, { except, authenticatedUpTo }) {
+      const { fence, setAt } = await raiseFence(userId, authenticatedUpTo);
+      const setAtHere = performance.now();
+      const instant = authenticatedUpTo ?? fence;
+      let ended = 0;
+      for (let from: Filter<string> = { $gte: "" }; ;) {
+        const page = await pageOf(userId, from);
+        const due = page.filter(
+          ({ _id, authenticatedAt }) => _id !== except && authenticatedAt.getTime() <= instant,
+        );
+        ended += await endPage(userId, due, { instant, setAt });
+        const last = page.at(-1);
+        if (page.length < PAGE || last === undefined) break;
+        from = { $gt: last._id };
       }
+      // By this process's steady clock: the reply arrived after the server's clock showed `setAt`.
+      const wait = instant + 1 - setAt - (performance.now() - setAtHere);
+      if (wait > 0) await sleep(wait + 1);
+      return ended;
     },
 
     async listUser(userId) {
-      const stored = await seen([{ $match: { userId } }], "nonces");
-      return stored
-        .filter(isSession)
-        .map(toRecord)
-        .toSorted((a, b) => a.createdAt - b.createdAt);
+      const filter = { userId, $expr: ALIVE };
+      const options = { ...joining, projection: { nonces: 0 } };
+      const found = await checked({ userId }, () => sessions.find(filter, options).toArray());
+      return found.map(toRecord).toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
     async scan(after) {
       const from = after === null ? { $gte: "" } : { $gt: after };
-      const query = [{ $match: { _id: from } }, { $sort: { _id: 1 } }, { $limit: SCANNED }];
-      const stored = await seen(query, "nonces");
-      const { _id: last = null } = stored.at(-1) ?? {};
-      return { records: stored.filter(isSession).map(toRecord), last };
+      const page = [{ $match: { _id: from } }, { $sort: { _id: 1 } }, { $limit: SCANNED }];
+      const pipeline = [...page, { $set: { alive: ALIVE } }, { $unset: "nonces" }];
+      const options = { ...joining, batchSize: SCANNED + 1 };
+      const found = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
+      const last = found.at(-1)?.["_id"] ?? null;
+      return { records: found.filter((document) => document["alive"]).map(toRecord), last };
     },
 
     now,
@@ -193,14 +202,12 @@ export function commands(
     return (localTime as Date).getTime();
   }
 
-  async function insert(id: string, pipeline: Document[]): Promise<void> {
+  /** @returns `false` if there is a document of this id already */
+  async function insert(id: string, pipeline: Document[]): Promise<boolean> {
     const options = { ...joining, upsert: true };
-    await sent(() => sessions.updateOne(insertOnly(id), pipeline, options));
-  }
-
-  async function insertUnlessThere(id: string, pipeline: Document[]): Promise<boolean> {
     try {
-      await insert(id, pipeline);
+      // Matches no session and no tombstone, so that it inserts or is refused (E11000). The id stays an equality, by which mongos routes.
+      await sent(() => sessions.updateOne({ _id: id, vacant: true }, pipeline, options));
       return true;
     } catch (error) {
       if (!isDuplicate(error) || inTransaction()) throw error;
@@ -210,89 +217,214 @@ export function commands(
 
   async function update(change: Change): Promise<UpdateResult> {
     const { filter, update: pipeline } = updateOf(change);
-    const options = { ...joining, ...concernOf([change]) };
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-      const { matchedCount } = await sent(() => sessions.updateOne(filter, pipeline, options));
-      if (matchedCount === 1) return "updated";
-      const [answer] = await whyNot([change]);
-      if (answer !== undefined) return answer;
+      if (mayBind(change.changes)) {
+        const result = await bind(change, filter, pipeline);
+        if (result !== undefined) return result;
+      } else {
+        const options = { ...joining, ...concernOf([change]) };
+        const { matchedCount } = await sent(() => sessions.updateOne(filter, pipeline, options));
+        if (matchedCount === 1) return "updated";
+      }
+      const [reason] = await whyNot([change]);
+      if (reason !== undefined) return reason;
     }
-    throw new Error("the session dies and is created again and again while it is updated");
+    throw changingTooFast();
   }
 
-  /** Each for itself, and never many commands at once: a server that refuses all of them is not flooded. */
-  function oneAfterAnother(changes: readonly Change[]): Promise<UpdateResult>[] {
-    let before: Promise<unknown> = Promise.resolve();
-    return changes.map((change) => {
-      const answer = before.then(() => update(change));
-      before = answer.catch(() => undefined);
-      return answer;
-    });
+  /** @returns `undefined` if nothing matched */
+  async function bind(
+    { id, nonce }: Change,
+    filter: Filter<Stored>,
+    pipeline: Document[],
+  ): Promise<UpdateResult | undefined> {
+    const projection = { userId: 1, unchecked: 1, refused: 1 };
+    const options = { ...joining, returnDocument: "after", projection } as const;
+    const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
+    if (found === null) return undefined;
+    const after: Found = found as Document;
+    claimOf(after, { ids: new Set([id]) });
+    if (after.refused === nonce) return "fenced";
+    return !isUnchecked(after) || (await check(id, after.userId, nonce)) ? "updated" : "fenced";
   }
 
-  /** Not all of these matched. `undefined`: it is alive and could have, so it was not there or not so a moment ago. */
-  async function whyNot(unsure: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
-    const stored = await seen([{ $match: { _id: only(unsure.map(({ id }) => id)) } }], "data");
-    return unsure.map(({ id, changes: { ifVersion }, nonce }) => {
-      const found = stored.find(({ _id }) => _id === id) ?? null;
-      if (found?.nonces.includes(nonce)) return "updated";
-      if (!isSession(found)) return "gone";
-      return ifVersion === undefined || ifVersion === found.version ? undefined : "conflict";
-    });
+  /** Why a change did not match. `undefined`: it would match by now. */
+  async function whyNot(unmatched: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
+    const ids = new Set(unmatched.map(({ id }) => id));
+    const pipeline = [{ $match: { _id: only([...ids]) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
+    const found: Found[] = await sent(() => sessions.aggregate<Found>(pipeline, joining).toArray());
+    const byId = new Map(found.map((document) => [claimOf(document, { ids })._id, document]));
+    const reasons: (UpdateResult | undefined)[] = [];
+    for (const { id, changes, nonce } of unmatched) {
+      const there = byId.get(id);
+      if (there !== undefined && isUnchecked(there)) {
+        const isFine = await check(id, there.userId, there.unchecked.by);
+        const isOurs = there.unchecked.by === nonce;
+        reasons.push(isOurs ? (isFine ? "updated" : "fenced") : undefined);
+      } else if (there?.refused === nonce) reasons.push("fenced");
+      else if (there?.nonces?.includes(nonce)) reasons.push("updated");
+      else if (!there?.alive) reasons.push("gone");
+      else {
+        const { ifVersion } = changes;
+        reasons.push(ifVersion === undefined || ifVersion === there.version ? undefined : "conflict");
+      }
+    }
+    return reasons;
   }
 
   /**
-   * What a query finds, without one field, at an instant at which nothing of it was expired and not yet marked as dead. A
-   * seal is a write for a majority: only what has just expired costs one, and not whatever is asked for.
+   * Compares an unchecked binding with the user's fence, and ends the session or marks it as checked. The caller of a create
+   * or update does it, and so does every other call that meets the binding first.
+   *
+   * @returns `false` if the fence refused it
    */
-  async function seen(query: Document[], without: "data" | "nonces"): Promise<Stored[]> {
-    const pipeline = [...query, { $set: { alive: ALIVE } }, { $unset: without }];
-    const options = { ...joining, batchSize: SCANNED + 1 };
-    for (;;) {
-      const found = await sent(() => sessions.aggregate<Seen>(pipeline, options).toArray());
-      const expired = found.filter((stored) => isSession(stored) && !stored.alive).map(({ _id }) => _id);
-      if (expired.length === 0) return found;
-      // Also where it is one: FerretDB 2.7 knows no $$NOW in an updateMany of one `_id`.
-      await sent(() => sessions.updateMany({ _id: { $in: expired } }, seal, joining));
+  async function check(id: string, userId: string, by: string): Promise<boolean> {
+    const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
+    const options = { ...joining, returnDocument: "after", projection: { refused: 1 } } as const;
+    const filter: Document = { _id: id, "unchecked.by": by };
+    const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
+    const after: Found | null = found === null ? await lookUp(id) : (found as Document);
+    return after?.refused !== by;
+  }
+
+  /** Epoch milliseconds, or -1 if the user has no fence. */
+  async function fenceOf(userId: string): Promise<number> {
+    const _id = fenceId(userId);
+    const found = inTransaction()
+      ? await upsertFence(_id, writeFence(newNonce(), tombstoneMinimum))
+      : await sent(() => sessions.findOne<StoredFence>({ _id }, joining));
+    return found === null ? -1 : (fenceIn(found, _id)?.getTime() ?? -1);
+  }
+
+  async function raiseFence(
+    userId: string,
+    instant: number | undefined,
+  ): Promise<{ fence: number; setAt: number }> {
+    const _id = fenceId(userId);
+    const found = await upsertFence(_id, setFence(instant, tombstoneMinimum));
+    return { fence: fenceIn(found, _id)!.getTime(), setAt: found!.setAt!.getTime() };
+  }
+
+  async function upsertFence(_id: StoredFence["_id"], pipeline: Document[]): Promise<StoredFence | null> {
+    const options = { ...joining, upsert: true, returnDocument: "after" } as const;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await sent(() =>
+          sessions.findOneAndUpdate({ _id }, pipeline, options),
+        )) as StoredFence | null;
+      } catch (error) {
+        // Of two upserts that race, a server may refuse one.
+        if (!isDuplicate(error) || inTransaction() || attempt === MOST_ATTEMPTS) throw error;
+      }
     }
   }
 
-  function lookUp(id: string): Promise<Stored | null> {
-    return sent(() => sessions.findOne({ _id: id }, { ...joining, projection: { nonces: 1 } }));
+  async function pageOf(userId: string, from: Filter<string>): Promise<Paged[]> {
+    const projection = { userId: 1, authenticatedAt: 1, expiresAt: 1, unchecked: 1 };
+    const options = { ...joining, projection, sort: { _id: 1 }, limit: PAGE, batchSize: PAGE + 1 } as const;
+    const page = await sent(() => sessions.find<Paged>({ userId, _id: from }, options).toArray());
+    for (const document of page) claimOf(document, { userId });
+    return page;
   }
 
-  /** Sends a command that may be sent twice, and sends it again where its answer may have been lost. */
-  async function sent<Answer>(command: () => Promise<Answer>): Promise<Answer> {
+  /**
+   * Ends sessions and counts those that were alive. If the update matched fewer than were found, or was sent twice, a second
+   * look counts those that carry this call's nonce. It also shows whether any is left: on a sharded cluster an update of many
+   * can miss a document whose chunk moves meanwhile (MongoDB's manual on `updateMany`).
+   */
+  async function endPage(
+    userId: string,
+    due: readonly Paged[],
+    { instant, setAt }: { readonly instant: number; readonly setAt: number },
+  ): Promise<number> {
+    if (due.length === 0) return 0;
+    const nonce = newNonce();
+    const ids = due.map(({ _id }) => _id);
+    // Always `$in`: FerretDB 2.7 knows no $$NOW in an `updateMany` of one `_id`.
+    const filter = { _id: { $in: ids }, userId, authenticatedAt: { $lte: new Date(instant) } };
+    const pipeline = endUsersSession(nonce, tombstoneMinimum);
+    for (let round = 1; round <= MOST_ATTEMPTS; round += 1) {
+      const { matchedCount } = await sent(() => sessions.updateMany(filter, pipeline, joining));
+      if (round === 1 && matchedCount === ids.length && !due.some(isUnchecked)) {
+        return due.filter(({ expiresAt }) => expiresAt.getTime() > setAt).length;
+      }
+      const projection = { userId: 1, authenticatedAt: 1, endedBy: 1 };
+      const after = await sent(() =>
+        sessions.find<Found>({ _id: { $in: ids } }, { ...joining, projection }).toArray(),
+      );
+      const isLeft = (one: Found): boolean =>
+        one.userId === userId && (one.authenticatedAt?.getTime() ?? 0) <= instant;
+      if (!after.some(isLeft)) return after.filter(({ endedBy }) => endedBy === nonce).length;
+    }
+    throw new Fault("sessions of the user are left after several attempts to end them: call it again");
+  }
+
+  /** Queries until none of the documents found has an unchecked binding, and checks those that have. */
+  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Document[]> {
+    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+      const found = await sent(query);
+      const unchecked = found.map((document) => claimOf(document, asked)).filter(isUnchecked);
+      if (unchecked.length === 0) return found;
+      for (const { _id, userId, unchecked: binding } of unchecked) await check(_id, userId, binding.by);
+    }
+    throw changingTooFast();
+  }
+
+  async function lookUp(id: string): Promise<Found | null> {
+    const found = await sent(() =>
+      sessions.findOne<Found>({ _id: id }, { ...joining, projection: { data: 0 } }),
+    );
+    if (found !== null) claimOf(found, { ids: new Set([id]) });
+    return found;
+  }
+
+  /** Sends a command that may be sent twice, and sends it again if its reply may have been lost. */
+  async function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
     try {
-      return await within(limits.command, command());
+      return await limited(command());
     } catch (error) {
       // A transaction is run again as a whole.
       if (inTransaction() || !isAnswerLost(error)) throw error;
-      return await within(limits.command, command());
+      return await limited(command());
     }
+  }
+
+  function limited<Reply>(reply: Promise<Reply>): Promise<Reply> {
+    const { command } = limits;
+    return command === undefined ? reply : withDeadline(reply, command.ms, command.late);
   }
 
   function inTransaction(): boolean {
     return clientSession?.inTransaction() ?? false;
   }
-}
 
-/** Matches the live session that has not had this very change yet. */
-function updateOf({ id, changes, nonce }: Change): { filter: Filter<Stored>; update: Document[] } {
-  const { ifVersion } = changes;
-  return {
-    filter: {
-      _id: id,
-      ...(ifVersion === undefined ? {} : { version: ifVersion }),
-      nonces: { $ne: nonce },
-      $expr: ALIVE,
-    },
-    update: changeSession(changes, nonce),
-  };
+  /** Matches the live session to which this very change was not made yet. */
+  function updateOf({ id, changes, nonce }: Change): { filter: Filter<Stored>; update: Document[] } {
+    const { ifVersion } = changes;
+    return {
+      filter: {
+        _id: id,
+        ...(ifVersion === undefined ? {} : { version: ifVersion }),
+        nonces: { $ne: nonce },
+        unchecked: { $exists: false },
+        $expr: ALIVE,
+      } as Filter<Stored>,
+      update: changeSession(changes, nonce, tombstoneMinimum),
+    };
+  }
 }
 
 function concernOf(changes: readonly Change[]): { writeConcern?: { w: 1 } } {
   return changes.every((change) => isTouch(change.changes)) ? { writeConcern: { w: 1 } } : {};
+}
+
+/** Never many commands at once: a server that refuses all of them is not flooded. */
+async function oneAfterAnother<Result>(
+  calls: readonly (() => Promise<Result>)[],
+): Promise<(Result | Error)[]> {
+  const results: (Result | Error)[] = [];
+  for (const call of calls) results.push(await call().catch((error: Error) => error));
+  return results;
 }
 
 function only(ids: readonly string[]): string | { $in: string[] } {
@@ -300,18 +432,42 @@ function only(ids: readonly string[]): string | { $in: string[] } {
   return ids.length === 1 && id !== undefined ? id : { $in: [...ids] };
 }
 
-interface Count {
-  readonly _id: "string" | "object";
-  readonly sessions: number;
+function isUnchecked<Some extends { readonly userId?: unknown; readonly unchecked?: unknown }>(
+  found: Some,
+): found is Some & { readonly userId: string; readonly unchecked: Unchecked } {
+  return found.unchecked !== undefined;
 }
 
-type Seen = Stored & { readonly alive: boolean };
+function changingTooFast(): Fault {
+  return new Fault("other calls change the session again and again meanwhile: try again later");
+}
 
-/** Each attempt after the first takes a create or a revival by somebody else, just then. */
+/** A document of any kind, or a part of one. */
+interface Found extends Partial<Claim> {
+  readonly authenticatedAt?: Date;
+  readonly version?: number;
+  readonly nonces?: readonly string[];
+  readonly endedBy?: string;
+  readonly refused?: string;
+  readonly vacant?: true;
+  readonly alive?: boolean;
+}
+
+interface Paged extends Claim {
+  readonly authenticatedAt: Date;
+  readonly expiresAt: Date;
+}
+
+function fenceIn(found: StoredFence | null, _id: StoredFence["_id"]): Date | undefined {
+  if (found?._id?.user !== _id.user) throw new Fault("the reply is not the user's fence");
+  return found.fence;
+}
+
+/** Each attempt after the first is due to a change that another call made at that very moment. */
 const MOST_ATTEMPTS = 10;
 
-/** A session that was missed once has just moved; to be missed again it would have to move again at once. */
-const ROUNDS = 3;
+/** Sessions that one command of `revokeUser` ends. */
+const PAGE = 500;
 
-/** Documents a batch: what one command reads, and what is held in memory. */
+/** Documents that one command of `scan` reads. */
 const SCANNED = 100;

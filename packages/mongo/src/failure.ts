@@ -1,19 +1,37 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 
+/** What the store itself found wrong. Its message holds no session data, token or document. */
+export class Fault extends Error {}
+
 /**
- * What a store rejects with when the driver or the server failed.
+ * The error that a store rejects with when the driver or the server failed.
  *
- * One kind passes as it is: `withTransaction` runs a transaction again only for an error that is the driver's own
- * (`instanceof MongoError`) and has the label `TransientTransactionError`. A `StoreError` would end it.
+ * One kind stays the driver's own: `withTransaction` runs a transaction again only for an error that is
+ * `instanceof MongoError` and has the label `TransientTransactionError`. A `StoreError` would end it.
  */
 export function failure(operation: StoreOperation, error: unknown): unknown {
   if (error instanceof StoreError || hasLabel(error, "TransientTransactionError")) return error;
+  if (error instanceof Fault) return new StoreError(operation, error.message);
   const { name, codeName, code } = read(error);
-  // What the driver says can hold an id; what is said here can't.
-  if (error instanceof Error && !name.startsWith("Mongo"))
-    return new StoreError(operation, error.message, { cause: error });
-  return new StoreError(operation, explain(name, code, codeName), { cause: error });
+  return new StoreError(operation, explain(name, code, codeName), { cause: safeCause(error) });
 }
+
+/**
+ * A copy of an error without what may hold a document: the server's messages quote values (E11000, validation), and the
+ * driver's errors hold the operations of a bulk write. Only what the driver says about connections is kept word for word.
+ */
+function safeCause(error: unknown): Error {
+  const { name, code, codeName } = read(error);
+  const { message = "", stack = "" } = error instanceof Error ? error : {};
+  const safe = new Error(ABOUT_CONNECTIONS.test(name) ? message : (codeName ?? ""));
+  safe.name = name;
+  const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
+  safe.stack = [`${name}: ${safe.message}`, ...frames].join("\n");
+  return Object.assign(safe, code === undefined ? {} : { code }, codeName === undefined ? {} : { codeName });
+}
+
+const ABOUT_CONNECTIONS =
+  /^(Mongo(Network|ServerSelection|PoolCleared|PoolClosed|WaitQueue|Topology|NotConnected|ClientClosed|OperationTimeout|ExpiredSession|ConnectionPool)|PoolCleared)/;
 
 function explain(name: string, code: number | undefined, codeName: string | undefined): string {
   switch (code ?? name) {
@@ -29,8 +47,8 @@ function explain(name: string, code: number | undefined, codeName: string | unde
 }
 
 /**
- * Whether the command may have been executed though no answer came, and asking again at once can help: the connection
- * broke, or the primary stepped down. Not where the client's own time limit has passed: it would pass twice.
+ * Whether the command may have been executed though no reply came, and sending it again at once can help: the connection
+ * broke, or the primary stepped down. Not if the client's own time limit has passed, which would then pass twice.
  */
 export function isAnswerLost(error: unknown): boolean {
   const { name, code } = read(error);
@@ -38,18 +56,18 @@ export function isAnswerLost(error: unknown): boolean {
   return hasLabel(error, "RetryableWriteError") || (code !== undefined && MOVED_ON.has(code));
 }
 
-/** Whether the server refused what one write of several wants, rather than the command or its sender. */
+/** Whether the server may have refused one write of several, and not the command or its sender. */
 export function mayBeOfOneWrite(error: unknown): boolean {
   const { code } = read(error);
   return code !== undefined && !OF_THE_COMMAND.has(code);
 }
 
-/** The server refused the insert because of a unique index, that of `_id` or another. */
+/** The server refused an insert because of a unique index, that of `_id` or another. */
 export function isDuplicate(error: unknown): boolean {
   return read(error).code === 11000;
 }
 
-/** Another command is making, or has just made, the index or the collection that this one was to make. */
+/** Another command makes the same index or collection at this moment, or has just made it. */
 export function isMadeByOthers(error: unknown): boolean {
   const { code } = read(error);
   return code !== undefined && RACES.has(code);
@@ -70,7 +88,7 @@ export function isUnauthorized(error: unknown): boolean {
  */
 const RACES = new Set([48, 68, 85, 86, 112, 117, 276, 11000, 12587]);
 
-/** `PoolClearedOnNetworkError`: the driver's monitor got no answer, and ended what was under way. */
+/** `PoolClearedOnNetworkError`: the driver's monitor got no reply and ended the commands under way. */
 const CUT_OFF = new Set(["MongoNetworkError", "MongoPoolClearedError", "PoolClearedOnNetworkError"]);
 
 /** Not allowed (13, 18), too late (50), not confirmed by a majority in time or at all (64, 79, 100). */
@@ -79,14 +97,14 @@ const OF_THE_COMMAND = new Set([13, 18, 50, 64, 79, 100]);
 /** Codes of a server that is no longer primary or about to end (MongoDB's specification of retryable writes). */
 const MOVED_ON = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
 
-interface Fault {
+interface Facts {
   readonly name: string;
   readonly code: number | undefined;
   readonly codeName: string | undefined;
 }
 
-/** The driver is a peer that may be there twice: its errors are told by what they say, not by their class. */
-function read(error: unknown): Fault {
+/** The driver is a peer dependency that may be installed twice, so its errors are recognized by name and code, not by class. */
+function read(error: unknown): Facts {
   if (!(error instanceof Error)) return { name: "unknown", code: undefined, codeName: undefined };
   const { code, codeName, errorResponse, result } = error as Error & {
     readonly code?: unknown;
@@ -94,7 +112,7 @@ function read(error: unknown): Fault {
     readonly errorResponse?: unknown;
     readonly result?: { readonly writeConcernError?: { readonly code?: unknown } };
   };
-  // A bulk write wraps what the network did in an error that tells nothing of it.
+  // A bulk write wraps a network error in one without name or code of it.
   if (errorResponse instanceof Error) return read(errorResponse);
   const number = result?.writeConcernError?.code ?? code;
   return {

@@ -1,8 +1,18 @@
-import type { Collection, Db, MongoClient } from "mongodb";
-import { type Limit, limitOfCall, limitOfCommand } from "./deadline.ts";
+import type { Collection, Db, MongoClient, MongoOptions } from "mongodb";
 import type { Stored } from "./document.ts";
+import { Fault } from "./failure.ts";
 
-/** `local` or `linearizable`; what they mean for sessions is at `MongoStoreOptions`. */
+/**
+ * The driver's `Collection`, of documents of any type. A structure, because a class would refuse the `Collection` of another
+ * version of the driver, such as the one that mongoose brings.
+ */
+export interface MongoCollection {
+  readonly dbName: string;
+  readonly collectionName: string;
+  readonly namespace: string;
+}
+
+/** `local` or `linearizable`. What they mean for sessions is at `MongoStoreOptions`. */
 export type ReadConcernLevel = "local" | "linearizable";
 
 /** The store's own view of the user's collection, over the same client. */
@@ -12,18 +22,23 @@ export interface Handle {
   readonly limits: { readonly call: Limit | undefined; readonly command: Limit | undefined };
 }
 
+/** A time limit, and the error of what exceeds it. */
+export interface Limit {
+  readonly ms: number;
+  readonly late: () => Error;
+}
+
 /**
- * What the client, the database or the collection was given as defaults is not in force, but for `timeoutMS` and
- * `wtimeoutMS`: a promise can't hang on them.
+ * No promise may depend on a default of the client, the database or the collection. Only `timeoutMS` and `wtimeoutMS` are kept.
  *
- * @throws TypeError when it is not the driver's `Collection`
+ * @throws TypeError if it is not the driver's `Collection`
  */
-export function ownHandle(collection: Collection, readConcern: ReadConcernLevel): Handle {
+export function ownHandle(given: MongoCollection, readConcern: ReadConcernLevel): Handle {
+  const collection = given as Collection;
   const database = databaseOf(collection);
   if (database === undefined) {
     throw new TypeError(
-      'the collection must be a Collection of the package "mongodb", 6.9 or later, ' +
-        'as client.db().collection("sessions") gives it',
+      'the collection must be a Collection of the package "mongodb", 6.9 or later, such as client.db().collection("sessions")',
     );
   }
   const { timeoutMS, writeConcern } = collection;
@@ -35,11 +50,11 @@ export function ownHandle(collection: Collection, readConcern: ReadConcernLevel)
     writeConcern: { w: "majority", journal: true, ...(wtimeoutMS === undefined ? {} : { wtimeoutMS }) },
     ...PLAIN,
   });
-  const limits = { call: limitOfCall(timeoutMS), command: limitOfCommand(database.client.options) };
+  const limits = { call: limitOfCall(timeoutMS), command: limitOfCommand(database.client?.options) };
   return { database, sessions, limits };
 }
 
-/** A collection has had `db` since 6.20; before, it kept the client, which its types did not say. */
+/** A collection has `db` from 6.20 on. Earlier ones keep the client, which their types do not say. */
 function databaseOf(
   collection: Partial<Collection> & { readonly client?: Pick<MongoClient, "db"> },
 ): Db | undefined {
@@ -49,7 +64,36 @@ function databaseOf(
   return typeof client?.db === "function" && typeof dbName === "string" ? client.db(dbName) : undefined;
 }
 
-/** BSON to and from plain JavaScript values, as the driver does it where nobody asked for anything else. */
+/**
+ * The client's `timeoutMS` limits a command. Here it limits a call, with its wait for other calls and all its commands.
+ * Drivers in which `timeoutMS` has no effect (6.22 and 7.9) do not report it on a collection, so it has none here.
+ */
+function limitOfCall(timeoutMS: number | undefined): Limit | undefined {
+  return timeoutMS === undefined || timeoutMS <= 0 ? undefined : limit("timeoutMS", timeoutMS);
+}
+
+/**
+ * The longest that a command takes within the client's limits, which the driver starts again if it tries a second time. The
+ * driver (6.9 to 7.9) itself exceeds them: it waits for ever for the `drain` of a socket that it has closed. A client without
+ * `socketTimeoutMS` has no such limit.
+ */
+function limitOfCommand(options: Partial<MongoOptions> | undefined): Limit | undefined {
+  const {
+    socketTimeoutMS = 0,
+    serverSelectionTimeoutMS = 0,
+    connectTimeoutMS = 0,
+    waitQueueTimeoutMS = 0,
+  } = options ?? {};
+  if (socketTimeoutMS <= 0) return undefined;
+  const once = socketTimeoutMS + serverSelectionTimeoutMS + connectTimeoutMS + waitQueueTimeoutMS;
+  return limit("limits", 2 * once);
+}
+
+function limit(name: string, ms: number): Limit {
+  return { ms, late: () => new Fault(`no reply within the client's ${name} of ${ms} ms`) };
+}
+
+/** BSON to and from plain JavaScript values, as in a driver without options. */
 export const PLAIN = {
   raw: false,
   fieldsAsRaw: {},

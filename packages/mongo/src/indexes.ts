@@ -2,16 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Collection, Document, IndexDescription } from "mongodb";
 import type { Stored } from "./document.ts";
 import { isMadeByOthers, isNamespaceMissing } from "./failure.ts";
-import { ownHandle } from "./handle.ts";
+import { type MongoCollection, ownHandle } from "./handle.ts";
 
-/** Sessions by user. Anonymous and dead sessions are not in it, but for those that `revokeUser` ended. */
+/** Sessions by user, paged by id. Anonymous and revoked sessions are not in it. */
 const BY_USER = {
   name: "tenure_user",
-  key: { userId: 1 },
+  key: { userId: 1, _id: 1 },
   partialFilterExpression: { userId: { $exists: true } },
 } as const satisfies IndexDescription;
 
-/** Deletes what is needed no more. A touch never writes `endsAt`, so it never writes this index. */
+/** Deletes documents that are not needed any more. A touch does not write `endsAt`, so it does not write this index. */
 const CLEANING = {
   name: "tenure_cleaning",
   key: { endsAt: 1 },
@@ -21,14 +21,14 @@ const CLEANING = {
 const INDEXES = [BY_USER, CLEANING] as const;
 
 /**
- * Makes the store's two indexes where they are missing, and the collection with them. It can run at every start of every
- * instance. For large collections that are in use already, `createIndex` in mongosh does the same (README).
+ * Creates the store's two indexes if they are missing, and the collection with them. It can run at every start of every
+ * instance.
  *
- * @throws Error when an index that is there stands in the way, which is named, or the collection has a collation of its own;
- *   nothing was changed then
- * @throws MongoError what the driver threw, when the server failed or refused
+ * @throws Error if another index is in the way, which the message names, or if the collection has a collation of its own.
+ *   Nothing is changed then
+ * @throws MongoError the driver's own, if the server failed or refused
  */
-export async function ensureIndexes(collection: Collection): Promise<void> {
+export async function ensureIndexes(collection: MongoCollection): Promise<void> {
   const { sessions } = ownHandle(collection, "local");
   for (let attempt = 1; ; attempt += 1) {
     const present = await listIndexes(sessions);
@@ -39,7 +39,7 @@ export async function ensureIndexes(collection: Collection): Promise<void> {
       await sessions.createIndexes([...missing]);
       return;
     } catch (error) {
-      // Another instance may just have made them, or be about to.
+      // Another instance creates them at this moment, or has just done so.
       if (attempt === ATTEMPTS || !isMadeByOthers(error)) throw error;
       await sleep(PAUSE);
     }
@@ -51,7 +51,7 @@ const ATTEMPTS = 5;
 /** Milliseconds. */
 const PAUSE = 100;
 
-/** What each missing index would serve, with the command that makes it; empty when all is well. */
+/** A warning for each missing index, with the command that creates it. */
 export async function findMissingIndexes(collection: Collection<Stored>): Promise<string[]> {
   const present = await listIndexes(collection);
   assertSimpleCollation(collection, present);
@@ -77,8 +77,8 @@ async function listIndexes(collection: Collection<Stored>): Promise<Document[]> 
 }
 
 /**
- * The index of `_id` has the collection's collation, which it can't be given another: under one that ignores case, two ids
- * would be one, and a lookup that doesn't would read every session.
+ * The index of `_id` always has the collection's collation. Under one that ignores case, two ids would be one, and a lookup
+ * with another collation would read every session.
  */
 function assertSimpleCollation(collection: Collection<Stored>, present: readonly Document[]): void {
   const collation: unknown = present.find(({ name }) => name === "_id_")?.["collation"];
@@ -114,7 +114,7 @@ function serves(index: Document, wanted: Document): boolean {
   );
 }
 
-/** The options of an index that decide what it holds, finds and refuses; and those of them that ours has not, or as `false`. */
+/** The options of an index that decide what it holds, finds and refuses. Those in `FLAGS` must be absent or `false`. */
 const VALUES = ["partialFilterExpression", "expireAfterSeconds", "collation"];
 const FLAGS = ["unique", "sparse", "hidden"];
 
@@ -122,7 +122,7 @@ function sameKey(index: Document, wanted: Document): boolean {
   return same(index["key"], wanted.key);
 }
 
-/** The values are plain objects, and numbers that a client may have wrapped. */
+/** Compares plain objects, and numbers that a client may have wrapped. */
 function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

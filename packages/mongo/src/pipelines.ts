@@ -1,39 +1,31 @@
 import type { NewSession, SessionChanges } from "@tenure/core";
 import type { Document } from "mongodb";
 
-/**
- * Whether a session lives, by the server's clock. `$$NOW` stands still from the start of a command, also of one that
- * waits for a lock: what that means, and what is done about it, is at {@link seal}.
- */
+/** `$$NOW` is fixed when a command begins, also of one that then waits for a lock. */
 export const ALIVE: Document = { $gt: ["$expiresAt", "$$NOW"] };
 
-const IS_SESSION: Document = { $ne: [{ $type: "$expiresAt" }, "missing"] };
-
-/**
- * Matches no document, since none has that field, so that an upsert with it can only insert: two that race can't turn into
- * updates, and the loser is refused with E11000. The id stays an equality that mongos can route by; a filter that is false
- * by itself could be simplified until no id is left in it.
- */
-export function insertOnly(id: string): Document {
-  return { _id: id, inserting: { $exists: true } };
+/** Whether an update may bind. Whether it does depends on the user that is stored. */
+export function mayBind({ userId, authenticatedAt }: SessionChanges): boolean {
+  return typeof userId === "string" || authenticatedAt !== undefined;
 }
 
 export function insertSession(session: NewSession, nonce: string): Document[] {
-  const { id, userId, data, idle, lifetime, createdAt } = session;
-  // No Date reaches further, and what is later than the server's clock is now.
-  const began =
-    createdAt === undefined
-      ? "$$NOW"
-      : { $min: ["$$NOW", literal(new Date(Math.min(createdAt, LAST_DATE)))] };
-  const endsAt = { $add: [began, literal(lifetime)] };
+  const { id, userId, data, idle, lifetime, authenticatedAt } = session;
+  const endsAt = { $add: ["$$NOW", literal(lifetime)] };
+  const binding = {
+    userId: literal(userId ?? ""),
+    authenticatedAt: authenticatedAt === undefined ? "$$NOW" : notAfterNow(authenticatedAt),
+    unchecked: unchecked(nonce, authenticatedAt),
+  };
   return [
     {
       $replaceWith: {
         _id: literal(id),
-        ...(userId === null ? {} : { userId: literal(userId) }),
+        v: literal(1),
+        ...(userId === null ? {} : binding),
         data: literal(data),
         version: literal(1),
-        createdAt: began,
+        createdAt: "$$NOW",
         touchedAt: "$$NOW",
         idle: literal(idle),
         expiresAt: { $min: [{ $add: ["$$NOW", literal(idle)] }, endsAt] },
@@ -44,83 +36,155 @@ export function insertSession(session: NewSession, nonce: string): Document[] {
   ];
 }
 
-/** Changes a session and restarts its idle timeout. Whether it may is for the filter to say. */
-export function changeSession({ data, userId, idle }: SessionChanges, nonce: string): Document[] {
+/** Makes the changes. Whether the session is alive, and of the right version, is the filter's to decide. */
+export function changeSession(changes: SessionChanges, nonce: string, tombstoneMinimum: number): Document[] {
+  const { data, userId, idle, lifetime, authenticatedAt, touch = true } = changes;
+  const isNewVersion = [data, userId, lifetime, authenticatedAt].some((given) => given !== undefined);
   return [
     {
       $set: {
         ...(data === undefined ? {} : { data: literal(data) }),
-        ...(userId === undefined ? {} : { userId: userId === null ? "$$REMOVE" : literal(userId) }),
-        ...(data === undefined && userId === undefined ? {} : { version: { $add: ["$version", 1] } }),
+        ...bind(changes, nonce),
+        ...(isNewVersion ? { version: { $add: ["$version", 1] } } : {}),
         ...(idle === undefined ? {} : { idle: literal(idle) }),
-        // A write that waited has an older clock than one that went ahead of it.
-        touchedAt: { $max: ["$touchedAt", "$$NOW"] },
+        ...(lifetime === undefined ? {} : { endsAt: { $add: ["$$NOW", literal(lifetime)] } }),
+        // A command that waited has an older `$$NOW` than one that overtook it.
+        ...(touch ? { touchedAt: { $max: ["$touchedAt", "$$NOW"] } } : {}),
         nonces: { $slice: [{ $concatArrays: [[literal(nonce)], "$nonces"] }, NONCES] },
       },
     },
     { $set: { expiresAt: { $min: [{ $add: ["$touchedAt", "$idle"] }, "$endsAt"] } } },
+    ...(authenticatedAt === undefined
+      ? []
+      : [
+          {
+            $replaceWith: {
+              $cond: [
+                { $and: [exists("$userId"), isTooOld(notAfterNow(authenticatedAt), tombstoneMinimum)] },
+                refusal(literal(nonce), tombstoneMinimum),
+                "$$ROOT",
+              ],
+            },
+          },
+        ]),
+  ];
+}
+
+function bind({ userId, authenticatedAt }: SessionChanges, nonce: string): Document {
+  const at = authenticatedAt === undefined ? "$$NOW" : notAfterNow(authenticatedAt);
+  const latest = { $max: ["$authenticatedAt", at] };
+  if (userId === null) return { userId: "$$REMOVE", authenticatedAt: "$$REMOVE" };
+  if (userId === undefined) {
+    if (authenticatedAt === undefined) return {};
+    return { authenticatedAt: { $cond: [exists("$userId"), latest, "$$REMOVE"] } };
+  }
+  const isSame = { $eq: ["$userId", literal(userId)] };
+  return {
+    userId: literal(userId),
+    authenticatedAt: authenticatedAt === undefined ? { $cond: [isSame, "$authenticatedAt", latest] } : latest,
+    unchecked: { $cond: [isSame, "$$REMOVE", unchecked(nonce, authenticatedAt)] },
+  };
+}
+
+/**
+ * Compares an unchecked binding with the user's fence. Either ends the session, or leaves it checked.
+ *
+ * @param fence epoch milliseconds, or -1 if the user has none
+ */
+export function checkBinding(fence: number, tombstoneMinimum: number): Document[] {
+  const given = "$unchecked.given";
+  const isRefused = {
+    $or: [{ $lte: [given, literal(new Date(fence))] }, isTooOld(given, tombstoneMinimum)],
+  };
+  const afterFence = { $max: ["$authenticatedAt", literal(new Date(fence + 1))] };
+  return [
+    {
+      $replaceWith: {
+        $cond: [
+          { $and: [exists(given), isRefused] },
+          refusal("$unchecked.by", tombstoneMinimum),
+          {
+            $mergeObjects: [
+              "$$ROOT",
+              { authenticatedAt: { $cond: [exists(given), "$authenticatedAt", afterFence] } },
+            ],
+          },
+        ],
+      },
+    },
+    { $unset: "unchecked" },
   ];
 }
 
 /**
- * Leaves a live session as it is and marks an expired one as dead.
- *
- * An update that began before `expiresAt` and then waited past it still sees the session alive and revives it. So whoever
- * finds a session expired seals it before he says so: what was seen dead once is dead for ever.
+ * Fixes a user's fence at an instant, or now: later than the fence before, so that a session that counts as made after that
+ * one is ended by this one. It is kept for twice the time that a store needs it, which allows for clocks that differ.
  */
-export const seal: Document[] = [
-  {
-    $replaceWith: {
-      $cond: [
-        { $and: [IS_SESSION, { $not: [ALIVE] }] },
-        { _id: "$_id", endsAt: "$endsAt", nonces: "$nonces" },
-        "$$ROOT",
-      ],
-    },
-  },
-];
+export function setFence(instant: number | undefined, tombstoneMinimum: number): Document[] {
+  const now = { $max: ["$$NOW", { $add: ["$fence", 1] }] };
+  const fence = instant === undefined ? now : { $max: ["$fence", literal(new Date(instant))] };
+  const endsAt = { $max: ["$endsAt", { $add: ["$fence", literal(2 * tombstoneMinimum)] }] };
+  return [{ $set: { v: literal(1), fence, setAt: "$$NOW" } }, { $set: { endsAt } }];
+}
 
-/** Leaves a tombstone of whatever is there; `endedBy` is the nonce only if it was alive, and then for good. */
+/** Changes nothing about the fence. The write makes the transaction conflict with a `revokeUser` that it does not see. */
+export function writeFence(nonce: string, tombstoneMinimum: number): Document[] {
+  const endsAt = { $max: ["$endsAt", { $add: ["$$NOW", literal(tombstoneMinimum)] }] };
+  return [{ $set: { v: literal(1), boundBy: literal(nonce), endsAt } }];
+}
+
+/** Leaves a tombstone of whatever is there. `endedBy` is the nonce only if it was alive, and stays. */
 export function endSession(nonce: string, tombstoneMinimum: number): Document[] {
-  return [
-    {
-      $replaceWith: {
-        _id: "$_id",
-        userId: { $cond: [IS_SESSION, "$$REMOVE", "$userId"] },
-        endedBy: { $cond: [ALIVE, literal(nonce), "$endedBy"] },
-        endsAt: { $max: ["$endsAt", { $add: ["$$NOW", literal(tombstoneMinimum)] }] },
-        nonces: "$nonces",
-      },
-    },
-  ];
+  const endedBy = { $cond: [ALIVE, literal(nonce), "$endedBy"] };
+  return [{ $replaceWith: tombstone({ endedBy, refused: "$refused" }, tombstoneMinimum) }];
 }
 
 export function insertTombstone(id: string, tombstoneMinimum: number): Document[] {
   const endsAt = { $add: ["$$NOW", literal(tombstoneMinimum)] };
-  return [{ $replaceWith: { _id: literal(id), endsAt, nonces: [] } }];
+  return [{ $replaceWith: { _id: literal(id), v: literal(1), endsAt, nonces: [] } }];
 }
 
 /**
- * Leaves a tombstone of a user's session, alive or expired: an update that waited could still revive an expired one. Only
- * where it was alive the nonce takes the user's place, to be counted.
+ * Ends sessions that were authenticated at or before a fence, alive or expired: an update that waits for a lock could still
+ * extend one that has expired. A binding whose given instant was not checked is refused instead.
  */
 export function endUsersSession(nonce: string, tombstoneMinimum: number): Document[] {
-  return [
-    {
-      $replaceWith: {
-        _id: "$_id",
-        userId: { $cond: [ALIVE, { endedBy: literal(nonce) }, "$$REMOVE"] },
-        endsAt: { $max: ["$endsAt", { $add: ["$$NOW", literal(tombstoneMinimum)] }] },
-        nonces: "$nonces",
-      },
-    },
-  ];
+  const ended = tombstone({ endedBy: { $cond: [ALIVE, literal(nonce), "$$REMOVE"] } }, tombstoneMinimum);
+  const refused = refusal("$unchecked.by", tombstoneMinimum);
+  return [{ $replaceWith: { $cond: [exists("$unchecked.given"), refused, ended] } }];
+}
+
+/** Only a create has version 1 while its binding is unchecked. */
+function refusal(by: Document | string, tombstoneMinimum: number): Document {
+  const vacant = { $cond: [{ $eq: ["$version", 1] }, true, "$$REMOVE"] };
+  return tombstone({ refused: by, vacant }, tombstoneMinimum);
+}
+
+function tombstone(marks: Document, tombstoneMinimum: number): Document {
+  const endsAt = { $max: ["$endsAt", { $add: ["$$NOW", literal(tombstoneMinimum)] }] };
+  return { _id: "$_id", v: literal(1), ...marks, endsAt, nonces: "$nonces" };
+}
+
+function unchecked(nonce: string, authenticatedAt: number | undefined): Document {
+  const given = authenticatedAt === undefined ? {} : { given: notAfterNow(authenticatedAt) };
+  return { by: literal(nonce), ...given };
+}
+
+function isTooOld(instant: Document | string, tombstoneMinimum: number): Document {
+  return { $lte: [instant, { $subtract: ["$$NOW", literal(tombstoneMinimum)] }] };
+}
+
+function notAfterNow(instant: number): Document {
+  return { $min: ["$$NOW", literal(new Date(Math.min(instant, LAST_DATE)))] };
+}
+
+function exists(path: string): Document {
+  return { $ne: [{ $type: path }, "missing"] };
 }
 
 /**
- * A resent write finds its own nonce unless as many others came between. Each costs some 27 bytes that every touch writes
- * again, and more would hardly ever help: so many must write one session within one repetition, and what has an `ifVersion`
- * is not made twice even then.
+ * A resent write finds its own nonce unless this many others came between. Each nonce costs some 27 bytes that every touch
+ * writes again.
  */
 const NONCES = 8;
 

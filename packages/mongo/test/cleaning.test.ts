@@ -37,11 +37,17 @@ for (const [name, on] of Object.entries(servers)) {
         await store.create({ ...session, id: kept[2]! });
         await store.revoke(kept[2]!);
 
-        const left = () => collection.distinct("_id");
+        await brief.revokeUser("x");
+        await store.revokeUser("y");
+
+        const left = () => collection.distinct("_id", { _id: { $type: "string" } as never });
+        const fences = () => collection.countDocuments({ fence: { $exists: true } });
+        while ((await fences()) > 1) await sleep(500);
         while ((await left()).some((id) => gone.includes(String(id)))) await sleep(500);
         expect(new Set((await left()).map(String))).toEqual(new Set(kept));
+        expect(await fences()).toBe(1);
         expect(await store.read(kept[0]!)).not.toBeNull();
-        expect(await store.create({ ...long, id: kept[2]! })).toBe(false);
+        expect(await store.create({ ...long, id: kept[2]! })).toBe("taken");
       },
     );
   });

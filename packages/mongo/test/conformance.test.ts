@@ -3,6 +3,7 @@ import { server } from "@tenure/servers";
 import { test } from "vitest";
 import { mongoStore } from "../src/index.ts";
 import { connect, connect6, HOSTILE, HOSTILE_TOO, prepare } from "./clients.ts";
+import { mixedUpCollection } from "./mixed-up.ts";
 
 const mongo = await server("mongo");
 
@@ -36,6 +37,8 @@ for (const [name, open] of Object.entries(drivers)) {
         });
         return mongoStore(client.db("tenure_test").collection("sessions"));
       },
+      mixedUp: (mixUp) =>
+        mongoStore(mixedUpCollection(open(mongo.url).db("tenure_test").collection("sessions"), mixUp)),
     },
   );
 }

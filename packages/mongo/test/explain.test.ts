@@ -32,6 +32,7 @@ mongo.describe("No call reads every session", () => {
       await store.update(one!.id, { data: "new", ifVersion: 1 });
       const joined = [...others.slice(0, 5).map(({ id }) => id), randomUUID()];
       await Promise.all(joined.map((id) => store.update(id, { data: "new" })));
+      await store.update(others[8]!.id, { userId: "user-9", authenticatedAt: await store.now() });
       await store.revoke(one!.id);
       await store.revoke(randomUUID());
       await store.listUser("user-1");
@@ -41,14 +42,15 @@ mongo.describe("No call reads every session", () => {
       await store.now();
     });
 
-    const queries = sent.flatMap(queriesOf).filter(({ filter }) => !("inserting" in filter));
+    const queries = sent.flatMap(queriesOf).filter(({ filter }) => !("vacant" in filter));
     expect(queries.length).toBeGreaterThan(20);
     for (const { from, filter, pipeline } of queries) {
       const asked = pipeline ? collection.aggregate(pipeline) : collection.find(filter);
       const plan = await asked.explain("queryPlanner");
       const everyDocument = /COLLSCAN|"Seq Scan"/.test(JSON.stringify(plan));
       const found = { from, filter, indexes: [...usedIn(plan)], everyDocument };
-      const index = "userId" in filter ? "tenure_user" : "_id_";
+      // What ends the sessions of a page finds them by their ids.
+      const index = "userId" in filter && !filter["_id"]?.$in ? "tenure_user" : "_id_";
       expect(found).toEqual({ from, filter, indexes: [index], everyDocument: false });
     }
   });

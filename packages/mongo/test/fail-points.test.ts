@@ -270,7 +270,7 @@ async function scene(options: MongoClientOptions = {}) {
 
 async function born(store: SessionStore, userId: string | null = null): Promise<string> {
   const session = { ...fresh(), userId };
-  expect(await store.create(session)).toBe(true);
+  expect(await store.create(session)).toBe("created");
   return session.id;
 }
 

@@ -33,19 +33,31 @@ for (const { name, on, open, options } of clients) {
       await eachCut(async ({ store, readBack }) => {
         const session = fresh();
         return {
-          act: async () => expect(await store.create(session)).toBe(true),
+          act: async () => expect(await store.create(session)).toBe("created"),
           after: async () => {
             expect((await readBack.read(session.id))?.version).toBe(1);
-            expect(await store.create(session)).toBe(false);
+            expect(await store.create(session)).toBe("taken");
           },
         };
       });
     });
 
-    test("create of a rotation says true of itself", async () => {
-      await eachCut(async ({ store }) => {
-        const session = fresh({ createdAt: 1 + Date.now() - 1000 });
-        return { act: async () => expect(await store.create(session)).toBe(true) };
+    test("a login is made once and says so, and a refused one says that", async () => {
+      await eachCut(async ({ store, readBack }) => {
+        const { id } = await born(readBack);
+        const { id: late } = await born(readBack);
+        const [userId, authenticatedAt] = [randomUUID(), await readBack.now()];
+        await readBack.revokeUser(userId);
+        return {
+          act: async () => {
+            expect(await store.update(id, { userId })).toBe("updated");
+            expect(await store.update(late, { userId, authenticatedAt })).toBe("fenced");
+            expect(await store.create(fresh({ userId, authenticatedAt }))).toBe("fenced");
+          },
+          after: async () => {
+            expect(await readBack.listUser(userId)).toMatchObject([{ id, version: 2 }]);
+          },
+        };
       });
     });
 
@@ -98,7 +110,8 @@ for (const { name, on, open, options } of clients) {
             expect(await store.revoke(unknown)).toBe(false);
           },
           after: async () => {
-            for (const dead of [id, unknown]) expect(await readBack.create(fresh({ id: dead }))).toBe(false);
+            for (const dead of [id, unknown])
+              expect(await readBack.create(fresh({ id: dead }))).toBe("taken");
           },
         };
       });
@@ -157,7 +170,7 @@ type Scenario = (stores: { readonly store: MongoStore; readonly readBack: MongoS
 
 async function born(store: MongoStore, given: Partial<NewSession> = {}): Promise<NewSession> {
   const session = fresh(given);
-  expect(await store.create(session)).toBe(true);
+  expect(await store.create(session)).toBe("created");
   return session;
 }
 

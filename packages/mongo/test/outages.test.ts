@@ -244,7 +244,7 @@ async function settle(call: Promise<unknown>): Promise<unknown> {
 
 async function born(store: SessionStore, userId: string = randomUUID()): Promise<string> {
   const session = fresh(userId);
-  expect(await store.create(session)).toBe(true);
+  expect(await store.create(session)).toBe("created");
   return session.id;
 }
 

@@ -27,9 +27,9 @@ own.describe("A user of a MongoDB that asks who one is", () => {
     const warnings = listen(collection.namespace, context);
     const store = mongoStore(collection);
     const [one, two] = [fresh(), fresh()];
-    expect(await store.create(one)).toBe(true);
-    expect(await store.create({ ...two, createdAt: 1 + Date.now() })).toBe(true);
-    expect(await store.create(one)).toBe(false);
+    expect(await store.create(one)).toBe("created");
+    expect(await store.create({ ...two, authenticatedAt: await store.now() })).toBe("created");
+    expect(await store.create(one)).toBe("taken");
     expect(await store.read(one.id)).toMatchObject({ id: one.id });
     const updates = [one, two, fresh()].map(({ id }) => store.update(id, { data: "new" }));
     expect(await Promise.all(updates)).toEqual(["updated", "updated", "gone"]);
@@ -48,7 +48,7 @@ own.describe("A user of a MongoDB that asks who one is", () => {
     const few = ACTIONS.filter((action) => !action.includes("ndex"));
     const collection = await collectionAs(guarded.url, few);
     const warnings = listen(collection.namespace, context);
-    expect(await mongoStore(collection).create(fresh())).toBe(true);
+    expect(await mongoStore(collection).create(fresh())).toBe("created");
     await turn();
     expect(warnings).toEqual([expect.stringContaining("listIndexes")]);
   });

@@ -34,8 +34,28 @@ mongo.describe("At 100,000 sessions", () => {
     expect(theirs.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
     expect(theirs).toHaveLength(10);
     expect(await store.revokeUser("user 7")).toBe(10);
-    const left = await collection.countDocuments({ userId: { $type: "string" } });
+    const left = await collection.countDocuments({ userId: { $exists: true } });
     expect(left).toBe(SESSIONS - 10);
+  });
+});
+
+mongo.describe("A user with 10,000 sessions", () => {
+  test("is logged out everywhere by short commands, and none of them reads or ends more than 500", async () => {
+    const client = connect(mongo.url, { monitorCommands: true });
+    const collection = await freshCollection(client);
+    const store = mongoStore(collection);
+    const ids = await fill(collection, 10_000, () => "u");
+    const most: number[] = [];
+    const sent = await record(client, async () => {
+      expect(await store.revokeUser("u", { except: ids[0]! })).toBe(9999);
+    });
+    for (const command of sent.filter((one) => "find" in one)) expect(command["limit"]).toBe(500);
+    for (const { updates } of sent.filter((one) => "update" in one)) {
+      most.push(updates[0].q._id.$in.length);
+    }
+    expect(Math.max(...most)).toBe(500);
+    expect(most).toHaveLength(20);
+    expect((await store.listUser("u")).map(({ id }) => id)).toEqual([ids[0]]);
   });
 });
 
@@ -43,7 +63,11 @@ const SESSIONS = 100_000;
 const USERS = SESSIONS / 10;
 
 /** Copies of one session that the store made, each of an id and a user of its own: the store makes them one by one. */
-async function fill(collection: Collection, count: number): Promise<string[]> {
+async function fill(
+  collection: Collection,
+  count: number,
+  userOf = (i: number) => `user ${i % USERS}`,
+): Promise<string[]> {
   const id = randomUUID();
   await mongoStore(collection).create({ id, userId: "u", data: "private", idle: HOUR, lifetime: HOUR });
   const made = await collection.findOneAndDelete({ _id: id as never });
@@ -51,7 +75,7 @@ async function fill(collection: Collection, count: number): Promise<string[]> {
   for (let from = 0; from < count; from += 10_000) {
     const batch: Document[] = [];
     for (const [i, _id] of ids.slice(from, from + 10_000).entries()) {
-      batch.push({ ...made, _id, userId: `user ${(from + i) % USERS}` });
+      batch.push({ ...made, _id, userId: userOf(from + i) });
     }
     await collection.insertMany(batch, { ordered: false });
   }

@@ -36,7 +36,7 @@ function writer(store: SessionStore) {
   const failed: unknown[] = [];
   const stopping = new AbortController();
   const write = async (id: string) => {
-    expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe(true);
+    expect(await store.create({ id, userId: null, data: "", idle: HOUR, lifetime: HOUR })).toBe("created");
     expect(await store.update(id, { data: id })).toBe("updated");
     const dead = told.size % 2 === 0 && (await store.revoke(id));
     told.set(id, dead ? null : id);

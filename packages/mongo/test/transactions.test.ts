@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
 import type { ClientSession, Collection, MongoClient, MongoClientOptions } from "mongodb";
@@ -65,7 +66,7 @@ for (const [name, open] of Object.entries(drivers)) {
       const { userId, ids } = await loggedIn(store, 2);
       const made = { ...fresh(userId), id: randomUUID() };
       const call = async (inside: SessionStore) => {
-        expect(await inside.create(made)).toBe(true);
+        expect(await inside.create(made)).toBe("created");
         expect(await inside.update(made.id, { data: "new" })).toBe("updated");
         expect(await inside.update(made.id, {})).toBe("updated");
         expect(await inside.update(made.id, { data: "newer", ifVersion: 1 })).toBe("conflict");
@@ -81,7 +82,7 @@ for (const [name, open] of Object.entries(drivers)) {
       expect((await store.listUser(userId)).map(({ id }) => id)).toEqual([ids[1], made.id]);
     });
 
-    test("a create of an id that is taken answers false, and the transaction goes on", async () => {
+    test("a create of an id that is taken says so, and the transaction goes on", async () => {
       const { client, store } = await scene();
       const { userId, ids } = await loggedIn(store, 2);
       await store.revoke(ids[1]!);
@@ -91,8 +92,63 @@ for (const [name, open] of Object.entries(drivers)) {
         const revoked = await inside.create({ ...fresh(userId), id: ids[1]! });
         return [taken, revoked, await inside.update(ids[0]!, { data: "new" })];
       });
-      expect(answers).toEqual([false, false, "updated"]);
+      expect(answers).toEqual(["taken", "taken", "updated"]);
       expect(await store.read(ids[0]!)).toMatchObject({ data: "new" });
+    });
+
+    test("a login meets the fence", async () => {
+      const { client, store } = await scene();
+      const { userId, ids } = await loggedIn(store, 1);
+      const anonymous = { ...fresh(userId), userId: null };
+      await store.create(anonymous);
+      const authenticatedAt = await store.now();
+      await store.revokeUser(userId);
+      const results = await withTransaction(client, async (session) => {
+        const inside = store.with(session);
+        return [
+          await inside.create({ ...fresh(userId), authenticatedAt }),
+          await inside.update(anonymous.id, { userId, authenticatedAt }),
+          await inside.create(fresh(userId)),
+        ];
+      });
+      expect(results).toEqual(["fenced", "fenced", "created"]);
+      expect(await Promise.all([...ids, anonymous.id].map((id) => store.read(id)))).toEqual([null, null]);
+      expect(await store.listUser(userId)).toHaveLength(1);
+    });
+
+    test("a login that does not see the fence of a revokeUser meanwhile is not committed", async () => {
+      const { client, store } = await scene();
+      const { userId } = await loggedIn(store, 1);
+      const authenticatedAt = await store.now();
+      let runs = 0;
+      const result = await withTransaction(client, async (session) => {
+        runs += 1;
+        const inside = store.with(session);
+        // The transaction sees what was there at its first command.
+        await inside.listUser(userId);
+        if (runs === 1) await store.revokeUser(userId);
+        return inside.create({ ...fresh(userId), authenticatedAt });
+      });
+      expect({ result, runs }).toEqual({ result: "fenced", runs: 2 });
+      expect(await store.listUser(userId)).toEqual([]);
+    });
+
+    test("a revokeUser outside waits for a login in a transaction, or finds it", async () => {
+      const { client, store } = await scene();
+      const { userId } = await loggedIn(store, 1);
+      const authenticatedAt = await store.now();
+      let revoking: Promise<number> | undefined;
+      const committed = await withTransaction(client, async (session) => {
+        const inside = store.with(session);
+        const result = await inside.create({ ...fresh(userId), authenticatedAt });
+        revoking ??= store.revokeUser(userId);
+        revoking.catch(() => undefined);
+        await sleep(100);
+        return result;
+      });
+      const ended = await revoking;
+      expect(committed === "created" ? ended : 1 + Number(ended)).toBe(2);
+      expect(await store.listUser(userId)).toEqual([]);
     });
 
     test("withTransaction runs again after a write conflict, and after an id that was taken meanwhile", async () => {
@@ -109,7 +165,7 @@ for (const [name, open] of Object.entries(drivers)) {
         if (runs === 2) await store.create({ ...fresh(userId), id: taken });
         return [updated, await inside.create({ ...fresh(userId), id: taken })];
       });
-      expect(answers).toEqual(["updated", false]);
+      expect(answers).toEqual(["updated", "taken"]);
       expect(runs).toBeGreaterThanOrEqual(2);
       expect(await store.read(ids[0]!)).toMatchObject({ data: "inside", version: 3 });
     });
@@ -244,7 +300,7 @@ async function loggedIn(store: SessionStore, count: number): Promise<{ userId: s
   const ids: string[] = [];
   for (let i = 0; i < count; i += 1) {
     const session = fresh(userId);
-    expect(await store.create(session)).toBe(true);
+    expect(await store.create(session)).toBe("created");
     ids.push(session.id);
   }
   return { userId, ids };
