@@ -1,7 +1,6 @@
 /** What the demo keeps in a session. */
 export interface DeviceSession {
-  userId?: string;
-  /** The browser's own words at sign-in. */
+  /** What the browser called itself at sign-in. */
   userAgent?: string;
   note?: string;
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Sessions, StoreError } from "@tenure/core";
 import type { DeviceSession } from "./device-session.ts";
 import type { Html } from "./html.ts";
+import type { Logins } from "./logins.ts";
 import { devicesPage } from "./pages/devices.ts";
 import { failurePage } from "./pages/failure.ts";
 import { noticeOf, type NoticeName } from "./pages/notice.ts";
@@ -10,7 +11,7 @@ import { signInPage } from "./pages/sign-in.ts";
 import { personOf } from "./people.ts";
 import { runRace } from "./race/run-race.ts";
 
-/** A request, as each framework tells it. */
+/** A request, translated from a framework's own. */
 export interface Visit {
   readonly method: string;
   /** The path and query. */
@@ -18,14 +19,13 @@ export interface Visit {
   readonly userAgent: string | undefined;
   /** The fields of the form that was posted. */
   readonly form: URLSearchParams;
-  /** Whether the browser came with a cookie, of a session that may be dead. */
+  /** Whether the browser sent a cookie. Its session may be dead. */
   readonly hasCookie: boolean;
-  /** The session's id in the framework's words: the token that is in the cookie. */
+  /** What the framework calls the session's id: the token in the cookie. */
   readonly token: string | undefined;
-  /** The framework's session, to read and to change: it saves what is changed. */
+  /** The framework's session, to read and to change: the framework saves it. */
   readonly session: DeviceSession;
-  /** Gives the session a new token, and answers whether there is one to log in with: it may have died meanwhile. */
-  rotate(): Promise<boolean>;
+  readonly logins: Logins;
 }
 
 /** `location`: where to go on. `page`: what to show. */
@@ -33,7 +33,7 @@ export type Reply =
   | { readonly location: string }
   | { readonly status: number; readonly page: Html; readonly forgetsCookie?: boolean };
 
-/** The demo behind every framework, which does no more than to load and save sessions. */
+/** The demo behind every framework, which only loads and saves sessions. */
 export interface Site {
   answer(visit: Visit): Promise<Reply>;
   fail(error: unknown): Reply;
@@ -51,11 +51,11 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
   const routes: Readonly<Record<string, (visit: Visit) => Promise<Reply>>> = {
     async "GET /"(visit) {
       const notice = noticeOf(queryOf(visit).get("notice"));
-      const person = personOf(visit.session.userId);
+      const person = personOf(visit.logins.userId);
       if (!person) {
         // Logged out from another device, or not used for too long.
         const ended = visit.hasCookie ? noticeOf("ended") : undefined;
-        // Only a cookie that came along is dead: one that another tab is given meanwhile is a login.
+        // Without a cookie there is nothing to clear, and another tab may be logging in.
         return { ...show(signInPage({ notice: notice ?? ended, place })), forgetsCookie: visit.hasCookie };
       }
       const devices = await sessions.listForUser(person.id);
@@ -68,51 +68,53 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
     async "POST /sign-in"(visit) {
       const person = personOf(visit.form.get("person"));
       if (!person) return home("choose-a-person");
-      // A new token at every login: one that somebody planted before is worth nothing (session fixation).
-      if (!(await visit.rotate())) return home("ended");
+      // The session has a new token afterwards, so a token that somebody planted before logs nobody in.
+      const { refused } = await visit.logins.logIn(person.id);
+      if (refused !== null) return home("ended");
       const { session } = visit;
-      session.userId = person.id;
       session.userAgent = visit.userAgent?.slice(0, 512) ?? "";
       delete session.note;
       return home();
     },
 
     async "POST /log-out"(visit) {
-      const { userId } = visit.session;
+      const { userId } = visit.logins;
       const id = visit.form.get("id") ?? "";
-      if (userId === undefined) return home();
+      if (userId === null) return home();
+      if (id === idOf(visit)) {
+        await visit.logins.logOut();
+        return home("logged-out");
+      }
       await sessions.revokeById(id, { userId });
-      return home(id === idOf(visit) ? "logged-out" : "logged-out-one");
+      return home("logged-out-one");
     },
 
-    async "POST /log-out-others"(visit) {
-      const { userId } = visit.session;
-      if (userId === undefined || visit.token === undefined) return home();
-      await sessions.revokeAllForUser(userId, { exceptToken: visit.token });
+    async "POST /log-out-others"({ logins }) {
+      if (logins.userId === null) return home();
+      await logins.logOutEverywhere({ keepThis: true });
       return home("logged-out-others");
     },
 
-    async "POST /log-out-everywhere"(visit) {
-      const { userId } = visit.session;
-      if (userId === undefined) return home();
-      await sessions.revokeAllForUser(userId);
+    async "POST /log-out-everywhere"({ logins }) {
+      if (logins.userId === null) return home();
+      await logins.logOutEverywhere();
       return home("logged-out-everywhere");
     },
 
-    async "POST /slow-note"({ session }) {
-      if (session.userId === undefined) return home();
+    async "POST /slow-note"({ logins, session }) {
+      if (logins.userId === null) return home();
       await work();
       session.note = `saved at ${new Date().toISOString().slice(11, 19)} UTC`;
       return home();
     },
 
-    async "GET /race"({ session }) {
-      return show(racePage({ person: personOf(session.userId), place, slow: SLOW }));
+    async "GET /race"({ logins }) {
+      return show(racePage({ person: personOf(logins.userId), place, slow: SLOW }));
     },
 
-    async "POST /race"({ session }) {
+    async "POST /race"({ logins }) {
       const results = await runRace(sessions);
-      return show(racePage({ person: personOf(session.userId), place, slow: SLOW, results }));
+      return show(racePage({ person: personOf(logins.userId), place, slow: SLOW, results }));
     },
   };
 
@@ -122,7 +124,7 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
 
   return {
     async answer(visit) {
-      // Whoever serves it leaves out the page of a HEAD.
+      // The server leaves out the page of a HEAD.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
       const name = `${method} ${visit.url.split("?")[0]}`;
       const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
@@ -146,14 +148,14 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
   };
 }
 
-/** How long the slow request takes, milliseconds: time enough to walk to the other browser. */
+/** How long the slow request takes, milliseconds: enough to walk to the other browser. */
 const SLOW = 5000;
 
 function waitSlowly(): Promise<void> {
   return sleep(SLOW, undefined, { ref: false });
 }
 
-/** The status of a request that the framework itself refuses, as one with a body of an unknown type. Absent: we failed. */
+/** The status of a request that the framework itself refuses, such as one with a body of an unknown type. Absent: we failed. */
 function refusalOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !("statusCode" in error)) return undefined;
   const { statusCode } = error;

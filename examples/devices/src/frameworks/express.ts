@@ -5,6 +5,7 @@ import express, { type ErrorRequestHandler, type Request, type Response } from "
 import session from "express-session";
 import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
+import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
 
 /** The demo on Express and express-session. */
@@ -17,9 +18,9 @@ export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret
 
   app.use(express.text({ type: "application/x-www-form-urlencoded" }));
   app.use(async (request, response) => {
-    const reply = await site.answer(visitOf(request, () => store.rotate(request)));
-    // express-session saves only while it answers: a redirect could overtake that.
-    if (request.session.userId !== undefined) await saved(request);
+    const reply = await site.answer(visitOf(request, loginsOf(store, request)));
+    // express-session saves while it responds: the browser could follow a redirect before that.
+    if (store.userOf(request) !== null) await saved(request);
     send(response, reply);
   });
 
@@ -31,7 +32,7 @@ export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret
   return app;
 }
 
-function visitOf(request: Request, rotate: Visit["rotate"]): Visit {
+function visitOf(request: Request, logins: Logins): Visit {
   return {
     method: request.method,
     url: request.url,
@@ -39,11 +40,11 @@ function visitOf(request: Request, rotate: Visit["rotate"]): Visit {
     form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
     hasCookie: hasCookie(request.headers.cookie),
     token: request.sessionID,
-    // A rotation puts another one there.
+    // A login puts another object there.
     get session() {
       return request.session;
     },
-    rotate,
+    logins,
   };
 }
 

@@ -6,6 +6,7 @@ import { fastifySessionStore } from "@tenure/fastify-session";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
+import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
 
 declare module "fastify" {
@@ -27,14 +28,14 @@ export async function fastifyApp(
   const type = "application/x-www-form-urlencoded";
   app.addContentTypeParser(type, { parseAs: "string" }, (_request, body, done) => done(null, body));
   app.all("/*", async (request, reply) =>
-    send(reply, await site.answer(visitOf(request, () => store.rotate(request)))),
+    send(reply, await site.answer(visitOf(request, loginsOf(store, request)))),
   );
   app.setErrorHandler((error, _request, reply) => send(reply, site.fail(error)));
   await app.ready();
   return (request, response) => app.routing(request, response);
 }
 
-function visitOf(request: FastifyRequest, rotate: Visit["rotate"]): Visit {
+function visitOf(request: FastifyRequest, logins: Logins): Visit {
   return {
     method: request.method,
     url: request.url,
@@ -42,11 +43,11 @@ function visitOf(request: FastifyRequest, rotate: Visit["rotate"]): Visit {
     form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
     hasCookie: hasCookie(request.headers.cookie),
     token: request.session.sessionId,
-    // A rotation puts another one there.
+    // A login puts another object there.
     get session() {
       return request.session;
     },
-    rotate,
+    logins,
   };
 }
 

@@ -6,6 +6,7 @@ import Koa, { type Context } from "koa";
 import session from "koa-session";
 import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
+import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
 
 /** The demo on Koa and koa-session. */
@@ -23,13 +24,13 @@ export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: st
   app.use(session({ key: COOKIE_NAME, store, genid: store.genid, ...COOKIE }, app));
   app.use(async (ctx) => {
     const form = await text(ctx.req);
-    send(ctx, await site.answer(visitOf(ctx, form, () => store.rotate(ctx))));
+    send(ctx, await site.answer(visitOf(ctx, form, loginsOf(store, ctx))));
   });
   const listener = app.callback();
   return (request, response) => void listener(request, response);
 }
 
-function visitOf(ctx: Context, form: string, rotate: Visit["rotate"]): Visit {
+function visitOf(ctx: Context, form: string, logins: Logins): Visit {
   return {
     method: ctx.method,
     url: ctx.url,
@@ -37,11 +38,11 @@ function visitOf(ctx: Context, form: string, rotate: Visit["rotate"]): Visit {
     form: new URLSearchParams(form),
     hasCookie: hasCookie(ctx.get("cookie")),
     token: ctx.session?.externalKey as string | undefined,
-    // A rotation puts another one there.
+    // A login puts another object there.
     get session() {
       return ctx.session as DeviceSession;
     },
-    rotate,
+    logins,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Session } from "@tenure/core";
+import type { ListedSession } from "@tenure/core";
 import { type Device, deviceOf } from "../device.ts";
 import type { DeviceSession } from "../device-session.ts";
 import { html, type Html } from "../html.ts";
@@ -9,7 +9,7 @@ import { moment } from "./moment.ts";
 export interface DevicesPage {
   readonly person: Person;
   /** Oldest first. */
-  readonly devices: readonly Session<DeviceSession>[];
+  readonly devices: readonly ListedSession<DeviceSession>[];
   /** The id of the session that asks. */
   readonly current: string | null;
   readonly note: string | undefined;
@@ -60,11 +60,11 @@ export function devicesPage({ person, devices, current, note, notice, now, place
 }
 
 function card(
-  { id, data, createdAt, touchedAt }: Session<DeviceSession>,
+  { id, data, createdAt, touchedAt }: ListedSession<DeviceSession>,
   now: number,
   isHere: boolean,
 ): Html {
-  const device = deviceOf(data.userAgent);
+  const device = deviceOf(data?.userAgent);
   return html`
     <li class="device${isHere && " here"}">
       ${icon(device.kind)}

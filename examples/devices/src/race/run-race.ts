@@ -6,7 +6,7 @@ import session from "express-session";
 import type { DeviceSession } from "../device-session.ts";
 import { openTrack } from "./track.ts";
 
-/** What one step of the race did, told to a person. */
+/** What one step of the race did, in words. */
 export interface Step {
   /** Milliseconds since the race began. */
   readonly at: number;
@@ -17,7 +17,7 @@ export interface Step {
 export interface RaceResult {
   readonly contestant: "MemoryStore" | "Tenure";
   readonly steps: readonly Step[];
-  /** Whether the phone is signed in after all, though it was logged out. */
+  /** Whether the phone is signed in again, although it was logged out. */
   readonly cameBack: boolean;
 }
 
@@ -69,9 +69,9 @@ async function race(
   return { contestant, steps, cameBack };
 }
 
-/** What applications write today: read every session of everyone, and destroy those that are this person's. */
+/** What applications write: read every session of everyone, and destroy those that are this person's. */
 async function destroyAllOf(store: session.MemoryStore, person: string): Promise<number> {
-  // Declared as an array too, which it never is.
+  // Also declared as an array, which it never is.
   const all = await promisify(store.all.bind(store))();
   const mine = Object.entries(all ?? {}).filter(([, data]) => data.userId === person);
   await Promise.all(mine.map(([token]) => promisify(store.destroy.bind(store))(token)));

@@ -4,23 +4,29 @@ import { randomBytes } from "node:crypto";
 import express, { type Express } from "express";
 import session from "express-session";
 
+declare module "express-session" {
+  interface SessionData {
+    userId?: string;
+  }
+}
+
 export interface TrackOptions {
   readonly store: session.Store;
   readonly person: string;
-  /** Answers how many sessions it ended. */
+  /** Resolves to how many sessions it ended. */
   readonly logOutEverywhere: () => Promise<number>;
 }
 
-/** An application that is the same for every contestant but for its store, and browsers that visit it over HTTP. */
+/** An application that differs between the contestants only in its store, and browsers that visit it over HTTP. */
 export interface Track extends AsyncDisposable {
   browser(): Browser;
   /** The slow request's session is loaded. */
   readonly slowHasBegun: Promise<void>;
-  /** Lets the slow request change its session and answer. */
+  /** Lets the slow request change its session and respond. */
   finishSlow(): void;
 }
 
-/** Keeps its cookie, as browsers do. Answers bodies. */
+/** Keeps its cookie, as browsers do. Resolves to bodies. */
 export interface Browser {
   get(path: string): Promise<string>;
   post(path: string): Promise<string>;
