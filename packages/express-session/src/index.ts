@@ -1,6 +1,8 @@
+export type { RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
 export {
   type ExpressSessionStore,
   expressSessionStore,
   type ExpressSessionStoreOptions,
   type ListedSession,
+  type LoginOutcome,
 } from "./store.ts";

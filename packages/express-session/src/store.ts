@@ -1,79 +1,106 @@
-import type { Sessions } from "@tenure/core";
+import { type LoginRefusal, parseDuration, type Sessions, type UserId } from "@tenure/core";
 import {
-  answer,
-  type HolderOptions,
+  assertOptions,
+  Bridge,
+  callBack,
   isExpired,
-  type SessionHolder,
-  sessionHolder,
+  isSameMaxAge,
+  type Loaded,
+  type RequestLogin,
+  type RequestSession,
+  type RotateResult,
   type Warn,
   type WarningCode,
+  warnOfWeakSecret,
   warnOnce,
 } from "@tenure/core/bridge";
 import session from "express-session";
-import { type CookieWatch, settingsOf, watchCookies } from "./cookie-watch.ts";
-import { type Mark, Marks } from "./marks.ts";
-import { type Generate, Middleware } from "./middleware.ts";
-import type { Request } from "./request.ts";
-import { rotate } from "./rotation.ts";
-import { isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
+import { setKey } from "./key-value.ts";
+import { type Generate, Middleware, type Request } from "./middleware.ts";
+import { type Attached, Requests } from "./requests.ts";
+import { warnIfNotSent } from "./sent-cookie.ts";
+import { cookieIn, isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
 import { loadedData, shownData, storedData } from "./stored-data.ts";
 
-export interface ExpressSessionStoreOptions<
-  Data extends object = Record<string, unknown>,
-> extends HolderOptions<Data> {
+export interface ExpressSessionStoreOptions {
   /**
-   * The middleware's own secrets, if they are to be checked for their length at the first request; they are used for
-   * nothing else. Default: only well-known ones are noticed, by what they signed.
+   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
    */
+  readonly isUse?: (req: Request) => boolean;
+  /** The middleware's own secrets, to warn if one is short. They are used for nothing else. */
   readonly secret?: Secret | readonly Secret[];
-  /** Codes of warnings not to give. Default: all are given, each once. */
+  /** Codes of warnings not to give. */
   readonly silence?: readonly WarningCode[];
 }
 
 type Secret = string | Uint8Array;
 
-/** A session as `all` answers it. */
+const OPTIONS = ["isUse", "secret", "silence"] satisfies (keyof ExpressSessionStoreOptions)[];
+
+/** What became of a login. */
+export interface LoginOutcome {
+  /** `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this request began. */
+  readonly refused: LoginRefusal | null;
+}
+
+/** A session in the list that `all` returns. */
 export type ListedSession = session.SessionData & {
-  /** The digest of its token: names the session, logs nobody in. */
+  /** Names the session in lists, logs and `destroy`. It logs nobody in. */
   readonly id: string;
 };
 
-/** A store for express-session's option `store`, and the rotation that the framework lacks. */
+/** A store for express-session's option `store`, with the logins and logouts that the framework lacks. */
 export interface ExpressSessionStore extends session.Store {
+  /**
+   * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
+   * not saved yet are kept. Over another user's session a new one begins, with the keys named in `keep`.
+   *
+   * `req.session` is another object afterwards. A refused login logs nobody in.
+   */
+  logIn(req: Request, user: UserId, options?: RequestLogin): Promise<LoginOutcome>;
+  /** Ends the session that this request saw, as `req.session.destroy` does. */
+  logOut(req: Request): Promise<void>;
+  /**
+   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: all but this one, after a change of password.
+   */
+  logOutEverywhere(req: Request, options?: { readonly keepThis?: boolean }): Promise<number>;
+  /**
+   * Gives the session a new token at a change of privilege; `logIn` does so by itself. `req.session` is another object afterwards, with
+   * the same data.
+   *
+   * `"new"`: it is not stored yet, so nobody can know its token. `"superseded"`: another request of this browser has its new token. `"dead"`:
+   * it has ended. After the last two, this request stores nothing.
+   */
+  rotate(req: Request): Promise<RotateResult>;
+  /** The user of the session, by its record. `null`: nobody. */
+  userOf(req: Request): string | null;
   touch(token: string, data: session.SessionData, callback?: () => void): void;
+  /** Ends a session by its id, as `all` lists it, or by its token. */
+  destroy(idOrToken: string, callback?: (error?: unknown) => void): void;
   /** Every live session. Reads them all. */
   all(callback: (error: unknown, sessions?: ListedSession[]) => void): void;
-  /** How many sessions live. Reads them all. */
+  /** How many sessions are alive. Reads them all. */
   length(callback: (error: unknown, count?: number) => void): void;
-  /** Logs everybody out. Reads them all. */
+  /** Ends every session of everyone. Reads them all. */
   clear(callback?: (error?: unknown) => void): void;
-  /**
-   * Gives the session of a request a new token and leaves the old one dead: at login and at every change of privilege, instead
-   * of `req.session.regenerate` (ASVS 5.0 7.2.4). Data, creation and end are kept, changes that this request has not saved yet
-   * included. `req.session` is another object afterwards.
-   *
-   * `false`: the session died during the request, and there is nothing to log in with. `req.session` is as before and saving it
-   * does nothing: send the user to the login page.
-   */
-  rotate(req: Request): Promise<boolean>;
 }
 
 /**
  * `Sessions` as a store for express-session.
  *
- * A save of a session that was loaded only ever updates; one of a session that died meanwhile does nothing and is no error.
- * Failures of the backend are the framework's errors (`next(error)`), but for a failing touch: that is the event `touch-failed`.
+ * A save of a session that has ended stores nothing and is not an error. Failures of the backend are the framework's errors
+ * (`next(error)`), except for a failing touch, which is the event `touch-failed`.
  *
  * @throws TypeError for options that are wrong
  */
 export function expressSessionStore<Data extends object = Record<string, unknown>>(
   sessions: Sessions<Data>,
-  options: ExpressSessionStoreOptions<Data> = {},
+  options: ExpressSessionStoreOptions = {},
 ): ExpressSessionStore {
-  const holder = sessionHolder(sessions, options, (stored) => shownData(stored) as Data);
+  assertOptions(options, OPTIONS);
   const warn = warnOnce(options.silence);
-  const watch = watchCookies(warn, secretsOf(options.secret));
-  return new TenureStore(sessions, holder, warn, watch);
+  warnOfWeakSecret(warn, secretsOf(options.secret));
+  return new TenureStore(new Bridge(sessions, warn, shownData), warn, options.isUse);
 }
 
 function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly Secret[] {
@@ -82,43 +109,48 @@ function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly S
   throw new TypeError("secret must be what the middleware was given: a string, a Buffer or a list of them");
 }
 
-/**
- * express-session requires an instance of its own class, and tells a session that it loaded from a new one only by the method
- * it makes `req.session` with: `createSession` for the one, `generate` for the other.
- */
+/** express-session requires an instance of its own class. */
 class TenureStore<Data extends object> extends session.Store implements ExpressSessionStore {
-  readonly #sessions: Sessions<Data>;
-  readonly #holder: SessionHolder<Data>;
-  readonly #marks: Marks<Data>;
+  readonly #bridge: Bridge<Data>;
+  readonly #warn: Warn;
   readonly #middleware: Middleware;
-  readonly #watch: CookieWatch;
+  readonly #requests: Requests<Data>;
+  /** What `get` has read, while its callback runs. The framework calls `generate` there if the session is not live. */
+  #notLive: Loaded<Data> | undefined;
 
-  constructor(sessions: Sessions<Data>, holder: SessionHolder<Data>, warn: Warn, watch: CookieWatch) {
+  constructor(bridge: Bridge<Data>, warn: Warn, isUse: ((req: Request) => boolean) | undefined) {
     super();
-    this.#sessions = sessions;
-    this.#holder = holder;
-    this.#marks = new Marks(holder);
+    this.#bridge = bridge;
+    this.#warn = warn;
     this.#middleware = new Middleware(warn);
-    this.#watch = watch;
+    this.#requests = new Requests(bridge, this.#middleware, isUse, (req, data) =>
+      super.createSession(req, data),
+    );
   }
 
   override get(token: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
-    answer(async () => {
-      const found = await this.#holder.load(token);
-      return found && this.#marks.answer(token, found);
-    }, callback);
+    callBack(
+      () => this.#bridge.load(token),
+      (error, loaded) => {
+        if (!loaded) return callback(error);
+        const { session: found } = loaded;
+        if (found) return callback(null, this.#requests.shown(loaded, found));
+        this.#notLive = loaded;
+        try {
+          return callback(null, null);
+        } finally {
+          this.#notLive = undefined;
+        }
+      },
+    );
   }
 
+  /** The framework calls this for every session that it has loaded, and for none that it generates. */
   override createSession(req: Request, data: session.SessionData): session.Session & session.SessionData {
-    const cookie = storedCookie(data.cookie);
-    if (!cookie) data.cookie = this.#middleware.newCookie(req);
-    const made = super.createSession(req, data);
-    this.#marks.setLoaded(made, made.id, data, cookie);
-    this.#watch(req, () => settingsOf(this.#middleware.newCookie(req)));
-    return made;
+    return this.#requests.showLoaded(req, data);
   }
 
-  /** The middleware assigns its own, and calls what is answered. */
+  /** The middleware assigns its own function, and calls the one that is returned. */
   get generate(): Generate {
     return this.#generate;
   }
@@ -126,121 +158,173 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     this.#middleware.introduce(generate);
   }
 
+  readonly #generate = (req: Request): void => {
+    const loaded = this.#notLive?.token === req.sessionID ? this.#notLive : undefined;
+    this.#requests.showNew(req, this.#requests.begin(req, loaded));
+  };
+
   override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
-    answer(async () => {
-      const mark = this.#marks.ofAny(data);
-      if (mark?.held.token === token) return this.#save(mark, data);
-      const fresh = { held: this.#holder.fresh(token), cookie: undefined };
-      if (!mark) this.#marks.set(data, fresh);
-      const wasSomebodys = mark && mark.held.userId !== null;
-      await this.#save(fresh, data);
-      // Loaded under another token: a rotation by hand, which must not bring back what died meanwhile.
-      if (wasSomebodys && !(await this.#holder.load(mark.held.token))) await this.#holder.revoke(token);
+    callBack(async () => {
+      const attached = this.#requests.ofData(data);
+      if (!attached) return setKey(this.#bridge, token, data);
+      // Nothing is awaited before the data are taken.
+      const maxAge = maxAgeOf(data.cookie);
+      const stored = storedData(data, attached.current?.maxAge ?? maxAge) as Data;
+      const current = attached.current ?? (await attached.load());
+      if (current.token !== token) return assertFormer(data, token);
+      if ((await current.save(stored, maxAge)) !== "saved") return;
+      attached.cookie = storedCookie(cookieIn(stored));
+      if (attached.isTokenNew) warnIfNotSent(this.#warn, requestOf(data), token, data.cookie);
     }, callback);
   }
 
   override touch(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
-    answer(async () => {
-      const mark = this.#marks.of(data, token) ?? (await this.#markToTouch(token, data));
-      if (!mark) return;
-      const { held } = mark;
+    callBack(async () => {
+      const attached = this.#requests.ofData(data);
       const maxAge = maxAgeOf(data.cookie);
-      const cookie = storedCookie(data.cookie, held.maxAge);
+      const current = attached?.current ?? (await this.#toTouch(token, attached, maxAge));
+      if (!current || current.token !== token) return;
       // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
-      if (isSameCookie(cookie, mark.cookie)) await held.touch(maxAge);
-      else if ((await held.touch(maxAge, storedData(data, held.maxAge) as Data)) === true)
-        mark.cookie = cookie;
+      const cookie = storedCookie(data.cookie, current.maxAge);
+      const isChanged = attached !== undefined && !isSameCookie(cookie, attached.cookie);
+      const changed = isChanged ? (storedData(data, current.maxAge) as Data) : undefined;
+      if ((await current.touch(maxAge, changed)) === "saved" && attached) attached.cookie = cookie;
     }, callback);
   }
 
-  override destroy(token: string, callback?: (error?: unknown) => void): void {
-    answer(async () => {
-      await this.#holder.revoke(token);
+  override destroy(idOrToken: string, callback?: (error?: unknown) => void): void {
+    const attached = this.#requests.ending(idOrToken);
+    callBack(async () => {
+      if (attached) await (await attached.load()).end();
+      else await this.#bridge.end(idOrToken);
     }, callback);
   }
 
-  /**
-   * As the framework's own, but that what `genid` does wrong is an error to the callback instead of one to the process. And
-   * where somebody's session died during the request, the new one is never stored: an application that takes the user over
-   * from the old one would log in again whom another request has logged out.
-   */
+  /** On an error, too, `req.session` is blank, and nothing more of this request is stored. */
   override regenerate(req: Request, callback: (error?: unknown) => void): void {
-    answer(async () => {
-      const held = req.session && this.#marks.of(req.session, req.sessionID)?.held;
-      const wasNobodys = !held || held.userId === null;
-      let wasAlive = false;
+    callBack(async () => {
+      const attached = this.#requests.of(req);
+      const current = await attached.load();
       try {
-        wasAlive = await this.#holder.revoke(req.sessionID);
+        await current.regenerate();
       } finally {
-        this.generate(req);
+        this.#requests.showNew(req, attached);
       }
-      if (wasAlive || wasNobodys) return;
-      const { session: made, sessionID: token } = req;
-      this.#marks.set(made, { held: this.#holder.known(token, undefined, null), cookie: undefined });
-      // By hand it can't be stored either.
-      await this.#holder.revoke(token);
     }, callback);
   }
 
-  async rotate(req: Request): Promise<boolean> {
-    return rotate(req, this.#marks, this.#holder, (of, data) => super.createSession(of, data));
+  async logIn(req: Request, user: UserId, options: RequestLogin = {}): Promise<LoginOutcome> {
+    const attached = this.#requests.of(req);
+    const current = await attached.load();
+    const { session: before } = req;
+    const cookie = this.#cookieOfLogin(req, current, options);
+    const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
+    const keep = [...(options.keep ?? []), "cookie"];
+    const result = await current.logIn(user, data, { ...options, keep });
+    // A logout that ran meanwhile has removed req.session, and ends the session.
+    const isLoggedOut = before && !req.session;
+    if (result.state === "refused") {
+      if (current.isEnded && !isLoggedOut) this.#requests.showNew(req, attached);
+      return { refused: result.refused };
+    }
+    if (!isLoggedOut) {
+      this.#requests.showStored(req, attached, result.session);
+      attached.isTokenNew = true;
+    }
+    return { refused: null };
+  }
+
+  async logOut(req: Request): Promise<void> {
+    const attached = this.#requests.of(req);
+    const current = await attached.load();
+    Reflect.deleteProperty(req, "session");
+    await current.end();
+  }
+
+  async logOutEverywhere(req: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
+    const attached = this.#requests.of(req);
+    const current = await attached.load();
+    const count = await current.logOutEverywhere(options);
+    if (current.isEnded) Reflect.deleteProperty(req, "session");
+    return count;
+  }
+
+  async rotate(req: Request): Promise<RotateResult> {
+    const attached = this.#requests.of(req);
+    const result = await (await attached.load()).rotate();
+    if (result === "rotated" && req.session) this.#requests.showRotated(req, attached);
+    return result;
+  }
+
+  userOf(req: Request): string | null {
+    return this.#requests.of(req).current?.userId ?? null;
   }
 
   override all(callback: (error: unknown, sessions?: ListedSession[]) => void): void {
-    answer(async () => {
+    callBack(async () => {
       const found: ListedSession[] = [];
-      for await (const live of this.#sessions.all())
-        found.push(Object.assign(loadedData(live), { id: live.id }));
+      for await (const { id, data, expiresAt } of this.#bridge.sessions.all()) {
+        found.push({ cookie: { originalMaxAge: null }, ...(data && loadedData({ data, expiresAt })), id });
+      }
       return found;
     }, callback);
   }
 
   override length(callback: (error: unknown, count?: number) => void): void {
-    answer(async () => {
+    callBack(async () => {
       let count = 0;
-      for await (const _ of this.#sessions.all()) count += 1;
+      for await (const _ of this.#bridge.sessions.all()) count += 1;
       return count;
     }, callback);
   }
 
   override clear(callback?: (error?: unknown) => void): void {
-    answer(async () => {
-      await this.#sessions.revokeEveryone();
+    callBack(async () => {
+      await this.#bridge.sessions.revokeEveryone();
     }, callback);
   }
 
-  readonly #generate = (req: Request): void => {
-    this.#middleware.generate(req);
-    const { sessionID: token } = req;
+  /** A read to touch may fail as a touch may; but a touch with a `maxAge` of 0 or less is a logout. */
+  async #toTouch(
+    token: string,
+    attached: Attached<Data> | undefined,
+    maxAge: number | null,
+  ): Promise<RequestSession<Data> | null> {
     try {
-      this.#sessions.assertStrong(token);
+      if (attached) return await attached.load();
+      const loaded = await this.#bridge.load(token);
+      if (!loaded.session) return null;
+      const current = this.#bridge.request(loaded);
+      current.maxAge = maxAgeOf(cookieIn(loaded.session.data));
+      return current;
     } catch (error) {
-      // Or the response that tells of the error would carry a cookie with it.
-      Object.assign(req, { session: undefined, sessionID: undefined });
-      throw error;
-    }
-    this.#holder.minted(token);
-    this.#marks.setNew(req.session, token);
-    const settings = settingsOf(req.session.cookie);
-    this.#watch(req, () => settings);
-  };
-
-  /** Nothing is awaited before `held.save` has taken its snapshot. */
-  async #save(mark: Mark<Data>, data: session.SessionData): Promise<void> {
-    const { held } = mark;
-    const cookie = storedCookie(data.cookie, held.maxAge);
-    const stored = storedData(data, held.maxAge) as Data;
-    if (await held.save(stored, maxAgeOf(data.cookie))) mark.cookie = cookie;
-  }
-
-  /** Reads, which may fail as a touch may; but to touch with a `maxAge` of 0 or less is a logout. */
-  async #markToTouch(token: string, data: session.SessionData): Promise<Mark<Data> | null> {
-    try {
-      return await this.#marks.ofStored(token);
-    } catch (error) {
-      if (isExpired(maxAgeOf(data.cookie))) throw error;
-      this.#holder.touchFailed(token, error);
+      if (isExpired(maxAge)) throw error;
       return null;
     }
   }
+
+  /** The session's cookie, with the `maxAge` of the login, of this request, or of the middleware. */
+  #cookieOfLogin(req: Request, current: RequestSession<Data>, { idle }: RequestLogin): object | undefined {
+    const fresh = this.#middleware.newCookie(req);
+    const cookie = req.session?.cookie ?? fresh;
+    const isChanged = !isSameMaxAge(current.maxAge, maxAgeOf(cookie));
+    const maxAge = idle === undefined ? maxAgeOf(isChanged ? cookie : fresh) : parseDuration("idle", idle);
+    return { ...storedCookie(cookie), originalMaxAge: maxAge };
+  }
+}
+
+/**
+ * A `req.session` from before a login or a rotation in this request stores nothing.
+ *
+ * @throws TypeError for a token that was never its own: the data of one session are not another's
+ */
+function assertFormer(data: session.SessionData, token: string): void {
+  if ((data as Partial<session.Session>).id === token) return;
+  throw new TypeError(
+    "these are the data of a session with another token: call store.logIn(req, user) or store.rotate(req) for a new one",
+  );
+}
+
+function requestOf(data: object): Request | undefined {
+  return (data as { readonly req?: Request }).req;
 }

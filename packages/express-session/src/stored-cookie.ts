@@ -2,8 +2,8 @@ import { isSameMaxAge, type MaxAge } from "@tenure/core/bridge";
 import type { SessionData } from "express-session";
 
 /**
- * A cookie's settings as they are kept among a session's data, under the key `cookie`. Without its `expires`: that would be
- * stale after every touch, and is told anew from the session's own end at each load.
+ * A cookie's settings as they are stored among a session's data, under the key `cookie`. Without its `expires`: that would be stale after every
+ * touch, and is derived from the session's own end at each load.
  */
 export interface StoredCookie {
   readonly originalMaxAge: MaxAge;
@@ -17,10 +17,10 @@ export interface StoredCookie {
 }
 
 /**
- * What is to be stored of a cookie: express-session's own object, a plain one that an application put in its place, or what
- * was stored. Fields of another type are left out, because express-session throws at them. `undefined`: it is no cookie.
+ * What is stored of a cookie: of express-session's own object, of a plain one that an application put in its place, or of stored settings.
+ * Fields of another type are left out, because express-session throws at them. `undefined`: it is not a cookie.
  *
- * @param known the `maxAge` at its last load or save; one that differs by its drift of a millisecond is no change
+ * @param known the `maxAge` when it was last loaded or saved; one that differs by its drift of a millisecond is not a change
  */
 export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | undefined {
   if (typeof cookie !== "object" || cookie === null) return undefined;
@@ -41,7 +41,7 @@ export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | un
   return stored;
 }
 
-/** Whether nobody changed a cookie's settings. */
+/** Whether a cookie's settings are unchanged. */
 export function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | undefined): boolean {
   if (!a || !b) return a === b;
   return (
@@ -56,7 +56,7 @@ export function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | unde
   );
 }
 
-/** The cookie as express-session wants it loaded. `expiresAt`: when the session dies if it is not used. */
+/** A cookie in the form in which express-session loads it. `expiresAt`: when the session ends if it is not used. */
 export function loadedCookie(stored: StoredCookie, expiresAt: number): SessionData["cookie"] {
   const { originalMaxAge } = stored;
   const expires = typeof originalMaxAge === "number" ? new Date(expiresAt) : originalMaxAge;
@@ -72,6 +72,10 @@ export function maxAgeOf(cookie: unknown): number | null {
   >;
   const given = originalMaxAge !== undefined ? originalMaxAge : (maxAge ?? leftUntil(expires));
   return typeof given === "number" && Number.isFinite(given) ? given : null;
+}
+
+export function cookieIn(data: object): unknown {
+  return (data as { readonly cookie?: unknown }).cookie;
 }
 
 function leftUntil(expires: unknown): number | null {

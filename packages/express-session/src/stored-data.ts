@@ -4,19 +4,19 @@ import session from "express-session";
 import { loadedCookie, storedCookie } from "./stored-cookie.ts";
 
 /**
- * What is to be stored of a `req.session`: what is enumerable of it, its cookie last and without what goes stale.
+ * What is stored of a `req.session`: its enumerable keys, its cookie last and without what goes stale.
  *
- * @param known the cookie's `maxAge` at the last load or save
+ * @param known the cookie's `maxAge` when it was last loaded or saved
  */
-export function storedData(from: Partial<session.SessionData>, known?: MaxAge): object {
-  const { cookie, ...own } = from;
+export function storedData(from: object, known?: MaxAge): object {
+  const { cookie, ...own } = from as Partial<session.SessionData>;
   const stored = storedCookie(cookie, known);
   return stored ? { ...own, cookie: stored } : own;
 }
 
 /**
- * A stored session as express-session wants it loaded, made of its `data`, which is the caller's own. One that another bridge or
- * the application made has no cookie.
+ * A stored session in the form in which express-session loads it, made from its `data`, which are the caller's own. A session that another bridge
+ * or the application made has no cookie.
  */
 export function loadedData({
   data,
@@ -30,12 +30,14 @@ export function loadedData({
 }
 
 /**
- * What an application can see of a stored session. express-session passes over keys that its own `Session` has by itself or
- * inherits (`id`, `save`, `constructor`, `__proto__` …): their absence from a save is no deletion.
+ * The part of stored data that an application can see. express-session skips keys that its own `Session` has or inherits (`id`, `save`,
+ * `constructor`, `__proto__` …): their absence from a save is not a deletion.
  */
-export function shownData(stored: Session<object>): object {
-  const shown = Object.entries(loadedData(stored)).filter(
-    ([key]) => key !== "req" && key !== "id" && !(key in session.Session.prototype),
-  );
-  return storedData(Object.fromEntries(shown));
+export function shownData<Data extends object>(data: Data): Data {
+  if (Object.keys(data).every(isShown)) return data;
+  return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
+}
+
+function isShown(key: string): boolean {
+  return key !== "req" && key !== "id" && !(key in session.Session.prototype);
 }

@@ -1,0 +1,235 @@
+import type { Session } from "@tenure/core";
+import {
+  type Bridge,
+  type HiddenValue,
+  hiddenValue,
+  type Loaded,
+  type RequestSession,
+} from "@tenure/core/bridge";
+import session, { type SessionData } from "express-session";
+import type { Middleware, Request } from "./middleware.ts";
+import { cookieIn, loadedCookie, maxAgeOf, type StoredCookie, storedCookie } from "./stored-cookie.ts";
+import { loadedData, storedData } from "./stored-data.ts";
+
+/** The session of a request. It is attached to the request and to each `req.session`. */
+export interface Attached<Data extends object> {
+  /** Absent: a cache in front of the store showed a copy, and the session is read when it is first needed. */
+  current: RequestSession<Data> | undefined;
+  readonly load: () => Promise<RequestSession<Data>>;
+  /** Of `performance.now()`: when the request first touched its session. */
+  readonly startedAt: number;
+  /** The cookie's settings as they are stored. */
+  cookie: StoredCookie | undefined;
+  /** Whether the browser does not have the token yet. */
+  isTokenNew: boolean;
+}
+
+/**
+ * Makes each `req.session`, and finds the session of a request again.
+ *
+ * The framework reads `req.sessionID` before it sets a cookie and before it saves, and does neither if it is not a string. So it is a getter,
+ * which returns `undefined` while this response must leave the browser's cookie alone. It returns the token if `req.session` is gone,
+ * which is when `unset: "destroy"` asks for it.
+ */
+export class Requests<Data extends object> {
+  readonly #bridge: Bridge<Data>;
+  readonly #middleware: Middleware;
+  readonly #isUse: ((req: Request) => boolean) | undefined;
+  readonly #createSession: (req: Request, data: SessionData) => session.Session;
+  readonly #attached: HiddenValue<Attached<Data>> = hiddenValue();
+  /** What `get` has read, on the object that it returned. */
+  readonly #loaded: HiddenValue<Found<Data>> = hiddenValue();
+  #ending: { readonly attached: Attached<Data>; readonly token: string } | undefined;
+
+  /** @param createSession the framework's own: makes a `req.session` */
+  constructor(
+    bridge: Bridge<Data>,
+    middleware: Middleware,
+    isUse: ((req: Request) => boolean) | undefined,
+    createSession: (req: Request, data: SessionData) => session.Session,
+  ) {
+    this.#bridge = bridge;
+    this.#middleware = middleware;
+    this.#isUse = isUse;
+    this.#createSession = createSession;
+  }
+
+  /** @throws TypeError where the session middleware has not run */
+  of(req: Request): Attached<Data> {
+    const attached = this.#attached.get(req) ?? (req.session && this.#attached.get(req.session));
+    if (attached) return attached;
+    throw new TypeError(
+      "this request has no session of this store: call app.use(session({ store })) before the route, with this very store",
+    );
+  }
+
+  /** What a `req.session` stands for, or an object that `get` returned. */
+  ofData(data: object): Attached<Data> | undefined {
+    const attached = this.#attached.get(data);
+    const found = attached ? undefined : this.#loaded.get(data);
+    if (!found) return attached;
+    const made = this.#live(found.loaded, true);
+    made.cookie = found.cookie;
+    made.current.maxAge = maxAgeOf(found.cookie);
+    this.#attached.set(data, made);
+    return made;
+  }
+
+  /** A stored session in the form in which `get` returns it. */
+  shown(loaded: Loaded<Data>, found: Session<Data>): SessionData {
+    const data = loadedData(found);
+    this.#loaded.set(data, { loaded, cookie: storedCookie(data.cookie) });
+    return data;
+  }
+
+  /** Makes the `req.session` of a loaded session, or of a copy of one from a cache. */
+  showLoaded(req: Request, data: SessionData): session.Session & SessionData {
+    const token = req.sessionID;
+    const isUse = !this.#isUse || !req.headers || this.#isUse(req) !== false;
+    const loaded = this.#loaded.get(data)?.loaded;
+    const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();
+    const attached =
+      loaded?.token === token
+        ? this.#live({ ...loaded, startedAt }, isUse)
+        : this.#copy(token, storedData(data) as Data, isUse, startedAt);
+    return this.#show(req, attached, data, token);
+  }
+
+  /** Makes a new, blank `req.session`. */
+  showNew(req: Request, attached: Attached<Data>): void {
+    attached.cookie = undefined;
+    attached.isTokenNew = true;
+    this.#middleware.generate(req, attached.current?.token ?? "");
+    if (req.session) this.#attach(req, attached, req.session);
+  }
+
+  /** Makes the `req.session` of a session as it is stored. */
+  showStored(req: Request, attached: Attached<Data>, stored: Session<Data>): void {
+    this.#show(req, attached, loadedData(stored));
+  }
+
+  /** Makes another `req.session` with the same data, under a new token. */
+  showRotated(req: Request, attached: Attached<Data>): void {
+    attached.isTokenNew = true;
+    const { cookie, ...data } = req.session;
+    const settings = storedCookie(cookie, attached.current?.maxAge) ?? { originalMaxAge: null };
+    const { cookie: stored } = attached;
+    this.#show(req, attached, { ...data, cookie: loadedCookie(settings, Number(cookie.expires)) });
+    attached.cookie = stored;
+  }
+
+  /** A request whose session the framework generates. */
+  begin(req: Request, loaded: Loaded<Data> | undefined): Attached<Data> {
+    const before = this.#attached.get(req);
+    if (!before?.current) return this.#live(loaded, true);
+    before.current.begin();
+    return before;
+  }
+
+  /** The session of the request that is ending the session with this token, in the same turn. */
+  ending(token: string): Attached<Data> | undefined {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    return ending?.token === token ? ending.attached : undefined;
+  }
+
+  #live(
+    loaded: Loaded<Data> | undefined,
+    isUse: boolean,
+  ): Attached<Data> & { readonly current: RequestSession<Data> } {
+    const current = this.#bridge.request(loaded, { isUse });
+    const startedAt = loaded?.startedAt ?? performance.now();
+    return { current, load: async () => current, startedAt, cookie: undefined, isTokenNew: false };
+  }
+
+  #copy(token: string, seen: Data, isUse: boolean, startedAt: number): Attached<Data> {
+    const attached: Attached<Data> = {
+      current: undefined,
+      load: async () => {
+        const loaded = attached.current ? undefined : await this.#bridge.load(token);
+        if (!loaded || attached.current) return attached.current!;
+        attached.current = this.#bridge.request({ ...loaded, startedAt }, { isUse, seen });
+        attached.current.maxAge = maxAgeOf(cookieIn(seen));
+        return attached.current;
+      },
+      startedAt,
+      cookie: undefined,
+      isTokenNew: false,
+    };
+    return attached;
+  }
+
+  #show(
+    req: Request,
+    attached: Attached<Data>,
+    data: SessionData,
+    token?: string,
+  ): session.Session & SessionData {
+    const stored = storedCookie(data.cookie);
+    // A session that another bridge or the application made has no cookie.
+    if (!stored) data.cookie = this.#middleware.newCookie(req);
+    Reflect.deleteProperty(req, "session");
+    this.#followToken(req, attached, token);
+    const made = this.#createSession(req, data) as session.Session & SessionData;
+    attached.cookie = stored ?? storedCookie(made.cookie);
+    if (attached.current) attached.current.maxAge = maxAgeOf(made.cookie);
+    this.#attach(req, attached, made, token);
+    return made;
+  }
+
+  #attach(req: Request, attached: Attached<Data>, made: session.Session, token?: string): void {
+    this.#attached.set(req, attached);
+    this.#attached.set(made, attached);
+    this.#followToken(req, attached, token);
+    const { destroy } = made;
+    own(made, "destroy", (callback: (error?: unknown) => void) => {
+      this.#ending = { attached, token: made.id };
+      return destroy.call(made, callback);
+    });
+    own(made, "reload", (callback: (error?: unknown) => void) => {
+      this.#reload(req, attached).then(
+        () => process.nextTick(callback, null),
+        (error: unknown) => process.nextTick(callback, error),
+      );
+      return made;
+    });
+  }
+
+  async #reload(req: Request, attached: Attached<Data>): Promise<void> {
+    const stored = await (await attached.load()).reload();
+    // The framework's own words.
+    if (!stored) throw new Error("failed to load session");
+    this.showStored(req, attached, stored);
+  }
+
+  /** @param token of a copy, until its session has been read */
+  #followToken(req: Request, attached: Attached<Data>, token?: string): void {
+    Object.defineProperty(req, "sessionID", {
+      configurable: true,
+      enumerable: true,
+      get: () => {
+        const { current } = attached;
+        if (!current) return token;
+        if (req.session)
+          return current.maySetCookie(req.session as unknown as Data) ? current.token : undefined;
+        this.#ending = { attached, token: current.token };
+        return current.token;
+      },
+      set: (value: unknown) => {
+        const plain = { configurable: true, enumerable: true, writable: true, value };
+        Object.defineProperty(req, "sessionID", plain);
+      },
+    });
+  }
+}
+
+interface Found<Data extends object> {
+  readonly loaded: Loaded<Data>;
+  /** As stored: the caller may change its own. */
+  readonly cookie: StoredCookie | undefined;
+}
+
+/** Gives a `req.session` a method of its own in the framework's manner. */
+function own(made: session.Session, name: string, value: unknown): void {
+  Object.defineProperty(made, name, { configurable: true, enumerable: false, writable: true, value });
+}
