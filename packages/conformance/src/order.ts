@@ -103,7 +103,9 @@ function undone(state: State, call: Call): State[] {
 function isRaced(one: Observed, history: readonly Observed[]): boolean {
   const userId = loginUser(one.call);
   return history.some((other) => {
-    if (one.began > other.ended || other.began > one.ended) return false;
+    // A rejected call may be made later.
+    if (!other.rejected && one.began > other.ended) return false;
+    if (!one.rejected && other.began > one.ended) return false;
     if (one.call.on === "revokeUser") return loginUser(other.call) === one.call.userId;
     return other.call.on === "revokeUser" && other.call.userId === userId;
   });

@@ -15,28 +15,29 @@ export interface StoreUnderTest {
    */
   readonly unreachable: ((address: Address) => SessionStore | Promise<SessionStore>) | null;
   /**
-   * Opens a store on the backend of `open`, over a client whose replies are mixed up as {@link MixUp} says. It stands for a
-   * connection on which replies are off by one, a proxy that confuses clients, or a client with a bug. A `Proxy` around the client is enough. For ioredis, with
-   * `read` and `listUser` sending `mget`, `hgetall` and `zrange`:
+   * Opens a store on the backend of `open`, over a client whose replies are mixed up as {@link MixUp} says: as if replies were off by
+   * one on the connection, or a proxy confused two clients. The suite creates sessions with `open`, then calls `read` and
+   * `listUser` of this store. A `Proxy` around the client is enough. For a store on ioredis whose reads are `get` and `mget`:
    *
    * ```ts
-   * mixedUp: (mixUp) => {
-   *   const client = new Redis(url);
-   *   return redisStore(new Proxy(client, {
-   *     get(target, name) {
-   *       const member = Reflect.get(target, name, target);
-   *       if (typeof member !== "function") return member;
-   *       if (mixUp.kind === "another" && typeof name === "string") {
-   *         return (...args) => member.apply(target, mixUp.swapped(args));
-   *       }
-   *       if (mixUp.kind === "value" && name === "mget") return async (...args) => args.map(() => mixUp.value);
-   *       return member.bind(target);
-   *     },
-   *   }));
-   * }
+   * mixedUp: (mixUp) =>
+   *   yourStore(
+   *     new Proxy(new Redis(url), {
+   *       get(client, name) {
+   *         const member: unknown = Reflect.get(client, name, client);
+   *         if (typeof member !== "function") return member;
+   *         return (...given: unknown[]) => {
+   *           if (mixUp.kind === "another") return member.apply(client, mixUp.swapped(given));
+   *           if (name === "get") return Promise.resolve(mixUp.value);
+   *           if (name === "mget") return Promise.resolve(given.flat().map(() => mixUp.value));
+   *           return member.apply(client, given);
+   *         };
+   *       },
+   *     }),
+   *   ),
    * ```
-   * For pg, wrap `query` (of the pool and of what `connect` resolves to). For mongodb, wrap the collection's `find`, `findOne` and
-   * `aggregate`. `null`: the store's replies cannot be mixed up, because it is all in this process.
+   * For pg, wrap `query` of the pool and of the clients that `connect` resolves to. For mongodb, wrap the collection: swap the filters, or
+   * let the cursor of `find` yield `value`. `null`: the store is all in this process.
    */
   readonly mixedUp: ((mixUp: MixUp) => SessionStore | Promise<SessionStore>) | null;
 }

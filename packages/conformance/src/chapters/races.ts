@@ -62,11 +62,12 @@ interface Sample {
   readonly ended: number;
 }
 
-/** The latest reading that had ended before a call, and the earliest that began after it. */
+/** The latest reading that had ended before a call, and the earliest that began after it. A rejected call may be made later. */
 function intervalOf(
-  { began, ended }: { readonly began: number; readonly ended: number },
+  { began, ended, rejected }: Omit<Observed, "during">,
   samples: readonly Sample[],
 ): [number, number] {
+  if (rejected) ended = Math.max(...samples.map((sample) => sample.began)) - 1;
   const before = samples.filter((sample) => sample.ended < began).map(({ instant }) => instant);
   const after = samples.filter((sample) => sample.began > ended).map(({ instant }) => instant);
   return [Math.max(...before), Math.min(...after)];
