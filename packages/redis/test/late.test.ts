@@ -1,12 +1,10 @@
 import { StoreError } from "@tenure/core";
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import { canStart, server, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { afterAll, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
+import { heldBack } from "./held-back.ts";
 import { freshId, newSession, stored } from "./sessions.ts";
 
 const redis = await server("redis");
@@ -92,38 +90,3 @@ here.describe("a client that goes on trying for ever", () => {
     await expect(direct.read(session.id)).resolves.toEqual(before);
   });
 });
-
-/** A way to a server that can hold back what clients send, as a network does. */
-async function heldBack(target: string) {
-  const address = new URL(target);
-  const waiting: (() => void)[] = [];
-  const sockets = new Set<Socket>();
-  let isHeld = false;
-  let holdNext = false;
-  const proxy: Server = createServer((client) => {
-    const to = connect(Number(address.port), address.hostname);
-    for (const socket of [client, to]) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-    }
-    client.on("data", (bytes) => (isHeld ? waiting.push(() => to.write(bytes)) : to.write(bytes)));
-    to.on("data", (bytes) => {
-      if (holdNext) isHeld = true;
-      client.write(bytes);
-    });
-  }).listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  return {
-    url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
-    hold: () => void (isHeld = true),
-    holdAfterReply: () => void (holdNext = true),
-    release() {
-      isHeld = holdNext = false;
-      for (const pass of waiting.splice(0)) pass();
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-    },
-  };
-}
