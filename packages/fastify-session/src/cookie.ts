@@ -1,52 +1,62 @@
-import type { MaxAge } from "@tenure/core/bridge";
 import type { FrameworkCookie } from "./framework.ts";
 
-/** When a cookie ended and when that was looked at, epoch milliseconds. */
-export interface CookieEnd {
-  /** `undefined`: with the browser. */
-  readonly endsAt: number | undefined;
-  readonly seenAt: number;
+/**
+ * Makes `cookie.maxAge = value` mean none for every value that is not a duration.
+ *
+ * The framework's setter makes an end of any value: for `null` and `false` the present, which would be a logout; for `undefined` and NaN
+ * an invalid date, for which the framework throws where it sets the cookie. In 10.0.0 the cookie has no setter.
+ */
+export function defineMaxAge(cookie: FrameworkCookie): void {
+  Object.defineProperty(cookie, "maxAge", MAX_AGE);
 }
 
-/** Milliseconds. The plain cookies of 10.0.0 keep what was set as `maxAge`. */
-export function maxAgeOf(cookie: FrameworkCookie | undefined): MaxAge {
-  return cookie && Object.hasOwn(cookie, "maxAge") ? cookie.maxAge : cookie?.originalMaxAge;
-}
+const MAX_AGE: PropertyDescriptor & ThisType<FrameworkCookie> = {
+  configurable: true,
+  get() {
+    return this.expires instanceof Date ? this.expires.getTime() - Date.now() : null;
+  },
+  set(maxAge: unknown) {
+    const duration = typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : null;
+    this.originalMaxAge = duration;
+    this.expires = duration === null ? null : new Date(Date.now() + duration);
+  },
+};
 
-export function endOf(cookie: FrameworkCookie | undefined): CookieEnd {
-  return { endsAt: cookie?.expires?.getTime(), seenAt: Date.now() };
+/** When a cookie ends, epoch milliseconds. `null`: with the browser. */
+export function endOf({ expires }: FrameworkCookie): number | null {
+  const end = expires instanceof Date ? expires.getTime() : Number.NaN;
+  return Number.isNaN(end) ? null : end;
 }
 
 /**
- * Lets a `cookie.maxAge` that was set to what is no duration (`null`, `false`, `undefined`, NaN) mean that there is none.
+ * Whether an application has ended the session through `cookie.expires`: a date of its own that has passed. The end that goes with a
+ * `maxAge` passes in every request that takes longer, and means nothing.
  *
- * The framework's setter makes an end of it: for `null` and `false` that is now, and the session would be over; for the others
- * it is no date, for which the framework throws where it sets the cookie: in our callback, where that ends the process.
- *
- * @param before the session's cookie when it was loaded or last saved. Absent: it is new
+ * @param endBefore of the cookie, when the session was loaded or last saved
  */
-export function settleMaxAge(cookie: FrameworkCookie, before: CookieEnd | undefined): void {
-  if (!isWithoutMaxAge(cookie, before)) return;
-  if (Object.hasOwn(cookie, "maxAge")) delete cookie.maxAge;
-  cookie.originalMaxAge = null;
-  cookie.expires = null;
+export function isEnded(cookie: FrameworkCookie, endBefore: number | null): boolean {
+  const end = endOf(cookie);
+  if (end === null || end > Date.now()) return false;
+  return typeof cookie.originalMaxAge !== "number" || end !== endBefore;
 }
 
-function isWithoutMaxAge(cookie: FrameworkCookie, before: CookieEnd | undefined): boolean {
-  // A plain cookie of 10.0.0.
-  if (Object.hasOwn(cookie, "maxAge")) return !Number.isFinite(cookie.maxAge);
-  const { expires, originalMaxAge } = cookie;
-  if (!expires) return false;
-  if (originalMaxAge === false || !isDate(expires)) return true;
-  return originalMaxAge === null && isJustNow(expires.getTime(), before);
-}
-
-/** Set to the present since `before`: not a date of the application's that has passed meanwhile, nor one long ago. */
-function isJustNow(endsAt: number, before: CookieEnd | undefined): boolean {
-  if (endsAt > Date.now()) return false;
-  return !before || (endsAt !== before.endsAt && endsAt >= before.seenAt);
-}
-
-function isDate(value: unknown): boolean {
-  return value instanceof Date && !Number.isNaN(value.getTime());
+/**
+ * A cookie's settings as they are stored. The end that goes with a `maxAge` is left out: it is stale as soon as the session is touched, and the
+ * framework computes it again.
+ */
+export function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
+  const { originalMaxAge, expires, path, domain, httpOnly, secure, sameSite, partitioned } = cookie;
+  const settings = {
+    originalMaxAge,
+    expires: typeof originalMaxAge === "number" ? null : expires,
+    path,
+    domain,
+    httpOnly,
+    secure,
+    sameSite,
+    partitioned,
+  };
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== null && value !== undefined),
+  );
 }

@@ -1,73 +1,55 @@
-import { maxAgeOf } from "./cookie.ts";
+import { settingsOf } from "./cookie.ts";
 import type { FrameworkCookie, FrameworkSession } from "./framework.ts";
 
-/** Session data as it is stored: the application's keys, and the cookie's settings. */
+/** Session data as they are stored: the application's keys, and the cookie's settings. */
 export type StoredData = Record<string, unknown>;
 
-/** What an application put on its session, and the cookie's settings without what moves with the clock. */
-export function dataOf(session: FrameworkSession): StoredData {
-  const entries = Object.entries(session).filter(([key]) => key !== "cookie");
-  const { cookie } = session;
-  return Object.fromEntries(cookie ? [...entries, ["cookie", settingsOf(cookie)]] : entries);
-}
-
-/** What a Session that @fastify/session made of nothing has, before the application changes it. */
-export function blankData({ cookie }: StoredData): StoredData {
-  return cookie === undefined ? {} : { cookie };
-}
-
-export function isBlank({ cookie: _cookie, ...keys }: StoredData): boolean {
-  return Object.keys(keys).length === 0;
+/** What an application has put on its session. */
+export function entriesOf(session: FrameworkSession): StoredData {
+  return Object.fromEntries(Object.entries(session).filter(([key]) => key !== "cookie"));
 }
 
 /**
- * Stored data as @fastify/session is to see it. Left out are names by which its Session would lose its methods or its
- * prototype, for one `__proto__` ends the process.
+ * The part of stored data that a Session can have. Left out are names by which it would lose its methods or its prototype: one `__proto__`
+ * ends the process.
  */
-export function shownData(data: StoredData): StoredData {
-  const entries = Object.entries(data).filter(([key]) => key !== "cookie" && !isReserved(key));
+export function shownData<Data extends object>(data: Data): Data {
+  if (!Object.keys(data).some(isReserved)) return data;
+  return Object.fromEntries(Object.entries(data).filter(([key]) => !isReserved(key))) as Data;
+}
+
+/**
+ * Stored data as `get` gives them to the framework, which copies their enumerable keys to its Session, and then turns the Session into JSON
+ * for its hash. So a `toJSON` among those keys is called once with the Session as `this`, before the application has it, in every version
+ * from 10.0.0 to 11.1.3. It removes itself. Symbols and properties that are not enumerable do not arrive.
+ */
+export function loadedData(data: StoredData, notice: (session: FrameworkSession) => void): object {
   const { cookie } = data as { readonly cookie?: FrameworkCookie | null };
-  return Object.fromEntries(cookie ? [...entries, ["cookie", settingsOf(cookie)]] : entries);
-}
-
-/**
- * As a `get` is to answer it. From 11.1.2 on the framework fills in what the cookie lacks from the plugin's options: a `maxAge`
- * that a session went back from would return.
- */
-export function answeredData(data: StoredData): StoredData {
-  const shown = shownData(data);
-  const { cookie } = shown as { readonly cookie?: FrameworkCookie };
-  if (!cookie || typeof cookie.originalMaxAge === "number") return shown;
-  return { ...shown, cookie: { ...cookie, maxAge: null } };
-}
-
-/**
- * The expiry that goes with a `maxAge` is left out: it is stale as soon as the session is touched, and the framework computes
- * it afresh.
- */
-function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
-  const { expires, path, domain, httpOnly, secure, sameSite, partitioned } = cookie;
-  const originalMaxAge = maxAgeOf(cookie);
-  const settings = {
-    originalMaxAge,
-    expires: typeof originalMaxAge === "number" ? null : expires,
-    path,
-    domain,
-    httpOnly,
-    secure,
-    sameSite,
-    partitioned,
+  return {
+    ...shownData(data),
+    cookie: cookie ? loadedCookie(cookie) : undefined,
+    toJSON(this: FrameworkSession & { toJSON?: unknown }): unknown {
+      delete this.toJSON;
+      notice(this);
+      return this;
+    },
   };
-  return Object.fromEntries(
-    Object.entries(settings).filter(([, value]) => value !== null && value !== undefined),
-  );
+}
+
+/**
+ * From 11.1.2 on the framework fills in what a cookie lacks from the plugin's options, so that a `maxAge` which the session went back from
+ * would return.
+ */
+function loadedCookie(cookie: FrameworkCookie): FrameworkCookie {
+  const settings = settingsOf(cookie);
+  return typeof settings.originalMaxAge === "number" ? settings : { ...settings, maxAge: null };
 }
 
 function isReserved(key: string): boolean {
   return key in Object.prototype || METHODS.has(key);
 }
 
-/** The members of Session in @fastify/session 10.0.0 to 11.1.3, and the name of the identity channel. */
+/** The members of Session in @fastify/session 10.0.0 to 11.1.3, and the `toJSON` of {@link loadedData}. */
 const METHODS = new Set([
   "options",
   "touch",

@@ -1,20 +1,20 @@
 import type { MaxAge } from "@tenure/core/bridge";
 
-/** What the bridge uses of @fastify/session's Session object. All else that is enumerable is the application's data. */
+/** What the bridge uses of the Session of @fastify/session. Every other enumerable key is the application's data. */
 export interface FrameworkSession {
   readonly sessionId: string;
   readonly encryptedSessionId: string;
-  /** Absent on an object that an application hands to `set` itself. */
+  /** Absent on an object that an application gives to `set` itself. */
   cookie?: FrameworkCookie;
   regenerate(): Promise<void>;
 }
 
-/** What the bridge uses of @fastify/session's cookie. */
+/** What the bridge uses of the framework's cookie. */
 export interface FrameworkCookie {
-  /** What `maxAge` was last set to. `null`: none was. */
+  /** The last `maxAge`. `null`: none. */
   originalMaxAge?: MaxAge;
   maxAge?: MaxAge;
-  /** Moves with the clock, unless there is no `originalMaxAge`: then the application set it. */
+  /** Moves with the clock, unless there is no `originalMaxAge`: then the application or the plugin's options set it. */
   expires?: Date | null;
   readonly path?: string | null;
   readonly domain?: string | null;
@@ -24,17 +24,121 @@ export interface FrameworkCookie {
   readonly partitioned?: boolean;
 }
 
-/** What the bridge uses of a request. */
+/** What the bridge uses of a request, or of what an application gave to `decryptSession` in its place. */
 export interface FrameworkRequest {
-  readonly session?: Partial<FrameworkSession> | null;
+  session?: object | null;
   readonly cookies?: Readonly<Record<string, string | undefined>>;
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly protocol?: string;
+  readonly server?: { readonly version?: string };
+}
+
+/** The calls that a Session makes. */
+export interface FrameworkStore {
+  get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
+  set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
+  destroy(sessionId: string, callback: (error?: unknown) => void): void;
+}
+
+/** Whether a request has a Session: it has `{}` before the plugin's hook is done, and `null` after `destroy`. */
+export function isSession(session: object | null | undefined): session is FrameworkSession {
+  return typeof (session as Partial<FrameworkSession> | null | undefined)?.sessionId === "string";
+}
+
+/** The request that a Session belongs to. `undefined`: this is not a Session. */
+export function requestOf(session: object): FrameworkRequest | undefined {
+  const names = namesOf(session);
+  return names && (session as Internals)[names.request];
 }
 
 /**
- * The request that a Session belongs to. The framework keeps it under a symbol of its own, called "request" in every version
- * from 10.0.0 to 11.1.3.
+ * Puts a Session under a link: its calls go to `store`, and its cookie is left alone, neither set nor cleared, while `hasCookie` returns
+ * false. The framework's `onSend` does nothing if `encryptedSessionId` is empty, and offers no other way.
  */
-export function requestOf(session: object): FrameworkRequest | undefined {
-  const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === "request");
-  return key === undefined ? undefined : (session as Record<symbol, FrameworkRequest>)[key];
+export function attach(
+  session: FrameworkSession,
+  request: FrameworkRequest,
+  makeStore: (before: FrameworkStore) => FrameworkStore,
+  hasCookie: () => boolean,
+): void {
+  const names = namesOf(session);
+  if (!names) return;
+  const internals = session as Internals;
+  // `reload(callback)` before 11.1.2 passes the request and the store in the wrong order.
+  const [before, given] = [internals[names.sessionStore], internals[names.request]] as unknown[];
+  internals[names.sessionStore] = makeStore((isStore(before) ? before : given) as FrameworkStore);
+  internals[names.request] = request;
+  Object.defineProperty(session, "encryptedSessionId", {
+    configurable: true,
+    get: () => (hasCookie() ? internals[names.encryptedSessionId] : ""),
+  });
+}
+
+/** Gives a Session a new token, and lets the framework save it and set its cookie at the end of the request, also if nothing else changes. */
+export function giveToken(session: FrameworkSession, token: string): void {
+  const names = namesOf(session);
+  if (!names) return;
+  const internals = session as Internals;
+  internals[names.sessionId] = token;
+  internals[names.encryptedSessionId] = (
+    internals[names.cookieSigner] as { sign(value: string): string }
+  ).sign(token);
+  // `isModified` compares the hash. It is "originalHash" before 10.3.
+  const hash = Object.getOwnPropertySymbols(session).find(({ description }) =>
+    ["persistedHash", "originalHash"].includes(description ?? ""),
+  );
+  if (hash) internals[hash] = "";
+}
+
+/** Calls `notice` with the next Session that is assigned to a request, before anything else of the request runs. */
+export function whenAssigned(request: FrameworkRequest, notice: (session: FrameworkSession) => void): void {
+  const before = request.session;
+  Object.defineProperty(request, "session", {
+    configurable: true,
+    enumerable: true,
+    get: () => before,
+    set(session: object | null) {
+      const value = { value: session, writable: true, enumerable: true, configurable: true };
+      Object.defineProperty(request, "session", value);
+      if (isSession(session)) notice(session);
+    },
+  });
+}
+
+type Internals = FrameworkSession & Record<symbol, any>;
+
+/** Under which symbols @fastify/session 10.0.0 to 11.1.3 keeps what a Session works with. */
+interface Names {
+  readonly request: symbol;
+  readonly sessionStore: symbol;
+  readonly sessionId: symbol;
+  readonly encryptedSessionId: symbol;
+  readonly cookieSigner: symbol;
+}
+
+/** By the prototype: each copy of the framework has symbols of its own. */
+const known = new WeakMap<object, Names>();
+
+function namesOf(session: object): Names | undefined {
+  const prototype: unknown = Object.getPrototypeOf(session);
+  if (typeof prototype !== "object" || prototype === null || prototype === Object.prototype) return undefined;
+  const before = known.get(prototype);
+  if (before) return before;
+  const symbols = Object.getOwnPropertySymbols(session);
+  const named = (name: string): symbol | undefined => symbols.find(({ description }) => description === name);
+  const names = {
+    request: named("request"),
+    sessionStore: named("sessionStore"),
+    sessionId: named("sessionId"),
+    encryptedSessionId: named("encryptedSessionId"),
+    cookieSigner: named("cookieSignerKey"),
+  };
+  if (Object.values(names).includes(undefined)) return undefined;
+  known.set(prototype, names as Names);
+  return names as Names;
+}
+
+function isStore(value: unknown): boolean {
+  const { get, set, destroy } = (value ?? {}) as Partial<FrameworkStore>;
+  return [get, set, destroy].every((method) => typeof method === "function");
 }

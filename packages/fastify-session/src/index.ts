@@ -1,1 +1,7 @@
-export { type FastifySessionStore, type FastifySessionStoreOptions, fastifySessionStore } from "./store.ts";
+export {
+  type FastifySessionStore,
+  type FastifySessionStoreOptions,
+  fastifySessionStore,
+  type LoginOutcome,
+  type RequestWithSession,
+} from "./store.ts";

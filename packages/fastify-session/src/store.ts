@@ -1,293 +1,401 @@
-import { newToken, type Sessions } from "@tenure/core";
+import { type LoginRefusal, newToken, parseDuration, type Sessions, type UserId } from "@tenure/core";
 import {
-  answer,
-  type HeldSession,
+  assertOptions,
+  Bridge,
+  callBack,
   hiddenValue,
-  type HolderOptions,
-  type SessionHolder,
-  sessionHolder,
+  isOwnToken,
+  type Loaded,
+  type RequestLogin,
+  type RequestSession,
+  type RotateResult,
   type WarningCode,
+  warnOnce,
 } from "@tenure/core/bridge";
-import { type CookieEnd, endOf, maxAgeOf, settleMaxAge } from "./cookie.ts";
-import { answeredData, blankData, dataOf, isBlank, shownData, type StoredData } from "./data.ts";
-import { type FrameworkSession, requestOf } from "./framework.ts";
-import { tellingIdentity } from "./identity.ts";
-import { unsafeSettings } from "./unsafe-settings.ts";
+import type { FastifyRequest } from "fastify";
+import { endOf, settingsOf } from "./cookie.ts";
+import { cookieWarnings, warnIfNotSent } from "./cookie-warnings.ts";
+import { loadedData, shownData, type StoredData } from "./data.ts";
+import {
+  attach,
+  type FrameworkRequest,
+  type FrameworkSession,
+  type FrameworkStore,
+  giveToken,
+  isSession,
+  requestOf,
+  whenAssigned,
+} from "./framework.ts";
+import { setKey } from "./key-value.ts";
+import { RequestLink } from "./request-link.ts";
 
-export interface FastifySessionStoreOptions<
-  Data extends object = Record<string, unknown>,
-> extends HolderOptions<Data> {
-  /** Warnings about unsafe settings that you don't want. Default: none, all are given. */
+export interface FastifySessionStoreOptions {
+  /**
+   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
+   */
+  readonly isUse?: (request: FastifyRequest) => boolean;
+  /** Codes of warnings not to give. */
   readonly silence?: readonly WarningCode[];
 }
 
-/** A store for `@fastify/session`. Hand over its `idGenerator` too. */
-export interface FastifySessionStore {
-  get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
-  set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
-  destroy(sessionId: string, callback: (error?: unknown) => void): void;
-  /**
-   * Session ids of 256 bits, for the option `idGenerator` of `@fastify/session`, whose own have 192. Where it makes them, to
-   * regenerate or destroy a session that was never stored leaves no tombstone.
-   */
-  readonly idGenerator: (request?: object) => string;
-  /**
-   * Gives the session of a request a new id and leaves the old one dead: at login and at every change of privilege, instead of
-   * `request.session.regenerate` (ASVS 5.0 7.2.4). Data, cookie, creation and end are kept, changes that this request has not
-   * saved yet included. `request.session` is another object afterwards. Needs this store's `idGenerator`.
-   *
-   * `false`: somebody's session died during the request, and there is nothing to log in with. `request.session` is as before
-   * and saving it does nothing: send the user to the login page.
-   *
-   * @throws TypeError where there is no session, and for another `idGenerator`: then the session is ended
-   */
-  rotate(request: RotatableRequest): Promise<boolean>;
-}
+const OPTIONS = ["isUse", "silence"] satisfies (keyof FastifySessionStoreOptions)[];
 
-/** What `rotate` uses of a request. */
-export interface RotatableRequest {
+/** What the store uses of a request. */
+export interface RequestWithSession {
   session: object | null;
 }
 
+/** What became of a login. */
+export interface LoginOutcome {
+  /** `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this request began. */
+  readonly refused: LoginRefusal | null;
+}
+
+/** A store for the options `store` and `idGenerator` of @fastify/session, with the logins and logouts that the framework lacks. */
+export interface FastifySessionStore {
+  /** For the option `idGenerator`: the tokens of new sessions. */
+  readonly idGenerator: (request?: object) => string;
+  /**
+   * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
+   * not saved yet are kept. Over another user's session a new one begins, with the keys named in `keep`. A refused login logs nobody in.
+   */
+  logIn(request: RequestWithSession, user: UserId, options?: RequestLogin): Promise<LoginOutcome>;
+  /** Ends the session that this request saw. `request.session` is another object afterwards, blank, and the response clears the cookie. */
+  logOut(request: RequestWithSession): Promise<void>;
+  /**
+   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: all but this one, after a change of password.
+   */
+  logOutEverywhere(request: RequestWithSession, options?: { readonly keepThis?: boolean }): Promise<number>;
+  /**
+   * Gives the session a new token at a change of privilege; `logIn` does so by itself.
+   *
+   * `"new"`: it is not stored yet, so nobody can know its token. `"superseded"`: another request of this browser has its new token. `"dead"`:
+   * it has ended. After the last two, this request stores nothing.
+   */
+  rotate(request: RequestWithSession): Promise<RotateResult>;
+  /** The user of the session, by its record. `null`: nobody. */
+  userOf(request: RequestWithSession): string | null;
+  get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
+  set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
+  /** Ends a session by its id, as `Sessions` lists it, or by its token. */
+  destroy(idOrToken: string, callback: (error?: unknown) => void): void;
+}
+
 /**
- * A store for `@fastify/session` 10 and 11 whose logouts hold: a session that died while a request ran is not brought back
- * by that request's save, and requests that change different keys of one session both keep their change.
+ * `Sessions` as a store for @fastify/session 10 and 11.
  *
- * The framework never calls `touch` and saves on every response: what is saved unchanged writes no data, and what is loaded
- * or saved restarts the idle timeout once a `touchEvery`.
+ * A save of a session that has ended stores nothing and is not an error. Failures of the backend are errors of the request, except for a failing
+ * touch, which is the event `touch-failed`.
  *
  * @throws TypeError for options that are wrong
  */
-export function fastifySessionStore<Data extends object>(
+export function fastifySessionStore<Data extends object = Record<string, unknown>>(
   sessions: Sessions<Data>,
-  options: FastifySessionStoreOptions<Data> = {},
+  options: FastifySessionStoreOptions = {},
 ): FastifySessionStore {
-  return storeOn(holderFor(sessions, options), options);
-}
-
-/** @param remembered how many ids it remembers. Default: as many as a holder does */
-export function holderFor<Data extends object>(
-  sessions: Sessions<Data>,
-  options: HolderOptions<Data>,
-  remembered?: number,
-): SessionHolder<Data> {
-  return sessionHolder(sessions, options, ({ data }) => shownData(data as StoredData) as Data, remembered);
-}
-
-export function storeOn<Data extends object>(
-  holder: SessionHolder<Data>,
-  { silence }: Pick<FastifySessionStoreOptions, "silence">,
-): FastifySessionStore {
-  const warnOfUnsafeSettings = unsafeSettings(silence);
-  /** What was loaded or saved, by the framework's own Session. */
-  const marks = hiddenValue<Mark<Data>>();
-  /** The id that was made last, by the request that it was made for. */
-  const minted = hiddenValue<string>();
-  /** Set while the callback of `destroy` runs: `regenerate` calls `set` from there, from 11.1.3 on. */
-  let ending: Ending | "failed" | undefined;
-  /** Set while `regenerate` runs for `rotate`, which it does in one go: what the Session it makes stands for. */
-  let successor: HeldSession<Data> | undefined;
+  assertOptions(options, OPTIONS);
+  const { isUse = () => true } = options;
+  const warn = warnOnce(options.silence);
+  const warnOfUnsafeSettings = cookieWarnings(warn);
+  const bridge = new Bridge(sessions, warn, shownData);
+  /** By the request, and by each Session of it. */
+  const links = hiddenValue<RequestLink<Data>>();
+  /** What `get` has read and is not live, while its callback runs: the framework asks for a new session's token there. */
+  let notLive: Loaded<Data> | undefined;
+  /** Whose Session calls `get` or `destroy`. */
+  let caller: RequestLink<Data> | undefined;
 
   return {
+    idGenerator,
+    logIn,
+    logOut,
+    logOutEverywhere,
+    rotate,
+
+    userOf(request) {
+      const { current } = linkOf(request);
+      if (current) return current.userId;
+      throw new TypeError(
+        "a cache before this store gave the session to the framework, and its user has not been read: call sessions.get(request.session.sessionId)",
+      );
+    },
+
     get(sessionId, callback) {
-      answer(() => load(sessionId), callback);
+      if (caller) reload(caller, callback);
+      else load(sessionId, callback);
     },
 
     set(sessionId, session, callback) {
-      if (successor) adopt(successor, sessionId, session as FrameworkSession, callback);
-      else answer(() => save(sessionId, session as FrameworkSession), callback);
+      callBack(() => save(sessionId, session as FrameworkSession), callback);
     },
 
-    destroy(sessionId, callback) {
-      if (successor) return callback();
-      answer(
-        () => end(sessionId),
-        (error, ended) => {
-          ending = ended ?? "failed";
-          try {
-            callback(error);
-          } finally {
-            ending = undefined;
-          }
-        },
-      );
+    destroy(idOrToken, callback) {
+      const link = caller;
+      const next = link?.takeAsked();
+      callBack(async () => {
+        if (!link) await bridge.end(idOrToken);
+        else if (next === undefined) await (await link.load()).end();
+        else await regenerate(link, next);
+      }, callback);
     },
-
-    idGenerator(request) {
-      if (successor) return successor.token;
-      const token = newToken();
-      holder.minted(token);
-      if (request) minted.set(request, token);
-      return token;
-    },
-
-    rotate,
   };
 
-  async function load(token: string): Promise<object | null> {
-    const found = await holder.load(token);
-    // With `rolling: false` no other call tells of a page view.
-    const session = found && (await holder.touch(found));
-    if (!session) return null;
-    return tellingIdentity(answeredData(session.data as StoredData), (shown) => {
-      const held = holder.loaded(token, session, dataOf(shown) as Data, maxAgeOf(shown.cookie));
-      marks.set(shown, { held, cookie: endOf(shown.cookie) });
-    });
+  function load(token: string, callback: (error: unknown, session?: object | null) => void): void {
+    callBack(
+      () => bridge.load(token),
+      (error, loaded) => {
+        if (!loaded) return callback(error);
+        const { session: found } = loaded;
+        if (found) {
+          return callback(
+            null,
+            loadedData(found.data as StoredData, (session) => begin(session, loaded, found.data)),
+          );
+        }
+        notLive = loaded;
+        try {
+          return callback(null, null);
+        } finally {
+          notLive = undefined;
+        }
+      },
+    );
   }
 
-  async function save(token: string, session: FrameworkSession): Promise<void> {
-    warnOfUnsafeSettings(session);
-    const known = marks.get(session);
-    if (session.cookie) settleMaxAge(session.cookie, known?.cookie);
-    const data = dataOf(session);
-    const maxAge = maxAgeOf(session.cookie);
-    const mark = known ?? begin(token, session, data);
-    mark.cookie = endOf(session.cookie);
-    marks.set(session, mark);
-    const saving = mark.held.save(data as Data, maxAge);
-    const [isAlive] = await Promise.all([saving, mark.ending]);
-    if (!isAlive || mark.replaced === undefined) return;
-    await replace(mark.replaced, token);
-    delete mark.replaced;
-  }
-
-  /**
-   * For what was not loaded: a new Session, or one that `reload` made under an old id because its `get` failed or found nothing,
-   * or an object of the application's, which is to replace what is stored.
-   */
-  function begin(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
+  function begin(session: FrameworkSession, loaded: Loaded<Data>, data: Data): void {
     const request = requestOf(session);
-    if (!request) return { held: holder.fresh(token) };
-    if (holder.isKnown(token)) return unloaded(token, session, data);
-    const replaced = replacedBy(session);
-    const held = holder.fresh(token);
-    // Where the request has destroyed its session itself, there is none that it could take a user over from.
-    if (ending === undefined || request.session === null) return { held, replaced };
-    // From here on it is never created.
-    return mayFollow(ending, replaced) ? { held } : { held, ending: holder.revoke(token) };
+    if (!request) return;
+    const link = new RequestLink(request, newCurrent(request, loaded));
+    links.set(request, link);
+    show(link, session);
+    link.noteLoaded(session, data);
+  }
+
+  function newCurrent(request: FrameworkRequest, loaded: Loaded<Data> | undefined): RequestSession<Data> {
+    return bridge.request(loaded, { isUse: isUse(request as FastifyRequest) });
   }
 
   /**
-   * One that `reload` made where its `get` failed or found nothing, or that a cache before this store has answered, or under an
-   * id of the application's.
+   * The framework asks for a token for a new session, and first of all in `regenerate`.
+   *
+   * @throws TypeError without the request
    */
-  function unloaded(token: string, session: FrameworkSession, data: StoredData): Mark<Data> {
-    return { held: holder.known(token, blankData(data) as Data, maxAgeOf(session.cookie)) };
-  }
-
-  /** Before 11.1.3 `regenerate` leaves the old session alive. */
-  async function replace(old: FrameworkSession, token: string): Promise<void> {
-    try {
-      if (!mayFollow(await end(old.sessionId), old)) await holder.revoke(token);
-    } catch (error) {
-      await holder.revoke(token).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async function end(token: string): Promise<Ending> {
-    const wasKnown = holder.isKnown(token);
-    return { wasAlive: await holder.revoke(token), wasKnown };
-  }
-
-  async function rotate(request: RotatableRequest): Promise<boolean> {
-    const { session: old } = request;
-    if (!isSession(old)) {
+  function idGenerator(request?: FrameworkRequest): string {
+    if (typeof request !== "object" || request === null) {
       throw new TypeError(
-        "there is no request.session to rotate: the plugin comes first, and a session that was destroyed is none",
+        "idGenerator was called without the request: give store.idGenerator itself to @fastify/session",
       );
     }
-    const loaded = marks.get(old);
-    // Never stored, so that nobody can know its id.
-    if (!loaded && minted.get(request) === old.sessionId) return true;
-    const wasKnown = holder.isKnown(old.sessionId);
-    const data = dataOf(old);
-    // What `reload` made without data. The framework sends no cookie for a new Session as empty as that.
-    if (!loaded && wasKnown && isBlank(data)) return false;
-    const mark = loaded ?? unloaded(old.sessionId, old, data);
-    const { held } = mark;
-    const rotated = await held.rotate();
-    if (rotated === "new") return true;
-    const wasNobodys = held.userId === undefined ? !wasKnown : held.userId === null;
-    if (!rotated && !wasNobodys) return false;
-    if (request.session !== old) {
-      // Logged out meanwhile, by the id that is dead now.
-      if (rotated) await holder.revoke(rotated.held.token);
-      return false;
+    const link = links.get(request) ?? cachedLink(request);
+    if (link) {
+      const { current } = link;
+      return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
     }
-    await (rotated ? succeed(old, rotated.held) : old.regenerate());
-    // Of the old Session's keys only, not of its symbols: the framework's own are among them.
-    Object.assign(request.session, Object.fromEntries(Object.entries(old)));
-    const made = marks.get(request.session);
-    if (made && mark.cookie) made.cookie = mark.cookie;
-    return true;
+    const current = newCurrent(request, notLive);
+    const made = new RequestLink(request, current);
+    links.set(request, made);
+    whenAssigned(request, (session) => show(made, session));
+    return current.token;
   }
 
-  /** Lets the framework make the Session that goes on, without a save: the rotation has stored it. */
-  async function succeed(old: FrameworkSession, held: HeldSession<Data>): Promise<void> {
-    let made: Promise<void>;
-    successor = held;
+  /** For a Session that a cache before this store has given to the framework. */
+  function cachedLink(request: FrameworkRequest): RequestLink<Data> | undefined {
+    const { session } = request;
+    if (!isSession(session) || !isOwnToken(session.sessionId)) return undefined;
+    const { sessionId } = session;
+    const link = new RequestLink<Data>(request, async () =>
+      bridge.request(await bridge.load(sessionId), {
+        isUse: isUse(request as FastifyRequest),
+        seen: {} as Data,
+      }),
+    );
+    links.set(request, link);
+    show(link, session);
+    return link;
+  }
+
+  function show(link: RequestLink<Data>, session: FrameworkSession): void {
+    links.set(session, link);
+    link.show(session);
+    attach(
+      session,
+      link.request,
+      (before) => (link.store ??= storeOf(link, before)),
+      () => link.hasCookie(session),
+    );
+  }
+
+  /** The store of a link's Sessions, by which `get` and `destroy` know who calls. Another store may stand before this one. */
+  function storeOf(link: RequestLink<Data>, before: FrameworkStore): FrameworkStore {
+    return {
+      get: (sessionId, callback) => calledBy(link, () => before.get(sessionId, callback)),
+      set: (sessionId, session, callback) => before.set(sessionId, session, callback),
+      destroy: (sessionId, callback) => calledBy(link, () => before.destroy(sessionId, callback)),
+    };
+  }
+
+  function calledBy(link: RequestLink<Data>, call: () => void): void {
+    caller = link;
     try {
-      made = old.regenerate();
+      call();
     } finally {
-      successor = undefined;
+      caller = undefined;
     }
-    try {
-      await made;
-    } catch (error) {
-      await holder.revoke(held.token);
-      throw error;
-    }
-  }
-
-  function adopt(
-    held: HeldSession<Data>,
-    token: string,
-    session: FrameworkSession,
-    callback: (error?: unknown) => void,
-  ): void {
-    if (token !== held.token) {
-      callback(new TypeError("rotate needs @fastify/session's option idGenerator: store.idGenerator"));
-      return;
-    }
-    marks.set(session, { held });
-    callback();
   }
 
   /**
-   * Where somebody's session died during the request, there is nothing to log in with: an application that takes the user over
-   * would log in again whom another request has logged out.
+   * The framework makes another Session, also if its session has ended or this fails. Then it has the data of the one before, so that a save
+   * deletes nothing.
    */
-  function mayFollow(ended: Ending | "failed", old: FrameworkSession | undefined): boolean {
-    if (ended === "failed") return false;
-    const mark = old && marks.get(old);
-    return ended.wasAlive || (mark ? mark.held.userId === null : !ended.wasKnown);
+  function reload(
+    link: RequestLink<Data>,
+    callback: (error: unknown, session?: object | null) => void,
+  ): void {
+    const before = link.session;
+    callBack(
+      async () => (await link.load()).reload(),
+      (error, found) => {
+        const data = error && before ? link.dataOf(before) : (found?.data ?? ({} as Data));
+        callback(
+          error,
+          loadedData(data as StoredData, (session) => {
+            show(link, session);
+            if (found) link.noteLoaded(session, data);
+          }),
+        );
+      },
+    );
+  }
+
+  async function save(sessionId: string, session: FrameworkSession): Promise<void> {
+    const request = requestOf(session);
+    if (!request) return setKey(bridge, sessionId, session);
+    const link = links.get(request) ?? cachedLink(request);
+    if (!link || (!links.get(session) && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
+    // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
+    const next = link.takeAsked();
+    if (next !== undefined) await regenerate(link, next);
+    // It is not yet the request's save: what the framework has kept makes its Session modified, so that it is saved with the response.
+    if (link.takeBegun(sessionId)) return show(link, session);
+    // A Session from before a regenerate or reload.
+    if (session !== link.session) return;
+    await saveShown(link, session);
+  }
+
+  async function saveShown(link: RequestLink<Data>, session: FrameworkSession): Promise<void> {
+    const { cookie } = session;
+    if (cookie?.expires && endOf(cookie) === null) cookie.expires = null;
+    warnOfUnsafeSettings(link.request, session);
+    // Nothing is awaited before the data are taken.
+    const [data, maxAge, isEnded] = [
+      link.dataOf(session),
+      cookie?.originalMaxAge,
+      cookie && link.isEnded(cookie),
+    ];
+    const current = link.current ?? (await link.load());
+    if (isEnded) return current.end();
+    if ((await current.save(data, maxAge)) !== "saved") return;
+    link.noteSaved(session);
+    warnIfNotSent(warn, link.request, session);
+  }
+
+  async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
+    const { session } = link;
+    const data = session && link.dataOf(session);
+    const current = await link.load();
+    // The plugin's hook regenerates a session whose cookie has expired, before the request has it. After `destroy` the request has null.
+    const { session: shown } = link.request;
+    if (shown !== null && !isSession(shown)) await current.end();
+    await current.regenerate(token, data);
+  }
+
+  async function logIn(
+    request: RequestWithSession,
+    user: UserId,
+    login: RequestLogin = {},
+  ): Promise<LoginOutcome> {
+    const link = linkOf(request);
+    const current = await link.load();
+    const session = await sessionOf(link);
+    const cookie = cookieOfLogin(link, session, login);
+    const data = { ...link.dataOf(session), ...(cookie && { cookie }) };
+    const keep = Array.isArray(login.keep ?? []) ? [...(login.keep ?? []), "cookie"] : login.keep!;
+    const result = await current.logIn(user, data, { ...login, keep });
+    if (result.state === "refused") {
+      if (current.isEnded) link.fill(session, {} as Data);
+      return { refused: result.refused };
+    }
+    if (session.cookie && cookie) session.cookie.maxAge = cookie.originalMaxAge;
+    link.fill(session, result.session.data);
+    current.maxAge = result.ownIdle;
+    giveToken(session, current.token);
+    warnIfNotSent(warn, link.request, session);
+    return { refused: null };
+  }
+
+  /** The cookie's settings, with the `maxAge` of a login that has its own idle timeout, or without that of the login before. */
+  function cookieOfLogin(
+    link: RequestLink<Data>,
+    { cookie }: FrameworkSession,
+    { idle }: RequestLogin,
+  ): (StoredData & { originalMaxAge: number | null }) | undefined {
+    if (!cookie) return undefined;
+    const settings = settingsOf(cookie) as StoredData;
+    if (idle !== undefined) return { ...settings, originalMaxAge: parseDuration("idle", idle) };
+    const ownIdle = link.current?.ownIdle ?? null;
+    return ownIdle !== null && cookie.originalMaxAge === ownIdle
+      ? { ...settings, originalMaxAge: null }
+      : undefined;
+  }
+
+  async function logOut(request: RequestWithSession): Promise<void> {
+    const link = linkOf(request);
+    await (await link.load()).end();
+    await makeBlank(link);
+  }
+
+  async function logOutEverywhere(
+    request: RequestWithSession,
+    how: { readonly keepThis?: boolean } = {},
+  ): Promise<number> {
+    const link = linkOf(request);
+    const current = await link.load();
+    const count = await current.logOutEverywhere(how);
+    if (current.isEnded) await makeBlank(link);
+    return count;
+  }
+
+  /** Lets the framework make a new Session. While nothing is put on it, the response clears the cookie. */
+  async function makeBlank(link: RequestLink<Data>): Promise<void> {
+    await link.session?.regenerate();
+  }
+
+  async function rotate(request: RequestWithSession): Promise<RotateResult> {
+    const link = linkOf(request);
+    const current = await link.load();
+    const result = await current.rotate();
+    if (result !== "rotated" || !link.session) return result;
+    giveToken(link.session, current.token);
+    warnIfNotSent(warn, link.request, link.session);
+    return result;
+  }
+
+  /** The request's Session, a new one if the application has destroyed it. */
+  async function sessionOf(link: RequestLink<Data>): Promise<FrameworkSession> {
+    if (!isSession(link.request.session)) await makeBlank(link);
+    return link.session!;
+  }
+
+  /** @throws TypeError without a session of this store */
+  function linkOf(request: RequestWithSession): RequestLink<Data> {
+    const link = links.get(request) ?? cachedLink(request);
+    if (link) return link;
+    throw new TypeError(isSession(request.session) ? NO_ID_GENERATOR : NO_SESSION);
   }
 }
 
-/** What a session was when it was destroyed. */
-interface Ending {
-  readonly wasAlive: boolean;
-  /** This process has loaded or stored it, of late. */
-  readonly wasKnown: boolean;
-}
+const NO_ID_GENERATOR =
+  "the session has an id that is not the store's: give @fastify/session both store and idGenerator: store.idGenerator";
 
-interface Mark<Data extends object> {
-  readonly held: HeldSession<Data>;
-  /** The cookie's end as it was loaded or last saved. */
-  cookie?: CookieEnd;
-  /** The session that it is to take the place of. */
-  replaced?: FrameworkSession | undefined;
-  /** Under way where it may not take that place. */
-  readonly ending?: Promise<unknown>;
-}
-
-/** The session that `regenerate` puts this one in the place of: the request has the old one until the new one is saved. */
-function replacedBy(session: FrameworkSession): FrameworkSession | undefined {
-  const old = requestOf(session)?.session;
-  return old && old !== session && old.sessionId !== undefined ? (old as FrameworkSession) : undefined;
-}
-
-function isSession(session: object | null): session is FrameworkSession {
-  return session !== null && (session as Partial<FrameworkSession>).sessionId !== undefined;
-}
+const NO_SESSION =
+  "the request has no session: register @fastify/session with this store before the route, and keep the route under the cookie's path";

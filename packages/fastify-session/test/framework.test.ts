@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { StoreError } from "@tenure/core";
+import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
+import { fastifySessionStore } from "../src/index.ts";
 import { dataOf, type Routes, SECRET, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
@@ -17,75 +18,159 @@ const routes: Routes = {
 };
 
 describe.each(versions)("on $name", (version) => {
-  describe.each([true, false])("idGenerator handed over: %s", (handsOverGenerator) => {
-    test("regenerate leaves the old id dead", async () => {
-      await using site = await serve(version, routes, { handsOverGenerator });
-      const browser = site.browser();
-      await browser.post("/set", { cart: 1 });
-      const old = browser.twin();
-      await browser.post("/login");
-      expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
-      const { text } = await old.get("/");
-      expect(JSON.parse(text)).not.toHaveProperty("cart");
-      await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
-    });
-
-    test("regenerate of a session that died during the request gives no session", async () => {
-      const died = Promise.withResolvers<void>();
-      const reached = Promise.withResolvers<void>();
-      await using site = await serve(
-        version,
-        {
-          ...routes,
-          "/slow": async (request) => {
-            reached.resolve();
-            await died.promise;
-            await request.session.regenerate();
-            dataOf(request)["userId"] = "ada";
-            await request.session.save();
-          },
-        },
-        { handsOverGenerator },
-      );
-      const browser = site.browser();
-      await browser.post("/login");
-      const slow = browser.twin().get("/slow");
-      await reached.promise;
-      await site.sessions.revokeAllForUser("ada");
-      died.resolve();
-      expect((await slow).status).toBe(200);
-      await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
-    });
-
-    test("regenerate by callback answers once and leaves the old id dead", async () => {
-      const called: unknown[] = [];
-      await using site = await serve(
-        version,
-        {
-          ...routes,
-          "/login": (request) =>
-            new Promise<void>((resolve) => {
-              request.session.regenerate((error: unknown) => {
-                called.push(error ?? null);
-                dataOf(request)["userId"] = "ada";
-                resolve();
-              });
-            }),
-        },
-        { handsOverGenerator },
-      );
-      const browser = site.browser();
-      await browser.post("/set", { cart: 1 });
-      await browser.post("/login");
-      expect(called).toEqual([null]);
-      await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ userId: "ada" }]);
-    });
+  test("regenerate leaves the old token dead, and the session goes on as the same record", async () => {
+    await using site = await serve(version, routes);
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    const [before] = await Array.fromAsync(site.sessions.all());
+    const old = browser.twin();
+    await browser.post("/login");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+    const { text } = await old.get("/");
+    expect(JSON.parse(text)).not.toHaveProperty("cart");
+    const after = await Array.fromAsync(site.sessions.all());
+    expect(after).toMatchObject([{ id: before?.id, userId: "ada" }]);
+    expect(after[0]?.data).not.toHaveProperty("cart");
   });
 
-  test("a login of a visitor who had no session leaves no tombstone", async () => {
+  test("regenerate of a session that died during the request gives no session", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/slow": async (request) => {
+        await site.sessions.revokeAllForUser("ada");
+        await request.session.regenerate();
+        dataOf(request)["userId"] = "ada";
+        await request.session.save();
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const { status, setCookies } = await browser.twin().get("/slow");
+    expect({ status, setCookies }).toEqual({ status: 200, setCookies: [] });
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test("regenerate by callback returns once and leaves the old token dead", async () => {
+    const called: unknown[] = [];
+    await using site = await serve(version, {
+      ...routes,
+      "/login": (request) =>
+        new Promise<void>((resolve) => {
+          request.session.regenerate((error: unknown) => {
+            called.push(error ?? null);
+            dataOf(request)["userId"] = "ada";
+            resolve();
+          });
+        }),
+    });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    const old = browser.twin();
+    await browser.post("/login");
+    expect(called).toEqual([null]);
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ userId: "ada" }]);
+    expect(JSON.parse((await old.get("/")).text)).not.toHaveProperty("userId");
+  });
+
+  test.runIf(version.keepsKeys)("what regenerate keeps is saved with the response", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/sudo": (request) => request.session.regenerate(["userId", "cart"] as never[]),
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    await browser.post("/set", { cart: 1, draft: 1 });
+    await browser.post("/sudo");
+    const [stored] = await site.sessions.listForUser("ada");
+    expect(stored?.data).toMatchObject({ userId: "ada", cart: 1 });
+    expect(stored?.data).not.toHaveProperty("draft");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada", cart: 1 });
+  });
+
+  test.runIf(version.keepsKeys)(
+    "what regenerate keeps of a session that was revoked before it or in the middle is never stored",
+    async () => {
+      let isArmed = false;
+      await using site = await serve(
+        version,
+        {
+          ...routes,
+          "/before": async (request) => {
+            await site.sessions.revokeAllForUser("ada");
+            await request.session.regenerate(["userId"] as never[]);
+          },
+          "/middle": async (request) => {
+            isArmed = true;
+            await request.session.regenerate(["userId"] as never[]);
+          },
+          "/after": async (request) => {
+            await request.session.regenerate(["userId"] as never[]);
+            await site.sessions.revokeAllForUser("ada");
+          },
+        },
+        {
+          async meet(call) {
+            if (!isArmed || call !== "update") return;
+            isArmed = false;
+            await site.sessions.revokeAllForUser("ada");
+          },
+        },
+      );
+      for (const path of ["/before", "/middle", "/after"]) {
+        const browser = site.browser();
+        await browser.post("/login");
+        expect((await browser.post(path)).status).toBe(200);
+        expect(isArmed).toBe(false);
+        expect(JSON.parse((await browser.get("/")).text)).not.toHaveProperty("userId");
+        await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+      }
+    },
+  );
+
+  test("a request that regenerates and saves nothing leaves a hidden session that no list shows and no token opens", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/give-up": async (request) => {
+        await request.session.regenerate();
+        return request.session.sessionId;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const old = browser.twin();
+    const { text } = await browser.post("/give-up");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    await expect(site.sessions.get(JSON.parse(text) as string)).resolves.toBeNull();
+    expect(JSON.parse((await old.get("/")).text)).not.toHaveProperty("userId");
+    expect(browser.cookies.size).toBe(0);
+  });
+
+  test("a save of a session that was revoked writes nothing, also if the store has forgotten the revocation", async () => {
+    let now = Date.now();
+    const store = memoryStore({ clock: () => now, tombstoneMinimum: 60_000 });
+    await using site = await serve(
+      version,
+      {
+        ...routes,
+        "/late": async (request) => {
+          await site.sessions.revokeAllForUser("ada");
+          now += 24 * 3600_000;
+          dataOf(request)["draft"] = "late";
+          await request.session.save();
+        },
+      },
+      { store },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.post("/late")).status).toBe(200);
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test("a regenerate of a visitor who has no session is no call of the store", async () => {
     await using site = await serve(version, routes);
     await site.browser().post("/login");
-    expect(site.calls).not.toContain("revoke");
+    expect(site.calls).toEqual(["now", "create"]);
   });
 
   test("regenerate while the store fails is an error, and no login", async () => {
@@ -210,7 +295,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("to regenerate what this request has destroyed itself is a login, and the old id stays dead", async () => {
+  test("a regenerate after a destroy in the same request is a login, and the old token stays dead", async () => {
     await using site = await serve(version, {
       ...routes,
       "/both": async (request) => {
@@ -229,23 +314,44 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
 
-  test("a plain object, with and without a cookie, given to set makes a session, or replaces it where it is alive", async () => {
+  test("a plain object given to set under a key makes a session, or replaces it while it is alive", async () => {
     await using site = await serve(version, {
       "/": async (_request, store) => {
-        const id = store.idGenerator();
-        for (const data of [
-          { userId: "ada", a: 1 },
-          { userId: "ada", b: 2, cookie: { maxAge: 60_000 } },
-        ]) {
-          await new Promise<void>((resolve, reject) => {
-            store.set(id, data, (error) => (error ? reject(error) : resolve()));
+        const key = "k".repeat(43);
+        const set = (data: object) =>
+          new Promise<string>((resolve) => {
+            store.set(key, data, (error) => resolve(error ? String(error) : "stored"));
           });
-        }
+        const results = [await set({ a: 1 }), await set({ b: 2, cookie: { maxAge: 60_000 } })];
+        const found = await new Promise((resolve) => {
+          store.get(key, (_error, session: object) => resolve({ ...session, cookie: undefined }));
+        });
+        await new Promise<void>((resolve) => {
+          store.destroy(key, () => resolve());
+        });
+        return [...results, found, await set({ a: 3 })];
       },
     });
-    await site.browser().get("/");
-    const [stored] = await site.sessions.listForUser("ada");
-    expect(stored?.data).toEqual({ userId: "ada", b: 2, cookie: { originalMaxAge: 60_000 } });
+    const [first, second, found, last] = JSON.parse((await site.browser().get("/")).text) as unknown[];
+    expect([first, second, found]).toEqual(["stored", "stored", { b: 2 }]);
+    expect(last).toMatch(/^Error: set: the session under this key has ended/);
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test("destroy ends a session by the id that lists show", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/end": (request, store) =>
+        new Promise<void>((resolve, reject) => {
+          const { id } = request.body as { id: string };
+          store.destroy(id, (error) => (error ? reject(error) : resolve()));
+        }),
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const [{ id } = { id: "" }] = await site.sessions.listForUser("ada");
+    await site.browser().post("/end", { id });
+    expect(JSON.parse((await browser.get("/")).text)).not.toHaveProperty("userId");
   });
 
   test("with saveUninitialized, which is the default, a visitor is stored once and then costs reads", async () => {
@@ -254,7 +360,7 @@ describe.each(versions)("on $name", (version) => {
     await browser.get("/");
     site.calls.length = 0;
     for (let view = 0; view < 5; view += 1) await browser.get("/");
-    expect(site.calls).toEqual(["read", "read", "read", "read", "read"]);
+    expect(site.calls.filter((call) => call !== "now")).toEqual(Array(5).fill("read"));
     await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
 
@@ -321,25 +427,54 @@ describe.each(versions)("on $name", (version) => {
     expect(stored?.data).not.toHaveProperty("amount");
   });
 
-  test("a weak id is refused before a cookie leaves", async () => {
-    let next = 0;
-    await using site = await serve(version, routes, {
-      plugin: { idGenerator: () => `visitor-${(next += 1)}` },
-    });
+  test("without the store's idGenerator a new session is a TypeError that names the option, and no cookie leaves", async () => {
+    const errors: unknown[] = [];
+    await using site = await serve(
+      version,
+      {
+        ...routes,
+        "/save": (request) => {
+          dataOf(request)["cart"] = 1;
+          return request.session.save().catch((error: unknown) => errors.push(String(error)));
+        },
+        "/logIn": (request, store) =>
+          store.logIn(request, "ada").catch((error: unknown) => errors.push(String(error))),
+      },
+      { hasIdGenerator: false },
+    );
     const { status, setCookies } = await site.browser().post("/set", { cart: 1 });
     expect({ status, setCookies }).toEqual({ status: 500, setCookies: [] });
+    await site.browser().post("/save");
+    await site.browser().post("/logIn");
+    expect(errors).toEqual([
+      expect.stringMatching(/^TypeError: .*idGenerator: store\.idGenerator/),
+      expect.stringMatching(/^TypeError: .*idGenerator: store\.idGenerator/),
+    ]);
   });
 
-  test("the user is told by a function where one is given", async () => {
-    await using site = await serve(version, routes, {
-      bridge: { userId: (data) => (data["account"] as { id: number } | undefined)?.id },
-    });
-    await site.browser().post("/set", { account: { id: 7 }, userId: "nobody" });
-    await expect(site.sessions.listForUser(7)).resolves.toHaveLength(1);
-    await expect(site.sessions.listForUser("nobody")).resolves.toEqual([]);
+  test("without the store's idGenerator a regenerate is an error, and nobody is logged in", async () => {
+    await using site = await serve(version, routes, { hasIdGenerator: false });
+    const { token } = await site.sessions.create({ cart: 1 });
+    const browser = site.browser();
+    browser.cookies.set("sessionId", encodeURIComponent(new version.cookie.Signer(SECRET).sign(token)));
+    expect((await browser.post("/login")).status).toBe(500);
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("decryptSession shows a session to what is no request", async () => {
+  test("idGenerator without the request is a TypeError", () => {
+    const { idGenerator } = fastifySessionStore(new Sessions({ store: memoryStore() }));
+    expect(() => idGenerator()).toThrow(/give store\.idGenerator itself/);
+  });
+
+  test("an unknown option is a TypeError", () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const options = { userId: () => "ada" } as object;
+    expect(() => fastifySessionStore(sessions, options)).toThrow(
+      /^Unknown option userId\. Known options: isUse, silence$/,
+    );
+  });
+
+  test("decryptSession shows a session to an object that is not a request", async () => {
     await using site = await serve(version, {
       ...routes,
       "/socket": (request) =>

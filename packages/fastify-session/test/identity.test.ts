@@ -1,17 +1,17 @@
 import { describe, expect, test } from "vitest";
+import { loadedData } from "../src/data.ts";
 import { type FrameworkSession, requestOf } from "../src/framework.ts";
-import { tellingIdentity } from "../src/identity.ts";
 import { SECRET } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
 
 describe.each(versions)("probe of $name", (version) => {
-  test("what get answers tells of the Session made of it, before the application has it, and leaves no trace", async () => {
+  test("the data that get gives know the Session made of them before the application has it, and leave no trace", async () => {
     const told: FrameworkSession[] = [];
     const { seen, keys } = await probe(version, {
       get: (_id, callback) =>
         callback(
           null,
-          tellingIdentity({ a: 1 }, (session) => told.push(session)),
+          loadedData({ a: 1 }, (session) => told.push(session)),
         ),
     });
     expect(told).toHaveLength(1);

@@ -12,7 +12,7 @@ import type { Version } from "./versions.ts";
 
 export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/** An application over a memory store, whose calls are kept. */
+/** An application over a memory store, whose calls are listed. */
 export interface Site extends AsyncDisposable {
   readonly sessions: Sessions;
   /** The store's calls so far, by the method's name. */
@@ -25,22 +25,23 @@ export interface SiteOptions {
   readonly bridge?: FastifySessionStoreOptions;
   readonly sessions?: Omit<SessionsOptions, "store">;
   readonly store?: SessionStore;
-  /** Called before each call of the store gets through, with its name. */
+  /** Called with the name of each call of the store, before it is made. */
   readonly meet?: (call: string) => unknown;
-  /** Hands over the bridge's `idGenerator`. Default true. */
-  readonly handsOverGenerator?: boolean;
+  /** Whether the plugin gets the store's `idGenerator`. Default true. */
+  readonly hasIdGenerator?: boolean;
   /** Puts something between the framework and the bridge. */
   readonly wrap?: (store: FastifySessionStore) => FastifySessionStore;
+  readonly fastify?: { readonly trustProxy?: boolean };
 }
 
-/** A route is a path and what it does; the answer is what it returns, as JSON. */
+/** A path and what the route does. The response is what it returns, as JSON. */
 export type Routes = Readonly<
   Record<string, (request: FastifyRequest, store: FastifySessionStore) => unknown>
 >;
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
-  const app = version.fastify({ forceCloseConnections: true });
-  const { store: backend = memoryStore(), handsOverGenerator = true, wrap } = options;
+  const app = version.fastify({ forceCloseConnections: true, ...options.fastify });
+  const { store: backend = memoryStore(), hasIdGenerator = true, wrap } = options;
   const { store: watching, calls } = watched(backend, options.meet);
   const sessions = new Sessions({ store: watching, ...options.sessions });
   const store = fastifySessionStore(sessions, options.bridge);
@@ -50,7 +51,7 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
     secret: SECRET,
     saveUninitialized: false,
     cookie: { secure: false },
-    ...(handsOverGenerator ? { idGenerator: store.idGenerator } : {}),
+    ...(hasIdGenerator ? { idGenerator: store.idGenerator } : {}),
     ...options.plugin,
   });
   addRoutes(app, store, routes);

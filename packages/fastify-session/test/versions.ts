@@ -11,6 +11,8 @@ export interface Version {
   readonly fastify: typeof fastify;
   readonly cookie: typeof fastifyCookie;
   readonly session: Session;
+  /** Whether `regenerate` takes keys to keep. */
+  readonly keepsKeys: boolean;
   /** Whether its `regenerate` destroys the old session. */
   readonly regenerateDestroys: boolean;
   /** Whether `request.session.options` is there. */
@@ -57,6 +59,7 @@ function version(number: string, session: unknown): Omit<Version, "fastify" | "c
   return {
     name: `@fastify/session ${number}`,
     session: session as Session,
+    keepsKeys: !["10.0.0", "10.0.2"].includes(number),
     regenerateDestroys: false,
     hasOptions: false,
     hasReloadCallback: false,

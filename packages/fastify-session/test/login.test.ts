@@ -1,0 +1,396 @@
+import { StoreError } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+import type { FastifySessionStore } from "../src/index.ts";
+import { dataOf, type Routes, serve } from "./site.ts";
+import { versions } from "./versions.ts";
+
+const routes: Routes = {
+  "/": dataOf,
+  "/who": (request, store) => store.userOf(request),
+  "/set": (request) => {
+    Object.assign(dataOf(request), request.body);
+  },
+  "/logIn": async (request, store) => {
+    const { user = "ada", ...options } = request.body as { user?: string };
+    return store.logIn(request, user, options);
+  },
+  "/rotate": (request, store) => store.rotate(request),
+  "/logOut": (request, store) => store.logOut(request),
+  "/everywhere": (request, store) => store.logOutEverywhere(request),
+  "/others": (request, store) => store.logOutEverywhere(request, { keepThis: true }),
+};
+
+describe.each(versions)("on $name", (version) => {
+  test("logIn of a visitor without a session makes one that names its user by the record", async () => {
+    await using site = await serve(version, routes);
+    const browser = site.browser();
+    expect((await browser.post("/logIn")).text).toBe('{"refused":null}');
+    expect((await browser.get("/who")).text).toBe('"ada"');
+    expect(site.calls).toEqual(["now", "create", "read"]);
+  });
+
+  test("logIn goes on with the visitor's session and its data, under a new token, in one read and one write", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": async (request, store) => {
+        dataOf(request)["unsaved"] = 1;
+        const { session } = request;
+        await store.logIn(request, "ada");
+        dataOf(request)["after"] = 1;
+        await request.session.save();
+        return session === request.session;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    const [before] = await Array.fromAsync(site.sessions.all());
+    const planted = browser.twin();
+    site.calls.length = 0;
+    expect((await browser.post("/logIn")).text).toBe("true");
+    expect(site.calls.filter((call) => call !== "now")).toEqual(["read", "update", "update"]);
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1, unsaved: 1, after: 1 });
+    expect((await planted.get("/who")).text).toBe("null");
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ id: before?.id }]);
+  });
+
+  test("logIn over another user's session begins a new one with the keys to keep, and ends the other", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": async (request, store) => {
+        await store.logIn(request, "bob", { keep: ["cart"] });
+        return dataOf(request);
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { userId: "ada", cart: 1, secret: 1 });
+    const old = browser.twin();
+    const seen = JSON.parse((await browser.post("/logIn")).text) as object;
+    expect(seen).toMatchObject({ cart: 1 });
+    expect(Object.keys(seen).toSorted()).toEqual(["cart", "cookie"]);
+    expect((await browser.get("/who")).text).toBe('"bob"');
+    expect((await old.get("/who")).text).toBe("null");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("logIn that began before log out everywhere is refused, leaves no session, and leaves the browser's cookies alone", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": async (request, store) => {
+        await site.sessions.revokeAllForUser("ada");
+        const { refused } = await store.logIn(request, "ada");
+        dataOf(request)["userId"] = "ada";
+        return refused;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    const { text, setCookies } = await browser.post("/logIn");
+    expect({ text, setCookies }).toEqual({ text: '"logged-out-meanwhile"', setCookies: [] });
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("logIn after log out everywhere has resolved succeeds", async () => {
+    await using site = await serve(version, routes);
+    const browser = site.browser();
+    for (let round = 0; round < 5; round += 1) {
+      await browser.post("/logIn");
+      await site.sessions.revokeAllForUser("ada");
+      expect((await browser.post("/logIn")).text).toBe('{"refused":null}');
+      expect((await browser.get("/who")).text).toBe('"ada"');
+    }
+  });
+
+  test("logIn works after a destroy in the same request", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": async (request, store) => {
+        await request.session.destroy();
+        await store.logIn(request, "ada");
+        dataOf(request)["a"] = 1;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    await browser.post("/logIn");
+    expect((await browser.get("/who")).text).toBe('"ada"');
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
+  });
+
+  test("logIn takes a bigint", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": (request, store) => store.logIn(request, 9007199254740993n),
+    });
+    const browser = site.browser();
+    await browser.post("/logIn");
+    expect((await browser.get("/who")).text).toBe('"9007199254740993"');
+  });
+
+  test("remember me: a login's own idle timeout is the session's and the cookie's, until a plain login", async () => {
+    const day = 86_400_000;
+    await using site = await serve(version, routes, {
+      sessions: { maxIdleTimeout: "30d", maxLifetime: "30d" },
+    });
+    const browser = site.browser();
+    const { setCookies } = await browser.post("/logIn", { idle: "30d", lifetime: "30d" });
+    const expires = /expires=([^;]+)/i.exec(setCookies.at(-1) ?? "")?.[1] ?? "";
+    expect(Date.parse(expires) - Date.now()).toBeGreaterThan(29 * day);
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 30 * day }]);
+    await browser.post("/set", { cart: 1 });
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 30 * day }]);
+    const plain = await browser.post("/logIn");
+    expect(plain.setCookies.at(-1)).not.toMatch(/expires|max-age/i);
+    const { idleTimeout: idle } = site.sessions.policy;
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle }]);
+  });
+
+  test("a login's own idle timeout above the policy's maximum is a TypeError, and changes nothing", async () => {
+    await using site = await serve(version, routes);
+    const browser = site.browser();
+    await browser.post("/logIn");
+    const { status, setCookies } = await browser.post("/logIn", { idle: "30d" });
+    expect(status).toBe(500);
+    expect(setCookies.join()).not.toMatch(/expires/i);
+    expect((await browser.get("/who")).text).toBe('"ada"');
+  });
+
+  test("rotate gives a new token, leaves the old one dead, and keeps data, cookie and times", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/sudo": async (request, store) => {
+        dataOf(request)["unsaved"] = 1;
+        const result = await store.rotate(request);
+        dataOf(request)["after"] = 1;
+        return [result, request.session.sessionId];
+      },
+      "/remember": (request) => {
+        request.session.cookie.maxAge = 60_000;
+        return request.session.save();
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/logIn");
+    await browser.get("/remember");
+    const [before] = await site.sessions.listForUser("ada");
+    const old = browser.twin();
+    const { text, setCookies } = await browser.post("/sudo");
+    const [result, token] = JSON.parse(text) as [string, string];
+    expect(result).toBe("rotated");
+    expect(setCookies.at(-1)).toMatch(/expires/i);
+    expect((await old.get("/who")).text).toBe("null");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ unsaved: 1, after: 1 });
+    const { id, createdAt, endsAt, idle } = before ?? {};
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ id, createdAt, endsAt, idle }]);
+    await expect(site.sessions.get(token)).resolves.toMatchObject({ userId: "ada" });
+  });
+
+  test("rotate sets the new cookie also if the request changes nothing", async () => {
+    await using site = await serve(version, routes, { plugin: { rolling: false } });
+    const browser = site.browser();
+    await browser.post("/logIn");
+    const before = browser.cookies.get("sessionId");
+    expect((await browser.post("/rotate")).text).toBe('"rotated"');
+    expect(browser.cookies.get("sessionId")).not.toBe(before);
+    expect((await browser.get("/who")).text).toBe('"ada"');
+  });
+
+  test("rotate of a session that is not stored is new, and of one that ended is dead and stores nothing", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/dead": async (request, store) => {
+        await site.sessions.revokeAllForUser("ada");
+        const result = await store.rotate(request);
+        dataOf(request)["userId"] = "ada";
+        await request.session.save();
+        return result;
+      },
+    });
+    const browser = site.browser();
+    expect((await browser.post("/rotate")).text).toBe('"new"');
+    await browser.post("/logIn");
+    const { text, setCookies } = await browser.post("/dead");
+    expect({ text, setCookies }).toEqual({ text: '"dead"', setCookies: [] });
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test.each(["rotate", "logIn"])("one failure of the store during %s loses nobody's login", async (call) => {
+    let failures = 0;
+    await using site = await serve(version, routes, {
+      meet(name) {
+        if (name !== "update" || failures === 0) return;
+        failures -= 1;
+        throw new StoreError("update", "the backend is down");
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/logIn");
+    failures = 1;
+    expect((await browser.post(`/${call}`)).status).toBe(200);
+    expect(failures).toBe(0);
+    expect((await browser.get("/who")).text).toBe('"ada"');
+  });
+
+  test("logOut ends the session and clears the cookie, and the request can go on with a blank session", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logOutAndOn": async (request, store) => {
+        await store.logOut(request);
+        const keys = Object.keys(dataOf(request));
+        dataOf(request)["message"] = "goodbye";
+        return keys;
+      },
+    });
+    const browser = site.browser();
+    for (const path of ["/logOut", "/logOutAndOn"]) {
+      await browser.post("/logIn");
+      const thief = browser.twin();
+      const { text } = await browser.post(path);
+      expect(text).toBe(path === "/logOut" ? "null" : '["cookie"]');
+      expect(browser.cookies.has("sessionId")).toBe(path === "/logOutAndOn");
+      expect((await thief.get("/who")).text).toBe("null");
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    }
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ message: "goodbye" });
+  });
+
+  test("logOutEverywhere ends every session of the user, and keeps this one if it is to", async () => {
+    await using site = await serve(version, routes);
+    const [laptop, phone] = [site.browser(), site.browser()];
+    await laptop.post("/logIn");
+    await phone.post("/logIn");
+    expect((await laptop.post("/others")).text).toBe("1");
+    expect((await laptop.get("/who")).text).toBe('"ada"');
+    expect((await phone.get("/who")).text).toBe("null");
+    await phone.post("/logIn");
+    expect((await laptop.post("/everywhere")).text).toBe("2");
+    expect(laptop.cookies.size).toBe(0);
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("a request that logged out everywhere else may regenerate and carry the user over", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/password": async (request, store) => {
+        await store.logOutEverywhere(request, { keepThis: true });
+        await request.session.regenerate();
+        dataOf(request)["userId"] = "ada";
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { userId: "ada" });
+    await browser.post("/password");
+    expect((await browser.get("/who")).text).toBe('"ada"');
+  });
+
+  test("race: log out everywhere between a regenerate and its save logs the browser out", async () => {
+    const [reached, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    await using site = await serve(version, {
+      ...routes,
+      "/sudo": async (request) => {
+        const { userId } = dataOf(request);
+        await request.session.regenerate();
+        dataOf(request)["userId"] = userId;
+        reached.resolve();
+        await opened.promise;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/set", { userId: "ada" });
+    const sudo = browser.post("/sudo");
+    await reached.promise;
+    await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(1);
+    opened.resolve();
+    await sudo;
+    expect((await browser.get("/who")).text).toBe("null");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("a logout with a user's token that was just replaced ends the session", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/destroy": (request) => request.session.destroy(),
+      "/passport": (request) => request.session.regenerate(),
+    });
+    for (const path of ["/logOut", "/everywhere", "/destroy", "/passport"]) {
+      const browser = site.browser();
+      await browser.post("/logIn");
+      const old = browser.twin();
+      await browser.post("/rotate");
+      await old.post(path);
+      expect((await browser.get("/who")).text).toBe("null");
+    }
+  });
+
+  test.each([true, false])(
+    "a request with a token that was just replaced neither sets nor clears the cookie, rolling: %s",
+    async (rolling) => {
+      await using site = await serve(version, routes, { plugin: { rolling } });
+      const browser = site.browser();
+      await browser.post("/logIn");
+      const old = browser.twin();
+      await browser.post("/rotate");
+      for (const [path, body] of [
+        ["/", {}],
+        ["/set", { csrf: 1 }],
+      ] as const) {
+        const { status, setCookies } = await old.post(path, body);
+        expect({ status, setCookies }).toEqual({ status: 200, setCookies: [] });
+      }
+      await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
+      // A login in such a request counts.
+      await old.post("/logIn", { user: "bob" });
+      expect((await old.get("/who")).text).toBe('"bob"');
+    },
+  );
+
+  test("the token from before a visitor's login cannot log the user out, and its request does not clear the login's cookie", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/destroy": (request) => request.session.destroy(),
+      "/regenerate": (request) => request.session.regenerate(),
+    });
+    for (const path of ["/logOut", "/destroy", "/regenerate"]) {
+      const browser = site.browser();
+      await browser.post("/set", { cart: 1 });
+      const planted = browser.twin();
+      await browser.post("/logIn");
+      expect((await planted.post(path)).setCookies).toEqual([]);
+      expect((await browser.get("/who")).text).toBe('"ada"');
+    }
+  });
+
+  test("a poll does not extend the session, and neither does what it saves", async () => {
+    let now = Date.now();
+    const { memoryStore } = await import("@tenure/core");
+    await using site = await serve(version, routes, {
+      store: memoryStore({ clock: () => now }),
+      sessions: { idleTimeout: 60_000 },
+      bridge: { isUse: ({ headers }) => headers["x-poll"] === undefined },
+    });
+    const [polling, using] = [site.browser(), site.browser()];
+    for (const browser of [polling, using]) await browser.post("/set", { userId: "ada" });
+    for (let step = 0; step < 3; step += 1) {
+      now += 25_000;
+      await polling.post("/set", { step }, { "x-poll": "1" });
+      await using.get("/who");
+    }
+    expect((await polling.get("/who")).text).toBe("null");
+    expect((await using.get("/who")).text).toBe('"ada"');
+  });
+
+  test("a call without the plugin is a TypeError that says what to do", async () => {
+    const calls: ((store: FastifySessionStore) => Promise<unknown>)[] = [
+      (store) => store.logIn({ session: null }, "ada"),
+      (store) => store.logOut({ session: {} }),
+      (store) => store.logOutEverywhere({ session: null }),
+      (store) => store.rotate({ session: null }),
+      async (store) => store.userOf({ session: null }),
+    ];
+    await using site = await serve(version, {
+      "/": async (_request, store) =>
+        Promise.all(calls.map((call) => call(store).catch((error: unknown) => String(error)))),
+    });
+    const errors = JSON.parse((await site.browser().get("/")).text) as string[];
+    for (const error of errors) expect(error).toMatch(/^TypeError: .*register @fastify\/session/);
+  });
+});
