@@ -27,7 +27,7 @@ describe("the bridge of the guide", () => {
   for (const slowly of ["rotate", "regenerate", "save"] as const) {
     test(`keeps a browser logged out that logged out beside a slow request: ${slowly}`, async () => {
       const doors = gates();
-      await using site = await serve({
+      await using site = await servePages({
         // Data of which Sessions cannot tell that somebody has logged in.
         "/login": async (session) => void (session.data["user"] = "ada"),
         "/slow": async (session) => {
@@ -52,7 +52,7 @@ describe("the bridge of the guide", () => {
   }
 
   test("logs in with a new token and keeps what an anonymous visitor did", async () => {
-    await using site = await serve({
+    await using site = await servePages({
       "/fill": async (session) => void (session.data["cart"] = 1),
       "/login": async (session) => void (await session.logIn("ada")),
     });
@@ -68,7 +68,7 @@ describe("the bridge of the guide", () => {
   test("refuses a login that began before the user was logged out everywhere", async () => {
     const doors = gates();
     let refused: unknown;
-    await using site = await serve({
+    await using site = await servePages({
       "/login": async (session) => {
         await doors.pass("password");
         refused = await session.logIn("ada");
@@ -86,7 +86,7 @@ describe("the bridge of the guide", () => {
   });
 
   test("logs out everywhere, or everywhere else", async () => {
-    await using site = await serve({
+    await using site = await servePages({
       "/login": async (session) => void (await session.logIn("ada")),
       "/others": async (session) => void (await session.logOutEverywhere({ keepThis: true })),
       "/everywhere": async (session) => void (await session.logOutEverywhere()),
@@ -104,7 +104,7 @@ describe("the bridge of the guide", () => {
   });
 
   test("leaves the new cookie alone in a response to a request with the cookie from before a rotation", async () => {
-    await using site = await serve({
+    await using site = await servePages({
       "/login": async (session) => void (await session.logIn("ada")),
       "/rotate": async (session) => void (await session.rotate()),
       "/note": async (session) => void (session.data["note"] = 1),
@@ -120,7 +120,7 @@ describe("the bridge of the guide", () => {
 
   test("gives the cookie of a login that is remembered as long as its idle timeout", async () => {
     const options = { idleTimeout: "30m", maxIdleTimeout: "14d", lifetime: "30d" } as const;
-    await using site = await serve(
+    await using site = await servePages(
       { "/login": async (session) => void (await session.logIn("ada", { idle: "14d" })) },
       options,
     );
@@ -138,7 +138,7 @@ interface Served extends AsyncDisposable {
 }
 
 /** A site whose pages do one thing and respond with the session's data. */
-async function serve(
+async function servePages(
   pages: Readonly<Record<string, Handler>>,
   options: Omit<SessionsOptions, "store"> = {},
 ): Promise<Served> {

@@ -9,11 +9,11 @@ import { createSite, type Site } from "./site.ts";
 
 export interface DemoOptions {
   readonly store: SessionStore;
-  /** Where the sessions are, as the pages say it: "the memory of this process". */
+  /** Where the sessions are, in words for the pages: "the memory of this process". */
   readonly place: string;
   /** Default Express. */
   readonly framework?: Framework;
-  /** Absent: 3000, or a free one where that is taken. 0: a free one. */
+  /** Absent: 3000, or a free one if that is taken. 0: a free one. */
   readonly port?: number;
   /** What the slow request does before it saves. Default: it waits for 5 s. */
   readonly work?: () => Promise<void>;
@@ -24,11 +24,11 @@ export type Framework = "express" | "fastify" | "koa";
 export interface Demo {
   /** `http://127.0.0.1:3000` */
   readonly url: string;
-  /** Stops answering. The store stays open: it is its owner's. */
+  /** Stops serving. The store stays open: it belongs to the caller. */
   close(): Promise<void>;
 }
 
-/** Serves the demo on the loopback. Rejects where the port that was asked for is taken. */
+/** Serves the demo on the loopback. Rejects if the given port is taken. */
 export async function startDemo(options: DemoOptions): Promise<Demo> {
   const { store, place, framework = "express", port, work } = options;
   const sessions = new Sessions<DeviceSession>({
@@ -58,7 +58,7 @@ type MakeApp = (
   secret: string,
 ) => RequestListener | Promise<RequestListener>;
 
-/** Loaded only where they are used: the demo starts at once. */
+/** Loaded only if they are used, so that the demo starts at once. */
 const APPS: Record<Framework, MakeApp> = {
   express: async (...args) => (await import("./frameworks/express.ts")).expressApp(...args),
   fastify: async (...args) => (await import("./frameworks/fastify.ts")).fastifyApp(...args),

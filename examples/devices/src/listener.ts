@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 
-/** What stands before every framework: the headers of every answer, the style sheet, and which forms are taken. */
+/** What runs before every framework: the headers of every response, the style sheet, and which forms are accepted. */
 export function listenerBefore(app: RequestListener): RequestListener {
   return (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
@@ -37,8 +37,8 @@ const HEADERS: Readonly<Record<string, string>> = {
 const style = readFileSync(new URL("pages/style.css", import.meta.url), "utf8");
 
 /**
- * Whether another site's page may have sent this in a visitor's name. Browsers say where a form comes from and no page can
- * change that; a cookie that is `SameSite=Lax` is the second lock.
+ * Whether another site's page may have sent this in a visitor's name. Browsers send a form's origin, and no page can change
+ * it. The cookie's `SameSite=Lax` is the second lock.
  */
 function isForeign(request: IncomingMessage): boolean {
   if (isRead(request)) return false;
@@ -49,7 +49,7 @@ function isForeign(request: IncomingMessage): boolean {
 /** Bytes that a form may have. */
 const LONGEST_FORM = 8192;
 
-/** A body that does not say how long it is counts as too long: no browser sends a form so. */
+/** A body without a length counts as too long: no browser sends a form like that. */
 function isTooLong({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > LONGEST_FORM;
 }

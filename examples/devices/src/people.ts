@@ -3,7 +3,7 @@ export interface Person {
   readonly name: string;
 }
 
-/** Who can sign in. Nobody has a password: the demo begins where that ends. */
+/** Who can sign in. Nobody has a password: the demo begins after the password was checked. */
 export const people: readonly Person[] = [
   { id: "ada", name: "Ada" },
   { id: "bo", name: "Bo" },

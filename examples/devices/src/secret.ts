@@ -3,8 +3,8 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { cacheFolder } from "./cache-folder.ts";
 
 /**
- * What cookies are signed with. Random, and kept in a file, so that a browser is still signed in after a restart where the
- * store lasts; a real application takes it from its environment.
+ * What cookies are signed with. Random, and kept in a file, so that a browser is still signed in after a restart if the
+ * store lasts. A real application takes it from its environment.
  */
 export function cookieSecret(): string {
   const folder = cacheFolder();

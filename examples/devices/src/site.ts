@@ -141,8 +141,8 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
       console.error(error);
       const text =
         error instanceof StoreError
-          ? `Sessions are kept in ${place}, and that does not answer. Nobody was logged out: try again when it is back.`
-          : "Something went wrong. The terminal says what.";
+          ? `Sessions are kept in ${place}, and that does not respond. Nobody was logged out: try again when it is back.`
+          : "Something went wrong. See the terminal.";
       return { status: 500, page: failurePage({ title: "That did not work", text, place }) };
     },
   };

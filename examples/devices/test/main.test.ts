@@ -10,7 +10,7 @@ afterEach(() => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
 });
 
-test("prints its address on the loopback, answers there, and ends on SIGTERM", async () => {
+test("prints its address on the loopback, serves there, and ends on SIGTERM", async () => {
   const demo = start("--port", "0");
   const url = await demo.address();
   const page = await fetch(url);
@@ -38,7 +38,7 @@ test.each([
   ["express", /^tenure-demo=s%3A[^;]+$/u],
   ["fastify", /^tenure-demo=(?!s%3A)[^;]+$/u],
   ["koa", /^tenure-demo=[^;]+; tenure-demo\.sig=[^;]+$/u],
-])("serves the demo on %s, whose cookie tells it from the others", async (framework, itsCookie) => {
+])("serves the demo on %s, whose cookie looks different from the others'", async (framework, itsCookie) => {
   const url = await start("--framework", framework, "--port", "0").address();
   const cookie = await signIn(url);
   expect(cookie).toMatch(itsCookie);

@@ -6,9 +6,9 @@ import { afterAll, expect, test } from "vitest";
 import { openStore } from "../src/index.ts";
 import { visitDemo } from "./visit.ts";
 
-/** Not the folder of a demo that somebody runs meanwhile. */
+/** Not the folder of a demo that runs meanwhile. */
 const folder = mkdtempSync(join(tmpdir(), "tenure-demo-test-"));
-// PostgreSQL runs as somebody else where root starts it.
+// PostgreSQL runs as another user if root starts it.
 chmodSync(folder, 0o711);
 process.env["TENURE_DEMO_FOLDER"] = folder;
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -52,7 +52,7 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
   test.each([
     ["a form over 8 KiB", { body: new URLSearchParams({ person: "x".repeat(9000) }) }, 413],
     ["a form that does not say how long it is", { body: stream("person=ada"), duplex: "half" } as const, 413],
-    ["a method that nothing answers", { method: "PUT" }, 404],
+    ["a method that no page has", { method: "PUT" }, 404],
   ])("refuses %s, which is no failure: nothing goes to the terminal", async (_what, request, status) => {
     const terminal = vi.spyOn(console, "error");
     await using demo = await visitDemo("memory", { framework });
@@ -64,7 +64,7 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
   });
 
   test.each(["/", "/race", "/style.css", "/nowhere"])(
-    "answers HEAD %s as GET, without the page",
+    "responds to HEAD %s as to GET, without the page",
     async (path) => {
       await using demo = await visitDemo("memory", { framework });
       const [head, get] = [await fetch(demo.url + path, { method: "HEAD" }), await fetch(demo.url + path)];
@@ -78,7 +78,7 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
 test.each([
   ["express", "application/x-www-form-urlencoded; charset=klingon"],
   ["fastify", "application/klingon"],
-] as const)("answers what %s itself refuses with the status that it gives", async (framework, type) => {
+] as const)("responds to what %s itself refuses with its status", async (framework, type) => {
   const terminal = vi.spyOn(console, "error");
   await using demo = await visitDemo("memory", { framework });
   const headers = { origin: demo.url, "content-type": type };

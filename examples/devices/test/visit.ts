@@ -1,12 +1,12 @@
 import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
 
-/** The demo, started for a test, and requests to it as browsers send them. Redirects are answers too. */
+/** The demo, started for a test, and requests to it as browsers send them. Redirects are not followed. */
 export interface Visit extends AsyncDisposable {
   readonly url: string;
   /** A GET of `/`, or of another path. */
   get(cookie?: string, path?: string): Promise<Response>;
   post(path: string, cookie?: string, form?: Readonly<Record<string, string>>): Promise<Response>;
-  /** Signs in as Ada. Answers the cookies, as the next request sends them. */
+  /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
   signIn(): Promise<string>;
   /** The heading of what a browser with that cookie is shown. */
   seen(cookie: string): Promise<string | undefined>;
@@ -43,7 +43,7 @@ export async function visitDemo(
   };
 }
 
-/** Signs in as Ada. Answers the cookies, as the next request sends them. */
+/** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
 export async function signIn(url: string): Promise<string> {
   const { headers } = await fetch(`${url}/sign-in`, {
     method: "POST",

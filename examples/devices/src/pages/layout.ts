@@ -3,7 +3,7 @@ import type { Person } from "../people.ts";
 
 export interface Frame {
   readonly title: string;
-  /** Absent: none of these, and who is signed in may be unknown. */
+  /** Absent: another page, where nobody may be known to be signed in. */
   readonly page: "home" | "race" | undefined;
   /** Who is signed in. */
   readonly person: Person | undefined;

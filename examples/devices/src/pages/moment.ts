@@ -1,6 +1,6 @@
 import { html, type Html } from "../html.ts";
 
-/** An instant as people say it, "3 minutes ago", with the exact one for whoever wants it. Both epoch milliseconds. */
+/** An instant in words, "3 minutes ago", with the exact one in its title. Both are epoch milliseconds. */
 export function moment(at: number, now: number): Html {
   const exact = new Date(at).toISOString();
   return html`<time datetime="${exact}" title="${exact}">${ago(now - at)}</time>`;

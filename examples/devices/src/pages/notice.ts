@@ -9,7 +9,7 @@ const notices = {
 
 export type NoticeName = keyof typeof notices;
 
-/** What happened, for a page that comes after a redirect: its address names the notice, so nothing of an address is shown. */
+/** What happened, for a page that comes after a redirect: its address names the notice, so no text of an address is shown. */
 export function noticeOf(name: unknown): string | undefined {
   return typeof name === "string" && Object.hasOwn(notices, name) ? notices[name as NoticeName] : undefined;
 }

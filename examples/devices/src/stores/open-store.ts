@@ -9,9 +9,9 @@ export interface OpenedStore {
 }
 
 /**
- * The store that an argument names: `memory`, the address of a server, or `postgres` alone for a server that comes along.
+ * The store that an argument names: `memory`, the address of a server, or `postgres` alone for a server that comes with the demo.
  *
- * @throws Error with one line for a person: what is wrong, and what to do
+ * @throws Error with one human-readable line: what is wrong, and what to do
  */
 export async function openStore(address: string): Promise<OpenedStore> {
   const scheme = /^([\w+]+):\/\/./u.exec(address)?.[1] ?? address;
@@ -21,13 +21,13 @@ export async function openStore(address: string): Promise<OpenedStore> {
     return await open(address);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`--store ${withoutPassword(address)} can't be used: ${why || "it does not answer"}`, {
+    throw new Error(`--store ${withoutPassword(address)} can't be used: ${why || "it does not respond"}`, {
       cause: error,
     });
   }
 }
 
-/** Drivers are loaded only where they are used: the demo starts at once. */
+/** Drivers are loaded only if they are used, so that the demo starts at once. */
 const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>>> = {
   memory: async () => ({
     store: memoryStore(),
