@@ -18,6 +18,8 @@ export interface Login<Data extends object> {
   /** The login's own idle timeout and lifetime, milliseconds. Absent: the policy's. */
   readonly idle: number | undefined;
   readonly lifetime: number | undefined;
+  /** An idle timeout below the policy's that is not the login's own: of a cookie's `maxAge`. Milliseconds. */
+  readonly shorterIdle?: number | undefined;
   /** The top-level keys to take over from another user's session. */
   readonly keep: readonly string[];
   /** What the request has changed and not saved yet. */
@@ -146,7 +148,7 @@ function bindDraft<Data extends object>(
   const terms = { hasOwnIdle: login.idle !== undefined, hasOwnLifetime: login.lifetime !== undefined };
   draft.head = { ...draft.head, ...terms, isHidden: false, idle, lifetime };
   draft.userId = login.userId;
-  draft.idle = idle;
+  draft.idle = login.idle ?? login.shorterIdle ?? idle;
   draft.lifetime = lifetime;
   draft.isUse = true;
 }
@@ -158,9 +160,9 @@ async function begin<Data extends object>(
   data: Data | undefined,
 ): Promise<Made | null> {
   const token = newToken();
-  const { userId, since, idle, lifetime } = login;
+  const { userId, since, idle, lifetime, shorterIdle } = login;
   const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);
-  const created = await createUnder(ctx, token, own, { userId, since, idle, lifetime });
+  const created = await createUnder(ctx, token, own, { userId, since, idle, lifetime, shorterIdle });
   if (created.state === "created") return { token, stored: created.stored };
   publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
   return null;

@@ -309,12 +309,22 @@ export class RequestSession<Data extends object> {
    * Logs a user in who has just authenticated, with what the request has changed and not saved yet. `refused`: nobody is logged in.
    *
    * @param data the request's, as they are
+   * @param maxAge the cookie's, which may shorten the idle timeout of a login without one of its own
    * @throws TypeError for a user that cannot be one, and for timeouts above the policy's maxima
    */
-  async logIn(user: UserId, data: Data, settings: RequestLogin = {}): Promise<RequestLoginResult<Data>> {
+  async logIn(
+    user: UserId,
+    data: Data,
+    settings: RequestLogin = {},
+    maxAge: MaxAge = this.maxAge,
+  ): Promise<RequestLoginResult<Data>> {
     const about = { id: this.id, userId: this.userId };
     const userId = refusing(about, () => userIdOf(user));
     const terms = refusing(about, () => termsOf(this.#ctx.policy, settings.idle, settings.lifetime));
+    const { idleTimeout } = this.#ctx.policy;
+    const isShorter =
+      terms.idle === undefined && !isExpired(maxAge) && idleFor(idleTimeout, maxAge) < idleTimeout;
+    const shorterIdle = isShorter ? idleFor(idleTimeout, maxAge) : undefined;
     const keep = keysToKeep(settings);
     const wanted = this.#encode(data);
     return this.#inOrder(async () => {
@@ -326,6 +336,7 @@ export class RequestSession<Data extends object> {
         userId,
         since,
         ...terms,
+        shorterIdle,
         keep,
         unsaved,
         data: this.#state === "new" ? data : undefined,
@@ -340,6 +351,7 @@ export class RequestSession<Data extends object> {
       this.#stored = result.stored;
       this.#state = "live";
       this.#cookie = DEAD;
+      this.maxAge = terms.idle ?? maxAge;
       this.#see(result.stored.payload, true);
       return { state: "logged-in", session: this.#bridge.open(result.stored), ownIdle: terms.idle ?? null };
     });
