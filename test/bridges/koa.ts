@@ -45,8 +45,8 @@ function framework(
       app.use(makeSession({ ...settings, rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app));
       app.use(async (ctx) => {
         const body = await text(ctx.req);
-        const session = inHand(ctx, settings.store as Partial<KoaSessionStore>);
-        const answer = await application.run(session, body ? stepsOf(JSON.parse(body)) : []);
+        const inRequest = inHand(ctx, settings.store as Partial<KoaSessionStore>);
+        const answer = await application.run(inRequest, body ? stepsOf(JSON.parse(body)) : []);
         ctx.body = JSON.stringify(answer);
       });
       const server = app.listen(0, "127.0.0.1");

@@ -33,21 +33,21 @@ export class KoaRequest<Data extends object> {
   #isLost = false;
   #cookie: CookieGuard | undefined;
 
-  /** @param data what was loaded */
+  /** @param data what was loaded. Absent: nothing */
   constructor(
     ctx: FrameworkContext,
     session: RequestSession<Data>,
-    data: StoredData = {},
+    data?: StoredData | null,
     configured: FrameworkOptions["maxAge"] = ctx.sessionOptions?.maxAge,
   ) {
     this.#ctx = ctx;
     this.session = session;
     this.#configured = configured;
-    this.#own = ownData(data);
+    this.#own = data ? ownData(data) : {};
     this.#loadedAge = loadedAge(this.#own, configured);
-    this.#age = this.#loadedAge;
+    this.#age = data ? this.#loadedAge : undefined;
     this.#isKeyDue = session.isNew;
-    session.maxAge = session.isNew ? null : maxAgeOf(this.#age);
+    session.maxAge = maxAgeOf(this.#age);
   }
 
   /** Whether this is the token of the request's session: loaded, or of {@link nextToken}. */
@@ -56,6 +56,7 @@ export class KoaRequest<Data extends object> {
       this.session.begin(token);
       this.#sparedKey = undefined;
       this.#own = {};
+      this.#age = undefined;
     }
     return token === this.session.token;
   }
@@ -121,7 +122,7 @@ export class KoaRequest<Data extends object> {
     // A login without an idle timeout of its own ends the "remember me" of an earlier one.
     if (savedAge({}, settings, this.#age) === this.#loadedAge) settings.maxAge = this.#configured;
     const data = this.#dataToStore((current?.toJSON() ?? {}) as StoredData);
-    const result = await session.logIn(user, data, options);
+    const result = await session.logIn(user, data, options, maxAgeOf(this.#age));
     if (result.state === "refused") {
       if (current && session.isEnded) this.#assign({});
       this.#isNull = !current;

@@ -80,7 +80,7 @@ export function koaSessionStore<Data extends object>(
       const loaded = await bridge.load(tokenIn(key));
       const session = bridge.request(loaded, { isUse: isUse(ctx) });
       const data = loaded.session && (shownData(loaded.session.data) as StoredData);
-      if (ctx) open(ctx, new KoaRequest(ctx, session, data ?? {}, configured));
+      if (ctx) open(ctx, new KoaRequest(ctx, session, data, configured));
       if (!data) return null;
       const { _maxAge } = data;
       // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
@@ -114,7 +114,7 @@ export function koaSessionStore<Data extends object>(
     },
 
     genid(ctx) {
-      if (typeof ctx !== "object" || ctx === null) {
+      if (!isObject(ctx)) {
         throw new TypeError(
           "genid needs Koa's context: pass genid: store.genid, or (ctx) => `shop:${store.genid(ctx)}`",
         );
@@ -140,7 +140,8 @@ export function koaSessionStore<Data extends object>(
     },
 
     userOf(ctx) {
-      return (requests.get(ctx) ?? notRun()).userId;
+      const request = isObject(ctx) ? requests.get(ctx) : undefined;
+      return (request ?? notRun()).userId;
     },
   };
 
@@ -185,7 +186,7 @@ export function koaSessionStore<Data extends object>(
     const isStale = saved !== undefined && namesOther(saved, loaded.session?.userId ?? null);
     const found = isStale ? ({ ...loaded, session: null, look: { state: "dead" } } as const) : loaded;
     const session = bridge.request(found, { isUse: isUse(ctx), seen: {} as Data });
-    return open(ctx, new KoaRequest(ctx, session, (found.session?.data ?? {}) as StoredData));
+    return open(ctx, new KoaRequest(ctx, session, found.session?.data as StoredData | undefined));
   }
 
   function namesOther(data: Data, userId: string | null): boolean {
@@ -195,7 +196,7 @@ export function koaSessionStore<Data extends object>(
 
   async function requestOf(given: object): Promise<KoaRequest<Data>> {
     const ctx = given as FrameworkContext;
-    if (typeof given !== "object" || given === null || !ctx.sessionOptions) return notRun();
+    if (!isObject(given) || !ctx.sessionOptions) return notRun();
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
     if (known && (key === undefined || known.has(tokenIn(key)))) return known;
@@ -210,6 +211,10 @@ export function koaSessionStore<Data extends object>(
       "set without a request changes a live session only: make a new one with sessions.create(data)",
     );
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
 function notRun(): never {

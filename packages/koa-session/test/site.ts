@@ -15,6 +15,7 @@ const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 export interface Site extends AsyncDisposable {
   readonly app: Koa;
   readonly sessions: Sessions;
+  readonly store: KoaSessionStore;
   /** The store's calls so far, by the method's name. */
   readonly calls: string[];
   browser(): Visitor;
@@ -58,6 +59,7 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   return {
     app,
     sessions,
+    store,
     calls,
     browser: () => visitor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
     async [Symbol.asyncDispose]() {
