@@ -309,13 +309,14 @@ export function commands(
     const options = { ...joining, upsert: true, returnDocument: "after" } as const;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return (await sent(() =>
-          sessions.findOneAndUpdate({ _id }, pipeline, options),
-        )) as StoredFence | null;
+        const found = await sent(() => sessions.findOneAndUpdate({ _id }, pipeline, options));
+        // Of two upserts that race, SecantusDB 0.7 may return null to one.
+        if (found !== null || attempt === MOST_ATTEMPTS) return found as StoredFence | null;
       } catch (error) {
-        // Of two upserts that race, a server may refuse one.
+        // A mongod may refuse one.
         if (!isDuplicate(error) || inTransaction() || attempt === MOST_ATTEMPTS) throw error;
       }
+      await sleep(attempt * 20 * Math.random());
     }
   }
 

@@ -76,7 +76,7 @@ class Life {
 
   async #writeOne(store: SessionStore): Promise<void> {
     const id = randomUUID();
-    await this.#acknowledged([id], store.create({ id, ...BORN, userId: this.#userId }), true);
+    await this.#acknowledged([id], store.create({ id, ...BORN, userId: this.#userId }), "created");
     this.#alive.set(id, { version: 1, data: BORN.data });
     await this.#acknowledged([], store.update(id, {}), "updated");
     await this.#acknowledged([id], store.update(id, { data: id }), "updated");
@@ -118,7 +118,7 @@ class Life {
     for (const id of this.#dead) {
       assert.equal(await store.read(id), null);
       assert.ok(!listed.has(id));
-      assert.equal(await store.create({ id, ...BORN, userId: null }), false, "a tombstone is there");
+      assert.equal(await store.create({ id, ...BORN, userId: null }), "taken", "a tombstone is there");
     }
   }
 }

@@ -191,7 +191,11 @@ function writes(store: SessionStore) {
     return userId;
   };
   return {
-    create: { call: async () => () => store.create(fresh()), answer: true },
+    create: { call: async () => () => store.create(fresh()), answer: "created" },
+    login: {
+      call: async () => onOne(store, (id) => store.update(id, { userId: randomUUID() })),
+      answer: "updated",
+    },
     touch: { call: async () => onOne(store, (id) => store.update(id, {})), answer: "updated" },
     update: { call: async () => onOne(store, (id) => store.update(id, { data: "new" })), answer: "updated" },
     joined: {

@@ -26,6 +26,9 @@ const meets: Record<string, (store: SessionStore, id: string, userId: string) =>
 };
 
 for (const [name, on] of Object.entries(servers)) {
+  let shared: Promise<Collection> | undefined;
+  const scene = () => sceneOn((shared ??= freshCollection(connect(on.url))));
+
   on.describe(`A login whose process ends before it has read the fence, on ${name}`, () => {
     for (const [by, meet] of Object.entries(meets)) {
       test(`is dead for ${by} if the user was logged out everywhere after it began`, async () => {
@@ -131,11 +134,8 @@ servers.mongo.describe("An error", () => {
   });
 });
 
-async function scene() {
-  const server = expect.getState().currentTestName?.includes("mongo-transactions")
-    ? servers["mongo-transactions"]
-    : servers.mongo;
-  const collection = await freshCollection(connect(server.url));
+async function sceneOn(opened: Promise<Collection>) {
+  const collection = await opened;
   const crash = () => Promise.reject(new Error("the process ended"));
   const crashing = mongoStore(beforeFenceIsRead(collection, crash));
   return { collection, store: mongoStore(collection), crashing, userId: randomUUID() };
