@@ -13,6 +13,14 @@ describe.each(readmesOf(root))("%s", (readme) => {
   });
 });
 
+test("the walk of a request in docs/ARCHITECTURE.md names files that are there", () => {
+  const text = readFileSync(join(root, "docs/ARCHITECTURE.md"), "utf8");
+  const named = [...text.matchAll(/`(core|redis|express-session)\/([\w/-]+\.ts)`/gu)];
+  const paths = named.map(([, name, path]) => `packages/${name}/src/${path}`);
+  expect(paths.length).toBeGreaterThan(20);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
 /** Those within the repository. */
 function linksOf(markdown: string): string[] {
   const links = [...withoutCode(markdown).matchAll(/\]\(([^)\s]+)\)/gu)].map(([, link = ""]) => link);
