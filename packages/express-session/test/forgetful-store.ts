@@ -1,6 +1,6 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** A store that keeps no tombstones: an id that was revoked can be created anew. What then holds, holds by identity alone. */
+/** A store without tombstones and fences: an id that was revoked can be created anew. What holds here holds by identity alone. */
 export function forgetfulStore(clock: () => number): SessionStore {
   const records = new Map<string, SessionRecord>();
   const live = (id: string): SessionRecord | null => {
@@ -8,21 +8,36 @@ export function forgetfulStore(clock: () => number): SessionStore {
     return record && clock() < record.expiresAt ? record : null;
   };
   return {
-    async create({ id, userId, data, idle, lifetime, createdAt = clock() }) {
-      if (live(id)) return false;
-      const endsAt = createdAt + lifetime;
-      const times = { createdAt, touchedAt: clock(), endsAt, expiresAt: Math.min(clock() + idle, endsAt) };
-      records.set(id, { id, userId, data, idle, version: 1, ...times });
-      return true;
+    async create({ id, userId, data, idle, lifetime, authenticatedAt = clock() }) {
+      if (live(id)) return "taken";
+      const endsAt = clock() + lifetime;
+      const times = {
+        createdAt: clock(),
+        touchedAt: clock(),
+        endsAt,
+        expiresAt: Math.min(clock() + idle, endsAt),
+      };
+      const login = { userId, authenticatedAt: userId === null ? null : authenticatedAt };
+      records.set(id, { id, ...login, data, idle, version: 1, ...times });
+      return "created";
     },
     read: async (id) => live(id),
-    async update(id, { ifVersion, ...changes }) {
+    async update(id, { ifVersion, touch = true, lifetime, ...changes }) {
       const record = live(id);
       if (!record) return "gone";
       if (ifVersion !== undefined && ifVersion !== record.version) return "conflict";
-      const grown = changes.data !== undefined || changes.userId !== undefined ? 1 : 0;
-      const next = { ...record, ...changes, version: record.version + grown, touchedAt: clock() };
-      records.set(id, { ...next, expiresAt: Math.min(clock() + next.idle, next.endsAt) });
+      const { data, userId, authenticatedAt } = changes;
+      const isNewVersion = [data, userId, lifetime, authenticatedAt].some((given) => given !== undefined);
+      const touchedAt = touch ? clock() : record.touchedAt;
+      const endsAt = lifetime === undefined ? record.endsAt : clock() + lifetime;
+      const next = {
+        ...record,
+        ...changes,
+        version: record.version + (isNewVersion ? 1 : 0),
+        touchedAt,
+        endsAt,
+      };
+      records.set(id, { ...next, expiresAt: Math.min(touchedAt + next.idle, endsAt) });
       return "updated";
     },
     async revoke(id) {
@@ -30,15 +45,14 @@ export function forgetfulStore(clock: () => number): SessionStore {
       records.delete(id);
       return wasAlive;
     },
-    async revokeUser(userId, { except } = {}) {
+    async revokeUser(user, { except } = {}) {
       const ending = [...records.values()].filter(
-        (record) => record.userId === userId && record.id !== except && live(record.id),
+        ({ id, userId }) => userId === user && id !== except && live(id),
       );
       for (const { id } of ending) records.delete(id);
       return ending.length;
     },
-    listUser: async (userId) =>
-      [...records.values()].filter(({ id, userId: of }) => of === userId && live(id)),
+    listUser: async (user) => [...records.values()].filter(({ id, userId }) => userId === user && live(id)),
     async *scan() {
       for (const { id } of records.values()) {
         const record = live(id);
