@@ -71,7 +71,7 @@ function framework(
   };
 }
 
-/** The framework has neither of its own, nor a rotation. */
+/** The framework alone has neither. */
 type Bridge = Pick<FastifySessionOptions, "idGenerator"> & { readonly store?: FastifySessionStore };
 
 function storeAndGenerator(sessions: Sessions): Bridge {
@@ -79,6 +79,7 @@ function storeAndGenerator(sessions: Sessions): Bridge {
   return { store, idGenerator: store.idGenerator };
 }
 
+/** @param store without a bridge it has none of its calls, and the framework's own stand in for them */
 function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
   const data = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
   return {
@@ -100,10 +101,21 @@ function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
     },
     save: () => request.session.save(),
     regenerate: () => request.session.regenerate(),
-    async rotate() {
-      if (!store) await request.session.regenerate();
-      else if (!(await store.rotate(request))) throw new Error("the session died during the request");
-    },
     destroy: () => request.session.destroy(),
+    async rotate() {
+      await (store ? store.rotate(request) : request.session.regenerate());
+    },
+    async logIn(userId, options) {
+      if (store) return (await store.logIn(request, userId, options)).refused;
+      await request.session.regenerate();
+      data()["userId"] = userId;
+      return null;
+    },
+    logOut: () => (store ? store.logOut(request) : request.session.destroy()),
+    async logOutEverywhere(options) {
+      if (store) return store.logOutEverywhere(request, options);
+      await request.session.destroy();
+      return 0;
+    },
   };
 }

@@ -26,7 +26,7 @@ const routes: Routes = {
   "/": (request) => Object.assign(request.session, { visits: 1 }) && {},
 };
 
-/** What is warned of when a browser comes for the first time, and when it comes again. */
+/** The warnings at a browser's first request and at its next two. */
 async function warningsOf(options: SiteOptions): Promise<{ first: string[]; second: string[] }> {
   await using site = await serve(newest, routes, {
     ...options,
@@ -42,7 +42,7 @@ async function warningsOf(options: SiteOptions): Promise<{ first: string[]; seco
   return { first, second: warnings.splice(0) };
 }
 
-test("nothing is warned of where settings are safe", async () => {
+test("safe settings give no warning", async () => {
   await expect(warningsOf({})).resolves.toEqual({ first: [], second: [] });
 });
 
@@ -55,13 +55,7 @@ test.each<[string, string | undefined, SiteOptions["plugin"], WarningCode]>([
     { cookie: { secure: false, sameSite: "none" } },
     "TENURE_COOKIE_SAMESITE_NONE",
   ],
-  [
-    "a secret from the README",
-    undefined,
-    { secret: "a secret with minimum length of 32 characters" },
-    "TENURE_SECRET_WELL_KNOWN",
-  ],
-])("%s is warned of once, at the first request", async (_what, mode, plugin = {}, code) => {
+])("%s gives one warning, at the first request", async (_what, mode, plugin = {}, code) => {
   if (mode !== undefined) vi.stubEnv("NODE_ENV", mode);
   await expect(warningsOf({ plugin })).resolves.toEqual({ first: [code], second: [] });
 });
@@ -80,9 +74,11 @@ test.each([
   async (name, codes) => {
     const { fastify, cookie, session } = newest;
     const app = fastify({ trustProxy: true });
+    const store = fastifySessionStore(new Sessions({ store: memoryStore() }));
     await app.register(cookie);
     await app.register(session, {
-      store: fastifySessionStore(new Sessions({ store: memoryStore() })),
+      store,
+      idGenerator: store.idGenerator,
       secret: SECRET,
       cookieName: name,
     });
@@ -98,6 +94,32 @@ test.each([
     await app.close();
   },
 );
+
+test.each([
+  [false, {}, "TENURE_COOKIE_NOT_SENT"],
+  [false, { "x-forwarded-proto": "https" }, "TENURE_COOKIE_NOT_SENT"],
+  [true, { "x-forwarded-proto": "https" }, undefined],
+])(
+  "a secure cookie behind a proxy, trusted: %s, with the headers %j, gives %s when a login stored a session",
+  async (trustProxy, headers, code) => {
+    await using site = await serve(
+      newest,
+      { "/logIn": (request, store) => store.logIn(request, "ada") },
+      { plugin: { cookieName: "__Host-id", cookie: { secure: true } }, fastify: { trustProxy } },
+    );
+    for (let login = 0; login < 2; login += 1) {
+      const { setCookies } = await site.browser().post("/logIn", {}, headers);
+      expect(setCookies).toHaveLength(code ? 0 : 1);
+    }
+    await turn();
+    expect(warnings).toEqual(code ? [code] : []);
+  },
+);
+
+test("a cookie.maxAge above the policy's idle timeout gives one warning", async () => {
+  const plugin = { cookie: { secure: false, maxAge: 7 * 86_400_000 } };
+  await expect(warningsOf({ plugin })).resolves.toEqual({ first: ["TENURE_MAX_AGE_CAPPED"], second: [] });
+});
 
 function newestVersion(): Version {
   const found = versions.find(({ session }) => session === fastifySession);

@@ -17,7 +17,7 @@ const routes: Routes = {
   },
 };
 
-/** What applications write who mean that there is no maxAge. The last is no date when it is added to now. */
+/** What applications write for no maxAge. Infinity, added to the present, is not a date. */
 const NONE = [null, false, undefined, Number.NaN, Number.POSITIVE_INFINITY] as const;
 
 describe.each(versions)("on $name", (version) => {
@@ -40,7 +40,7 @@ describe.each(versions)("on $name", (version) => {
     };
 
     test.each([undefined, 60_000])(
-      "goes back to the policy's idle timeout and a cookie until the browser closes, from one of the application's and the plugin's %s",
+      "goes back to the policy's idle timeout and a cookie until the browser closes, from the application's maxAge and the plugin's %s",
       async (maxAge) => {
         const plugin = { cookie: { secure: false, ...(maxAge === undefined ? {} : { maxAge }) } };
         await using site = await serve(version, forgetting, { plugin });
@@ -85,7 +85,7 @@ describe.each(versions)("on $name", (version) => {
     });
   });
 
-  test("a cookie.expires that is no date is none", async () => {
+  test("a cookie.expires that is not a date is none", async () => {
     await using site = await serve(version, {
       ...routes,
       "/until": (request) => {
@@ -98,29 +98,57 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
   });
 
-  test("with maxAgeMayLengthen a cookie's maxAge is the idle timeout, up to the lifetime", async () => {
+  test.each([
+    ["the present", () => new Date()],
+    ["a minute ago", () => new Date(Date.now() - 60_000)],
+    ["the beginning of time", () => new Date(0)],
+  ])(
+    "cookie.expires = %s is a logout, with and without a maxAge, rolling, and a save",
+    async (_name, end) => {
+      for (const rolling of [true, false]) {
+        for (const cookie of [{ secure: false }, { secure: false, maxAge: 60_000 }]) {
+          await using site = await serve(
+            version,
+            {
+              ...routes,
+              "/logout": (request) => {
+                request.session.cookie.expires = end();
+                return request.session.save();
+              },
+            },
+            { plugin: { rolling, cookie } },
+          );
+          const browser = site.browser();
+          await browser.post("/login");
+          const copy = browser.twin();
+          expect((await browser.post("/logout")).status).toBe(200);
+          expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
+          await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+        }
+      }
+    },
+  );
+
+  test("a request that takes longer than its cookie's maxAge is not a logout", async () => {
     await using site = await serve(
       version,
       {
         ...routes,
-        "/remember": (request) => {
-          request.session.cookie.maxAge = Number(dataOf(request)["for"]);
+        "/slow": async (request) => {
+          await sleep(150);
+          dataOf(request)["a"] = 1;
+        },
+        "/long": (request) => {
+          request.session.cookie.maxAge = 100;
         },
       },
-      { sessions: { mayLengthen: true, lifetime: "30d" }, bridge: { maxAgeMayLengthen: true } },
+      { sessions: { idleTimeout: "1h" } },
     );
     const browser = site.browser();
     await browser.post("/login");
-    for (const [days, expected] of [
-      [7, 7],
-      [365, 30],
-    ] as const) {
-      await browser.post("/set", { for: days * 86_400_000 });
-      await browser.get("/remember");
-      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([
-        { idle: expected * 86_400_000 },
-      ]);
-    }
+    const [before] = await site.sessions.listForUser("ada");
+    await browser.get("/slow");
+    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ id: before?.id }]);
   });
 
   test("a maxAge of 0 ends the session", async () => {

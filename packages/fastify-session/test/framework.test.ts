@@ -264,7 +264,7 @@ describe.each(versions)("on $name", (version) => {
     await using site = await serve(version, {
       ...routes,
       "/reload": async (request) => {
-        const [stored] = await site.sessions.listForUser("ada");
+        const stored = await site.sessions.get(request.session.sessionId);
         if (stored) await site.sessions.save(stored, { ...stored.data, theirs: 1 });
         await request.session.reload();
         const { theirs } = dataOf(request);
@@ -374,7 +374,7 @@ describe.each(versions)("on $name", (version) => {
     await using site = await serve(version, routes, {
       plugin: { cookie: { secure: false, maxAge: 60_000 } },
     });
-    const { token } = await site.sessions.create({ userId: "ada" }, { userId: "ada" });
+    const { token } = await site.sessions.create({ userId: "ada" });
     const browser = site.browser();
     browser.cookies.set("sessionId", encodeURIComponent(new version.cookie.Signer(SECRET).sign(token)));
     site.calls.length = 0;
@@ -403,7 +403,7 @@ describe.each(versions)("on $name", (version) => {
     const [present, before, strange] = ["f", "0", "7"].map((digit) => digit.repeat(64));
     if (!present || !before || !strange) throw new Error("three secrets were meant");
     await using site = await serve(version, routes, { plugin: { secret: [present, before] } });
-    const { token } = await site.sessions.create({ userId: "ada" }, { userId: "ada" });
+    const { token } = await site.sessions.create({ userId: "ada" });
     const found = [present, before, strange].map(async (secret) => {
       const browser = site.browser();
       browser.cookies.set("sessionId", encodeURIComponent(new version.cookie.Signer(secret).sign(token)));

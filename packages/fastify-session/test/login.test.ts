@@ -1,5 +1,5 @@
 import { StoreError } from "@tenure/core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { FastifySessionStore } from "../src/index.ts";
 import { dataOf, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
@@ -360,17 +360,16 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test("a poll does not extend the session, and neither does what it saves", async () => {
-    let now = Date.now();
-    const { memoryStore } = await import("@tenure/core");
+    vi.useFakeTimers({ toFake: ["Date", "performance"] });
+    onTestFinished(() => void vi.useRealTimers());
     await using site = await serve(version, routes, {
-      store: memoryStore({ clock: () => now }),
       sessions: { idleTimeout: 60_000 },
       bridge: { isUse: ({ headers }) => headers["x-poll"] === undefined },
     });
     const [polling, using] = [site.browser(), site.browser()];
     for (const browser of [polling, using]) await browser.post("/set", { userId: "ada" });
     for (let step = 0; step < 3; step += 1) {
-      now += 25_000;
+      vi.advanceTimersByTime(25_000);
       await polling.post("/set", { step }, { "x-poll": "1" });
       await using.get("/who");
     }
