@@ -1,0 +1,181 @@
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { type Answer, visitor, type Visitor } from "@tenure/cookie-client";
+import { memoryStore, Sessions, StoreError } from "@tenure/core";
+import {
+  histories,
+  type LoginSeen,
+  type LogoutSeen,
+  type Operations,
+  randomHistory,
+  type SessionSeen,
+  unreliable,
+} from "@tenure/watched-store/random-history";
+import Koa, { type Context } from "koa";
+import { expect, test } from "vitest";
+import { koaSessionStore } from "../src/index.ts";
+import { versions } from "./versions.ts";
+
+test(
+  "in random histories nobody who was logged out is seen logged in without a later login, and a login after revoke-all succeeds",
+  { timeout: 60 * 60_000 },
+  async () => {
+    const sites = new Map<string, ReturnType<Koa["callback"]>>();
+    const server = createServer((request, response) => {
+      const [, seed = ""] = request.url!.split("/");
+      request.url = request.url!.slice(seed.length + 1);
+      void sites.get(seed)!(request, response);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const seeds = [...histories(60)];
+    const failures: unknown[] = [];
+    const run = async (): Promise<void> => {
+      for (let seed = seeds.shift(); seed !== undefined && failures.length === 0; seed = seeds.shift()) {
+        const failing = (call: string): Error => new StoreError(call as "read", "down");
+        const { store, calm } = unreliable(memoryStore(), seed, failing);
+        const sessions = new Sessions({ store, touchEvery: "1ms" });
+        sites.set(String(seed), site(sessions, seed));
+        const newBrowser = (): Visitor => visitor(`http://127.0.0.1:${port}/${seed}`);
+        await randomHistory({ seed, operations: operations(sessions), newBrowser, calm }).catch((error) =>
+          failures.push(error),
+        );
+        sites.delete(String(seed));
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, run));
+    server.closeAllConnections();
+    server.close();
+    expect(failures).toEqual([]);
+  },
+);
+
+function operations(sessions: Sessions): Operations<Visitor> {
+  const ask = async <Seen>(browser: Visitor, path: string): Promise<Seen | undefined> => {
+    const { status, text } = await browser.post(path);
+    return status === 200 ? (JSON.parse(text) as Seen) : undefined;
+  };
+  const login = (way: string) => async (browser: Visitor, user: string) => {
+    const answer = await browser.post(`/${way}?user=${user}`);
+    if (answer.status !== 200) return undefined;
+    const seen = JSON.parse(answer.text) as LoginSeen;
+    // After koa-session's own regenerate ctx.session names the old key.
+    return { ...seen, id: sessions.idOf(keySetBy(answer)) ?? seen.id };
+  };
+  const seen = (way: string) => (browser: Visitor) => ask<LogoutSeen>(browser, `/${way}`);
+  return {
+    logIn: {
+      logIn: login("log-in"),
+      "logIn, kept": login("log-in-kept"),
+      regenerate: login("regenerate-login"),
+      "log out, then logIn": login("log-out-and-in"),
+    },
+    logOut: { null: seen("null"), logOut: seen("log-out"), passport: seen("passport-logout") },
+    everywhere: {
+      administrator: (_browser, user) =>
+        sessions.revokeAllForUser(user).then(
+          () => ({ user }),
+          () => undefined,
+        ),
+      logOutEverywhere: seen("everywhere"),
+    },
+    others: {
+      save: seen("save"),
+      rotate: seen("rotate"),
+      "rotate, then save": seen("rotate-save"),
+      "regenerate, carrying the user over": seen("carry"),
+      "null, then a new session": seen("null-and-new"),
+    },
+    look: (browser) => ask<SessionSeen>(browser, "/look"),
+  };
+}
+
+function keySetBy({ setCookies }: Answer): string {
+  const line = setCookies.findLast((one) => one.startsWith("koa.sess=")) ?? "";
+  return /^koa\.sess=([^;]*)/.exec(line)?.[1] ?? "";
+}
+
+function site(sessions: Sessions, seed: number): ReturnType<Koa["callback"]> {
+  const store = koaSessionStore(sessions);
+  const app = new Koa();
+  app.silent = true;
+  app.keys = ["0123456789abcdef0123456789abcdef"];
+  app.use(
+    versions[seed % versions.length]!.makeSession({ store, genid: store.genid, maxAge: "session" }, app),
+  );
+  const seen = (ctx: Context): SessionSeen => ({
+    id: sessions.idOf(ctx.session?.externalKey ?? ""),
+    user: store.userOf(ctx),
+  });
+  const logIn = async (ctx: Context, keep: readonly string[]): Promise<object> => {
+    const user = String(ctx.query["user"]);
+    if (ctx.session) ctx.session.visits = 1;
+    const { refused } = await store.logIn(ctx, user, { keep });
+    return { ...seen(ctx), outcome: refused ?? (store.userOf(ctx) === user ? "logged-in" : "unknown") };
+  };
+  const routes: Readonly<Record<string, (ctx: Context) => Promise<object> | object>> = {
+    "/log-in": (ctx) => logIn(ctx, []),
+    "/log-in-kept": (ctx) => logIn(ctx, ["visits", "userId"]),
+    "/log-out-and-in": async (ctx) => {
+      await store.logOut(ctx);
+      return logIn(ctx, []);
+    },
+    "/regenerate-login": async (ctx) => {
+      await ctx.session.regenerate();
+      ctx.session.userId = ctx.query["user"];
+      await ctx.session.save();
+      return { ...seen(ctx), outcome: "unknown" };
+    },
+    "/null": (ctx) => {
+      const before = seen(ctx);
+      ctx.session = null;
+      return before;
+    },
+    "/log-out": async (ctx) => {
+      const before = seen(ctx);
+      await store.logOut(ctx);
+      return before;
+    },
+    "/passport-logout": async (ctx) => {
+      const before = { ...seen(ctx), goesOn: true };
+      if (ctx.session.userId === undefined) return { id: null, user: null };
+      delete ctx.session.userId;
+      await ctx.session.save();
+      await ctx.session.regenerate();
+      return before;
+    },
+    "/everywhere": async (ctx) => {
+      const before = seen(ctx);
+      await store.logOutEverywhere(ctx);
+      return before;
+    },
+    "/save": (ctx) => {
+      ctx.session.visits = Number(ctx.session.visits ?? 0) + 1;
+      return seen(ctx);
+    },
+    "/rotate": async (ctx) => ({ result: await store.rotate(ctx) }),
+    "/rotate-save": async (ctx) => {
+      await store.rotate(ctx);
+      ctx.session.rotated = true;
+      await ctx.session.save();
+      return seen(ctx);
+    },
+    "/carry": async (ctx) => {
+      await ctx.session.regenerate();
+      ctx.session.carried = true;
+      return seen(ctx);
+    },
+    "/null-and-new": async (ctx) => {
+      ctx.session = null;
+      ctx.session = { flash: true };
+      await ctx.session.regenerate();
+      return {};
+    },
+    "/look": seen,
+  };
+  app.use(async (ctx) => {
+    ctx.body = JSON.stringify(await routes[ctx.path]!(ctx));
+  });
+  return app.callback();
+}
