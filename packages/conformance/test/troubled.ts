@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
+import type { Parts } from "./workshop.ts";
 
 /**
  * A sound store whose backend fails sometimes: one call in `every` rejects, before it is made, after it was made, or while it
@@ -25,6 +26,31 @@ export function slow(store: SessionStore, most: number): SessionStore {
     await sleep(Math.random() * most);
     return result;
   });
+}
+
+/** A sound store that cannot check the fence and write in one command. */
+export function undoing(sound: Parts): Partial<Parts> {
+  const isFenced = (userId: string | null | undefined, authenticatedAt: number | undefined): boolean =>
+    typeof userId === "string" && sound.isRefused(userId, authenticatedAt, sound.clock());
+  const undo = (id: string): "fenced" => {
+    sound.bury(id, sound.find(id, sound.clock()), sound.clock());
+    return "fenced";
+  };
+  return {
+    async create(session) {
+      const result = await sound.create(session);
+      await turn();
+      const isRefused = result === "created" && isFenced(session.userId, session.authenticatedAt);
+      return isRefused ? undo(session.id) : result;
+    },
+    async update(id, changes) {
+      const isOwn = sound.find(id, sound.clock())?.userId === changes.userId;
+      const result = await sound.update(id, changes);
+      await turn();
+      const isRefused = result === "updated" && !isOwn && isFenced(changes.userId, changes.authenticatedAt);
+      return isRefused ? undo(id) : result;
+    },
+  };
 }
 
 function wrapped(
