@@ -14,6 +14,7 @@ import {
   type Asked,
   type Claim,
   claimOf,
+  type FenceId,
   type Stored,
   fenceId,
   type StoredFence,
@@ -41,7 +42,7 @@ export interface Commands {
   /** The live sessions of these ids. */
   readonly read: (ids: readonly string[]) => Promise<Map<string, SessionRecord>>;
   readonly update: (change: Change) => Promise<UpdateResult>;
-  /** Many updates in one command, each of another id. None of them may bind. */
+  /** Joined updates. None of them may bind. */
   readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Error)[]>;
   readonly revoke: (id: string) => Promise<boolean>;
   readonly revokeUser: (userId: string, options: RevokeUserOptions) => Promise<number>;
@@ -122,21 +123,21 @@ export function commands(
 
     update,
 
+    // Of several updates of one id, each is in a command of its own: a document has few nonces by which to tell them apart.
     async updateAll(changes) {
-      // In one order everywhere: a server that keeps its locks to the end of a bulk write would deadlock (FerretDB 2.7).
-      const inOrder = changes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-      const operations = inOrder.map((each) => ({ updateOne: updateOf(each) }));
-      const options = { ...joining, ordered: false, ...concernOf(changes) };
-      try {
-        const { matchedCount } = await sent(() => sessions.bulkWrite(operations, options));
-        if (matchedCount === changes.length) return changes.map(() => "updated" as const);
-      } catch (error) {
-        // One update's error must not reject the others, and servers differ on which update they say it is.
-        if (isAnswerLost(error) || !mayBeOfOneWrite(error)) throw error;
-        return oneAfterAnother(changes.map((change) => () => update(change)));
+      const results = new Map<Change, UpdateResult | Error>();
+      let left = changes;
+      while (left.length > 0) {
+        const firsts = [...new Map(left.toReversed().map((change) => [change.id, change])).values()];
+        try {
+          const outcomes = await updateTogether(firsts);
+          for (const [i, change] of firsts.entries()) results.set(change, outcomes[i]!);
+        } catch (error) {
+          for (const change of left) results.set(change, error as Error);
+        }
+        left = left.filter((change) => !results.has(change));
       }
-      const reasons = await whyNot(changes);
-      return oneAfterAnother(changes.map((change, i) => async () => reasons[i] ?? update(change)));
+      return changes.map((change) => results.get(change)!);
     },
 
     async revoke(id) {
@@ -213,6 +214,26 @@ export function commands(
       if (!isDuplicate(error) || inTransaction()) throw error;
       return false;
     }
+  }
+
+  /** One command for updates of different ids. */
+  async function updateTogether(changes: readonly Change[]): Promise<(UpdateResult | Error)[]> {
+    const [first] = changes;
+    if (changes.length === 1 && first) return oneAfterAnother([() => update(first)]);
+    // In one order everywhere: a server that keeps its locks to the end of a bulk write would deadlock (FerretDB 2.7).
+    const inOrder = changes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const operations = inOrder.map((each) => ({ updateOne: updateOf(each) }));
+    const options = { ...joining, ordered: false, ...concernOf(changes) };
+    try {
+      const { matchedCount } = await sent(() => sessions.bulkWrite(operations, options));
+      if (matchedCount === changes.length) return changes.map(() => "updated" as const);
+    } catch (error) {
+      // One update's error must not reject the others, and servers differ on which update they say it is.
+      if (isAnswerLost(error) || !mayBeOfOneWrite(error)) throw error;
+      return oneAfterAnother(changes.map((change) => () => update(change)));
+    }
+    const reasons = await whyNot(changes);
+    return oneAfterAnother(changes.map((change, i) => async () => reasons[i] ?? update(change)));
   }
 
   async function update(change: Change): Promise<UpdateResult> {
@@ -305,7 +326,7 @@ export function commands(
     return { fence: fenceIn(found, _id)!.getTime(), setAt: found!.setAt!.getTime() };
   }
 
-  async function upsertFence(_id: StoredFence["_id"], pipeline: Document[]): Promise<StoredFence | null> {
+  async function upsertFence(_id: FenceId, pipeline: Document[]): Promise<StoredFence | null> {
     const options = { ...joining, upsert: true, returnDocument: "after" } as const;
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -459,7 +480,7 @@ interface Paged extends Claim {
   readonly expiresAt: Date;
 }
 
-function fenceIn(found: StoredFence | null, _id: StoredFence["_id"]): Date | undefined {
+function fenceIn(found: StoredFence | null, _id: FenceId): Date | undefined {
   if (found?._id?.user !== _id.user) throw new Fault("the reply is not the user's fence");
   return found.fence;
 }

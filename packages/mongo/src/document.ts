@@ -44,7 +44,7 @@ export interface StoredTombstone {
 
 /** A user's fence. */
 export interface StoredFence {
-  readonly _id: { readonly user: string };
+  readonly _id: FenceId;
   readonly v: 1;
   readonly fence?: Date;
   /** The server's clock at the last `revokeUser`. */
@@ -56,8 +56,12 @@ export interface StoredFence {
 
 export type Stored = StoredSession | StoredTombstone | StoredFence;
 
+export interface FenceId {
+  readonly user: string;
+}
+
 /** Not a string, so no session has it. A digest, because some servers limit the length of `_id` (FerretDB 2.7). */
-export function fenceId(userId: string): StoredFence["_id"] {
+export function fenceId(userId: string): FenceId {
   return { user: createHash("sha256").update(userId).digest("base64url") };
 }
 

@@ -1,4 +1,4 @@
-import type { SessionChanges, SessionRecord, SessionStore, StoreOperation, UpdateResult } from "@tenure/core";
+import type { SessionRecord, SessionStore, StoreOperation, UpdateResult } from "@tenure/core";
 import {
   assertChanges,
   assertNewSession,
@@ -147,11 +147,7 @@ function joinedRoutes(backend: Commands, readConcern: ReadConcernLevel): Routes 
     ...JOINED,
     maxBytes: JOINED_BYTES,
     sizeOf: ({ changes }: Change) => (changes.data?.length ?? 0) * MAX_BYTES_PER_UNIT,
-    key: ({ id }: Change) => id,
-    run: async (changes: readonly Change[]) => {
-      const [change] = changes;
-      return changes.length === 1 && change ? [await backend.update(change)] : backend.updateAll(changes);
-    },
+    run: backend.updateAll,
   };
   const touch = batched<Change, UpdateResult>(updating);
   const save = batched<Change, UpdateResult>(updating);
@@ -170,7 +166,7 @@ function plainRoutes({ read, update }: Commands): Routes {
 }
 
 /** Two batches under way: page views at C=64 were 7.4 times connect-mongo's, and 6.1 times with any number. */
-const JOINED = { slots: 2, limit: 128 };
+const JOINED = { slots: 2, patience: 100, limit: 128 };
 
 /** A command is at most 48 MB. */
 const JOINED_BYTES = 16 * 1024 * 1024;

@@ -112,14 +112,14 @@ servers.mongo.describe("An error", () => {
     const collection = await freshCollection(connect(servers.mongo.url));
     const store = mongoStore(collection);
     await collection.createIndex({ data: 1 }, { unique: true });
-    const [one, two] = [fresh(), fresh()].map((session) => ({ ...session, data: `secret ${session.id}` }));
-    await store.create(one!);
-    await store.create(two!);
-    const duplicate = { data: one!.data };
+    const [one, two] = [fresh("secret one"), fresh("secret two")];
+    await store.create(one);
+    await store.create(two);
+    const duplicate = { data: one.data };
     const refused = [
-      await errorOf(store.update(two!.id, duplicate)),
-      await errorOf(Promise.all([store.update(two!.id, duplicate), store.update(one!.id, { data: "new" })])),
-      await errorOf(store.create({ ...fresh(), data: two!.data })),
+      await errorOf(store.update(two.id, duplicate)),
+      await errorOf(Promise.all([store.update(two.id, duplicate), store.update(one.id, { data: "new" })])),
+      await errorOf(store.create({ ...fresh(), data: two.data })),
     ];
     for (const error of refused.filter((each) => each !== undefined)) {
       expect(error).toBeInstanceOf(StoreError);
@@ -128,7 +128,7 @@ servers.mongo.describe("An error", () => {
       const told = [error, cause].map(
         (each) => `${String(each)} ${JSON.stringify(each)} ${each && (each as Error).stack}`,
       );
-      for (const secret of ["secret", one!.id, two!.id]) expect(told.join()).not.toContain(secret);
+      for (const secret of ["secret", one.id, two.id]) expect(told.join()).not.toContain(secret);
     }
     expect(refused[0]).toBeInstanceOf(StoreError);
   });
@@ -179,8 +179,8 @@ function beforeFenceIsRead(collection: Collection, act: () => Promise<unknown>):
   } as MongoCollection;
 }
 
-function fresh() {
-  return { id: randomUUID(), userId: null, data: "", idle: HOUR, lifetime: HOUR };
+function fresh(data = "") {
+  return { id: randomUUID(), userId: null, data, idle: HOUR, lifetime: HOUR };
 }
 
 const HOUR = 60 * 60 * 1000;

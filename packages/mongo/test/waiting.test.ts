@@ -10,7 +10,7 @@ import { connect, freshCollection, skipLoudly } from "./clients.ts";
  * Milliseconds that a session lives at the first attempt, and so much longer at the next ones: longer than the machine needs to begin
  * what holds it and what waits, and shorter than it is held.
  */
-const IDLE = 300;
+const IDLE = 1000;
 
 /** Several rounds where it is the server's choice which of the calls that wait goes first. */
 const holders = {

@@ -4,6 +4,11 @@ import { StoreError } from "../errors.ts";
 export interface BatchOptions<Call, Result> {
   /** How many batches may be under way at once. Default: any number. */
   readonly slots?: number;
+  /**
+   * Milliseconds after which a batch gives up its slot, so that calls do not wait for those before them while the server does not reply.
+   * Default: it keeps the slot until it settles.
+   */
+  readonly patience?: number;
   /** How many calls a batch may have. */
   readonly limit: number;
   /** How many bytes the calls of a batch may have together, by `sizeOf`. One larger call makes a batch of its own. Default: any number. */
@@ -30,6 +35,7 @@ export interface BatchOptions<Call, Result> {
 export function batched<Call, Result>(options: BatchOptions<Call, Result>): (call: Call) => Promise<Result> {
   const {
     slots = Number.POSITIVE_INFINITY,
+    patience,
     limit,
     maxBytes = Number.POSITIVE_INFINITY,
     sizeOf,
@@ -92,6 +98,8 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
 
   async function runBatch(batch: readonly Waiting<Call, Result>[]): Promise<void> {
     const calls = batch.map(({ call }) => call);
+    let holdsSlot = true;
+    const timer = patience === undefined ? undefined : setTimeout(giveUpSlot, patience);
     try {
       const results = await run(calls);
       if (results.length !== batch.length)
@@ -104,8 +112,14 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     } catch (error) {
       for (const { reject } of batch) reject(error);
     } finally {
-      underWay -= 1;
+      clearTimeout(timer);
       if (key) for (const call of calls) busyKeys.delete(key(call));
+      giveUpSlot();
+    }
+
+    function giveUpSlot(): void {
+      if (holdsSlot) underWay -= 1;
+      holdsSlot = false;
       if (waiting.length > 0 && !isScheduled) schedule();
     }
   }

@@ -30,6 +30,19 @@ describe("batched", () => {
     );
   });
 
+  test("gives up the slot of a batch that takes longer than its patience, so that others leave", async () => {
+    const call = batched<string, string>({
+      slots: 1,
+      patience: 20,
+      limit: 10,
+      run: async (calls) => (calls.includes("hangs") ? new Promise<never>(() => {}) : calls),
+    });
+    void call("hangs");
+    await sleep(1);
+    expect(await call("leaves")).toBe("leaves");
+    expect(await Promise.all(["a", "b"].map(call))).toEqual(["a", "b"]);
+  });
+
   test("has no more batches under way than slots, and lets waiting calls join the next", async () => {
     let [underWay, most] = [0, 0];
     const sizes: number[] = [];
