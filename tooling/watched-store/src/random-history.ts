@@ -3,22 +3,29 @@
  * be seen logged in without a login that began later, and a login that begins after "log out everywhere" has resolved succeeds.
  *
  * Every operation is one request of one browser, and several run at once. It resolves to `undefined` if it failed: then what it was to
- * do may have happened or not.
+ * do may have happened or not. It calls `begun` when the server begins: a request that is still on its way has not begun to log in.
  */
 export interface Operations<Browser> {
   /** Ways in which a user authenticates. */
   readonly logIn: Readonly<
-    Record<string, (browser: Browser, user: string) => Promise<LoginSeen | undefined>>
+    Record<string, (browser: Browser, user: string, begun: () => void) => Promise<LoginSeen | undefined>>
   >;
   /** Ways to log out of the session that the request saw, as it saw it. */
-  readonly logOut: Readonly<Record<string, (browser: Browser) => Promise<LogoutSeen | undefined>>>;
+  readonly logOut: Readonly<
+    Record<string, (browser: Browser, user: string, begun: () => void) => Promise<LogoutSeen | undefined>>
+  >;
   /** Ways to log a user out everywhere. The first logs out the given user; others may log out the browser's own. */
   readonly everywhere: Readonly<
-    Record<string, (browser: Browser, user: string) => Promise<Pick<SessionSeen, "user"> | undefined>>
+    Record<
+      string,
+      (browser: Browser, user: string, begun: () => void) => Promise<Pick<SessionSeen, "user"> | undefined>
+    >
   >;
   /** What neither authenticates nor logs out: saves, rotations, a `regenerate` that carries the user over. */
-  readonly others: Readonly<Record<string, (browser: Browser) => Promise<unknown>>>;
-  readonly look: (browser: Browser) => Promise<SessionSeen | undefined>;
+  readonly others: Readonly<
+    Record<string, (browser: Browser, user: string, begun: () => void) => Promise<unknown>>
+  >;
+  readonly look: (browser: Browser, user: string, begun: () => void) => Promise<SessionSeen | undefined>;
 }
 
 export interface SessionSeen {
@@ -96,10 +103,11 @@ export async function randomHistory<Browser>(history: History<Browser>): Promise
     const { user = pick(USERS) } = given;
     const browser = browsers[at]!;
     const step: Step = { kind, way: "", browser: at, user, begin: (clock += 1), end: 0, seen: undefined };
-    if (kind === "look") step.seen = await operations.look(browser);
+    const begun = (): void => void (step.begin = clock += 1);
+    if (kind === "look") step.seen = await operations.look(browser, user, begun);
     else {
       step.way = given.way ?? pick(Object.keys(operations[kind]));
-      step.seen = (await operations[kind][step.way]!(browser, user)) as Step["seen"];
+      step.seen = (await operations[kind][step.way]!(browser, user, begun)) as Step["seen"];
     }
     step.end = clock += 1;
     done.push(step);
@@ -124,7 +132,7 @@ interface Step {
   way: string;
   readonly browser: number;
   readonly user: string;
-  readonly begin: number;
+  begin: number;
   end: number;
   /** `undefined`: it failed. */
   seen: Partial<LogoutSeen & LoginSeen> | undefined;
