@@ -121,8 +121,8 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
 
   test("has no connection free within waitQueueTimeoutMS: a StoreError, and the next call works", async () => {
     await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
-    const { store, live } = await onProxy(proxy.url, { maxPoolSize: 1, waitQueueTimeoutMS: 200 });
-    proxy.delayReplies(600);
+    const { store, live } = await onProxy(proxy.url, { maxPoolSize: 1, waitQueueTimeoutMS: 1500 });
+    proxy.delayReplies(3000);
     const looks = await Promise.all(Array.from({ length: 6 }, () => settle(store.listUser("any"))));
     expect(looks).toContain("answered");
     expect(looks.some((outcome) => outcome instanceof StoreError)).toBe(true);
