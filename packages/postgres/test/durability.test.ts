@@ -8,7 +8,7 @@ import { startedAgain } from "./started-again.ts";
 
 const here = await canStart("postgres");
 const HOUR = 3_600_000;
-const ROUNDS = 30;
+const ROUNDS = 20;
 
 /** What was acknowledged of a session; where a call failed, nobody knows whether it happened. */
 interface Acknowledged {

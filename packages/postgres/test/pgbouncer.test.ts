@@ -141,6 +141,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 4
+max_client_conn = 1000
 logfile = ${join(folder, "log")}
 ${setting}
 `,

@@ -1,0 +1,115 @@
+import { StoreError } from "@tenure/core";
+import { type PostgresPool, type PostgresStore, postgresStore } from "@tenure/postgres";
+import { server } from "@tenure/servers";
+import type { Pool } from "pg";
+import { beforeAll, expect, test } from "vitest";
+import { operationsOn } from "../src/operations.ts";
+import { statementsFor } from "../src/statements.ts";
+import { tableOf } from "../src/table.ts";
+import { poolsOn } from "./pools.ts";
+
+const postgres = await server("postgres");
+const pools = poolsOn(postgres.url);
+const { table } = pools;
+const HOUR = 3_600_000;
+let count = 0;
+const session = (userId: string) => ({
+  id: `session ${(count += 1)}`,
+  userId,
+  data: "{}",
+  idle: HOUR,
+  lifetime: HOUR,
+});
+
+postgres.describe("postgresStore, the login fence", () => {
+  let store: PostgresStore;
+  let admin: Pool;
+  beforeAll(async () => {
+    store = await pools.store();
+    admin = pools.open({ max: 1 });
+  });
+
+  test("the statement that sets a fence ends once the server's clock is past it", async () => {
+    const { fence } = operationsOn(statementsFor(tableOf({ table }), "durable"), HOUR);
+    const client = await admin.connect();
+    await client.query("begin");
+    for (let round = 0; round < 200; round += 1) {
+      const { statement, values } = fence.one({ userId: "clock", upTo: null }, null);
+      const text = statement.text.replace(/\nfrom asked/, `, clock_timestamp() as at\nfrom asked`);
+      const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
+      const [[, , instant, , at]] = rows as [[unknown, unknown, string, string, Date]];
+      expect(at.getTime()).toBeGreaterThan(Number(instant));
+    }
+    await client.query("rollback");
+    client.release();
+  });
+
+  test("a crash after the fence leaves the fence: older logins are refused, and the next revokeUser ends the rest", async () => {
+    const userId = "half revoked";
+    const began = await store.now();
+    const one = session(userId);
+    await store.create(one);
+    const pool = pools.open();
+    const crashing = postgresStore(failingFrom(2, pool), { table });
+    await expect(crashing.revokeUser(userId)).rejects.toBeInstanceOf(StoreError);
+    expect(await store.read(one.id)).toMatchObject({ id: one.id });
+    expect(await store.create({ ...session(userId), authenticatedAt: began })).toBe("fenced");
+    expect(await store.revokeUser(userId)).toBe(1);
+    expect(await store.read(one.id)).toBeNull();
+  });
+
+  test("a session from before the clock was set back is ended, unless the call names an instant", async () => {
+    const userId = "of the future";
+    const one = session(userId);
+    await store.create(one);
+    await admin.query(`update ${table} set authenticated_at = now() + interval '1 minute' where id = $1`, [
+      one.id,
+    ]);
+    expect(await store.revokeUser(userId, { authenticatedUpTo: await store.now() })).toBe(0);
+    expect(await store.revokeUser(userId)).toBe(1);
+    expect(await store.read(one.id)).toBeNull();
+  });
+
+  test("logins of one user from two processes, and revokeUser between them, leave nothing that is at or before the fence", async () => {
+    const other = postgresStore(pools.open(), { table });
+    for (let round = 0; round < 20; round += 1) {
+      const userId = `racing ${round}`;
+      const since = await store.now();
+      const logins = Array.from({ length: 20 }, (_, n) => {
+        const one = session(userId);
+        return (n % 2 ? store : other).create(n % 3 ? { ...one, authenticatedAt: since } : one);
+      });
+      await store.revokeUser(userId);
+      const results = await Promise.all(logins);
+      const fence = await admin.query(
+        `select authenticated_at from ${table} where id = chr(1) || 'u' || $1`,
+        [userId],
+      );
+      const instant = (fence.rows[0].authenticated_at as Date).getTime();
+      for (const { authenticatedAt } of await store.listUser(userId))
+        expect(authenticatedAt).toBeGreaterThan(instant);
+      expect(new Set(results)).not.toContain("taken");
+    }
+  });
+});
+
+/** From this statement on, the connection is lost before the server gets it. */
+function failingFrom(statement: number, pool: Pool): PostgresPool {
+  let statements = 0;
+  return {
+    on: (event, listener) => pool.on(event, listener),
+    async connect() {
+      const client = await pool.connect();
+      return {
+        on: (event, listener) => client.on(event, listener),
+        removeListener: (event, listener) => client.removeListener(event, listener),
+        release: (destroy) => client.release(destroy),
+        async query(query) {
+          statements += 1;
+          if (statements >= statement) throw new Error("Connection terminated unexpectedly");
+          return client.query(query);
+        },
+      };
+    },
+  };
+}
