@@ -34,7 +34,7 @@ export interface Commands {
   /** Whether two keys are on one server, and so are judged by one clock. */
   shareClock(key: string, other: string): boolean;
   /** Resolves once the clock of the server that has a key is past an instant that it has reported. */
-  pastInstant(key: string, instant: number): Promise<void>;
+  pastInstant(operation: StoreOperation, key: string, instant: number): Promise<void>;
 }
 
 export interface RunOptions {
@@ -119,8 +119,14 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
 
     shareClock: (key, other) => client.nodeOf(key) === client.nodeOf(other),
 
-    async pastInstant(key, instant) {
+    async pastInstant(operation, key, instant) {
       const wait = clock.timeUntil(client.nodeOf(key), instant + 1);
+      if (wait > timeout) {
+        throw new StoreError(
+          operation,
+          "the sessions have ended, but the clock of Redis was set back behind an earlier revokeUser: call again when it has caught up",
+        );
+      }
       // A timer may fire up to a millisecond early.
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(wait) + 1));
     },

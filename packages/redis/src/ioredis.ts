@@ -113,7 +113,7 @@ async function evictionPolicy(node: IoredisNode): Promise<string | undefined> {
   const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
   if (policy !== undefined) return policy;
   const reply = await node.config("GET", "maxmemory-policy").catch(() => undefined);
-  return Array.isArray(reply) ? String(reply[1]) : undefined;
+  return Array.isArray(reply) && typeof reply[1] === "string" ? reply[1] : undefined;
 }
 
 /** Of `RedisOptions` and `ClusterOptions`, what is read. */

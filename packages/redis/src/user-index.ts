@@ -95,7 +95,7 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
 
     sharesClock: (user, other) => commands.shareClock(key(user), other),
 
-    pastInstant: (user, instant) => commands.pastInstant(key(user), instant),
+    pastInstant: (user, instant) => commands.pastInstant("revokeUser", key(user), instant),
 
     remove(user, entries) {
       if (entries.length === 0) return;

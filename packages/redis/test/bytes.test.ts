@@ -8,7 +8,7 @@ const here = await canStart("redis");
 
 here.describe("the command behind the README's table of memory", () => {
   test(
-    "prints the bytes of a session beside connect-redis, and of a tombstone, which is smaller",
+    "prints the bytes of a session, of one of connect-redis, and of a tombstone, which is smaller",
     { timeout: 120_000 },
     async () => {
       const script = fileURLToPath(new URL("bytes.ts", import.meta.url));

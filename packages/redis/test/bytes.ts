@@ -4,8 +4,8 @@ import { Redis } from "ioredis";
 import { redisStore } from "../src/index.ts";
 
 /**
- * Prints how much of a server's memory a session takes, beside what connect-redis 10 writes for the same data:
- * `SET sess:<token> <data with its cookie> EX 1800`. Ten sessions a user; all with the user index, which only Tenure has.
+ * Prints how much of a server's memory a session takes, compared with what connect-redis 10 writes for the same data:
+ * `SET sess:<token> <data with its cookie> EX 1800`. Ten sessions a user. Only Tenure has an index of them.
  */
 const sessions = Number(process.argv[2] ?? 20_000);
 const cookie = {

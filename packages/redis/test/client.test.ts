@@ -64,7 +64,7 @@ describe("an option that is wrong is refused when the store is made", () => {
 });
 
 redis.describe("keys", () => {
-  test("stores of different prefixes, client prefixes and databases don't see each other", async () => {
+  test("stores of different prefixes, client prefixes and databases do not see each other's sessions", async () => {
     const prefix = `${freshId()}:`;
     const session = newSession({ userId: freshId() });
     const stores = [
@@ -120,7 +120,7 @@ redis.describe("keys", () => {
     await client.del(`tenure:s:${id}`);
   });
 
-  test("a user id that the layout can't hold is refused before anything is written", async () => {
+  test("a user id that is too long for the layout is refused before anything is written", async () => {
     const store = redisStore(clients.redis(redis.url));
     const session = newSession({ userId: "%".repeat(33_400_000) });
     await expect(store.create(session)).rejects.toThrow(TypeError);
@@ -143,7 +143,7 @@ redis.describe("keys", () => {
     for (const key of keys) await expect(client.pttl(key)).resolves.toBeGreaterThan(0);
   });
 
-  test("a tombstone lasts as long as the session could have lived, and an hour at least", async () => {
+  test("a tombstone lasts until the end of the session's lifetime, and an hour at least", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
     const [long, short] = [newSession({ lifetime: 86_400_000 }), newSession({ lifetime: 60_000 })];

@@ -5,7 +5,7 @@ interface Client {
   disconnect(): void;
 }
 
-/** The clients of a test file, closed together. Their errors are what the store rejects with: they are not printed too. */
+/** The clients of a test file, closed together. Their error events are ignored, because the store rejects with the same errors. */
 export class Clients implements Disposable {
   readonly #open: Client[] = [];
 

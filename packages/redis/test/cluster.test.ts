@@ -13,7 +13,7 @@ let cluster: RedisCluster;
 
 here.describe("a Cluster that changes", () => {
   beforeAll(async () => {
-    // A primary that a busy machine holds up must not be replaced, and lose what it alone has.
+    // On a busy machine, a primary that is only slow must not be replaced: what it has not replicated would be lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
   });
   afterAll(async () => {
@@ -32,7 +32,7 @@ here.describe("a Cluster that changes", () => {
     await expect(store.revokeUser(userId)).resolves.toBe(60);
   });
 
-  test("a key's slot is what the servers say it is", async () => {
+  test("the slot of a key is the one that the servers compute", async () => {
     const admin = connect();
     for (const key of [
       "",
@@ -82,9 +82,9 @@ here.describe("a Cluster that changes", () => {
     expect(answers).toEqual([true, true, true]);
   });
 
-  test("a call whose slot moves while it waits for its turn leaves for the other primary alone", async () => {
+  test("a call whose slot moves while it waits for a WAIT goes to the other primary", async () => {
     const client = connect();
-    // One more than there are: every WAIT takes its time.
+    // One more than there are, so that every WAIT takes its whole timeout.
     const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 5000 } });
     const moving = newSession();
     await redisStore(client).create(moving);
@@ -114,7 +114,7 @@ here.describe("a Cluster that changes", () => {
     ["a client", {}],
     ["a client with auto-pipelining", { enableAutoPipelining: true }],
   ])(
-    "while a slot moves to another primary (ASK, then MOVED), every call of %s is answered",
+    "while a slot moves to another primary (ASK, then MOVED), every call of %s succeeds",
     async (_, options) => {
       // All in one slot.
       const prefix = `{${freshId()}}:`;
@@ -139,7 +139,7 @@ here.describe("a Cluster that changes", () => {
       await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
       await expect(store.revoke(ids[1])).resolves.toBe(true);
 
-      // Of other tests, there may be more keys in the slot.
+      // Other tests may have left keys in the slot.
       const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
       expect(left).toContain(`${prefix}s:${ids[1]}`);
       expect(left).not.toContain(`${prefix}s:${ids[2]}`);
@@ -154,7 +154,7 @@ here.describe("a Cluster that changes", () => {
   );
 
   test(
-    "a primary that dies: calls reject in time or are answered, and soon all are answered again",
+    "when a primary dies, calls succeed or reject in time, and soon all succeed again",
     { timeout: 60_000 },
     async () => {
       const store = redisStore(connect(), { timeout: 1000 });
@@ -201,7 +201,7 @@ interface Owner {
   readonly admin: Redis;
 }
 
-/** Who has the slot, and another primary. */
+/** The owner of the slot, and another primary. */
 async function ownersOf(slot: number): Promise<[Owner, Owner]> {
   const owners = await Promise.all(
     cluster.nodes.slice(0, 3).map(async ({ url, port }) => {

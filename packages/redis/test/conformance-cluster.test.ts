@@ -21,7 +21,7 @@ const variants: Record<string, (ports: number[]) => RedisClient> = {
 
 here.describe("the contract", () => {
   beforeAll(async () => {
-    // A primary that a busy machine holds up must not be replaced, and lose what it alone has.
+    // On a busy machine, a primary that is only slow must not be replaced: what it has not replicated would be lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
     for (const { url } of cluster.nodes) {
       const admin = clients.redis(url);

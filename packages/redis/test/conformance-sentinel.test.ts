@@ -25,7 +25,7 @@ here.describe("Sentinel", () => {
   });
 
   test(
-    "over a failover, what replicas had confirmed is there: created alive, revoked dead",
+    "after a failover, what replicas had confirmed is there: created sessions are alive, revoked ones are dead",
     { timeout: 90_000 },
     async () => {
       const store = redisStore(ours, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 15_000 } });
@@ -42,7 +42,7 @@ here.describe("Sentinel", () => {
 
       await watched.failover();
 
-      // The first calls may meet the dead connection; each is answered or rejects in time, and soon they are answered.
+      // The first calls may use the dead connection: each succeeds or rejects in time, and soon all succeed.
       await expect
         .poll(() => stored(redisStore(theirs), kept.id), { timeout: 20_000 })
         .toMatchObject({ id: kept.id, data: kept.data });

@@ -12,7 +12,7 @@ const clients = new Clients();
 const client = clients.redis(redis.url);
 afterAll(() => clients[Symbol.dispose]());
 
-/** What is lost: the command on its way, so that it never ran, or the answer, so that it did. */
+/** What is lost: the command, which then never ran, or its reply. */
 const cuts: readonly [string, Fault["on"]][] = [
   ["before it reaches the server", "command"],
   ["after it ran", "reply"],

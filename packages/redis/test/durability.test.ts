@@ -9,7 +9,7 @@ const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 here.describe("a server that is killed", () => {
-  test("with appendfsync always, keeps all that was answered", { timeout: 60_000 }, async () => {
+  test("keeps every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const store = redisStore(clients.redis(own.url));
     const userId = freshId();
@@ -35,7 +35,7 @@ here.describe("a server that is killed", () => {
     await expect(store.revokeUser(other.userId!)).resolves.toBe(2);
   });
 
-  test("without persistence, has forgotten everything, tombstones too, as the README says", async () => {
+  test("forgets everything without persistence, tombstones too, as the README says", async () => {
     await using own = await startRedis();
     const store = redisStore(clients.redis(own.url));
     const [kept, ended] = [newSession(), newSession()];

@@ -49,7 +49,7 @@ here.describe("a server that may evict sessions", () => {
   });
 });
 
-/** What is warned of at a first use, once the client has been told what it asked. */
+/** The warnings of a first use, after the client has got the server's policy. */
 async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Error[]> {
   const heard: Error[] = [];
   const listener = (warning: Error): void => void heard.push(warning);
@@ -59,7 +59,7 @@ async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Err
   expect(asking[0]!.mock.calls).toContainEqual(["memory"]);
   for (const { mock } of asking) {
     await Promise.allSettled(mock.results.map(({ value }) => value as Promise<unknown>));
-    // What follows an answer takes no more than this turn of the event loop.
+    // The warning follows the reply in the same turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
   }
   process.off("warning", listener);

@@ -28,7 +28,7 @@ redis.describe("a process that is killed after any command", () => {
           { execArgv: ["--conditions=@tenure/source"] },
         );
         await once(child, "message");
-        // It has run on the server, and the process never hears of it.
+        // The server runs it, and the process never gets the reply.
         const plan = proxy.plan({ on: "reply", nth, by: "silence" });
         child.send("go");
         const done = once(child, "message").then(

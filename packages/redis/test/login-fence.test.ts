@@ -1,4 +1,4 @@
-import type { SessionStore } from "@tenure/core";
+import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
@@ -96,6 +96,22 @@ redis.describe("a login between whose two scripts revokeUser begins and resolves
     await expect(login).resolves.toBe("created");
   });
 
+  test("is refused if the process stops between its scripts for longer than both may take", async () => {
+    const client = clients.redis(redis.url);
+    const stopping = redisStore(client, { timeout: 300 });
+    await stopping.create(newSession({ userId: freshId() }));
+    const evalsha = client.evalsha.bind(client) as (...args: unknown[]) => Promise<unknown>;
+    client.evalsha = (async (...args: unknown[]) => {
+      client.evalsha = evalsha as typeof client.evalsha;
+      const reply = await evalsha(...args);
+      for (const until = performance.now() + 700; performance.now() < until;);
+      return reply;
+    }) as typeof client.evalsha;
+    const session = newSession({ userId: freshId() });
+    await expect(stopping.create(session)).rejects.toThrow("after its deadline");
+    await expect(store.read(session.id)).resolves.toBeNull();
+  });
+
   /** Makes a call of two scripts, and something else after its first reply and before its second command arrives. */
   async function between<Result>(
     call: () => Promise<Result>,
@@ -108,4 +124,27 @@ redis.describe("a login between whose two scripts revokeUser begins and resolves
     way.release();
     return result;
   }
+});
+
+redis.describe("a fence that is ahead of the server's clock, as after a failover", () => {
+  test("lets logins without an instant through, and the next revokeUser ends them and waits for the clock", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client);
+    const [session, before] = [newSession({ userId: freshId() }), await store.now()];
+    await client.zadd(`tenure:u:${session.userId}`, -(before + 300), ":fence");
+    await expect(store.create(session)).resolves.toBe("created");
+    await expect(store.read(session.id)).resolves.toMatchObject({ authenticatedAt: before + 301 });
+    await expect(store.revokeUser(session.userId!)).resolves.toBe(1);
+    expect(await store.now()).toBeGreaterThan(before + 301);
+  });
+
+  test("makes revokeUser reject instead of waiting for longer than its timeout, once it has ended the sessions", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client, { timeout: 1000 });
+    const session = newSession({ userId: freshId() });
+    await client.zadd(`tenure:u:${session.userId}`, -((await store.now()) + 60_000), ":fence");
+    await expect(store.create(session)).resolves.toBe("created");
+    await expect(store.revokeUser(session.userId!)).rejects.toThrow(StoreError);
+    await expect(store.read(session.id)).resolves.toBeNull();
+  });
 });

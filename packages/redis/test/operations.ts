@@ -8,7 +8,7 @@ export interface Stage {
   readonly ids: readonly string[];
 }
 
-/** Every operation that changes more than one key, or is made of several. */
+/** Every operation that sends more than one command, or ends a session. */
 export const OPERATIONS: Record<OperationName, (store: SessionStore, stage: Stage) => Promise<unknown>> = {
   create: (store, { userId, ids }) => store.create(newSession({ id: ids[5]!, userId })),
   "binding update": (store, { userId, ids }) => store.update(ids[4]!, { userId, data: "bound" }),
@@ -39,10 +39,10 @@ export async function setStage(store: SessionStore): Promise<Stage> {
 }
 
 /**
- * Where the index and the sessions disagree, whatever happened: what is alive is listed for its user, and can be ended.
+ * The places where index and sessions disagree. A live session must be listed for its user, and revokeUser must end it.
  * Ends them all.
  *
- * @param store over keys of nobody else's
+ * @param store with a prefix of its own
  */
 export async function disagreements(
   store: SessionStore,

@@ -11,7 +11,7 @@ const here = await canStart("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** Every call of the contract, on ids of its own. */
+/** Every call of the contract, each on its own ids. */
 const CALLS: Record<string, (store: SessionStore) => Promise<unknown>> = {
   create: (store) => store.create(newSession({ userId: freshId() })),
   read: (store) => store.read(freshId()),
@@ -85,7 +85,7 @@ here.describe(
       proxy.delayReplies(3000);
       expect(await surprises(store, 1000)).toEqual([]);
       proxy.delayReplies(0);
-      // The replies that are late already come before any other.
+      // Replies that are already late arrive before any other.
       await expect.poll(() => client.ping().catch(String)).toBe("PONG");
       await expectRecovery(client, store);
     });
@@ -130,7 +130,7 @@ here.describe(
       const eager = redisStore(sending, { timeout: LIMIT });
       const patient = redisStore(waiting, { timeout: LIMIT });
       await expect.poll(() => eager.read(session.id).catch(String), { interval: 20 }).toContain("LOADING");
-      // A server tells the time while it loads.
+      // A server replies to TIME while it loads.
       const { now: _, ...calls } = CALLS;
       expect(await Promise.all([surprises(eager, LIMIT, calls), surprises(patient)])).toEqual([[], []]);
       await started;
@@ -142,7 +142,7 @@ here.describe(
 );
 
 here.describe("a server that refuses some calls", () => {
-  test("out of memory: what needs memory rejects, and the rest goes on: reading, touching, ending", async () => {
+  test("out of memory: creating and saving reject, and reading, touching and ending go on", async () => {
     await using own = await startRedis();
     const [admin, client] = [connect(own.url), connect(own.url)];
     const store = redisStore(client);
@@ -164,7 +164,7 @@ here.describe("a server that refuses some calls", () => {
     await expectRecovery(client, store);
   });
 
-  test("a primary that became a replica: every change rejects, and works once the client has a primary", async () => {
+  test("a primary that became a replica: every change rejects, until it is a primary again", async () => {
     await using own = await startRedis();
     await using primary = await startRedis();
     const [admin, client] = [connect(own.url), connect(own.url)];
@@ -208,7 +208,7 @@ here.describe("a server that refuses some calls", () => {
   });
 });
 
-/** Which calls did anything but reject with a StoreError in time. */
+/** The calls that did anything else than reject with a StoreError in time. */
 async function surprises(
   store: SessionStore,
   limit: number = LIMIT,
@@ -216,7 +216,7 @@ async function surprises(
 ): Promise<string[]> {
   const told = await Promise.all(
     Object.entries(calls).map(async ([name, call]) => {
-      // Nothing here takes two commands in a row before it fails. A busy machine holds this timer up as it does the store's.
+      // No call sends a second command before it fails. On a busy machine, this timer is as late as the store's.
       using late = timer(limit + 1000);
       const outcome: unknown = await Promise.race([
         late.over.then(() => "nothing in time"),
@@ -239,7 +239,7 @@ function timer(ms: number): { readonly over: Promise<void> } & Disposable {
   return { over: promise, [Symbol.dispose]: () => clearTimeout(timeout) };
 }
 
-/** The very first request is answered, and then every call of the store. */
+/** The first call succeeds, and then every other. */
 async function expectRecovery(client: Redis, store: SessionStore): Promise<void> {
   const patient = redisStore(client, { timeout: 30_000 });
   await expect(patient.read(freshId())).resolves.toBeNull();

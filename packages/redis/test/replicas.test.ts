@@ -67,19 +67,19 @@ here.describe("waiting for replicas", () => {
     await expect(store.read(ofUser.id)).resolves.toBeNull();
   });
 
-  test("a replica that lags is waited for, and named when it is too late", async () => {
+  test("a replica that lags is waited for, and is missing in the count when it is too late", async () => {
     const store = redisStore(primary, { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession();
     await patient(primary).create(session);
     await lagging.pause();
     await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
     setTimeout(() => void lagging.resume(), 100);
-    // Nothing is left to end, yet the tombstone is what must be on the replica.
+    // There is nothing left to end, but the tombstone must reach the replica.
     await expect(patient(primary).revoke(session.id)).resolves.toBe(false);
     await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
   });
 
-  test("revokeUser holds its connection up once a page and not once a session: a read meanwhile gets its reply", async () => {
+  test("revokeUser waits once for a page and not once for each session, and a read meanwhile gets its reply", async () => {
     const client = clients.redis(primaryUrl);
     const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession({ userId: freshId() });
@@ -140,13 +140,13 @@ here.describe("waiting for replicas", () => {
     await lagging.resume();
   });
 
-  /** How often the primary was told to wait. */
+  /** How many WAIT commands the primary got. */
   async function waits(): Promise<number> {
     return Number(/^cmdstat_wait:calls=(\d+)/m.exec(await primary.info("commandstats"))?.[1]);
   }
 });
 
-/** Replicas that are there confirm in milliseconds; a busy machine has all the time that it needs. */
+/** A long timeout, for busy machines. Replicas confirm in milliseconds. */
 function patient(client: Redis): ReturnType<typeof redisStore> {
   return redisStore(client, { waitForReplicas: { count: 2, timeout: 15_000 }, timeout: 30_000 });
 }

@@ -10,14 +10,14 @@ const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** The client sends again what was not answered: 300 ms later, so that others can be first. */
+/** The client sends a command that got no reply again after 300 ms, so that others can come first. */
 const LATER = { retryStrategy: () => 300 };
 
 redis.describe.each([
   ["ioredis 6", (url: string) => new Redis(url, LATER)],
   ["ioredis 5", (url: string) => new Redis5(url, LATER)],
   ["auto-pipelining", (url: string) => new Redis(url, { ...LATER, enableAutoPipelining: true })],
-])("a command that ran, and whose reply was lost, %s", (_, open) => {
+])("a command that ran, and whose reply was lost: %s", (_, open) => {
   let proxy: FaultyProxy;
   let cut: ReturnType<typeof redisStore>;
   let other: ReturnType<typeof redisStore>;
@@ -26,7 +26,7 @@ redis.describe.each([
     proxy = await faultyProxy(redis.url);
     cut = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
     other = redisStore(clients.redis(redis.url));
-    // Both know the scripts and are past their first use.
+    // Both know the scripts and the server's clock.
     const { id } = newSession();
     await cut.create(newSession({ id }));
     await cut.update(id, { data: "b" });
@@ -36,7 +36,7 @@ redis.describe.each([
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
 
-  test("create says true of itself", async () => {
+  test('create returns "created"', async () => {
     const session = newSession();
     await expect(loseReply(() => cut.create(session))).resolves.toBe("created");
     await expect(other.read(session.id)).resolves.toMatchObject({
@@ -46,7 +46,7 @@ redis.describe.each([
     });
   });
 
-  test("create says true of itself, also when the session was revoked meanwhile, which stays so", async () => {
+  test('create returns "created" also if the session was revoked meanwhile, and it stays revoked', async () => {
     const session = newSession();
     const created = loseReply(
       () => cut.create(session),
@@ -56,7 +56,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test("create of an id that another call took still says false", async () => {
+  test('create of an id that another call had created returns "taken"', async () => {
     const session = newSession({ data: "first" });
     await other.create(session);
     await expect(loseReply(() => cut.create({ ...session, data: "second" }))).resolves.toBe("taken");
@@ -70,7 +70,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
 
-  test("update with a version is no conflict with itself", async () => {
+  test("update with a version does not conflict with itself", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
@@ -78,7 +78,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
 
-  test("update does not come back over what others wrote after it", async () => {
+  test("update does not overwrite what others wrote after it", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -91,7 +91,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "theirs 40", version: 42 });
   });
 
-  test("update that was made says so, also when the session was revoked after it", async () => {
+  test('update returns "updated" also if the session was revoked after it', async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -102,7 +102,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test("update of the idle timeout does not come back over a later one", async () => {
+  test("update of the idle timeout does not overwrite a later one", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -124,7 +124,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test("revoke says true of itself, and one that came after it says false", async () => {
+  test("revoke returns true, and one that came after it returns false", async () => {
     const session = newSession();
     await other.create(session);
     let second: boolean | undefined;
@@ -136,7 +136,7 @@ redis.describe.each([
     expect(second).toBe(false);
   });
 
-  test("revoke that ended nothing still says false", async () => {
+  test("revoke that ended nothing returns false", async () => {
     await expect(loseReply(() => cut.revoke(freshId()))).resolves.toBe(false);
   });
 
@@ -154,7 +154,7 @@ redis.describe.each([
     }
   });
 
-  /** Makes a call whose last reply is lost on its way, and something else before the client is back. */
+  /** Makes a call whose script's reply is lost, and something else before the client connects again. */
   async function loseReply<Answer>(
     call: () => Promise<Answer>,
     meanwhile?: () => Promise<unknown>,
