@@ -25,6 +25,9 @@ test(
     const server = createServer((request, response) => {
       const [, seed = ""] = request.url!.split("/");
       request.url = request.url!.slice(seed.length + 1);
+      const step = String(request.headers["x-step"]);
+      beginnings.get(step)?.();
+      beginnings.delete(step);
       void sites.get(seed)!(request, response);
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -51,19 +54,27 @@ test(
   },
 );
 
+/** What to call when the server begins with a request, by a number in its headers. */
+const beginnings = new Map<string, () => void>();
+let steps = 0;
+
 function operations(sessions: Sessions): Operations<Visitor> {
-  const ask = async <Seen>(browser: Visitor, path: string): Promise<Seen | undefined> => {
-    const { status, text } = await browser.post(path);
-    return status === 200 ? (JSON.parse(text) as Seen) : undefined;
+  const post = (browser: Visitor, path: string, begun: () => void): Promise<Answer> => {
+    const step = String((steps += 1));
+    beginnings.set(step, begun);
+    return browser.post(path, {}, { "x-step": step });
   };
-  const login = (way: string) => async (browser: Visitor, user: string) => {
-    const answer = await browser.post(`/${way}?user=${user}`);
+  const login = (way: string) => async (browser: Visitor, user: string, begun: () => void) => {
+    const answer = await post(browser, `/${way}?user=${user}`, begun);
     if (answer.status !== 200) return undefined;
     const seen = JSON.parse(answer.text) as LoginSeen;
     // After koa-session's own regenerate ctx.session names the old key.
     return { ...seen, id: sessions.idOf(keySetBy(answer)) ?? seen.id };
   };
-  const seen = (way: string) => (browser: Visitor) => ask<LogoutSeen>(browser, `/${way}`);
+  const seen = (way: string) => async (browser: Visitor, _user: string, begun: () => void) => {
+    const { status, text } = await post(browser, `/${way}`, begun);
+    return status === 200 ? (JSON.parse(text) as LogoutSeen) : undefined;
+  };
   return {
     logIn: {
       logIn: login("log-in"),
@@ -87,7 +98,7 @@ function operations(sessions: Sessions): Operations<Visitor> {
       "regenerate, carrying the user over": seen("carry"),
       "null, then a new session": seen("null-and-new"),
     },
-    look: (browser) => ask<SessionSeen>(browser, "/look"),
+    look: seen("look"),
   };
 }
 
