@@ -14,7 +14,6 @@ import {
   type Asked,
   type Claim,
   claimOf,
-  type FenceId,
   type Stored,
   fenceId,
   type StoredFence,
@@ -161,15 +160,14 @@ export function commands(
       const setAtHere = performance.now();
       const instant = authenticatedUpTo ?? fence;
       let ended = 0;
-      for (let from: Filter<string> = { $gte: "" }; ;) {
-        const page = await pageOf(userId, from);
+      for (let page = await pageOf(userId, { $gte: "" }); ;) {
         const due = page.filter(
           ({ _id, authenticatedAt }) => _id !== except && authenticatedAt.getTime() <= instant,
         );
         ended += await endPage(userId, due, { instant, setAt });
-        const last = page.at(-1);
+        const [last] = page.slice(-1).map(({ _id }) => _id);
         if (page.length < PAGE || last === undefined) break;
-        from = { $gt: last._id };
+        page = await pageOf(userId, { $gt: last });
       }
       // By this process's steady clock: the reply arrived after the server's clock showed `setAt`.
       const wait = instant + 1 - setAt - (performance.now() - setAtHere);
@@ -274,7 +272,11 @@ export function commands(
     const ids = new Set(unmatched.map(({ id }) => id));
     const pipeline = [{ $match: { _id: only([...ids]) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
     const found: Found[] = await sent(() => sessions.aggregate<Found>(pipeline, joining).toArray());
-    const byId = new Map(found.map((document) => [claimOf(document, { ids })._id, document]));
+    const byId = new Map<string, Found>();
+    for (const document of found) {
+      const { _id } = claimOf(document, { ids });
+      byId.set(_id, document);
+    }
     const reasons: (UpdateResult | undefined)[] = [];
     for (const { id, changes, nonce } of unmatched) {
       const there = byId.get(id);
@@ -310,27 +312,26 @@ export function commands(
 
   /** Epoch milliseconds, or -1 if the user has no fence. */
   async function fenceOf(userId: string): Promise<number> {
-    const _id = fenceId(userId);
     const found = inTransaction()
-      ? await upsertFence(_id, writeFence(newNonce(), tombstoneMinimum))
-      : await sent(() => sessions.findOne<StoredFence>({ _id }, joining));
-    return found === null ? -1 : (fenceIn(found, _id)?.getTime() ?? -1);
+      ? await upsertFence(userId, writeFence(newNonce(), tombstoneMinimum))
+      : await sent(() => sessions.findOne<StoredFence>({ _id: fenceId(userId) }, joining));
+    return found === null ? -1 : (fenceIn(found, userId)?.getTime() ?? -1);
   }
 
   async function raiseFence(
     userId: string,
     instant: number | undefined,
   ): Promise<{ fence: number; setAt: number }> {
-    const _id = fenceId(userId);
-    const found = await upsertFence(_id, setFence(instant, tombstoneMinimum));
-    return { fence: fenceIn(found, _id)!.getTime(), setAt: found!.setAt!.getTime() };
+    const found = await upsertFence(userId, setFence(instant, tombstoneMinimum));
+    return { fence: fenceIn(found, userId)!.getTime(), setAt: found!.setAt!.getTime() };
   }
 
-  async function upsertFence(_id: FenceId, pipeline: Document[]): Promise<StoredFence | null> {
+  async function upsertFence(userId: string, pipeline: Document[]): Promise<StoredFence | null> {
+    const filter = { _id: fenceId(userId) };
     const options = { ...joining, upsert: true, returnDocument: "after" } as const;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const found = await sent(() => sessions.findOneAndUpdate({ _id }, pipeline, options));
+        const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
         // Of two upserts that race, SecantusDB 0.7 may return null to one.
         if (found !== null || attempt === MOST_ATTEMPTS) return found as StoredFence | null;
       } catch (error) {
@@ -480,8 +481,8 @@ interface Paged extends Claim {
   readonly expiresAt: Date;
 }
 
-function fenceIn(found: StoredFence | null, _id: FenceId): Date | undefined {
-  if (found?._id?.user !== _id.user) throw new Fault("the reply is not the user's fence");
+function fenceIn(found: StoredFence | null, userId: string): Date | undefined {
+  if (found?.["_id"]?.user !== fenceId(userId).user) throw new Fault("the reply is not the user's fence");
   return found.fence;
 }
 

@@ -81,14 +81,14 @@ export interface Asked {
 /**
  * @throws Fault if the value is not a document that was asked for
  */
-export function claimOf(value: unknown, asked: Asked): Claim {
-  const { _id, userId, unchecked } = (typeof value === "object" && value ? value : {}) as Partial<Claim>;
+export function claimOf(value: unknown, { ids, userId }: Asked): Claim {
+  const { _id: id, userId: owner } = (value ?? {}) as Partial<Claim>;
   const isAsked =
-    typeof _id === "string" &&
-    (asked.ids?.has(_id) ?? true) &&
-    (asked.userId === undefined || asked.userId === userId);
+    typeof id === "string" &&
+    (ids === undefined || ids.has(id)) &&
+    (userId === undefined || userId === owner);
   if (!isAsked) throw new Fault("the reply holds something other than what was asked for");
-  return { _id, userId, unchecked };
+  return value as Claim;
 }
 
 /**
@@ -97,9 +97,9 @@ export function claimOf(value: unknown, asked: Asked): Claim {
  * @throws Fault if the value is not the document of a session in this format
  */
 export function toRecord(value: Document): SessionRecord {
-  const { userId = null, authenticatedAt = null, data, version, idle } = value as StoredSession;
+  const { _id: id, userId = null, authenticatedAt = null, data, version, idle } = value as StoredSession;
   const record = {
-    id: (value as StoredSession)._id,
+    id,
     userId,
     authenticatedAt: authenticatedAt === null ? null : millisecondsOf(authenticatedAt),
     data,

@@ -18,20 +18,21 @@ export function failure(operation: StoreOperation, error: unknown): unknown {
 
 /**
  * A copy of an error without what may hold a document: the server's messages quote values (E11000, validation), and the
- * driver's errors hold the operations of a bulk write. Only what the driver says about connections is kept word for word.
+ * driver's errors hold the operations of a bulk write. Only the messages of the driver itself are kept.
  */
 function safeCause(error: unknown): Error {
   const { name, code, codeName } = read(error);
   const { message = "", stack = "" } = error instanceof Error ? error : {};
-  const safe = new Error(ABOUT_CONNECTIONS.test(name) ? message : (codeName ?? ""));
+  const safe = new Error(OF_DRIVER.test(name) ? message : (codeName ?? ""));
   safe.name = name;
   const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
   safe.stack = [`${name}: ${safe.message}`, ...frames].join("\n");
   return Object.assign(safe, code === undefined ? {} : { code }, codeName === undefined ? {} : { codeName });
 }
 
-const ABOUT_CONNECTIONS =
-  /^(Mongo(Network|ServerSelection|PoolCleared|PoolClosed|WaitQueue|Topology|NotConnected|ClientClosed|OperationTimeout|ExpiredSession|ConnectionPool)|PoolCleared)/;
+/** Errors of the driver itself, which know of connections, options and transactions, and not of documents. */
+const OF_DRIVER =
+  /^(PoolCleared|Mongo(?!Server|BulkWrite|ClientBulkWrite|WriteConcern|UnexpectedServerResponse)|MongoServer(Selection|Closed))/;
 
 function explain(name: string, code: number | undefined, codeName: string | undefined): string {
   switch (code ?? name) {
