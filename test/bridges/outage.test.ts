@@ -97,7 +97,7 @@ const SURVIVED = Object.fromEntries(
 
 async function outage(server: Server, store: SessionStore): Promise<unknown> {
   const sessions = new Sessions({ store });
-  const app = application(sessions, gates());
+  const app = application(gates());
   const userId = randomUUID();
   const places = await Promise.all(
     frameworks.map(async (framework) => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Session } from "@tenure/core";
 import { expect } from "vitest";
 import type { Step } from "./application.ts";
 import { type Browser, login, type Stage } from "./stage.ts";
@@ -460,8 +461,9 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
   async "hostile keys in what is stored reach no prototype and are kept"({ serve, sessions, userId }) {
     const all = sessions();
     const alice = await loggedIn(await serve(all), userId);
-    const [stored] = await all.listForUser(userId);
-    if (!stored) throw new Error("the login is not listed");
+    const [listed] = await all.listForUser(userId);
+    if (!listed?.data) throw new Error("the login is not listed");
+    const stored = listed as Session;
     const hostile = JSON.parse(
       '{"__proto__":{"isAdmin":true},"constructor":1,"toString":"x","toJSON":"x","save":"x","length":7,"hasOwnProperty":"x"}',
     ) as Record<string, unknown>;
