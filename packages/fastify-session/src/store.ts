@@ -318,16 +318,16 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const current = await link.load();
     const session = await sessionOf(link);
     const cookie = cookieOfLogin(link, session, login);
+    const maxAge = cookie ? cookie.originalMaxAge : session.cookie?.originalMaxAge;
     const data = { ...link.dataOf(session), ...(cookie && { cookie }) };
     const keep = Array.isArray(login.keep ?? []) ? [...(login.keep ?? []), "cookie"] : login.keep!;
-    const result = await current.logIn(user, data, { ...login, keep });
+    const result = await current.logIn(user, data, { ...login, keep }, maxAge);
     if (result.state === "refused") {
       if (current.isEnded) link.fill(session, {} as Data);
       return { refused: result.refused };
     }
     if (session.cookie && cookie) session.cookie.maxAge = cookie.originalMaxAge;
     link.fill(session, result.session.data);
-    current.maxAge = result.ownIdle;
     giveToken(session, current.token);
     warnIfNotSent(warn, link.request, session);
     return { refused: null };
