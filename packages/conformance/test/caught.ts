@@ -109,8 +109,8 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
     "listUser has no session that expired",
   ],
   "listUser has sessions that were revoked": ["listUser has no session that was revoked"],
-  "listUser answers the newest first": ["listUser has the oldest createdAt first"],
-  "listUser answers the longest unused first": [
+  "listUser has the newest first": ["listUser has the oldest createdAt first"],
+  "listUser has the longest unused first": [
     "no update changes the order of listUser, nor does a binding that comes late",
   ],
   "a rebinding leaves the entry of the old user": [
@@ -216,7 +216,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "scan misses anonymous sessions": [
     "scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)",
   ],
-  "scan answers doubles": ["a scan can be left early, and another be started"],
+  "scan has sessions twice": ["a scan can be left early, and another be started"],
   "scan has the dead": ["scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)"],
   "scan misses what is written meanwhile": [
     "scan has every session that is alive throughout, whatever is written meanwhile",

@@ -346,12 +346,12 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
       },
     };
   }),
-  "listUser answers the newest first": both((sound) => ({
+  "listUser has the newest first": both((sound) => ({
     async listUser(userId) {
       return (await sound.listUser(userId)).toReversed();
     },
   })),
-  "listUser answers the longest unused first": both((sound) => ({
+  "listUser has the longest unused first": both((sound) => ({
     async listUser(userId) {
       return (await sound.listUser(userId)).toSorted((a, b) => a.touchedAt - b.touchedAt);
     },
@@ -651,7 +651,7 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
       for await (const record of sound.scan()) if (record.userId !== null) yield record;
     },
   })),
-  "scan answers doubles": both((sound) => ({
+  "scan has sessions twice": both((sound) => ({
     async *scan() {
       for await (const record of sound.scan()) yield* [record, record];
     },
