@@ -24,11 +24,7 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
     const join = batched<Call, Result | typeof AGAIN>({
       slots: operation.slots,
-      limit: operation.many
-        ? operation.name === "read"
-          ? Number(process.env.LIMIT ?? MAX_BATCH)
-          : MAX_BATCH
-        : 1,
+      limit: operation.many ? MAX_BATCH : 1,
       ...(operation.sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf: operation.sizeOf }),
       ...(operation.shares ? {} : { key: operation.keyOf }),
       run: (calls) => together(operation, calls),

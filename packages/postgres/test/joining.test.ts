@@ -84,9 +84,9 @@ postgres.describe("postgresStore, concurrent calls", () => {
     });
   });
 
-  test("32 page views, of which a fifth touch, are two statements", async () => {
+  test("64 page views, of which a fifth touch, are two statements", async () => {
     const { store, watch } = watched();
-    const sessions = Array.from({ length: 32 }, () => session());
+    const sessions = Array.from({ length: 64 }, () => session());
     await Promise.all(sessions.map((one) => store.create(one)));
     watch.statements.length = 0;
     await Promise.all(
