@@ -29,9 +29,8 @@ export function applicationData({ _expire, _maxAge, _session, ...data }: StoredD
  * or its prototype, or be lost. The very same object if nothing is left out.
  */
 export function shownData<Data extends object>(data: Data): Data {
-  const entries = Object.entries(data);
-  const shown = entries.filter(([key]) => !isReserved(key));
-  return shown.length === entries.length ? data : (Object.fromEntries(shown) as Data);
+  if (!Object.keys(data).some(isReserved)) return data;
+  return Object.fromEntries(Object.entries(data).filter(([key]) => !isReserved(key))) as Data;
 }
 
 function isReserved(key: string): boolean {

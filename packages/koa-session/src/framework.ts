@@ -1,5 +1,12 @@
+/** What the option `isUse` is given: Koa's context, of which these are the usual parts. */
+export interface RequestContext {
+  readonly method: string;
+  readonly path: string;
+  get(header: string): string;
+}
+
 /** What the bridge uses of Koa's context. */
-export interface FrameworkContext {
+export interface FrameworkContext extends RequestContext {
   /** `null`: logged out. */
   session: FrameworkSession | null;
   /** The middleware's options, a copy for this request. Absent: the middleware is not installed. */
@@ -8,9 +15,6 @@ export interface FrameworkContext {
   readonly cookies: { set(name: string, ...rest: unknown[]): unknown };
   /** Whether the request came over TLS, as far as Koa knows. */
   readonly secure: boolean;
-  readonly method: string;
-  readonly path: string;
-  get(header: string): string;
 }
 
 /** What the bridge uses of koa-session's options. */
@@ -36,10 +40,4 @@ export interface FrameworkSession {
   regenerate(): Promise<void>;
   manuallyCommit(): Promise<void>;
   toJSON(): object;
-}
-
-/** What koa-session passes with a call. */
-export interface FrameworkCall {
-  readonly ctx?: FrameworkContext;
-  readonly rolling?: boolean;
 }

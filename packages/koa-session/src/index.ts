@@ -1,1 +1,7 @@
-export { type KoaSessionStore, type KoaSessionStoreOptions, koaSessionStore } from "./store.ts";
+export type { RequestContext } from "./framework.ts";
+export {
+  type KoaSessionStore,
+  type KoaSessionStoreOptions,
+  koaSessionStore,
+  type StoreCall,
+} from "./store.ts";

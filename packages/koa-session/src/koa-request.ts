@@ -31,6 +31,7 @@ export class KoaRequest<Data extends object> {
   #hasEnded = false;
   /** koa-session's `regenerate` is under way, or has failed. */
   #isLost = false;
+  readonly #formerTokens: string[] = [];
   #cookie: CookieGuard | undefined;
 
   /** @param data what was loaded. Absent: nothing */
@@ -59,6 +60,11 @@ export class KoaRequest<Data extends object> {
       this.#age = undefined;
     }
     return token === this.session.token;
+  }
+
+  /** Whether `ctx.session` may name this token: it goes on naming the one from before a `regenerate`. */
+  isNamedBy(token: string): boolean {
+    return this.has(token) || this.#formerTokens.includes(token);
   }
 
   /** For `genid`. */
@@ -107,6 +113,7 @@ export class KoaRequest<Data extends object> {
     this.#withholdCookie(true);
     // An application that goes on after a failure must not store a login under the old key.
     this.#isLost = true;
+    this.#formerTokens.push(session.token);
     if (this.#isNull) await this.#endOnce();
     const data = this.#dataToStore((this.#ctx.session?.toJSON() ?? {}) as StoredData);
     if ((await session.rotate(data)) !== "rotated") await session.regenerate();

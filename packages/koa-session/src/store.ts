@@ -11,7 +11,7 @@ import {
 } from "@tenure/core/bridge";
 import { settleMaxAge } from "./cookie-age.ts";
 import { shownData, type StoredData } from "./data.ts";
-import type { FrameworkCall, FrameworkContext, FrameworkOptions } from "./framework.ts";
+import type { FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
 import { tokenIn } from "./key.ts";
 import { KoaRequest } from "./koa-request.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
@@ -20,15 +20,22 @@ export interface KoaSessionStoreOptions {
   /** Codes of warnings not to give. */
   readonly silence?: readonly WarningCode[];
   /** A request for which this returns `false` does not restart the idle timeout: polling. */
-  isUse?(ctx: FrameworkContext): boolean;
+  isUse?(ctx: RequestContext): boolean;
+}
+
+/** What koa-session passes with a call. */
+export interface StoreCall {
+  /** Koa's context. */
+  readonly ctx?: any;
+  readonly rolling?: boolean;
 }
 
 /** A store for `koa-session`. Pass its `genid` to the middleware, too. */
 export interface KoaSessionStore {
-  get(key: string, maxAge?: FrameworkOptions["maxAge"], call?: FrameworkCall): Promise<any>;
-  set(key: string, session: object, maxAge?: unknown, call?: FrameworkCall): Promise<void>;
+  get(key: string, maxAge?: unknown, call?: StoreCall): Promise<any>;
+  set(key: string, session: object, maxAge?: unknown, call?: StoreCall): Promise<void>;
   /** Without `call`, ends a session by its key, or by its id as lists show it. */
-  destroy(keyOrId: string, call?: FrameworkCall): Promise<void>;
+  destroy(keyOrId: string, call?: StoreCall): Promise<void>;
   /** The middleware's option `genid`: keys whose secret is replaced in place at a login. */
   readonly genid: (ctx: object) => string;
   /**
@@ -80,7 +87,7 @@ export function koaSessionStore<Data extends object>(
       const loaded = await bridge.load(tokenIn(key));
       const session = bridge.request(loaded, { isUse: isUse(ctx) });
       const data = loaded.session && (shownData(loaded.session.data) as StoredData);
-      if (ctx) open(ctx, new KoaRequest(ctx, session, data, configured));
+      if (ctx) open(ctx, new KoaRequest(ctx, session, data, configured as FrameworkOptions["maxAge"]));
       if (!data) return null;
       const { _maxAge } = data;
       // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
@@ -199,7 +206,7 @@ export function koaSessionStore<Data extends object>(
     if (!isObject(given) || !ctx.sessionOptions) return notRun();
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
-    if (known && (key === undefined || known.has(tokenIn(key)))) return known;
+    if (known && (key === undefined || known.isNamedBy(tokenIn(key)))) return known;
     return key === undefined ? notRun() : openCached(ctx, tokenIn(key));
   }
 
