@@ -168,10 +168,10 @@ function judge(seed: number, done: readonly Step[]): void {
   }
   for (const login of of("logIn")) {
     if (login.seen?.outcome !== "logged-out-meanwhile") continue;
-    // What failed may have happened, for whichever user it was.
+    // What failed may have happened, for whichever user it was, and it has not resolved.
     const isExcused = everywhere.some(
       ({ seen, begin, end }) =>
-        begin < login.end && end > login.begin && (seen === undefined || seen.user === login.user),
+        begin < login.end && (seen === undefined || (end > login.begin && seen.user === login.user)),
     );
     if (!isExcused) fail(seed, done, "a login is refused that began after revoke-all had resolved", login);
   }
