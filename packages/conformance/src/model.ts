@@ -197,7 +197,7 @@ function revokeUser(
   return next;
 }
 
-/** A record that was read tells the instants that were only known to lie between two. */
+/** A record that was read gives the instants that were only known to lie between two. */
 function seen(state: State, isVisible: boolean, result: Result): State[] {
   if (!isVisible || !isLive(state)) return result === null ? [state] : [];
   if (typeof result !== "object" || result === null) return [];

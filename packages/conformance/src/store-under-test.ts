@@ -11,7 +11,7 @@ export interface StoreUnderTest {
   readonly open: () => SessionStore | Promise<SessionStore>;
   /**
    * Opens the store on a backend that does not answer. At the given address nothing listens, or something accepts and never
-   * answers. Give the client short timeouts. `null`: the store has no backend outside this process.
+   * replies. Give the client short timeouts. `null`: the store has no backend outside this process.
    */
   readonly unreachable: ((address: Address) => SessionStore | Promise<SessionStore>) | null;
   /**

@@ -10,16 +10,16 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   // Revocation
   "update upserts what it does not find": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
-      if (answer !== "gone" || sound.isBuried(id, sound.clock())) return answer;
+      const result = await sound.update(id, changes);
+      if (result !== "gone" || sound.isBuried(id, sound.clock())) return result;
       await sound.create({ id, userId: null, data: "", idle: 60_000, lifetime: 60_000, ...changes });
       return "updated";
     },
   })),
   "update upserts over a tombstone": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
-      if (answer !== "gone") return answer;
+      const result = await sound.update(id, changes);
+      if (result !== "gone") return result;
       sound.tombstones.delete(id);
       await sound.create({ id, userId: null, data: "", idle: 60_000, lifetime: 60_000, ...changes });
       return "updated";
@@ -121,7 +121,7 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   "expiry is only by sweeping": both((sound) => {
     const sweep = setInterval(() => {
       for (const entry of sound.sessions.values()) sound.find(entry.id, sound.clock());
-    }, 400).unref();
+    }, 30_000).unref();
     return {
       find: (id) => {
         sweep.refresh();
@@ -373,13 +373,13 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   "a rebinding writes the old user's index late": both((sound) => ({
     async update(id, changes) {
       const before = sound.find(id, sound.clock())?.userId;
-      const answer = await sound.update(id, changes);
-      if (answer === "updated" && changes.userId !== undefined && typeof before === "string") {
-        if (before === changes.userId) return answer;
+      const result = await sound.update(id, changes);
+      if (result === "updated" && changes.userId !== undefined && typeof before === "string") {
+        if (before === changes.userId) return result;
         await turn();
         sound.index.get(before)?.delete(id);
       }
-      return answer;
+      return result;
     },
   })),
   "userId null is taken for absent": both((sound) => ({
@@ -389,11 +389,11 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   })),
   "an update that is refused makes an entry all the same": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
+      const result = await sound.update(id, changes);
       const userId = changes.userId;
       const entry = sound.find(id, sound.clock());
-      if (answer === "conflict" && typeof userId === "string" && entry) sound.bind({ ...entry, userId });
-      return answer;
+      if (result === "conflict" && typeof userId === "string" && entry) sound.bind({ ...entry, userId });
+      return result;
     },
   })),
   "a create that is refused makes an entry all the same": both((sound) => ({
@@ -450,7 +450,7 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
       const before = sound.find(id, sound.clock());
       const copy = before && { ...before };
       await turn();
-      const answer = await sound.update(id, changes);
+      const result = await sound.update(id, changes);
       const entry = sound.find(id, sound.clock());
       if (copy && entry) {
         sound.unbind(entry);
@@ -458,53 +458,53 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
         Object.assign(entry, { userId, data, idle, version });
         sound.bind(entry);
       }
-      return answer;
+      return result;
     },
   })),
   "a version is counted from what was read before": both((sound) => ({
     async update(id, changes) {
       const version = sound.find(id, sound.clock())?.version;
       await turn();
-      const answer = await sound.update(id, changes);
+      const result = await sound.update(id, changes);
       const entry = sound.find(id, sound.clock());
-      if (answer === "updated" && version !== undefined && entry) {
+      if (result === "updated" && version !== undefined && entry) {
         entry.version = version + sound.grows(changes, entry);
       }
-      return answer;
+      return result;
     },
   })),
   "an update is written in two halves": both((sound) => ({
     async update(id, changes) {
       const { userId, idle, ifVersion, ...first } = changes;
       if (userId === undefined || changes.data === undefined) return sound.update(id, changes);
-      const answer = await sound.update(id, ifVersion === undefined ? first : { ...first, ifVersion });
+      const result = await sound.update(id, ifVersion === undefined ? first : { ...first, ifVersion });
       await turn();
       const entry = sound.find(id, sound.clock());
-      if (answer === "updated" && entry) {
+      if (result === "updated" && entry) {
         sound.change(entry, idle === undefined ? { userId } : { userId, idle }, sound.clock());
         entry.version -= 1;
       }
-      return answer;
+      return result;
     },
   })),
   "a conflict restarts the idle timeout": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
+      const result = await sound.update(id, changes);
       const entry = sound.find(id, sound.clock());
-      if (answer === "conflict" && entry) sound.change(entry, {}, sound.clock());
-      return answer;
+      if (result === "conflict" && entry) sound.change(entry, {}, sound.clock());
+      return result;
     },
   })),
   "conflict is said of what is gone": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
-      return answer === "gone" && changes.ifVersion !== undefined ? "conflict" : answer;
+      const result = await sound.update(id, changes);
+      return result === "gone" && changes.ifVersion !== undefined ? "conflict" : result;
     },
   })),
   "gone is said of a conflict": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
-      return answer === "conflict" ? "gone" : answer;
+      const result = await sound.update(id, changes);
+      return result === "conflict" ? "gone" : result;
     },
   })),
   "ifVersion is ignored": both((sound) => ({
@@ -680,9 +680,9 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   })),
   "an update of a dead session is an error": both((sound) => ({
     async update(id, changes) {
-      const answer = await sound.update(id, changes);
-      if (answer === "gone") throw new Error("no such session");
-      return answer;
+      const result = await sound.update(id, changes);
+      if (result === "gone") throw new Error("no such session");
+      return result;
     },
   })),
 
@@ -1064,7 +1064,7 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
     }),
   "a StoreError has the driver's code": () =>
     absent((operation, cause) => {
-      const error = new StoreError(operation, "the backend does not answer", { cause });
+      const error = new StoreError(operation, "the backend does not result", { cause });
       throw Object.assign(error, { code: "ENOENT" });
     }),
   "a StoreError names another operation": () => absent((_operation, cause) => failsSoundly("read", cause)),
