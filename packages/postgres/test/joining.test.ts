@@ -47,6 +47,13 @@ postgres.describe("postgresStore, concurrent calls", () => {
     }
   };
 
+  /** Until a statement waits that has no `lock_timeout`: what it waits for then ends its wait. */
+  const waitingForGood = async (watch: Watch): Promise<void> => {
+    while (!watch.errors.has("55P03")) await sleep(10);
+    await sleep(500);
+    await waiting(1);
+  };
+
   test("a call that is alone is one plain named statement, and revokeUser is two", async () => {
     const { store, watch } = watched();
     const { id } = session("alone");
@@ -213,7 +220,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
       const stranger = await begun();
       await store.with(stranger).create(contested!);
       const creating = Promise.all(sessions.map((one) => store.create(one)));
-      await waiting(1);
+      await waitingForGood(watch);
       await stranger.query("commit; begin");
       expect(await creating).toEqual(sessions.map((one) => (one === contested ? "taken" : "created")));
       expect(watch.errors).toContain("40001");
@@ -221,7 +228,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
       watch.errors.clear();
       await store.with(stranger).update(contested!.id, { data: "theirs" });
       const updating = Promise.all(sessions.map(({ id }) => store.update(id, { data: "ours" })));
-      await waiting(1);
+      await waitingForGood(watch);
       await stranger.query("commit");
       stranger.release();
       expect(new Set(await updating)).toEqual(new Set(["updated"]));
