@@ -29,7 +29,8 @@ export interface Application {
 /**
  * An application with a login and slow requests. `/slow` waits at the gate named by `gate`, until `/gate/open`, and then does
  * what `do` says, in the order given: `set:key` (writes the key), `delete:key`, `save` (and waits for it), `touch`, `reload`,
- * `regenerate`, `rotate`, `destroy`, `maxAge:ms`, `login:user`.
+ * `regenerate`, `rotate`, `destroy`, `maxAge:ms`, `login:user` (the framework's way), `logIn:user`, `carry` (regenerates and takes all data over),
+ * `drop` (`req.session = null`).
  */
 export function application(
   store: Store,
@@ -112,6 +113,14 @@ async function perform(req: Request, step: string, who: string): Promise<void> {
   if (verb === "reload") await called((done) => req.session.reload(done));
   if (verb === "regenerate") await called((done) => req.session.regenerate(done));
   if (verb === "rotate") await (req.sessionStore as unknown as ExpressSessionStore).rotate(req);
+  const store = req.sessionStore as unknown as ExpressSessionStore;
+  if (verb === "logIn") await store.logIn(req, argument);
+  if (verb === "drop") Object.assign(req, { session: null });
+  if (verb === "carry") {
+    const { cookie: _, ...data } = req.session;
+    await called((done) => req.session.regenerate(done));
+    Object.assign(req.session, data);
+  }
   if (verb === "destroy") await called((done) => req.session.destroy(done));
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type Visitor, visitor } from "@tenure/cookie-client";
-import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
+import { memoryStore, newToken as ownToken, Sessions, type SessionStore } from "@tenure/core";
 import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
 import session from "express-session";
@@ -17,7 +17,7 @@ import { sessionsOn } from "./sessions-on.ts";
 const change = { name: "saves a change", steps: "set:a,save,set:b" };
 
 describe.for(["as a copy", "as the very object"])(
-  "behind a cache that answers what it was given, %s",
+  "behind a cache that returns what it was given, %s",
   (manner) => {
     /** It asks the store only once for each session, and so goes on answering what was revoked. */
     function cached(store: ExpressSessionStore): session.Store {
@@ -128,16 +128,13 @@ describe("behind a cache that servers share", () => {
 const data = (fields: object): session.SessionData => ({ cookie: new session.Cookie(), ...fields });
 const newToken = (): string => randomBytes(32).toString("base64url");
 
-describe("what get answered, given to set or touch by hand", () => {
+describe("what get returned, given to set or touch by hand", () => {
   async function start(touchEvery: "1ms" | "1m" = "1m") {
     const clock = newClock();
     const { store: backend, look: calls } = watched(memoryStore({ clock }));
     const sessions = new Sessions({ store: backend, idleTimeout: "30m", touchEvery });
     const store = expressSessionStore(sessions);
-    const { token } = await sessions.create(
-      { userId: 7, cookie: { originalMaxAge: null, path: "/" } },
-      { userId: 7 },
-    );
+    const { token } = await sessions.create({ userId: 7, cookie: { originalMaxAge: null, path: "/" } });
     const get = async (): Promise<session.SessionData> =>
       (await called<session.SessionData | null>((done) => store.get(token, done)))!;
     const loaded = await get();
@@ -186,7 +183,7 @@ describe("what get answered, given to set or touch by hand", () => {
     loaded["a"] = 1;
     await called((done) => store.set(token, loaded, done));
     await called((done) => store.touch(token, loaded, done));
-    await called((done) => store.set(newToken(), other, done));
+    await expect(called((done) => store.set(newToken(), other, done))).rejects.toThrow(/another token/);
     expect(await aliveIn(backend)).toEqual([]);
   });
 });
@@ -209,44 +206,51 @@ describe("a plain object given to set by hand", () => {
     expect(stored).toMatchObject({ a: 2 });
   });
 
-  test("does nothing to a session that was revoked, and nothing to one that expired in this process", async () => {
-    const clock = newClock();
-    const backend = memoryStore({ clock });
-    const store = expressSessionStore(sessionsOn(backend));
-    const [revoked, expired] = [newToken(), newToken()];
-    await called((done) => store.set(revoked, data({ userId: 7 }), done));
-    await called((done) => store.set(expired, data({ userId: 7 }), done));
-    await called((done) => store.destroy(revoked, done));
-    clock.advance(30 * 60_000);
-    for (const token of [revoked, expired]) {
-      await called((done) => store.set(token, data({ userId: 7 }), done));
-      expect(await called((done) => store.get(token, done))).toBeNull();
-    }
-  });
-
-  test("a loaded session saved under another token does not carry on what was revoked meanwhile", async () => {
+  test("is an error under a key that was destroyed, with what to do, and stores nothing", async () => {
     const backend = memoryStore();
-    const sessions = sessionsOn(backend);
-    const store = expressSessionStore(sessions);
-    const [first, second] = [newToken(), newToken()];
-    await called((done) => store.set(first, data({ userId: 7 }), done));
-    const loaded = await called<session.SessionData | undefined>((done) => store.load(first, done));
-    await sessions.revokeAllForUser(7);
-    await called((done) => store.set(second, loaded!, done));
+    const store = expressSessionStore(sessionsOn(backend));
+    const [stored, unknown] = [newToken(), newToken()];
+    await called((done) => store.set(stored, data({ userId: 7 }), done));
+    for (const key of [stored, unknown]) {
+      await called((done) => store.destroy(key, done));
+      await expect(called((done) => store.set(key, data({ userId: 7 }), done))).rejects.toThrow(
+        /has ended, .*Use another key/,
+      );
+      expect(await called((done) => store.get(key, done))).toBeNull();
+    }
     expect(await aliveIn(backend)).toEqual([]);
   });
 
-  test("a new session saved under another token is stored there", async () => {
+  test("creates nothing under a token of ours: only the store gives those out", async () => {
+    const backend = memoryStore();
+    const store = expressSessionStore(sessionsOn(backend));
+    await called((done) => store.set(ownToken(), data({ userId: 7 }), done));
+    expect(await aliveIn(backend)).toEqual([]);
+  });
+
+  test("ends the session if its cookie has expired", async () => {
     const store = expressSessionStore(sessionsOn(memoryStore()));
-    const { app, routes } = application(store);
     const token = newToken();
+    await called((done) => store.set(token, data({ userId: 7 }), done));
+    await called((done) => store.set(token, { cookie: { originalMaxAge: 0 } }, done));
+    expect(await called((done) => store.get(token, done))).toBeNull();
+  });
+
+  test.for(["loaded", "new"])("a %s session is refused under a key of another", async (which) => {
+    const backend = memoryStore();
+    const store = expressSessionStore(sessionsOn(backend));
+    const { app, routes } = application(store);
     routes.get("/elsewhere", async (req, res) => {
       req.session.userId = "ada";
-      await called((done) => store.set(token, req.session, done));
+      await called((done) => store.set(newToken(), req.session, done));
       res.end();
     });
-    await visitor(await serve(app)).get("/elsewhere");
-    expect(await called((done) => store.get(token, done))).toMatchObject({ userId: "ada" });
+    const browser = visitor(await serve(app));
+    if (which === "loaded") await browser.post("/slow?do=set:a");
+    expect(await browser.get("/elsewhere")).toMatchObject({
+      status: 500,
+      text: expect.stringContaining("store.logIn(req, user)") as string,
+    });
   });
 
   test("may be set again where its creation failed", async () => {
@@ -260,17 +264,6 @@ describe("a plain object given to set by hand", () => {
     expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
   });
 
-  test("a loaded session saved under another token is one more session, and the first stays as it was", async () => {
-    const store = expressSessionStore(sessionsOn(memoryStore()));
-    const [first, second] = [newToken(), newToken()];
-    await called((done) => store.set(first, data({ userId: 7 }), done));
-    const loaded = (await called<session.SessionData | undefined>((done) => store.load(first, done)))!;
-    loaded["a"] = 1;
-    await called((done) => store.set(second, loaded, done));
-    expect(await called((done) => store.get(second, done))).toMatchObject({ userId: 7, a: 1 });
-    expect(await called((done) => store.get(first, done))).not.toHaveProperty("a");
-  });
-
   test("may be frozen", async () => {
     const store = expressSessionStore(sessionsOn(memoryStore()));
     const token = newToken();
@@ -278,7 +271,7 @@ describe("a plain object given to set by hand", () => {
     expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
   });
 
-  test("a touch of it restarts the idle timeout, and does nothing to what is dead", async () => {
+  test("a touch of it restarts the idle timeout, and does nothing to a dead one", async () => {
     const clock = newClock();
     const store = expressSessionStore(sessionsOn(memoryStore({ clock })));
     const token = newToken();

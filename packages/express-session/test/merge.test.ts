@@ -73,18 +73,16 @@ test("a request that began before a login and ends after it does not take the se
   expect(await aliveIn(store)).toEqual(["eve"]);
 });
 
-test("a save that comes too late is told, with whose it was, and neither token nor data", async () => {
+test("a save that comes too late is an event with the session's user, and without token and data", async () => {
   const { browser, store } = await start();
   const [session] = await store.listUser("ada");
   const slow = await startSlow(browser.twin(), "set:secret,save,set:other");
-  const token = decodeURIComponent(browser.cookies.get("connect.sid")!).slice(2).split(".")[0]!;
+  const token = decodeURIComponent(browser.cookies.get("connect.sid")!).slice(2).split(".")[1]!;
   await browser.post("/logout");
   const dropped = heard("late-save-dropped");
   await slow.finish();
-  expect(dropped).toMatchObject([
-    { id: session!.id, userId: "ada" },
-    { id: session!.id, userId: "ada" },
-  ]);
+  // Once: after that the framework is given no id to save under.
+  expect(dropped).toMatchObject([{ id: session!.id, userId: "ada" }]);
   expect(JSON.stringify(dropped)).not.toContain(token);
   expect(JSON.stringify(dropped)).not.toContain("secret");
 });

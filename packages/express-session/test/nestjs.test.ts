@@ -7,7 +7,6 @@ import type { Request } from "express";
 import session, { type SessionData } from "express-session";
 import { expect, onTestFinished, test } from "vitest";
 import { aliveIn, SECRET } from "./app.ts";
-import { called } from "./called.ts";
 import { gate } from "./gate.ts";
 
 async function start() {
@@ -17,20 +16,19 @@ async function start() {
   const slow = gate();
 
   class Account {
-    me({ userId }: SessionData): unknown {
-      return { userId: userId ?? null };
+    me(req: Request): unknown {
+      return { userId: bridge.userOf(req) };
     }
     async login(req: Request): Promise<string> {
-      await bridge.rotate(req);
-      req.session.userId = "ada";
-      return "in";
+      const { refused } = await bridge.logIn(req, "ada");
+      return refused ?? "in";
     }
     async logout(req: Request): Promise<string> {
-      await called((done) => req.session.destroy(done));
+      await bridge.logOut(req);
       return "out";
     }
-    async everywhere({ userId }: SessionData): Promise<number> {
-      return sessions.revokeAllForUser(userId as string);
+    async everywhere(req: Request): Promise<number> {
+      return bridge.logOutEverywhere(req);
     }
     async slow(data: SessionData): Promise<string> {
       await slow.wait();
@@ -38,10 +36,10 @@ async function start() {
       return "done";
     }
   }
-  decorate(Account, "me", Get("me"), NestSession());
+  decorate(Account, "me", Get("me"), Req());
   decorate(Account, "login", Post("login"), Req());
   decorate(Account, "logout", Post("logout"), Req());
-  decorate(Account, "everywhere", Post("everywhere"), NestSession());
+  decorate(Account, "everywhere", Post("everywhere"), Req());
   decorate(Account, "slow", Post("slow"), NestSession());
   Controller()(Account);
 

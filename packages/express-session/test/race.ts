@@ -23,6 +23,8 @@ export interface Act {
   readonly name: string;
   readonly steps: string;
   readonly resave?: boolean;
+  /** It takes the user away: a logout is never late. */
+  readonly isLogout?: boolean;
   /** Only a bridge that knows who is who can stop it. */
   readonly needsIdentity?: boolean;
 }
@@ -31,7 +33,8 @@ export const ACTS: readonly Act[] = [
   { name: "saves a change", steps: "set:a" },
   { name: "saves by itself, and again at its end", steps: "set:a,save,set:b" },
   { name: "logs in again", steps: "set:a,login:ada" },
-  { name: "deletes a key", steps: "delete:userId" },
+  { name: "deletes a key", steps: "set:other,save,delete:other" },
+  { name: "deletes its user, which is a logout", steps: "delete:userId", isLogout: true },
   { name: "changes nothing and is touched", steps: "" },
   { name: "touches by itself", steps: "touch" },
   { name: "changes nothing and is resaved", steps: "", resave: true },
@@ -46,11 +49,14 @@ export const ACTS: readonly Act[] = [
 /** What ends a session while a request runs. */
 export interface Ending {
   readonly name: string;
-  /** How many sessions of the user live afterwards, under other tokens. */
+  /** How many sessions of the user are alive afterwards, under other tokens. */
   readonly left: number;
   readonly leavesTombstone: boolean;
   readonly end: (stage: Stage, browser: Visitor, user: string) => Promise<unknown>;
 }
+
+/** A memory store whose clock stands still is some milliseconds ahead of it after each `revokeUser`. */
+const SECOND = 1000;
 
 export const ENDINGS: readonly Ending[] = [
   {
@@ -96,13 +102,13 @@ export const ENDINGS: readonly Ending[] = [
     name: "the idle timeout",
     left: 0,
     leavesTombstone: false,
-    end: async ({ clock, sessions }) => clock.advance(sessions.policy.idleTimeout),
+    end: async ({ clock, sessions }) => clock.advance(sessions.policy.idleTimeout + SECOND),
   },
   {
     name: "the end of the lifetime",
     left: 0,
     leavesTombstone: false,
-    end: async ({ clock, sessions }) => clock.advance(sessions.policy.lifetime),
+    end: async ({ clock, sessions }) => clock.advance(sessions.policy.lifetime + SECOND),
   },
 ];
 

@@ -84,8 +84,8 @@ test("requests side by side touch once, however many they are", async () => {
   clock.advance(61_000);
   // Another server, which looks at the store's clock only now.
   const elsewhere = browser.twin(await site());
-  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.twin(), "")));
   calls();
+  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.twin(), "")));
   await Promise.all(running.map(({ finish }) => finish()));
-  expect(calls()).toEqual(["touch"]);
+  expect(calls().filter((call) => call !== "read")).toEqual(["touch"]);
 });

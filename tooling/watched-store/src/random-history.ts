@@ -168,7 +168,7 @@ function judge(seed: number, done: readonly Step[]): void {
   }
   for (const login of of("logIn")) {
     if (login.seen?.outcome !== "logged-out-meanwhile") continue;
-    // What failed may have happened, for whichever user it was, and it has not resolved.
+    // What failed may have happened, for whichever user it was; only what resolved is dated exactly.
     const isExcused = everywhere.some(
       ({ seen, begin, end }) =>
         begin < login.end && (seen === undefined || (end > login.begin && seen.user === login.user)),
