@@ -40,29 +40,32 @@ export interface PostgresStore extends SessionStore {
 }
 
 /**
- * Sessions in one table of PostgreSQL 14 or newer, made by {@link migrate}. Each row is a session, a tombstone (`revoked_at` is
- * set), or the fence of a user: a tombstone under an id that no session can have, whose `authenticated_at` is the fence. A fence in the same
- * table needs no rights, dump or sweep of its own.
+ * Sessions in one table of PostgreSQL 14 or newer, made by {@link migrate}. Each row is a session, a tombstone
+ * (`revoked_at` is set), or the fence of a user: a tombstone under an id that no session can have, whose
+ * `authenticated_at` is the fence. A fence in the same table needs no rights, dump or sweep of its own.
  *
- * **What decides.** Each call but `revokeUser` is one statement, which locks what it decides on. A statement that gives a
- * session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit. PostgreSQL takes a
- * statement's snapshot before the statement waits, but `ON CONFLICT DO UPDATE` returns the newest version of the row: the statement knows each fence that
- * was committed before it got the lock. `revokeUser` is two or more statements, each a transaction:
+ * **What decides.** Each call but `revokeUser` is one statement, which locks what it decides on. A statement that
+ * gives a session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit.
+ * PostgreSQL takes a statement's snapshot before the statement waits, but `ON CONFLICT DO UPDATE` returns the newest
+ * version of the row: the statement knows each fence that was committed before it got the lock. `revokeUser` is two
+ * or more statements, each a transaction:
  *
  * 1. It sets the fence, under the same lock. A create or a binding that got the lock first has committed by then; one
  *    that gets it later sees the fence, and is refused, or counts as authenticated after it.
- * 2. It ends the user's sessions, a batch a statement. These snapshots are newer than the fence's commit, so they have
- *    each session whose statement had the lock first.
+ * 2. It ends the user's sessions, a batch a statement. These snapshots are newer than the fence's commit, so they
+ *    have each session whose statement had the lock first.
  *
- * So no order of the two lets a session through, whatever the isolation: above READ COMMITTED a row that is newer than the
- * snapshot is an error, and the statement is repeated in READ COMMITTED.
+ * So no order of the two lets a session through, whatever the isolation: above READ COMMITTED a row that is newer
+ * than the snapshot is an error, and the statement is repeated in READ COMMITTED.
  *
- * **A crash between the writes of `revokeUser`**, after the first or between two batches, leaves the fence set and some of the user's sessions
- * alive. No login that began before the fence can be added to them, and the next `revokeUser` ends them. The call has not resolved.
+ * **A crash between the writes of `revokeUser`**, after the first or between two batches, leaves the fence set and
+ * some of the user's sessions alive. No login that began before the fence can be added to them, and the next
+ * `revokeUser` ends them. The call has not resolved.
  *
- * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user wait for the commit. One that began between the
- * two is after the fence, though it may have checked what the transaction has replaced: after a change of password, call
- * `revokeAllForUser` again once the transaction has committed.
+ * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user
+ * wait for the commit. One that began between the two is after the fence, though it may have checked what the
+ * transaction has replaced: after a change of password, call `revokeAllForUser` again once the transaction has
+ * committed.
  *
  * @param pool the application's own; the store neither configures nor ends it
  * @throws TypeError for an invalid option
