@@ -56,7 +56,9 @@ for (const [holder, { on, hold, rounds, concurrent }] of Object.entries(holders)
       expect(
         await store.create({ id, userId, data: "", idle: IDLE * (1 + (attempt % 5)), lifetime: 600_000 }),
       ).toBe("created");
-      const { expiresAt } = (await store.read(id))!;
+      const record = await store.read(id);
+      if (record === null) continue;
+      const { expiresAt } = record;
       const release = await hold(client, collection, id);
       let waits = true;
       const updating = store.update(id, { idle: 60_000 }).finally(() => (waits = false));
