@@ -35,8 +35,7 @@ function framework(
     async serve(sessions, application, { rolling = false, maxAge } = {}) {
       const app = makeApp();
       const store = makeStore(sessions);
-      const rotation: Rotation =
-        "rotate" in store ? { rotate: (req) => (store as ExpressSessionStore).rotate(req) } : {};
+      const bridge = "logIn" in store ? (store as ExpressSessionStore) : undefined;
       app.use(express.json());
       app.use(
         makeSession({
@@ -49,7 +48,7 @@ function framework(
         }),
       );
       app.use((req, res, next) => {
-        application.run(inHand(req, rotation), stepsOf(req.body)).then((answer) => res.json(answer), next);
+        application.run(inHand(req, bridge), stepsOf(req.body)).then((shown) => res.json(shown), next);
       });
       const server = app.listen(0, "127.0.0.1");
       await once(server, "listening");
@@ -65,10 +64,8 @@ function framework(
   };
 }
 
-/** express-session has none of its own. */
-type Rotation = Partial<Pick<ExpressSessionStore, "rotate">>;
-
-function inHand(req: Request, { rotate }: Rotation): SessionInHand {
+/** @param bridge absent: the framework's own store, and its calls stand in for the bridge's */
+function inHand(req: Request, bridge: ExpressSessionStore | undefined): SessionInHand {
   const data = (): Record<string, unknown> => req.session as unknown as Record<string, unknown>;
   return {
     get token() {
@@ -89,11 +86,23 @@ function inHand(req: Request, { rotate }: Rotation): SessionInHand {
     },
     save: () => called((done) => req.session.save(done)),
     regenerate: () => called((done) => req.session.regenerate(done)),
-    async rotate() {
-      if (!rotate) await called((done) => req.session.regenerate(done));
-      else if (!(await rotate(req))) throw new Error("the session died during the request");
-    },
     destroy: () => called((done) => req.session.destroy(done)),
+    async rotate() {
+      if (bridge) await bridge.rotate(req);
+      else await called((done) => req.session.regenerate(done));
+    },
+    async logIn(userId, options) {
+      if (bridge) return (await bridge.logIn(req, userId, options)).refused;
+      await called((done) => req.session.regenerate(done));
+      data()["userId"] = userId;
+      return null;
+    },
+    logOut: () => (bridge ? bridge.logOut(req) : called((done) => req.session.destroy(done))),
+    async logOutEverywhere(options) {
+      if (bridge) return bridge.logOutEverywhere(req, options);
+      await called((done) => req.session.destroy(done));
+      return 0;
+    },
   };
 }
 

@@ -33,7 +33,9 @@ export class Middleware {
       configurable: true,
       enumerable: true,
       get: () => token,
-      set: (generated: unknown) => this.#warnOfGenid(generated),
+      set: (generated: unknown) => {
+        this.#warnOfGenid(generated);
+      },
     });
     Reflect.deleteProperty(req, "session");
     this.#generate?.(req);
