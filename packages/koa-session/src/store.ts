@@ -204,6 +204,7 @@ export function koaSessionStore<Data extends object>(
   async function requestOf(given: object): Promise<KoaRequest<Data>> {
     const ctx = given as FrameworkContext;
     if (!isObject(given) || !ctx.sessionOptions) return notRun();
+    warnOfSettings(ctx);
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
     if (known && (key === undefined || known.isNamedBy(tokenIn(key)))) return known;
