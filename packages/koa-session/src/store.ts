@@ -12,7 +12,6 @@ import {
 import { settleMaxAge } from "./cookie-age.ts";
 import { shownData, type StoredData } from "./data.ts";
 import type { FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
-import { tokenIn } from "./key.ts";
 import { KoaRequest } from "./koa-request.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
 
@@ -230,3 +229,14 @@ function notRun(): never {
     "koa-session has not run for this request: app.use(session({ store, genid: store.genid }, app)) comes first",
   );
 }
+
+/**
+ * The token in a session key. A `genid` of the application may put text before ours: `` (ctx) => `shop:${store.genid(ctx)}` ``. What does not
+ * end with a token of ours is returned as it is.
+ */
+function tokenIn(key: string): string {
+  return OWN_TOKEN.exec(key)?.[0] ?? key;
+}
+
+/** An id of 22 characters, or of 43 where a framework's own token began the session, and a secret. */
+const OWN_TOKEN = /(?:(?<![\w-])[\w-]{43}|[\w-]{22})\.[\w-]{43}$/;
