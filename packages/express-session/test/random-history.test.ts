@@ -1,7 +1,13 @@
 import { visitor, type Visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
-import { histories, type Operations, randomHistory, unreliable } from "@tenure/watched-store/random-history";
+import {
+  histories,
+  type Operations,
+  randomHistory,
+  tick,
+  unreliable,
+} from "@tenure/watched-store/random-history";
 import express, { type Express, type Request, type Response } from "express";
 import session from "express-session";
 import { expect, test } from "vitest";
@@ -77,6 +83,10 @@ function operations(sessions: Sessions): Operations<Visitor> {
 function site(sessions: Sessions): Express {
   const store = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
   const app = express();
+  app.use((_req, res, next) => {
+    res.locals["began"] = tick();
+    next();
+  });
   app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store }));
   const seen = (req: Request): object => ({
     id: sessions.idOf(req.session?.id ?? ""),
@@ -89,19 +99,19 @@ function site(sessions: Sessions): Express {
   const regenerate = (req: Request): Promise<unknown> => called((done) => req.session.regenerate(done));
   const logIn =
     (keep: readonly string[]) =>
-    async (req: Request): Promise<object> => {
+    async (req: Request, { locals }: Response): Promise<object> => {
       req.session["visits"] = 1;
       const { refused } = await store.logIn(req, String(req.query["user"]), { keep });
       const outcome = refused ?? (store.userOf(req) === req.query["user"] ? "logged-in" : "unknown");
-      return { ...seen(req), outcome };
+      return { ...seen(req), outcome, ...locals };
     };
   route("login", logIn([]));
   route("login-kept", logIn(["visits", "userId"]));
-  route("regenerate-login", async (req) => {
+  route("regenerate-login", async (req, { locals }) => {
     await regenerate(req);
     req.session.userId = req.query["user"];
     await save(req);
-    return { ...seen(req), outcome: "unknown" };
+    return { ...seen(req), outcome: "unknown", ...locals };
   });
   route("destroy", async (req) => {
     const before = seen(req);
