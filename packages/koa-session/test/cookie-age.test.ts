@@ -155,6 +155,29 @@ describe.each(versions)("on $name", (version) => {
     expect(stored?.data).not.toHaveProperty("_maxAge");
   });
 
+  test("with renew, page views move the end of the cookie of a remembered login, and of no other", async () => {
+    await using site = await serve(
+      version,
+      { ...routes, "/log-in": (ctx, body, store) => store.logIn(ctx, "ada", body) },
+      {
+        sessions: { maxIdleTimeout: "7d", maxLifetime: "30d" },
+        plugin: (store) => ({ store, genid: store.genid, maxAge: "session", renew: true }),
+      },
+    );
+    for (const options of [{ idle: "7d", lifetime: "30d" }, {}]) {
+      const browser = site.browser();
+      await browser.post("/log-in", options);
+      expect((await browser.get("/")).setCookies).toEqual([]);
+      const [stored] = (await site.sessions.listForUser("ada")).slice(-1);
+      if (options.idle) {
+        const soon = Date.now() + 3 * 86_400_000;
+        await site.sessions.save(stored as Session, { ...stored?.data, _expire: soon });
+        expect(expiryOf((await browser.get("/")).setCookies)).toBeGreaterThan(soon + 3 * 86_400_000);
+      }
+      expect((await browser.get("/")).setCookies).toEqual([]);
+    }
+  });
+
   test("a maxAge above the policy's idle timeout does not lengthen it", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
