@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { visitor, type Visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
@@ -45,15 +46,21 @@ test(
   },
 );
 
+/** Called when the server begins with the request of a step. */
+const beginnings = new Map<string, () => void>();
+
 function operations(sessions: Sessions): Operations<Visitor> {
-  const ask = async <Seen>(browser: Visitor, path: string): Promise<Seen | undefined> => {
-    const { status, text } = await browser.post(path);
-    return status === 200 ? (JSON.parse(text) as Seen) : undefined;
-  };
-  const login = (way: string) => (browser: Visitor, user: string) =>
-    ask<Awaited<ReturnType<Operations<Visitor>["logIn"][string]>> & object>(browser, `/${way}?user=${user}`);
-  const seen = (way: string) => (browser: Visitor) =>
-    ask<{ readonly id: string | null; readonly user: string | null }>(browser, `/${way}`);
+  const ask =
+    <Seen>(way: string) =>
+    async (browser: Visitor, user: string, begun: () => void): Promise<Seen | undefined> => {
+      const step = randomUUID();
+      beginnings.set(step, begun);
+      const { status, text } = await browser.post(`/${way}?user=${user}`, undefined, { "x-step": step });
+      beginnings.delete(step);
+      return status === 200 ? (JSON.parse(text) as Seen) : undefined;
+    };
+  const login = ask<LoginSeen>;
+  const seen = ask<SessionSeen>;
   return {
     logIn: {
       logIn: login("login"),
@@ -62,11 +69,13 @@ function operations(sessions: Sessions): Operations<Visitor> {
     },
     logOut: { destroy: seen("destroy"), logOut: seen("logout"), passport: seen("passport-logout") },
     everywhere: {
-      administrator: (_browser, user) =>
-        sessions.revokeAllForUser(user).then(
+      administrator: (_browser, user, begun) => {
+        begun();
+        return sessions.revokeAllForUser(user).then(
           () => ({ user }),
           () => undefined,
-        ),
+        );
+      },
       logOutEverywhere: seen("everywhere"),
     },
     others: {
@@ -83,8 +92,8 @@ function operations(sessions: Sessions): Operations<Visitor> {
 function site(sessions: Sessions): Express {
   const store = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
   const app = express();
-  app.use((_req, res, next) => {
-    res.locals["began"] = tick();
+  app.use((req, _res, next) => {
+    beginnings.get(String(req.headers["x-step"]))?.();
     next();
   });
   app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store }));
@@ -99,19 +108,19 @@ function site(sessions: Sessions): Express {
   const regenerate = (req: Request): Promise<unknown> => called((done) => req.session.regenerate(done));
   const logIn =
     (keep: readonly string[]) =>
-    async (req: Request, { locals }: Response): Promise<object> => {
+    async (req: Request): Promise<object> => {
       req.session["visits"] = 1;
       const { refused } = await store.logIn(req, String(req.query["user"]), { keep });
       const outcome = refused ?? (store.userOf(req) === req.query["user"] ? "logged-in" : "unknown");
-      return { ...seen(req), outcome, ...locals };
+      return { ...seen(req), outcome };
     };
   route("login", logIn([]));
   route("login-kept", logIn(["visits", "userId"]));
-  route("regenerate-login", async (req, { locals }) => {
+  route("regenerate-login", async (req) => {
     await regenerate(req);
     req.session.userId = req.query["user"];
     await save(req);
-    return { ...seen(req), outcome: "unknown", ...locals };
+    return { ...seen(req), outcome: "unknown" };
   });
   route("destroy", async (req) => {
     const before = seen(req);

@@ -44,16 +44,6 @@ export interface LoginSeen {
   readonly id: string | null;
   /** `"unknown"`: the response does not say; the session may have been ended meanwhile. */
   readonly outcome: "logged-in" | "logged-out-meanwhile" | "unknown";
-  /** {@link tick} when the request reached the server, before its session was loaded. Absent: any time until its response. */
-  readonly began?: number;
-}
-
-let ticks = 0;
-
-/** Orders what happens at the server and at the browsers, which are in one process. */
-export function tick(): number {
-  ticks += 1;
-  return ticks;
 }
 
 export interface History<Browser> {
@@ -71,6 +61,7 @@ export async function randomHistory<Browser>(history: History<Browser>): Promise
   const random = seeded(seed);
   const browsers = Array.from({ length: 1 + Math.floor(random() * 3) }, newBrowser);
   const done: Step[] = [];
+  let clock = 0;
 
   await disorder();
   calm();
@@ -111,14 +102,14 @@ export async function randomHistory<Browser>(history: History<Browser>): Promise
   ): Promise<void> {
     const { user = pick(USERS) } = given;
     const browser = browsers[at]!;
-    const step: Step = { kind, way: "", browser: at, user, begin: tick(), end: 0, seen: undefined };
+    const step: Step = { kind, way: "", browser: at, user, begin: (clock += 1), end: 0, seen: undefined };
     const begun = (): void => void (step.begin = clock += 1);
     if (kind === "look") step.seen = await operations.look(browser, user, begun);
     else {
       step.way = given.way ?? pick(Object.keys(operations[kind]));
       step.seen = (await operations[kind][step.way]!(browser, user, begun)) as Step["seen"];
     }
-    step.end = tick();
+    step.end = clock += 1;
     done.push(step);
   }
 
@@ -163,8 +154,7 @@ function judge(seed: number, done: readonly Step[]): void {
         fail(seed, done, "a user who logged out is seen, without a later login", look);
     }
     const revoked = everywhere.filter(({ seen, end }) => seen?.user === user && end < look.begin);
-    const isLater = (login: Step): boolean =>
-      revoked.every((step) => (login.seen?.began ?? login.end) > step.begin);
+    const isLater = ({ begin }: Step): boolean => revoked.every((step) => begin > step.begin);
     const logins = of("logIn").filter(
       (login) =>
         login.browser === look.browser &&
