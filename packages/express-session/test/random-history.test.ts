@@ -4,9 +4,10 @@ import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import {
   histories,
+  type LoginSeen,
   type Operations,
   randomHistory,
-  tick,
+  type SessionSeen,
   unreliable,
 } from "@tenure/watched-store/random-history";
 import express, { type Express, type Request, type Response } from "express";
