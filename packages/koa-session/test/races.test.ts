@@ -76,6 +76,22 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
+  test("log out everywhere by a request whose session was ended meanwhile logs its user out all the same", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/everywhere": async (ctx, _body, store) => {
+        const [session] = await site.sessions.listForUser("ada");
+        await site.sessions.revokeById(session?.id ?? "");
+        await store.rotate(ctx);
+        return store.logOutEverywhere(ctx);
+      },
+    });
+    const [here, there] = [site.browser(), site.browser()];
+    for (const browser of [here, there]) await browser.post("/login");
+    expect((await here.post("/everywhere")).text).toBe("1");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
   test("an application that goes on after a regenerate has failed logs nobody in under the old key", async () => {
     let isDown = false;
     await using site = await serve(

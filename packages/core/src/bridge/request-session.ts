@@ -365,7 +365,8 @@ export class RequestSession<Data extends object> {
    */
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
     return this.#inOrder(async () => {
-      const { userId, id } = this;
+      // Of the session that the request saw, also if another request has ended it meanwhile.
+      const { userId = null, id = null } = this.#stored?.record ?? {};
       if (userId === null || id === null) {
         await this.#end();
         this.#hasEndedIt = true;
