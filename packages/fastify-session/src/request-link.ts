@@ -42,7 +42,9 @@ export class RequestLink<Data extends object> {
   /** Takes over a Session that the framework has made. */
   show(session: FrameworkSession): void {
     this.session = session;
-    if (session.cookie) defineMaxAge(session.cookie);
+    const { cookie } = session;
+    if (cookie) defineMaxAge(cookie);
+    this.#cookieEnd = cookie ? endOf(cookie) : null;
   }
 
   /** Whether the response may set the Session's cookie, or clear another. */

@@ -326,7 +326,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       if (current.isEnded) link.fill(session, {} as Data);
       return { refused: result.refused };
     }
-    if (session.cookie && cookie) session.cookie.maxAge = cookie.originalMaxAge;
+    // Also one that stays: the cookie's end is as old as the request.
+    if (session.cookie && (cookie || typeof maxAge === "number")) session.cookie.maxAge = maxAge;
     link.fill(session, result.session.data);
     giveToken(session, current.token);
     warnIfNotSent(warn, link.request, session);

@@ -129,26 +129,30 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
-  test("a request that takes longer than its cookie's maxAge is not a logout", async () => {
+  test("a request that takes longer than its cookie's maxAge is not a logout, and its login sends a cookie that lasts", async () => {
     await using site = await serve(
       version,
       {
         ...routes,
         "/slow": async (request) => {
-          await sleep(150);
+          await sleep(60);
           dataOf(request)["a"] = 1;
         },
-        "/long": (request) => {
-          request.session.cookie.maxAge = 100;
+        "/slow-login": async (request, store) => {
+          await sleep(60);
+          await store.logIn(request, "ada");
         },
       },
-      { sessions: { idleTimeout: "1h" } },
+      { plugin: { cookie: { secure: false, maxAge: 50 } } },
     );
-    const browser = site.browser();
-    await browser.post("/login");
-    const [before] = await site.sessions.listForUser("ada");
-    await browser.get("/slow");
-    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ id: before?.id }]);
+    await site.browser().get("/slow");
+    expect(site.calls).toContain("create");
+    const begin = Date.now();
+    const { setCookies } = await site.browser().get("/slow-login");
+    const expires = /expires=([^;]+)/i.exec(setCookies.at(-1) ?? "")?.[1] ?? "";
+    // The header has whole seconds.
+    expect(Date.parse(expires)).toBeGreaterThanOrEqual(Math.floor((begin + 110) / 1000) * 1000);
+    expect(site.calls).not.toContain("revoke");
   });
 
   test("a maxAge of 0 ends the session", async () => {
@@ -179,6 +183,7 @@ describe.each(versions)("on $name", (version) => {
     await browser.get("/until");
     await sleep(310);
     expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
+    await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(0);
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
