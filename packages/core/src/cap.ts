@@ -1,4 +1,4 @@
-import { openRecord } from "./stored.ts";
+import type { Envelopes } from "./envelope.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
 
 export type CapMode = "end-oldest" | "refuse";
@@ -9,13 +9,20 @@ export type Admission = "stays" | "too-many" | "gone";
 /** How many sessions a user may have alive. */
 export class Cap {
   readonly #store: SessionStore;
+  readonly #envelopes: Envelopes;
   readonly #max: number;
   readonly #end: (id: string, userId: string) => Promise<unknown>;
   readonly #rounds = new Map<string, Round>();
 
   /** @param max `Infinity`: no cap, and the store is not asked */
-  constructor(store: SessionStore, max: number, end: (id: string, userId: string) => Promise<unknown>) {
+  constructor(
+    store: SessionStore,
+    envelopes: Envelopes,
+    max: number,
+    end: (id: string, userId: string) => Promise<unknown>,
+  ) {
     this.#store = store;
+    this.#envelopes = envelopes;
     this.#max = max;
     this.#end = end;
   }
@@ -64,7 +71,9 @@ export class Cap {
   }
 
   async #sort(userId: string, mode: CapMode): Promise<Sorted> {
-    const sessions = (await this.#store.listUser(userId)).filter(isVisible).toSorted(byLogin);
+    const sessions = (await this.#store.listUser(userId))
+      .filter((record) => this.#envelopes.read(record)?.head.isHidden !== true)
+      .toSorted(byLogin);
     const tooMany = Math.max(0, sessions.length - this.#max);
     const ending =
       mode === "end-oldest" ? sessions.slice(0, tooMany) : sessions.slice(sessions.length - tooMany);
@@ -82,10 +91,6 @@ interface Round {
 interface Sorted {
   readonly staying: ReadonlySet<string>;
   readonly ended: ReadonlySet<string>;
-}
-
-function isVisible(record: SessionRecord): boolean {
-  return openRecord(record)?.head.isHidden !== true;
 }
 
 function byLogin(a: SessionRecord, b: SessionRecord): number {

@@ -1,6 +1,7 @@
 import type { Cap } from "./cap.ts";
 import type { StoreClock } from "./clock.ts";
 import type { Encoding } from "./encoding.ts";
+import type { Envelopes } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionStore } from "./store.ts";
 import type { Touches } from "./touches.ts";
@@ -11,6 +12,7 @@ export interface Context<Data extends object> {
   readonly policy: Policy<Data>;
   /** Its failures are published as events. */
   readonly store: SessionStore;
+  readonly envelopes: Envelopes;
   readonly encoding: Encoding<Data>;
   readonly clock: StoreClock;
   readonly touches: Touches;

@@ -1,7 +1,6 @@
 import type { Context } from "./context.ts";
-import { seal } from "./envelope.ts";
 import { publish } from "./events.ts";
-import type { StoredSession } from "./stored.ts";
+import type { StoredSession } from "./envelope.ts";
 import { digestOf, idOf } from "./token.ts";
 
 export interface Creation {
@@ -24,7 +23,7 @@ export type CreationResult =
 
 /** Stores a new session under a token. */
 export async function createUnder<Data extends object>(
-  { policy, store, encoding, clock }: Context<Data>,
+  { policy, store, envelopes, encoding, clock }: Context<Data>,
   token: string,
   data: Data,
   creation: Creation,
@@ -43,7 +42,7 @@ export async function createUnder<Data extends object>(
     digest: digestOf(token),
     previous: null,
   };
-  const text = seal(head, payload);
+  const text = envelopes.seal({ id, userId }, head, payload);
   const login = userId === null || since === undefined ? {} : { authenticatedAt: since };
   const result = await store.create({ id, userId, data: text, idle, lifetime, ...login });
   if (result !== "created") return { state: result };

@@ -1,11 +1,10 @@
 import type { DataChange } from "./data-change.ts";
 import type { Encoding } from "./encoding.ts";
-import { type Head, seal } from "./envelope.ts";
+import type { Envelopes, Head, StoredSession } from "./envelope.ts";
 import { applyChanges } from "./merge.ts";
 import type { Policy } from "./policy.ts";
 import { timeoutsOf } from "./session.ts";
 import type { SessionChanges } from "./store.ts";
-import type { StoredSession } from "./stored.ts";
 import { userIdIn } from "./user.ts";
 
 /**
@@ -24,6 +23,7 @@ export class Draft<Data extends object> {
   lifetime: number | undefined;
   /** Whether one of the changes restarts the idle timeout. */
   isUse = false;
+  readonly #envelopes: Envelopes;
   readonly #encoding: Encoding<Data>;
   readonly #userOf: (data: Data) => unknown;
   /** The payload, unless `#data` is newer. */
@@ -31,12 +31,13 @@ export class Draft<Data extends object> {
   #data: Data | undefined;
   #isTextOld = false;
 
-  constructor(base: StoredSession, encoding: Encoding<Data>, policy: Policy<Data>) {
+  constructor(base: StoredSession, envelopes: Envelopes, encoding: Encoding<Data>, policy: Policy<Data>) {
     this.base = base;
     this.head = base.head;
     this.userId = base.record.userId;
     // A policy that was shortened is written with the next change.
     this.idle = base.head.isHidden ? base.record.idle : timeoutsOf(base, policy).idle;
+    this.#envelopes = envelopes;
     this.#encoding = encoding;
     this.#userOf = policy.userId;
     this.#text = base.payload;
@@ -101,8 +102,12 @@ export class Draft<Data extends object> {
   changes(): SessionChanges | null {
     const { record, head, payload } = this.base;
     const text = this.text();
+    const isUserAsStored = this.userId === record.userId || !this.#envelopes.bindsUser;
+    const isDataAsStored = this.head === head && text === payload && isUserAsStored;
     const next = {
-      ...(this.head === head && text === payload ? {} : { data: seal(this.head, text) }),
+      ...(isDataAsStored
+        ? {}
+        : { data: this.#envelopes.seal({ id: record.id, userId: this.userId }, this.head, text) }),
       ...(this.userId === record.userId ? {} : { userId: this.userId }),
       ...(this.idle === record.idle ? {} : { idle: this.idle }),
       ...(this.lifetime === undefined ? {} : { lifetime: this.lifetime }),

@@ -34,7 +34,7 @@ export class Encoding<Data extends object> {
       return this.#codec.decode(text) as Data;
     } catch {
       // What parsers throw quotes the text.
-      publish("unreadable", { id: about.id, userId: about.userId });
+      publish("unreadable", { id: about.id, userId: about.userId, keyId: null });
       return null;
     }
   }

@@ -1,10 +1,15 @@
+import { StoreError } from "./errors.ts";
+import type { Protection } from "./protection.ts";
+import type { SessionRecord } from "./store.ts";
+import { isSameDigest } from "./token.ts";
+
 /**
  * What `Sessions` writes into a record's `data`: a head of fixed width, then the payload, which is the session's data as the codec
  * encoded them.
  *
  * ```
  * at  width
- *   0   1   format version: "1"
+ *   0   1   format version: "1" plain, "2" protected
  *   1   1   whose the timeouts are: "0" the policy's, "1" the idle timeout is the session's own, "2" the lifetime is, "3" both are
  *   2   1   "v" visible, "h" hidden: between a framework's `regenerate` and the request's save
  *   3   1   what the previous token may do: "-" there is none, "u" it was a user's and may log out, "a" it was an anonymous visitor's,
@@ -14,9 +19,17 @@
  *  30  13   when the previous token was replaced, epoch milliseconds of the store's clock as `Sessions` estimates it
  *  43  43   the digest of the token
  *  86  43   the digest of the previous token, or dashes
- * 129       the payload
+ * 129       format 1: the payload
+ *
+ * 129  16   format 2: the id of the key, dots behind it
+ * 145       format 2: base64url of a nonce (12 bytes), the ciphertext, and a tag (16 bytes)
  * ```
- * The digests are compared before anything else is decoded.
+ * In format 1 a digest is the SHA-256 of the token. In format 2 it is the HMAC-SHA-256 of that, and the plaintext is the two SHA-256 digests (32
+ * bytes each, zeros for none) and the payload in UTF-8, so that another key can take over without the token. The associated data are
+ * the head (145 characters), the session's id, a NUL, and, for a session with a user, "u" and the user id. So a row that is copied onto
+ * another session, or given to another user, cannot be read.
+ *
+ * The digest of a token is compared before anything is decrypted or decoded.
  */
 export interface Head {
   readonly hasOwnIdle: boolean;
@@ -24,6 +37,7 @@ export interface Head {
   readonly isHidden: boolean;
   readonly idle: number;
   readonly lifetime: number;
+  /** The SHA-256 of the token, base64url, whatever the format. */
   readonly digest: string;
   readonly previous: PreviousToken | null;
 }
@@ -37,59 +51,158 @@ export interface PreviousToken {
   readonly wasUsers: boolean;
 }
 
-export function seal(head: Head, payload: string): string {
-  const { previous } = head;
+/** A record that `Sessions` wrote, its envelope open and its payload still encoded. */
+export interface StoredSession {
+  readonly record: SessionRecord;
+  readonly head: Head;
+  /** The session's data as the codec encoded them. */
+  readonly payload: string;
+}
+
+/** A record whose head was read, and not yet opened. */
+export interface SealedSession {
+  readonly record: SessionRecord;
+  /** `null`: plain. */
+  readonly keyId: string | null;
+  /** With the digests as they are stored. */
+  readonly head: Head;
+}
+
+/** Reads and writes envelopes, with or without protection. */
+export class Envelopes {
+  readonly #protection: Protection | undefined;
+
+  constructor(protection?: Protection) {
+    this.#protection = protection;
+  }
+
+  /** The head of a record. `null`: this version, with these options, does not read it. */
+  read(record: SessionRecord): SealedSession | null {
+    const { data } = record;
+    if (!HEAD.test(data)) return null;
+    const isPlain = data.startsWith(PLAIN);
+    if (isPlain && this.#protection && !this.#protection.acceptsPlain) return null;
+    const keyId = isPlain ? null : (KEY_ID.exec(data.slice(PLAIN_HEAD, PROTECTED_HEAD))?.[1] ?? null);
+    if (!isPlain && keyId === null) return null;
+    const [terms, kind] = [data[1], data[3]];
+    const previous = {
+      digest: data.slice(86, PLAIN_HEAD),
+      replacedAt: Number(data.slice(30, 43)),
+      wasUsers: kind === "u",
+    };
+    const head = {
+      hasOwnIdle: terms === "1" || terms === "3",
+      hasOwnLifetime: terms === "2" || terms === "3",
+      isHidden: data[2] === "h",
+      idle: Number(data.slice(4, 17)),
+      lifetime: Number(data.slice(17, 30)),
+      digest: data.slice(43, 86),
+      previous: kind === "-" ? null : previous,
+    };
+    return { record, keyId, head };
+  }
+
+  /**
+   * Which of a session's tokens has this digest.
+   *
+   * @throws StoreError if the session's key is missing
+   */
+  tokenOf({ keyId, head }: SealedSession, digest: string): "current" | "previous" | null {
+    const stored = keyId === null ? digest : this.#withKey(keyId).keyedDigest(keyId, digest);
+    if (isSameDigest(stored, head.digest)) return "current";
+    return head.previous && isSameDigest(stored, head.previous.digest) ? "previous" : null;
+  }
+
+  /**
+   * Opens an envelope. `null`: it was changed, cut, or belongs to another session or user.
+   *
+   * @throws StoreError if the session's key is missing
+   */
+  open({ record, keyId, head }: SealedSession): StoredSession | null {
+    const { data } = record;
+    if (keyId === null) return { record, head, payload: data.slice(PLAIN_HEAD) };
+    const associated = associatedWith(data.slice(0, PROTECTED_HEAD), record.id, record.userId);
+    const bytes = this.#withKey(keyId).decrypt(keyId, record.id, data.slice(PROTECTED_HEAD), associated);
+    if (!bytes) return null;
+    const digestAt = (at: number): string => bytes.toString("base64url", at, at + DIGEST);
+    const previous = head.previous && { ...head.previous, digest: digestAt(DIGEST) };
+    return {
+      record,
+      head: { ...head, digest: digestAt(0), previous },
+      payload: bytes.toString("utf8", 2 * DIGEST),
+    };
+  }
+
+  /** As `read` and `open`. */
+  openRecord(record: SessionRecord): StoredSession | null {
+    const sealed = this.read(record);
+    return sealed && this.open(sealed);
+  }
+
+  /** Whether a session would be written otherwise by now: with another key, or protected. */
+  isOutdated({ keyId }: SealedSession): boolean {
+    return keyId !== (this.#protection?.keyId ?? null);
+  }
+
+  /** Whether the user is part of what an envelope authenticates, so that a change of user has to write the data. */
+  get bindsUser(): boolean {
+    return this.#protection !== undefined;
+  }
+
+  seal({ id, userId }: Pick<SessionRecord, "id" | "userId">, head: Head, payload: string): string {
+    const { previous } = head;
+    const protection = this.#protection;
+    if (!protection) return headText(PLAIN, head, head.digest, previous?.digest) + payload;
+    const { keyId } = protection;
+    const keyed = (digest: string): string => protection.keyedDigest(keyId, digest);
+    const text =
+      headText(PROTECTED, head, keyed(head.digest), previous ? keyed(previous.digest) : undefined) +
+      keyId.padEnd(PROTECTED_HEAD - PLAIN_HEAD, ".");
+    const digests = [head.digest, previous?.digest ?? ""].map((digest) => Buffer.from(digest, "base64url"));
+    const bytes = Buffer.concat([
+      digests[0]!,
+      previous ? digests[1]! : Buffer.alloc(DIGEST),
+      Buffer.from(payload),
+    ]);
+    return text + protection.encrypt(id, bytes, associatedWith(text, id, userId));
+  }
+
+  #withKey(keyId: string): Protection {
+    if (this.#protection) return this.#protection;
+    throw new StoreError(
+      "read",
+      `a session is protected with the key ${keyId}: give Sessions the option protect`,
+    );
+  }
+}
+
+const PLAIN = "1";
+const PROTECTED = "2";
+/** Characters. */
+const PLAIN_HEAD = 129;
+const PROTECTED_HEAD = 145;
+/** Bytes of a SHA-256 digest. */
+const DIGEST = 32;
+const NO_DIGEST = "-".repeat(43);
+const KEY_ID = /^([\w-]{1,16})\.*$/;
+const HEAD = /^[12][0-3][vh][-ua]\d{39}[\w-]{86}/;
+
+function headText(version: string, head: Head, digest: string, previous: string | undefined): string {
   const terms = (head.hasOwnIdle ? 1 : 0) + (head.hasOwnLifetime ? 2 : 0);
-  const kind = previous === null ? "-" : previous.wasUsers ? "u" : "a";
+  const kind = head.previous === null ? "-" : head.previous.wasUsers ? "u" : "a";
   return (
-    `${VERSION}${terms}${head.isHidden ? "h" : "v"}${kind}` +
+    `${version}${terms}${head.isHidden ? "h" : "v"}${kind}` +
     digits(head.idle) +
     digits(head.lifetime) +
-    digits(previous?.replacedAt ?? 0) +
-    head.digest +
-    (previous?.digest ?? NO_DIGEST) +
-    payload
+    digits(head.previous?.replacedAt ?? 0) +
+    digest +
+    (previous ?? NO_DIGEST)
   );
 }
 
-/** The head of a record's `data`, or `null` for what this version did not write. */
-export function headOf(data: string): Head | null {
-  const parts = HEAD.exec(data);
-  if (!parts) return null;
-  const [, terms, visibility, kind, idle, lifetime, replacedAt, digest, previous] = parts as unknown as Parts;
-  return {
-    hasOwnIdle: terms === "1" || terms === "3",
-    hasOwnLifetime: terms === "2" || terms === "3",
-    isHidden: visibility === "h",
-    idle: Number(idle),
-    lifetime: Number(lifetime),
-    digest,
-    previous:
-      kind === "-" ? null : { digest: previous, replacedAt: Number(replacedAt), wasUsers: kind === "u" },
-  };
+function associatedWith(head: string, id: string, userId: string | null): string {
+  return `${head}${id}\0${userId === null ? "" : `u${userId}`}`;
 }
-
-export function payloadOf(data: string): string {
-  return data.slice(HEAD_LENGTH);
-}
-
-export const HEAD_LENGTH = 129;
-
-const VERSION = "1";
-const NO_DIGEST = "-".repeat(43);
-const HEAD = /^1([0-3])([vh])([-ua])(\d{13})(\d{13})(\d{13})([\w-]{43})([\w-]{43})/;
-
-type Parts = readonly [
-  all: string,
-  terms: string,
-  visibility: string,
-  kind: string,
-  idle: string,
-  lifetime: string,
-  replacedAt: string,
-  digest: string,
-  previous: string,
-];
 
 function digits(value: number): string {
   return String(value).padStart(13, "0");

@@ -49,8 +49,11 @@ export interface SessionEvents {
   "touch-failed": SessionEvent & { readonly error: unknown };
   /** A token was used that was replaced more than 30 seconds ago: it may have been stolen. */
   "superseded-token-used": SessionEvent;
-  /** A record that cannot be read was met: another codec, another version, or written by hand. */
-  unreadable: SessionEvent;
+  /**
+   * A record was met that cannot be read: of another codec or version, written by hand, changed, or copied from another session. `keyId`: the key
+   * that it names, if it is protected.
+   */
+  unreadable: SessionEvent & { readonly keyId: string | null };
   /** Bad input was refused before anything was written. `why`: one human-readable line. */
   refused: SessionEvent & { readonly why: string };
   "store-failure": SessionEvent & { readonly error: Error };

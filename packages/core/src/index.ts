@@ -5,7 +5,9 @@ export type { RevokeReason, SessionEvent, SessionEvents } from "./events.ts";
 export type { LoginRefusal } from "./login.ts";
 export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
 export type { Policy, SessionsOptions } from "./policy.ts";
+export type { ProtectKey, ProtectOptions } from "./protection.ts";
 export { ReauthenticationRequired } from "./recent.ts";
+export type { Reencrypted, ReencryptOptions } from "./reencryption.ts";
 export type { ListedSession, Session, SessionFacts } from "./session.ts";
 export {
   type Created,

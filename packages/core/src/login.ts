@@ -6,7 +6,7 @@ import { publish } from "./events.ts";
 import type { Look } from "./look.ts";
 import { withDigest } from "./rotation.ts";
 import { refused } from "./save.ts";
-import type { StoredSession } from "./stored.ts";
+import type { StoredSession } from "./envelope.ts";
 import { digestOf, newToken } from "./token.ts";
 import { userIdIn } from "./user.ts";
 

@@ -1,10 +1,9 @@
 import type { Context } from "./context.ts";
-import type { PreviousToken } from "./envelope.ts";
+import type { PreviousToken, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
 import { timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
-import { openRecord, type StoredSession } from "./stored.ts";
-import { digestOf, idOf, isSameDigest, isToken } from "./token.ts";
+import { digestOf, idOf, isToken } from "./token.ts";
 
 /** What a token stands for. */
 export type Look =
@@ -25,30 +24,41 @@ export type Look =
 /** A token that was replaced this short a time ago may come from a request that was sent before the response with the new one arrived. Milliseconds. */
 export const SUPERSEDED_FOR = 30_000;
 
-/** Reads what a token stands for. Nothing is decoded before its digest matched. */
+/**
+ * Reads what a token stands for. Nothing is decrypted or decoded before its digest matched.
+ *
+ * @throws StoreError if the session's key is missing
+ */
 export async function look<Data extends object>(ctx: Context<Data>, token: unknown): Promise<Look> {
   if (!isToken(token)) return DEAD;
   const settling = ctx.clock.ready();
   const record = await ctx.store.read(idOf(token));
   if (!record) return DEAD;
-  const stored = openRecord(record);
-  if (!stored) {
-    publish("unreadable", { id: record.id, userId: record.userId });
-    return { state: "unreadable", record };
-  }
-  const digest = digestOf(token);
-  const { head } = stored;
-  if (isSameDigest(digest, head.digest)) {
-    if (head.isHidden) return { state: "hidden", stored };
-    if (settling) await settling;
-    if (!isOver(ctx, stored)) return { state: "live", stored };
-    publish("expired", { id: record.id, userId: record.userId });
-    return DEAD;
-  }
-  const { previous } = head;
-  if (!previous || !isSameDigest(digest, previous.digest)) return DEAD;
-  const isRecent = ctx.clock.earliest() - previous.replacedAt < SUPERSEDED_FOR;
+  const { envelopes } = ctx;
+  const sealed = envelopes.read(record);
+  if (!sealed) return unreadable(record, null);
+  const match = envelopes.tokenOf(sealed, digestOf(token));
+  if (match === null) return DEAD;
+  const stored = envelopes.open(sealed);
+  if (!stored) return unreadable(record, sealed.keyId);
+  if (match === "previous") return superseded(ctx, stored);
+  if (stored.head.isHidden) return { state: "hidden", stored };
+  if (settling) await settling;
+  if (!isOver(ctx, stored)) return { state: "live", stored };
+  publish("expired", { id: record.id, userId: record.userId });
+  return DEAD;
+}
+
+function superseded<Data extends object>({ clock }: Context<Data>, stored: StoredSession): Look {
+  const { previous } = stored.head;
+  if (!previous) return DEAD;
+  const isRecent = clock.earliest() - previous.replacedAt < SUPERSEDED_FOR;
   return { state: "superseded", stored, previous, isRecent };
+}
+
+function unreadable(record: SessionRecord, keyId: string | null): Look {
+  publish("unreadable", { id: record.id, userId: record.userId, keyId });
+  return { state: "unreadable", record };
 }
 
 const DEAD = { state: "dead" } as const;

@@ -1,5 +1,6 @@
 import { type Codec, jsonCodec } from "./codec.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import { type ProtectOptions, type Protection, protectionWith } from "./protection.ts";
 import type { SessionStore } from "./store.ts";
 import { userOfData } from "./user.ts";
 
@@ -42,6 +43,11 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
   readonly maxDataBytes?: number;
   /** How many random bits a framework's token must have room for. Default 128 (OWASP ASVS 5.0 7.2.3). */
   readonly minTokenBits?: number;
+  /**
+   * Encrypts session data and keys the digests of tokens, so that who can read the backend cannot read data, and who can write to it cannot
+   * make a session. Ids, user ids and times stay readable. Default: none.
+   */
+  readonly protect?: ProtectOptions;
 }
 
 /** The options with their defaults: durations in milliseconds, limits as numbers. */
@@ -57,6 +63,8 @@ export interface Policy<Data extends object> {
   readonly codec: Codec;
   readonly maxDataBytes: number;
   readonly minTokenBits: number;
+  /** Holds keys: never logged. */
+  readonly protection: Protection | undefined;
 }
 
 /** @throws TypeError naming the option that is wrong or unknown */
@@ -98,6 +106,7 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     codec,
     maxDataBytes: atLeastOne("maxDataBytes", options.maxDataBytes ?? 1024 * 1024),
     minTokenBits: atLeastOne("minTokenBits", options.minTokenBits ?? 128),
+    protection: options.protect === undefined ? undefined : protectionWith(options.protect),
   };
 }
 
@@ -114,6 +123,7 @@ const OPTIONS = {
   codec: true,
   maxDataBytes: true,
   minTokenBits: true,
+  protect: true,
 } satisfies Record<keyof SessionsOptions, true>;
 
 const METHODS: readonly (keyof SessionStore)[] = [

@@ -3,7 +3,7 @@ import type { Draft } from "./draft.ts";
 import type { Head } from "./envelope.ts";
 import { publish } from "./events.ts";
 import { isAsSeen } from "./save.ts";
-import type { StoredSession } from "./stored.ts";
+import type { StoredSession } from "./envelope.ts";
 import { digestOf, newToken } from "./token.ts";
 
 /** A session under its new token. */

@@ -3,7 +3,7 @@ import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
 import { publish } from "./events.ts";
 import { warnOnce } from "./store/warning.ts";
-import type { StoredSession } from "./stored.ts";
+import type { StoredSession } from "./envelope.ts";
 import { userIdIn } from "./user.ts";
 
 /** A change of a session's data, with what its caller knew. */
@@ -83,7 +83,10 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
 }
 
 /** Whether the data named a user for the caller, and name nobody any more. */
-export function takesUserAway<Data extends object>({ policy }: Context<Data>, change: DataChange<Data>): boolean {
+export function takesUserAway<Data extends object>(
+  { policy }: Context<Data>,
+  change: DataChange<Data>,
+): boolean {
   const namesUser = (data: Data | null): boolean => data !== null && userIdIn(policy.userId(data)) !== null;
   return namesUser(change.baseData()) && !namesUser(change.wantedData());
 }

@@ -1,5 +1,5 @@
 import type { Policy } from "./policy.ts";
-import type { StoredSession } from "./stored.ts";
+import type { StoredSession } from "./envelope.ts";
 
 /**
  * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token and is

@@ -5,20 +5,21 @@ import { createUnder } from "./creation.ts";
 import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { Encoding } from "./encoding.ts";
+import { Envelopes, type StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish, type RevokeReason } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
 import { isOver, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { ReauthenticationRequired } from "./recent.ts";
+import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
 import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session, storedOf, timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
-import { openRecord, type StoredSession } from "./stored.ts";
-import { digestOf, idOf, isId, isOwnToken, isSameDigest, isToken, maxBitsOf, newToken } from "./token.ts";
+import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
 import { Writes } from "./writes.ts";
@@ -95,10 +96,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const encoding = new Encoding<Data>(policy.codec, policy.maxDataBytes);
     const clock = new StoreClock(() => store.now());
     const touches = new Touches(clock, policy.touchEvery);
-    const writes = new Writes(store, encoding, policy, () => Math.floor(clock.earliest()));
-    const cap = new Cap(store, policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
+    const envelopes = new Envelopes(policy.protection);
+    const writes = new Writes(store, envelopes, encoding, policy, () => Math.floor(clock.earliest()));
+    const cap = new Cap(store, envelopes, policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
     this.policy = policy;
-    this.#ctx = { policy, store, encoding, clock, touches, writes, cap };
+    this.#ctx = { policy, store, envelopes, encoding, clock, touches, writes, cap };
   }
 
   /** For `@tenure/core/bridge`. @throws TypeError for an object of another copy of this package, too */
@@ -321,12 +323,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const record = await this.#ctx.store.read(id);
     // Only a framework's token can be used again: ids of our own are random and made once.
     if (!record) return !isOwnToken(token) && this.#end(id, null, "logout");
-    const head = openRecord(record)?.head;
-    const digest = digestOf(token);
-    const mayLogOut =
-      !head ||
-      isSameDigest(digest, head.digest) ||
-      (head.previous !== null && head.previous.wasUsers && isSameDigest(digest, head.previous.digest));
+    const mayLogOut = this.#mayLogOut(record, digestOf(token));
     return mayLogOut && this.#end(id, record.userId, "logout");
   }
 
@@ -387,6 +384,17 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     }
     await finish();
     return count;
+  }
+
+  /**
+   * Stores every session with the first key of `protect`, or plain if there is none: after a new key, and after the change to `protect` with
+   * `acceptPlain`. Can be stopped and started again, runs while logins go on, and extends no session.
+   *
+   * @returns how many sessions it moved, how many were as they should be, and how many cannot be read
+   * @throws StoreError if the backend fails, or a key is missing: start it again
+   */
+  reencrypt(options: ReencryptOptions = {}): Promise<Reencrypted> {
+    return reencrypt(this.#ctx, options);
   }
 
   /** The live sessions of a user, oldest first, for a "your devices" page. */
@@ -478,7 +486,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean },
   ): Promise<Session<Data> | null> {
     const record = await this.#ctx.store.read(seen.record.id);
-    const stored = record && openRecord(record);
+    const stored = record && this.#ctx.envelopes.openRecord(record);
     const isAsSeen = stored?.head.digest === seen.head.digest && stored.record.userId === seen.record.userId;
     if (!stored || !isAsSeen || isOver(this.#ctx, stored)) {
       this.#tellExpired(seen.record);
@@ -486,6 +494,20 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     }
     const session = this.#open(stored);
     return session && options.touch !== false ? this.touch(session) : session;
+  }
+
+  /** What cannot be known lets the logout happen. */
+  #mayLogOut(record: SessionRecord, digest: string): boolean {
+    const { envelopes } = this.#ctx;
+    const sealed = envelopes.read(record);
+    if (!sealed) return true;
+    try {
+      const match = envelopes.tokenOf(sealed, digest);
+      return match === "current" || (match === "previous" && sealed.head.previous?.wasUsers === true);
+    } catch (error) {
+      if (error instanceof StoreError) return true;
+      throw error;
+    }
   }
 
   #tellExpired({ id, userId, expiresAt }: SessionRecord): void {
@@ -506,13 +528,16 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   /** `null`: it is not to be listed. */
   #listed(record: SessionRecord): ListedSession<Data> | null {
-    const stored = openRecord(record);
+    const { envelopes } = this.#ctx;
+    const sealed = envelopes.read(record);
+    if (sealed?.head.isHidden) return null;
+    const stored = sealed && envelopes.open(sealed);
     if (!stored) {
-      publish("unreadable", { id: record.id, userId: record.userId });
+      publish("unreadable", { id: record.id, userId: record.userId, keyId: sealed?.keyId ?? null });
       const { version: _version, ...facts } = record;
       return { ...facts, data: null };
     }
-    if (stored.head.isHidden || isOver(this.#ctx, stored)) return null;
+    if (isOver(this.#ctx, stored)) return null;
     const session = this.#open(stored);
     if (session) return session;
     const { version: _version, ...facts } = record;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Draft } from "./draft.ts";
 import type { Encoding } from "./encoding.ts";
+import type { Envelopes, StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionStore } from "./store.ts";
-import { openRecord, type StoredSession } from "./stored.ts";
 
 /** One caller's change of a session. */
 export interface Change<Data extends object> {
@@ -39,14 +39,22 @@ export type Outcome =
  */
 export class Writes<Data extends object> {
   readonly #store: SessionStore;
+  readonly #envelopes: Envelopes;
   readonly #encoding: Encoding<Data>;
   readonly #policy: Policy<Data>;
   readonly #now: () => number;
   readonly #queues = new Map<string, Queue<Data>>();
 
   /** @param now the store's clock, estimated */
-  constructor(store: SessionStore, encoding: Encoding<Data>, policy: Policy<Data>, now: () => number) {
+  constructor(
+    store: SessionStore,
+    envelopes: Envelopes,
+    encoding: Encoding<Data>,
+    policy: Policy<Data>,
+    now: () => number,
+  ) {
     this.#store = store;
+    this.#envelopes = envelopes;
     this.#encoding = encoding;
     this.#policy = policy;
     this.#now = now;
@@ -89,7 +97,7 @@ export class Writes<Data extends object> {
     try {
       await this.#tryToCommit(id, queue, jobs);
     } catch (error) {
-      if (error instanceof TypeError && jobs.length > 1) {
+      if (!(error instanceof StoreError) && jobs.length > 1) {
         for (const job of jobs) await this.#commit(id, queue, [job]);
         return;
       }
@@ -101,7 +109,7 @@ export class Writes<Data extends object> {
     let base = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
     let hasFailed = false;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      const draft = new Draft(base, this.#encoding, this.#policy);
+      const draft = new Draft(base, this.#envelopes, this.#encoding, this.#policy);
       const results = jobs.map(({ change }) => change.apply(draft));
       if (results.includes("end")) return this.#end(id, jobs, results);
       const changes = draft.changes();
@@ -138,7 +146,7 @@ export class Writes<Data extends object> {
 
   async #read(id: string): Promise<StoredSession | null> {
     const record = await this.#store.read(id);
-    return record && openRecord(record);
+    return record && this.#envelopes.openRecord(record);
   }
 
   async #end(id: string, jobs: readonly Job<Data>[], results: readonly string[]): Promise<void> {

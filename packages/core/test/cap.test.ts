@@ -1,4 +1,5 @@
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
+import { Bridge } from "@tenure/core/bridge";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
 import { interleaved, seeds } from "./interleaved.ts";
@@ -102,5 +103,17 @@ describe("maxPerUser", () => {
     await expect(sessions.create({}, { userId: "ada" })).rejects.toThrow(StoreError);
     await expect(sessions.logIn(null, "ada")).rejects.toThrow(StoreError);
     expect((await sessions.listForUser("ada")).map((one) => one.id)).toEqual([id]);
+  });
+
+  test("does not count a session that a framework's regenerate has hidden", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1 });
+    const bridge = new Bridge(sessions, () => undefined);
+    const first = await sessions.logIn(null, "ada");
+    const request = bridge.request(await bridge.load(first.token!));
+    await request.regenerate();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await sessions.logIn(null, "ada");
+    expect(await sessions.get(second.token)).not.toBeNull();
+    expect(await request.save({ userId: "ada" }, null)).toBe("saved");
   });
 });

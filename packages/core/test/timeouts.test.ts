@@ -107,6 +107,15 @@ describe("timeouts", () => {
     expect((await store.read(session.id))?.idle).toBe(10 * MINUTE);
   });
 
+  test("a save that is not a use shortens the idle timeout to the policy's, too", async () => {
+    const store = storeOffBy(0);
+    const { token } = await new Sessions({ store, idleTimeout: "30m" }).create({});
+    const shorter = new Sessions({ store, idleTimeout: "10m" });
+    const session = (await shorter.get(token, { touch: false }))!;
+    await shorter.save(session, { a: 1 }, { touch: false });
+    expect((await store.read(session.id))?.idle).toBe(10 * MINUTE);
+  });
+
   test("what is left of a session is known without a use", async () => {
     const { store, calls } = counted(storeOffBy(0));
     const sessions = new Sessions({ store, idleTimeout: "30m" });
@@ -154,6 +163,14 @@ describe("touches", () => {
       expect(updates).toBeLessThanOrEqual(60);
     },
   );
+
+  test("are decided by a new sample of the store's clock after the wall clock jumped", async () => {
+    const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "30m" });
+    const { token } = await sessions.create({});
+    await sessions.get(token);
+    vi.setSystemTime(Date.now() + 25 * MINUTE);
+    expect((await sessions.get(token))?.touchedAt).toBeGreaterThan(Date.now() - 1000);
+  });
 
   test("are made in time after the machine was suspended, whose monotonic clock stood still", async () => {
     let suspended = 0;

@@ -3,7 +3,7 @@ import { publish } from "../events.ts";
 import { type Look, look } from "../look.ts";
 import { LoadedSession, type Session, timeoutsOf } from "../session.ts";
 import { Sessions } from "../sessions.ts";
-import type { StoredSession } from "../stored.ts";
+import type { StoredSession } from "../envelope.ts";
 import { isId, newToken } from "../token.ts";
 import { type RequestBridge, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";

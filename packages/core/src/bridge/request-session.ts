@@ -10,7 +10,7 @@ import { hide, rotate } from "../rotation.ts";
 import { save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions, termsOf } from "../sessions.ts";
-import type { StoredSession } from "../stored.ts";
+import type { StoredSession } from "../envelope.ts";
 import { idOf, newToken } from "../token.ts";
 import { type UserId, userIdIn, userIdOf } from "../user.ts";
 import { idleFor, isExpired, isLonger, isSameMaxAge, type MaxAge } from "./max-age.ts";

@@ -253,6 +253,15 @@ describe("a framework's regenerate", () => {
     }
   });
 
+  test("leaves no data in the store until the save", async () => {
+    const store = memoryStore();
+    const { sessions, open, visit } = framework(store);
+    const token = await visit({ userId: "ada", secret: "s3cr3t" });
+    const { request } = await open(token);
+    await request.regenerate();
+    expect((await store.read(sessions.idOf(token)!))!.data).not.toContain("s3cr3t");
+  });
+
   test("and a save that names another user is a login: bound, dated, with a new lifetime", async () => {
     const { sessions, open, visit } = framework();
     const token = await visit({ userId: "ada", secret: 1 });
@@ -362,6 +371,17 @@ describe("logIn in a request", () => {
     expect(await request.logIn("ada", data)).toEqual({ state: "refused", refused: "logged-out-meanwhile" });
     expect(await request.save({ a: 2, userId: "ada" }, null)).toBe("dead");
     expect(await sessions.listForUser("ada")).toEqual([]);
+  });
+
+  test("by a plain save is refused in the same way", async () => {
+    const { sessions, open, visit } = framework();
+    for (const token of [await visit({ a: 1 }), null]) {
+      const { request } = await open(token);
+      await sessions.since();
+      await sessions.revokeAllForUser("ada");
+      expect(await request.save({ a: 1, userId: "ada" }, null)).toBe("dead");
+      expect(await sessions.listForUser("ada")).toEqual([]);
+    }
   });
 
   test("with an idle timeout of its own says so, for the cookie", async () => {

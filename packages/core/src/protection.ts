@@ -1,0 +1,129 @@
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import { StoreError } from "./errors.ts";
+
+export interface ProtectOptions {
+  /**
+   * The keys, newest first. The first one protects what is written; all of them can read. Remove a key only after
+   * `sessions.reencrypt()` has moved every session to the first.
+   */
+  readonly keys: readonly ProtectKey[];
+  /** Accepts sessions that were stored without protection, until `sessions.reencrypt()` has moved them. Default `false`. */
+  readonly acceptPlain?: boolean;
+}
+
+export interface ProtectKey {
+  /** Names the key in what is stored: 1 to 16 letters, digits, `-` and `_`. Never give an old id to a new key. */
+  readonly id: string;
+  /** At least 32 random bytes, or their base64 (`openssl rand -base64 32`). */
+  readonly key: Uint8Array | string;
+}
+
+/**
+ * The cryptography of stored sessions.
+ *
+ * From each key two others are derived with HKDF-SHA-256 (RFC 5869), one for each purpose: `tenure token digest v1` keys the
+ * digests of tokens (HMAC-SHA-256), `tenure session data v1` gives each session a key of its own for its data (HMAC-SHA-256 of the session's id).
+ * Data are encrypted with AES-256-GCM and a random nonce of 96 bits, so one session may be written 2^32 times under one key (NIST SP
+ * 800-38D, 8.3).
+ */
+export interface Protection {
+  /** The id of the key that writes. */
+  readonly keyId: string;
+  readonly acceptsPlain: boolean;
+  /**
+   * The keyed digest of a token's digest.
+   *
+   * @throws StoreError if there is no such key
+   */
+  keyedDigest(keyId: string, digest: string): string;
+  /** Nonce, ciphertext and tag in base64url. */
+  encrypt(id: string, text: Buffer, associated: string): string;
+  /**
+   * `null`: the text was changed, cut, or belongs to another session, user or head.
+   *
+   * @throws StoreError if there is no such key
+   */
+  decrypt(keyId: string, id: string, sealed: string, associated: string): Buffer | null;
+}
+
+/** @throws TypeError naming what is wrong, without showing a key */
+export function protectionWith(options: ProtectOptions): Protection {
+  const { keys, acceptPlain = false } = options;
+  if (!Array.isArray(keys) || keys.length === 0) {
+    throw new TypeError("protect.keys must be a list with at least one key: [{ id, key }]");
+  }
+  if (typeof acceptPlain !== "boolean") throw new TypeError("protect.acceptPlain must be true or false");
+  const ring = new Map<string, DerivedKeys>();
+  for (const { id, key } of keys as readonly ProtectKey[]) {
+    if (typeof id !== "string" || !/^[\w-]{1,16}$/.test(id)) {
+      throw new TypeError("protect: the id of a key must have 1 to 16 letters, digits, - or _");
+    }
+    if (ring.has(id)) throw new TypeError(`protect: two keys have the id ${id}`);
+    ring.set(id, derive(id, key));
+  }
+  const [first] = ring.keys() as IterableIterator<string> & Iterable<string>;
+  const keyId = first as string;
+  const keysOf = (id: string): DerivedKeys => {
+    const found = ring.get(id);
+    if (found) return found;
+    throw new StoreError(
+      "read",
+      `a session is protected with the key ${id}, which is missing: add it to protect.keys`,
+    );
+  };
+
+  return {
+    keyId,
+    acceptsPlain: acceptPlain,
+    keyedDigest: (id, digest) => hmac(keysOf(id).digests, digest).toString("base64url"),
+    encrypt(id, text, associated) {
+      const nonce = randomBytes(NONCE);
+      const cipher = createCipheriv("aes-256-gcm", hmac(keysOf(keyId).data, id), nonce);
+      cipher.setAAD(Buffer.from(associated));
+      return Buffer.concat([nonce, cipher.update(text), cipher.final(), cipher.getAuthTag()]).toString(
+        "base64url",
+      );
+    },
+    decrypt(by, id, sealed, associated) {
+      const { data } = keysOf(by);
+      const bytes = Buffer.from(sealed, "base64url");
+      // Also catches characters that base64url does not have, which Node skips.
+      if (bytes.length < NONCE + TAG || bytes.toString("base64url") !== sealed) return null;
+      const decipher = createDecipheriv("aes-256-gcm", hmac(data, id), bytes.subarray(0, NONCE), {
+        authTagLength: TAG,
+      });
+      decipher.setAAD(Buffer.from(associated));
+      decipher.setAuthTag(bytes.subarray(-TAG));
+      try {
+        return Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()]);
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
+interface DerivedKeys {
+  readonly digests: Buffer;
+  readonly data: Buffer;
+}
+
+/** Bytes. */
+const NONCE = 12;
+const TAG = 16;
+const KEY = 32;
+
+function derive(id: string, given: Uint8Array | string): DerivedKeys {
+  const key = typeof given === "string" ? Buffer.from(given, "base64") : given;
+  if (!(key instanceof Uint8Array) || key.length < KEY) {
+    throw new TypeError(
+      `protect: the key ${id} must have at least 32 random bytes, as openssl rand -base64 32 gives`,
+    );
+  }
+  const derived = (purpose: string): Buffer => Buffer.from(hkdfSync("sha256", key, "", purpose, KEY));
+  return { digests: derived("tenure token digest v1"), data: derived("tenure session data v1") };
+}
+
+function hmac(key: Buffer, text: string): Buffer {
+  return createHmac("sha256", key).update(text).digest();
+}

@@ -1,0 +1,66 @@
+import type { Context } from "./context.ts";
+import { publish } from "./events.ts";
+import type { SessionRecord } from "./store.ts";
+
+export interface ReencryptOptions {
+  /** Called now and then with what has been done so far. */
+  readonly onProgress?: (done: Reencrypted) => void;
+  /** Stops after the sessions that are under way. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Reencrypted {
+  readonly moved: number;
+  /** These had the first key already, or have ended meanwhile. */
+  readonly skipped: number;
+  /** These cannot be read, and were left as they are. */
+  readonly unreadable: number;
+}
+
+/** Moves every session to the first key. A session that is written meanwhile is moved by that write, or tried again. */
+export async function reencrypt<Data extends object>(
+  ctx: Context<Data>,
+  { onProgress, signal }: ReencryptOptions,
+): Promise<Reencrypted> {
+  const done = { moved: 0, skipped: 0, unreadable: 0 };
+  let batch: SessionRecord[] = [];
+  const finish = async (): Promise<void> => {
+    for (const result of await Promise.all(batch.map((record) => move(ctx, record)))) done[result] += 1;
+    batch = [];
+    onProgress?.({ ...done });
+  };
+  for await (const record of ctx.store.scan()) {
+    if (signal?.aborted) break;
+    batch.push(record);
+    if (batch.length === BATCH) await finish();
+  }
+  if (batch.length > 0) await finish();
+  return done;
+}
+
+async function move<Data extends object>(
+  { store, envelopes }: Context<Data>,
+  seen: SessionRecord,
+): Promise<keyof Reencrypted> {
+  let record: SessionRecord | null = seen;
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    if (!record) return "skipped";
+    const sealed = envelopes.read(record);
+    if (sealed && !envelopes.isOutdated(sealed)) return "skipped";
+    const stored = sealed && envelopes.open(sealed);
+    if (!stored) {
+      publish("unreadable", { id: record.id, userId: record.userId, keyId: sealed?.keyId ?? null });
+      return "unreadable";
+    }
+    const data = envelopes.seal(record, stored.head, stored.payload);
+    const result = await store.update(record.id, { data, touch: false, ifVersion: record.version });
+    if (result !== "conflict") return result === "updated" ? "moved" : "skipped";
+    record = await store.read(record.id);
+  }
+  // It is written all the time, and each of these writes uses the first key.
+  return "skipped";
+}
+
+/** Sessions moved at once. */
+const BATCH = 50;
+const MAX_ATTEMPTS = 20;

@@ -1,0 +1,391 @@
+import { createDecipheriv, createHmac, hash, hkdfSync } from "node:crypto";
+import { inspect } from "node:util";
+import { memoryStore, type ProtectKey, Sessions, type SessionStore, StoreError } from "@tenure/core";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Envelopes } from "../src/envelope.ts";
+import { protectionWith } from "../src/protection.ts";
+
+const key = (id: string, byte: number): ProtectKey => ({ id, key: Buffer.alloc(32, byte) });
+const [ONE, TWO, THREE] = [key("one", 1), key("two", 2), key("three", 3)];
+
+function setUp(keys: readonly ProtectKey[] = [ONE], store: SessionStore = memoryStore(), more: object = {}) {
+  return { store, sessions: new Sessions({ store, protect: { keys, ...more } }) };
+}
+
+async function ada(sessions: Sessions): Promise<{ readonly token: string; readonly id: string }> {
+  const { token, session } = await sessions.create({ userId: "ada", secret: "s3cr3t" });
+  return { token, id: session.id };
+}
+
+describe("protected sessions", () => {
+  test("work as plain ones do: logins, saves, rotations, logouts", async () => {
+    const { sessions } = setUp();
+    const visitor = await sessions.create({ cart: ["tea"] });
+    const login = await sessions.logIn(visitor.token, "ada");
+    await sessions.save(login.session!, { cart: ["tea", "milk"] });
+    const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
+    expect(await sessions.get(rotated.token)).toMatchObject({
+      userId: "ada",
+      data: { cart: ["tea", "milk"] },
+    });
+    expect(await sessions.rotate(login.token!)).toBe("superseded");
+    expect(await sessions.revoke(login.token!)).toBe(true);
+    expect(await sessions.get(rotated.token)).toBeNull();
+  });
+
+  test("hold any data under any key", async () => {
+    const bytes = fc.uint8Array({ minLength: 32, maxLength: 64 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()),
+        bytes,
+        async (data, random) => {
+          const { sessions } = setUp([{ id: "k", key: random }]);
+          const { token } = await sessions.create(data, { userId: null });
+          const wellFormed = JSON.stringify(data).isWellFormed()
+            ? data
+            : JSON.parse(JSON.stringify(data).toWellFormed());
+          expect(JSON.stringify((await sessions.get(token))?.data)).toBe(JSON.stringify(wellFormed));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("show no data, no token and no digest that a token can be compared with", async () => {
+    const { store, sessions } = setUp();
+    const { token, id } = await ada(sessions);
+    const { data } = (await store.read(id))!;
+    expect(data).not.toContain("s3cr3t");
+    expect(data).not.toContain(hash("sha256", token, "base64url"));
+    expect(inspect([sessions, sessions.policy], { depth: 9, showHidden: true })).not.toMatch(
+      /0101010101|AQEBAQ/,
+    );
+  });
+
+  test("encrypt the same data differently each time", async () => {
+    const { store, sessions } = setUp();
+    const { id, token } = await ada(sessions);
+    const before = (await store.read(id))!.data;
+    const session = (await sessions.get(token))!;
+    await sessions.save((await sessions.save(session, { ...session.data, a: 1 }))!, session.data);
+    expect((await store.read(id))!.data).not.toBe(before);
+  });
+});
+
+describe("a protected record that was tampered with", () => {
+  const unreadable = async (
+    sessions: Sessions,
+    store: SessionStore,
+    token: string,
+    id: string,
+  ): Promise<void> => {
+    const before = await store.read(id);
+    expect(await sessions.get(token)).toBeNull();
+    const all = await sessions.listForUser(before!.userId ?? "ada");
+    const listed = all.find((one) => one.id === id);
+    expect(listed?.data ?? null).toBeNull();
+    expect(await store.read(id)).toEqual(before);
+  };
+
+  test("in any one bit of the key's id, the nonce, the ciphertext or the tag is unreadable, or its key is missing", async () => {
+    const { store, sessions } = setUp();
+    const { token, id } = await ada(sessions);
+    const { data } = (await store.read(id))!;
+    for (let at = 0; at < data.length; at += 1) {
+      const flipped = String.fromCharCode(data.charCodeAt(at) ^ 1);
+      await store.update(id, { data: data.slice(0, at) + flipped + data.slice(at + 1), touch: false });
+      const found: unknown = await sessions.get(token).catch((error: unknown) => error);
+      expect(found === null || found instanceof StoreError, `at ${at}`).toBe(true);
+    }
+    await store.update(id, { data });
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+
+  test("by cutting it is unreadable, is not overwritten, and can be ended", async () => {
+    const { store, sessions } = setUp();
+    const { token, id } = await ada(sessions);
+    const { data } = (await store.read(id))!;
+    for (const length of [data.length - 1, 170, 145, 129, 10, 0]) {
+      await store.update(id, { data: data.slice(0, length) });
+      await unreadable(sessions, store, token, id);
+    }
+    expect(await sessions.revokeById(id)).toBe(true);
+  });
+
+  test("by copying another session's row, its own key and user notwithstanding", async () => {
+    const { store, sessions } = setUp();
+    const [one, two] = [await ada(sessions), await ada(sessions)];
+    const theirs = (await store.read(two.id))!.data;
+    await store.update(one.id, { data: theirs });
+    await unreadable(sessions, store, one.token, one.id);
+    expect(await sessions.get(`${one.id}.${two.token.split(".")[1]}`)).toBeNull();
+  });
+
+  test("by giving it to another user", async () => {
+    const { store, sessions } = setUp();
+    const { token, id } = await ada(sessions);
+    await store.update(id, { userId: "admin" });
+    await unreadable(sessions, store, token, id);
+    await store.update(id, { userId: null });
+    expect(await sessions.get(token)).toBeNull();
+  });
+
+  test("by a digest that was made without the key", async () => {
+    const { store, sessions } = setUp();
+    const { id } = await ada(sessions);
+    const { data } = (await store.read(id))!;
+    const forged = `${id}.${"A".repeat(43)}`;
+    await store.update(id, {
+      data: data.slice(0, 43) + hash("sha256", forged, "base64url") + data.slice(86),
+    });
+    expect(await sessions.get(forged)).toBeNull();
+  });
+
+  test("by swapping the digests of two sessions", async () => {
+    const { store, sessions } = setUp();
+    const [one, two] = [await ada(sessions), await ada(sessions)];
+    const [a, b] = [(await store.read(one.id))!.data, (await store.read(two.id))!.data];
+    await store.update(one.id, { data: a.slice(0, 43) + b.slice(43, 86) + a.slice(86) });
+    expect(await sessions.get(one.token)).toBeNull();
+    expect(await sessions.get(`${one.id}.${two.token.split(".")[1]}`)).toBeNull();
+  });
+
+  test("by setting it back to an earlier version of itself is not detected", async () => {
+    const { store, sessions } = setUp();
+    const { token, id } = await ada(sessions);
+    const before = (await store.read(id))!.data;
+    const session = (await sessions.get(token))!;
+    await sessions.save(session, { ...session.data, isAdmin: false });
+    await store.update(id, { data: before });
+    expect((await sessions.get(token))?.data).toEqual({ userId: "ada", secret: "s3cr3t" });
+  });
+});
+
+describe("a key", () => {
+  test("that is missing is a StoreError which names it, and nobody is logged out", async () => {
+    const { store, sessions } = setUp([ONE]);
+    const { token } = await ada(sessions);
+    for (const wrong of [new Sessions({ store, protect: { keys: [TWO] } }), new Sessions({ store })]) {
+      await expect(wrong.get(token)).rejects.toThrow(/the key one/);
+      await expect(wrong.get(token)).rejects.toThrow(StoreError);
+      await expect(wrong.rotate(token)).rejects.toThrow(StoreError);
+    }
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+
+  test("that is missing does not stop a logout", async () => {
+    const { store, sessions } = setUp([ONE]);
+    const wrong = new Sessions({ store, protect: { keys: [TWO] } });
+    const [one, two] = [await ada(sessions), await ada(sessions)];
+    expect(await wrong.revoke(one.token)).toBe(true);
+    expect(await wrong.revokeAllForUser("ada")).toBe(1);
+    expect(await sessions.get(two.token)).toBeNull();
+  });
+
+  test.each([
+    [{ keys: [] }, /at least one key/],
+    [{ keys: [{ id: "", key: Buffer.alloc(32) }] }, /id of a key/],
+    [{ keys: [{ id: "a".repeat(17), key: Buffer.alloc(32) }] }, /id of a key/],
+    [{ keys: [{ id: "k", key: "s3cr3t" }] }, /the key k must have at least 32 random bytes/],
+    [{ keys: [{ id: "k", key: Buffer.alloc(31) }] }, /the key k must have/],
+    [{ keys: [ONE, ONE] }, /two keys have the id one/],
+    [{ keys: [ONE], acceptPlain: "yes" }, /acceptPlain/],
+  ])("%o is refused at construction, without being shown", (protect, message) => {
+    const construct = (): unknown => new Sessions({ store: memoryStore(), protect: protect as never });
+    expect(construct).toThrow(TypeError);
+    expect(construct).toThrow(message);
+    expect(construct).not.toThrow(/s3cr3t/);
+  });
+
+  test("may be given as base64", async () => {
+    const { store, sessions } = setUp([ONE]);
+    const { token } = await ada(sessions);
+    const same = new Sessions({
+      store,
+      protect: { keys: [{ id: "one", key: Buffer.alloc(32, 1).toString("base64") }] },
+    });
+    expect(await same.get(token)).not.toBeNull();
+  });
+});
+
+describe("a ring of keys", () => {
+  test("reads with all of them and writes with the first", async () => {
+    const { store, sessions } = setUp([ONE]);
+    const { token, id } = await ada(sessions);
+    const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
+    const session = (await next.get(token))!;
+    await next.save(session, { ...session.data, a: 1 });
+    expect((await store.read(id))!.data.slice(129, 145)).toBe("two.............");
+    expect((await next.get(token))?.data).toMatchObject({ a: 1 });
+    await expect(sessions.get(token)).rejects.toThrow(/the key two/);
+  });
+
+  test("goes through a full rotation under load, without a logout and without extending a session", async () => {
+    const store = memoryStore();
+    let sessions = new Sessions({ store, protect: { keys: [ONE] } });
+    const tokens = await Promise.all(Array.from({ length: 120 }, async () => (await ada(sessions)).token));
+    const before = new Map<string, number>();
+    for await (const { id, expiresAt } of store.scan()) before.set(id, expiresAt);
+    for (const keys of [
+      [TWO, ONE],
+      [THREE, TWO],
+      [ONE, THREE],
+    ]) {
+      sessions = new Sessions({ store, protect: { keys } });
+      const moving = { isOver: false };
+      const load = (async () => {
+        for (let n = 0; !moving.isOver; n += 1) {
+          // The memory store answers within a turn: without one, nothing else would run.
+          await new Promise((resolve) => setImmediate(resolve));
+          const at = n % tokens.length;
+          const session = await sessions.get(tokens[at], { touch: false });
+          expect(session).not.toBeNull();
+          await sessions.save(session!, { ...session!.data, n }, { touch: false });
+          if (n % 10 === 0)
+            tokens[at] = ((await sessions.rotate(tokens[at]!)) as { readonly token: string }).token;
+        }
+      })();
+      const progress: number[] = [];
+      await sessions.reencrypt({ onProgress: ({ moved }) => progress.push(moved) });
+      moving.isOver = true;
+      await load;
+      expect(progress.length).toBeGreaterThan(1);
+      const alone = new Sessions({ store, protect: { keys: keys.slice(0, 1) } });
+      for (const token of tokens) expect(await alone.get(token, { touch: false })).not.toBeNull();
+    }
+    let extended = 0;
+    for await (const { id, expiresAt } of store.scan())
+      if (expiresAt > before.get(id)! + 60_000) extended += 1;
+    expect(extended).toBe(0);
+  });
+
+  test("can be moved to in two goes, and leaves what cannot be read", async () => {
+    const { store, sessions } = setUp([ONE]);
+    for (let n = 0; n < 120; n += 1) await ada(sessions);
+    const broken = await ada(sessions);
+    await store.update(broken.id, { data: "{}" });
+    const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
+    const stopping = new AbortController();
+    const first = await next.reencrypt({ signal: stopping.signal, onProgress: () => stopping.abort() });
+    expect(first.moved).toBeLessThan(120);
+    const second = await next.reencrypt();
+    expect(first.moved + second.moved).toBe(120);
+    expect(second).toMatchObject({ skipped: first.moved, unreadable: 1 });
+  });
+
+  test("does not extend a session that it moves", async () => {
+    let now = 1_000_000;
+    const store = memoryStore({ clock: () => now });
+    const { token, id } = await ada(new Sessions({ store, protect: { keys: [ONE] } }));
+    const { expiresAt } = (await store.read(id))!;
+    now += 60_000;
+    const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
+    expect(await next.reencrypt()).toEqual({ moved: 1, skipped: 0, unreadable: 0 });
+    expect((await store.read(id))!.expiresAt).toBe(expiresAt);
+    expect(await next.get(token, { touch: false })).not.toBeNull();
+  });
+});
+
+describe("plain sessions where protected ones are expected", () => {
+  test("are refused, and can be ended", async () => {
+    const store = memoryStore();
+    const plain = await ada(new Sessions({ store }));
+    const { sessions } = setUp([ONE], store);
+    expect(await sessions.get(plain.token)).toBeNull();
+    expect(await sessions.listForUser("ada")).toMatchObject([{ id: plain.id, data: null }]);
+    expect(await sessions.revoke(plain.token)).toBe(true);
+  });
+
+  test("are read with acceptPlain, until reencrypt has moved them", async () => {
+    const store = memoryStore();
+    const plain = await ada(new Sessions({ store }));
+    const { sessions } = setUp([ONE], store, { acceptPlain: true });
+    expect((await sessions.get(plain.token))?.data).toMatchObject({ secret: "s3cr3t" });
+    expect(await sessions.reencrypt()).toMatchObject({ moved: 1 });
+    expect((await setUp([ONE], store).sessions.get(plain.token))?.data).toMatchObject({ secret: "s3cr3t" });
+  });
+
+  test("are what reencrypt makes of protected ones without the option", async () => {
+    const { store, sessions } = setUp([ONE]);
+    const { token } = await ada(sessions);
+    await expect(new Sessions({ store }).reencrypt()).rejects.toThrow(StoreError);
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+});
+
+describe("the format, byte by byte", () => {
+  const record = { id: "AAAAAAAAAAAAAAAAAAAAAA", userId: "ada" };
+  const head = {
+    hasOwnIdle: false,
+    hasOwnLifetime: true,
+    isHidden: false,
+    idle: 1_800_000,
+    lifetime: 43_200_000,
+    digest: hash("sha256", `${record.id}.${"B".repeat(43)}`, "base64url"),
+    previous: null,
+  };
+
+  test("derives keys as RFC 5869 does: its first test vector of HKDF-SHA-256", () => {
+    const [ikm, salt] = [Buffer.alloc(22, 0x0b), Buffer.from("000102030405060708090a0b0c", "hex")];
+    const okm = Buffer.from(hkdfSync("sha256", ikm, salt, Buffer.from("f0f1f2f3f4f5f6f7f8f9", "hex"), 42));
+    expect(okm.toString("hex")).toBe(
+      "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+    );
+  });
+
+  test("is what the documentation says: opened here with nothing but node:crypto", () => {
+    const text = new Envelopes(protectionWith({ keys: [ONE] })).seal(record, head, '{"a":"é"}');
+    expect(text.slice(0, 43)).toBe(
+      `22v-${"1800000".padStart(13, "0")}${"43200000".padStart(13, "0")}${"0".repeat(13)}`,
+    );
+    const derive = (info: string): Buffer =>
+      Buffer.from(hkdfSync("sha256", Buffer.alloc(32, 1), "", info, 32));
+    const keyed = createHmac("sha256", derive("tenure token digest v1"))
+      .update(head.digest)
+      .digest("base64url");
+    expect(text.slice(43, 86)).toBe(keyed);
+    expect(text.slice(86, 145)).toBe(`${"-".repeat(43)}one.............`);
+    const sealed = Buffer.from(text.slice(145), "base64url");
+    const dataKey = createHmac("sha256", derive("tenure session data v1")).update(record.id).digest();
+    const decipher = createDecipheriv("aes-256-gcm", dataKey, sealed.subarray(0, 12));
+    decipher.setAAD(Buffer.from(`${text.slice(0, 145)}${record.id}\0uada`));
+    decipher.setAuthTag(sealed.subarray(-16));
+    const plain = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
+    expect(plain.toString("base64url", 0, 32)).toBe(head.digest);
+    expect(plain.subarray(32, 64)).toEqual(Buffer.alloc(32));
+    expect(plain.toString("utf8", 64)).toBe('{"a":"é"}');
+  });
+
+  test("of version 2 stays readable: a record of the first release", () => {
+    const envelopes = new Envelopes(protectionWith({ keys: [ONE] }));
+    const data = VECTOR;
+    const opened = envelopes.openRecord({ ...FACTS, ...record, data });
+    expect(opened).toMatchObject({ head, payload: '{"a":"é"}' });
+    expect(envelopes.tokenOf(envelopes.read({ ...FACTS, ...record, data })!, head.digest)).toBe("current");
+  });
+
+  test("of version 1 stays readable: a record of the first release", () => {
+    const plain = `12v-0000001800000${"43200000".padStart(13, "0")}${"0".repeat(13)}${head.digest}${"-".repeat(43)}{"a":1}`;
+    expect(new Envelopes().openRecord({ ...FACTS, ...record, data: plain })).toMatchObject({
+      head,
+      payload: '{"a":1}',
+    });
+    expect(new Envelopes().seal(record, head, '{"a":1}')).toBe(plain);
+  });
+});
+
+const FACTS = {
+  authenticatedAt: 1,
+  version: 1,
+  createdAt: 1,
+  touchedAt: 1,
+  idle: 1_800_000,
+  expiresAt: 1_800_001,
+  endsAt: 43_200_001,
+};
+
+/** Written with the key of 32 bytes 0x01 and a nonce of zeros. */
+const VECTOR =
+  "22v-00000018000000000043200000000000000000045slJ5nhw3dCXrpmDydKtgfM_7uWU051C8RZ-qyIASE-------------------------------------------one.............AAAAAAAAAAAAAAAApTRsqSNJD23dLKH7-eGKmjLy1cw656q9cx4noqp2TP0HC7IwNDurXLhiSV_ggxEahT42EWCwG3OOxKkiJvaftMsLcFWa-_c1nKUFULBQD7zrC-dkgoonM09X";
