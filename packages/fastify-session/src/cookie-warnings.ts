@@ -38,7 +38,7 @@ export function warnIfNotSent(warn: Warn, request: FrameworkRequest, { cookie }:
   if (cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
   warn(
     "TENURE_COOKIE_NOT_SENT",
-    "a session was stored and its cookie was not sent, because cookie.secure is on and the connection looks like plain HTTP: behind a proxy that ends TLS, create the application with fastify({ trustProxy: 1 })",
+    "a session was stored and its cookie was not sent, because cookie.secure is on and the connection looks like plain HTTP: behind a proxy that ends TLS, create the application with fastify({ trustProxy: true })",
   );
 }
 
