@@ -304,7 +304,57 @@ describe("a framework's regenerate", () => {
   });
 });
 
+describe("a regenerate with the request's data", () => {
+  test("that no longer name the user ends the session, though another request has replaced its token", async () => {
+    for (const replaces of ["rotate", "regenerate"] as const) {
+      const { sessions, open, visit } = framework();
+      const token = await visit({ userId: "ada" });
+      const [leaving, renewing] = [await open(token), await open(token)];
+      await renewing.request[replaces]();
+      await renewing.request.save({ userId: "ada" }, null);
+      await leaving.request.regenerate(undefined, { userId: undefined });
+      expect(await sessions.get(renewing.request.token)).toBeNull();
+      expect(await leaving.request.save({ message: "goodbye" }, null)).toBe("saved");
+      expect(await sessions.get(leaving.request.token)).toMatchObject({ userId: null });
+    }
+  });
+
+  test("that still name the user ends nothing", async () => {
+    const { open, visit, whose } = framework();
+    const { request, data } = await open(await visit({ userId: "ada" }));
+    await request.regenerate(undefined, data);
+    await request.save({ userId: "ada" }, null);
+    expect(await whose(request.token)).toBe("ada");
+  });
+});
+
+test("a request that logged out everywhere may begin a new session", async () => {
+  const { open, visit, whose } = framework();
+  for (const data of [{ userId: "ada" }, { cart: 1 }]) {
+    const { request } = await open(await visit(data));
+    await request.logOutEverywhere();
+    await request.regenerate();
+    expect(await request.save({ userId: "bob" }, null)).toBe("saved");
+    expect(await whose(request.token)).toBe("bob");
+  }
+});
+
 describe("a parallel request with the cookie from before a login", () => {
+  test("goes on leaving the browser's cookie alone after it regenerates or logs out", async () => {
+    const { open, visit, whose } = framework();
+    for (const way of ["regenerate", "end"] as const) {
+      const visitor = await visit({ csrf: 1 });
+      const login = await open(visitor);
+      await login.request.logIn("ada", {});
+      const { request } = await open(visitor);
+      await request[way]();
+      request.begin();
+      expect(request.maySetCookie({})).toBe(false);
+      expect(await request.save({ csrf: 2 }, null)).toBe("withheld");
+      expect(await whose(login.request.token)).toBe("ada");
+    }
+  });
+
   test("stores nothing and sets no cookie, unless it logs somebody in", async () => {
     const { sessions, open, visit, whose } = framework();
     const visitor = await visit({ csrf: 1 });
@@ -389,6 +439,7 @@ describe("logIn in a request", () => {
     const { request } = await open(null);
     const result = await request.logIn("ada", {}, { idle: "30d", lifetime: "60d" });
     expect(result).toMatchObject({ ownIdle: 30 * 86_400_000 });
+    expect(request.ownIdle).toBe(30 * 86_400_000);
     await request.save({ a: 1 }, 30 * 86_400_000);
     expect(request.maySetCookie({})).toBe(true);
   });
