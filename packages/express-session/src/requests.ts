@@ -87,6 +87,7 @@ export class Requests<Data extends object> {
     const token = req.sessionID;
     const isUse = !this.#isUse || !req.headers || this.#isUse(req) !== false;
     const loaded = this.#loaded.get(data)?.loaded;
+    // A reload does not make a login in this request a later one.
     const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();
     const attached =
       loaded?.token === token
@@ -168,8 +169,8 @@ export class Requests<Data extends object> {
     const stored = storedCookie(data.cookie);
     // A session that another bridge or the application made has no cookie.
     if (!stored) data.cookie = this.#middleware.newCookie(req);
+    // Or `req.sessionID` could be withheld from the new one.
     Reflect.deleteProperty(req, "session");
-    this.#followToken(req, attached, token);
     const made = this.#createSession(req, data) as session.Session & SessionData;
     attached.cookie = stored ?? storedCookie(made.cookie);
     if (attached.current) attached.current.maxAge = maxAgeOf(made.cookie);
@@ -182,24 +183,16 @@ export class Requests<Data extends object> {
     this.#attached.set(made, attached);
     this.#followToken(req, attached, token);
     const { destroy } = made;
-    own(made, "destroy", (callback: (error?: unknown) => void) => {
-      this.#ending = { attached, token: made.id };
-      return destroy.call(made, callback);
+    // In the framework's manner. The store's `destroy` is given the id alone.
+    Object.defineProperty(made, "destroy", {
+      configurable: true,
+      enumerable: false,
+      writable: true,
+      value: (callback: (error?: unknown) => void) => {
+        this.#ending = { attached, token: made.id };
+        return destroy.call(made, callback);
+      },
     });
-    own(made, "reload", (callback: (error?: unknown) => void) => {
-      this.#reload(req, attached).then(
-        () => process.nextTick(callback, null),
-        (error: unknown) => process.nextTick(callback, error),
-      );
-      return made;
-    });
-  }
-
-  async #reload(req: Request, attached: Attached<Data>): Promise<void> {
-    const stored = await (await attached.load()).reload();
-    // The framework's own words.
-    if (!stored) throw new Error("failed to load session");
-    this.showStored(req, attached, stored);
   }
 
   /** @param token of a copy, until its session has been read */
@@ -227,9 +220,4 @@ interface Found<Data extends object> {
   readonly loaded: Loaded<Data>;
   /** As stored: the caller may change its own. */
   readonly cookie: StoredCookie | undefined;
-}
-
-/** Gives a `req.session` a method of its own in the framework's manner. */
-function own(made: session.Session, name: string, value: unknown): void {
-  Object.defineProperty(made, name, { configurable: true, enumerable: false, writable: true, value });
 }

@@ -107,6 +107,19 @@ describe("logIn", () => {
     expect(await aliveIn(store)).toEqual(["ada"]);
   });
 
+  test("that began before a revoke-all is refused after a reload, too", async () => {
+    const { browser, bridge, routes, sessions, store } = await start();
+    await browser.post("/slow?do=set:cart");
+    routes.post("/in", async (req, res) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sessions.revokeAllForUser("ada");
+      await called((done) => req.session.reload(done));
+      res.json(await bridge.logIn(req, "ada"));
+    });
+    expect((await browser.post("/in")).text).toBe('{"refused":"logged-out-meanwhile"}');
+    expect(await aliveIn(store)).toEqual([]);
+  });
+
   test("is refused at the cap, and changes nothing", async () => {
     const { browser, bridge, routes, data, store } = await start({ maxPerUser: 1, onCap: "refuse" });
     await browser.twin().post("/slow?do=logIn:ada");
