@@ -74,20 +74,22 @@ export function attach(
   });
 }
 
-/** Gives a Session a new token, and lets the framework save it and set its cookie at the end of the request, also if nothing else changes. */
 export function giveToken(session: FrameworkSession, token: string): void {
   const names = namesOf(session);
-  if (!names) return;
+  if (!names || session.sessionId === token) return;
   const internals = session as Internals;
+  const signer = internals[names.cookieSigner] as { sign(value: string): string };
   internals[names.sessionId] = token;
-  internals[names.encryptedSessionId] = (
-    internals[names.cookieSigner] as { sign(value: string): string }
-  ).sign(token);
-  // `isModified` compares the hash. It is "originalHash" before 10.3.
+  internals[names.encryptedSessionId] = signer.sign(token);
+}
+
+/** Lets the framework save a Session and set its cookie with the response, also if the request changes nothing more. */
+export function makeModified(session: FrameworkSession): void {
+  // `isModified` compares the hash. It is "originalHash" before 10.4.
   const hash = Object.getOwnPropertySymbols(session).find(({ description }) =>
     ["persistedHash", "originalHash"].includes(description ?? ""),
   );
-  if (hash) internals[hash] = "";
+  if (hash) (session as Internals)[hash] = "";
 }
 
 /** Calls `notice` with the next Session that is assigned to a request, before anything else of the request runs. */

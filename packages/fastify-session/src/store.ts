@@ -23,6 +23,7 @@ import {
   type FrameworkStore,
   giveToken,
   isSession,
+  makeModified,
   requestOf,
   whenAssigned,
 } from "./framework.ts";
@@ -276,7 +277,12 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const next = link.takeAsked();
     if (next !== undefined) await regenerate(link, next);
     // It is not yet the request's save: what the framework has kept makes its Session modified, so that it is saved with the response.
-    if (link.takeBegun(sessionId)) return show(link, session);
+    if (link.takeBegun(sessionId)) {
+      show(link, session);
+      // A regenerate that was a logout is followed by a session with another id.
+      if (link.current?.isNew) giveToken(session, link.current.token);
+      return;
+    }
     // A Session from before a regenerate or reload.
     if (session !== link.session) return;
     await saveShown(link, session);
@@ -305,8 +311,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const current = await link.load();
     // The plugin's hook regenerates a session whose cookie has expired, before the request has it. After `destroy` the request has null.
     const { session: shown } = link.request;
-    if (shown !== null && !isSession(shown)) await current.end();
-    await current.regenerate(token, data);
+    if (shown !== null && !isSession(shown)) {
+      await current.end();
+      await current.regenerate();
+    } else await current.regenerate(token, data);
   }
 
   async function logIn(
@@ -330,6 +338,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (session.cookie && (cookie || typeof maxAge === "number")) session.cookie.maxAge = maxAge;
     link.fill(session, result.session.data);
     giveToken(session, current.token);
+    makeModified(session);
     warnIfNotSent(warn, link.request, session);
     return { refused: null };
   }
@@ -377,6 +386,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const result = await current.rotate();
     if (result !== "rotated" || !link.session) return result;
     giveToken(link.session, current.token);
+    makeModified(link.session);
     warnIfNotSent(warn, link.request, link.session);
     return result;
   }

@@ -53,6 +53,11 @@ async function serve(meet?: (call: string) => unknown): Promise<PassportSite> {
   app.get("/login", { preValidation: passport.authenticate("named", { authInfo: false }) }, async () => ({}));
   app.get("/me", async (request) => (request.user as { id: string } | null)?.id ?? "nobody");
   app.get("/logout", async (request) => request.logOut());
+  app.get("/logout-with-message", async (request) => {
+    await request.logOut();
+    (request.session as unknown as Record<string, unknown>)["message"] = "goodbye";
+  });
+  app.get("/message", async (request) => (request.session as unknown as Record<string, unknown>)["message"]);
   app.get("/slow-logout", async (request) => {
     gate.reached.resolve();
     await gate.opened.promise;
@@ -93,6 +98,14 @@ test("logOut of @fastify/passport ends the session", async () => {
   expect((await ada.get("/me")).text).toBe("nobody");
   expect((await thief.get("/me")).text).toBe("nobody");
   await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(0);
+});
+
+test("what a request stores after logOut of @fastify/passport is in a new session", async () => {
+  await using site = await serve();
+  const ada = await loggedIn(site, "ada");
+  await ada.get("/logout-with-message");
+  expect((await ada.get("/message")).text).toBe("goodbye");
+  await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ userId: null }]);
 });
 
 test.each(["/carry", "/rotate"])(

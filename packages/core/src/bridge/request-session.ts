@@ -239,7 +239,8 @@ export class RequestSession<Data extends object> {
 
   /**
    * Does what a framework's `regenerate` is for: a new token and blank data. A live session goes on hidden until the request saves. A session
-   * that has ended meanwhile is followed by one that is never stored. Returns the new token.
+   * that has ended meanwhile is followed by one that is never stored. Returns the new token, which is another than the given one if this ended the
+   * session.
    *
    * @param token of {@link nextToken}
    * @param data the request's before it regenerates, for a framework whose logouts do not save first. If they no longer name the user whom the
@@ -255,7 +256,8 @@ export class RequestSession<Data extends object> {
         takesUserAway(this.#ctx, this.#changeTo(wanted))
       ) {
         await this.#end();
-        return this.begin(next);
+        // Not `next`, which has the id that has ended.
+        return this.begin();
       }
       if (this.#state === "new") {
         // passport logs out by regenerating, and its session may have been rotated by another request.
