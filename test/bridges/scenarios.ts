@@ -483,10 +483,14 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
   }) {
     const all = sessions();
     const alice = await loggedIn(await serve(all), userId);
-    for (const nobody of [{ id: 7 }, "", false]) {
+    for (const [nobody, name] of [
+      [{ id: 7 }, "[object Object]"],
+      ["", "-"],
+      [false, "false"],
+    ] as const) {
       await alice.does({ set: { userId: nobody } }, "save");
       await expect(all.listForUser(userId)).resolves.toEqual([]);
-      await expect(all.listForUser(String(nobody) || "-")).resolves.toEqual([]);
+      await expect(all.listForUser(name)).resolves.toEqual([]);
     }
   },
 };

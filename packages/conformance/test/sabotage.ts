@@ -1050,8 +1050,7 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   })),
   "an error shows the value": mixing(() => ({
     checked(id, value) {
-      if (value === undefined || (value as Partial<Entry> | null)?.id === id)
-        return value as Entry | undefined;
+      if (value === undefined || value?.id === id) return value as Entry | undefined;
       throw new StoreError("read", "the reply is not the session that was asked for", { cause: value });
     },
   })),

@@ -431,7 +431,7 @@ export function commands(
         nonces: { $ne: nonce },
         unchecked: { $exists: false },
         $expr: ALIVE,
-      } as Filter<Stored>,
+      },
       update: changeSession(changes, nonce, tombstoneMinimum),
     };
   }

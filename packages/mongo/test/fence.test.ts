@@ -126,7 +126,7 @@ servers.mongo.describe("An error", () => {
       expect(error).not.toHaveProperty("code");
       const { cause } = error as StoreError;
       const told = [error, cause].map(
-        (each) => `${String(each)} ${JSON.stringify(each)} ${each && (each as Error).stack}`,
+        (each) => `${String(each)} ${JSON.stringify(each)} ${String(each && (each as Error).stack)}`,
       );
       for (const secret of ["secret", one.id, two.id]) expect(told.join()).not.toContain(secret);
     }

@@ -16,23 +16,23 @@ import { decodeText, encodeText } from "./text.ts";
 export interface Operation<Call, Result> {
   readonly name: StoreOperation;
   /** What the call is about, as each row of its reply says in the second column. */
-  keyOf(call: Call): string;
+  readonly keyOf: (call: Call) => string;
   /** @param patience how long to wait for each lock, as PostgreSQL writes it; `null`: as long as the server lets it */
-  one(call: Call, patience: string | null): Query;
+  readonly one: (call: Call, patience: string | null) => Query;
   /** Several calls in one statement. Absent: calls go one by one. */
-  many?(calls: readonly Call[], patience: string | null): Query;
+  readonly many?: (calls: readonly Call[], patience: string | null) => Query;
   /** How many statements may be under way at once. */
   readonly slots: number;
   /** Calls with the same key get the same result, so that they may share a statement. Otherwise they go one after another. */
   readonly shares: boolean;
   /** How many bytes of data the call carries, where that matters. */
-  sizeOf?(call: Call): number;
+  readonly sizeOf?: (call: Call) => number;
   /**
    * What the rows of the call's key say: at least one.
    *
    * @throws ReplyError
    */
-  result(rows: readonly Row[], call: Call): Result | typeof AGAIN;
+  readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }
 
 /** The row could be neither seen nor written, because another transaction has just made it. The next statement sees it. */

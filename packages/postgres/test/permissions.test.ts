@@ -36,7 +36,7 @@ postgres.describe("postgresStore, when the database hides, refuses or changes ro
     const address = { host, port: Number(port), database: pathname.slice(1) };
     return postgresStore(
       // A connection string would win over these.
-      pools.open({ ...address, user, password: "plain", connectionString: undefined } as never),
+      pools.open({ ...address, user, password: "plain", connectionString: undefined }),
       { table },
     );
   };

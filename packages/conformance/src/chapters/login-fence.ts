@@ -44,7 +44,7 @@ export const loginFence: Chapter = {
         assert.ok(
           results
             .slice(1)
-            .every((one) => ["created", "updated", "fenced", "taken", "gone"].includes(`${one}`)),
+            .every((one) => ["created", "updated", "fenced", "taken", "gone"].includes(String(one))),
         );
         for (const { id } of [...created, ...bound]) assert.equal(await store.read(id), null);
         assert.deepEqual(await other.listUser(userId), []);
