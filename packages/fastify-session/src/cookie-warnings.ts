@@ -42,7 +42,7 @@ export function warnIfNotSent(warn: Warn, request: FrameworkRequest, { cookie }:
   );
 }
 
-/** @fastify/session before 10.8, on Fastify 4, believes this header of every client. */
+/** @fastify/session 10.0 to 10.7, on Fastify 4, believes this header of every client. */
 function isTrustedAnyway({ server, headers }: FrameworkRequest): boolean {
   return server?.version?.startsWith("4.") === true && headers?.["x-forwarded-proto"] === "https";
 }

@@ -74,6 +74,7 @@ export function attach(
   });
 }
 
+/** Gives a Session another token. */
 export function giveToken(session: FrameworkSession, token: string): void {
   const names = namesOf(session);
   if (!names || session.sessionId === token) return;

@@ -3,11 +3,9 @@ import {
   assertOptions,
   Bridge,
   callBack,
-  hiddenValue,
   isOwnToken,
   type Loaded,
   type RequestLogin,
-  type RequestSession,
   type RotateResult,
   type WarningCode,
   warnOnce,
@@ -17,18 +15,16 @@ import { endOf, settingsOf } from "./cookie.ts";
 import { cookieWarnings, warnIfNotSent } from "./cookie-warnings.ts";
 import { loadedData, shownData, type StoredData } from "./data.ts";
 import {
-  attach,
   type FrameworkRequest,
   type FrameworkSession,
-  type FrameworkStore,
   giveToken,
   isSession,
   makeModified,
   requestOf,
-  whenAssigned,
 } from "./framework.ts";
 import { setKey } from "./key-value.ts";
-import { RequestLink } from "./request-link.ts";
+import type { RequestLink } from "./request-link.ts";
+import { Requests } from "./requests.ts";
 
 export interface FastifySessionStoreOptions {
   /**
@@ -99,12 +95,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   const warn = warnOnce(options.silence);
   const warnOfUnsafeSettings = cookieWarnings(warn);
   const bridge = new Bridge(sessions, warn, shownData);
-  /** By the request, and by each Session of it. */
-  const links = hiddenValue<RequestLink<Data>>();
+  const requests = new Requests(bridge, (request) => isUse(request as FastifyRequest));
   /** What `get` has read and is not live, while its callback runs: the framework asks for a new session's token there. */
   let notLive: Loaded<Data> | undefined;
-  /** Whose Session calls `get` or `destroy`. */
-  let caller: RequestLink<Data> | undefined;
 
   return {
     idGenerator,
@@ -122,7 +115,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     get(sessionId, callback) {
-      if (caller) reload(caller, callback);
+      if (requests.caller) reload(requests.caller, callback);
       else load(sessionId, callback);
     },
 
@@ -131,7 +124,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     destroy(idOrToken, callback) {
-      const link = caller;
+      const link = requests.caller;
       const next = link?.takeAsked();
       callBack(async () => {
         if (!link) await bridge.end(idOrToken);
@@ -150,7 +143,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         if (found) {
           return callback(
             null,
-            loadedData(found.data as StoredData, (session) => begin(session, loaded, found.data)),
+            loadedData(found.data as StoredData, (session) =>
+              requests.beginLoaded(session, loaded, found.data),
+            ),
           );
         }
         notLive = loaded;
@@ -161,19 +156,6 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         }
       },
     );
-  }
-
-  function begin(session: FrameworkSession, loaded: Loaded<Data>, data: Data): void {
-    const request = requestOf(session);
-    if (!request) return;
-    const link = new RequestLink(request, newCurrent(request, loaded));
-    links.set(request, link);
-    show(link, session);
-    link.noteLoaded(session, data);
-  }
-
-  function newCurrent(request: FrameworkRequest, loaded: Loaded<Data> | undefined): RequestSession<Data> {
-    return bridge.request(loaded, { isUse: isUse(request as FastifyRequest) });
   }
 
   /**
@@ -187,61 +169,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         "idGenerator was called without the request: give store.idGenerator itself to @fastify/session",
       );
     }
-    const link = links.get(request) ?? cachedLink(request);
-    if (link) {
-      const { current } = link;
-      return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
-    }
-    const current = newCurrent(request, notLive);
-    const made = new RequestLink(request, current);
-    links.set(request, made);
-    whenAssigned(request, (session) => show(made, session));
-    return current.token;
-  }
-
-  /** For a Session that a cache before this store has given to the framework. */
-  function cachedLink(request: FrameworkRequest): RequestLink<Data> | undefined {
-    const { session } = request;
-    if (!isSession(session) || !isOwnToken(session.sessionId)) return undefined;
-    const { sessionId } = session;
-    const link = new RequestLink<Data>(request, async () =>
-      bridge.request(await bridge.load(sessionId), {
-        isUse: isUse(request as FastifyRequest),
-        seen: {} as Data,
-      }),
-    );
-    links.set(request, link);
-    show(link, session);
-    return link;
-  }
-
-  function show(link: RequestLink<Data>, session: FrameworkSession): void {
-    links.set(session, link);
-    link.show(session);
-    attach(
-      session,
-      link.request,
-      (before) => (link.store ??= storeOf(link, before)),
-      () => link.hasCookie(session),
-    );
-  }
-
-  /** The store of a link's Sessions, by which `get` and `destroy` know who calls. Another store may stand before this one. */
-  function storeOf(link: RequestLink<Data>, before: FrameworkStore): FrameworkStore {
-    return {
-      get: (sessionId, callback) => calledBy(link, () => before.get(sessionId, callback)),
-      set: (sessionId, session, callback) => before.set(sessionId, session, callback),
-      destroy: (sessionId, callback) => calledBy(link, () => before.destroy(sessionId, callback)),
-    };
-  }
-
-  function calledBy(link: RequestLink<Data>, call: () => void): void {
-    caller = link;
-    try {
-      call();
-    } finally {
-      caller = undefined;
-    }
+    const link = requests.of(request);
+    if (!link) return requests.beginNew(request, notLive);
+    const { current } = link;
+    return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
   }
 
   /**
@@ -260,7 +191,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         callback(
           error,
           loadedData(data as StoredData, (session) => {
-            show(link, session);
+            requests.show(link, session);
             if (found) link.noteLoaded(session, data);
           }),
         );
@@ -271,14 +202,14 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   async function save(sessionId: string, session: FrameworkSession): Promise<void> {
     const request = requestOf(session);
     if (!request) return setKey(bridge, sessionId, session);
-    const link = links.get(request) ?? cachedLink(request);
-    if (!link || (!links.get(session) && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
+    const link = requests.of(request);
+    if (!link || (!requests.isShown(session) && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
     // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
     const next = link.takeAsked();
     if (next !== undefined) await regenerate(link, next);
     // It is not yet the request's save: what the framework has kept makes its Session modified, so that it is saved with the response.
     if (link.takeBegun(sessionId)) {
-      show(link, session);
+      requests.show(link, session);
       // A regenerate that was a logout is followed by a session with another id.
       if (link.current?.isNew) giveToken(session, link.current.token);
       return;
@@ -399,7 +330,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   /** @throws TypeError without a session of this store */
   function linkOf(request: RequestWithSession): RequestLink<Data> {
-    const link = links.get(request) ?? cachedLink(request);
+    const link = requests.of(request);
     if (link) return link;
     throw new TypeError(isSession(request.session) ? NO_ID_GENERATOR : NO_SESSION);
   }
