@@ -205,8 +205,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     callBack(async () => {
       const attached = this.#requests.of(req);
       const current = await attached.load();
+      const data = req.session && (storedData(req.session, current.maxAge) as Data);
       try {
-        await current.regenerate();
+        await current.regenerate(undefined, data);
       } finally {
         this.#requests.showNew(req, attached);
       }

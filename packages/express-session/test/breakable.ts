@@ -10,7 +10,7 @@ export function breakable(store: SessionStore): {
   let failing: ReadonlySet<string> = new Set();
   const { store: breaking } = watched(store, (call) => {
     if (!failing.has(call)) return;
-    // What a client answers whose unix socket is gone, which express-session takes for "no session".
+    // The error of a client whose unix socket is gone. Express-session takes its code for "no session".
     throw Object.assign(new Error("connect ENOENT /run/redis.sock"), { code: "ENOENT" });
   });
   return {

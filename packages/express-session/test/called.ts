@@ -1,4 +1,4 @@
-/** What a call answers to its callback. */
+/** What a call passes to its callback. */
 export function called<Value>(
   call: (done: (error?: unknown, value?: Value) => void) => void,
 ): Promise<Value | undefined> {

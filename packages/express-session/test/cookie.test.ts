@@ -116,7 +116,7 @@ test("cookie.maxAge is how long the session lives yet, though touches store no c
   clock.advance(20 * MINUTE);
   // So that a touch is due.
   await new Promise((resolve) => setTimeout(resolve, 10));
-  // The store's clock went on and this machine's did not: what is told is the end of the session, by the store's.
+  // The store's clock has gone on and this machine's has not: `maxAge` follows the end of the session, by the store's.
   await browser.get("/me");
   expect(await left()).toBeCloseTo(50 * MINUTE, -5);
 });

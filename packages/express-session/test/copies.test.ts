@@ -19,7 +19,7 @@ const change = { name: "saves a change", steps: "set:a,save,set:b" };
 describe.for(["as a copy", "as the very object"])(
   "behind a cache that returns what it was given, %s",
   (manner) => {
-    /** It asks the store only once for each session, and so goes on answering what was revoked. */
+    /** It asks the store only once for each session, and so goes on returning what was revoked. */
     function cached(store: ExpressSessionStore): session.Store {
       const cache = new Map<string, session.SessionData>();
       const get = store.get.bind(store);
@@ -74,7 +74,7 @@ describe.for(["as a copy", "as the very object"])(
 );
 
 describe("behind a cache that servers share", () => {
-  /** As one in Redis, say, that answers a session which this server never loaded, and goes on after its end. */
+  /** A cache such as one in Redis, which returns sessions that this server never loaded, and goes on after their end. */
   function sharing(store: ExpressSessionStore, cache: Map<string, string>): session.Store {
     const get = store.get.bind(store);
     store.get = (sid, callback) => {

@@ -161,7 +161,7 @@ test("a creation that fails is an error of the framework, and a second save in t
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ a: 1, b: "after an error" });
 });
 
-test("a creation that was stored though its answer was lost is no end of the session", async () => {
+test("a creation that was stored though its reply was lost does not end the session", async () => {
   const backend = memoryStore();
   let lost = 0;
   const losing: SessionStore = {
@@ -196,7 +196,7 @@ test("a logout that fails is an error of the framework, and the session lives", 
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
-test("a regenerate that fails is an error of the framework, and whoever goes on all the same stores nothing", async () => {
+test("a regenerate that fails is an error of the framework, and a handler that goes on all the same stores nothing", async () => {
   const { backend, browser, routes, fail } = await start();
   routes.post("/careless", (req, res) => {
     fail(["update", "read"]);

@@ -60,7 +60,7 @@ describe("a token that this server never gave", () => {
     '"',
     "s%3A" + "a".repeat(43) + ".forged",
     "\u00ff\u00fe",
-  ])("in a cookie that is no cookie, %s, is nobody's", async (value) => {
+  ])("in a malformed cookie, %s, is nobody's", async (value) => {
     const { app } = application(expressSessionStore(sessionsOn(memoryStore())));
     const origin = await serve(app);
     await visitor(origin).post("/login?user=ada");

@@ -367,6 +367,15 @@ describe("a framework's regenerate", () => {
     }
   });
 
+  test("after the user was deleted is a logout, also if another request has rotated meanwhile", async () => {
+    const { browser, store } = await start();
+    await browser.post("/login?user=ada");
+    const slow = await startSlow(browser.twin(), "delete:userId,regenerate,set:goodbye");
+    await browser.post("/slow?do=rotate");
+    await slow.finish();
+    expect(await aliveIn(store)).not.toContain("ada");
+  });
+
   test("called before a save that is still under way has ended gives a token that works", async () => {
     const { browser, routes, who } = await start();
     routes.post("/hasty", async (req, res) => {

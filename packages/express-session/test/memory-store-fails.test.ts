@@ -5,8 +5,7 @@ import { ACTS, race } from "./race.ts";
 import { serve } from "./serve.ts";
 
 /**
- * The same requests against express-session's own store: that they bring the session back there is what makes the tests beside
- * this one worth something.
+ * The same requests against express-session's own store, where they bring the session back: so the tests of the bridge can fail.
  */
 describe("with express-session's MemoryStore", () => {
   const saving = ACTS.filter(({ name }) =>

@@ -3,7 +3,7 @@ import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
 import type { Sessions, SessionStore } from "@tenure/core";
 import type { Clock } from "./clock.ts";
 
-/** Two servers of one application, on one store: each answers with `resave` off at the one origin, and on at the other. */
+/** Two servers of one application, on one store: each has `resave` off at one origin, and on at the other. */
 export interface Stage {
   readonly slow: Site;
   /** Where the session is ended. May be the same. */
@@ -113,7 +113,7 @@ export const ENDINGS: readonly Ending[] = [
 ];
 
 export interface Outcome {
-  /** What the slow request was answered. */
+  /** The status of the slow request's response. */
   readonly status: number;
   /** What the ended session's cookie shows afterwards. */
   readonly seen: string;
@@ -135,7 +135,7 @@ export async function race(
   return { status, seen: (await ended.get("/me")).text };
 }
 
-/** A race on a stage. Also tells how many sessions of the user are left. */
+/** A race on a stage. Also counts the sessions of the user that are left. */
 export async function raceOn(
   stage: Stage,
   act: Act,

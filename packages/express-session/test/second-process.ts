@@ -5,7 +5,7 @@ import { application } from "./app.ts";
 import { borrowed } from "./ipc-store.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
-/** A server of its own: run by node as a child, it tells its origins and serves until its parent ends it. */
+/** A server of its own: run by node as a child, it sends its origins and serves until its parent ends it. */
 const store = borrowed();
 
 process.send?.({ origin: await listen(false), resaving: await listen(true) });
