@@ -2,6 +2,7 @@ import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
 import type { StoredSession } from "./envelope.ts";
 import { digestOf, idOf } from "./token.ts";
+import { warnOfUnknownUser } from "./unknown-user.ts";
 
 export interface Creation {
   readonly userId: string | null;
@@ -31,6 +32,7 @@ export async function createUnder<Data extends object>(
   const id = idOf(token);
   const { userId, since } = creation;
   const payload = encoding.encode(data, { id, userId: null });
+  if (userId === null) warnOfUnknownUser(policy, data);
   const idle = creation.idle ?? creation.shorterIdle ?? policy.idleTimeout;
   const lifetime = creation.lifetime ?? policy.lifetime;
   const head = {

@@ -68,11 +68,6 @@ export function publish<Name extends keyof SessionEvents>(
   if (target.hasSubscribers) target.publish({ at: Date.now(), ...event });
 }
 
-/** Whether an event has subscribers, for work that only the event needs. */
-export function isHeard(name: keyof SessionEvents): boolean {
-  return channels[name].hasSubscribers;
-}
-
 const channels: Record<keyof SessionEvents, Channel> = {
   created: channel("tenure:created"),
   "logged-in": channel("tenure:logged-in"),

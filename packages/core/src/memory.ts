@@ -1,6 +1,8 @@
+import cluster from "node:cluster";
 import { StoreError } from "./errors.ts";
 import type { NewSession, SessionChanges, SessionRecord, SessionStore, UpdateResult } from "./store.ts";
 import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "./store/validate.ts";
+import { warnOnce } from "./store/warning.ts";
 
 export interface MemoryStoreOptions {
   /** Epoch milliseconds. Default `Date.now()`, fake timers included. */
@@ -41,6 +43,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   if (typeof readClock !== "function") throw new TypeError("clock must be a function, such as Date.now");
   if (!(tombstoneMinimum > 0)) throw new TypeError("tombstoneMinimum must be milliseconds above 0");
   if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be a number from 0 on");
+
+  warnOfSeveralProcesses();
 
   const entries = new ShardedMap<Live | Tombstone>();
   const users = new ShardedMap<Map<string, Live>>();
@@ -295,6 +299,16 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     sweptIn = current;
     return undefined;
   }
+}
+
+/** Each process would have sessions of its own: users are logged out at random, and "log out everywhere" misses sessions. */
+function warnOfSeveralProcesses(): void {
+  const isOneOfSeveral = cluster.isWorker || process.env["pm_id"] !== undefined;
+  if (!isOneOfSeveral || process.env["NODE_ENV"] !== "production") return;
+  warnOnce(
+    "TENURE_MEMORY_STORE",
+    "memoryStore() keeps sessions in one process, and cluster or PM2 runs several: use @tenure/redis, @tenure/postgres or @tenure/mongo",
+  );
 }
 
 /** Milliseconds. Sessions that end within this time are swept together. */

@@ -4,6 +4,7 @@ import type { Draft } from "./draft.ts";
 import { publish } from "./events.ts";
 import { warnOnce } from "./store/warning.ts";
 import type { StoredSession } from "./envelope.ts";
+import { warnOfUnknownUser } from "./unknown-user.ts";
 import { userIdIn } from "./user.ts";
 
 /** A change of a session's data, with what its caller knew. */
@@ -63,6 +64,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
           return "end";
         }
       }
+      if (draft.userId === null) warnOfUnknownUser(ctx.policy, draft.data());
       if (idle !== undefined) draft.idle = idle;
       draft.isUse ||= touch;
       return "applied";

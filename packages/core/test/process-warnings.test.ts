@@ -1,0 +1,62 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+/** Warnings are given once per process, so each case has one of its own. */
+function warningsOf(script: string, env: Record<string, string> = {}): string {
+  return printedBy(["--input-type=module", "--eval", script], env);
+}
+
+function printedBy(args: readonly string[], env: Record<string, string>): string {
+  const run = spawnSync(process.execPath, ["--conditions=@tenure/source", ...args], {
+    cwd: join(import.meta.dirname, ".."),
+    timeout: 60_000,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  if (run.status !== 0) throw new Error(run.stderr);
+  return run.stderr;
+}
+
+const sessions = (options = ""): string => `
+  import { memoryStore, Sessions } from "@tenure/core";
+  const sessions = new Sessions({ store: memoryStore(), ${options} });`;
+
+describe("data that look like a login in a session of nobody", () => {
+  test.each([
+    ["sessions.create({ user: { id: 7 } })", "user"],
+    ["sessions.create({ passport: { user: { id: 7 } } })", "passport"],
+    ["sessions.save((await sessions.create({})).session, { account: 7 })", "account"],
+  ])("are warned about once, with the line to write: %s", (call, key) => {
+    const printed = warningsOf(`${sessions()} await ${call}; await ${call};`);
+    expect(printed.match(/TENURE_USER_UNKNOWN/g)).toHaveLength(1);
+    expect(printed).toContain(`the key ${key}, which looks like a login`);
+    expect(printed).toContain(`userId: (data) => data.${key}`);
+  });
+
+  test.each([
+    ["sessions.create({ userId: 7 })", ""],
+    ["sessions.create({ user: null, uid: 0, passport: {}, cart: 1 })", ""],
+    ["sessions.create({ user: { id: 7 } })", "userId: (data) => data.account"],
+    ["sessions.create({ user: { id: 7 } }, { userId: 7 })", ""],
+  ])("are not seen in %s", (call, options) => {
+    expect(warningsOf(`${sessions(options)} await ${call};`)).not.toContain("TENURE_USER_UNKNOWN");
+  });
+});
+
+describe("memoryStore() in production", () => {
+  test("warns once under PM2 and cluster, where each process has sessions of its own", () => {
+    const script = `${sessions()} memoryStore();`;
+    const printed = warningsOf(script, { NODE_ENV: "production", pm_id: "0" });
+    expect(printed.match(/TENURE_MEMORY_STORE/g)).toHaveLength(1);
+    const workers = printedBy([join(import.meta.dirname, "cluster.fixture.ts")], { NODE_ENV: "production" });
+    expect(workers).toContain("TENURE_MEMORY_STORE");
+  });
+
+  test("does not warn in one process, or in development", () => {
+    expect(warningsOf(sessions(), { NODE_ENV: "production" })).not.toContain("TENURE_MEMORY_STORE");
+    expect(warningsOf(sessions(), { NODE_ENV: "development", pm_id: "0" })).not.toContain(
+      "TENURE_MEMORY_STORE",
+    );
+  });
+});
