@@ -1,8 +1,11 @@
-/** What the store needs of a client. Each kind of client has one file that implements it. */
+/**
+ * What the store needs of a client. Each kind of client has one file that implements it. The keys that these methods take, and the
+ * errors with which they reject, are the store's business: see `commands.ts`.
+ */
 export interface StoreClient {
-  /** What the client itself puts before each key of a command. */
+  /** What stands before each key on the server, and not in the keys of this interface. */
   readonly keyPrefix: string;
-  /** How long the client waits for a reply, milliseconds. */
+  /** How long the client waits for a reply, milliseconds. `undefined`: it has no limit of its own. */
   readonly commandTimeout: number | undefined;
   /** Keys of one group may share a command. */
   groupOf(key: string): string;
@@ -22,13 +25,14 @@ export interface StoreClient {
     replicas: number,
     timeout: number,
   ): Promise<{ readonly replies: readonly unknown[]; readonly confirmed: number }>;
-  /** Pages of the keys that begin with a text, on every primary. A key may be there twice. They are without `keyPrefix`. */
-  scan(beginning: string, pageSize: number): AsyncIterable<readonly string[]>;
   /** The reply of TIME. */
   time(): Promise<unknown>;
-  /** `maxmemory-policy` of every primary that tells it. */
-  evictionPolicies(): Promise<readonly string[]>;
+  /** The primaries, for what concerns every key. */
+  primaries(): Promise<readonly Send[]>;
 }
+
+/** Sends a command to one server. Keys in it and in its reply include `keyPrefix`. */
+export type Send = (...command: readonly string[]) => Promise<unknown>;
 
 /** A Lua script and its SHA-1. */
 export interface Script {
@@ -40,4 +44,9 @@ export interface ScriptCall {
   readonly script: Script;
   readonly keys: readonly string[];
   readonly args: readonly string[];
+}
+
+/** Whether a server does not have a script. It forgets them when it is restarted, flushed or replaced. */
+export function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }

@@ -1,18 +1,35 @@
 import { warnOnce } from "@tenure/core/store";
-import type { StoreClient } from "./client.ts";
+import type { Send, StoreClient } from "./client.ts";
 
 /**
  * Warns if a server may evict sessions, tombstones and fences when its memory is full: people are logged out at random, "log out
  * everywhere" misses sessions whose index is gone, and a revoked id could be created again.
  *
- * A server that tells its policy neither by INFO nor by CONFIG causes no warning.
+ * A server that reports its policy neither by INFO nor by CONFIG causes no warning.
  */
 export async function warnOfEviction(client: StoreClient): Promise<void> {
-  const policies = await client.evictionPolicies().catch(() => []);
+  const policies = await evictionPolicies(client).catch(() => []);
   const evicting = policies.find((policy) => policy !== "noeviction");
   if (evicting === undefined) return;
   warnOnce(
     "TENURE_REDIS_EVICTION",
     `Redis has maxmemory-policy ${evicting} and may evict sessions and tombstones: set it to noeviction, or give sessions a server of their own`,
   );
+}
+
+/** `maxmemory-policy` of every primary that reports it. */
+export async function evictionPolicies(client: StoreClient): Promise<readonly string[]> {
+  const policies = await Promise.all((await client.primaries()).map(evictionPolicy));
+  return policies.filter((policy) => policy !== undefined);
+}
+
+/** Managed servers and restricted users may have only one of INFO and CONFIG, or neither. */
+async function evictionPolicy(send: Send): Promise<string | undefined> {
+  const info = String(await send("INFO", "memory").catch(() => ""));
+  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+  if (policy !== undefined) return policy;
+  const reply = await send("CONFIG", "GET", "maxmemory-policy").catch(() => []);
+  // RESP 3 replies with a map, which clients make an object.
+  const entry = Array.isArray(reply) ? reply : Object.entries(reply as object).flat();
+  return typeof entry[1] === "string" ? entry[1] : undefined;
 }

@@ -1,4 +1,5 @@
-import type { StoreClient } from "./client.ts";
+import { isUnknownScript, type Send, type StoreClient } from "./client.ts";
+import { slotOf } from "./slot.ts";
 
 /** What is used of a `Redis` or `Cluster` of ioredis 5 or 6. All of it is public. */
 export interface IoredisClient extends IoredisNode {
@@ -12,15 +13,7 @@ export interface IoredisClient extends IoredisNode {
 
 /** One server: the client itself, or one of a `Cluster`'s. */
 export interface IoredisNode {
-  config(get: "GET", parameter: string): Promise<unknown>;
-  info(section: string): Promise<string>;
-  scan(
-    cursor: string,
-    match: "MATCH",
-    pattern: string,
-    count: "COUNT",
-    size: number,
-  ): Promise<[cursor: string, page: string[]]>;
+  call(command: string, ...args: string[]): Promise<unknown>;
 }
 
 /** Commands that leave together, on one connection. */
@@ -35,8 +28,14 @@ export function isIoredis(client: unknown): client is IoredisClient {
   return typeof it?.evalsha === "function" && typeof it.mget === "function" && typeof it.options === "object";
 }
 
-/** @throws TypeError for a client that reads from replicas */
+/** @throws TypeError for a client that reads from replicas, and for one that subscribes or monitors */
 export function ioredisClient(client: IoredisClient): StoreClient {
+  const { mode } = client as { readonly mode?: unknown };
+  if (mode === "subscriber" || mode === "monitor") {
+    throw new TypeError(
+      `redisStore got a client of ioredis in ${mode} mode, which sends no other commands: give it a client of its own`,
+    );
+  }
   const { keyPrefix: prefix, commandTimeout, redisOptions, ...reading } = client.options as Options;
   const { scaleReads = "master", role = "master", readOnly = false } = reading;
   if (scaleReads !== "master" || role !== "master" || readOnly) {
@@ -64,8 +63,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       try {
         return await client.evalsha(script.sha, keys.length, ...keys, ...args);
       } catch (error) {
-        // A server forgets scripts when it is restarted, flushed or replaced.
-        if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+        if (!isUnknownScript(error)) throw error;
         return client.eval(script.source, keys.length, ...keys, ...args);
       }
     },
@@ -79,41 +77,19 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       return { replies, confirmed: Number(confirmed) };
     },
 
-    async *scan(beginning, pageSize) {
-      // A Cluster knows its primaries after its first reply.
-      await client.time();
-      const whole = keyPrefix + beginning;
-      const pattern = `${whole.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
-      for (const node of primaries()) {
-        let cursor = "0";
-        do {
-          const [next, page] = await node.scan(cursor, "MATCH", pattern, "COUNT", pageSize);
-          yield page.map((key) => key.slice(keyPrefix.length));
-          cursor = next;
-        } while (cursor !== "0");
-      }
-    },
-
     time: () => client.time(),
 
-    async evictionPolicies() {
-      const policies = await Promise.all(primaries().map(evictionPolicy));
-      return policies.filter((policy) => policy !== undefined);
+    async primaries() {
+      if (!isCluster || !cluster.nodes) return [sendTo(client)];
+      // A Cluster knows its primaries after its first reply.
+      await client.time();
+      return cluster.nodes("master").map(sendTo);
     },
   };
-
-  function primaries(): readonly IoredisNode[] {
-    return isCluster && cluster.nodes ? cluster.nodes("master") : [client];
-  }
 }
 
-/** Managed servers and restricted users may have only one of INFO and CONFIG, or neither. */
-async function evictionPolicy(node: IoredisNode): Promise<string | undefined> {
-  const info = await node.info("memory").catch(() => "");
-  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
-  if (policy !== undefined) return policy;
-  const reply = await node.config("GET", "maxmemory-policy").catch(() => undefined);
-  return Array.isArray(reply) && typeof reply[1] === "string" ? reply[1] : undefined;
+function sendTo(node: IoredisNode): Send {
+  return (command, ...args) => node.call(command as string, ...args);
 }
 
 /** Of `RedisOptions` and `ClusterOptions`, what is read. */
@@ -132,18 +108,4 @@ interface ClusterPart {
   /** The addresses of the servers of each slot, the primary first. */
   readonly slots?: readonly (readonly string[] | undefined)[];
   nodes?(role: "master"): IoredisNode[];
-}
-
-/** The slot of a Cluster that a key belongs to: CRC16 of the key, or of what stands between its first braces. */
-export function slotOf(key: string): number {
-  const open = key.indexOf("{");
-  const close = open === -1 ? -1 : key.indexOf("}", open + 1);
-  const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
-  let crc = 0;
-  for (const byte of Buffer.from(hashed)) {
-    crc ^= byte << 8;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
-    crc &= 0xffff;
-  }
-  return crc % 16_384;
 }

@@ -17,6 +17,7 @@ import {
 import { type RedisClient, storeClient } from "./recognise.ts";
 import { commandsOver, type Reply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
+import { keysBeginningWith } from "./key-scan.ts";
 import { decodeRecord, decodeText, encodeText, NONCE } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
 import { confirmedByReplicas } from "./replicas.ts";
@@ -45,7 +46,8 @@ import { type Entry, type FencedPage, type Page, type SessionEnd, userIndex } fr
  * deadline by the server's clock, so none of these writes happens after its caller's time has passed; marks and entries
  * of the index last longer than that.
  *
- * @throws TypeError for an option that is wrong, and for a client that is unknown or reads from replicas
+ * @param client a client of ioredis or node-redis: `recognise.ts`
+ * @throws TypeError for an option that is wrong, and for a client that is unknown, is not connected or reads from replicas
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SessionStore {
   const redis = storeClient(client);
@@ -157,7 +159,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async *scan() {
       const beginning = key("");
       const seen = new Set<string>();
-      for await (const keys of commands.pages("scan", () => redis.scan(beginning, SCAN_PAGE))) {
+      for await (const keys of commands.pages("scan", () => keysBeginningWith(redis, beginning))) {
         const ids = keys.map((one) => one.slice(beginning.length)).filter((id) => !seen.has(id));
         for (const id of ids) seen.add(id);
         for (const record of await Promise.all(ids.map((id) => read("scan", id)))) {
@@ -269,9 +271,6 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return found.filter((record): record is SessionRecord => record?.userId === userId);
   }
 }
-
-/** Keys in one SCAN: about 0.2 ms of the server's time. */
-const SCAN_PAGE = 500;
 
 const UPDATE_CODES = [Code.DONE, Code.NOTHING, Code.CONFLICT, Code.FENCED];
 

@@ -3,7 +3,7 @@ import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers"
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { slotOf } from "../src/ioredis.ts";
+import { slotOf } from "../src/slot.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { freshId, newSession, stored } from "./sessions.ts";
 

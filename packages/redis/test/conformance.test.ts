@@ -2,6 +2,8 @@ import { testStore } from "@tenure/conformance";
 import { server } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
+import { createClient, createClientPool, RESP_TYPES } from "redis";
+import { createClient as createClient5 } from "redis5";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
@@ -22,6 +24,20 @@ const variants: Record<string, (url: string) => RedisClient> = {
     clients.add(new Redis(url, { replyMapping: "resp3", keyPrefix, enableAutoPipelining: true })),
   "ioredis 5, numbers as strings, keyPrefix, database 3": (url) =>
     clients.add(new Redis5(url, { stringNumbers: true, keyPrefix, db: 3 })),
+  "node-redis 6, RESP 3, the README's restricted user": (url) =>
+    clients.connecting(createClient({ url, ...restricted })),
+  "node-redis 6, RESP 2, keyPrefix, other types, commands that pass others": (url) =>
+    clients.connecting(
+      createClient({
+        url,
+        RESP: 2,
+        keyPrefix,
+        commandOptions: { asap: true, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+      }),
+    ),
+  "node-redis 6, a pool, keyPrefix": (url) =>
+    clients.connecting(createClientPool({ url, keyPrefix }, { acquireTimeout: 500 })),
+  "node-redis 5, RESP 2, database 3": (url) => clients.connecting(createClient5({ url, database: 3 })),
 };
 
 redis.describe("the contract", () => {

@@ -1,22 +1,37 @@
-import type { StoreUnderTest } from "@tenure/conformance";
+import type { MixUp, StoreUnderTest } from "@tenure/conformance";
 import { type RedisClient, redisStore } from "../src/index.ts";
 
 /** The conformance suite's store over a client that mixes up its replies. */
-export function mixedUpOver(open: () => RedisClient): NonNullable<StoreUnderTest["mixedUp"]> {
-  return (mixUp) => {
-    const client = open();
-    return redisStore(
-      new Proxy(client, {
-        get(target, name) {
-          const member: unknown = Reflect.get(target, name, target);
-          if (typeof member !== "function") return member;
-          if (mixUp.kind === "another") {
-            return (...args: unknown[]): unknown => member.apply(target, mixUp.swapped(args));
-          }
-          if (name === "mget") return async (...keys: unknown[]) => keys.map(() => mixUp.value);
-          return member.bind(target) as unknown;
-        },
-      }),
-    );
-  };
+export function mixedUpOver(
+  open: () => RedisClient | Promise<RedisClient>,
+): NonNullable<StoreUnderTest["mixedUp"]> {
+  return async (mixUp) => redisStore(mixing(await open(), mixUp));
+}
+
+function mixing<Client extends object>(client: Client, mixUp: MixUp): Client {
+  return new Proxy(client, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      // A pool, a Sentinel or a Cluster of node-redis lends its connections.
+      if (name === "use" || name === "execute") {
+        return (use: (lent: object) => unknown): unknown =>
+          member.call(target, (lent: object) => use(mixing(lent, mixUp)));
+      }
+      if (name === "nodeClient") {
+        return async (node: unknown) => mixing((await member.call(target, node)) as object, mixUp);
+      }
+      if (mixUp.kind === "another")
+        return (...args: unknown[]): unknown => member.apply(target, mixUp.swapped(args));
+      if (name === "mget") return async (...keys: unknown[]) => keys.map(() => mixUp.value);
+      if (name === "sendCommand") {
+        return (...args: unknown[]): unknown => {
+          const command = args.find((arg) => Array.isArray(arg)) as readonly string[];
+          if (command[0] !== "MGET") return member.apply(target, args);
+          return Promise.resolve(command.slice(1).map(() => mixUp.value));
+        };
+      }
+      return member.bind(target) as unknown;
+    },
+  });
 }
