@@ -22,8 +22,9 @@ export class StoreClock {
   ready(): Promise<void> | undefined {
     const sample = this.#usable();
     if (sample && performance.now() - sample.sampledAt < SAMPLE_EVERY) return undefined;
-    const renewing = this.#renewOnce();
-    return sample ? undefined : renewing.catch(() => undefined);
+    // Also in the background: a rejection that nobody handles would end the process.
+    const renewing = this.#renewOnce().catch(() => undefined);
+    return sample ? undefined : renewing;
   }
 
   /** The renewal of the sample that is under way, if one is. Never rejects. */

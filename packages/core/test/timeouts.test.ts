@@ -242,6 +242,29 @@ describe("touches", () => {
     expect((await sessions.get(token))?.data).toEqual({ a: 1 });
   });
 
+  test("harm nobody when the store's clock cannot be read in the background", async () => {
+    const unhandled: unknown[] = [];
+    const listen = (error: unknown): unknown => unhandled.push(error);
+    process.on("unhandledRejection", listen);
+    try {
+      const store = storeOffBy(0);
+      let isDown = false;
+      const now = (): Promise<number> => (isDown ? Promise.reject(new Error("down")) : store.now());
+      const sessions = new Sessions({ store: { ...store, now } });
+      const { token } = await sessions.create({});
+      await sessions.get(token);
+      isDown = true;
+      vi.advanceTimersByTime(10_000);
+      expect(await sessions.get(token)).not.toBeNull();
+      expect(await sessions.logIn(token, "ada")).toMatchObject({ session: { userId: "ada" } });
+      await sessions.revokeAllForUser("ada");
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", listen);
+    }
+  });
+
   test("are made when the store's clock can't be asked", async () => {
     const { store, calls } = counted({ ...storeOffBy(0), now: () => Promise.reject(new Error("down")) });
     const sessions = new Sessions({ store });
