@@ -14,14 +14,33 @@ export type RevokeReason =
   | "user-changed"
   | "fenced";
 
-/** What every event holds. Never a token, never session data (OWASP ASVS 5.0 16.2.1, 16.2.5). */
+/** Who ended a session. `"policy"`: Tenure, by the options or by a rule. `"unknown"`: the call was given no `actor`. */
+export type EndedBy = "user" | "administrator" | "policy" | "unknown";
+
+/** `"refused"`: what was asked was not done. `"failure"`: it could not be done. */
+export type EventOutcome = "success" | "refused" | "failure";
+
+/** What every event holds: when, what, about whom, with which outcome. Never a token, never session data (OWASP ASVS 5.0 16.2.1, 16.2.5). */
 export interface SessionEvent {
-  /** Epoch milliseconds, this process's clock. */
+  /** What happened: the name of the event, which is also its channel's after `tenure:`. */
+  readonly event: keyof SessionEvents;
+  /** When: epoch milliseconds, this process's clock. `new Date(at).toISOString()` is the time in UTC. */
   readonly at: number;
-  /** `null` where an event is about no single session. */
+  readonly outcome: EventOutcome;
+  /** The session. `null` where an event is about no single session. */
   readonly id: string | null;
-  /** `null` while anonymous or not known. */
+  /** Whose session it is, or who wanted to log in. `null` while anonymous or not known. */
   readonly userId: string | null;
+}
+
+/** A session, or several, ended before their time. */
+export interface RevokedEvent extends SessionEvent {
+  readonly why: RevokeReason;
+  readonly by: EndedBy;
+  /** Who ended it, as the call was told. `null`: it was not told. */
+  readonly actor: string | null;
+  /** How many sessions. It is 1 where `id` is not `null`. */
+  readonly count: number;
 }
 
 export interface SessionEvents {
@@ -32,8 +51,7 @@ export interface SessionEvents {
   "login-refused": SessionEvent & { readonly why: "logged-out-meanwhile" | "too-many-sessions" };
   /** The session has a new token. */
   rotated: SessionEvent;
-  /** `count`: how many sessions, where `id` is `null`. */
-  revoked: SessionEvent & { readonly why: RevokeReason; readonly count: number };
+  revoked: RevokedEvent;
   /** The session's data name its user no longer: it goes on anonymously. `userId`: whose it was. */
   unbound: SessionEvent;
   /**
@@ -62,25 +80,52 @@ export interface SessionEvents {
 /** Publishes on `node:diagnostics_channel`, on the channel `tenure:` and the event's name. */
 export function publish<Name extends keyof SessionEvents>(
   name: Name,
-  event: Omit<SessionEvents[Name], "at">,
+  facts: Omit<SessionEvents[Name], "event" | "at" | "outcome">,
 ): void {
   const target = channels[name];
-  if (target.hasSubscribers) target.publish({ at: Date.now(), ...event });
+  if (!target.hasSubscribers) return;
+  target.publish({ event: name, at: Date.now(), outcome: OUTCOMES[name], ...facts });
 }
 
-const channels: Record<keyof SessionEvents, Channel> = {
-  created: channel("tenure:created"),
-  "logged-in": channel("tenure:logged-in"),
-  "login-refused": channel("tenure:login-refused"),
-  rotated: channel("tenure:rotated"),
-  revoked: channel("tenure:revoked"),
-  unbound: channel("tenure:unbound"),
-  expired: channel("tenure:expired"),
-  "late-save-dropped": channel("tenure:late-save-dropped"),
-  "conflict-merged": channel("tenure:conflict-merged"),
-  "touch-failed": channel("tenure:touch-failed"),
-  "superseded-token-used": channel("tenure:superseded-token-used"),
-  unreadable: channel("tenure:unreadable"),
-  refused: channel("tenure:refused"),
-  "store-failure": channel("tenure:store-failure"),
+/** Publishes that sessions were ended, and by whom. */
+export function publishRevoked(
+  facts: Pick<RevokedEvent, "id" | "userId" | "why"> & Partial<Pick<RevokedEvent, "count" | "actor">>,
+): void {
+  const { id, userId, why, actor = null, count = 1 } = facts;
+  const byActor = actor === userId ? "user" : "administrator";
+  const by = actor === null || why === "everyone" ? ENDED_BY[why] : byActor;
+  publish("revoked", { id, userId, why, by, actor, count });
+}
+
+/** Who ends sessions for which reason, if the call does not tell. */
+const ENDED_BY: Record<RevokeReason, EndedBy> = {
+  logout: "user",
+  id: "unknown",
+  user: "unknown",
+  everyone: "administrator",
+  cap: "policy",
+  login: "policy",
+  "user-changed": "policy",
+  fenced: "policy",
 };
+
+const OUTCOMES: Record<keyof SessionEvents, EventOutcome> = {
+  created: "success",
+  "logged-in": "success",
+  "login-refused": "refused",
+  rotated: "success",
+  revoked: "success",
+  unbound: "success",
+  expired: "refused",
+  "late-save-dropped": "refused",
+  "conflict-merged": "success",
+  "touch-failed": "failure",
+  "superseded-token-used": "refused",
+  unreadable: "failure",
+  refused: "refused",
+  "store-failure": "failure",
+};
+
+const channels = Object.fromEntries(
+  Object.keys(OUTCOMES).map((name) => [name, channel(`tenure:${name}`)]),
+) as Record<keyof SessionEvents, Channel>;

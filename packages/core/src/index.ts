@@ -1,7 +1,14 @@
 export { type Codec, jsonCodec } from "./codec.ts";
 export { type Duration, parseDuration } from "./duration.ts";
 export { StoreError, type StoreOperation } from "./errors.ts";
-export type { RevokeReason, SessionEvent, SessionEvents } from "./events.ts";
+export type {
+  EndedBy,
+  EventOutcome,
+  RevokedEvent,
+  RevokeReason,
+  SessionEvent,
+  SessionEvents,
+} from "./events.ts";
 export type { LoginRefusal } from "./login.ts";
 export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
 export type { Policy, SessionsOptions } from "./policy.ts";

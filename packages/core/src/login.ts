@@ -2,7 +2,7 @@ import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
-import { publish } from "./events.ts";
+import { publish, publishRevoked } from "./events.ts";
 import type { Look } from "./look.ts";
 import { withDigest } from "./rotation.ts";
 import { refused } from "./save.ts";
@@ -170,7 +170,7 @@ async function begin<Data extends object>(
 
 async function end<Data extends object>({ store }: Context<Data>, { record }: StoredSession): Promise<void> {
   const { id, userId } = record;
-  if (await store.revoke(id)) publish("revoked", { id, userId, why: "login", count: 1 });
+  if (await store.revoke(id)) publishRevoked({ id, userId, why: "login" });
 }
 
 /** The keys of another user's data that the login takes over, as they were for the request. */

@@ -1,7 +1,7 @@
 import type { Context } from "./context.ts";
 import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
-import { publish } from "./events.ts";
+import { publish, publishRevoked } from "./events.ts";
 import { warnOnce } from "./store/warning.ts";
 import type { StoredSession } from "./envelope.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
@@ -76,8 +76,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
     return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
   }
   if (outcome.state === "ended") {
-    if (outcome.wasAlive)
-      publish("revoked", { id, userId, why: isTaken ? "user-changed" : "logout", count: 1 });
+    if (outcome.wasAlive) publishRevoked({ id, userId, why: isTaken ? "user-changed" : "logout" });
     if (isTaken) warnOfUserChange();
   } else if (outcome.state === "fenced") refused(id, userId, login);
   else publish("late-save-dropped", { id, userId });
@@ -161,7 +160,7 @@ export function isAsSeen(
 /** Publishes what a refused login did to a session. */
 export function refused(id: string, owner: string | null, userId: string | null): void {
   publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
-  publish("revoked", { id, userId: owner, why: "fenced", count: 1 });
+  publishRevoked({ id, userId: owner, why: "fenced" });
 }
 
 async function admitted<Data extends object>(

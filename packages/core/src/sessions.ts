@@ -7,7 +7,7 @@ import { type Duration, parseDuration } from "./duration.ts";
 import { Encoding } from "./encoding.ts";
 import { Envelopes, type StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
-import { publish, type RevokeReason } from "./events.ts";
+import { publish, publishRevoked, type RevokeReason } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
 import { isOver, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
@@ -330,13 +330,20 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * Ends a session by its id, as a "your devices" page shows it (OWASP ASVS 5.0 7.5.2). `true`: it was alive.
    *
-   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client
+   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client. `actor`: who ends it, for the
+   *   event; the user, or an administrator
    */
-  async revokeById(id: string, options: { readonly userId?: UserId } = {}): Promise<boolean> {
-    if (options.userId === undefined) return isId(id) && this.#end(id, null, "id");
+  async revokeById(
+    id: string,
+    options: { readonly userId?: UserId; readonly actor?: UserId } = {},
+  ): Promise<boolean> {
+    const actor = this.#actor(options);
+    if (options.userId === undefined) {
+      return isId(id) && this.#end(id, await this.#ownerOf(id), "id", actor);
+    }
     const userId = this.#userId(options.userId);
     const record = isId(id) ? await this.#ctx.store.read(id) : null;
-    return record?.userId === userId && this.#end(id, userId, "id");
+    return record?.userId === userId && this.#end(id, userId, "id", actor);
   }
 
   /**
@@ -344,7 +351,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * begun before is refused. Returns how many sessions it ended.
    *
    * @param options `exceptToken`, `exceptId`: the one session to keep, after a change of password. `authenticatedUpTo`: end only
-   *   logins up to this instant of the store's clock, for a message that arrives late
+   *   logins up to this instant of the store's clock, for a message that arrives late. `actor`: who logs the user out, for the event; the
+   *   user, or an administrator
    */
   async revokeAllForUser(
     user: UserId,
@@ -352,16 +360,18 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       readonly exceptToken?: string;
       readonly exceptId?: string;
       readonly authenticatedUpTo?: number;
+      readonly actor?: UserId;
     } = {},
   ): Promise<number> {
     const userId = this.#userId(user);
+    const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
     const except = exceptToken === undefined ? exceptId : (this.idOf(exceptToken) ?? undefined);
     const count = await this.#ctx.store.revokeUser(userId, {
       ...(except === undefined ? {} : { except }),
       ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
     });
-    publish("revoked", { id: null, userId, why: "user", count });
+    publishRevoked({ id: null, userId, why: "user", count, actor });
     // So that a login which begins from here on in this process is dated after the fence.
     await this.#ctx.clock.renew().catch(() => undefined);
     return count;
@@ -370,8 +380,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * Ends every session of everyone (OWASP ASVS 5.0 7.4.5) and returns how many. Reads them all: minutes where there are millions. A login
    * that overlaps it can survive: call it again.
+   *
+   * @param options `actor`: the administrator, for the events
    */
-  async revokeEveryone(): Promise<number> {
+  async revokeEveryone(options: { readonly actor?: UserId } = {}): Promise<number> {
+    const actor = this.#actor(options);
     let count = 0;
     let ending: Promise<boolean>[] = [];
     const finish = async (): Promise<void> => {
@@ -379,7 +392,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       ending = [];
     };
     for await (const { id, userId } of this.#ctx.store.scan()) {
-      ending.push(this.#end(id, userId, "everyone"));
+      ending.push(this.#end(id, userId, "everyone", actor));
       if (ending.length === 100) await finish();
     }
     await finish();
@@ -514,10 +527,21 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     if (this.#ctx.clock.latest() >= expiresAt) publish("expired", { id, userId });
   }
 
-  async #end(id: string, userId: string | null, why: RevokeReason): Promise<boolean> {
+  async #end(
+    id: string,
+    userId: string | null,
+    why: RevokeReason,
+    actor: string | null = null,
+  ): Promise<boolean> {
     const ended = await this.#ctx.store.revoke(id);
-    if (ended) publish("revoked", { id, userId, why, count: 1 });
+    if (ended) publishRevoked({ id, userId, why, actor });
     return ended;
+  }
+
+  /** For an event. What cannot be read can be ended all the same. */
+  async #ownerOf(id: string): Promise<string | null> {
+    const record = await this.#ctx.store.read(id).catch(() => null);
+    return record?.userId ?? null;
   }
 
   /** `null`: the codec cannot read it. */
@@ -546,6 +570,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   #userId(user: UserId): string {
     return refusing(NOBODY, () => userIdOf(user));
+  }
+
+  #actor({ actor }: { readonly actor?: UserId }): string | null {
+    return actor === undefined ? null : this.#userId(actor);
   }
 
   #terms({ idle, lifetime }: Pick<LoginSettings, "idle" | "lifetime">): {

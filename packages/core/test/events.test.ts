@@ -29,7 +29,9 @@ const names: readonly (keyof SessionEvents)[] = [
 ];
 let heard: (Record<string, unknown> & { event: string })[];
 const listen = (message: unknown, channel: string | symbol): void => {
-  heard.push({ event: String(channel).slice("tenure:".length), ...(message as object) });
+  const event = message as { readonly event: string };
+  expect(channel).toBe(`tenure:${event.event}`);
+  heard.push({ ...event });
 };
 beforeEach(() => {
   // The store's clock, by default, and this process's own.
@@ -44,17 +46,72 @@ afterEach(() => {
 const told = (event?: string): Record<string, unknown>[] =>
   heard
     .filter((one) => event === undefined || one.event === event)
-    .map((one) => Object.fromEntries(Object.entries(one).filter(([key]) => key !== "at")));
+    .map(({ at: _at, outcome: _outcome, ...rest }) => rest);
 
 describe("events", () => {
-  test("hold who and when (ASVS 16.2.1)", async () => {
+  test("hold who, when in UTC, what and the outcome (ASVS 16.2.1, 16.2.2)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({}, { userId: "ada" });
-    const about = { at: Date.now(), id: session!.id, userId: "ada" };
+    await sessions.createWithToken("weak", {}).catch(() => undefined);
+    const about = { at: Date.now(), id: session!.id, userId: "ada", outcome: "success" };
     expect(heard).toEqual([
       { event: "created", ...about },
       { event: "logged-in", ...about },
+      { ...heard[2], event: "refused", at: Date.now(), id: null, userId: null, outcome: "refused" },
     ]);
+  });
+
+  test("hold who ended a session: the user, an administrator or the policy (ASVS 16.2.1, 16.3.3)", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1 });
+    const ids: string[] = [];
+    const logIn = async (): Promise<void> => {
+      ids.push((await sessions.create({}, { userId: "ada" })).session!.id);
+      vi.advanceTimersByTime(10);
+    };
+    const last = (): string => ids.at(-1)!;
+    const endings: [() => Promise<unknown>, string, string | null][] = [
+      [() => sessions.revokeById(last(), { userId: "ada", actor: "ada" }), "user", "ada"],
+      [() => sessions.revokeById(last(), { actor: "root" }), "administrator", "root"],
+      [() => sessions.revokeById(last()), "unknown", null],
+      [() => sessions.revokeAllForUser("ada", { actor: "ada" }), "user", "ada"],
+      [() => sessions.revokeAllForUser("ada", { actor: 7 }), "administrator", "7"],
+      [() => sessions.revokeAllForUser("ada"), "unknown", null],
+      [() => sessions.revokeEveryone({ actor: "root" }), "administrator", "root"],
+      [() => sessions.revokeEveryone(), "administrator", null],
+      [logIn, "policy", null],
+    ];
+    for (const [end, by, actor] of endings) {
+      await logIn();
+      heard = [];
+      await end();
+      expect(told("revoked")).toEqual([expect.objectContaining({ userId: "ada", by, actor, count: 1 })]);
+    }
+    const { token } = await sessions.create({}, { userId: "bob" });
+    heard = [];
+    await sessions.revoke(token!);
+    expect(told()).toEqual([expect.objectContaining({ userId: "bob", by: "user", actor: null })]);
+  });
+
+  test("are not published for an actor that cannot be a user, and nothing is ended", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const { session, token } = await sessions.create({}, { userId: "ada" });
+    const calls = [
+      () => sessions.revokeById(session!.id, { actor: "" }),
+      () => sessions.revokeAllForUser("ada", { actor: {} as never }),
+      () => sessions.revokeEveryone({ actor: Number.NaN }),
+    ];
+    for (const call of calls) await expect(call()).rejects.toThrow(TypeError);
+    expect(told("revoked")).toEqual([]);
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+
+  test("hold whose session was ended by its id, also if its record cannot be read", async () => {
+    const store = memoryStore();
+    const sessions = new Sessions({ store });
+    const { session } = await sessions.create({}, { userId: "ada" });
+    const broken = { ...store, read: () => Promise.reject(new StoreError("read", "of another id")) };
+    expect(await new Sessions({ store: broken }).revokeById(session!.id)).toBe(true);
+    expect(told("revoked")).toEqual([expect.objectContaining({ id: session!.id, userId: null, count: 1 })]);
   });
 
   test("hold why a session was revoked (ASVS 16.3.3)", async () => {
@@ -75,7 +132,7 @@ describe("events", () => {
     expect(told("revoked").map(({ why, userId, count }) => [why, userId, count])).toEqual([
       ["cap", "ada", 1],
       ["logout", "ada", 1],
-      ["id", null, 1],
+      ["id", "ada", 1],
       ["user", "bob", 1],
       ["login", "eve", 1],
       ["user-changed", "mallory", 1],
@@ -94,7 +151,7 @@ describe("events", () => {
     await sessions.logIn(token, "ada", { since });
     expect(told()).toEqual([
       { event: "login-refused", id: session.id, userId: "ada", why: "logged-out-meanwhile" },
-      { event: "revoked", id: session.id, userId: null, why: "fenced", count: 1 },
+      { event: "revoked", id: session.id, userId: null, why: "fenced", by: "policy", actor: null, count: 1 },
     ]);
   });
 
@@ -162,7 +219,9 @@ describe("events", () => {
     await sessions.revokeEveryone();
     expect(told()).toEqual([]);
     await sessions.revokeAllForUser("ada");
-    expect(told()).toEqual([{ event: "revoked", id: null, userId: "ada", why: "user", count: 0 }]);
+    expect(told()).toEqual([
+      { event: "revoked", id: null, userId: "ada", why: "user", by: "unknown", actor: null, count: 0 },
+    ]);
   });
 
   test("report every refusal, with one human-readable line", async () => {

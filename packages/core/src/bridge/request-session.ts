@@ -2,7 +2,7 @@ import type { Context } from "../context.ts";
 import { createUnder } from "../creation.ts";
 import { DataChange } from "../data-change.ts";
 import type { Duration } from "../duration.ts";
-import { publish } from "../events.ts";
+import { publish, publishRevoked } from "../events.ts";
 import { type LoginRefusal, logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { refusing } from "../refusal.ts";
@@ -376,12 +376,12 @@ export class RequestSession<Data extends object> {
       }
       const { sessions } = this.#bridge;
       if (options.keepThis !== true) {
-        const count = await sessions.revokeAllForUser(userId);
+        const count = await sessions.revokeAllForUser(userId, { actor: userId });
         this.#die();
         this.#hasEndedIt = true;
         return count;
       }
-      const count = await sessions.revokeAllForUser(userId, { exceptId: id });
+      const count = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
       this.#since = await sessions.since();
       return count;
     });
@@ -546,7 +546,7 @@ export class RequestSession<Data extends object> {
   }
 
   async #endById(id: string, userId: string | null): Promise<void> {
-    if (await this.#ctx.store.revoke(id)) publish("revoked", { id, userId, why: "logout", count: 1 });
+    if (await this.#ctx.store.revoke(id)) publishRevoked({ id, userId, why: "logout" });
   }
 
   #die(): void {
