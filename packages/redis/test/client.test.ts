@@ -1,6 +1,8 @@
 import { server } from "@tenure/servers";
 import { Cluster, Redis } from "ioredis";
 import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
+import { createClient, createClientPool, createCluster, createSentinel, type RedisClientOptions } from "redis";
+import { createClient as createClient5 } from "redis5";
 import { afterAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
@@ -25,11 +27,45 @@ describe("a client that cannot keep the promises is refused when the store is ma
     );
   });
 
-  test.each([
+  const node = (options: RedisClientOptions): RedisClient => clients.connecting(createClient(options));
+  test.each<[string, () => RedisClient, string]>([
+    ["reads from replicas", () => node({ readonly: true }), "primaries"],
+    ["keeps a cache", () => node({ clientSideCache: { ttl: 0 } }), "clientSideCache"],
+    ["has a prefix of bytes", () => node({ keyPrefix: Buffer.from("a") }), "keyPrefix"],
+    [
+      "is a Cluster that reads from replicas",
+      () => clients.connecting(createCluster({ rootNodes: [], useReplicas: true })),
+      "primaries",
+    ],
+    [
+      "is a pool with a cache",
+      () => clients.connecting(createClientPool({}, { clientSideCache: { ttl: 0 } })),
+      "clientSideCache",
+    ],
+    ["is not connected", () => createClient(), "connect()"],
+    ["is not connected, of version 5", () => createClient5(), "connect()"],
+    ["is a pool that is not connected", () => createClientPool(), "connect()"],
+    ["is a Cluster that is not connected", () => createCluster({ rootNodes: [] }), "connect()"],
+    [
+      "is a Sentinel that is not connected",
+      () => createSentinel({ name: "tenure", sentinelRootNodes: [{ host: "127.0.0.1", port: 1 }] }),
+      "connect()",
+    ],
+  ])("a client of node-redis that %s", (_, open, name) => {
+    expect(() => redisStore(open())).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
+    );
+  });
+
+  test.each<[unknown, string]>([
     [undefined, "undefined"],
+    [null, "null"],
     ["redis://127.0.0.1:6379", "string"],
-    [{ evalSha: true, options: {} }, "node-redis"],
-    [{}, "an object without"],
+    [createClient().legacy(), "legacy mode"],
+    [{ isOpen: true, sendCommand() {} }, "node-redis 4"],
+    [{ invokeScript() {} }, "Valkey GLIDE"],
+    [{ evalsha() {}, mget() {}, options: {}, keyData: {}, shaScripts: {} }, "ioredis-mock"],
+    [{}, "an object that is not a client"],
   ])("%j is not a client, and the error says what it is", (client, name) => {
     // As a caller without types would.
     expect(() => redisStore(client as unknown as RedisClient)).toThrow(
@@ -63,6 +99,50 @@ describe("an option that is wrong is refused when the store is made", () => {
   });
 });
 
+redis.describe("a client that receives messages is refused", () => {
+  // ioredis 6 receives messages by RESP 3, and goes on sending commands.
+  test("ioredis 5", async () => {
+    const client = clients.add(new Redis5(redis.url));
+    await client.subscribe("channel");
+    expect(() => redisStore(client)).toThrow("subscriber mode");
+  });
+
+  test("node-redis", async () => {
+    const client = clients.connecting(createClient({ url: redis.url }));
+    await client.subscribe("channel", () => undefined);
+    expect(() => redisStore(client)).toThrow("subscribes");
+  });
+});
+
+redis.describe("node-redis", () => {
+  test("a client whose commands pass others, or would be aborted, keeps the order of calls", async () => {
+    const client = clients.connecting(createClient({ url: redis.url, keyPrefix: `${freshId()}:` }));
+    const store = redisStore(client.withAbortSignal(AbortSignal.abort()).asap());
+    const { id } = newSession();
+    await expect(store.create(newSession({ id }))).resolves.toBe("created");
+    // The server has the scripts.
+    await store.update(id, { data: "known" });
+    await store.revoke(freshId());
+    const results = await Promise.all([
+      store.update(id, { data: "new" }),
+      store.read(id),
+      store.revoke(id),
+      store.read(id),
+    ]);
+    expect(results).toEqual(["updated", expect.objectContaining({ data: "new", version: 3 }), true, null]);
+  });
+
+  test("a pool lends its one connection to the application between the store's calls", async () => {
+    const pool = clients.connecting(createClientPool({ url: redis.url }, { maximum: 1 }));
+    const store = redisStore(pool);
+    const session = newSession();
+    await store.create(session);
+    await Promise.all([pool.ping(), store.read(session.id), pool.ping()]);
+    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+    expect(pool.idleClients).toBe(1);
+  });
+});
+
 redis.describe("keys", () => {
   test("stores of different prefixes, client prefixes and databases do not see each other's sessions", async () => {
     const prefix = `${freshId()}:`;
@@ -72,6 +152,9 @@ redis.describe("keys", () => {
       redisStore(clients.add(new Redis(redis.url)), { prefix: `${prefix}x` }),
       redisStore(clients.add(new Redis(redis.url, { keyPrefix: "k:" })), { prefix }),
       redisStore(clients.add(new Redis(redis.url, { db: 5 })), { prefix }),
+      redisStore(clients.connecting(createClient({ url: redis.url, keyPrefix: "n:" })), { prefix }),
+      redisStore(clients.connecting(createClient({ url: redis.url, database: 6 })), { prefix }),
+      redisStore(clients.connecting(createClientPool({ url: redis.url, keyPrefix: "p:" })), { prefix }),
     ];
     for (const [n, store] of stores.entries()) {
       await expect(store.create({ ...session, data: `of ${n}` })).resolves.toBe("created");

@@ -2,7 +2,7 @@ import type { SessionStore } from "@tenure/core";
 import { canStart, type FaultyProxy, faultyProxy, server, startRedis } from "@tenure/servers";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { Clients } from "./clients.ts";
+import { Clients, LIBRARIES } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
 
 const redis = await server("redis");
@@ -10,12 +10,12 @@ const here = await canStart("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-redis.describe("how many commands a call takes", () => {
+redis.describe.each(LIBRARIES)("how many commands a call takes on $name", ({ open }) => {
   let proxy: FaultyProxy;
   let store: SessionStore;
   beforeEach(async () => {
     proxy = await faultyProxy(redis.url);
-    store = redisStore(clients.redis(proxy.url));
+    store = redisStore(open(clients, proxy.url));
     await warmUp(store);
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
@@ -128,9 +128,9 @@ redis.describe("how many commands a call takes", () => {
   }
 });
 
-redis.describe("a process that is busy for longer than the timeout", () => {
+redis.describe.each(LIBRARIES)("a process that is busy for longer than the timeout, on $name", ({ open }) => {
   test("still takes the replies that came meanwhile", async () => {
-    const client = clients.redis(redis.url);
+    const client = open(clients, redis.url);
     const session = newSession();
     await redisStore(client).create(session);
     const store = redisStore(client, { timeout: 1000 });
@@ -147,12 +147,12 @@ redis.describe("a process that is busy for longer than the timeout", () => {
   });
 });
 
-here.describe("a server that has forgotten the scripts", () => {
+here.describe.each(LIBRARIES)("a server that has forgotten the scripts, on $name", ({ open }) => {
   test("gets them again", async () => {
     // A server of its own: others count on their scripts being there.
     await using own = await startRedis();
-    const client = clients.redis(own.url);
-    const store = redisStore(client);
+    const admin = clients.redis(own.url);
+    const store = redisStore(open(clients, own.url));
     const session = newSession({ userId: freshId() });
     const calls: (() => Promise<unknown>)[] = [
       () => store.create(session),
@@ -164,7 +164,7 @@ here.describe("a server that has forgotten the scripts", () => {
       () => store.revokeUser(session.userId!),
     ];
     for (const call of calls) {
-      await client.script("FLUSH");
+      await admin.script("FLUSH");
       await expect(call()).resolves.toBeDefined();
     }
     await expect(store.read(session.id)).resolves.toBeNull();

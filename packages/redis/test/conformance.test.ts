@@ -26,17 +26,15 @@ const variants: Record<string, (url: string) => RedisClient> = {
     clients.add(new Redis5(url, { stringNumbers: true, keyPrefix, db: 3 })),
   "node-redis 6, RESP 3, the README's restricted user": (url) =>
     clients.connecting(createClient({ url, ...restricted })),
-  "node-redis 6, RESP 2, keyPrefix, other types, commands that pass others": (url) =>
+  "node-redis 6, a pool, RESP 2, keyPrefix, replies as buffers": (url) =>
     clients.connecting(
-      createClient({
+      createClientPool({
         url,
         RESP: 2,
         keyPrefix,
-        commandOptions: { asap: true, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+        commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       }),
     ),
-  "node-redis 6, a pool, keyPrefix": (url) =>
-    clients.connecting(createClientPool({ url, keyPrefix }, { acquireTimeout: 500 })),
   "node-redis 5, RESP 2, database 3": (url) => clients.connecting(createClient5({ url, database: 3 })),
 };
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { faultyProxy, server } from "@tenure/servers";
 import { afterAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { Clients } from "./clients.ts";
+import { Clients, LIBRARIES } from "./clients.ts";
 import { disagreements, type OperationName, OPERATIONS, setStage } from "./operations.ts";
 import { freshId } from "./sessions.ts";
 
@@ -12,7 +12,7 @@ const clients = new Clients();
 const client = clients.redis(redis.url);
 afterAll(() => clients[Symbol.dispose]());
 
-redis.describe("a process that is killed after any command", () => {
+redis.describe.each(LIBRARIES)("a process on $name that is killed after any command", ({ name }) => {
   test.each(Object.keys(OPERATIONS) as OperationName[])(
     "of %s leaves an index that agrees with the sessions",
     { timeout: 120_000 },
@@ -24,7 +24,7 @@ redis.describe("a process that is killed after any command", () => {
         await using proxy = await faultyProxy(redis.url);
         const child = fork(
           new URL("fixtures/operate.ts", import.meta.url),
-          [proxy.url, prefix, operation, JSON.stringify(stage)],
+          [name, proxy.url, prefix, operation, JSON.stringify(stage)],
           { execArgv: ["--conditions=@tenure/source"] },
         );
         await once(child, "message");

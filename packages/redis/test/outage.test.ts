@@ -2,9 +2,10 @@ import { inspect } from "node:util";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { canStart, faultyProxy, startRedis } from "@tenure/servers";
 import { Redis, type RedisOptions } from "ioredis";
+import { createClient } from "redis";
 import { afterAll, expect, test } from "vitest";
-import { redisStore, type RedisStoreOptions } from "../src/index.ts";
-import { Clients } from "./clients.ts";
+import { type RedisClient, redisStore, type RedisStoreOptions } from "../src/index.ts";
+import { Clients, LIBRARIES } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis");
@@ -33,9 +34,9 @@ const ONE_REPLICA = { count: 1, timeout: 100 };
 here.describe(
   "a server in trouble: every call rejects with a StoreError in time, and works once it is back",
   () => {
-    test("down", async () => {
+    test.each(LIBRARIES)("down, $name", async ({ open }) => {
       await using own = await startRedis();
-      const client = connect(own.url);
+      const client = open(clients, own.url);
       const store = redisStore(client, { timeout: LIMIT });
       await store.now();
       await own.kill();
@@ -44,7 +45,7 @@ here.describe(
       await expectRecovery(client, store);
     });
 
-    test("down, and the client waits for ever", async () => {
+    test("down, and ioredis waits for ever", async () => {
       await using own = await startRedis();
       const client = connect(own.url, { maxRetriesPerRequest: null });
       const store = redisStore(client, { timeout: LIMIT });
@@ -55,7 +56,31 @@ here.describe(
       await expectRecovery(client, store);
     });
 
-    test("down when the client is made, and the client connects at first use", async () => {
+    test("down when a client of node-redis is made", async () => {
+      await using own = await startRedis();
+      await own.stop();
+      const socket = { reconnectStrategy: () => 50 };
+      const client = clients.connecting(createClient({ url: own.url, socket }));
+      const store = redisStore(client, { timeout: LIMIT });
+      expect(await surprises(store)).toEqual([]);
+      await own.start();
+      await expectRecovery(client, store);
+    });
+
+    test("down, and node-redis holds nothing back", async () => {
+      await using own = await startRedis();
+      const socket = { reconnectStrategy: () => 50 };
+      const client = clients.connecting(createClient({ url: own.url, socket, disableOfflineQueue: true }));
+      const store = redisStore(client, { timeout: LIMIT });
+      await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
+      await own.stop();
+      expect(await surprises(store)).toEqual([]);
+      await own.start();
+      await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
+      await expectRecovery(client, store);
+    });
+
+    test("down when a client of ioredis is made, and the client connects at first use", async () => {
       await using own = await startRedis();
       await own.stop();
       const client = connect(own.url, { lazyConnect: true });
@@ -65,9 +90,9 @@ here.describe(
       await expectRecovery(client, store);
     });
 
-    test("stopped while connections stay open", async () => {
+    test.each(LIBRARIES)("stopped while connections stay open, $name", async ({ open }) => {
       await using own = await startRedis();
-      const client = connect(own.url);
+      const client = open(clients, own.url);
       const store = redisStore(client, { timeout: LIMIT });
       await store.now();
       await own.pause();
@@ -76,7 +101,7 @@ here.describe(
       await expectRecovery(client, store);
     });
 
-    test("slower than the client's own commandTimeout", async () => {
+    test("slower than ioredis' own commandTimeout", async () => {
       await using own = await startRedis();
       await using proxy = await faultyProxy(own.url);
       const client = connect(proxy.url, { commandTimeout: 1000 });
@@ -90,12 +115,12 @@ here.describe(
       await expectRecovery(client, store);
     });
 
-    test("ended by the user, who closed the client", async () => {
+    test.each(LIBRARIES)("ended by the user, who closed the client, $name", async ({ open }) => {
       await using own = await startRedis();
-      const client = connect(own.url);
-      const store = redisStore(client, { timeout: LIMIT });
+      const closed = new Clients();
+      const store = redisStore(open(closed, own.url), { timeout: LIMIT });
       await store.now();
-      client.disconnect();
+      closed[Symbol.dispose]();
       expect(await surprises(store)).toEqual([]);
     });
 
@@ -107,9 +132,9 @@ here.describe(
       await expectRecovery(right, redisStore(right));
     });
 
-    test("asking for a password that the client does not have", async () => {
+    test.each(LIBRARIES)("asking for a password that the client does not have, $name", async ({ open }) => {
       await using own = await startRedis({ args: ["--requirepass", "right"] });
-      expect(await surprises(redisStore(connect(own.url), { timeout: LIMIT }))).toEqual([]);
+      expect(await surprises(redisStore(open(clients, own.url), { timeout: LIMIT }))).toEqual([]);
     });
 
     test("loading its data", async () => {
@@ -141,10 +166,10 @@ here.describe(
   },
 );
 
-here.describe("a server that refuses some calls", () => {
+here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open }) => {
   test("out of memory: creating and saving reject, and reading, touching and ending go on", async () => {
     await using own = await startRedis();
-    const [admin, client] = [connect(own.url), connect(own.url)];
+    const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client);
     const userId = freshId();
     const [read, touched, revoked, ofUser] = Array.from({ length: 4 }, () => newSession({ userId }));
@@ -167,7 +192,7 @@ here.describe("a server that refuses some calls", () => {
   test("a primary that became a replica: every change rejects, until it is a primary again", async () => {
     await using own = await startRedis();
     await using primary = await startRedis();
-    const [admin, client] = [connect(own.url), connect(own.url)];
+    const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client, { timeout: LIMIT });
     const session = newSession({ userId: freshId() });
     await store.create(session);
@@ -181,7 +206,7 @@ here.describe("a server that refuses some calls", () => {
 
   test("too few replicas for its min-replicas-to-write: every change rejects", async () => {
     await using own = await startRedis();
-    const [admin, client] = [connect(own.url), connect(own.url)];
+    const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client);
     await store.now();
     await admin.config("SET", "min-replicas-to-write", "1");
@@ -197,7 +222,7 @@ here.describe("a server that refuses some calls", () => {
     [", also where replicas are waited for", { waitForReplicas: ONE_REPLICA }],
   ])("no error shows what was to be stored, nor carries a code of the driver's%s", async (_, options) => {
     await using own = await startRedis({ args: ["--maxmemory", "1"] });
-    const store = redisStore(connect(own.url), options);
+    const store = redisStore(open(clients, own.url), options);
     const session = newSession({ userId: freshId(), data: "the secret" });
     const error = await store.create(session).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(StoreError);
@@ -240,7 +265,7 @@ function timer(ms: number): { readonly over: Promise<void> } & Disposable {
 }
 
 /** The first call succeeds, and then every other. */
-async function expectRecovery(client: Redis, store: SessionStore): Promise<void> {
+async function expectRecovery(client: RedisClient, store: SessionStore): Promise<void> {
   const patient = redisStore(client, { timeout: 30_000 });
   await expect(patient.read(freshId())).resolves.toBeNull();
   for (const call of Object.values(CALLS)) await call(store);

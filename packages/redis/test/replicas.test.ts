@@ -7,9 +7,9 @@ import {
   startRedisSentinel,
 } from "@tenure/servers";
 import type { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { redisStore } from "../src/index.ts";
-import { Clients } from "./clients.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RedisClient, redisStore } from "../src/index.ts";
+import { Clients, LIBRARIES } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
@@ -34,8 +34,9 @@ here.describe("waiting for replicas", () => {
     await watched?.[Symbol.asyncDispose]();
   });
 
+  describe.each(LIBRARIES)("$name", ({ open, resends }) => {
   test("create, revoke and revokeUser resolve once a replica has the change", async () => {
-    const store = patient(primary);
+    const store = patient(open(clients, primaryUrl));
     const onReplica = redisStore(replicas[0]!);
     for (let n = 0; n < 20; n += 1) {
       const [session, ofUser] = [newSession(), newSession({ userId: freshId() })];
@@ -51,7 +52,7 @@ here.describe("waiting for replicas", () => {
   });
 
   test("fewer replicas than asked for is an error that says how many, and the primary has the change", async () => {
-    const store = redisStore(primary, { waitForReplicas: { count: 3, timeout: 1000 } });
+    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 3, timeout: 1000 } });
     const session = newSession();
     const failure = expect.objectContaining({
       name: "StoreError",
@@ -68,7 +69,7 @@ here.describe("waiting for replicas", () => {
   });
 
   test("a replica that lags is waited for, and is missing in the count when it is too late", async () => {
-    const store = redisStore(primary, { waitForReplicas: { count: 2, timeout: 1000 } });
+    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession();
     await patient(primary).create(session);
     await lagging.pause();
@@ -80,7 +81,7 @@ here.describe("waiting for replicas", () => {
   });
 
   test("revokeUser waits once for a page and not once for each session, and a read meanwhile gets its reply", async () => {
-    const client = clients.redis(primaryUrl);
+    const client = open(clients, primaryUrl);
     const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession({ userId: freshId() });
     const plain = redisStore(primary);
@@ -99,7 +100,7 @@ here.describe("waiting for replicas", () => {
   });
 
   test("calls that come while one waits for replicas wait for them together", async () => {
-    const store = redisStore(clients.redis(primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
+    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
     await store.now();
     await lagging.pause();
     await primary.config("RESETSTAT");
@@ -115,21 +116,34 @@ here.describe("waiting for replicas", () => {
 
   test("a reply that is lost is not taken for a confirmation", async () => {
     await using proxy = await faultyProxy(primaryUrl);
-    const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
+    const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
     const session = newSession();
     await patient(primary).create(session);
     await store.now();
     await lagging.pause();
     const plan = proxy.plan({ on: "reply", which: isEval });
-    await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
+    await expect(store.revoke(session.id)).rejects.toThrow(resends ? "1 of 2 replicas" : StoreError);
     expect(plan.struck).toBe(true);
     await lagging.resume();
+  });
+
+  test("a call that fails does not fail those that leave with it", async () => {
+    const store = patient(open(clients, primaryUrl));
+    const [session, refused] = [newSession(), newSession()];
+    await store.create(session);
+    await primary.config("SET", "maxmemory", "1");
+    const results = await Promise.allSettled([store.create(refused), store.revoke(session.id)]);
+    await primary.config("SET", "maxmemory", "0");
+    expect(results).toEqual([
+      { status: "rejected", reason: expect.any(StoreError) as StoreError },
+      { status: "fulfilled", value: true },
+    ]);
   });
 
   // Since Redis 7.2, WAIT waits for what its own connection has written, and a new connection has written nothing.
   test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
     await using proxy = await faultyProxy(primaryUrl);
-    const store = redisStore(clients.redis(proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
+    const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
     await store.now();
     const session = newSession();
     await lagging.pause();
@@ -139,6 +153,7 @@ here.describe("waiting for replicas", () => {
     await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
     await lagging.resume();
   });
+  });
 
   /** How many WAIT commands the primary got. */
   async function waits(): Promise<number> {
@@ -147,7 +162,7 @@ here.describe("waiting for replicas", () => {
 });
 
 /** A long timeout, for busy machines. Replicas confirm in milliseconds. */
-function patient(client: Redis): ReturnType<typeof redisStore> {
+function patient(client: RedisClient): ReturnType<typeof redisStore> {
   return redisStore(client, { waitForReplicas: { count: 2, timeout: 15_000 }, timeout: 30_000 });
 }
 

@@ -1,6 +1,8 @@
+import { StoreError } from "@tenure/core";
 import { faultyProxy, type FaultyProxy, server } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
+import { createClient } from "redis";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
@@ -165,4 +167,29 @@ redis.describe.each([
     await meanwhile?.();
     return answer;
   }
+});
+
+redis.describe("a command of node-redis that ran, and whose reply was lost", () => {
+  test("rejects, because the client does not send it again, and has happened once", async () => {
+    await using proxy = await faultyProxy(redis.url);
+    const cut = redisStore(clients.connecting(createClient({ url: proxy.url })));
+    const other = redisStore(clients.redis(redis.url));
+    await cut.create(newSession({ userId: freshId() }));
+    const losing = async (call: () => Promise<unknown>): Promise<void> => {
+      const plan = proxy.plan({ on: "reply", which: (command) => command.includes("EVALSHA") });
+      await expect(call()).rejects.toThrow(StoreError);
+      expect(plan.struck).toBe(true);
+      await expect.poll(() => cut.now().catch(String)).toEqual(expect.any(Number));
+    };
+    const session = newSession();
+    await losing(() => cut.create(session));
+    await expect(other.read(session.id)).resolves.toMatchObject({ id: session.id, version: 1 });
+    await losing(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
+    await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
+    await losing(() => cut.update(session.id, { idle: 60_000 }));
+    await expect(other.read(session.id)).resolves.toMatchObject({ idle: 60_000, version: 2 });
+    await losing(() => cut.revoke(session.id));
+    await expect(other.read(session.id)).resolves.toBeNull();
+    await expect(cut.revoke(session.id)).resolves.toBe(false);
+  });
 });
