@@ -2,6 +2,7 @@ import { type Codec, jsonCodec } from "./codec.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { type ProtectOptions, type Protection, protectionWith } from "./protection.ts";
 import type { SessionStore } from "./store.ts";
+import { warnOnce } from "./store/warning.ts";
 import { userOfData } from "./user.ts";
 
 export interface SessionsOptions<Data extends object = Record<string, unknown>> {
@@ -94,6 +95,7 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
   }
   assertCodec(codec);
+  warnOfLongTimeouts({ lifetime, maxLifetime });
   return {
     idleTimeout,
     lifetime,
@@ -145,6 +147,19 @@ function assertStore(store: SessionStore | undefined): void {
   if (missing.length === 0) return;
   throw new TypeError(`store is not a SessionStore such as memoryStore(): it lacks ${missing.join(", ")}`);
 }
+
+/** An idle timeout that is longer than this implies a lifetime that is, too. */
+function warnOfLongTimeouts(lifetimes: Readonly<Record<string, number>>): void {
+  const tooLong = Object.keys(lifetimes).find((name) => (lifetimes[name] ?? 0) > LONGEST_OF_NIST);
+  if (tooLong === undefined) return;
+  warnOnce(
+    "TENURE_TIMEOUT_LONG",
+    `${tooLong} is longer than the 30 days after which NIST SP 800-63B-4 asks everybody to authenticate again: new Sessions({ ${tooLong}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
+  );
+}
+
+/** The overall timeout of AAL1 (2.1.3), the longest of all assurance levels, milliseconds. It has no limit for the idle timeout. */
+const LONGEST_OF_NIST = 30 * 24 * 60 * 60 * 1000;
 
 function assertCodec(codec: Codec): void {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {

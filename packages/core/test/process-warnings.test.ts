@@ -60,3 +60,21 @@ describe("memoryStore() in production", () => {
     );
   });
 });
+
+describe("a lifetime of more than 30 days (ASVS 7.1.1, NIST 2.1.3)", () => {
+  test.each([
+    ['lifetime: "31d"', "lifetime"],
+    ['idleTimeout: "31d", lifetime: "31d"', "lifetime"],
+    ['maxLifetime: "90d"', "maxLifetime"],
+  ])("is warned about once, with the line to change: %s", (options, name) => {
+    const printed = warningsOf(`${sessions(options)} new Sessions({ store: memoryStore(), ${options} });`);
+    expect(printed.match(/TenureWarning/g)).toHaveLength(1);
+    expect(printed).toContain(`[TENURE_TIMEOUT_LONG] TenureWarning: ${name} is longer than the 30 days`);
+    expect(printed).toContain(`new Sessions({ ${name}: "30d" })`);
+  });
+
+  test.each(["", 'idleTimeout: "30d", lifetime: "30d"', 'maxIdleTimeout: "14d", maxLifetime: "30d"'])(
+    "is not seen in { %s }",
+    (options) => expect(warningsOf(sessions(options))).toBe(""),
+  );
+});

@@ -15,7 +15,7 @@ function storeOffBy(skew: number): SessionStore {
 }
 
 describe("timeouts", () => {
-  test("a session dies idle, exactly then, however it is looked at (ASVS 7.3.1)", async () => {
+  test("a session dies idle, exactly then, however it is looked at (ASVS 7.3.1, NIST 5.2)", async () => {
     const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "30m", lifetime: "12h" });
     const { token, session } = await sessions.create({ userId: "ada" });
     vi.advanceTimersByTime(30 * MINUTE - 1);
@@ -28,7 +28,7 @@ describe("timeouts", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("a session in use dies at the end of its lifetime, exactly then (ASVS 7.3.2)", async () => {
+  test("a session in use dies at the end of its lifetime, exactly then (ASVS 7.3.2, NIST 5.2)", async () => {
     const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "30m", lifetime: "12h" });
     const { token } = await sessions.create({});
     for (let minutes = 0; minutes < 12 * 60 - 10; minutes += 10) {
@@ -129,7 +129,7 @@ describe("timeouts", () => {
     expect(calls()).not.toContain("update");
   });
 
-  test("a recent authentication can be required, and what cannot be known is not recent (ASVS 7.5.2)", async () => {
+  test("a recent authentication can be required, and what cannot be known is not recent (ASVS 7.5.1, 7.5.2, 7.5.3)", async () => {
     const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "12h" });
     const visitor = await sessions.create({});
     const { session } = await sessions.logIn(null, "ada");
