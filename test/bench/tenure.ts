@@ -9,17 +9,16 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
     store: { ...store, read: async (id) => aged(await store.read(id)) },
     idleTimeout: IDLE,
     lifetime: "12h",
-    touchEvery: "1m",
-    userId: (data) => String(data["userId"]),
+    touchEvery: TOUCH_EVERY,
   });
 
   /**
-   * Whether a touch is due goes by the age of the last one. In use, that depends on how often the same person comes back; here it
-   * is decided by chance for each read, so that the share is the same at every speed.
+   * Whether a touch is due depends on the age of the last one, and so on how often the same person comes back. Here it is decided by
+   * chance for each read, so that the share is the same at every speed.
    */
   function aged(record: SessionRecord | null): SessionRecord | null {
     if (record === null) return null;
-    return { ...record, touchedAt: Math.random() < share ? record.createdAt - IDLE : record.expiresAt };
+    return { ...record, touchedAt: Math.random() < share ? Date.now() - 2 * TOUCH_EVERY : record.expiresAt };
   }
 
   return {
@@ -32,3 +31,6 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
     close,
   };
 }
+
+/** Milliseconds. */
+const TOUCH_EVERY = 60_000;
