@@ -5,7 +5,7 @@ import { counted } from "./counted.ts";
 import { interleaved, seeds } from "./interleaved.ts";
 
 describe("maxPerUser", () => {
-  test("ends the session whose user authenticated first, and nobody else's", async () => {
+  test("ends the session whose user authenticated first, and nobody else's (ASVS 7.1.2)", async () => {
     let now = 1_000_000;
     const sessions = new Sessions({ store: memoryStore({ clock: () => now }), maxPerUser: 2 });
     const tokens: string[] = [];
@@ -69,7 +69,7 @@ describe("maxPerUser", () => {
     expect(lists.length).toBeLessThan(30);
   });
 
-  test("can refuse instead, before anything is written", async () => {
+  test("can refuse instead, before anything is written (ASVS 7.1.2)", async () => {
     const { store, calls } = counted(memoryStore());
     const sessions = new Sessions({ store, maxPerUser: 2, onCap: "refuse" });
     const first = await sessions.logIn(null, "ada");

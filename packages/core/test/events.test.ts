@@ -142,7 +142,7 @@ describe("events", () => {
     expect(told("revoked").at(-1)).toMatchObject({ why: "everyone", userId: "eve" });
   });
 
-  test("report a login that was refused, and that its session was ended", async () => {
+  test("report a login that was refused, and that its session was ended (ASVS 16.3.1)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({});
     const since = await sessions.since();
@@ -199,7 +199,7 @@ describe("events", () => {
     expect(told().at(-1)).toEqual({ event: "unbound", id: session.id, userId: "ada" });
   });
 
-  test("report a token that was replaced more than 30 seconds ago, which may be stolen", async () => {
+  test("report a token that was replaced more than 30 seconds ago, which may be stolen (ASVS 16.3.3, NIST 5.3)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ userId: "ada" });
     await sessions.rotate(token);
@@ -224,7 +224,7 @@ describe("events", () => {
     ]);
   });
 
-  test("report every refusal, with one human-readable line", async () => {
+  test("report every refusal, with one human-readable line (ASVS 16.3.3)", async () => {
     const store = memoryStore();
     const sessions = new Sessions({ store, idleTimeout: 400 });
     const { session } = await sessions.create({}, { userId: "ada" });
@@ -248,7 +248,7 @@ describe("events", () => {
     }
   });
 
-  test("report failures, lost touches, and records that cannot be read", async () => {
+  test("report failures, lost touches, and records that cannot be read (ASVS 16.3.4)", async () => {
     const store = memoryStore();
     const failing = { ...store, update: () => Promise.reject(new StoreError("update", "down")) };
     const sessions = new Sessions({ store: failing, idleTimeout: 60_000 });
@@ -287,7 +287,7 @@ describe("events", () => {
 });
 
 describe("a failing store", () => {
-  test("is a StoreError with the operation and the cause, and no code of a driver", async () => {
+  test("is a StoreError with the operation and the cause, and no code of a driver (ASVS 16.5.3)", async () => {
     const cause = Object.assign(new Error("connect ENOENT /tmp/redis.sock"), { code: "ENOENT" });
     const calls: [StoreOperation, (sessions: Sessions) => Promise<unknown>][] = [
       ["create", (sessions) => sessions.create({})],

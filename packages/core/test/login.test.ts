@@ -6,7 +6,7 @@ import { interleaved, seeds, turns } from "./interleaved.ts";
 const setUp = (options: object = {}): Sessions => new Sessions({ store: memoryStore(), ...options });
 
 describe("logIn", () => {
-  test("continues an anonymous session with its data under a new token, the old one dead (ASVS 7.2.4)", async () => {
+  test("continues an anonymous session with its data under a new token, the old one dead (ASVS 7.2.4, NIST 5.1)", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({ cart: ["tea"] });
     const login = await sessions.logIn(visitor.token, "ada");
@@ -15,7 +15,7 @@ describe("logIn", () => {
     expect((await sessions.get(login.token))?.userId).toBe("ada");
   });
 
-  test("restarts the lifetime, and dates the authentication", async () => {
+  test("restarts the lifetime, and dates the authentication (NIST 5.2)", async () => {
     let now = 1_000_000;
     const sessions = setUp({ store: memoryStore({ clock: () => now }), idleTimeout: 1000, lifetime: 2000 });
     const visitor = await sessions.create({});
@@ -69,7 +69,7 @@ describe("logIn", () => {
     expect((await sessions.logIn(token, "ada")).session!.data).toEqual({ cart: 1 });
   });
 
-  test("with timeouts of its own keeps them within the policy's maxima (remember me)", async () => {
+  test("with timeouts of its own keeps them within the policy's maxima (remember me) (ASVS 7.1.1)", async () => {
     const sessions = setUp({ idleTimeout: "30m", lifetime: "12h", maxIdleTimeout: "7d", maxLifetime: "30d" });
     const { session } = await sessions.logIn(null, "ada", { idle: "7d", lifetime: "30d" });
     expect(session!.idle).toBe(7 * 86_400_000);
@@ -95,7 +95,7 @@ describe("logIn", () => {
 });
 
 describe("a login that overlaps log out everywhere", () => {
-  test("is refused if it began before, and leaves no session", async () => {
+  test("is refused if it began before, and leaves no session (ASVS 7.4.3, 16.3.1)", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({});
     const since = await sessions.since();
@@ -144,7 +144,7 @@ describe("a login that overlaps log out everywhere", () => {
     expect(await sessions.get(again.token)).not.toBeNull();
   });
 
-  test("that arrived late ends older logins only", async () => {
+  test("that arrived late ends older logins only (ASVS 7.6.1)", async () => {
     const sessions = setUp();
     const old = await sessions.logIn(null, "ada");
     await new Promise((resolve) => setTimeout(resolve, 5));

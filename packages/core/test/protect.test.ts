@@ -53,7 +53,7 @@ describe("protected sessions", () => {
     );
   });
 
-  test("show no data, no token and no digest that a token can be compared with", async () => {
+  test("show no data, no token and no digest that a token can be compared with (ASVS 11.3.2, 14.2.4)", async () => {
     const { store, sessions } = setUp();
     const { token, id } = await ada(sessions);
     const { data } = (await store.read(id))!;
@@ -64,7 +64,7 @@ describe("protected sessions", () => {
     );
   });
 
-  test("encrypt the same data differently each time", async () => {
+  test("encrypt the same data differently each time (ASVS 11.3.4)", async () => {
     const { store, sessions } = setUp();
     const { id, token } = await ada(sessions);
     const before = (await store.read(id))!.data;
@@ -89,7 +89,7 @@ describe("a protected record that was tampered with", () => {
     expect(await store.read(id)).toEqual(before);
   };
 
-  test("in any one bit of the key's id, the nonce, the ciphertext or the tag is unreadable, or its key is missing", async () => {
+  test("in any one bit of the key's id, the nonce, the ciphertext or the tag is unreadable, or its key is missing (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
     const { token, id } = await ada(sessions);
     const { data } = (await store.read(id))!;
@@ -103,7 +103,7 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.get(token)).not.toBeNull();
   });
 
-  test("by cutting it is unreadable, is not overwritten, and can be ended", async () => {
+  test("by cutting it is unreadable, is not overwritten, and can be ended (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
     const { token, id } = await ada(sessions);
     const { data } = (await store.read(id))!;
@@ -114,7 +114,7 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.revokeById(id)).toBe(true);
   });
 
-  test("by copying another session's row, its own key and user notwithstanding", async () => {
+  test("by copying another session's row, its own key and user notwithstanding (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
     const [one, two] = [await ada(sessions), await ada(sessions)];
     const theirs = (await store.read(two.id))!.data;
@@ -123,7 +123,7 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.get(`${one.id}.${two.token.split(".")[1]}`)).toBeNull();
   });
 
-  test("by giving it to another user", async () => {
+  test("by giving it to another user (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
     const { token, id } = await ada(sessions);
     await store.update(id, { userId: "admin" });
@@ -132,7 +132,7 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.get(token)).toBeNull();
   });
 
-  test("by a digest that was made without the key", async () => {
+  test("by a digest that was made without the key (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
     const { id } = await ada(sessions);
     const { data } = (await store.read(id))!;
@@ -164,7 +164,7 @@ describe("a protected record that was tampered with", () => {
 });
 
 describe("a key", () => {
-  test("that is missing is a StoreError which names it, and nobody is logged out", async () => {
+  test("that is missing is a StoreError which names it, and nobody is logged out (ASVS 16.5.3)", async () => {
     const { store, sessions } = setUp([ONE]);
     const { token } = await ada(sessions);
     for (const wrong of [new Sessions({ store, protect: { keys: [TWO] } }), new Sessions({ store })]) {
@@ -222,7 +222,7 @@ describe("a ring of keys", () => {
     await expect(sessions.get(token)).rejects.toThrow(/the key two/);
   });
 
-  test("goes through a full rotation under load, without a logout and without extending a session", async () => {
+  test("goes through a full rotation under load, without a logout and without extending a session (ASVS 11.2.2)", async () => {
     const store = memoryStore();
     let sessions = new Sessions({ store, protect: { keys: [ONE] } });
     const tokens = await Promise.all(Array.from({ length: 120 }, async () => (await ada(sessions)).token));
@@ -289,7 +289,7 @@ describe("a ring of keys", () => {
 });
 
 describe("plain sessions where protected ones are expected", () => {
-  test("are refused, and can be ended", async () => {
+  test("are refused, and can be ended (ASVS 11.3.3)", async () => {
     const store = memoryStore();
     const plain = await ada(new Sessions({ store }));
     const { sessions } = setUp([ONE], store);
@@ -335,7 +335,7 @@ describe("the format, byte by byte", () => {
     );
   });
 
-  test("is what the documentation says: opened here with nothing but node:crypto", () => {
+  test("is what the documentation says: opened here with nothing but node:crypto (ASVS 11.3.2)", () => {
     const text = new Envelopes(protectionWith({ keys: [ONE] })).seal(record, head, '{"a":"é"}');
     expect(text.slice(0, 43)).toBe(
       `22v-${"1800000".padStart(13, "0")}${"43200000".padStart(13, "0")}${"0".repeat(13)}`,

@@ -2,7 +2,7 @@ import { memoryStore, newToken, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 
 describe("revocation", () => {
-  test("by token is for good, and says whether it ended anything (ASVS 7.4.1)", async () => {
+  test("by token is for good, and says whether it ended anything (ASVS 7.4.1, NIST 5.1)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({});
     expect(await sessions.revoke(token)).toBe(true);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
 
 describe("tokens", () => {
-  test("are an id of 128 random bits and a secret of 256, in base64url (ASVS 7.2.3, 11.5.1)", () => {
+  test("are an id of 128 random bits and a secret of 256, in base64url (ASVS 7.2.3, 11.5.1, NIST 5.1)", () => {
     const tokens = new Set(Array.from({ length: 1000 }, () => newToken()));
     expect(tokens.size).toBe(1000);
     for (const token of tokens) expect(token).toMatch(/^[\w-]{22}\.[\w-]{43}$/);
@@ -20,7 +20,7 @@ describe("tokens", () => {
     }
   });
 
-  test("never reach the store: it sees the id and a digest alone", async () => {
+  test("never reach the store: it sees the id and a digest alone (ASVS 16.2.5)", async () => {
     const { store, written } = counted(memoryStore());
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({ a: 1 });
@@ -98,7 +98,7 @@ describe("tokens", () => {
     expect(await sessions.createWithToken(randomUUID(), {})).not.toBeNull();
   });
 
-  test("of a client that nobody issued are never adopted, and are nobody's session", async () => {
+  test("of a client that nobody issued are never adopted, and are nobody's session (ASVS 7.2.1, NIST 5.1)", async () => {
     const { store, calls } = counted(memoryStore());
     const sessions = new Sessions({ store });
     const hostile = [
