@@ -33,6 +33,7 @@ export interface MongoStoreOptions {
   readonly readConcern?: ReadConcernLevel;
 }
 
+/** The store that `mongoStore` makes: the contract, and a way into a transaction of the application. */
 export interface MongoStore extends SessionStore {
   /**
    * The same store inside the application's own transaction, so that "change the password and end all sessions" happens as

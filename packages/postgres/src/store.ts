@@ -14,6 +14,7 @@ export interface PostgresStoreOptions extends TableName {
   readonly tombstoneMinimum?: number;
 }
 
+/** The store that `postgresStore` makes: the contract, a way into a transaction of the application, and sweeping. */
 export interface PostgresStore extends SessionStore {
   /**
    * The same store on a client of the application's, inside the transaction that is open there: changes commit or roll back with
