@@ -1,0 +1,163 @@
+import type { Collection, Document, MongoClient } from "mongodb";
+import type { Finding } from "../backend.ts";
+
+export async function checkMongo(client: MongoClient, collection: Collection): Promise<Finding[]> {
+  const admin = client.db("admin");
+  const [hello, build] = await Promise.all([admin.command({ hello: 1 }), admin.command({ buildInfo: 1 })]);
+  const options = await indexesOf(collection);
+  return [
+    checkVersion(build),
+    checkRole(hello),
+    await checkPersistence(client),
+    ...checkIndexes(collection, options),
+    await checkPrivileges(client, collection),
+  ];
+}
+
+function checkVersion(build: Document): Finding {
+  const check = "version";
+  const version = String(build["version"]);
+  const isFerret = build["ferretdb"] !== undefined;
+  const name = isFerret ? `FerretDB, as MongoDB ${version}` : `MongoDB ${version}`;
+  if (Number(version.split(".")[0]) >= 6) return { check, status: "ok", message: name };
+  return { check, status: "problem", message: `${name} is too old`, remedy: "use MongoDB 6 or later" };
+}
+
+function checkRole(hello: Document): Finding {
+  const check = "role";
+  const isMongos = hello["msg"] === "isdbgrid";
+  if (hello["isWritablePrimary"] !== true && hello["ismaster"] !== true) {
+    return {
+      check,
+      status: "problem",
+      message: "this is not the primary, and shows sessions that were revoked",
+      remedy: "name the members of the set in the URL, without directConnection",
+    };
+  }
+  if (isMongos) return { check, status: "ok", message: "a sharded cluster" };
+  if (typeof hello["setName"] === "string") {
+    return { check, status: "ok", message: `the primary of the set ${hello["setName"]}` };
+  }
+  return {
+    check,
+    status: "warning",
+    message: "a single server, not a replica set: it has no transactions, and its disk is the only copy",
+    remedy: "make it a replica set, if revocations must survive the loss of a disk",
+  };
+}
+
+async function checkPersistence(client: MongoClient): Promise<Finding> {
+  const check = "persistence";
+  try {
+    const { storageEngine } = await client.db("admin").command({ serverStatus: 1 });
+    if (storageEngine === undefined) {
+      return { check, status: "unknown", message: "the server does not name its storage engine" };
+    }
+    const { name, persistent } = storageEngine as { readonly name: string; readonly persistent?: boolean };
+    if (persistent !== false) return { check, status: "ok", message: `storage engine ${name}` };
+    return {
+      check,
+      status: "problem",
+      message: `the storage engine ${name} keeps nothing: a restart logs everybody out`,
+      remedy: "use the storage engine wiredTiger",
+    };
+  } catch {
+    return { check, status: "unknown", message: "the user may not run serverStatus" };
+  }
+}
+
+/** `undefined`: the user may not list them. */
+async function indexesOf(collection: Collection): Promise<readonly Document[] | undefined> {
+  try {
+    return await collection.listIndexes().toArray();
+  } catch (error) {
+    return isNamespaceMissing(error) ? [] : undefined;
+  }
+}
+
+function isNamespaceMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === 26;
+}
+
+function checkIndexes({ namespace }: Collection, present: readonly Document[] | undefined): Finding[] {
+  const check = "indexes";
+  const remedy = "run tenure migrate";
+  if (present === undefined) {
+    return [
+      { check, status: "unknown", message: "the user lacks the action listIndexes", remedy: "grant it" },
+    ];
+  }
+  if (present.length === 0) {
+    return [{ check, status: "problem", message: `${namespace} does not exist`, remedy }];
+  }
+  const findings: Finding[] = [];
+  const has = (key: object, isRight: (index: Document) => boolean): boolean =>
+    present.some((index) => JSON.stringify(index["key"]) === JSON.stringify(key) && isRight(index));
+  if (!has({ userId: 1, _id: 1 }, ({ hidden }) => hidden !== true)) {
+    const message = "no index by user: listing a user, and logging one out everywhere, read every session";
+    findings.push({ check, status: "problem", message, remedy });
+  }
+  if (!has({ endsAt: 1 }, ({ expireAfterSeconds }) => expireAfterSeconds === 0)) {
+    const message = "no TTL index on endsAt: dead sessions are never removed";
+    findings.push({ check, status: "problem", message, remedy });
+  }
+  if (present.some(({ name, collation }) => name === "_id_" && collation !== undefined)) {
+    findings.push({
+      check: "collation",
+      status: "problem",
+      message: "the collection has a collation of its own, in which different ids can be equal",
+      remedy: "give sessions a collection without one",
+    });
+  }
+  if (findings.length > 0) return findings;
+  return [{ check, status: "ok", message: "by user, and the TTL index" }];
+}
+
+interface Privilege {
+  readonly resource: { readonly db?: string; readonly collection?: string; readonly anyResource?: boolean };
+  readonly actions: readonly string[];
+}
+
+async function checkPrivileges(client: MongoClient, collection: Collection): Promise<Finding> {
+  const check = "privileges";
+  const { dbName, collectionName } = collection;
+  let reply: Document;
+  try {
+    reply = await client.db("admin").command({ connectionStatus: 1, showPrivileges: true });
+  } catch {
+    return { check, status: "unknown", message: "the server does not report the user's privileges" };
+  }
+  const { authenticatedUsers = [], authenticatedUserPrivileges: privileges } = (reply["authInfo"] ?? {}) as {
+    readonly authenticatedUsers?: readonly unknown[];
+    readonly authenticatedUserPrivileges?: readonly Privilege[];
+  };
+  if (authenticatedUsers.length === 0) {
+    return {
+      check,
+      status: "warning",
+      message: "nobody is authenticated: everyone who reaches the server may read and change sessions",
+      remedy: "turn access control on",
+    };
+  }
+  if (privileges === undefined) {
+    return { check, status: "unknown", message: "the server does not report the user's privileges" };
+  }
+  const granted = new Set(
+    privileges
+      .filter(({ resource: { anyResource, db, collection: name } }) => {
+        const isOurs = (db === "" || db === dbName) && (name === "" || name === collectionName);
+        return anyResource === true || isOurs;
+      })
+      .flatMap(({ actions }) => actions),
+  );
+  const lacking = ACTIONS.filter((action) => !granted.has(action));
+  if (lacking.length === 0) return { check, status: "ok", message: ACTIONS.join(", ") };
+  return {
+    check,
+    status: "problem",
+    message: `the user lacks ${lacking.join(", ")} on ${collection.namespace}`,
+    remedy: "grant the role in the README of @tenure/mongo, under Access",
+  };
+}
+
+const ACTIONS = ["find", "insert", "update", "listIndexes"];

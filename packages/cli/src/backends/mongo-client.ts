@@ -1,0 +1,18 @@
+import { MongoClient } from "mongodb";
+import type { MongoAddress } from "../address.ts";
+
+/** @throws the driver's error, soon: a person is waiting */
+export async function connectMongo({ url }: MongoAddress): Promise<MongoClient> {
+  const client = new MongoClient(url, {
+    appName: "tenure",
+    serverSelectionTimeoutMS: 5000,
+    connectTimeoutMS: 5000,
+    socketTimeoutMS: 120_000,
+  });
+  try {
+    return await client.connect();
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}

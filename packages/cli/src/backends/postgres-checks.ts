@@ -1,0 +1,205 @@
+import { migrations } from "@tenure/postgres";
+import type { Pool } from "pg";
+import type { Finding } from "../backend.ts";
+import { quotedName, type TableName } from "./postgres-client.ts";
+
+export async function checkPostgres(pool: Pool, name: TableName): Promise<Finding[]> {
+  const server = await serverFacts(pool);
+  const findings = [checkVersion(server), checkRole(server), checkDisk(server), checkEncoding(server)];
+  const table = await tableFacts(pool, quotedName(name));
+  if (table === undefined) {
+    return [
+      ...findings,
+      {
+        check: "schema",
+        status: "problem",
+        message: "the table does not exist",
+        remedy: "run tenure migrate",
+      },
+    ];
+  }
+  return [
+    ...findings,
+    await checkSchema(pool, name),
+    checkIndex(table),
+    checkPrivileges(table, name),
+    checkRowSecurity(table, name),
+    checkTriggers(table),
+    checkLogged(table, name),
+  ];
+}
+
+interface ServerFacts {
+  readonly version: number;
+  readonly shown: string;
+  readonly standby: boolean;
+  readonly fsync: string;
+  readonly encoding: string;
+}
+
+async function serverFacts(pool: Pool): Promise<ServerFacts> {
+  const { rows } = await pool.query<ServerFacts>(`
+    select current_setting('server_version_num')::int as version, current_setting('server_version') as shown,
+      pg_is_in_recovery() as standby, current_setting('fsync') as fsync, current_setting('server_encoding') as encoding`);
+  return rows[0] as ServerFacts;
+}
+
+function checkVersion({ version, shown }: ServerFacts): Finding {
+  const check = "version";
+  if (version >= 140_000) return { check, status: "ok", message: `PostgreSQL ${shown}` };
+  return {
+    check,
+    status: "problem",
+    message: `PostgreSQL ${shown} is too old`,
+    remedy: "use PostgreSQL 14 or later",
+  };
+}
+
+function checkRole({ standby }: ServerFacts): Finding {
+  const check = "role";
+  if (!standby) return { check, status: "ok", message: "this is the primary" };
+  return {
+    check,
+    status: "problem",
+    message: "this is a standby: every call fails, because a session that was revoked could still be there",
+    remedy: "connect to the primary",
+  };
+}
+
+function checkDisk({ fsync }: ServerFacts): Finding {
+  const check = "persistence";
+  if (fsync === "on") {
+    return {
+      check,
+      status: "ok",
+      message: "fsync is on, and the store waits for it, also where synchronous_commit is off",
+    };
+  }
+  return {
+    check,
+    status: "problem",
+    message: "fsync is off: a crash of the machine may undo revocations, or destroy the database",
+    remedy: "set fsync = on",
+  };
+}
+
+function checkEncoding({ encoding }: ServerFacts): Finding {
+  const check = "encoding";
+  if (encoding === "UTF8") return { check, status: "ok", message: "UTF8" };
+  return {
+    check,
+    status: "warning",
+    message: `${encoding}: text that it cannot hold is refused`,
+    remedy: "use a database with the encoding UTF8",
+  };
+}
+
+interface TableFacts {
+  readonly indexed: boolean;
+  readonly lacking: readonly string[];
+  readonly hidden: boolean;
+  readonly triggers: readonly string[];
+  readonly persistence: string;
+}
+
+/** `undefined`: there is no such table. */
+async function tableFacts(pool: Pool, name: string): Promise<TableFacts | undefined> {
+  const { rows } = await pool.query<TableFacts>(
+    `select
+      exists (select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = c.oid and i.indisvalid and a.attname = 'user_id') as indexed,
+      array(select privilege from unnest(array['select', 'insert', 'update', 'delete']) privilege
+        where not has_table_privilege(c.oid, privilege)) as lacking,
+      row_security_active(c.oid) as hidden,
+      array(select tgname::text from pg_trigger where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'
+        union all select rulename::text from pg_rewrite where ev_class = c.oid) as triggers,
+      c.relpersistence::text as persistence
+    from pg_class c where c.oid = to_regclass($1)`,
+    [name],
+  );
+  return rows[0];
+}
+
+async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
+  const check = "schema";
+  const steps = migrations(name);
+  const wanted = Math.max(...steps.map(({ version }) => version));
+  // The name of the table with the version is in the migration, and nowhere else.
+  const versionTable = /create table (\S.*) \(version integer/.exec(steps[0]?.sql ?? "")?.[1] ?? "";
+  const { rows } = await pool
+    .query<{ version: number }>(`select max(version) as version from ${versionTable}`)
+    .catch(() => ({ rows: [] }));
+  const version = rows[0]?.version;
+  if (version === wanted) return { check, status: "ok", message: `version ${version}` };
+  if (typeof version !== "number") {
+    return {
+      check,
+      status: "problem",
+      message: `${versionTable} cannot be read: the table is not Tenure's, or the role may not read it`,
+      remedy: `restore both tables, or grant select on ${versionTable}`,
+    };
+  }
+  const isNewer = version > wanted;
+  return {
+    check,
+    status: isNewer ? "warning" : "problem",
+    message: `version ${version}; this release works on version ${wanted}`,
+    remedy: isNewer ? "use the release of @tenure/cli that the application uses" : "run tenure migrate",
+  };
+}
+
+function checkIndex({ indexed }: TableFacts): Finding {
+  const check = "indexes";
+  if (indexed) return { check, status: "ok", message: "sessions are indexed by their user" };
+  return {
+    check,
+    status: "problem",
+    message:
+      "no valid index on user_id: listing a user, and logging one out everywhere, read the whole table",
+    remedy: "create the index again, as migrations/001.sql of @tenure/postgres does",
+  };
+}
+
+function checkPrivileges({ lacking }: TableFacts, name: TableName): Finding {
+  const check = "privileges";
+  if (lacking.length === 0) return { check, status: "ok", message: "select, insert, update, delete" };
+  return {
+    check,
+    status: "problem",
+    message: `this role may not ${lacking.join(", ")}`,
+    remedy: `grant ${lacking.join(", ")} on ${quotedName(name)} to <role>`,
+  };
+}
+
+function checkRowSecurity({ hidden }: TableFacts, name: TableName): Finding {
+  const check = "row security";
+  if (!hidden) return { check, status: "ok", message: "does not apply to this role" };
+  return {
+    check,
+    status: "problem",
+    message: "applies to this role and hides rows without an error, so every call of the store fails",
+    remedy: `alter table ${quotedName(name)} disable row level security, or alter role <role> bypassrls`,
+  };
+}
+
+function checkTriggers({ triggers }: TableFacts): Finding {
+  const check = "triggers";
+  if (triggers.length === 0) return { check, status: "ok", message: "none" };
+  return {
+    check,
+    status: "warning",
+    message: `${triggers.join(", ")}: one that cancels a write makes the store's calls fail`,
+    remedy: "remove what is not needed on this table",
+  };
+}
+
+function checkLogged({ persistence }: TableFacts, name: TableName): Finding {
+  const check = "table";
+  if (persistence === "p") return { check, status: "ok", message: "is logged" };
+  return {
+    check,
+    status: "problem",
+    message: "is not logged: a crash of the server empties it, and it is not on standbys",
+    remedy: `alter table ${quotedName(name)} set logged`,
+  };
+}

@@ -1,0 +1,33 @@
+import pg from "pg";
+import type { PostgresAddress } from "../address.ts";
+
+/** @throws the driver's error, soon: a person is waiting */
+export async function connectPostgres({ url }: PostgresAddress): Promise<pg.Pool> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    connectionTimeoutMillis: 5000,
+    query_timeout: 120_000,
+    max: 4,
+    application_name: "tenure",
+  });
+  pool.on("error", () => undefined);
+  try {
+    await pool.query("select 1");
+    return pool;
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+}
+
+export interface TableName {
+  readonly schema?: string;
+  readonly table: string;
+}
+
+/** As SQL writes it. */
+export function quotedName({ schema, table }: TableName): string {
+  return schema === undefined
+    ? pg.escapeIdentifier(table)
+    : [schema, table].map(pg.escapeIdentifier).join(".");
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from "node:crypto";
+import { Cluster, type Redis, ReplyError } from "ioredis";
+import type { Finding } from "../backend.ts";
+import { primariesOf } from "./redis-client.ts";
+
+/** Looks at every primary. In a Cluster a finding that all primaries share is reported once. */
+export async function checkRedis(client: Redis | Cluster, prefix: string): Promise<Finding[]> {
+  const primaries = primariesOf(client);
+  const found = await Promise.all(primaries.map(checkNode));
+  const findings = client instanceof Cluster ? merged(primaries, found) : found.flat();
+  return [...findings, await checkPrivileges(client, prefix)];
+}
+
+async function checkNode(node: Redis): Promise<Finding[]> {
+  const info = factsIn(await node.info().catch(() => ""));
+  return [
+    checkVersion(info),
+    checkRole(info),
+    await checkEviction(node, info),
+    await checkPersistence(node, info),
+    checkReplicas(info),
+  ];
+}
+
+function checkVersion(info: Facts): Finding {
+  const check = "version";
+  const valkey = info.get("valkey_version");
+  const version = valkey ?? info.get("redis_version");
+  if (version === undefined) return hidden(check, "INFO");
+  const name = valkey === undefined ? "Redis" : "Valkey";
+  const least = valkey === undefined ? [7, 0] : [7, 2];
+  if (isAtLeast(version, least)) return { check, status: "ok", message: `${name} ${version}` };
+  return {
+    check,
+    status: "problem",
+    message: `${name} ${version} is too old`,
+    remedy: "use Redis 7 or later, or Valkey 7.2 or later",
+  };
+}
+
+function isAtLeast(version: string, [major = 0, minor = 0]: readonly number[]): boolean {
+  const [theirs = 0, theirMinor = 0] = version.split(".").map(Number);
+  return theirs > major || (theirs === major && theirMinor >= minor);
+}
+
+function checkRole(info: Facts): Finding {
+  const check = "role";
+  const role = info.get("role");
+  if (role === undefined) return hidden(check, "INFO");
+  if (role === "master") return { check, status: "ok", message: "this is a primary" };
+  return {
+    check,
+    status: "problem",
+    message: "this is a replica, which still shows sessions that were revoked",
+    remedy: "connect to the primary, or by redis+sentinel://",
+  };
+}
+
+async function checkEviction(node: Redis, info: Facts): Promise<Finding> {
+  const check = "eviction";
+  const policy = info.get("maxmemory_policy") ?? (await setting(node, "maxmemory-policy"));
+  if (policy === undefined) return hidden(check, "INFO and CONFIG");
+  if (policy === "noeviction") return { check, status: "ok", message: "maxmemory-policy is noeviction" };
+  return {
+    check,
+    status: "problem",
+    message: `maxmemory-policy is ${policy}: a full server removes sessions, tombstones and the indexes of users`,
+    remedy: "set maxmemory-policy noeviction, or give sessions a server of their own",
+  };
+}
+
+async function checkPersistence(node: Redis, info: Facts): Promise<Finding> {
+  const check = "persistence";
+  const remedy = "set appendonly yes, with appendfsync everysec or always";
+  const aof = info.get("aof_enabled");
+  if (aof === undefined) return hidden(check, "INFO");
+  if (aof === "1") {
+    const fsync = await setting(node, "appendfsync");
+    if (fsync === undefined) return { check, status: "ok", message: "appendonly is on" };
+    if (fsync === "always") return { check, status: "ok", message: "appendonly, appendfsync always" };
+    if (fsync === "everysec") {
+      const message =
+        "appendonly, appendfsync everysec: a crash of the machine may undo a second, revocations too";
+      return { check, status: "ok", message };
+    }
+    const message = `appendonly, appendfsync ${fsync}: a crash of the machine may undo half a minute, revocations too`;
+    return { check, status: "warning", message, remedy };
+  }
+  const save = await setting(node, "save");
+  if (save === "") {
+    const message = "none: a restart logs everybody out";
+    return { check, status: "warning", message, remedy };
+  }
+  const message =
+    "snapshots at most: after a restart, sessions that were revoked since the last snapshot are alive again";
+  return { check, status: "warning", message, remedy };
+}
+
+function checkReplicas(info: Facts): Finding {
+  const check = "replicas";
+  const count = Number(info.get("connected_slaves") ?? Number.NaN);
+  if (Number.isNaN(count)) return hidden(check, "INFO");
+  if (count === 0) return { check, status: "ok", message: "none" };
+  const message = `${count}: a failover may undo what they do not have yet, unless the store is given waitForReplicas`;
+  return { check, status: "ok", message };
+}
+
+/** Runs every command of the store on a key that does not exist, so that nothing is changed. */
+async function checkPrivileges(client: Redis | Cluster, prefix: string): Promise<Finding> {
+  const check = "privileges";
+  const key = `${prefix}s:doctor-${randomUUID()}`;
+  const refused: string[] = [];
+  for (const [name, args] of probes(key)) {
+    try {
+      await client.call(name, ...args);
+    } catch (error) {
+      if (isRefused(error)) refused.push(name.toLowerCase());
+    }
+  }
+  for (const node of primariesOf(client)) {
+    await node.scan("0", "MATCH", key, "COUNT", 1).catch((error: unknown) => {
+      if (isRefused(error)) refused.push("scan");
+    });
+  }
+  if (refused.length === 0) return { check, status: "ok", message: "all commands of the store are allowed" };
+  const commands = [...new Set(refused)];
+  return {
+    check,
+    status: "problem",
+    message: `the user may not run ${commands.join(", ")} on ${prefix}*`,
+    remedy: `ACL SETUSER <user> ~${prefix}* ${commands.map((name) => `+${name}`).join(" ")}`,
+  };
+}
+
+/** Other replies say nothing about rights: NOSCRIPT to EVALSHA, READONLY of a replica. */
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof ReplyError)) throw error;
+  return (error as Error).message.startsWith("NOPERM");
+}
+
+function probes(key: string): (readonly [name: string, args: readonly (string | number)[]])[] {
+  return [
+    ["GET", [key]],
+    ["MGET", [key]],
+    ["SET", [key, "", "XX"]],
+    ["GETRANGE", [key, 0, 0]],
+    ["SETRANGE", [key, 0, ""]],
+    ["DEL", [key]],
+    ["PEXPIREAT", [key, 1]],
+    ["PEXPIRETIME", [key]],
+    ["ZADD", [key, "XX", 0, "m"]],
+    ["ZREM", [key, "m"]],
+    ["ZRANGE", [key, 0, 0]],
+    ["ZCARD", [key]],
+    ["ZSCORE", [key, "m"]],
+    ["ZRANDMEMBER", [key]],
+    ["EVAL", ["return 1", 1, key]],
+    ["EVALSHA", ["0".repeat(40), 1, key]],
+  ];
+}
+
+/** `undefined`: the user may not read settings, or the server has none. */
+async function setting(node: Redis, name: string): Promise<string | undefined> {
+  const reply: unknown = await node.config("GET", name).catch(() => undefined);
+  return Array.isArray(reply) && typeof reply[1] === "string" ? reply[1] : undefined;
+}
+
+type Facts = ReadonlyMap<string, string>;
+
+function factsIn(info: string): Facts {
+  const lines = info.split(/\r?\n/).filter((line) => line.includes(":"));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
+  );
+}
+
+function hidden(check: string, commands: string): Finding {
+  return { check, status: "unknown", message: `the user may not run ${commands}` };
+}
+
+function merged(primaries: readonly Redis[], found: readonly Finding[][]): Finding[] {
+  const [first = []] = found;
+  return first.flatMap((one, at) => {
+    const each = found.map((findings) => findings[at] ?? one);
+    if (each.every(({ message }) => message === one.message)) {
+      return [{ ...one, message: `${one.message} (${each.length} primaries)` }];
+    }
+    return each.map((finding, index) => foundAt(primaries[index], finding));
+  });
+}
+
+function foundAt(node: Redis | undefined, { message, ...finding }: Finding): Finding {
+  const { host, port } = node?.options ?? {};
+  return { ...finding, message: `${host}:${port}: ${message}` };
+}

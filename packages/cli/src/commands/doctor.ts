@@ -1,0 +1,49 @@
+import type { SessionStore } from "@tenure/core";
+import type { Finding } from "../backend.ts";
+import type { Context, Outcome } from "../command.ts";
+
+/** Looks at everything that the store needs of its server, and says what to change. */
+export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
+  const findings = [...(await backend.check()), await checkClock(backend.store)];
+  const lines = findings.flatMap(({ check, status, message, remedy }) => [
+    `${status.padEnd(8)} ${check.padEnd(12)} ${message}`,
+    ...(remedy === undefined ? [] : [`${" ".repeat(22)}-> ${remedy}`]),
+  ]);
+  terminal.result({ store: backend.label, findings }, [backend.label, "", ...lines].join("\n"));
+  return findings.some(({ status }) => status === "problem") ? 1 : 0;
+}
+
+/** The server's clock against this machine's, as exactly as the fastest of a few round trips allows. */
+async function checkClock(store: SessionStore): Promise<Finding> {
+  const check = "clock";
+  let fastest = Number.POSITIVE_INFINITY;
+  let skew = 0;
+  for (let sample = 0; sample < SAMPLES; sample += 1) {
+    const askedAt = Date.now();
+    const server = await store.now();
+    const took = Date.now() - askedAt;
+    if (took >= fastest) continue;
+    fastest = took;
+    skew = server - (askedAt + took / 2);
+  }
+  // Within the round trip nobody can tell.
+  const ms = Math.round(Math.max(0, Math.abs(skew) - fastest / 2));
+  if (ms <= TOLERANCE) {
+    return {
+      check,
+      status: "ok",
+      message: `the server's clock and this machine's differ by ${ms} ms or less`,
+    };
+  }
+  const direction = skew > 0 ? "ahead of" : "behind";
+  return {
+    check,
+    status: "warning",
+    message: `the server's clock is ${ms} ms ${direction} this machine's`,
+    remedy: "run NTP on both: sessions end by the server's clock, and cookies by that of the browser",
+  };
+}
+
+const SAMPLES = 5;
+/** Milliseconds. */
+const TOLERANCE = 1000;

@@ -1,0 +1,8 @@
+import type { Context, Outcome } from "../command.ts";
+
+/** Creates what the store needs, or brings it up to date. */
+export async function migrate({ terminal, backend }: Context): Promise<Outcome> {
+  const text = await backend.migrate();
+  terminal.result({ store: backend.label, message: text }, text);
+  return 0;
+}

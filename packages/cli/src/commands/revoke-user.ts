@@ -1,0 +1,16 @@
+import { type Context, type Outcome, sessionsOf } from "../command.ts";
+import { printable } from "../table.ts";
+import { declined } from "./revoke.ts";
+
+/** Logs a user out everywhere. */
+export async function revokeUser({ terminal, backend }: Context, userId: string): Promise<Outcome> {
+  const question = `Log the user ${printable(userId)} out everywhere on ${backend.label}?`;
+  if (!(await terminal.confirms(question))) return declined(terminal);
+  let ended: number;
+  {
+    using _ = terminal.progress("ending sessions", null);
+    ended = await sessionsOf(backend).revokeAllForUser(userId);
+  }
+  terminal.result({ ended }, `Ended ${ended} sessions. A login of this user that began before is refused.`);
+  return 0;
+}

@@ -1,0 +1,2 @@
+export { type ExitCode, run } from "./run.ts";
+export type { Streams } from "./terminal.ts";

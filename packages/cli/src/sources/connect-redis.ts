@@ -1,0 +1,55 @@
+import type { RedisAddress } from "../address.ts";
+import { connectRedis, primariesOf } from "../backends/redis-client.ts";
+import { dataOf, type Source, type SourceSession } from "./source.ts";
+
+/**
+ * connect-redis 3 to 10: `<prefix><session id>` is a string with the session as JSON, and the key's expiry is the session's.
+ *
+ * @param prefix the option `prefix` of RedisStore, `"sess:"` by default
+ * @param except the keys of Tenure's own store, which may be on the same server
+ */
+export async function connectRedisSource(
+  address: RedisAddress,
+  { prefix = "sess:", except }: { readonly prefix?: string | undefined; readonly except: string },
+): Promise<Source> {
+  const client = await connectRedis(address);
+
+  async function sessionAt(key: string): Promise<SourceSession | null> {
+    const [value, ttl] = await Promise.all([client.get(key).catch(wrongType), client.pttl(key)]);
+    // It expired after the scan had found it.
+    if (value === null || ttl === -2) return null;
+    const data = value === undefined ? null : dataOf(value);
+    return { token: key.slice(prefix.length), data, left: ttl < 0 ? null : ttl };
+  }
+
+  return {
+    label: `${address.label}, prefix ${prefix}`,
+    async estimate() {
+      const sizes = await Promise.all(primariesOf(client).map((node) => node.dbsize().catch(() => 0)));
+      return sizes.reduce((sum, size) => sum + size, 0) || null;
+    },
+    async *sessions() {
+      const pattern = `${prefix.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
+      // SCAN may return a key twice.
+      const seen = new Set<string>();
+      for (const node of primariesOf(client)) {
+        let cursor = "0";
+        do {
+          const [next, found] = await node.scan(cursor, "MATCH", pattern, "COUNT", 500);
+          const keys = found.filter((key) => !seen.has(key) && !key.startsWith(except));
+          for (const key of keys) seen.add(key);
+          const sessions = await Promise.all(keys.map(sessionAt));
+          yield* sessions.filter((session) => session !== null);
+          cursor = next;
+        } while (cursor !== "0");
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      client.disconnect();
+    },
+  };
+}
+
+function wrongType(error: unknown): undefined {
+  if (!(error instanceof Error && error.message.startsWith("WRONGTYPE"))) throw error;
+}

@@ -1,0 +1,49 @@
+import type { Address } from "../address.ts";
+import type { StoreOptions } from "../backend.ts";
+import { UsageError } from "../usage-error.ts";
+import type { Source } from "./source.ts";
+
+export const FROM = ["connect-redis", "connect-pg-simple", "connect-mongo"] as const;
+export type From = (typeof FROM)[number];
+
+/** Where the other store keeps its sessions, if that is not its default. */
+export interface SourceOptions {
+  readonly prefix?: string | undefined;
+  readonly schema?: string | undefined;
+  readonly table?: string | undefined;
+  readonly collection?: string | undefined;
+}
+
+/**
+ * @param to Tenure's store, which must be another place
+ * @throws UsageError if the package does not keep its sessions on such a server
+ */
+export async function openSource(
+  from: From,
+  address: Address,
+  options: SourceOptions,
+  to: { readonly address: Address; readonly options: StoreOptions },
+): Promise<Source> {
+  if (from === "connect-redis" && address.backend === "redis") {
+    const except = to.options.prefix ?? "tenure:";
+    if (to.address.backend === "redis" && except === (options.prefix ?? "sess:")) {
+      throw new UsageError("--prefix and --source-prefix must differ: the two stores would share their keys");
+    }
+    const { connectRedisSource } = await import("./connect-redis.ts");
+    return connectRedisSource(address, { prefix: options.prefix, except });
+  }
+  if (from === "connect-pg-simple" && address.backend === "postgres") {
+    const { connectPgSimpleSource } = await import("./connect-pg-simple.ts");
+    return connectPgSimpleSource(address, options);
+  }
+  if (from === "connect-mongo" && address.backend === "mongo") {
+    const collection = options.collection ?? "sessions";
+    const isSame = to.address.backend === "mongo" && to.address.label === address.label;
+    if (isSame && collection === to.options.collection) {
+      throw new UsageError("--collection must be another one than connect-mongo's, such as tenure_sessions");
+    }
+    const { connectMongoSource } = await import("./connect-mongo.ts");
+    return connectMongoSource(address, collection);
+  }
+  throw new UsageError(`${from} does not keep sessions on ${address.label}: give its server with --source`);
+}

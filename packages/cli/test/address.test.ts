@@ -1,0 +1,104 @@
+import { describe, expect, test } from "vitest";
+import { addressOf } from "../src/address.ts";
+import { tenure } from "./tenure.ts";
+
+describe("the URL of a store", () => {
+  test("names a Redis", () => {
+    expect(addressOf("rediss://ada:p%40ss@[::1]:7000/2")).toMatchObject({
+      topology: "standalone",
+      tls: true,
+      hosts: [{ host: "::1", port: 7000 }],
+      username: "ada",
+      password: "p@ss",
+      db: 2,
+      label: "rediss://ada:***@[::1]:7000/2",
+    });
+  });
+
+  test("names Sentinels and the primary that they watch", () => {
+    const url = "redis+sentinel://:pass@10.0.0.1,10.0.0.2:26380/mymaster/1?sentinelPassword=other";
+    expect(addressOf(url)).toMatchObject({
+      topology: "sentinel",
+      hosts: [
+        { host: "10.0.0.1", port: 26_379 },
+        { host: "10.0.0.2", port: 26_380 },
+      ],
+      primary: "mymaster",
+      db: 1,
+      password: "pass",
+      sentinelPassword: "other",
+      label: "redis+sentinel://:***@10.0.0.1,10.0.0.2:26380/mymaster/1",
+    });
+  });
+
+  test("names some nodes of a Cluster", () => {
+    expect(addressOf("redis+cluster://10.0.0.1:7000,10.0.0.2:7001")).toMatchObject({
+      topology: "cluster",
+      hosts: [
+        { host: "10.0.0.1", port: 7000 },
+        { host: "10.0.0.2", port: 7001 },
+      ],
+    });
+  });
+
+  test("names a PostgreSQL and a MongoDB", () => {
+    expect(addressOf("postgresql://ada:pass@db/shop?sslmode=require")).toMatchObject({
+      backend: "postgres",
+      label: "postgresql://ada:***@db/shop",
+    });
+    expect(addressOf("mongodb+srv://ada:pass@cluster.example/shop?authSource=admin")).toMatchObject({
+      backend: "mongo",
+      database: "shop",
+      label: "mongodb+srv://ada:***@cluster.example/shop",
+    });
+  });
+});
+
+describe("a wrong command line has exit code 2, prints nothing on stdout, and no password anywhere:", () => {
+  test.each<[title: string, args: string[], says: string]>([
+    ["no URL", ["count"], "TENURE_STORE"],
+    ["a SQLite file", ["count", "--store", "sqlite:///var/s3cret.db"], "has no SQLite store"],
+    ["another scheme", ["count", "--store", "mysql://ada:s3cret@db/shop"], "Unknown kind of store: mysql"],
+    ["no scheme", ["count", "--store", "s3cret"], "not a URL"],
+    ["Sentinels without a primary", ["count", "--store", "redis+sentinel://:s3cret@a,b"], "Name the primary"],
+    ["two hosts of one Redis", ["count", "--store", "redis://:s3cret@a,b"], "takes one host"],
+    ["a parameter", ["count", "--store", "redis://a?password=s3cret"], "Unknown parameter"],
+    ["a database of a Cluster", ["count", "--store", "redis+cluster://:s3cret@a/1"], "has only 0"],
+    ["MongoDB without a database", ["count", "--store", "mongodb://ada:s3cret@db"], "Name the database"],
+    ["MongoDB without a collection", ["count", "--store", "mongodb://ada:s3cret@db/shop"], "--collection"],
+    ["a table in Redis", ["count", "--store", "redis://:s3cret@a", "--table", "t"], "has no --table"],
+    ["an unknown command", ["frobnicate"], "unknown command"],
+    ["an unknown option", ["count", "--frob"], "unknown option"],
+    ["no user", ["list"], "missing required argument"],
+    ["no package to import from", ["import", "--store", "redis://:s3cret@a"], "--from"],
+    ["another package to import from", ["import", "--from", "memorystore"], "Allowed choices"],
+    ["a number without a unit", ["count", "--tombstone-minimum", "5"], "--tombstone-minimum must be"],
+  ])("%s", async (_title, args, says) => {
+    const ran = await tenure(args);
+    expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining(says) });
+    expect(ran.err).not.toContain("s3cret");
+  });
+});
+
+test("--help has exit code 0 and names every command, every kind of URL and every exit code", async () => {
+  const { code, out } = await tenure(["--help"]);
+  expect(code).toBe(0);
+  for (const word of ["doctor", "migrate", "list", "revoke", "revoke-user", "revoke-all", "sweep", "count"])
+    expect(out).toContain(`\n  ${word} `);
+  for (const word of ["import", "redis+sentinel://", "redis+cluster://", "postgres://", "mongodb://"])
+    expect(out).toContain(word);
+  expect(out).toContain("Exit codes:");
+});
+
+test.each([
+  ["redis://ada:s3cret@127.0.0.1:1", []],
+  ["redis+cluster://ada:s3cret@127.0.0.1:1", []],
+  ["redis+sentinel://ada:s3cret@127.0.0.1:1/mymaster?sentinelPassword=s3cret2", []],
+  ["postgres://ada:s3cret@127.0.0.1:1/shop", []],
+  ["mongodb://ada:s3cret@127.0.0.1:1/shop", ["--collection", "sessions"]],
+])("a server that is down has exit code 1 and a reason without the password: %s", async (url, options) => {
+  const ran = await tenure(["doctor", ...options], { env: { TENURE_STORE: url } });
+  expect(ran).toMatchObject({ code: 1, out: "" });
+  expect(ran.err).toMatch(/^tenure: .*\S\n$/);
+  expect(ran.err).not.toContain("s3cret");
+});

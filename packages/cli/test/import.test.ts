@@ -1,0 +1,202 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import { server } from "@tenure/servers";
+import session from "express-session";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connectMongo, connectPg, connectRedis, type Origin, write } from "./origins.ts";
+import { json, tenure } from "./tenure.ts";
+
+const redis = await server("redis");
+const postgres = await server("postgres");
+const mongo = await server("mongo");
+
+const HOUR = 3_600_000;
+const newSid = (): string => randomBytes(24).toString("base64url");
+
+describe.each([
+  ["connect-redis", redis, connectRedis],
+  ["connect-pg-simple", postgres, connectPg],
+  ["connect-mongo", mongo, connectMongo],
+  ["connect-mongo with stringify: false", mongo, (url: string) => connectMongo(url, { stringify: false })],
+] as const)("tenure import --from %s", (_name, from, open) => {
+  from.describe("with rows that the package wrote", () => {
+    let origin: Origin;
+    let sessions: Sessions;
+    beforeEach(async () => {
+      origin = await open(from.url);
+      sessions = new Sessions({ store: origin.tenure });
+    });
+    afterEach(() => origin?.[Symbol.asyncDispose]());
+    const importAll = (...more: string[]) => json<object>(["import", ...origin.args, ...more]);
+
+    test("makes sessions under the same ids, with their data, their user and the time that they had left", async () => {
+      const [withMaxAge, withoutMaxAge] = [newSid(), newSid()];
+      await write(origin.store, withMaxAge, { userId: "ada", basket: ["tea"] }, 2 * HOUR);
+      await write(origin.store, withoutMaxAge, { passport: { user: 7 } });
+      await expect(importAll()).resolves.toMatchObject({ imported: 2, ofUsers: 2 });
+      const now = await sessions.since();
+
+      const first = await sessions.get(withMaxAge);
+      expect(first).toMatchObject({ userId: "ada", data: { userId: "ada", basket: ["tea"] } });
+      // Milliseconds have passed since it was written.
+      expect(first?.idle).toBeLessThanOrEqual(2 * HOUR);
+      expect(first?.idle).toBeGreaterThan(2 * HOUR - 10_000);
+      expect(first?.data["cookie"]).toMatchObject({ originalMaxAge: 2 * HOUR, path: "/", httpOnly: true });
+      expect(first?.data["cookie"]).not.toHaveProperty("expires");
+      // No package keeps more than whole seconds, and each rounds up.
+      expect(Math.abs((first?.endsAt ?? 0) - (now + 2 * HOUR))).toBeLessThan(10_000);
+      expect(first?.expiresAt).toBeLessThanOrEqual(first?.endsAt ?? 0);
+
+      const second = await sessions.get(withoutMaxAge);
+      expect(second).toMatchObject({ userId: "7" });
+      expect(second?.endsAt).toBeGreaterThan(now + 23 * HOUR);
+    });
+
+    test("dates the login far back, so that what asks for a recent one asks again", async () => {
+      const sid = newSid();
+      await write(origin.store, sid, { userId: randomUUID() }, HOUR);
+      await importAll();
+      const found = await sessions.get(sid);
+      expect(() => sessions.requireRecent(found!, "50m")).toThrow("");
+    });
+
+    test("leaves what is there, so that it can run again, and brings nothing back that was revoked since", async () => {
+      const [ended, kept] = [newSid(), newSid()];
+      const userId = randomUUID();
+      for (const sid of [ended, kept]) await write(origin.store, sid, { userId }, HOUR);
+      await expect(importAll()).resolves.toMatchObject({ imported: 2, ofUsers: 2 });
+      await sessions.revoke(ended);
+      const found = await sessions.get(kept);
+      await sessions.save(found!, { ...found!.data, basket: ["coffee"] });
+      await expect(importAll()).resolves.toMatchObject({ imported: 0, refused: 1, alreadyThere: 1 });
+      await expect(sessions.get(ended)).resolves.toBeNull();
+      await expect(sessions.get(kept)).resolves.toMatchObject({ data: { basket: ["coffee"] } });
+      await sessions.revokeAllForUser(userId);
+      await expect(importAll()).resolves.toMatchObject({ imported: 0, refused: 2 });
+    });
+
+    test("refuses the sessions of a user who was logged out everywhere before they were reached", async () => {
+      const [sid, userId] = [newSid(), randomUUID()];
+      await sessions.revokeAllForUser(userId);
+      await write(origin.store, sid, { userId }, HOUR);
+      await expect(importAll()).resolves.toMatchObject({ imported: 0, refused: 1 });
+      await expect(sessions.get(sid)).resolves.toBeNull();
+    });
+
+    test("stores nothing in a dry run, and counts", async () => {
+      const sid = newSid();
+      await write(origin.store, sid, { userId: randomUUID() }, HOUR);
+      await expect(importAll("--dry-run")).resolves.toMatchObject({ imported: 1, ofUsers: 1, dryRun: true });
+      await expect(sessions.get(sid)).resolves.toBeNull();
+      await expect(importAll()).resolves.toMatchObject({ imported: 1, ofUsers: 1 });
+    });
+
+    test("finds the user where --user-key says, and gives the timeouts of --idle and --lifetime", async () => {
+      const sid = newSid();
+      await write(origin.store, sid, { account: { id: "grace" } }, HOUR);
+      const terms = ["--user-key", "account.id", "--idle", "20m", "--lifetime", "30d"];
+      await expect(importAll(...terms)).resolves.toMatchObject({ imported: 1, ofUsers: 1 });
+      const [found] = await origin.tenure.listUser("grace");
+      expect(found).toMatchObject({ idle: HOUR / 3, userId: "grace" });
+      expect(found!.endsAt - found!.createdAt).toBe(30 * 24 * HOUR);
+    });
+
+    test("says that no session names a user", async () => {
+      await write(origin.store, newSid(), { account: { id: "grace" } }, HOUR);
+      const ran = await tenure(["import", ...origin.args]);
+      expect(ran.err).toContain("--user-key");
+    });
+
+    test("keeps whoever has a cookie logged in across the deploy", async () => {
+      const userId = randomUUID();
+      const before = await serve(origin.store);
+      const login = await fetch(`${before.url}/login?${userId}`);
+      const cookie = login.headers.getSetCookie()[0]!.split(";")[0]!;
+      await before.close();
+      await importAll();
+      const after = await serve(expressSessionStore(sessions));
+      const me = async (): Promise<string> => (await fetch(after.url, { headers: { cookie } })).text();
+      await expect(me()).resolves.toBe(userId);
+      await sessions.revokeAllForUser(userId);
+      await expect(me()).resolves.toBe("nobody");
+      await after.close();
+    });
+
+    test("has exit code 1, and no data in its output, if it had to leave sessions behind", async () => {
+      const weak = randomUUID();
+      await write(origin.store, weak, { userId: "the user" }, HOUR);
+      await origin.writeUnreadable(newSid());
+      await origin.writeExpired?.(newSid());
+      const ran = await tenure(["import", ...origin.args, "--json"]);
+      expect(ran.code).toBe(1);
+      expect(JSON.parse(ran.out)).toMatchObject({
+        weakId: 1,
+        unreadable: 1,
+        expired: origin.writeExpired === undefined ? 0 : 1,
+      });
+      expect(ran.out + ran.err).not.toContain("the user");
+      await expect(importAll("--min-token-bits", "122")).resolves.toMatchObject({ imported: 1, weakId: 0 });
+      await expect(sessions.get(weak)).resolves.toMatchObject({ userId: "the user" });
+    });
+  });
+});
+
+test("import refuses a server on which the package does not keep its sessions", async () => {
+  const ran = await tenure(["import", "--from", "connect-mongo", "--store", redis.url]);
+  expect(ran.code).not.toBe(0);
+  expect(ran.out).toBe("");
+});
+
+redis.describe("tenure import --from connect-redis", () => {
+  test("refuses the prefix of its own store", async () => {
+    const args = ["import", "--from", "connect-redis", "--store", redis.url, "--prefix", "sess:"];
+    await expect(tenure(args)).resolves.toMatchObject({
+      code: 2,
+      err: expect.stringContaining("must differ"),
+    });
+  });
+
+  postgres.describe("to another server", () => {
+    test("takes sessions from Redis to PostgreSQL", async () => {
+      await using origin = await connectRedis(redis.url);
+      await using target = await connectPg(postgres.url);
+      const sid = newSid();
+      await write(origin.store, sid, { userId: "ada" }, HOUR);
+      const schema = target.args[target.args.indexOf("--schema") + 1]!;
+      const prefix = origin.args[origin.args.indexOf("--source-prefix") + 1]!;
+      const to = ["--store", postgres.url, "--schema", schema];
+      const from = ["--from", "connect-redis", "--source-prefix", prefix];
+      const settings = { env: { TENURE_SOURCE: redis.url } };
+      await expect(json(["import", ...from, ...to], settings)).resolves.toMatchObject({ imported: 1 });
+      await expect(new Sessions({ store: target.tenure }).get(sid)).resolves.toMatchObject({ userId: "ada" });
+    });
+  });
+});
+
+interface Served {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** An application of express-session, with any store. */
+async function serve(store: session.Store): Promise<Served> {
+  const middleware = session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false });
+  const app: Server = createServer(
+    (req: IncomingMessage & { session?: session.Session & { userId?: string } }, res) => {
+      middleware(req as never, res as never, (error?: unknown) => {
+        if (error) return res.writeHead(500).end();
+        const { session: own } = req;
+        if (req.url?.startsWith("/login") && own) own.userId = req.url.split("?")[1] ?? "";
+        return res.end(own?.userId ?? "nobody");
+      });
+    },
+  );
+  await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(app.address() as AddressInfo).port}`,
+    close: () => new Promise((resolve) => app.close(() => resolve())),
+  };
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import { migrate, postgresStore } from "@tenure/postgres";
+import { canStart, server, startPostgres } from "@tenure/servers";
+import { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findingsOf, testCommands } from "./commands.ts";
+import { json, tenure } from "./tenure.ts";
+
+const postgres = await server("postgres");
+const own = await canStart("postgres");
+
+postgres.describe("PostgreSQL", () => {
+  const schema = `cli_${randomUUID().slice(0, 8)}`;
+  const table = 'the "sessions"';
+  const args = ["--store", postgres.url, "--schema", schema, "--table", table];
+  const quoted = `"${schema}"."the ""sessions"""`;
+  let pool: Pool;
+  beforeAll(async () => {
+    pool = new Pool({ connectionString: postgres.url });
+    await migrate(pool, { schema, table });
+  });
+  afterAll(async () => {
+    await pool?.query(`drop schema "${schema}" cascade`);
+    await pool?.end();
+  });
+  testCommands(() => ({ args, store: postgresStore(pool, { schema, table }) }));
+
+  test("doctor finds that there is no table, and migrate makes it", async () => {
+    const other = ["--store", postgres.url, "--schema", schema, "--table", "other"];
+    const before = await tenure(["doctor", ...other]);
+    expect(before).toMatchObject({ code: 1, out: expect.stringContaining("-> run tenure migrate") });
+    await expect(tenure(["migrate", ...other])).resolves.toMatchObject({ code: 0 });
+    await expect(findingsOf(other)).resolves.toMatchObject({ schema: "ok: version 1" });
+  });
+
+  test("doctor finds rights that a role lacks, row security, a trigger, a lost index and an unlogged table", async () => {
+    const name = `role_${randomUUID().slice(0, 8)}`;
+    const place = ["--schema", schema, "--table", "broken"];
+    await migrate(pool, { schema, table: "broken" });
+    await pool.query(`
+      create role ${name} login password 's3cret';
+      grant usage on schema "${schema}" to ${name};
+      grant select, insert, update on "${schema}".broken to ${name};
+      alter table "${schema}".broken enable row level security;
+      drop index "${schema}".broken_user_id;
+      alter table "${schema}".broken set unlogged;
+      create function "${schema}".nothing() returns trigger language plpgsql as 'begin return new; end';
+      create trigger watch before update on "${schema}".broken for each row execute function "${schema}".nothing()`);
+    const url = new URL(postgres.url);
+    url.username = name;
+    url.password = "s3cret";
+    await expect(findingsOf(["--store", url.href, ...place])).resolves.toMatchObject({
+      privileges: "problem: this role may not delete",
+      "row security": expect.stringMatching(/^problem/),
+      indexes: expect.stringMatching(/^problem/),
+      triggers: expect.stringMatching(/^warning: watch/),
+      table: expect.stringMatching(/^problem: is not logged/),
+    });
+    const ran = await tenure(["list", "ada", "--store", url.href, ...place]);
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    expect(ran.err).not.toContain("s3cret");
+    await pool.query(`drop owned by ${name}; drop role ${name}`);
+  });
+
+  test("doctor finds a table of a version that this release does not know", async () => {
+    await migrate(pool, { schema, table: "newer" });
+    await pool.query(`update "${schema}".newer_schema set version = 99`);
+    await expect(
+      findingsOf(["--store", postgres.url, "--schema", schema, "--table", "newer"]),
+    ).resolves.toMatchObject({ schema: expect.stringMatching(/^warning: version 99/) });
+  });
+
+  test("sweep deletes what has expired, and says how much", async () => {
+    const store = postgresStore(pool, { schema, table });
+    for (let at = 0; at < 3; at += 1) {
+      await store.create({ id: randomUUID(), userId: null, data: "", idle: 1, lifetime: 1 });
+    }
+    await pool.query(`update ${quoted} set expires_at = now() - interval '1 hour' where expires_at <= now()`);
+    const { swept } = await json<{ swept: number }>(["sweep", ...args]);
+    expect(swept).toBeGreaterThanOrEqual(3);
+    await expect(json(["sweep", ...args])).resolves.toEqual({ swept: 0 });
+  });
+});
+
+own.describe("a PostgreSQL that keeps what it is told", () => {
+  test("doctor finds nothing wrong with a table that migrate made", async () => {
+    await using safe = await startPostgres({ settings: { fsync: "on" } });
+    const args = ["--store", safe.url];
+    await expect(tenure(["migrate", ...args])).resolves.toMatchObject({ code: 0, err: "" });
+    const ran = await tenure(["doctor", ...args]);
+    expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+  });
+});

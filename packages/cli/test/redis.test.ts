@@ -1,0 +1,124 @@
+import { randomUUID } from "node:crypto";
+import { redisStore } from "@tenure/redis";
+import { canStart, server, startRedis, startRedisCluster, startRedisSentinel } from "@tenure/servers";
+import { Cluster, Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findingsOf, testCommands } from "./commands.ts";
+import { tenure } from "./tenure.ts";
+
+const redis = await server("redis");
+const own = await canStart("redis");
+const several = await canStart("redis-cluster");
+
+redis.describe("Redis", () => {
+  const prefix = `${randomUUID()}:`;
+  let client: Redis;
+  beforeAll(() => {
+    client = new Redis(redis.url);
+  });
+  afterAll(() => client?.disconnect());
+  testCommands(() => ({
+    args: ["--store", redis.url, "--prefix", prefix],
+    store: redisStore(client, { prefix }),
+  }));
+
+  test("doctor changes nothing", async () => {
+    const empty = `${randomUUID()}:`;
+    await tenure(["doctor", "--store", redis.url, "--prefix", empty]);
+    await expect(client.keys(`${empty}*`)).resolves.toEqual([]);
+  });
+});
+
+own.describe("doctor", () => {
+  test("finds nothing wrong with a server that keeps what it is told", async () => {
+    await using good = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
+    const ran = await tenure(["doctor", "--store", good.url]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);
+  });
+
+  test("finds an eviction policy, missing persistence and a replica, and says what to change", async () => {
+    await using bad = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
+    const ran = await tenure(["doctor", "--store", bad.url]);
+    expect(ran).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("-> set maxmemory-policy noeviction"),
+    });
+    await expect(findingsOf(["--store", bad.url])).resolves.toMatchObject({
+      eviction: expect.stringMatching(/^problem: maxmemory-policy is allkeys-lru/),
+      persistence: expect.stringMatching(/^warning: none/),
+    });
+    await using replica = await startRedis({ args: ["--replicaof", "127.0.0.1 1"] });
+    await expect(findingsOf(["--store", replica.url])).resolves.toMatchObject({
+      role: expect.stringMatching(/^problem: this is a replica/),
+    });
+  });
+
+  test("finds the commands that a user may not run, and those that it may not see are unknown", async () => {
+    await using limited = await startRedis();
+    const admin = new Redis(limited.url);
+    const rules = ["on", ">s3cret", "~tenure:*", "+@all", "-zadd", "-info", "-config", "-scan"];
+    await admin.call("ACL", "SETUSER", "app", ...rules);
+    admin.disconnect();
+    const args = ["--store", limited.url.replace("redis://", "redis://app:s3cret@")];
+    await expect(findingsOf(args)).resolves.toMatchObject({
+      version: expect.stringMatching(/^unknown/),
+      eviction: expect.stringMatching(/^unknown/),
+      privileges: "problem: the user may not run zadd, scan on tenure:*",
+    });
+    const wrong = ["doctor", "--store", limited.url.replace("redis://", "redis://app:wr0ng@")];
+    const ran = await tenure(wrong);
+    expect(ran).toMatchObject({ code: 1, out: "", err: expect.stringContaining("WRONGPASS") });
+    expect(ran.err).not.toContain("wr0ng");
+  });
+});
+
+several.describe("several Redis", () => {
+  describe("a Cluster", () => {
+    let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
+    let client: Cluster;
+    const hosts = (): string => cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(",");
+    beforeAll(async () => {
+      cluster = await startRedisCluster();
+      client = new Cluster(cluster.nodes.map(({ port }) => ({ host: "127.0.0.1", port })));
+    });
+    afterAll(async () => {
+      client?.disconnect();
+      await cluster?.[Symbol.asyncDispose]();
+    });
+    testCommands(() => ({ args: ["--store", `redis+cluster://${hosts()}`], store: redisStore(client) }));
+
+    test("doctor looks at every primary", async () => {
+      await expect(findingsOf(["--store", `redis+cluster://${hosts()}`])).resolves.toMatchObject({
+        version: expect.stringMatching(/^ok: .* \(3 primaries\)$/),
+        privileges: expect.stringMatching(/^ok/),
+      });
+    });
+  });
+
+  describe("Sentinels", () => {
+    let watched: Awaited<ReturnType<typeof startRedisSentinel>>;
+    let client: Redis;
+    beforeAll(async () => {
+      watched = await startRedisSentinel();
+      const sentinels = watched.sentinels.map(({ port }) => ({ host: "127.0.0.1", port }));
+      client = new Redis({ sentinels, name: watched.name });
+    });
+    afterAll(async () => {
+      client?.disconnect();
+      await watched?.[Symbol.asyncDispose]();
+    });
+    const args = (): string[] => {
+      const hosts = watched.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",");
+      return ["--store", `redis+sentinel://${hosts}/${watched.name}`];
+    };
+    testCommands(() => ({ args: args(), store: redisStore(client) }));
+
+    test("doctor finds the primary and its replicas", async () => {
+      await expect(findingsOf(args())).resolves.toMatchObject({
+        role: "ok: this is a primary",
+        replicas: expect.stringMatching(/^ok: 2:/),
+      });
+    });
+  });
+});
