@@ -298,11 +298,13 @@ function throughCluster(cluster: NodeRedisCluster): Way {
 
     async pipeline(firstKey, commands) {
       const master = masterOf(firstKey);
-      if (master === undefined) throw new Error("The Cluster has no primary for the slot.");
+      if (master === undefined) throw new Error("The client of the Cluster knows no primary for a key.");
       return overClient(await cluster.nodeClient(master)).pipeline(commands);
     },
 
     async primaries() {
+      // The client knows the primaries once it has connected. Without one, nothing would look like an empty store.
+      if (cluster.masters.length === 0) throw new Error("The client of the Cluster has not connected yet.");
       const nodes = await Promise.all(cluster.masters.map((master) => cluster.nodeClient(master)));
       return nodes.map(
         (node) =>

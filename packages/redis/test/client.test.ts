@@ -1,7 +1,13 @@
 import { server } from "@tenure/servers";
 import { Cluster, Redis } from "ioredis";
 import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
-import { createClient, createClientPool, createCluster, createSentinel, type RedisClientOptions } from "redis";
+import {
+  createClient,
+  createClientPool,
+  createCluster,
+  createSentinel,
+  type RedisClientOptions,
+} from "redis";
 import { createClient as createClient5 } from "redis5";
 import { afterAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";

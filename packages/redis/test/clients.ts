@@ -24,6 +24,12 @@ export class Clients implements Disposable {
     return client;
   }
 
+  /** Adds a client of node-redis, and resolves once it has connected. */
+  async connected<Given extends Client & { connect(): Promise<unknown> }>(client: Given): Promise<Given> {
+    await this.add(client).connect();
+    return client;
+  }
+
   redis(url: string): Redis {
     return this.add(new Redis(url));
   }

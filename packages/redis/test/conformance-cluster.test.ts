@@ -2,7 +2,8 @@ import { testStore } from "@tenure/conformance";
 import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers";
 import { Cluster } from "ioredis";
 import { Cluster as Cluster5 } from "ioredis5";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { createCluster } from "redis";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
 import { Clients, onLoopback } from "./clients.ts";
@@ -17,6 +18,14 @@ const variants: Record<string, (ports: number[]) => RedisClient> = {
     clients.add(new Cluster(onLoopback(ports), { redisOptions: README_USER })),
   "Cluster, ioredis 5, keyPrefix and auto-pipelining": (ports) =>
     clients.add(new Cluster5(onLoopback(ports), { keyPrefix: "app:", enableAutoPipelining: true })),
+  "Cluster, node-redis 6, the README's restricted user, keyPrefix": (ports) =>
+    clients.connecting(
+      createCluster({
+        rootNodes: onLoopback(ports).map((socket) => ({ socket })),
+        defaults: README_USER,
+        keyPrefix: "tenure:node:",
+      }),
+    ),
 };
 
 here.describe("the contract", () => {
@@ -40,7 +49,11 @@ here.describe("the contract", () => {
         name,
         open: () => redisStore(open(cluster.nodes.map(({ port }) => port))),
         unreachable: ({ port }) => redisStore(open([port]), { timeout: 500 }),
-        mixedUp: mixedUpOver(() => open(cluster.nodes.map((node) => node.port))),
+        mixedUp: mixedUpOver(async () => {
+          const client = open(cluster.nodes.map((node) => node.port));
+          await vi.waitFor(() => redisStore(client).now(), { timeout: 20_000 });
+          return client;
+        }),
       },
     );
   }

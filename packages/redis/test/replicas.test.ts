@@ -35,124 +35,124 @@ here.describe("waiting for replicas", () => {
   });
 
   describe.each(LIBRARIES)("$name", ({ open, resends }) => {
-  test("create, revoke and revokeUser resolve once a replica has the change", async () => {
-    const store = patient(open(clients, primaryUrl));
-    const onReplica = redisStore(replicas[0]!);
-    for (let n = 0; n < 20; n += 1) {
-      const [session, ofUser] = [newSession(), newSession({ userId: freshId() })];
+    test("create, revoke and revokeUser resolve once a replica has the change", async () => {
+      const store = patient(open(clients, primaryUrl));
+      const onReplica = redisStore(replicas[0]!);
+      for (let n = 0; n < 20; n += 1) {
+        const [session, ofUser] = [newSession(), newSession({ userId: freshId() })];
+        await store.create(session);
+        await store.create(ofUser);
+        await expect(onReplica.read(session.id)).resolves.not.toBeNull();
+        await expect(onReplica.listUser(ofUser.userId!)).resolves.toHaveLength(1);
+        await expect(store.revoke(session.id)).resolves.toBe(true);
+        await expect(onReplica.read(session.id)).resolves.toBeNull();
+        await expect(store.revokeUser(ofUser.userId!)).resolves.toBe(1);
+        await expect(onReplica.read(ofUser.id)).resolves.toBeNull();
+      }
+    });
+
+    test("fewer replicas than asked for is an error that says how many, and the primary has the change", async () => {
+      const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 3, timeout: 1000 } });
+      const session = newSession();
+      const failure = expect.objectContaining({
+        name: "StoreError",
+        message: expect.stringContaining("2 of 3 replicas") as string,
+      }) as StoreError;
+      await expect(store.create(session)).rejects.toEqual(failure);
+      await expect(store.read(session.id)).resolves.not.toBeNull();
+      await expect(store.revoke(session.id)).rejects.toEqual(failure);
+      await expect(store.read(session.id)).resolves.toBeNull();
+      const ofUser = newSession({ userId: freshId() });
+      await redisStore(primary).create(ofUser);
+      await expect(store.revokeUser(ofUser.userId!)).rejects.toEqual(failure);
+      await expect(store.read(ofUser.id)).resolves.toBeNull();
+    });
+
+    test("a replica that lags is waited for, and is missing in the count when it is too late", async () => {
+      const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
+      const session = newSession();
+      await patient(primary).create(session);
+      await lagging.pause();
+      await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
+      setTimeout(() => void lagging.resume(), 100);
+      // There is nothing left to end, but the tombstone must reach the replica.
+      await expect(patient(primary).revoke(session.id)).resolves.toBe(false);
+      await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
+    });
+
+    test("revokeUser waits once for a page and not once for each session, and a read meanwhile gets its reply", async () => {
+      const client = open(clients, primaryUrl);
+      const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
+      const session = newSession({ userId: freshId() });
+      const plain = redisStore(primary);
+      for (let n = 0; n < 10; n += 1) await plain.create({ ...session, id: freshId() });
+      await plain.create({ ...session, userId: null });
+      await store.now();
+      await lagging.pause();
+      await primary.config("RESETSTAT");
+      const ending = store.revokeUser(session.userId!).catch(String);
+      await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+      await expect(ending).resolves.toContain("1 of 2 replicas");
+      await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+      await expect(waits()).resolves.toBe(1);
+      await lagging.resume();
+      await expect(plain.listUser(session.userId!)).resolves.toEqual([]);
+    });
+
+    test("calls that come while one waits for replicas wait for them together", async () => {
+      const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
+      await store.now();
+      await lagging.pause();
+      await primary.config("RESETSTAT");
+      const creating: Promise<unknown>[] = [];
+      for (let n = 0; n < 20; n += 1) {
+        creating.push(store.create(newSession()).catch(String));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      for (const failure of creating) await expect(failure).resolves.toContain("1 of 2 replicas");
+      await expect(waits()).resolves.toBe(2);
+      await lagging.resume();
+    });
+
+    test("a reply that is lost is not taken for a confirmation", async () => {
+      await using proxy = await faultyProxy(primaryUrl);
+      const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
+      const session = newSession();
+      await patient(primary).create(session);
+      await store.now();
+      await lagging.pause();
+      const plan = proxy.plan({ on: "reply", which: isEval });
+      await expect(store.revoke(session.id)).rejects.toThrow(resends ? "1 of 2 replicas" : StoreError);
+      expect(plan.struck).toBe(true);
+      await lagging.resume();
+    });
+
+    test("a call that fails does not fail those that leave with it", async () => {
+      const store = patient(open(clients, primaryUrl));
+      const [session, refused] = [newSession(), newSession()];
       await store.create(session);
-      await store.create(ofUser);
-      await expect(onReplica.read(session.id)).resolves.not.toBeNull();
-      await expect(onReplica.listUser(ofUser.userId!)).resolves.toHaveLength(1);
-      await expect(store.revoke(session.id)).resolves.toBe(true);
-      await expect(onReplica.read(session.id)).resolves.toBeNull();
-      await expect(store.revokeUser(ofUser.userId!)).resolves.toBe(1);
-      await expect(onReplica.read(ofUser.id)).resolves.toBeNull();
-    }
-  });
+      await primary.config("SET", "maxmemory", "1");
+      const results = await Promise.allSettled([store.create(refused), store.revoke(session.id)]);
+      await primary.config("SET", "maxmemory", "0");
+      expect(results).toEqual([
+        { status: "rejected", reason: expect.any(StoreError) as StoreError },
+        { status: "fulfilled", value: true },
+      ]);
+    });
 
-  test("fewer replicas than asked for is an error that says how many, and the primary has the change", async () => {
-    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 3, timeout: 1000 } });
-    const session = newSession();
-    const failure = expect.objectContaining({
-      name: "StoreError",
-      message: expect.stringContaining("2 of 3 replicas") as string,
-    }) as StoreError;
-    await expect(store.create(session)).rejects.toEqual(failure);
-    await expect(store.read(session.id)).resolves.not.toBeNull();
-    await expect(store.revoke(session.id)).rejects.toEqual(failure);
-    await expect(store.read(session.id)).resolves.toBeNull();
-    const ofUser = newSession({ userId: freshId() });
-    await redisStore(primary).create(ofUser);
-    await expect(store.revokeUser(ofUser.userId!)).rejects.toEqual(failure);
-    await expect(store.read(ofUser.id)).resolves.toBeNull();
-  });
-
-  test("a replica that lags is waited for, and is missing in the count when it is too late", async () => {
-    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
-    const session = newSession();
-    await patient(primary).create(session);
-    await lagging.pause();
-    await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
-    setTimeout(() => void lagging.resume(), 100);
-    // There is nothing left to end, but the tombstone must reach the replica.
-    await expect(patient(primary).revoke(session.id)).resolves.toBe(false);
-    await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
-  });
-
-  test("revokeUser waits once for a page and not once for each session, and a read meanwhile gets its reply", async () => {
-    const client = open(clients, primaryUrl);
-    const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
-    const session = newSession({ userId: freshId() });
-    const plain = redisStore(primary);
-    for (let n = 0; n < 10; n += 1) await plain.create({ ...session, id: freshId() });
-    await plain.create({ ...session, userId: null });
-    await store.now();
-    await lagging.pause();
-    await primary.config("RESETSTAT");
-    const ending = store.revokeUser(session.userId!).catch(String);
-    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
-    await expect(ending).resolves.toContain("1 of 2 replicas");
-    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
-    await expect(waits()).resolves.toBe(1);
-    await lagging.resume();
-    await expect(plain.listUser(session.userId!)).resolves.toEqual([]);
-  });
-
-  test("calls that come while one waits for replicas wait for them together", async () => {
-    const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
-    await store.now();
-    await lagging.pause();
-    await primary.config("RESETSTAT");
-    const creating: Promise<unknown>[] = [];
-    for (let n = 0; n < 20; n += 1) {
-      creating.push(store.create(newSession()).catch(String));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    for (const failure of creating) await expect(failure).resolves.toContain("1 of 2 replicas");
-    await expect(waits()).resolves.toBe(2);
-    await lagging.resume();
-  });
-
-  test("a reply that is lost is not taken for a confirmation", async () => {
-    await using proxy = await faultyProxy(primaryUrl);
-    const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
-    const session = newSession();
-    await patient(primary).create(session);
-    await store.now();
-    await lagging.pause();
-    const plan = proxy.plan({ on: "reply", which: isEval });
-    await expect(store.revoke(session.id)).rejects.toThrow(resends ? "1 of 2 replicas" : StoreError);
-    expect(plan.struck).toBe(true);
-    await lagging.resume();
-  });
-
-  test("a call that fails does not fail those that leave with it", async () => {
-    const store = patient(open(clients, primaryUrl));
-    const [session, refused] = [newSession(), newSession()];
-    await store.create(session);
-    await primary.config("SET", "maxmemory", "1");
-    const results = await Promise.allSettled([store.create(refused), store.revoke(session.id)]);
-    await primary.config("SET", "maxmemory", "0");
-    expect(results).toEqual([
-      { status: "rejected", reason: expect.any(StoreError) as StoreError },
-      { status: "fulfilled", value: true },
-    ]);
-  });
-
-  // Since Redis 7.2, WAIT waits for what its own connection has written, and a new connection has written nothing.
-  test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
-    await using proxy = await faultyProxy(primaryUrl);
-    const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
-    await store.now();
-    const session = newSession();
-    await lagging.pause();
-    const plan = proxy.plan({ on: "reply", pass: true });
-    await expect(store.create(session)).rejects.toThrow(StoreError);
-    expect(plan.struck).toBe(true);
-    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
-    await lagging.resume();
-  });
+    // Since Redis 7.2, WAIT waits for what its own connection has written, and a new connection has written nothing.
+    test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
+      await using proxy = await faultyProxy(primaryUrl);
+      const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
+      await store.now();
+      const session = newSession();
+      await lagging.pause();
+      const plan = proxy.plan({ on: "reply", pass: true });
+      await expect(store.create(session)).rejects.toThrow(StoreError);
+      expect(plan.struck).toBe(true);
+      await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+      await lagging.resume();
+    });
   });
 
   /** How many WAIT commands the primary got. */
