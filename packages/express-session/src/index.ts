@@ -1,4 +1,5 @@
-export type { RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
+export type { CookieOverrides, RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
+export { type CookieSettings, secureCookie } from "./secure-cookie.ts";
 export {
   type ExpressSessionStore,
   expressSessionStore,

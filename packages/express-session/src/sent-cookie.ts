@@ -1,4 +1,4 @@
-import type { Warn } from "@tenure/core/bridge";
+import { type Warn, warnOfUnsentCookie } from "@tenure/core/bridge";
 import type { SessionData } from "express-session";
 import type { Request } from "./middleware.ts";
 
@@ -20,9 +20,6 @@ export function warnIfNotSent(
   function check(): void {
     const lines = [res?.getHeader("set-cookie") ?? []].flat().map(String);
     if (lines.some((line) => line.includes(token))) return;
-    warn(
-      "TENURE_COOKIE_NOT_SENT",
-      'a session was stored and its cookie was not sent, because cookie.secure is on and the connection looks like plain HTTP: behind a proxy that ends TLS, call app.set("trust proxy", 1)',
-    );
+    warnOfUnsentCookie(warn, 'call app.set("trust proxy", 1)');
   }
 }

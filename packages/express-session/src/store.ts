@@ -9,13 +9,13 @@ import {
   type RequestLogin,
   type RequestSession,
   type RotateResult,
+  setKey,
   type Warn,
   type WarningCode,
   warnOfWeakSecret,
   warnOnce,
 } from "@tenure/core/bridge";
 import session from "express-session";
-import { setKey } from "./key-value.ts";
 import { type Generate, Middleware, type Request } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
 import { warnIfNotSent } from "./sent-cookie.ts";
@@ -166,9 +166,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
     callBack(async () => {
       const attached = this.#requests.ofData(data);
-      if (!attached) return setKey(this.#bridge, token, data);
       // Nothing is awaited before the data are taken.
       const maxAge = maxAgeOf(data.cookie);
+      if (!attached) return setKey(this.#bridge, token, storedData(data) as Data, maxAge);
       const stored = storedData(data, attached.current?.maxAge ?? maxAge) as Data;
       const current = attached.current ?? (await attached.load());
       if (current.token !== token) return assertFormer(data, token);

@@ -1,5 +1,5 @@
-import { type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
-import type { FrameworkRequest, FrameworkSession } from "./framework.ts";
+import { type Warn, warnOfUnsafeCookie, warnOfUnsentCookie } from "@tenure/core/bridge";
+import { type FrameworkRequest, type FrameworkSession, signedToken } from "./framework.ts";
 
 /** Warns of unsafe settings of the cookie, by the sessions that are saved. Its name is known once a browser sends it back. */
 export function cookieWarnings(warn: Warn): (request: FrameworkRequest, session: FrameworkSession) => void {
@@ -25,21 +25,22 @@ export function cookieWarnings(warn: Warn): (request: FrameworkRequest, session:
 }
 
 /** It may carry a `cookiePrefix`. */
-function nameOfCookie(
-  { cookies = {} }: FrameworkRequest,
-  { encryptedSessionId }: FrameworkSession,
-): string | undefined {
-  if (encryptedSessionId === "") return undefined;
-  return Object.keys(cookies).find((name) => cookies[name]?.endsWith(encryptedSessionId));
+function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSession): string | undefined {
+  const value = signedToken(session);
+  return value === undefined
+    ? undefined
+    : Object.keys(cookies).find((name) => cookies[name]?.endsWith(value));
 }
 
-/** Warns if a session was stored and the framework will not set its cookie: it is `secure`, and the connection looks like plain HTTP. */
-export function warnIfNotSent(warn: Warn, request: FrameworkRequest, { cookie }: FrameworkSession): void {
-  if (cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
-  warn(
-    "TENURE_COOKIE_NOT_SENT",
-    "a session was stored and its cookie was not sent, because cookie.secure is on and the connection looks like plain HTTP: behind a proxy that ends TLS, create the application with fastify({ trustProxy: true })",
-  );
+/**
+ * Warns if the response lacks the cookie of a session that the application changed or logged in: it is `secure`, and the connection looks like plain
+ * HTTP. The framework then saves nothing either, so that no call of the store shows it. It sends the cookie of a session that the application
+ * saved itself, from 10.4 on.
+ */
+export function warnIfNotSent(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
+  if (session.cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
+  if (session.isSaved?.() === true || !session.isModified()) return;
+  warnOfUnsentCookie(warn, "create the application with fastify({ trustProxy: true })");
 }
 
 /** @fastify/session 10.0 to 10.7, on Fastify 4, believes this header of every client. */

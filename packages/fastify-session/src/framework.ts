@@ -3,10 +3,13 @@ import type { MaxAge } from "@tenure/core/bridge";
 /** What the bridge uses of the Session of @fastify/session. Every other enumerable key is the application's data. */
 export interface FrameworkSession {
   readonly sessionId: string;
-  readonly encryptedSessionId: string;
   /** Absent on an object that an application gives to `set` itself. */
   cookie?: FrameworkCookie;
   regenerate(): Promise<void>;
+  /** Whether the data differ from those that were loaded or last saved. */
+  isModified(): boolean;
+  /** Whether the application has saved it itself. Absent before 10.4. */
+  isSaved?(): boolean;
 }
 
 /** What the bridge uses of the framework's cookie. */
@@ -72,6 +75,12 @@ export function attach(
     configurable: true,
     get: () => (hasCookie() ? internals[names.encryptedSessionId] : ""),
   });
+}
+
+/** The signed token, as the cookie has it. `undefined`: this is not a Session. */
+export function signedToken(session: FrameworkSession): string | undefined {
+  const names = namesOf(session);
+  return names && ((session as Internals)[names.encryptedSessionId] as string);
 }
 
 /** Gives a Session another token. */

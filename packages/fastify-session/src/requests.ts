@@ -1,4 +1,12 @@
-import { type Bridge, hiddenValue, isOwnToken, type Loaded, type RequestSession } from "@tenure/core/bridge";
+import {
+  type Bridge,
+  hiddenValue,
+  isOwnToken,
+  type Loaded,
+  type RequestSession,
+  type Warn,
+} from "@tenure/core/bridge";
+import { warnIfNotSent } from "./cookie-warnings.ts";
 import {
   attach,
   type FrameworkRequest,
@@ -15,12 +23,14 @@ export class Requests<Data extends object> {
   /** Whose Session calls `get` or `destroy` at this moment. */
   caller: RequestLink<Data> | undefined;
   readonly #bridge: Bridge<Data>;
+  readonly #warn: Warn;
   readonly #isUse: (request: FrameworkRequest) => boolean;
   /** By the request, and by each Session of it. */
   readonly #links = hiddenValue<RequestLink<Data>>();
 
-  constructor(bridge: Bridge<Data>, isUse: (request: FrameworkRequest) => boolean) {
+  constructor(bridge: Bridge<Data>, warn: Warn, isUse: (request: FrameworkRequest) => boolean) {
     this.#bridge = bridge;
+    this.#warn = warn;
     this.#isUse = isUse;
   }
 
@@ -59,7 +69,12 @@ export class Requests<Data extends object> {
       session,
       link.request,
       (before) => (link.store ??= this.#storeOf(link, before)),
-      () => link.hasCookie(session),
+      () => {
+        if (!link.hasCookie(session)) return false;
+        // The framework asks at the end of each request, and calls nothing else if the connection is not secure.
+        warnIfNotSent(this.#warn, link.request, session);
+        return true;
+      },
     );
   }
 

@@ -7,12 +7,13 @@ import {
   type Loaded,
   type RequestLogin,
   type RotateResult,
+  setKey,
   type WarningCode,
   warnOnce,
 } from "@tenure/core/bridge";
 import type { FastifyRequest } from "fastify";
 import { endOf, settingsOf } from "./cookie.ts";
-import { cookieWarnings, warnIfNotSent } from "./cookie-warnings.ts";
+import { cookieWarnings } from "./cookie-warnings.ts";
 import { loadedData, shownData, type StoredData } from "./data.ts";
 import {
   type FrameworkRequest,
@@ -22,7 +23,6 @@ import {
   makeModified,
   requestOf,
 } from "./framework.ts";
-import { setKey } from "./key-value.ts";
 import type { RequestLink } from "./request-link.ts";
 import { Requests } from "./requests.ts";
 
@@ -95,7 +95,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   const warn = warnOnce(options.silence);
   const warnOfUnsafeSettings = cookieWarnings(warn);
   const bridge = new Bridge(sessions, warn, shownData);
-  const requests = new Requests(bridge, (request) => isUse(request as FastifyRequest));
+  const requests = new Requests(bridge, warn, (request) => isUse(request as FastifyRequest));
   /** What `get` has read and is not live, while its callback runs: the framework asks for a new session's token there. */
   let notLive: Loaded<Data> | undefined;
 
@@ -201,7 +201,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function save(sessionId: string, session: FrameworkSession): Promise<void> {
     const request = requestOf(session);
-    if (!request) return setKey(bridge, sessionId, session);
+    if (!request) return saveKey(sessionId, session);
     const link = requests.of(request);
     if (!link || (!requests.isShown(session) && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
     // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
@@ -219,6 +219,13 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     await saveShown(link, session);
   }
 
+  /** For an application that uses the store without the plugin. */
+  function saveKey(key: string, { cookie, ...entries }: Pick<FrameworkSession, "cookie">): Promise<void> {
+    const maxAge = cookie?.originalMaxAge ?? cookie?.maxAge;
+    const settings = cookie && { cookie: { ...settingsOf(cookie), originalMaxAge: maxAge } };
+    return setKey(bridge, key, { ...entries, ...settings } as Data, maxAge);
+  }
+
   async function saveShown(link: RequestLink<Data>, session: FrameworkSession): Promise<void> {
     const { cookie } = session;
     if (cookie?.expires && endOf(cookie) === null) cookie.expires = null;
@@ -233,7 +240,6 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (isEnded) return current.end();
     if ((await current.save(data, maxAge)) !== "saved") return;
     link.noteSaved(session);
-    warnIfNotSent(warn, link.request, session);
   }
 
   async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
@@ -270,7 +276,6 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     link.fill(session, result.session.data);
     giveToken(session, current.token);
     makeModified(session);
-    warnIfNotSent(warn, link.request, session);
     return { refused: null };
   }
 
@@ -318,7 +323,6 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (result !== "rotated" || !link.session) return result;
     giveToken(link.session, current.token);
     makeModified(link.session);
-    warnIfNotSent(warn, link.request, link.session);
     return result;
   }
 

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import fastifySession from "@fastify/session";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { type Routes, SECRET, serve, type SiteOptions } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
@@ -95,26 +95,73 @@ test.each([
   },
 );
 
-test.each([
-  [false, {}, "TENURE_COOKIE_NOT_SENT"],
-  [false, { "x-forwarded-proto": "https" }, "TENURE_COOKIE_NOT_SENT"],
-  [true, { "x-forwarded-proto": "https" }, undefined],
-])(
-  "a secure cookie behind a proxy, trusted: %s, with the headers %j, gives %s when a login stored a session",
-  async (trustProxy, headers, code) => {
-    await using site = await serve(
-      newest,
-      { "/logIn": (request, store) => store.logIn(request, "ada") },
-      { plugin: { cookieName: "__Host-id", cookie: { secure: true } }, fastify: { trustProxy } },
-    );
-    for (let login = 0; login < 2; login += 1) {
-      const { setCookies } = await site.browser().post("/logIn", {}, headers);
-      expect(setCookies).toHaveLength(code ? 0 : 1);
+describe.each(versions)("on $name, behind a proxy that ends TLS", (version) => {
+  const changing: Routes = {
+    "/logIn": (request, store) => store.logIn(request, "ada"),
+    "/change": (request) => Object.assign(request.session, { userId: "ada" }) && {},
+    "/rotate-and-change": async (request, store) => {
+      const result = await store.rotate(request);
+      Object.assign(request.session, { userId: "ada" });
+      return result;
+    },
+    "/regenerate": async (request) => {
+      await request.session.regenerate();
+      Object.assign(request.session, { userId: "ada" });
+      return {};
+    },
+    "/read": (request) => request.session.sessionId.length,
+  };
+
+  /** The cookies of two requests, each of a browser of its own, and the warnings. */
+  async function sentBy(path: string, trustProxy: boolean): Promise<{ cookies: number; codes: string[] }> {
+    const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
+    await using site = await serve(version, changing, { plugin, fastify: { trustProxy } });
+    let cookies = 0;
+    for (let request = 0; request < 2; request += 1) {
+      // Fastify 4 believes x-forwarded-proto of every client.
+      const headers = trustProxy ? { "x-forwarded-proto": "https" } : {};
+      cookies += (await site.browser().post(path, {}, headers)).setCookies.length;
     }
     await turn();
-    expect(warnings).toEqual(code ? [code] : []);
-  },
-);
+    return { cookies, codes: warnings.splice(0) };
+  }
+
+  test.each(["/logIn", "/change", "/rotate-and-change", "/regenerate"])(
+    "a session that %s makes and whose secure cookie is not sent gives one warning, unless the proxy is trusted",
+    async (path) => {
+      await expect(sentBy(path, false)).resolves.toEqual({ cookies: 0, codes: ["TENURE_COOKIE_NOT_SENT"] });
+      await expect(sentBy(path, true)).resolves.toEqual({ cookies: 2, codes: [] });
+    },
+  );
+
+  test("a session that nobody changes gives no warning", async () => {
+    await expect(sentBy("/read", false)).resolves.toEqual({ cookies: 0, codes: [] });
+  });
+});
+
+test("the header x-forwarded-proto of a proxy that is not trusted changes nothing", async () => {
+  const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
+  await using site = await serve(newest, routes, { plugin });
+  const { setCookies } = await site.browser().get("/", { "x-forwarded-proto": "https" });
+  expect(setCookies).toEqual([]);
+  await turn();
+  expect(warnings).toEqual(["TENURE_COOKIE_NOT_SENT"]);
+});
+
+test("a session that the application saves itself gives no warning, because the framework sends its cookie", async () => {
+  const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
+  const saving: Routes = {
+    "/": async (request) => {
+      Object.assign(request.session, { userId: "ada" });
+      await request.session.save();
+      return {};
+    },
+  };
+  await using site = await serve(newest, saving, { plugin });
+  expect((await site.browser().get("/")).setCookies).toHaveLength(1);
+  await turn();
+  expect(warnings).toEqual([]);
+});
 
 test("a cookie.maxAge above the policy's idle timeout gives one warning", async () => {
   const plugin = { cookie: { secure: false, maxAge: 7 * 86_400_000 } };

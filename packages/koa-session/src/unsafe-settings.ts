@@ -1,4 +1,4 @@
-import { type Warn, warnOfUnsafeCookie, warnOfWeakSecret } from "@tenure/core/bridge";
+import { type Warn, warnOfUnsafeCookie, warnOfUnsentCookie, warnOfWeakSecret } from "@tenure/core/bridge";
 import type { FrameworkContext } from "./framework.ts";
 
 /** Warns of settings of the middleware that are unsafe, or with which no cookie is sent. */
@@ -9,12 +9,7 @@ export function unsafeSettings(warn: Warn): (ctx: FrameworkContext) => void {
     // With an external key there may be no cookie at all.
     if (!ctx.sessionOptions || ctx.sessionOptions.externalKey) return;
     const { key, secure, httpOnly, sameSite, path, domain } = ctx.sessionOptions;
-    if (secure && !ctx.secure) {
-      warn(
-        "TENURE_COOKIE_NOT_SENT",
-        "the session cookie is secure, and Koa refuses to send it over plain HTTP: behind a proxy that ends TLS, set app.proxy = true",
-      );
-    }
+    if (secure && !ctx.secure) warnOfUnsentCookie(warn, "set app.proxy = true");
     if (!isFirst) return;
     isFirst = false;
     warnOfUnsafeCookie(warn, { name: key, secure: secure ?? ctx.secure, httpOnly, sameSite, path, domain });

@@ -18,27 +18,39 @@ export function warnOfUnsafeCookie(warn: Warn, cookie: CookieSettings): void {
   if (!secure && process.env["NODE_ENV"] === "production") {
     warn(
       "TENURE_COOKIE_NOT_SECURE",
-      "the session cookie is also sent over plain HTTP, where anybody on the way can read it: set cookie.secure, and behind a proxy tell the framework to trust it",
+      "the session cookie is also sent over plain HTTP, where anybody on the way can read it: use secureCookie(sessions), and behind a proxy tell the framework to trust it",
     );
   }
   if (httpOnly === false) {
     warn(
       "TENURE_COOKIE_NOT_HTTPONLY",
-      "any script in the page can read the session cookie: leave cookie.httpOnly on",
+      "any script in the page can read the session cookie: leave httpOnly on, as secureCookie(sessions) does",
     );
   }
   if (typeof sameSite === "string" && sameSite.toLowerCase() === "none" && !secure) {
     warn(
       "TENURE_COOKIE_SAMESITE_NONE",
-      'browsers drop a cookie with SameSite=None that is not Secure: set cookie.secure, or cookie.sameSite to "lax"',
+      'browsers drop a cookie with SameSite=None that is not Secure: use secureCookie(sessions), or secureCookie(sessions, { sameSite: "none" })',
     );
   }
   if (name !== undefined && !name.startsWith("__Host-") && secure && isRoot(path) && !domain) {
     warn(
       "TENURE_COOKIE_NAME",
-      "a subdomain can set a session cookie of this name and so log a visitor in as somebody else: begin its name with __Host-",
+      "a subdomain can set a session cookie of this name and so log a visitor in as somebody else: use secureCookie(sessions), whose name begins with __Host-",
     );
   }
+}
+
+/**
+ * Warns of a session whose cookie is not sent: it is secure, and the framework takes the connection for plain HTTP.
+ *
+ * @param remedy how this framework is told to trust a proxy
+ */
+export function warnOfUnsentCookie(warn: Warn, remedy: string): void {
+  warn(
+    "TENURE_COOKIE_NOT_SENT",
+    `the session cookie was not sent, so that nobody stays logged in: it is secure, and the connection looks like plain HTTP. Behind a proxy that ends TLS, ${remedy}. For development without TLS, use secureCookie(sessions, { secure: false, name: "id" })`,
+  );
 }
 
 /** Warns of secrets that are short enough to be guessed from one signed cookie: 128 bits in hexadecimal. */

@@ -1,0 +1,48 @@
+import { visitor } from "@tenure/cookie-client";
+import { type CookieOverrides, expressSessionStore, secureCookie } from "@tenure/express-session";
+import { memoryStore, Sessions } from "@tenure/core";
+import { expect, test } from "vitest";
+import { application, SECRET } from "./app.ts";
+import { serve } from "./serve.ts";
+import { warningsHeard } from "./warnings-heard.ts";
+
+/** The attributes of the cookie that a login sets, behind a trusted proxy that ends TLS. */
+async function cookieOf(overrides: CookieOverrides | undefined, step: string): Promise<string | undefined> {
+  const sessions = new Sessions({ store: memoryStore(), maxIdleTimeout: "12h" });
+  const { app, routes } = application(expressSessionStore(sessions), {
+    ...secureCookie(sessions, overrides),
+    proxy: true,
+    secret: SECRET,
+  });
+  routes.post("/remember", async (req, res) => {
+    await (req.sessionStore as ReturnType<typeof expressSessionStore>).logIn(req, "ada", { idle: "2h" });
+    res.end();
+  });
+  const browser = visitor(await serve(app));
+  const { setCookies } = await browser.post(step, undefined, { "x-forwarded-proto": "https" });
+  return setCookies[0]?.replace(/=[^;]*/, "=…").replace(/Expires=[^;]*/, "Expires=…");
+}
+
+test.for([
+  [undefined, "__Host-id=…; Path=/; HttpOnly; Secure; SameSite=Lax"],
+  [{ secure: false, name: "id" }, "id=…; Path=/; HttpOnly; SameSite=Lax"],
+  [
+    { name: "__Secure-id", domain: "example.org", path: "/", sameSite: "strict" },
+    "__Secure-id=…; Domain=example.org; Path=/; HttpOnly; Secure; SameSite=Strict",
+  ],
+  [{ maxAge: "10m" }, "__Host-id=…; Path=/; Expires=…; HttpOnly; Secure; SameSite=Lax"],
+] as const)("the middleware with secureCookie(sessions, %o) sets %s", async ([overrides, cookie]) => {
+  const warnings = warningsHeard();
+  expect(await cookieOf(overrides, "/slow?do=logIn:ada")).toBe(cookie);
+  expect(await warnings()).toEqual([]);
+});
+
+test('with secureCookie, the cookie of "remember me" outlives the browser, and no other login\'s does', async () => {
+  expect(await cookieOf(undefined, "/login?user=ada")).not.toContain("Expires");
+  expect(await cookieOf(undefined, "/remember")).toContain("Expires");
+});
+
+test("an override that makes the cookie unsafe is a TypeError", () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  expect(() => secureCookie(sessions, { secure: false })).toThrow(TypeError);
+});

@@ -1,0 +1,27 @@
+import type { Sessions } from "@tenure/core";
+import { type CookieOverrides, type SecureCookie, secureCookieOf } from "@tenure/core/bridge";
+
+/** The options of koa-session for its cookie. */
+export interface CookieSettings extends Omit<SecureCookie, "name" | "maxAge"> {
+  readonly key: string;
+  readonly maxAge: number | "session";
+}
+
+/**
+ * Safe settings of the session cookie, for the options of koa-session: `session({ store, genid: store.genid, ...secureCookie(sessions) }, app)`. The
+ * cookie goes over TLS only, to this host only, and not to scripts. In development over plain HTTP:
+ * `secureCookie(sessions, { secure: false, name: "id" })`.
+ *
+ * With the `maxAge` of `"session"`, so that the cookie ends with the browser and the policy ends the session: koa-session's default is a day, and it
+ * moves the end of a cookie only when a session is modified, or with `renew` or `rolling`. `logIn` with `idle` ("remember me") gives its own
+ * cookie a `maxAge`.
+ *
+ * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
+ */
+export function secureCookie<Data extends object>(
+  sessions: Sessions<Data>,
+  overrides?: CookieOverrides,
+): CookieSettings {
+  const { name, maxAge = "session", ...cookie } = secureCookieOf(sessions, overrides);
+  return { ...cookie, key: name, maxAge };
+}
