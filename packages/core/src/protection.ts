@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
 import { StoreError } from "./errors.ts";
 
 export interface ProtectOptions {
@@ -78,7 +86,7 @@ export function protectionWith(options: ProtectOptions): Protection {
     keyedDigest: (id, digest) => hmac(keysOf(id).digests, digest).toString("base64url"),
     encrypt(id, text, associated) {
       const nonce = randomBytes(NONCE);
-      const cipher = createCipheriv("aes-256-gcm", hmac(keysOf(keyId).data, id), nonce);
+      const cipher = createCipheriv("aes-256-gcm", sessionKey(keysOf(keyId).data, id), nonce);
       cipher.setAAD(Buffer.from(associated));
       return Buffer.concat([nonce, cipher.update(text), cipher.final(), cipher.getAuthTag()]).toString(
         "base64url",
@@ -87,9 +95,8 @@ export function protectionWith(options: ProtectOptions): Protection {
     decrypt(by, id, sealed, associated) {
       const { data } = keysOf(by);
       const bytes = Buffer.from(sealed, "base64url");
-      // Also catches characters that base64url does not have, which Node skips.
-      if (bytes.length < NONCE + TAG || bytes.toString("base64url") !== sealed) return null;
-      const decipher = createDecipheriv("aes-256-gcm", hmac(data, id), bytes.subarray(0, NONCE), {
+      if (bytes.length < NONCE + TAG || !isCanonical(sealed, bytes)) return null;
+      const decipher = createDecipheriv("aes-256-gcm", sessionKey(data, id), bytes.subarray(0, NONCE), {
         authTagLength: TAG,
       });
       decipher.setAAD(Buffer.from(associated));
@@ -104,8 +111,8 @@ export function protectionWith(options: ProtectOptions): Protection {
 }
 
 interface DerivedKeys {
-  readonly digests: Buffer;
-  readonly data: Buffer;
+  readonly digests: KeyObject;
+  readonly data: KeyObject;
 }
 
 /** Bytes. */
@@ -120,10 +127,27 @@ function derive(id: string, given: Uint8Array | string): DerivedKeys {
       `protect: the key ${id} must have at least 32 random bytes, as openssl rand -base64 32 gives`,
     );
   }
-  const derived = (purpose: string): Buffer => Buffer.from(hkdfSync("sha256", key, "", purpose, KEY));
+  const derived = (purpose: string): KeyObject =>
+    createSecretKey(Buffer.from(hkdfSync("sha256", key, "", purpose, KEY)));
   return { digests: derived("tenure token digest v1"), data: derived("tenure session data v1") };
 }
 
-function hmac(key: Buffer, text: string): Buffer {
+function hmac(key: KeyObject, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
+}
+
+/** With a buffer in place of a `KeyObject`, Node takes three times as long for a short message (24.21: 11 µs instead of 3). */
+function sessionKey(key: KeyObject, id: string): KeyObject {
+  return createSecretKey(hmac(key, id));
+}
+
+/**
+ * Whether a text is the one that these bytes are written as. Node skips characters that base64url does not have, and bits of the last
+ * character that stand for nothing.
+ */
+function isCanonical(text: string, bytes: Buffer): boolean {
+  const last = bytes.length - (bytes.length % 3 || 3);
+  return (
+    text.length === Math.ceil((bytes.length * 4) / 3) && text.endsWith(bytes.toString("base64url", last))
+  );
 }
