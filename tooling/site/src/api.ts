@@ -1,0 +1,95 @@
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Application, type ProjectReflection, type TypeDocOptions } from "typedoc";
+import { root } from "./pages.ts";
+
+/** What applications import by one name, and its reference as markdown. */
+export interface Reference {
+  /** `@tenure/core/store` */
+  readonly specifier: string;
+  readonly markdown: string;
+}
+
+/**
+ * The reference of every entry of every package, from the comments in the sources.
+ *
+ * @throws Error if an export has no comment, or a comment links to nothing
+ */
+export async function references(): Promise<Reference[]> {
+  const entries = entriesOfPackages();
+  const folder = mkdtempSync(join(tmpdir(), "tenure-site-"));
+  try {
+    // The options of typedoc's plugins are not among its types.
+    const plugin = {
+      outputFileStrategy: "modules",
+      hidePageHeader: true,
+      hideBreadcrumbs: true,
+      hideGroupHeadings: true,
+      useCodeBlocks: true,
+      expandParameters: true,
+      parametersFormat: "table",
+      interfacePropertiesFormat: "table",
+      classPropertiesFormat: "table",
+      typeDeclarationFormat: "table",
+      propertyMembersFormat: "table",
+    };
+    const options = { ...typedocOptions(entries), ...plugin };
+    const application = await Application.bootstrapWithPlugins(options);
+    const project = await application.convert();
+    if (!project) throw new Error("The sources have no reference: see the messages above.");
+    name(project, entries);
+    application.validate(project);
+    await application.generateOutputs(project);
+    if (application.logger.hasErrors() || application.logger.hasWarnings()) {
+      throw new Error("The reference is incomplete: see the messages above.");
+    }
+    return [...entries.keys()].map((specifier) => ({
+      specifier,
+      markdown: readFileSync(join(folder, `${specifier}.md`), "utf8"),
+    }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+
+  function typedocOptions(sources: ReadonlyMap<string, string>): TypeDocOptions {
+    return {
+      plugin: ["typedoc-plugin-markdown"],
+      logLevel: "Warn",
+      entryPoints: [...sources.values()],
+      tsconfig: join(import.meta.dirname, "../tsconfig.api.json"),
+      outputs: [{ name: "markdown", path: folder }],
+      skipErrorChecking: true, // the type check is another command
+      readme: "none",
+      disableSources: true,
+      excludeExternals: true,
+      sort: ["alphabetical"],
+      validation: { notExported: true, invalidLink: true, notDocumented: true },
+      requiredToBeDocumented: ["Class", "Interface", "TypeAlias", "Function", "Variable", "Enum"],
+      externalSymbolLinkMappings: { "@types/node": { "*": "#" } },
+    };
+  }
+}
+
+/** By the name under which it is imported: the file of its source. */
+function entriesOfPackages(): Map<string, string> {
+  const entries = new Map<string, string>();
+  for (const manifest of globSync("packages/*/package.json", { cwd: root }).toSorted()) {
+    const { name: packageName, exports } = JSON.parse(readFileSync(join(root, manifest), "utf8")) as {
+      name: string;
+      exports: Record<string, Record<string, string>>;
+    };
+    for (const [path, { "@tenure/source": source = "" }] of Object.entries(exports)) {
+      entries.set(join(packageName, path), join(root, manifest, "..", source));
+    }
+  }
+  return entries;
+}
+
+/** Typedoc names a module by its folder; readers know it by what they import. */
+function name(project: ProjectReflection, entries: ReadonlyMap<string, string>): void {
+  const specifiers = new Map([...entries].map(([specifier, source]) => [dirname(source), specifier]));
+  for (const module of project.children ?? []) {
+    module.name = specifiers.get(join(root, "packages", module.name)) ?? module.name;
+  }
+}
