@@ -66,7 +66,7 @@ function framework(
         return reply;
       });
       const origin = await app.listen({ host: "127.0.0.1", port: 0 });
-      return { origin, close: () => app.close() };
+      return { origin, store: bridge.store, close: () => app.close() };
     },
   };
 }

@@ -17,6 +17,8 @@ export interface SiteSettings {
 export interface Site {
   /** As `http://127.0.0.1:8080`. */
   readonly origin: string;
+  /** The bridge, or the framework's own store. Absent: the bridge is no object. */
+  readonly store?: unknown;
   close(): Promise<void>;
 }
 

@@ -53,6 +53,7 @@ function framework(
       await once(server, "listening");
       return {
         origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        store: settings.store,
         async close() {
           server.closeAllConnections();
           server.close();

@@ -1,0 +1,58 @@
+import { hash, randomBytes } from "node:crypto";
+import { inspect } from "node:util";
+
+/** Something that must not be found where it does not belong. */
+export interface Canary {
+  readonly name: string;
+  /** It, in every form that a search by bytes would miss. */
+  readonly forms: readonly string[];
+}
+
+/** Text of session data: plain, in base64 (at each alignment), in hexadecimal, and escaped. */
+export function dataCanary(name: string): Canary & { readonly text: string } {
+  const text = `canary-${name}-${randomBytes(12).toString("hex")}`;
+  const shifted = [0, 1, 2].flatMap((shift) => {
+    const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]);
+    // Without the groups that the neighbours are part of.
+    return (["base64", "base64url"] as const).map((form) => bytes.toString(form).slice(4, -4));
+  });
+  return { name, text, forms: [text, Buffer.from(text).toString("hex"), ...shifted] };
+}
+
+/** The secret of a token. Its id may be shown. */
+export function secretCanary(name: string, token: string): Canary {
+  const secret = token.split(".")[1] ?? token;
+  const bytes = Buffer.from(secret, "base64url");
+  return { name, forms: [secret, bytes.toString("base64"), bytes.toString("hex")] };
+}
+
+/** The digest of a token, with which whoever can write to a database could make a session, if it were not keyed. */
+export function digestCanary(name: string, token: string): Canary {
+  return {
+    name,
+    forms: (["base64url", "base64", "hex"] as const).map((form) => hash("sha256", token, form)),
+  };
+}
+
+/** The names of the canaries that are in a text. */
+export function canariesIn(text: string, canaries: readonly Canary[]): string[] {
+  return canaries.filter(({ forms }) => forms.some((form) => text.includes(form))).map(({ name }) => name);
+}
+
+/** Everything that a debugger, a logger or a serializer could show of a value: hidden keys, getters, causes, JSON. */
+export function shown(value: unknown): string {
+  const options = { depth: 12, showHidden: true, getters: true, maxArrayLength: null, maxStringLength: null };
+  const texts = [inspect(value, options), String(value), jsonOf(value)];
+  for (let error = value; error instanceof Error; error = error.cause) {
+    texts.push(error.message, error.stack ?? "", jsonOf(error), inspect(error, options));
+  }
+  return texts.join("\n");
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch {
+    return "";
+  }
+}

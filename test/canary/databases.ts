@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto";
+import { inspect } from "node:util";
+import { memoryStore, type SessionStore } from "@tenure/core";
+import { ensureIndexes, mongoStore } from "@tenure/mongo";
+import { migrate, postgresStore } from "@tenure/postgres";
+import { redisStore } from "@tenure/redis";
+import { server } from "@tenure/servers";
+import { Redis } from "ioredis";
+import { MongoClient } from "mongodb";
+import { Pool } from "pg";
+import { describe } from "vitest";
+
+export interface Database {
+  readonly name: string;
+  /** vitest's, or one that skips where there is no server. */
+  readonly describe: typeof describe;
+  /** A store with a place of its own. */
+  open(): Promise<OpenDatabase>;
+}
+
+export interface OpenDatabase {
+  readonly store: SessionStore;
+  /** All that the place holds, as text. */
+  dump: () => Promise<string>;
+  /** Makes the next write fail as a server does that quotes what it was given. Absent: this backend has no server. */
+  spoil?: (id: string) => Promise<void>;
+  /** Replaces the `data` of a session, as somebody who can write to the database would. */
+  setData: (id: string, data: string) => Promise<void>;
+  close: () => Promise<void>;
+}
+
+const redis = await server("redis");
+const postgres = await server("postgres");
+const mongo = await server("mongo");
+
+export const databases: readonly Database[] = [
+  { name: "memory", describe, open: openMemory },
+  { name: "redis", describe: redis.describe, open: openRedis },
+  { name: "postgres", describe: postgres.describe, open: openPostgres },
+  { name: "mongo", describe: mongo.describe, open: openMongo },
+];
+
+async function openMemory(): Promise<OpenDatabase> {
+  const store = memoryStore();
+  return {
+    store,
+    async dump() {
+      const records: unknown[] = [];
+      for await (const record of store.scan()) records.push(record);
+      return JSON.stringify(records);
+    },
+    async setData(id, data) {
+      await store.update(id, { data, touch: false });
+    },
+    close: async () => undefined,
+  };
+}
+
+async function openRedis(): Promise<OpenDatabase> {
+  const client = new Redis(redis.url);
+  const prefix = `canary-${randomUUID()}:`;
+  const value = async (key: string): Promise<string> => {
+    switch (await client.type(key)) {
+      case "string":
+        return (await client.get(key)) ?? "";
+      case "zset":
+        return (await client.zrange(key, "0", "-1", "WITHSCORES")).join(" ");
+      case "hash":
+        return JSON.stringify(await client.hgetall(key));
+      default:
+        throw new Error("a key of a type that this test does not read");
+    }
+  };
+  return {
+    store: redisStore(client, { prefix }),
+    async dump() {
+      const keys = await client.keys(`${prefix}*`);
+      return (await Promise.all(keys.map(async (key) => `${key} ${await value(key)}`))).join("\n");
+    },
+    async spoil(id) {
+      // The script's own error names its key and arguments: WRONGTYPE.
+      await client.del(`${prefix}s:${id}`);
+      await client.hset(`${prefix}s:${id}`, "a", "b");
+    },
+    async setData(id, data) {
+      const key = `${prefix}s:${id}`;
+      const old = (await client.get(key)) ?? "";
+      // The data are the end of the value, and begin with the envelope.
+      const at = old.search(/[12][0-3][vh][-ua]\d{39}/);
+      // A tombstone has none.
+      if (at >= 0) await client.set(key, old.slice(0, at) + data, "KEEPTTL");
+    },
+    close: async () => void (await client.quit()),
+  };
+}
+
+async function openPostgres(): Promise<OpenDatabase> {
+  const pool = new Pool({ connectionString: postgres.url, max: 4 });
+  const table = `canary_${randomUUID().replaceAll("-", "_")}`;
+  await migrate(pool, { table });
+  return {
+    store: postgresStore(pool, { table }),
+    async dump() {
+      const { rows } = await pool.query<{ row: string }>(`SELECT t::text AS row FROM ${table} t`);
+      return rows.map(({ row }) => row).join("\n");
+    },
+    async spoil() {
+      // The server's error has the whole row as its detail.
+      await pool.query(`ALTER TABLE ${table} ADD CHECK (false) NOT VALID`);
+    },
+    async setData(id, data) {
+      await pool.query(`UPDATE ${table} SET data = $2 WHERE id = $1`, [id, data]);
+    },
+    async close() {
+      await pool.query(`DROP TABLE ${table}`);
+      await pool.end();
+    },
+  };
+}
+
+async function openMongo(): Promise<OpenDatabase> {
+  const client = new MongoClient(mongo.url);
+  const collection = client.db("canary").collection(randomUUID());
+  await ensureIndexes(collection);
+  return {
+    store: mongoStore(collection),
+    dump: async () => inspect(await collection.find().toArray(), { depth: 12, maxStringLength: null }),
+    async spoil() {
+      // The server's error has the values that it considered.
+      await client.db("canary").command({
+        collMod: collection.collectionName,
+        validator: { data: { $type: "int" } },
+      });
+    },
+    async setData(id, data) {
+      await collection.updateOne({ data: { $exists: true }, _id: id as never }, { $set: { data } });
+    },
+    async close() {
+      await collection.drop();
+      await client.close();
+    },
+  };
+}
