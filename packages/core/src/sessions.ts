@@ -207,6 +207,24 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
+   * Whether sessions that were loaded before are still alive and still their user's, for open connections (WebSockets, server-sent events):
+   * close those that are not. Not a use. The reads leave together, so a store joins them into few commands.
+   *
+   * @returns one value per session, in order
+   */
+  async areLive(sessions: readonly Session<Data>[]): Promise<boolean[]> {
+    const { store, envelopes } = this.#ctx;
+    return Promise.all(
+      sessions.map(async ({ id, userId }) => {
+        const record = await store.read(id);
+        if (!record || record.userId !== userId) return false;
+        const stored = envelopes.openRecord(record);
+        return stored !== null && !isOver(this.#ctx, stored);
+      }),
+    );
+  }
+
+  /**
    * How long the session lives if it is not used, milliseconds, by the store's clock; 0: it has ended. Does not ask the store about the
    * session.
    */

@@ -1,5 +1,6 @@
 import { memoryStore, newToken, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
+import { counted } from "./counted.ts";
 
 describe("revocation", () => {
   test("by token is for good, and says whether it ended anything (ASVS 7.4.1, NIST 5.1)", async () => {
@@ -90,5 +91,23 @@ describe("revocation", () => {
     });
     expect(list.map(({ data }) => data?.browser)).toEqual(["Firefox", "Safari", "Edge"]);
     for (const token of tokens) expect(JSON.stringify(list)).not.toContain(token.split(".")[1]);
+  });
+
+  test("is seen by open connections of another process, without a use and with one read each", async () => {
+    let now = 1_000_000;
+    const { store, calls } = counted(memoryStore({ clock: () => now }));
+    const [here, there] = [new Sessions({ store }), new Sessions({ store })];
+    const open = await Promise.all(["ada", "ada", "bob"].map((userId) => here.create({ userId })));
+    const loaded = open.map(({ session }) => session);
+    expect(await here.areLive(loaded)).toEqual([true, true, true]);
+    await there.rotate(open[0]!.token);
+    await there.revoke(open[1]!.token);
+    await there.logIn(open[2]!.token, "eve");
+    now += 60_000;
+    calls();
+    expect(await here.areLive(loaded)).toEqual([true, false, false]);
+    expect(calls()).toEqual(["read", "read", "read"]);
+    now += 30 * 60_000;
+    expect(await here.areLive(loaded)).toEqual([false, false, false]);
   });
 });

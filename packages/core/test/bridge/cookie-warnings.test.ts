@@ -45,13 +45,16 @@ test.for<{ cookie: CookieSettings; codes: WarningCode[] }>([
     cookie: { httpOnly: false, sameSite: "None" },
     codes: ["TENURE_COOKIE_NOT_SECURE", "TENURE_COOKIE_NOT_HTTPONLY", "TENURE_COOKIE_SAMESITE_NONE"],
   },
-])("in production $cookie warns of $codes, once (ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, NIST 5.1.1)", async ({ cookie, codes }) => {
-  vi.stubEnv("NODE_ENV", "production");
-  const warn = warnOnce();
-  for (let i = 0; i < 3; i += 1) warnOfUnsafeCookie(warn, cookie);
-  expect(await codesOf()).toEqual(codes);
-  expect(heard.every(({ name }) => name === "TenureWarning")).toBe(true);
-});
+])(
+  "in production $cookie warns of $codes, once (ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, NIST 5.1.1)",
+  async ({ cookie, codes }) => {
+    vi.stubEnv("NODE_ENV", "production");
+    const warn = warnOnce();
+    for (let i = 0; i < 3; i += 1) warnOfUnsafeCookie(warn, cookie);
+    expect(await codesOf()).toEqual(codes);
+    expect(heard.every(({ name }) => name === "TenureWarning")).toBe(true);
+  },
+);
 
 test("out of production only secure is let pass", async () => {
   vi.stubEnv("NODE_ENV", "development");
