@@ -43,6 +43,7 @@ export interface RevokedEvent extends SessionEvent {
   readonly count: number;
 }
 
+/** What is published on each channel `tenure:<name>` of `node:diagnostics_channel`. */
 export interface SessionEvents {
   created: SessionEvent;
   /** A user has authenticated, by `logIn` or by data that name a user. */

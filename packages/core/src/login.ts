@@ -28,6 +28,7 @@ export interface Login<Data extends object> {
   readonly data?: Data | undefined;
 }
 
+/** Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as `maxPerUser` allows. */
 export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
 
 export type LoginResult =

@@ -4,6 +4,7 @@ import type { NewSession, SessionChanges, SessionRecord, SessionStore, UpdateRes
 import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "./store/validate.ts";
 import { warnOnce } from "./store/warning.ts";
 
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /** Epoch milliseconds. Default `Date.now()`, fake timers included. */
   readonly clock?: () => number;

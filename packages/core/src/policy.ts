@@ -5,6 +5,7 @@ import type { SessionStore } from "./store.ts";
 import { warnOnce } from "./store/warning.ts";
 import { userOfData } from "./user.ts";
 
+/** Options of `Sessions`. */
 export interface SessionsOptions<Data extends object = Record<string, unknown>> {
   readonly store: SessionStore;
   /**

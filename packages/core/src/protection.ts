@@ -9,6 +9,7 @@ import {
 } from "node:crypto";
 import { StoreError } from "./errors.ts";
 
+/** The option `protect` of `Sessions`. */
 export interface ProtectOptions {
   /**
    * The keys, newest first. The first one protects what is written; all of them can read. Remove a key only after
@@ -19,6 +20,7 @@ export interface ProtectOptions {
   readonly acceptPlain?: boolean;
 }
 
+/** A key that protects session data and the digests of tokens. */
 export interface ProtectKey {
   /** Names the key in what is stored: 1 to 16 letters, digits, `-` and `_`. Never give an old id to a new key. */
   readonly id: string;

@@ -2,6 +2,7 @@ import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
 import type { SessionRecord } from "./store.ts";
 
+/** Options of `reencrypt`. */
 export interface ReencryptOptions {
   /** Called now and then with what has been done so far. */
   readonly onProgress?: (done: Reencrypted) => void;
@@ -9,6 +10,7 @@ export interface ReencryptOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How many sessions `reencrypt` has looked at, by what it did. */
 export interface Reencrypted {
   readonly moved: number;
   /** These had the first key already, or have ended meanwhile. */

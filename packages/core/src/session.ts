@@ -16,6 +16,7 @@ export interface ListedSession<Data extends object = Record<string, unknown>> ex
   readonly data: Data | null;
 }
 
+/** What is known of a session beside its data. */
 export interface SessionFacts {
   /** Names the session for its whole life. It logs nobody in. */
   readonly id: string;

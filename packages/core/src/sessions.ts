@@ -24,6 +24,7 @@ import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
 import { Writes } from "./writes.ts";
 
+/** How a session begins. */
 export interface NewSessionSettings {
   /** Whose the session is. Default: the user that the data name; `null`: nobody. */
   readonly userId?: UserId | null;
@@ -35,6 +36,7 @@ export interface NewSessionSettings {
   readonly lifetime?: Duration;
 }
 
+/** How a user logs in. */
 export interface LoginSettings {
   /** The top-level keys of the data to take over from another user's session: a basket. Default: none. */
   readonly keep?: readonly string[];
@@ -49,6 +51,7 @@ export interface LoginSettings {
   readonly lifetime?: Duration;
 }
 
+/** A new session, and its token. */
 export interface Created<Data extends object> {
   /** The secret for the browser's cookie. It is returned here and never again. */
   readonly token: string;

@@ -68,6 +68,7 @@ export interface SessionRecord {
   readonly endsAt: number;
 }
 
+/** A session to create. Durations are milliseconds, and the store's clock decides. */
 export interface NewSession {
   readonly id: string;
   readonly userId: string | null;
@@ -103,10 +104,13 @@ export interface SessionChanges {
   readonly ifVersion?: number;
 }
 
+/** `"taken"`: the id is alive or was revoked. `"fenced"`: the login is older than the user's fence. Both wrote nothing. */
 export type CreateResult = "created" | "taken" | "fenced";
 
+/** `"gone"`: the session is dead. `"conflict"`: it is alive, with another version. `"fenced"`: the login was refused, and the session has ended. */
 export type UpdateResult = "updated" | "gone" | "conflict" | "fenced";
 
+/** What `revokeUser` spares. */
 export interface RevokeUserOptions {
   /** The id of a session to leave alive: the current one, after a change of password. */
   readonly except?: string;

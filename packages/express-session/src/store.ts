@@ -22,6 +22,7 @@ import { warnIfNotSent } from "./sent-cookie.ts";
 import { cookieIn, isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
 import { loadedData, shownData, storedData } from "./stored-data.ts";
 
+/** Options of `expressSessionStore`. */
 export interface ExpressSessionStoreOptions {
   /**
    * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.

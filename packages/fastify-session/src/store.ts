@@ -26,6 +26,7 @@ import {
 import type { RequestLink } from "./request-link.ts";
 import { Requests } from "./requests.ts";
 
+/** Options of `fastifySessionStore`. */
 export interface FastifySessionStoreOptions {
   /**
    * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.

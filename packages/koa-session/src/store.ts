@@ -15,6 +15,7 @@ import type { FrameworkContext, FrameworkOptions, RequestContext } from "./frame
 import { KoaRequest } from "./koa-request.ts";
 import { unsafeSettings } from "./unsafe-settings.ts";
 
+/** Options of `koaSessionStore`. */
 export interface KoaSessionStoreOptions {
   /** Codes of warnings not to give. */
   readonly silence?: readonly WarningCode[];

@@ -17,6 +17,7 @@ import { type Limit, type MongoCollection, ownHandle, type ReadConcernLevel } fr
 import { findMissingIndexes } from "./indexes.ts";
 import { mayBind } from "./pipelines.ts";
 
+/** Options of `mongoStore`. */
 export interface MongoStoreOptions {
   /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
   readonly tombstoneMinimum?: number;

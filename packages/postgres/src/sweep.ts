@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Strip, Swept } from "./operations.ts";
 
+/** Options of `startSweeping`. */
 export interface SweepingOptions {
   /** How often, milliseconds, give or take a quarter. Each time reads the table once, a little at a time. Default one hour. */
   readonly every?: number;
@@ -8,6 +9,7 @@ export interface SweepingOptions {
   readonly onError?: (error: unknown) => void;
 }
 
+/** What `startSweeping` has started. */
 export interface Sweeping {
   /** Ends it. Resolves once none of its statements is running. */
   stop(): Promise<void>;

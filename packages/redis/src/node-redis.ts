@@ -4,29 +4,34 @@ import { slotOf } from "./slot.ts";
 /** What `createClient`, `createClientPool`, `createSentinel` and `createCluster` of node-redis 5 or later return. */
 export type NodeRedisClient = NodeRedisConnection | NodeRedisPool | NodeRedisSentinel | NodeRedisCluster;
 
+/** What the store uses of a client of node-redis. */
 export interface NodeRedisConnection {
   readonly isOpen: boolean;
   sendCommand(command: string[], options?: object): Promise<unknown>;
   withTypeMapping(mapping: {}): { multi(): NodeRedisMulti };
 }
 
+/** What the store uses of a pool of node-redis. */
 export interface NodeRedisPool {
   readonly isOpen: boolean;
   readonly idleClients: number;
   execute<Result>(use: (client: NodeRedisConnection) => Promise<Result>): Promise<Result>;
 }
 
+/** What the store uses of a Sentinel client of node-redis. */
 export interface NodeRedisSentinel {
   readonly isOpen: boolean;
   getSentinelNode(): unknown;
   use<Result>(use: (lease: NodeRedisLease) => Promise<Result>): Promise<Result>;
 }
 
+/** A connection that a Sentinel client lends. */
 export interface NodeRedisLease {
   sendCommand(isReadonly: boolean, command: string[], options?: object): Promise<unknown>;
   withTypeMapping(mapping: {}): { multi(): NodeRedisLeaseMulti };
 }
 
+/** What the store uses of a cluster of node-redis. */
 export interface NodeRedisCluster {
   readonly isOpen: boolean;
   /** `undefined` before the client has connected. */
@@ -47,6 +52,7 @@ export interface NodeRedisMulti {
   execAsPipeline(): Promise<readonly unknown[]>;
 }
 
+/** A pipeline on a lent connection. */
 export interface NodeRedisLeaseMulti {
   addCommand(isReadonly: boolean, command: string[]): unknown;
   execAsPipeline(): Promise<readonly unknown[]>;

@@ -1,3 +1,4 @@
+/** Options of `redisStore`. */
 export interface RedisStoreOptions {
   /** Stands before every key of the store, after the client's own `keyPrefix`. Default `"tenure:"`. */
   readonly prefix?: string;
@@ -15,6 +16,7 @@ export interface RedisStoreOptions {
   readonly waitForReplicas?: ReplicaWait;
 }
 
+/** For how many replicas a change waits, and how long. */
 export interface ReplicaWait {
   /** How many replicas of the primary must confirm. */
   readonly count: number;

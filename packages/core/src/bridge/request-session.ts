@@ -25,6 +25,7 @@ export interface RequestLogin {
   readonly lifetime?: Duration;
 }
 
+/** What a login of a request came to. */
 export type RequestLoginResult<Data extends object> =
   | {
       readonly state: "logged-in";
