@@ -1,7 +1,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Application, type ProjectReflection, type TypeDocOptions } from "typedoc";
+import { Application, type ProjectReflection, type TypeDocOptions, type TranslatedString } from "typedoc";
 import { root } from "./pages.ts";
 
 /** What applications import by one name, and its reference as markdown. */
@@ -40,6 +40,7 @@ export async function references(): Promise<Reference[]> {
     if (!project) throw new Error("The sources have no reference: see the messages above.");
     name(project, entries);
     application.validate(project);
+    for (const message of undocumented(project)) application.logger.error(message as TranslatedString);
     await application.generateOutputs(project);
     if (application.logger.hasErrors() || application.logger.hasWarnings()) {
       throw new Error("The reference is incomplete: see the messages above.");
@@ -64,8 +65,7 @@ export async function references(): Promise<Reference[]> {
       disableSources: true,
       excludeExternals: true,
       sort: ["alphabetical"],
-      validation: { notExported: true, invalidLink: true, notDocumented: true },
-      requiredToBeDocumented: ["Class", "Interface", "TypeAlias", "Function", "Variable", "Enum"],
+      validation: { notExported: true, invalidLink: true },
       externalSymbolLinkMappings: { "@types/node": { "*": "#" } },
     };
   }
@@ -84,6 +84,15 @@ function entriesOfPackages(): Map<string, string> {
     }
   }
   return entries;
+}
+
+/** Exports without a comment of their own; a function's is at its signature. */
+function undocumented(project: ProjectReflection): string[] {
+  const exports = (project.children ?? []).flatMap((module) => module.children ?? []);
+  return exports
+    .filter(({ comment, signatures = [] }) => !comment && !signatures.some((signature) => signature.comment))
+    .filter((one) => !one.isReference())
+    .map((one) => `${one.getFriendlyFullName()} has no comment.`);
 }
 
 /** Typedoc names a module by its folder; readers know it by what they import. */
