@@ -2,7 +2,7 @@ import type { Sessions } from "@tenure/core";
 import { type CookieOverrides, type SecureCookie, secureCookieOf } from "@tenure/core/bridge";
 
 /** The middleware's options `name` and `cookie`. */
-export interface CookieSettings {
+export interface SecureCookieOptions {
   readonly name: string;
   readonly cookie: Omit<SecureCookie, "name">;
 }
@@ -20,7 +20,7 @@ export interface CookieSettings {
 export function secureCookie<Data extends object>(
   sessions: Sessions<Data>,
   overrides?: CookieOverrides,
-): CookieSettings {
+): SecureCookieOptions {
   const { name, ...cookie } = secureCookieOf(sessions, overrides);
   return { name, cookie };
 }

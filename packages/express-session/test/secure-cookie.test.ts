@@ -9,13 +9,14 @@ import { warningsHeard } from "./warnings-heard.ts";
 /** The attributes of the cookie that a login sets, behind a trusted proxy that ends TLS. */
 async function cookieOf(overrides: CookieOverrides | undefined, step: string): Promise<string | undefined> {
   const sessions = new Sessions({ store: memoryStore(), maxIdleTimeout: "12h" });
-  const { app, routes } = application(expressSessionStore(sessions), {
+  const store = expressSessionStore(sessions);
+  const { app, routes } = application(store, {
     ...secureCookie(sessions, overrides),
     proxy: true,
     secret: SECRET,
   });
   routes.post("/remember", async (req, res) => {
-    await (req.sessionStore as ReturnType<typeof expressSessionStore>).logIn(req, "ada", { idle: "2h" });
+    await store.logIn(req, "ada", { idle: "2h" });
     res.end();
   });
   const browser = visitor(await serve(app));

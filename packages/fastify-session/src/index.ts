@@ -1,5 +1,5 @@
 export type { CookieOverrides, RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
-export { type CookieSettings, secureCookie } from "./secure-cookie.ts";
+export { type SecureCookieOptions, secureCookie } from "./secure-cookie.ts";
 export {
   type FastifySessionStore,
   type FastifySessionStoreOptions,

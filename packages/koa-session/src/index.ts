@@ -1,6 +1,6 @@
 export type { CookieOverrides, RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
 export type { RequestContext } from "./framework.ts";
-export { type CookieSettings, secureCookie } from "./secure-cookie.ts";
+export { type SecureCookieOptions, secureCookie } from "./secure-cookie.ts";
 export {
   type KoaSessionStore,
   type KoaSessionStoreOptions,

@@ -2,7 +2,7 @@ import type { Sessions } from "@tenure/core";
 import { type CookieOverrides, type SecureCookie, secureCookieOf } from "@tenure/core/bridge";
 
 /** The options of koa-session for its cookie. */
-export interface CookieSettings extends Omit<SecureCookie, "name" | "maxAge"> {
+export interface SecureCookieOptions extends Omit<SecureCookie, "name" | "maxAge"> {
   readonly key: string;
   readonly maxAge: number | "session";
 }
@@ -21,7 +21,7 @@ export interface CookieSettings extends Omit<SecureCookie, "name" | "maxAge"> {
 export function secureCookie<Data extends object>(
   sessions: Sessions<Data>,
   overrides?: CookieOverrides,
-): CookieSettings {
+): SecureCookieOptions {
   const { name, maxAge = "session", ...cookie } = secureCookieOf(sessions, overrides);
   return { ...cookie, key: name, maxAge };
 }
