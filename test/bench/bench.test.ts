@@ -14,6 +14,7 @@ describe("the benchmark's short run", () => {
     const { stdout } = await bench("memory");
     expect(cells(stdout)).toEqual(cellsOf(["Tenure", "memorystore"]));
     expect(stdout).toMatch(/^memorystore, prune: [\d.]+ ms$/m);
+    expect(stdout).toMatch(/^protect, page view: [\d.]+ µs without, [\d.]+ µs with, adds -?[\d.]+ µs$/m);
   });
 
   redis.describe("on Redis", () => {

@@ -3,6 +3,7 @@ import { type ClientProcess, startClient } from "./client-process.ts";
 import { contests } from "./contests.ts";
 import { onFirstCore, pinServer } from "./cpu.ts";
 import { pauses } from "./pauses.ts";
+import { protectCosts } from "./protect.ts";
 import { report } from "./report.ts";
 import { run, type Size } from "./run.ts";
 
@@ -46,6 +47,14 @@ try {
 }
 
 if (backend === "memory") {
+  const [turns, perTurn] = values.short ? [1, 500] : [15, 20_000];
+  console.log("\nThe option protect, client CPU, to add 15 µs at most to a page view of 0.9 KB:");
+  for (const { during, plain, isProtected } of await protectCosts(turns, perTurn)) {
+    const [before, after] = [plain, isProtected].map((micros) => `${micros.toFixed(1)} µs`);
+    console.log(
+      `protect, ${during}: ${before} without, ${after} with, adds ${(isProtected - plain).toFixed(1)} µs`,
+    );
+  }
   const sessions = values.short ? 2000 : 1_000_000;
   console.log(
     `\nThe longest pause at ${sessions.toLocaleString("en")} sessions, to be 10 ms at most for Tenure:`,
