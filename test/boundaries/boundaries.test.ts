@@ -45,6 +45,8 @@ describe("the linter", () => {
     ["packages/express-session/src/a.ts", "@tenure/redis"],
     ["packages/conformance/src/a.ts", "@tenure/servers"],
     ["packages/conformance/src/a.ts", "@tenure/core/bridge"],
+    ["packages/cli/src/a.ts", "@tenure/express-session"],
+    ["packages/cli/src/a.ts", "@tenure/core/store"],
   ])("refuses that %s imports %s", (file, imported) => {
     expect(isRefused(file, imported)).toBe(true);
   });
@@ -57,6 +59,7 @@ describe("the linter", () => {
     ["packages/koa-session/src/a.ts", "@tenure/core"],
     ["packages/koa-session/src/a.ts", "@tenure/core/bridge"],
     ["packages/redis/test/a.ts", "@tenure/servers"],
+    ["packages/cli/src/a.ts", "@tenure/redis"],
   ])("lets %s import %s", (file, imported) => {
     expect(isRefused(file, imported)).toBe(false);
   });
@@ -87,6 +90,7 @@ describe("turbo boundaries", () => {
     ["packages/express-session", "@tenure/fastify-session"],
     ["packages/conformance", "@tenure/redis"],
     ["packages/mongo", "@tenure/example-devices"],
+    ["packages/koa-session", "@tenure/cli"],
     ["tooling/servers", "@tenure/core"],
   ])("refuses that %s depends on %s", (room, dependency) => {
     const path = join(house, room, "package.json");
@@ -103,6 +107,6 @@ describe("turbo boundaries", () => {
   test.each(packages)("knows what %s is", (room) => {
     const { tags } = JSON.parse(readFileSync(join(root, room, "turbo.json"), "utf8")) as { tags?: string[] };
     expect(tags).toHaveLength(1);
-    expect(["core", "conformance", "store", "bridge", "tooling", "house"]).toContain(tags?.[0]);
+    expect(["core", "conformance", "store", "bridge", "cli", "tooling", "house"]).toContain(tags?.[0]);
   });
 });

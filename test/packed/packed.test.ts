@@ -70,6 +70,16 @@ test("core depends on nothing, and is a peer of what builds on it, so that an ap
   expect(ofEach(({ manifest }) => Object.keys(manifest.dependencies ?? {}))).toEqual({
     ...ofEach(() => []),
     "@tenure/conformance": ["fast-check"],
+    // It runs on its own, by npx.
+    "@tenure/cli": [
+      "@tenure/mongo",
+      "@tenure/postgres",
+      "@tenure/redis",
+      "commander",
+      "ioredis",
+      "mongodb",
+      "pg",
+    ],
   });
 });
 
@@ -87,6 +97,11 @@ describe.each([
 ])("Node %s", (version, node) => {
   test("is what runs here", async () => {
     expect(await run(house, node, "--version")).toMatch(new RegExp(`^v${version}\\.`, "u"));
+  });
+
+  test("runs the command line", async () => {
+    const help = await run(house, node, "node_modules/@tenure/cli/dist/bin.cjs", "--help");
+    expect(help).toContain("Usage: tenure");
   });
 
   test("imports and requires one copy of every entry, with what its source exports", async () => {

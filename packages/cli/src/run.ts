@@ -36,9 +36,13 @@ export async function run(args: readonly string[], streams: Streams = process): 
   } catch (error) {
     // Commander has printed its own.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const isUsage = error instanceof UsageError || error instanceof TypeError;
+    if (error instanceof UsageError) {
+      streams.stderr.write(`tenure: ${error.message}\n`);
+      return 2;
+    }
+    // A driver's error could quote the URL.
     streams.stderr.write(`tenure: ${without(secrets, reasonOf(error))}\n`);
-    return isUsage ? 2 : 1;
+    return error instanceof TypeError ? 2 : 1;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addressOf } from "../src/address.ts";
+import { addressOf, secretsIn } from "../src/address.ts";
 import { tenure } from "./tenure.ts";
 
 describe("the URL of a store", () => {
@@ -52,6 +52,14 @@ describe("the URL of a store", () => {
       label: "mongodb+srv://ada:***@cluster.example/shop",
     });
   });
+});
+
+test("the secrets of a URL are its password, written and encoded, and the values of parameters beside one", () => {
+  expect(secretsIn("postgres://ada:p%40ss@db/shop").toSorted()).toEqual(
+    ["p%40ss", "p@ss", "postgres://ada:p%40ss@db/shop", "postgres://ada:p@ss@db/shop"].toSorted(),
+  );
+  expect(secretsIn("redis+sentinel://a/mymaster?sentinelPassword=s3cret")).toContain("s3cret");
+  expect(secretsIn("redis://127.0.0.1:6379/0")).toEqual([]);
 });
 
 describe("a wrong command line has exit code 2, prints nothing on stdout, and no password anywhere:", () => {

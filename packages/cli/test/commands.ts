@@ -96,7 +96,7 @@ export function testCommands(place: () => Place): void {
     expect(no).toMatchObject({ code: 1, out: "", err: expect.stringContaining("Nothing was done.") });
     await expect(applications().get(token)).resolves.toMatchObject({ id });
     const yes = await tenure(["revoke-user", userId, ...place().args], { answer: "y" });
-    expect(yes).toMatchObject({ code: 0, out: expect.stringContaining("Ended 1 sessions.") });
+    expect(yes).toMatchObject({ code: 0, out: expect.stringContaining("Ended 1 session.") });
     await expect(applications().get(token)).resolves.toBeNull();
   });
 
@@ -111,7 +111,7 @@ export function testCommands(place: () => Place): void {
     const all = await tenure(["revoke-all", ...place().args], { answer: "yes" });
     expect(all).toMatchObject({
       code: 0,
-      out: expect.stringContaining(`Ended ${counted["live"]} sessions.`),
+      out: expect.stringContaining(`Ended ${counted["live"]} session`),
     });
     // The bar is drawn on a terminal, and removed.
     expect(all.err).toContain("ending sessions");

@@ -7,7 +7,8 @@ import { primariesOf } from "./redis-client.ts";
 export async function checkRedis(client: Redis | Cluster, prefix: string): Promise<Finding[]> {
   const primaries = primariesOf(client);
   const found = await Promise.all(primaries.map(checkNode));
-  const findings = client instanceof Cluster ? merged(primaries, found) : found.flat();
+  const findings =
+    client instanceof Cluster ? [...merged(primaries, found), await checkClocks(primaries)] : found.flat();
   return [...findings, await checkPrivileges(client, prefix)];
 }
 
@@ -103,6 +104,37 @@ function checkReplicas(info: Facts): Finding {
   if (count === 0) return { check, status: "ok", message: "none" };
   const message = `${count}: a failover may undo what they do not have yet, unless the store is given waitForReplicas`;
   return { check, status: "ok", message };
+}
+
+/** In a Cluster a login and the fence of its user are compared by the clocks of two servers. */
+async function checkClocks(primaries: readonly Redis[]): Promise<Finding> {
+  const check = "clocks";
+  const offsets = await Promise.all(primaries.map(offsetOf));
+  const latest = Math.max(...offsets.map(({ earliest }) => earliest));
+  const earliest = Math.min(...offsets.map((offset) => offset.latest));
+  // What the replies took on the way is no skew.
+  const skew = Math.round(latest - earliest);
+  if (skew <= 500) {
+    return {
+      check,
+      status: "ok",
+      message: `those of the primaries differ by ${Math.max(0, skew)} ms or less`,
+    };
+  }
+  return {
+    check,
+    status: "warning",
+    message: `those of the primaries differ by ${skew} ms: for as long, a login can be refused or overlooked by "log out everywhere"`,
+    remedy: "run NTP on every server of the Cluster",
+  };
+}
+
+/** How far a server's clock is ahead of this machine's: at least, and at most. */
+async function offsetOf(node: Redis): Promise<{ readonly earliest: number; readonly latest: number }> {
+  const askedAt = performance.now();
+  const [seconds, microseconds] = await node.time();
+  const now = Number(seconds) * 1000 + Number(microseconds) / 1000;
+  return { earliest: now - performance.now(), latest: now - askedAt };
 }
 
 /** Runs every command of the store on a key that does not exist, so that nothing is changed. */

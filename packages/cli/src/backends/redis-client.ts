@@ -35,6 +35,8 @@ function newClient(address: RedisAddress): Redis | Cluster {
     connectTimeout: 5000,
     commandTimeout: 30_000,
     maxRetriesPerRequest: 3,
+    // It needs INFO, which a restricted user may lack. A server that is still loading replies with an error.
+    enableReadyCheck: false,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(tls ? { tls: {} } : {}),

@@ -15,6 +15,6 @@ export async function count({ terminal, backend }: Context): Promise<Outcome> {
   }
   const { live, loggedIn, anonymous, unreadable } = counts;
   const note = unreadable === 0 ? "" : `\n${unreadable} are encoded or protected by the application.`;
-  terminal.result(counts, `${live} live sessions: ${loggedIn} of users, ${anonymous} anonymous.${note}`);
+  terminal.result(counts, `${live} live: ${loggedIn} of users, ${anonymous} anonymous.${note}`);
   return 0;
 }

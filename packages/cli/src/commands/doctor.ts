@@ -6,8 +6,8 @@ import type { Context, Outcome } from "../command.ts";
 export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
   const findings = [...(await backend.check()), await checkClock(backend.store)];
   const lines = findings.flatMap(({ check, status, message, remedy }) => [
-    `${status.padEnd(8)} ${check.padEnd(12)} ${message}`,
-    ...(remedy === undefined ? [] : [`${" ".repeat(22)}-> ${remedy}`]),
+    `${status.padEnd(8)} ${check.padEnd(13)} ${message}`,
+    ...(remedy === undefined ? [] : [`${" ".repeat(23)}-> ${remedy}`]),
   ]);
   terminal.result({ store: backend.label, findings }, [backend.label, "", ...lines].join("\n"));
   return findings.some(({ status }) => status === "problem") ? 1 : 0;

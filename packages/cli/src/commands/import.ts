@@ -43,17 +43,12 @@ export async function importFrom(
   }
   const rows = (Object.keys(FATES) as Fate[])
     .filter((fate) => counts[fate] > 0 || fate === "imported")
-    .map((fate) => [String(counts[fate]), fate, FATES[fate]]);
+    .map((fate) => [String(counts[fate]), fate, options.dryRun ? DRY[fate] : FATES[fate]]);
   const title = `${options.dryRun ? "Dry run, nothing was stored. " : ""}${source.label} -> ${backend.label}`;
+  const users = counts.imported === 0 ? [] : ["", `${ofUsers} of the imported sessions name a user.`];
   terminal.result(
     { source: source.label, store: backend.label, dryRun: options.dryRun, ofUsers, ...counts },
-    [
-      title,
-      "",
-      table(["sessions", "", ""], rows),
-      "",
-      `${ofUsers} of the imported sessions name a user.`,
-    ].join("\n"),
+    [title, "", table(["sessions", "", ""], rows), ...users].join("\n"),
   );
   if (counts.imported > 0 && ofUsers === 0) {
     terminal.note(
@@ -73,6 +68,8 @@ const FATES = {
   unreadable: "is not JSON of a session: encrypted, or written by another serializer",
   unstorable: "cannot be stored: too large, or not a session id",
 } as const;
+
+const DRY = { ...FATES, imported: "would be in the store, unless it was revoked there" };
 
 /** What became of a session. */
 type Fate = keyof typeof FATES;

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { type Context, type Outcome, sessionsOf } from "../command.ts";
+import { type Context, numberOfSessions, type Outcome, sessionsOf } from "../command.ts";
 import { declined } from "./revoke.ts";
 
 /** Logs everybody out. */
@@ -19,7 +19,7 @@ export async function revokeAll({ terminal, backend }: Context): Promise<Outcome
   }
   terminal.result(
     { ended },
-    `Ended ${ended} sessions. A login that overlapped this can have survived: run it again where that matters.`,
+    `Ended ${numberOfSessions(ended)}. A login that overlapped this can have survived: run it again where that matters.`,
   );
   return 0;
 }

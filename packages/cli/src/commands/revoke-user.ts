@@ -1,4 +1,4 @@
-import { type Context, type Outcome, sessionsOf } from "../command.ts";
+import { type Context, numberOfSessions, type Outcome, sessionsOf } from "../command.ts";
 import { printable } from "../table.ts";
 import { declined } from "./revoke.ts";
 
@@ -11,6 +11,9 @@ export async function revokeUser({ terminal, backend }: Context, userId: string)
     using _ = terminal.progress("ending sessions", null);
     ended = await sessionsOf(backend).revokeAllForUser(userId);
   }
-  terminal.result({ ended }, `Ended ${ended} sessions. A login of this user that began before is refused.`);
+  terminal.result(
+    { ended },
+    `Ended ${numberOfSessions(ended)}. A login of this user that began before is refused.`,
+  );
   return 0;
 }
