@@ -1,0 +1,162 @@
+import { createServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { server } from "@tenure/servers";
+import { getIronSession } from "iron-session";
+import { describe, expect, test } from "vitest";
+import { application } from "./application.ts";
+import { IDLE, type Opened, peers, tenure } from "./peers.ts";
+
+/** The table "Compared with" in README.md. */
+const servers = {
+  redis: await server("redis"),
+  postgres: await server("postgres"),
+  mongo: await server("mongo"),
+};
+
+for (const [name, peer] of Object.entries(peers)) {
+  const describeHere = peer.backend ? servers[peer.backend].describe : describe;
+  describeHere(name, () => {
+    const open = (): Promise<Opened> => (peer.backend ? peer.open(servers[peer.backend]) : peer.open());
+
+    test("a slow request brings a logged-out session back", async () => {
+      await using app = await opened(open);
+      expect(await slowSaveAfterLogout(app)).toBe("late,userId");
+    });
+
+    test("of two requests that change different keys, one loses its change", async () => {
+      await using app = await opened(open);
+      expect(await twoChanges(app)).toMatch(/^(?:one|two),userId$/u);
+    });
+
+    test("a session in use never ends", async () => {
+      await using app = await opened(open);
+      expect(await useFor(app, 3 * IDLE)).toBe("userId");
+    });
+
+    test("has no call for the sessions of one user", async () => {
+      const { store, close } = await open();
+      expect(callsOf(store).filter((call) => /user/iu.test(call))).toEqual([]);
+      await close();
+    });
+  });
+}
+
+describe("Tenure", () => {
+  test("a slow request leaves a logged-out session dead", async () => {
+    await using app = await opened(tenure);
+    expect(await slowSaveAfterLogout(app)).toBe("");
+  });
+
+  test("two requests that change different keys both keep their change", async () => {
+    await using app = await opened(tenure);
+    expect(await twoChanges(app)).toBe("one,two,userId");
+  });
+
+  test("a session in use ends at its lifetime", async () => {
+    await using app = await opened(tenure);
+    expect(await useFor(app, 3 * IDLE)).toBe("");
+  });
+});
+
+describe("iron-session", () => {
+  test("a copy of the cookie is valid after the logout", async () => {
+    const [cookie] = await ironVisit("", (session) => {
+      session["userId"] = "ada";
+      return session.save();
+    });
+    await ironVisit(cookie, async (session) => session.destroy());
+    expect((await ironVisit(cookie, async () => undefined))[1]).toEqual({ userId: "ada" });
+  });
+
+  test("of two requests that change different keys, one loses its change", async () => {
+    const [one, two] = await Promise.all(
+      ["one", "two"].map((key) =>
+        ironVisit("", (session) => {
+          session[key] = true;
+          return session.save();
+        }),
+      ),
+    );
+    // A browser keeps one of the two cookies.
+    expect([one?.[1], two?.[1]]).toEqual([{ one: true }, { two: true }]);
+  });
+});
+
+type App = Awaited<ReturnType<typeof application>>;
+
+async function opened(open: () => Promise<Opened>): Promise<App> {
+  const { store, close } = await open();
+  const app = await application(store);
+  return {
+    ...app,
+    async [Symbol.asyncDispose]() {
+      await app[Symbol.asyncDispose]();
+      await close();
+    },
+  };
+}
+
+/** Returns the keys of the session that the browser's old cookie leads to. */
+async function slowSaveAfterLogout(app: App): Promise<string> {
+  await app.get("/login");
+  const slow = app.get("/slow/late");
+  await app.waiting(1);
+  await app.get("/logout");
+  expect(await app.get("/")).toBe("");
+  app.goOn();
+  await slow;
+  return app.get("/");
+}
+
+async function twoChanges(app: App): Promise<string> {
+  await app.get("/login");
+  const both = [app.get("/slow/one"), app.get("/slow/two")];
+  await app.waiting(2);
+  app.goOn();
+  await Promise.all(both);
+  return app.get("/");
+}
+
+/** Uses a session more often than its idle timeout. Returns its keys at the end. */
+async function useFor(app: App, milliseconds: number): Promise<string> {
+  await app.get("/login");
+  for (const end = Date.now() + milliseconds; Date.now() < end;) {
+    await app.get("/");
+    await sleep(IDLE / 10);
+  }
+  return app.get("/");
+}
+
+function callsOf(store: object): string[] {
+  const calls: string[] = [];
+  for (let one = store; one !== Object.prototype; one = Object.getPrototypeOf(one) as object) {
+    calls.push(...Object.getOwnPropertyNames(one));
+  }
+  return calls;
+}
+
+type IronSession = Awaited<ReturnType<typeof getIronSession<Record<string, unknown>>>>;
+
+/** One request with this cookie. Returns the cookie and the data after it. */
+async function ironVisit(
+  cookie: string,
+  use: (session: IronSession) => Promise<void>,
+): Promise<[cookie: string, data: object]> {
+  let data: object = {};
+  const app = createServer((req, res) => {
+    const options = { cookieName: "iron", password: "a password of a test, with more than 32 characters" };
+    void getIronSession<Record<string, unknown>>(req, res, options)
+      .then(async (session) => {
+        await use(session);
+        data = { ...session };
+      })
+      .finally(() => res.end());
+  });
+  await new Promise<void>((resolve) => void app.listen(0, "127.0.0.1", resolve));
+  const { port } = app.address() as { port: number };
+  const response = await fetch(`http://127.0.0.1:${port}`, { headers: { cookie } });
+  await response.text();
+  app.closeAllConnections();
+  app.close();
+  return [response.headers.getSetCookie()[0]?.split(";")[0] ?? "", data];
+}
