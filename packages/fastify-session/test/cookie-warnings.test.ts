@@ -154,6 +154,7 @@ test("a session that the application saves itself gives no warning, because the 
     "/": async (request) => {
       Object.assign(request.session, { userId: "ada" });
       await request.session.save();
+      Object.assign(request.session, { userId: "grace" });
       return {};
     },
   };

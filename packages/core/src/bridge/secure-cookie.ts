@@ -18,6 +18,7 @@ export interface CookieOverrides {
   readonly maxAge?: Duration;
 }
 
+/** The attribute `SameSite` of a cookie. */
 export type SameSite = "lax" | "strict" | "none";
 
 /** The settings of a session cookie, under the names that frameworks share. */
