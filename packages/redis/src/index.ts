@@ -4,11 +4,10 @@ export type {
   NodeRedisClient,
   NodeRedisCluster,
   NodeRedisConnection,
-  NodeRedisLease,
-  NodeRedisLeaseMulti,
   NodeRedisMulti,
   NodeRedisPool,
   NodeRedisSentinel,
+  NodeRedisSentinelMulti,
 } from "./node-redis.ts";
 export type { RedisStoreOptions, ReplicaWait } from "./options.ts";
 export { redisStore } from "./store.ts";

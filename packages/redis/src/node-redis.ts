@@ -22,13 +22,8 @@ export interface NodeRedisPool {
 export interface NodeRedisSentinel {
   readonly isOpen: boolean;
   getSentinelNode(): unknown;
-  use<Result>(use: (lease: NodeRedisLease) => Promise<Result>): Promise<Result>;
-}
-
-/** A connection that a Sentinel client lends. */
-export interface NodeRedisLease {
   sendCommand(isReadonly: boolean, command: string[], options?: object): Promise<unknown>;
-  withTypeMapping(mapping: {}): { multi(): NodeRedisLeaseMulti };
+  withTypeMapping(mapping: {}): { multi(): NodeRedisSentinelMulti };
 }
 
 /** What the store uses of a cluster of node-redis. */
@@ -52,8 +47,7 @@ export interface NodeRedisMulti {
   execAsPipeline(): Promise<readonly unknown[]>;
 }
 
-/** A pipeline on a lent connection. */
-export interface NodeRedisLeaseMulti {
+export interface NodeRedisSentinelMulti {
   addCommand(isReadonly: boolean, command: string[]): unknown;
   execAsPipeline(): Promise<readonly unknown[]>;
 }
@@ -215,7 +209,7 @@ function overOne(client: Exclude<NodeRedisClient, NodeRedisCluster>): Way {
 }
 
 function connectionOf(client: Exclude<NodeRedisClient, NodeRedisCluster>): Connection {
-  if ("getSentinelNode" in client) return borrowed((use) => client.use((lease) => use(overLease(lease))));
+  if ("getSentinelNode" in client) return overSentinel(client);
   if ("execute" in client) return borrowed((use) => client.execute((one) => use(overClient(one))));
   return overClient(client);
 }
@@ -231,15 +225,27 @@ function overClient(client: NodeRedisConnection): Connection {
   };
 }
 
-function overLease(lease: NodeRedisLease): Connection {
+/**
+ * The client shares one connection among the commands under way. Those that begin while none is under way take it in turns, a round trip
+ * each. So the first command of a turn of the event loop begins alone: 64 at once take 1 ms instead of 10 ms.
+ */
+function overSentinel(sentinel: NodeRedisSentinel): Connection {
+  let turn: Promise<void> | undefined;
   return {
-    send: (command) => lease.sendCommand(false, command, OPTIONS),
-    pipeline(commands) {
-      const multi = lease.withTypeMapping({}).multi();
-      for (const command of commands) multi.addCommand(false, command);
-      return multi.execAsPipeline();
-    },
+    send: (command) => begin(() => sentinel.sendCommand(false, command, OPTIONS)),
+    pipeline: (commands) =>
+      begin(() => {
+        const multi = sentinel.withTypeMapping({}).multi();
+        for (const command of commands) multi.addCommand(false, command);
+        return multi.execAsPipeline();
+      }),
   };
+
+  async function begin<Result>(call: () => Promise<Result>): Promise<Result> {
+    if (turn !== undefined) await turn;
+    else turn = new Promise<void>((resolve) => setImmediate(resolve)).then(() => void (turn = undefined));
+    return call();
+  }
 }
 
 /**

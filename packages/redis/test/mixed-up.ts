@@ -13,8 +13,8 @@ function mixing<Client extends object>(client: Client, mixUp: MixUp): Client {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
-      // A pool, a Sentinel or a Cluster of node-redis lends its connections.
-      if (name === "use" || name === "execute") {
+      // A pool and a Cluster of node-redis lend their connections.
+      if (name === "execute") {
         return (use: (lent: object) => unknown): unknown =>
           member.call(target, (lent: object) => use(mixing(lent, mixUp)));
       }
