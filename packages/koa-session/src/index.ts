@@ -1,4 +1,11 @@
-export type { CookieOverrides, RequestLogin, RotateResult, WarningCode } from "@tenure/core/bridge";
+export type {
+  CookieOverrides,
+  RequestLogin,
+  RotateResult,
+  SameSite,
+  SecureCookie,
+  WarningCode,
+} from "@tenure/core/bridge";
 export type { RequestContext } from "./framework.ts";
 export { type SecureCookieOptions, secureCookie } from "./secure-cookie.ts";
 export {

@@ -18,5 +18,5 @@ export type {
   RotateResult,
   SaveResult,
 } from "./request-session.ts";
-export { type CookieOverrides, type SecureCookie, secureCookieOf } from "./secure-cookie.ts";
+export { type CookieOverrides, type SameSite, type SecureCookie, secureCookieOf } from "./secure-cookie.ts";
 export { type Warn, type WarningCode, warnOnce } from "./warnings.ts";
