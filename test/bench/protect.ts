@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import { memoryStore, Sessions } from "@tenure/core";
+import { expressSessionStore } from "@tenure/express-session";
+import { IDLE } from "./competitor.ts";
+import { type Requests, requestsOn } from "./requests.ts";
+import { userOf } from "./session-data.ts";
+
+/** What the option `protect` costs, client CPU in microseconds. */
+export interface ProtectCost {
+  readonly during: "page view" | "get and set";
+  readonly plain: number;
+  readonly isProtected: number;
+}
+
+/**
+ * Sessions of 0.9 KB in memory, so that nothing but this process is measured. Both take turns, so that both have the same machine. The figures are the
+ * medians of the turns.
+ */
+export async function protectCosts(turns: number, perTurn: number): Promise<ProtectCost[]> {
+  const protect = { keys: [{ id: "bench", key: randomBytes(32) }] };
+  const [plain, secured] = [await siteWith({}), await siteWith({ protect })];
+  const costs: ProtectCost[] = [];
+  for (const during of ["page view", "get and set"] as const) {
+    const found = { plain: [] as number[], isProtected: [] as number[] };
+    for (let turn = -1; turn < turns; turn += 1) {
+      const [one, two] = [await cpuOf(plain, during, perTurn), await cpuOf(secured, during, perTurn)];
+      // The first turn warms up.
+      if (turn < 0) continue;
+      found.plain.push(one);
+      found.isProtected.push(two);
+    }
+    costs.push({ during, plain: median(found.plain), isProtected: median(found.isProtected) });
+  }
+  return costs;
+}
+
+interface Site {
+  readonly requests: Requests;
+  readonly tokens: readonly string[];
+}
+
+async function siteWith(options: object): Promise<Site> {
+  const sessions = new Sessions({ store: memoryStore(), idleTimeout: IDLE, lifetime: "12h", ...options });
+  const requests = requestsOn(expressSessionStore(sessions));
+  const tokens: string[] = [];
+  for (let i = 0; i < 1000; i += 1) tokens.push(await requests.login(userOf(i)));
+  return { requests, tokens };
+}
+
+/** Microseconds a request. */
+async function cpuOf(
+  { requests, tokens }: Site,
+  during: ProtectCost["during"],
+  times: number,
+): Promise<number> {
+  globalThis.gc?.();
+  const before = process.cpuUsage();
+  for (let i = 0; i < times; i += 1) {
+    const token = tokens[i % tokens.length] ?? "";
+    await (during === "page view" ? requests.pageView(token) : requests.change(token));
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / times;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
