@@ -4,12 +4,6 @@ import express from "express";
 import session, { type Store } from "express-session";
 import { IDLE } from "./peers.ts";
 
-declare module "express-session" {
-  interface SessionData {
-    [key: string]: unknown;
-  }
-}
-
 /** A browser that is told by the test when the slow request goes on. */
 export interface Application extends AsyncDisposable {
   get(path: string): Promise<string>;
@@ -35,7 +29,7 @@ export async function application(store: Store): Promise<Application> {
     }),
   );
   app.get("/login", (req, res) => {
-    req.session["userId"] = "ada";
+    Object.assign(req.session, { userId: "ada" });
     res.send("hello");
   });
   app.get("/logout", (req, res, next) => {
@@ -44,7 +38,7 @@ export async function application(store: Store): Promise<Application> {
   app.get("/slow/:key", async (req, res) => {
     loaded += 1;
     await gate.promise;
-    req.session[req.params.key] = true;
+    Object.assign(req.session, { [req.params.key]: true });
     res.send("done");
   });
   app.get("/", (req, res) => {

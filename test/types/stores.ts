@@ -1,0 +1,35 @@
+import type { SessionStore } from "@tenure/core";
+import { mongoStore } from "@tenure/mongo";
+import { postgresStore } from "@tenure/postgres";
+import { redisStore } from "@tenure/redis";
+import { Cluster, Redis } from "ioredis";
+import { MongoClient } from "mongodb";
+import { Client, Pool } from "pg";
+import { expectTypeOf } from "vitest";
+
+export function everyStoreTakesTheDriversOwnClient(): void {
+  expectTypeOf(redisStore(new Redis())).toExtend<SessionStore>();
+  expectTypeOf(redisStore(new Cluster([]))).toExtend<SessionStore>();
+  expectTypeOf(postgresStore(new Pool())).toExtend<SessionStore>();
+  expectTypeOf(
+    mongoStore(new MongoClient("mongodb://127.0.0.1").db().collection("sessions")),
+  ).toExtend<SessionStore>();
+}
+
+export async function whatIsNoClientDoesNotCompile(store: SessionStore): Promise<void> {
+  // @ts-expect-error: a client, not its address.
+  redisStore("redis://127.0.0.1");
+  // @ts-expect-error: a pool, not one client: with() takes that.
+  postgresStore(new Client());
+  // @ts-expect-error: a collection, not a database.
+  mongoStore(new MongoClient("mongodb://127.0.0.1").db());
+  // @ts-expect-error: there is no such option.
+  redisStore(new Redis(), { ttl: 60 });
+  // @ts-expect-error: a result is one of three, and none of them is a boolean.
+  const created: boolean = await store.create({ id: "id", userId: null, data: "", idle: 1, lifetime: 1 });
+  void created;
+  // @ts-expect-error: a new session has a lifetime.
+  await store.create({ id: "id", userId: null, data: "", idle: 1 });
+  // @ts-expect-error: changes of another name.
+  await store.update("id", { user: "ada" });
+}
