@@ -32,7 +32,7 @@ export interface StoreClient {
 }
 
 /** Sends a command to one server. Keys in it and in its reply include `keyPrefix`. */
-export type Send = (...command: readonly string[]) => Promise<unknown>;
+export type Send = (command: string, ...args: string[]) => Promise<unknown>;
 
 /** A Lua script and its SHA-1. */
 export interface Script {

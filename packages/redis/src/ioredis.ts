@@ -89,7 +89,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 }
 
 function sendTo(node: IoredisNode): Send {
-  return (command, ...args) => node.call(command as string, ...args);
+  return (command, ...args) => node.call(command, ...args);
 }
 
 /** Of `RedisOptions` and `ClusterOptions`, what is read. */

@@ -195,8 +195,8 @@ interface Way {
 }
 
 interface Connection {
-  send(command: Command): Promise<unknown>;
-  pipeline(commands: readonly Command[]): Promise<readonly unknown[]>;
+  readonly send: (command: Command) => Promise<unknown>;
+  readonly pipeline: (commands: readonly Command[]) => Promise<readonly unknown[]>;
 }
 
 function overOne(client: Exclude<NodeRedisClient, NodeRedisCluster>): Way {
@@ -254,7 +254,7 @@ function overSentinel(sentinel: NodeRedisSentinel): Connection {
  */
 function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Promise<void>): Connection {
   let lease: Promise<Connection> | undefined;
-  let giveBack = (): void => undefined;
+  let giveBack: (() => void) | undefined;
   let users = 0;
   return {
     send: (command) => using((connection) => connection.send(command)),
@@ -270,7 +270,7 @@ function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Pr
       users -= 1;
       if (users === 0) {
         lease = undefined;
-        giveBack();
+        giveBack?.();
       }
     }
   }
@@ -285,7 +285,7 @@ function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Pr
           }),
       ).catch((error: unknown) => {
         lease = undefined;
-        reject(error as Error);
+        reject(error);
       });
     });
   }
@@ -317,7 +317,7 @@ function throughCluster(cluster: NodeRedisCluster): Way {
     async primaries() {
       // The client knows the primaries once it has connected. Without one, nothing would look like an empty store.
       if (cluster.masters.length === 0) throw new Error("The client of the Cluster has not connected yet.");
-      const nodes = await Promise.all(cluster.masters.map((master) => cluster.nodeClient(master)));
+      const nodes = await Promise.all(cluster.masters.map(async (master) => cluster.nodeClient(master)));
       return nodes.map(
         (node) =>
           (...command: Command) =>

@@ -47,7 +47,7 @@ export class Clients implements Disposable {
 export interface Library {
   readonly name: string;
   /** Opens a client that tries to connect again after so many milliseconds, or never. */
-  open(clients: Clients, url: string, retryAfter?: number | null): RedisClient;
+  readonly open: (clients: Clients, url: string, retryAfter?: number | null) => RedisClient;
   /** Whether the client itself sends a command again whose reply was lost. */
   readonly resends: boolean;
 }

@@ -31,9 +31,7 @@ here.describe("a Cluster that changes", () => {
     await cluster?.[Symbol.asyncDispose]();
   });
 
-  const each = test.each(Object.keys(LIBRARIES));
-
-  each(
+  test.each(Object.keys(LIBRARIES))(
     "sessions and their user's index are spread over all primaries, and no two need one slot: %s",
     async (name) => {
       const store = redisStore(await LIBRARIES[name]!());
@@ -67,40 +65,46 @@ here.describe("a Cluster that changes", () => {
     }
   });
 
-  each("revokeUser waits for replicas once on each primary, and once for the fence: %s", async (name) => {
-    const store = redisStore(await LIBRARIES[name]!(), {
-      timeout: 30_000,
-      waitForReplicas: { count: 1, timeout: 15_000 },
-    });
-    const userId = freshId();
-    await Promise.all(Array.from({ length: 60 }, () => store.create(newSession({ userId }))));
-    const primaries = cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url));
-    for (const primary of primaries) await primary.config("RESETSTAT");
-    await expect(store.revokeUser(userId)).resolves.toBe(60);
-    for (const primary of primaries) {
-      expect(await primary.info("commandstats")).toMatch(/^cmdstat_wait:calls=[12],/m);
-    }
-  });
+  test.each(Object.keys(LIBRARIES))(
+    "revokeUser waits for replicas once on each primary, and once for the fence: %s",
+    async (name) => {
+      const store = redisStore(await LIBRARIES[name]!(), {
+        timeout: 30_000,
+        waitForReplicas: { count: 1, timeout: 15_000 },
+      });
+      const userId = freshId();
+      await Promise.all(Array.from({ length: 60 }, () => store.create(newSession({ userId }))));
+      const primaries = cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url));
+      for (const primary of primaries) await primary.config("RESETSTAT");
+      await expect(store.revokeUser(userId)).resolves.toBe(60);
+      for (const primary of primaries) {
+        expect(await primary.info("commandstats")).toMatch(/^cmdstat_wait:calls=[12],/m);
+      }
+    },
+  );
 
-  each("a call that waits for replicas follows its key to another primary: %s", async (name) => {
-    const prefix = `{${freshId()}}:`;
-    const waitForReplicas = { count: 1, timeout: 15_000 };
-    const client = await LIBRARIES[name]!();
-    const store = redisStore(client, { prefix, timeout: 30_000, waitForReplicas });
-    const sessions = Array.from({ length: 3 }, () => newSession());
-    for (const session of sessions) await store.create(session);
-    const admin = connect();
-    await admin.ping();
-    const slot = await admin.cluster("KEYSLOT", prefix);
-    const [from, to] = await ownersOf(slot);
-    await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
-    await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-    const keys = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-    await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
-    for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
-    const answers = await Promise.all(sessions.map(({ id }) => store.revoke(id)));
-    expect(answers).toEqual([true, true, true]);
-  });
+  test.each(Object.keys(LIBRARIES))(
+    "a call that waits for replicas follows its key to another primary: %s",
+    async (name) => {
+      const prefix = `{${freshId()}}:`;
+      const waitForReplicas = { count: 1, timeout: 15_000 };
+      const client = await LIBRARIES[name]!();
+      const store = redisStore(client, { prefix, timeout: 30_000, waitForReplicas });
+      const sessions = Array.from({ length: 3 }, () => newSession());
+      for (const session of sessions) await store.create(session);
+      const admin = connect();
+      await admin.ping();
+      const slot = await admin.cluster("KEYSLOT", prefix);
+      const [from, to] = await ownersOf(slot);
+      await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
+      await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
+      const keys = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
+      for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
+      const answers = await Promise.all(sessions.map(({ id }) => store.revoke(id)));
+      expect(answers).toEqual([true, true, true]);
+    },
+  );
 
   test("a call of ioredis whose slot moves while it waits for a WAIT goes to the other primary", async () => {
     const client = connect();
@@ -130,46 +134,49 @@ here.describe("a Cluster that changes", () => {
     for (const failure of [first, ...others]) await expect(failure).resolves.toContain("1 of 2 replicas");
   });
 
-  each("while a slot moves to another primary (ASK, then MOVED), every call succeeds: %s", async (name) => {
-    // All in one slot.
-    const prefix = `{${freshId()}}:`;
-    const client = await LIBRARIES[name]!();
-    const store = redisStore(client, { prefix });
-    const [there, gone, late] = [newSession(), newSession(), newSession()];
-    const ids = [there.id, gone.id, late.id] as const;
-    await store.create({ ...there, id: ids[0] });
-    await store.create({ ...gone, id: ids[1] });
-    const admin = connect();
-    await admin.ping();
-    const slot = await admin.cluster("KEYSLOT", `${prefix}s:${ids[0]}`);
-    const [from, to] = await ownersOf(slot);
+  test.each(Object.keys(LIBRARIES))(
+    "while a slot moves to another primary (ASK, then MOVED), every call succeeds: %s",
+    async (name) => {
+      // All in one slot.
+      const prefix = `{${freshId()}}:`;
+      const client = await LIBRARIES[name]!();
+      const store = redisStore(client, { prefix });
+      const [there, gone, late] = [newSession(), newSession(), newSession()];
+      const ids = [there.id, gone.id, late.id] as const;
+      await store.create({ ...there, id: ids[0] });
+      await store.create({ ...gone, id: ids[1] });
+      const admin = connect();
+      await admin.ping();
+      const slot = await admin.cluster("KEYSLOT", `${prefix}s:${ids[0]}`);
+      const [from, to] = await ownersOf(slot);
 
-    await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
-    await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-    await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `${prefix}s:${ids[0]}`);
-    for (const id of [ids[0], ids[1]]) {
-      await expect(store.read(id)).resolves.toMatchObject({ id });
-      await expect(store.update(id, {})).resolves.toBe("updated");
-      await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
-    }
-    await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
-    await expect(store.revoke(ids[1])).resolves.toBe(true);
+      await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
+      await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `${prefix}s:${ids[0]}`);
+      for (const id of [ids[0], ids[1]]) {
+        await expect(store.read(id)).resolves.toMatchObject({ id });
+        await expect(store.update(id, {})).resolves.toBe("updated");
+        await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
+      }
+      await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
+      await expect(store.revoke(ids[1])).resolves.toBe(true);
 
-    // One of these is on each server. They ask for another attempt.
-    const both = Promise.all([store.read(ids[0]), store.read(ids[1])]);
-    // Other tests may have left keys in the slot.
-    const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-    expect(left).toContain(`${prefix}s:${ids[1]}`);
-    expect(left).not.toContain(`${prefix}s:${ids[2]}`);
-    await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
-    for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
-    await expect(both).resolves.toMatchObject([{ id: ids[0] }, null]);
-    await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });
-    await expect(store.read(ids[1])).resolves.toBeNull();
-    await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe("taken");
-    await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
-    await expect(store.revoke(ids[2])).resolves.toBe(true);
-  });
+      // One of these is on each server. They ask for another attempt.
+      const both = Promise.all([store.read(ids[0]), store.read(ids[1])]);
+      // Other tests may have left keys in the slot.
+      const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
+      expect(left).toContain(`${prefix}s:${ids[1]}`);
+      expect(left).not.toContain(`${prefix}s:${ids[2]}`);
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
+      for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
+      await expect(both).resolves.toMatchObject([{ id: ids[0] }, null]);
+      await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });
+      await expect(store.read(ids[1])).resolves.toBeNull();
+      await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe("taken");
+      await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
+      await expect(store.revoke(ids[2])).resolves.toBe(true);
+    },
+  );
 
   test(
     "when a primary dies, calls succeed or reject in time, and soon all succeed again",

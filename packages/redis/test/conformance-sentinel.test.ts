@@ -15,13 +15,13 @@ let watched: RedisSentinel;
 
 type Sentinels = { host: string; port: number }[];
 
-const LIBRARIES: Record<string, (sentinels: Sentinels) => RedisClient> = {
-  ioredis: (sentinels) =>
-    clients.add(new Redis({ name: "tenure", sentinels, sentinelRetryStrategy: () => 100 })),
-  "node-redis 6": (sentinelRootNodes) =>
-    clients.connecting(createSentinel({ name: "tenure", sentinelRootNodes, keyPrefix: "node:" })),
-  "node-redis 5": (sentinelRootNodes) =>
-    clients.connecting(createSentinel5({ name: "tenure", sentinelRootNodes })),
+const LIBRARIES: Record<string, (hosts: Sentinels) => RedisClient> = {
+  ioredis: (hosts) =>
+    clients.add(new Redis({ name: "tenure", sentinels: hosts, sentinelRetryStrategy: () => 100 })),
+  "node-redis 6": (hosts) =>
+    clients.connecting(createSentinel({ name: "tenure", sentinelRootNodes: hosts, keyPrefix: "node:" })),
+  "node-redis 5": (hosts) =>
+    clients.connecting(createSentinel5({ name: "tenure", sentinelRootNodes: hosts })),
 };
 
 here.describe("Sentinel", () => {
