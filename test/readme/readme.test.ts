@@ -131,6 +131,8 @@ function environment(ports: StartedNetwork["ports"] = {}): NodeJS.ProcessEnv {
   return {
     ...process.env,
     SESSION_SECRET: "a secret of a test, as long as secrets should be",
+    SESSION_KEY: Buffer.alloc(32, 1).toString("base64"),
+    SESSION_KEY_NEXT: Buffer.alloc(32, 2).toString("base64"),
     TENURE_REDIS_URL: servers.redis.url,
     REDIS_URL: servers.redis.url,
     DATABASE_URL: servers.postgres.url,
