@@ -34,9 +34,9 @@ for (const [name, peer] of Object.entries(peers)) {
     });
 
     test("has no call for the sessions of one user", async () => {
-      const { store, close } = await open();
-      expect(callsOf(store).filter((call) => /user/iu.test(call))).toEqual([]);
-      await close();
+      const one = await open();
+      expect(callsOf(one.store).filter((call) => /user/iu.test(call))).toEqual([]);
+      await one.close();
     });
   });
 }
@@ -85,13 +85,13 @@ describe("iron-session", () => {
 type App = Awaited<ReturnType<typeof application>>;
 
 async function opened(open: () => Promise<Opened>): Promise<App> {
-  const { store, close } = await open();
-  const app = await application(store);
+  const one = await open();
+  const app = await application(one.store);
   return {
     ...app,
     async [Symbol.asyncDispose]() {
       await app[Symbol.asyncDispose]();
-      await close();
+      await one.close();
     },
   };
 }
@@ -143,14 +143,12 @@ async function ironVisit(
   use: (session: IronSession) => Promise<void>,
 ): Promise<[cookie: string, data: object]> {
   let data: object = {};
-  const app = createServer((req, res) => {
-    const options = { cookieName: "iron", password: "a password of a test, with more than 32 characters" };
-    void getIronSession<Record<string, unknown>>(req, res, options)
-      .then(async (session) => {
-        await use(session);
-        data = { ...session };
-      })
-      .finally(() => res.end());
+  const options = { cookieName: "iron", password: "a password of a test, with more than 32 characters" };
+  const app = createServer(async (req, res) => {
+    const session = await getIronSession<Record<string, unknown>>(req, res, options);
+    await use(session);
+    data = { ...session };
+    res.end();
   });
   await new Promise<void>((resolve) => void app.listen(0, "127.0.0.1", resolve));
   const { port } = app.address() as { port: number };
