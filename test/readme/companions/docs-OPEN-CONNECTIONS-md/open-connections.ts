@@ -1,0 +1,30 @@
+import type { Session, Sessions } from "@tenure/core";
+
+/** Closes connections whose session has ended, in whatever process. */
+export function closeWithSession(sessions: Sessions, everyMs = 5000) {
+  const connections = new Map<() => void, Session>();
+  let failures = 0;
+
+  const check = async (): Promise<void> => {
+    const checked = [...connections];
+    try {
+      const alive = await sessions.areLive(checked.map(([, session]) => session));
+      failures = 0;
+      for (const [at, [close]] of checked.entries()) if (!alive[at]) close();
+    } catch {
+      // A store that fails twice in a row leaves it unknown who is logged in.
+      failures += 1;
+      if (failures >= 2) for (const [close] of checked) close();
+    }
+  };
+  const timer = setInterval(() => void check(), everyMs);
+
+  return {
+    /** Give it the session of the request that opened the connection. Returns what to call when the connection has closed. */
+    add(session: Session, close: () => void): () => void {
+      connections.set(close, session);
+      return () => connections.delete(close);
+    },
+    stop: () => clearInterval(timer),
+  };
+}
