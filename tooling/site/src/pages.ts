@@ -21,17 +21,17 @@ export interface Section {
 
 /** The order of the navigation. A file belongs to the first section that names it. */
 const CONTENTS: Readonly<Record<string, readonly string[]>> = {
-  Start: ["README.md", "docs/start-*.md", "docs/choosing-a-store.md", "docs/importing.md"],
+  Start: ["README.md", "docs/START-*.md", "docs/CHOOSING-A-STORE.md"],
   Guides: [
-    "docs/log-out-everywhere.md",
+    "docs/LOG-OUT-EVERYWHERE.md",
     "docs/YOUR-DEVICES.md",
     "docs/TIMEOUTS.md",
     "docs/PROTECTED-DATA.md",
-    "docs/operating.md",
+    "docs/OPEN-CONNECTIONS.md",
+    "docs/OPERATING.md",
   ],
   Promises: [
-    "docs/promises.md",
-    "docs/comparison.md",
+    "docs/PROMISES.md",
     "docs/ASVS.md",
     "docs/NIST.md",
     "SECURITY.md",
@@ -41,6 +41,7 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
     "packages/core/README.md",
     "packages/{redis,postgres,mongo}/README.md",
     "packages/*-session/README.md",
+    "packages/cli/README.md",
     "packages/*/README.md",
   ],
   Extend: ["docs/write-a-bridge.md", "docs/ARCHITECTURE.md", "docs/*.md"],
