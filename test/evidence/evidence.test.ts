@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseDuration } from "@tenure/core";
+import { describe, expect, test } from "vitest";
+import { programsOf } from "../readme/programs.ts";
+import { asvs } from "./asvs.ts";
+import { nist } from "./nist.ts";
+import { pageOf } from "./page.ts";
+import { evidenceIn } from "./tests.ts";
+
+const root = join(import.meta.dirname, "../..");
+const evidence = evidenceIn(root);
+
+describe.each([asvs, nist])("$page", (standard) => {
+  const requirements = standard.sections.flatMap((section) => section.requirements);
+
+  test("is what `pnpm evidence` writes", () => {
+    expect(readFileSync(join(root, standard.page), "utf8")).toBe(pageOf(standard, evidence));
+  });
+
+  test("has each requirement once, with how it is met or why it is the application's", () => {
+    expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
+    const silent = requirements.filter(
+      ({ met, application }) => met === undefined && application === undefined,
+    );
+    expect(silent).toEqual([]);
+  });
+
+  test("has every id that the name of a test has", () => {
+    const known = new Set(requirements.map(({ id }) => `${standard.mark} ${id}`));
+    const named = evidence.flatMap(({ ids }) => ids.filter((id) => id.startsWith(standard.mark)));
+    expect(named.length).toBeGreaterThan(5);
+    expect([...new Set(named)].filter((id) => !known.has(id))).toEqual([]);
+  });
+
+  test("has a test for each requirement that is met by code", () => {
+    const named = new Set(evidence.flatMap(({ ids }) => ids));
+    const untested = requirements.filter(
+      ({ id, met }) => met !== undefined && !named.has(`${standard.mark} ${id}`) && !BY_DOCUMENT.has(id),
+    );
+    expect(untested.map(({ id }) => id)).toEqual([]);
+  });
+});
+
+/** Met by a document, by a choice of primitives, or as another requirement that its text names. */
+const BY_DOCUMENT: ReadonlySet<string> = new Set([
+  "3.3.5",
+  "7.2.2",
+  "11.1.1",
+  "11.1.2",
+  "11.2.1",
+  "11.2.3",
+  "11.2.4",
+  "11.2.5",
+  "11.3.1",
+  "11.3.5",
+  "11.4.1",
+  "14.1.2",
+  "14.2.1",
+  "14.3.3",
+  "16.1.1",
+  "16.5.2",
+]);
+
+test("the lines of docs/TIMEOUTS.md are within the limits of each assurance level (NIST 2.1.3, 2.2.3, 2.3.3)", () => {
+  const text = programsOf(root, "docs/TIMEOUTS.md")
+    .map((program) => program.text)
+    .join("\n");
+  const limits = { aal1: ["30d", "30d"], aal2: ["1h", "24h"], aal3: ["15m", "12h"] } as const;
+  for (const [level, [idle, lifetime]] of Object.entries(limits)) {
+    const line = new RegExp(`${level} = .*idleTimeout: "(\\w+)", lifetime: "(\\w+)"`, "u").exec(text);
+    const [ownIdle, ownLifetime] = [line?.[1], line?.[2]].map((one) => parseDuration(level, one as "1h"));
+    expect(ownIdle).toBeLessThanOrEqual(parseDuration(level, idle));
+    expect(ownLifetime).toBeLessThanOrEqual(parseDuration(level, lifetime));
+  }
+});

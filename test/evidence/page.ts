@@ -1,0 +1,36 @@
+import type { Requirement, Standard } from "./requirement.ts";
+import type { Evidence } from "./tests.ts";
+
+/** The page of a standard, as Markdown. */
+export function pageOf(standard: Standard, evidence: readonly Evidence[]): string {
+  const sections = standard.sections.map(({ title, requirements }) =>
+    [`## ${title}`, ...requirements.map((one) => part(standard, one, evidence))].join("\n\n"),
+  );
+  return `${[`# ${standard.title}`, standard.introduction, ABOUT, ...sections].join("\n\n")}\n`;
+}
+
+const ABOUT =
+  "`pnpm evidence` writes this page from `test/evidence` and from the ids in the names of tests, and a test compares it. Sentences in `packages/conformance` are tested on every store.";
+
+function part({ mark }: Standard, requirement: Requirement, evidence: readonly Evidence[]): string {
+  const { id, asks, met, application } = requirement;
+  const own = evidence.filter(({ ids }) => ids.includes(`${mark} ${id}`));
+  const lines = [`### ${id}`, "", `*${asks}*`];
+  if (met !== undefined) lines.push("", met);
+  if (application !== undefined) lines.push("", `**The application's:** ${application}`);
+  if (own.length > 0) lines.push("", ...tests(own));
+  return lines.join("\n");
+}
+
+/** One line for each file. */
+function tests(own: readonly Evidence[]): string[] {
+  const byPath = Map.groupBy(own, ({ path }) => path);
+  return [...byPath].map(([path, all]) => {
+    const sentences = [...new Set(all.map(({ sentence }) => sentence))].map((text) => `“${escaped(text)}”`);
+    return `- [${path}](../${path}): ${sentences.join(", ")}`;
+  });
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\`*_[\]<>|]/gu, String.raw`\$&`);
+}

@@ -1,0 +1,52 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** A test whose name ends in the ids of requirements: "… (ASVS 7.4.1, 7.5.2, NIST 5.1)". */
+export interface Evidence {
+  /** From the root. */
+  readonly path: string;
+  readonly sentence: string;
+  /** As "ASVS 7.4.1". */
+  readonly ids: readonly string[];
+}
+
+/** All of the repository, by path and place. */
+export function evidenceIn(root: string): Evidence[] {
+  const options = { cwd: root, exclude: (path: string) => /node_modules|\.programs/u.test(path) };
+  const paths = FILES.flatMap((pattern) => globSync(pattern, options)).filter((path) => !REPEATS.has(path));
+  return paths.toSorted().flatMap((path) => namesIn(readFileSync(join(root, path), "utf8"), path));
+}
+
+const FILES = [
+  "packages/*/test/**/*.test.ts",
+  "packages/conformance/src/chapters/*.ts",
+  "test/*/*.test.ts",
+  "examples/*/test/*.test.ts",
+];
+
+/** They name sentences of the conformance suite: which ones break, and which ones hold. */
+const REPEATS: ReadonlySet<string> = new Set([
+  "packages/conformance/test/under-node-test.test.ts",
+  "packages/mongo/test/conformance-transactions.test.ts",
+]);
+
+function namesIn(text: string, path: string): Evidence[] {
+  return [...text.matchAll(NAME)].map(([, , sentence = "", marks = ""]) => ({
+    path,
+    sentence,
+    ids: idsIn(marks),
+  }));
+}
+
+const NAME = /(["'`])((?:(?!\1).)+) \(((?:ASVS|NIST) [\d., ASVNIT]+)\)\1/gu;
+
+/** "ASVS 7.4.1, 7.5.2, NIST 5.1": a standard counts until the next one. */
+function idsIn(marks: string): string[] {
+  let standard = "";
+  return marks.split(", ").map((mark) => {
+    const [first = "", second] = mark.split(" ");
+    if (second === undefined) return `${standard} ${first}`;
+    standard = first;
+    return mark;
+  });
+}
