@@ -1,4 +1,4 @@
-import { parseDuration } from "@tenure/core";
+import { parseDuration, StoreError } from "@tenure/core";
 import { Command, CommanderError, Option } from "commander";
 import { type Address, addressOf, secretsIn } from "./address.ts";
 import { type Backend, openBackend, type StoreOptions } from "./backend.ts";
@@ -40,8 +40,9 @@ export async function run(args: readonly string[], streams: Streams = process): 
       streams.stderr.write(`tenure: ${error.message}\n`);
       return 2;
     }
-    // A driver's error could quote the URL.
-    streams.stderr.write(`tenure: ${without(secrets, reasonOf(error))}\n`);
+    // A driver's error could quote the URL; a StoreError quotes nothing.
+    const reason = reasonOf(error);
+    streams.stderr.write(`tenure: ${error instanceof StoreError ? reason : without(secrets, reason)}\n`);
     return error instanceof TypeError ? 2 : 1;
   }
 }
