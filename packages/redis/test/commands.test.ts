@@ -53,9 +53,12 @@ redis.describe.each(LIBRARIES)("how many commands a call takes on $name", ({ ope
     const userId = freshId();
     for (let n = 0; n < 10; n += 1) await created({ userId });
     let count = 0;
-    expect(await commands(async () => (count = await store.revokeUser(userId)))).toBe(2);
+    const taken = await commands(async () => {
+      count = await store.revokeUser(userId);
+      await store.now();
+    });
     expect(count).toBe(10);
-    expect(await commands(() => store.now())).toBe(2);
+    expect(taken).toBe(2 + 1 + 1);
   });
 
   test("listUser of 10 sessions takes two", async () => {
@@ -207,7 +210,8 @@ async function warmUp(store: SessionStore): Promise<void> {
   await store.update(id, { data: "new" });
   await store.read(id);
   await store.listUser(userId!);
-  await store.revoke(id);
   await store.revokeUser(userId!);
-  await store.now();
+  await store.revoke(id);
+  // The background command of revokeUser, which is sent again if the server does not have its script.
+  for (let turn = 0; turn < 3; turn += 1) await store.now();
 }
