@@ -47,6 +47,7 @@ export interface NodeRedisMulti {
   execAsPipeline(): Promise<readonly unknown[]>;
 }
 
+/** A pipeline on the primary of a Sentinel client. */
 export interface NodeRedisSentinelMulti {
   addCommand(isReadonly: boolean, command: string[]): unknown;
   execAsPipeline(): Promise<readonly unknown[]>;
