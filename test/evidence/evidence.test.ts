@@ -48,7 +48,6 @@ const BY_DOCUMENT: ReadonlySet<string> = new Set([
   "7.2.2",
   "11.1.1",
   "11.1.2",
-  "11.2.1",
   "11.2.3",
   "11.2.4",
   "11.2.5",

@@ -23,7 +23,7 @@ test("the program writes when, where, who, what and the outcome, a line of JSON 
     [event, userId, why, by, actor].filter((fact) => typeof fact === "string").join(" "),
   );
   expect(told).toEqual([
-    "created ",
+    "created",
     "rotated u-7",
     "logged-in u-7",
     "created u-7",

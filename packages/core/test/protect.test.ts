@@ -1,4 +1,4 @@
-import { createDecipheriv, createHmac, hash, hkdfSync } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync } from "node:crypto";
 import { inspect } from "node:util";
 import { memoryStore, type ProtectKey, Sessions, type SessionStore, StoreError } from "@tenure/core";
 import fc from "fast-check";
@@ -333,6 +333,25 @@ describe("the format, byte by byte", () => {
     expect(okm.toString("hex")).toBe(
       "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
     );
+  });
+
+  test("authenticates as RFC 4231 does, and encrypts as GCM's specification: their test vectors (ASVS 11.2.1)", () => {
+    const keyed = createHmac("sha256", "Jefe").update("what do ya want for nothing?").digest("hex");
+    expect(keyed).toBe("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    // Test case 16.
+    const half = "feffe9928665731c6d6a8f9467308308";
+    const cipher = createCipheriv(
+      "aes-256-gcm",
+      Buffer.from(half + half, "hex"),
+      Buffer.from("cafebabefacedbaddecaf888", "hex"),
+    );
+    cipher.setAAD(Buffer.from("feedfacedeadbeeffeedfacedeadbeefabaddad2", "hex"));
+    const plain =
+      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39";
+    expect(cipher.update(plain, "hex", "hex") + cipher.final("hex")).toBe(
+      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
+    );
+    expect(cipher.getAuthTag().toString("hex")).toBe("76fc6ece0f4e1768cddf8853bb2d551b");
   });
 
   test("is what the documentation says: opened here with nothing but node:crypto (ASVS 11.3.2)", () => {
