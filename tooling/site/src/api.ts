@@ -26,6 +26,7 @@ export async function references(): Promise<Reference[]> {
       hidePageHeader: true,
       hideBreadcrumbs: true,
       hideGroupHeadings: true,
+      useHTMLAnchors: true, // its own count of equal headings is not that of the page
       useCodeBlocks: true,
       expandParameters: true,
       parametersFormat: "table",
