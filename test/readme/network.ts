@@ -18,7 +18,7 @@ const { describe: where } = await canStart("redis-cluster");
 
 /** Absent: the program needs no more than the usual servers. */
 export function networkOf(text: string): Network | undefined {
-  if (/\bnew Cluster\(/u.test(text)) {
+  if (/\b(?:new Cluster|createCluster)\(/u.test(text)) {
     return {
       describe: where,
       async start() {
@@ -30,7 +30,7 @@ export function networkOf(text: string): Network | undefined {
       },
     };
   }
-  const [, name] = /\bsentinels\b[\s\S]*\bname: "(\w+)"/u.exec(text) ?? [];
+  const [, name] = /\bsentinel(?:s|RootNodes)\b[\s\S]*\bname: "(\w+)"/u.exec(text) ?? [];
   if (name === undefined) return undefined;
   return {
     describe: where,

@@ -19,7 +19,9 @@ const LIBRARIES: Record<string, (hosts: Sentinels) => RedisClient> = {
   ioredis: (hosts) =>
     clients.add(new Redis({ name: "tenure", sentinels: hosts, sentinelRetryStrategy: () => 100 })),
   "node-redis 6": (hosts) =>
-    clients.connecting(createSentinel({ name: "tenure", sentinelRootNodes: hosts, keyPrefix: "node:" })),
+    clients.connecting(
+      createSentinel({ name: "tenure", sentinelRootNodes: hosts, keyPrefix: "node:", replicaPoolSize: 1 }),
+    ),
   "node-redis 5": (hosts) =>
     clients.connecting(createSentinel5({ name: "tenure", sentinelRootNodes: hosts })),
 };
