@@ -1,5 +1,6 @@
 import { canStart, type OwnServer, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
+import { createClient } from "redis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { evictionPolicies } from "../src/eviction.ts";
 import { redisStore } from "../src/index.ts";
@@ -44,8 +45,14 @@ here.describe("a server that may evict sessions", () => {
       ["no-info", ["allkeys-lru"]],
       ["neither", []],
     ] as const) {
-      const client = new Redis(own.url, { username, password: "x", enableReadyCheck: false });
-      await expect(evictionPolicies(storeClient(clients.add(client)))).resolves.toEqual(policies);
+      const user = { username, password: "x" };
+      const both = [
+        clients.add(new Redis(own.url, { ...user, enableReadyCheck: false })),
+        clients.connecting(createClient({ url: own.url, ...user })),
+        clients.connecting(createClient({ url: own.url, ...user, RESP: 2 })),
+      ];
+      for (const client of both)
+        await expect(evictionPolicies(storeClient(client))).resolves.toEqual(policies);
     }
   });
 });
