@@ -85,7 +85,7 @@ export class Requests<Data extends object> {
   /** Makes the `req.session` of a loaded session, or of a copy of one from a cache. */
   showLoaded(req: Request, data: SessionData): session.Session & SessionData {
     const token = req.sessionID;
-    const isUse = !this.#isUse || !req.headers || this.#isUse(req) !== false;
+    const isUse = !this.#isUse || !req.headers || this.#isUse(req);
     const loaded = this.#loaded.get(data)?.loaded;
     // A reload does not make a login in this request a later one.
     const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();
@@ -182,6 +182,7 @@ export class Requests<Data extends object> {
     this.#attached.set(req, attached);
     this.#attached.set(made, attached);
     this.#followToken(req, attached, token);
+    // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
     const { destroy } = made;
     // In the framework's manner. The store's `destroy` is given the id alone.
     Object.defineProperty(made, "destroy", {

@@ -114,13 +114,13 @@ async function start() {
   };
   return {
     sessions,
-    async logIn(sub: string, sid: string, browser = visitor(origin)): Promise<Visitor> {
+    logIn: async (sub: string, sid: string, browser = visitor(origin)): Promise<Visitor> => {
       const to = new URL((await browser.get("/login")).headers.get("location")!);
       const { nonce, state } = Object.fromEntries(to.searchParams) as { nonce: string; state: string };
       expect(await post(browser, "/callback", { id_token: jwt({ sub, sid, nonce }), state })).toBe(302);
       return browser;
     },
-    providerLogsOut(claims: object): Promise<number> {
+    providerLogsOut: (claims: object): Promise<number> => {
       const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
       const logout = jwt({ jti: String(Math.random()), events, ...claims });
       return post(visitor(origin), "/backchannel-logout", { logout_token: logout });

@@ -111,8 +111,9 @@ function site(sessions: Sessions): Express {
     (keep: readonly string[]) =>
     async (req: Request): Promise<object> => {
       req.session["visits"] = 1;
-      const { refused } = await store.logIn(req, String(req.query["user"]), { keep });
-      const outcome = refused ?? (store.userOf(req) === req.query["user"] ? "logged-in" : "unknown");
+      const user = req.query["user"] as string;
+      const { refused } = await store.logIn(req, user, { keep });
+      const outcome = refused ?? (store.userOf(req) === user ? "logged-in" : "unknown");
       return { ...seen(req), outcome };
     };
   route("login", logIn([]));

@@ -45,7 +45,7 @@ export interface FrameworkStore {
 
 /** Whether a request has a Session: it has `{}` before the plugin's hook is done, and `null` after `destroy`. */
 export function isSession(session: object | null | undefined): session is FrameworkSession {
-  return typeof (session as Partial<FrameworkSession> | null | undefined)?.sessionId === "string";
+  return !!session && "sessionId" in session && typeof session.sessionId === "string";
 }
 
 /** The request that a Session belongs to. `undefined`: this is not a Session. */

@@ -107,7 +107,7 @@ async function probe(
     request = req;
     const seen = req.session as unknown as ProbedSession;
     const keys = Object.keys(seen).toSorted();
-    await act(seen, req as unknown as { session?: ProbedSession | null });
+    await act(seen, req);
     found = { seen, now: req.session as unknown as ProbedSession | null };
     return keys;
   });

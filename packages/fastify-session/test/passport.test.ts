@@ -64,7 +64,7 @@ async function serve(meet?: (call: string) => unknown): Promise<PassportSite> {
     await request.logOut();
   });
   app.get("/carry", async (request) => {
-    const session = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
+    const session = (): Record<string, unknown> => request.session;
     const user = session()["passport"];
     await request.session.regenerate();
     session()["passport"] = user;

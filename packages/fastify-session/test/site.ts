@@ -74,5 +74,5 @@ export function addRoutes(app: FastifyInstance, store: FastifySessionStore, rout
 
 /** The session's data as an application sees it. */
 export function dataOf(request: FastifyRequest): Record<string, unknown> {
-  return request.session as unknown as Record<string, unknown>;
+  return request.session;
 }

@@ -11,7 +11,8 @@ export interface CookieGuard {
 export function guardCookie({ cookies, sessionOptions = {} }: FrameworkContext): CookieGuard {
   const guard = { isWithheld: true };
   const { key, externalKey } = sessionOptions;
-  const set = cookies.set;
+  // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
+  const { set } = cookies;
   cookies.set = function (name, ...rest) {
     return guard.isWithheld && name === key ? this : set.call(this, name, ...rest);
   };

@@ -172,6 +172,7 @@ export function koaSessionStore<Data extends object>(
     watched.add(context);
     const session = Object.getOwnPropertyDescriptor(context, "session");
     if (!session?.set || !session.configurable) return;
+    // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
     const assign = session.set;
     Object.defineProperty(context, "session", {
       ...session,
@@ -197,8 +198,8 @@ export function koaSessionStore<Data extends object>(
   }
 
   function namesOther(data: Data, userId: string | null): boolean {
-    const named = sessions.policy.userId(data);
-    return named !== undefined && named !== null && String(named) !== userId;
+    const named = bridge.userIn(data);
+    return named !== null && named !== userId;
   }
 
   async function requestOf(given: object): Promise<KoaRequest<Data>> {

@@ -5,6 +5,7 @@ import { LoadedSession, type Session, timeoutsOf } from "../session.ts";
 import { Sessions } from "../sessions.ts";
 import type { StoredSession } from "../envelope.ts";
 import { isId, newToken } from "../token.ts";
+import { userIdIn } from "../user.ts";
 import { type RequestBridge, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -75,6 +76,11 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     const session = new RequestSession(this, this.#ctx, cookie, token, { startedAt, isUse, seen });
     if (loaded?.session) session.use(loaded.session);
     return session;
+  }
+
+  /** The user whom data name, or `null`. */
+  userIn(data: Data): string | null {
+    return userIdIn(this.sessions.policy.userId(data));
   }
 
   look(token: string): Promise<Look> {
