@@ -1,4 +1,4 @@
-import { globSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programsOf } from "../readme/programs.ts";
 import { runAndVisit } from "../readme/run-and-visit.ts";
 import { type Exports, type Packed, packAll, pnpm, run, SOURCE } from "./pack.ts";
+import measured from "./sizes.json" with { type: "json" };
 import { programOn, setups, writeProject } from "./projects.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -56,6 +57,14 @@ describe("a tarball", () => {
       pathsIn(manifest.exports).filter((path) => !files.has(path.replace("./", ""))),
     );
     expect(absent).toEqual(ofEach(() => []));
+  });
+
+  test("is at most 15 % larger than it was measured", () => {
+    const now = ofEach(({ tarball }) => statSync(tarball).size);
+    expect(Object.keys(now).toSorted()).toEqual(Object.keys(measured).toSorted());
+    const grown = Object.entries(measured).filter(([name, size]) => (now[name] ?? 0) > size * 1.15);
+    // A growth that is meant goes into sizes.json.
+    expect({ grown: Object.fromEntries(grown), now }).toEqual({ grown: {}, now });
   });
 
   test("names no condition that only the workspace has", () => {
