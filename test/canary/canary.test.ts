@@ -166,29 +166,32 @@ for (const database of databases) {
         expect(canariesIn(shown(listed), canaries)).toEqual(["data"]);
       }));
 
-    test("a server that quotes what it refused does not bring data into an error, its causes or an event (ASVS 16.2.5, 16.5.1)", () =>
-      open({}, async (sessions, { spoil }) => {
-        if (!spoil) return;
-        const { token, session } = await sessions.create({ a: 1 });
-        const { canaries } = await live(sessions);
-        const data = dataCanary("refused");
-        await spoil(session.id);
-        events = [];
-        const calls = [
-          () => sessions.save(session, { a: data.text }),
-          () => sessions.logIn(token, "ada"),
-          () => sessions.rotate(token),
-          () => sessions.update(session, () => ({ a: data.text })),
-        ];
-        const errors: unknown[] = [];
-        for (const call of calls) await call().catch((error: unknown) => errors.push(error));
-        expect(errors.length).toBeGreaterThan(1);
-        const all = [data, ...canaries, secretCanary("the token", token)];
-        expect(canariesIn(errors.map(shown).join("\n"), all)).toEqual([]);
-        expect(events.map(shown).join("\n")).toContain("store-failure");
-        expect(canariesIn(events.map(shown).join("\n"), all)).toEqual([]);
-        expect(canariesIn(output, all)).toEqual([]);
-      }));
+    // The memory store has no server.
+    test.skipIf(database.name === "memory")(
+      "a server that quotes what it refused does not bring data into an error, its causes or an event (ASVS 16.2.5, 16.5.1)",
+      () =>
+        open({}, async (sessions, { spoil }) => {
+          const { token, session } = await sessions.create({ a: 1 });
+          const { canaries } = await live(sessions);
+          const data = dataCanary("refused");
+          await spoil?.();
+          events = [];
+          const calls = [
+            () => sessions.save(session, { a: data.text }),
+            () => sessions.logIn(token, "ada"),
+            () => sessions.rotate(token),
+            () => sessions.update(session, () => ({ a: data.text })),
+          ];
+          const errors: unknown[] = [];
+          for (const call of calls) await call().catch((error: unknown) => errors.push(error));
+          expect(errors.length).toBeGreaterThan(1);
+          const all = [data, ...canaries, secretCanary("the token", token)];
+          expect(canariesIn(errors.map(shown).join("\n"), all)).toEqual([]);
+          expect(events.map(shown).join("\n")).toContain("store-failure");
+          expect(canariesIn(events.map(shown).join("\n"), all)).toEqual([]);
+          expect(canariesIn(output, all)).toEqual([]);
+        }),
+    );
 
     for (const framework of [expressSession, fastifySessions, koaSession]) {
       test(`${framework.name}: bridge, database, events and output show neither tokens nor data (ASVS 16.2.5)`, () =>

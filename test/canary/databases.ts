@@ -23,7 +23,7 @@ export interface OpenDatabase {
   /** All that the place holds, as text. */
   dump: () => Promise<string>;
   /** Makes the next write fail as a server does that quotes what it was given. Absent: this backend has no server. */
-  spoil?: (id: string) => Promise<void>;
+  spoil?: () => Promise<void>;
   /** Replaces the `data` of a session, as somebody who can write to the database would. */
   setData: (id: string, data: string) => Promise<void>;
   close: () => Promise<void>;
@@ -58,7 +58,8 @@ async function openMemory(): Promise<OpenDatabase> {
 
 async function openRedis(): Promise<OpenDatabase> {
   const client = new Redis(redis.url);
-  const prefix = `canary-${randomUUID()}:`;
+  const user = `canary-${randomUUID()}`;
+  const prefix = `${user}:`;
   const value = async (key: string): Promise<string> => {
     switch (await client.type(key)) {
       case "string":
@@ -77,10 +78,10 @@ async function openRedis(): Promise<OpenDatabase> {
       const keys = await client.keys(`${prefix}*`);
       return (await Promise.all(keys.map(async (key) => `${key} ${await value(key)}`))).join("\n");
     },
-    async spoil(id) {
-      // The script's own error names its key and arguments: WRONGTYPE.
-      await client.del(`${prefix}s:${id}`);
-      await client.hset(`${prefix}s:${id}`, "a", "b");
+    async spoil() {
+      // The client's error then has the command with all its arguments.
+      await client.acl("SETUSER", user, "on", "nopass", "~*", "+@all", "-evalsha", "-eval");
+      await client.call("AUTH", user, "-");
     },
     async setData(id, data) {
       const key = `${prefix}s:${id}`;
@@ -90,7 +91,12 @@ async function openRedis(): Promise<OpenDatabase> {
       // A tombstone has none.
       if (at >= 0) await client.set(key, old.slice(0, at) + data, "KEEPTTL");
     },
-    close: async () => void (await client.quit()),
+    async close() {
+      await client.quit();
+      const admin = new Redis(redis.url);
+      await admin.acl("DELUSER", user);
+      await admin.quit();
+    },
   };
 }
 
@@ -105,14 +111,18 @@ async function openPostgres(): Promise<OpenDatabase> {
       return rows.map(({ row }) => row).join("\n");
     },
     async spoil() {
-      // The server's error has the whole row as its detail.
-      await pool.query(`ALTER TABLE ${table} ADD CHECK (false) NOT VALID`);
+      // A trigger of the application's database may quote a row anywhere.
+      await pool.query(`
+        CREATE FUNCTION ${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          RAISE EXCEPTION 'refused %', NEW.data USING DETAIL = NEW.data, HINT = NEW.data;
+        END $$;
+        CREATE TRIGGER refusing BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${table}()`);
     },
     async setData(id, data) {
       await pool.query(`UPDATE ${table} SET data = $2 WHERE id = $1`, [id, data]);
     },
     async close() {
-      await pool.query(`DROP TABLE ${table}`);
+      await pool.query(`DROP TABLE ${table}; DROP FUNCTION IF EXISTS ${table}()`);
       await pool.end();
     },
   };
@@ -126,7 +136,7 @@ async function openMongo(): Promise<OpenDatabase> {
     store: mongoStore(collection),
     dump: async () => inspect(await collection.find().toArray(), { depth: 12, maxStringLength: null }),
     async spoil() {
-      // The server's error has the values that it considered.
+      // MongoDB's error then has the values that it considered. FerretDB's has not.
       await client.db("canary").command({
         collMod: collection.collectionName,
         validator: { data: { $type: "int" } },
