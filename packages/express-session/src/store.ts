@@ -15,7 +15,7 @@ import {
   warnOfWeakSecret,
   warnOnce,
 } from "@tenure/core/bridge";
-import session from "express-session";
+import session, { type Session, type SessionData, type Store } from "express-session";
 import { type Generate, Middleware, type Request } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
 import { warnIfNotSent } from "./sent-cookie.ts";
@@ -45,13 +45,13 @@ export interface LoginOutcome {
 }
 
 /** A session in the list that `all` returns. */
-export type ListedSession = session.SessionData & {
+export type ListedSession = SessionData & {
   /** Names the session in lists, logs and `destroy`. It logs nobody in. */
   readonly id: string;
 };
 
 /** A store for express-session's option `store`, with the logins and logouts that the framework lacks. */
-export interface ExpressSessionStore extends session.Store {
+export interface ExpressSessionStore extends Store {
   /**
    * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
    * not saved yet are kept. Over another user's session a new one begins, with the keys named in `keep`.
@@ -75,7 +75,7 @@ export interface ExpressSessionStore extends session.Store {
   rotate(req: Request): Promise<RotateResult>;
   /** The user of the session, by its record. `null`: nobody. */
   userOf(req: Request): string | null;
-  touch(token: string, data: session.SessionData, callback?: () => void): void;
+  touch(token: string, data: SessionData, callback?: () => void): void;
   /** Ends a session by its id, as `all` lists it, or by its token. */
   destroy(idOrToken: string, callback?: (error?: unknown) => void): void;
   /** Every live session. Reads them all. */
@@ -129,7 +129,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     );
   }
 
-  override get(token: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
+  override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
     callBack(
       () => this.#bridge.load(token),
       (error, loaded) => {
@@ -147,7 +147,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   /** The framework calls this for every session that it has loaded, and for none that it generates. */
-  override createSession(req: Request, data: session.SessionData): session.Session & session.SessionData {
+  override createSession(req: Request, data: SessionData): Session & SessionData {
     return this.#requests.showLoaded(req, data);
   }
 
@@ -164,7 +164,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     this.#requests.showNew(req, this.#requests.begin(req, loaded));
   };
 
-  override set(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
+  override set(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
     callBack(async () => {
       const attached = this.#requests.ofData(data);
       // Nothing is awaited before the data are taken.
@@ -179,7 +179,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     }, callback);
   }
 
-  override touch(token: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
+  override touch(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
     callBack(async () => {
       const attached = this.#requests.ofData(data);
       const maxAge = maxAgeOf(data.cookie);
@@ -320,8 +320,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
  *
  * @throws TypeError for a token that was never its own: the data of one session are not another's
  */
-function assertFormer(data: session.SessionData, token: string): void {
-  if ((data as Partial<session.Session>).id === token) return;
+function assertFormer(data: SessionData, token: string): void {
+  if ((data as Partial<Session>).id === token) return;
   throw new TypeError(
     "these are the data of a session with another token: call store.logIn(req, user) or store.rotate(req) for a new one",
   );
