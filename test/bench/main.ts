@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type ClientProcess, startClient } from "./client-process.ts";
 import { contests } from "./contests.ts";
@@ -20,12 +21,12 @@ const SHORT: Size = { sessions: 300, concurrencies: [1, 16], rounds: 1, sliceMs:
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { short: { type: "boolean" } },
+  options: { short: { type: "boolean" }, json: { type: "string" } },
 });
 const [backend = ""] = positionals;
 const contest = positionals.length === 1 ? contests[backend] : undefined;
 if (contest === undefined) {
-  console.error(`pnpm bench ${Object.keys(contests).join("|")} [--short]`);
+  console.error(`pnpm bench ${Object.keys(contests).join("|")} [--short] [--json FILE]`);
   process.exit(2);
 }
 
@@ -41,6 +42,10 @@ try {
   if (server?.pid !== undefined) say(`server ${pinServer(server.pid)}`);
   const cells = await run(clients, values.short ? SHORT : FULL, say);
   console.log(report(cells, values.short ? [] : contest.targets));
+  if (values.json !== undefined) {
+    const about = { backend, server: server?.about ?? "in the process", node: process.version, measuredAt: new Date() };
+    writeFileSync(values.json, `${JSON.stringify({ ...about, cells }, null, 2)}\n`);
+  }
 } finally {
   await Promise.all(clients.map((client) => client.close()));
   await server?.stop();

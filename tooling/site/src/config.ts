@@ -1,6 +1,7 @@
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { references } from "./api.ts";
+import { BENCHMARK, charts, resultsOfBenchmark } from "./charts.ts";
 import { Links, relative, sourcePage } from "./links.ts";
 import { markdown } from "./markdown.ts";
 import { root, sections } from "./pages.ts";
@@ -35,7 +36,10 @@ export default async function configure(eleventy: Eleventy): Promise<object> {
     eleventy.addTemplate(`${source.replaceAll(/[/@]/gu, "-")}.md`, text, data);
   };
   for (const { pages } of written) {
-    for (const { source, title } of pages) add(source, title, readFileSync(join(root, source), "utf8"));
+    for (const { source, title } of pages) {
+      const text = readFileSync(join(root, source), "utf8");
+      add(source, title, source === BENCHMARK ? text + charts(resultsOfBenchmark()) : text);
+    }
   }
   for (const { source, title, text } of api) add(source, title, text);
   for (const source of links.sources) add(source, source, sourcePage(source));

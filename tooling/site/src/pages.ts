@@ -30,13 +30,7 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
     "docs/OPEN-CONNECTIONS.md",
     "docs/OPERATING.md",
   ],
-  Promises: [
-    "docs/PROMISES.md",
-    "docs/ASVS.md",
-    "docs/NIST.md",
-    "SECURITY.md",
-    "test/bench/README.md",
-  ],
+  Promises: ["docs/PROMISES.md", "docs/ASVS.md", "docs/NIST.md", "SECURITY.md", "test/bench/README.md"],
   Packages: [
     "packages/core/README.md",
     "packages/{redis,postgres,mongo}/README.md",

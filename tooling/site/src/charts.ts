@@ -1,0 +1,51 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./pages.ts";
+
+/** The page that the charts are on. */
+export const BENCHMARK = "test/bench/README.md";
+
+/** What `pnpm bench BACKEND --json FILE` writes, as far as it is drawn. */
+export interface Result {
+  readonly backend: string;
+  readonly server: string;
+  readonly node: string;
+  readonly measuredAt: string;
+  readonly cells: readonly {
+    readonly cell: string;
+    readonly entries: readonly { readonly name: string; readonly perSecond: number }[];
+  }[];
+}
+
+export function resultsOfBenchmark(): Result[] {
+  const paths = globSync("test/bench/results/*.json", { cwd: root }).toSorted();
+  return paths.map((path) => JSON.parse(readFileSync(join(root, path), "utf8")) as Result);
+}
+
+/** Bars of requests a second, as markdown with HTML: a table to those who do not see the bars. */
+export function charts(results: readonly Result[]): string {
+  return results.map(chart).join("");
+}
+
+function chart({ backend, server, node, measuredAt, cells }: Result): string {
+  const rows = cells.map(({ cell, entries }) => {
+    const most = Math.max(...entries.map(({ perSecond }) => perSecond));
+    const bars = entries.map(({ name, perSecond }, index) => {
+      const load =
+        index === 0 ? `<th scope="rowgroup" rowspan="${entries.length}">${escaped(cell)}</th>` : "";
+      const width = ((perSecond / most) * 100).toFixed(1);
+      return `<tr>${load}<td>${escaped(name)}</td><td class="bar"><span style="width: ${width}%"></span></td><td>${figure(perSecond)}</td></tr>\n`;
+    });
+    return `<tbody>\n${bars.join("")}</tbody>\n`;
+  });
+  const about = `${server}, Node ${node}, ${measuredAt.slice(0, 10)}`;
+  return `\n## Requests a second: ${backend}\n\n${about}. Longer is faster; each load has a scale of its own.\n\n<div class="scroll" tabindex="0"><table class="bars">\n${rows.join("")}</table></div>\n`;
+}
+
+function figure(perSecond: number): string {
+  return perSecond < 10 ? perSecond.toFixed(2) : Math.round(perSecond).toLocaleString("en");
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { charts } from "../src/charts.ts";
+
+test("a chart has a bar for each store, of a length that its figure gives, and names where it was measured", () => {
+  const text = charts([
+    {
+      backend: "redis",
+      server: "Redis <7>",
+      node: "v24.0.0",
+      measuredAt: "2026-11-27T05:00:00.000Z",
+      cells: [
+        {
+          cell: "page view, C=1",
+          entries: [
+            { name: "Tenure", perSecond: 4000.4 },
+            { name: "another", perSecond: 1000 },
+          ],
+        },
+      ],
+    },
+  ]);
+  expect(text).toContain("Redis <7>, Node v24.0.0, 2026-11-27");
+  expect(text).toMatch(/Tenure<\/td>.*width: 100\.0%.*<td>4,000<\/td>/u);
+  expect(text).toMatch(/another<\/td>.*width: 25\.0%.*<td>1,000<\/td>/u);
+});
+
+test("there is no chart without figures", () => {
+  expect(charts([])).toBe("");
+});
