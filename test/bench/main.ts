@@ -43,7 +43,12 @@ try {
   const cells = await run(clients, values.short ? SHORT : FULL, say);
   console.log(report(cells, values.short ? [] : contest.targets));
   if (values.json !== undefined) {
-    const about = { backend, server: server?.about ?? "in the process", node: process.version, measuredAt: new Date() };
+    const about = {
+      backend,
+      server: server?.about ?? "in the process",
+      node: process.version,
+      measuredAt: new Date(),
+    };
     writeFileSync(values.json, `${JSON.stringify({ ...about, cells }, null, 2)}\n`);
   }
 } finally {

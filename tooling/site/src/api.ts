@@ -1,7 +1,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Application, type ProjectReflection, type TypeDocOptions, type TranslatedString } from "typedoc";
+import { Application, type ProjectReflection, type TypeDocOptions } from "typedoc";
 import { root } from "./pages.ts";
 
 /** What applications import by one name, and its reference as markdown. */
@@ -41,7 +41,7 @@ export async function references(): Promise<Reference[]> {
     if (!project) throw new Error("The sources have no reference: see the messages above.");
     name(project, entries);
     application.validate(project);
-    for (const message of undocumented(project)) application.logger.error(message as TranslatedString);
+    for (const message of undocumented(project)) application.logger.error(message);
     await application.generateOutputs(project);
     if (application.logger.hasErrors() || application.logger.hasWarnings()) {
       throw new Error("The reference is incomplete: see the messages above.");
