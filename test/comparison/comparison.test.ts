@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { server } from "@tenure/servers";
 import { getIronSession } from "iron-session";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { application } from "./application.ts";
 import { IDLE, type Opened, peers, tenure } from "./peers.ts";
 
@@ -80,6 +80,24 @@ describe("iron-session", () => {
     // A browser keeps one of the two cookies.
     expect([one?.[1], two?.[1]]).toEqual([{ one: true }, { two: true }]);
   });
+
+  test("each save starts the age of a session again", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    try {
+      const save = (session: IronSession): Promise<void> => session.save();
+      const [first] = await ironVisit("", (session) => {
+        session["userId"] = "ada";
+        return session.save();
+      });
+      vi.setSystemTime(Date.now() + TTL * 1000);
+      const [second] = await ironVisit(first, save);
+      vi.setSystemTime(Date.now() + TTL * 1000);
+      expect((await ironVisit(first, async () => undefined))[1]).toEqual({});
+      expect((await ironVisit(second, async () => undefined))[1]).toEqual({ userId: "ada" });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 type App = Awaited<ReturnType<typeof application>>;
@@ -137,13 +155,20 @@ function callsOf(store: object): string[] {
 
 type IronSession = Awaited<ReturnType<typeof getIronSession<Record<string, unknown>>>>;
 
+/** Seconds. iron-session takes a cookie for a minute longer, in case clocks differ. */
+const TTL = 300;
+
 /** One request with this cookie. Returns the cookie and the data after it. */
 async function ironVisit(
   cookie: string,
   use: (session: IronSession) => Promise<void>,
 ): Promise<[cookie: string, data: object]> {
   let data: object = {};
-  const options = { cookieName: "iron", password: "a password of a test, with more than 32 characters" };
+  const options = {
+    cookieName: "iron",
+    ttl: TTL,
+    password: "a password of a test, with more than 32 characters",
+  };
   const app = createServer(async (req, res) => {
     const session = await getIronSession<Record<string, unknown>>(req, res, options);
     await use(session);
