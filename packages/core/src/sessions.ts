@@ -421,7 +421,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Stores every session with the first key of `protect`, or plain if there is none: after a new key, and after the change to `protect` with
+   * Stores every session with the first key of `protect`: after a new key, and after the change to `protect` with
    * `acceptPlain`. Can be stopped and started again, runs while logins go on, and extends no session.
    *
    * @returns how many sessions it moved, how many were as they should be, and how many cannot be read

@@ -320,7 +320,7 @@ describe.each(versions)("on $name", (version) => {
         const key = "k".repeat(43);
         const set = (data: object) =>
           new Promise<string>((resolve) => {
-            store.set(key, data, (error) => resolve(error instanceof Error ? error.message : "stored"));
+            store.set(key, data, (error) => resolve(error instanceof Error ? String(error) : "stored"));
           });
         const results = [await set({ a: 1 }), await set({ b: 2, cookie: { maxAge: 60_000 } })];
         const found = await new Promise((resolve) => {
