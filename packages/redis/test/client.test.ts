@@ -74,7 +74,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
     [{}, "an object that is not a client"],
   ])("%j is not a client, and the error says what it is", (client, name) => {
     // As a caller without types would.
-    expect(() => redisStore(client as unknown as RedisClient)).toThrow(
+    expect(() => redisStore(client as RedisClient)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
     );
   });

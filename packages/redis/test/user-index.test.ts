@@ -53,13 +53,13 @@ here.describe("the index of a user's sessions", () => {
     const { promise: bound, resolve: letGo } = Promise.withResolvers<void>();
     let scripts = 0;
     let removal: Promise<unknown> | undefined;
-    lister.evalsha = ((...args: unknown[]) => {
+    lister.evalsha = (...args: unknown[]) => {
       scripts += 1;
       // The first call is refused, because it learns the server's clock.
       if (scripts < 3) return evalsha(...args);
       removal = bound.then(() => evalsha(...args));
       return removal;
-    }) as typeof lister.evalsha;
+    };
     await expect(redisStore(lister).listUser(userId)).resolves.toEqual([]);
     await expect.poll(() => removal !== undefined).toBe(true);
     await store.update(id, { userId });
