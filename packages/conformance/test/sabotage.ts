@@ -1050,7 +1050,8 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
   })),
   "an error shows the value": mixing(() => ({
     checked(id, value) {
-      if (value === undefined || value?.id === id) return value as Entry | undefined;
+      const entry = value as Entry | undefined;
+      if (entry?.id === id || entry === undefined) return entry;
       throw new StoreError("read", "the reply is not the session that was asked for", { cause: value });
     },
   })),
