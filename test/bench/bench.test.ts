@@ -22,6 +22,11 @@ describe("the benchmark's short run", () => {
       const { stdout } = await bench("redis");
       expect(cells(stdout)).toEqual(cellsOf(["Tenure", "connect-redis"]));
     });
+
+    test("puts Tenure on node-redis beside connect-redis", { timeout: 120_000 }, async () => {
+      const { stdout } = await bench("node-redis");
+      expect(cells(stdout)).toEqual(cellsOf(["Tenure", "connect-redis"]));
+    });
   });
 
   postgres.describe("on Postgres", () => {

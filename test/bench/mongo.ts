@@ -31,10 +31,10 @@ export const mongo: Contest = {
     "connect-mongo, touchAfter": (url) => connectMongo(url, 60),
   },
   targets: [
-    { cell: "page view, C=1", peer: "connect-mongo", times: 1.2 },
-    { cell: "page view, C=64", peer: "connect-mongo", times: 5 },
-    { cell: "mix, C=64", peer: "connect-mongo", times: 4 },
-    { cell: REVOCATION, peer: "connect-mongo", times: 500 },
+    { cell: "page view, C=1", peer: "connect-mongo", times: 1.5 },
+    { cell: "page view, C=64", peer: "connect-mongo", times: 6 },
+    { cell: "mix, C=64", peer: "connect-mongo", times: 5 },
+    { cell: REVOCATION, peer: "connect-mongo", times: 400 },
   ],
 };
 

@@ -33,12 +33,11 @@ export const postgres: Contest = {
     "@keyv/postgres": keyvOn,
   },
   targets: [
-    { cell: "page view, C=1", peer: "connect-pg-simple", times: 1.5 },
-    { cell: "page view, C=64", peer: "connect-pg-simple", times: 12 },
-    { cell: "page view, C=256", peer: "connect-pg-simple", times: 25 },
+    { cell: "page view, C=1", peer: "connect-pg-simple", times: 2.2 },
+    { cell: "page view, C=64", peer: "connect-pg-simple", times: 10 },
+    { cell: "page view, C=256", peer: "connect-pg-simple", times: 12 },
     { cell: "page view, every touch written, C=64", peer: "connect-pg-simple", times: 8 },
-    { cell: "mix, C=64", peer: "connect-pg-simple", times: 7 },
-    { cell: "page view, C=64", peer: "@keyv/postgres", times: 9 },
+    { cell: "mix, C=64", peer: "connect-pg-simple", times: 8 },
     { cell: REVOCATION, peer: "connect-pg-simple", times: 500 },
   ],
 };

@@ -31,6 +31,7 @@ export interface Manifest {
   readonly exports: Readonly<Record<string, Readonly<Record<string, Exports>>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
 /** A file, or files by the condition under which they are used. */

@@ -92,6 +92,23 @@ test("core depends on nothing, and is a peer of what builds on it, so that an ap
   });
 });
 
+test("the Redis package names neither client in its code and declarations, so a project needs only the one it has", () => {
+  const shipped = join(house, "node_modules/@tenure/redis/dist");
+  const files = globSync("**/*.{js,cjs,ts,cts}", { cwd: shipped });
+  expect(files.length).toBeGreaterThan(3);
+  const naming = files.filter((file) =>
+    /(?:from|require\(|import\()\s*["'](?:ioredis|redis|@redis\/[^"']*)["']/u.test(
+      readFileSync(join(shipped, file), "utf8"),
+    ),
+  );
+  expect(naming).toEqual([]);
+  const { manifest } = packed.find(({ name }) => name === "@tenure/redis")!;
+  expect(manifest.peerDependenciesMeta).toMatchObject({
+    ioredis: { optional: true },
+    redis: { optional: true },
+  });
+});
+
 test("the types are found as the code is, by every resolver", async () => {
   for (const { name, tarball } of packed) {
     const { types, ...analysis } = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
