@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { type Demo, openStore, startDemo } from "@tenure/example-devices";
+import { type Demo, type DemoOptions, openStore, startDemo } from "@tenure/example-devices";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { describeInChromium, launchChromium } from "./chromium.ts";
@@ -33,11 +33,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
     afterAll(() => chromium.close());
     beforeEach(async () => {
       [begun, finish] = [Promise.withResolvers(), Promise.withResolvers()];
-      const work = (): Promise<void> => {
-        begun.resolve();
-        return finish.promise;
-      };
-      demo = await startDemo({ ...(await openStore("memory")), framework, port: 0, work });
+      demo = await start("15m");
     });
     afterEach(async () => {
       await Promise.all(chromium.contexts().map((context) => context.close()));
@@ -53,6 +49,16 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       const here = phone.locator("li.device", { hasText: "This device" });
       expect(await here.locator("h2").allTextContents()).toEqual(["Chrome on Android"]);
       expect(await here.locator("dl").innerText()).toMatch(/First seen\s+just now\s+Last seen\s+now/u);
+    });
+
+    test("shows each device's user agent and network address", async () => {
+      await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      const shown = await laptop.locator("li.device dl").allInnerTexts();
+      const origins = shown.map((text) => text.replaceAll(/\s+/gu, " ").replace(/^.*(?=Address)/u, ""));
+      expect(origins).toEqual(
+        [LAPTOP, PHONE].map(({ userAgent }) => `Address 127.0.0.1 User agent ${userAgent}`),
+      );
     });
 
     test("shows nobody another person's devices", async () => {
@@ -135,6 +141,48 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       }
       await laptop.reload();
       expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
+    });
+
+    test("asks for the login again before it logs out other devices, and then goes on", async () => {
+      await demo.close();
+      demo = await start("1ms");
+      const phone = await signIn(PHONE, "Ada");
+      const tablet = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      const before = await cookieOf(laptop);
+
+      await laptop.getByRole("button", { name: "Log out Chrome on Android" }).last().click();
+      await laptop.getByRole("heading", { name: "Is it still you?" }).waitFor();
+      await laptop.getByRole("link", { name: "Back to your devices" }).click();
+      expect(await devices(laptop)).toHaveLength(3);
+
+      await laptop.getByRole("button", { name: "Log out Chrome on Android" }).last().click();
+      await laptop.getByRole("button", { name: "Sign in again as Ada" }).click();
+      expect(await laptop.getByRole("status").textContent()).toBe("That device is logged out.");
+      expect(await devices(laptop)).toEqual(["Firefox on Windows", "Chrome on Android"]);
+      expect((await cookieOf(laptop)).value).not.toBe(before.value);
+      await phone.reload();
+      await expectSignedOut(phone);
+
+      await laptop.getByRole("button", { name: "Log out all others" }).click();
+      expect(await misfits(laptop)).toEqual({ sideways: 0, tooLow: [] });
+      await laptop.getByRole("button", { name: "Sign in again as Ada" }).click();
+      expect(await laptop.getByRole("status").textContent()).toBe("All other devices are logged out.");
+      expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
+      await tablet.reload();
+      await expectSignedOut(tablet);
+    });
+
+    test("never asks for the login before it logs out this device, or everywhere", async () => {
+      await demo.close();
+      demo = await start("1ms");
+      const phone = await signIn(PHONE, "Ada");
+      const laptop = await signIn(LAPTOP, "Ada");
+      await phone.getByRole("button", { name: "Log out this device" }).click();
+      await expectSignedOut(phone);
+      await laptop.getByRole("button", { name: "Log out everywhere" }).click();
+      await expectSignedOut(laptop);
+      expect(await laptop.getByRole("status").textContent()).toContain("logged out everywhere");
     });
 
     test("gives a browser a new cookie at sign-in, and the one that was planted before is nobody's", async () => {
@@ -243,6 +291,15 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       expect(await devices(phone)).toEqual(["Chrome on Android"]);
     });
 
+    /** @param recent how recent a login must be to end other devices */
+    async function start(recent: NonNullable<DemoOptions["recent"]>): Promise<Demo> {
+      const work = (): Promise<void> => {
+        begun.resolve();
+        return finish.promise;
+      };
+      return startDemo({ ...(await openStore("memory")), framework, port: 0, work, recent });
+    }
+
     async function visit(options: BrowserContextOptions): Promise<Page> {
       const context = await chromium.newContext(options);
       const page = await context.newPage();
@@ -277,6 +334,8 @@ async function expectSignedOut(page: Page): Promise<void> {
 
 /** How far a page scrolls sideways, and what of it is too low for a finger. */
 async function misfits(page: Page): Promise<{ sideways: number; tooLow: string[] }> {
+  // Not before the style sheet is there.
+  await page.waitForLoadState();
   const sideways = await page.evaluate<number>(
     "document.documentElement.scrollWidth - document.documentElement.clientWidth",
   );

@@ -1,11 +1,9 @@
-/** The cookie of the demo, in the words that all frameworks share. */
-export const COOKIE_NAME = "tenure-demo";
-
 /**
- * No `secure` on the loopback, where there is no TLS. An application behind TLS sets it, and names the cookie `__Host-…`.
+ * What the demo tells `secureCookie`. Not `secure`, because there is no TLS on the loopback. An application behind TLS gives neither, so
+ * that its cookie is secure and named `__Host-…`.
  */
-export const COOKIE = { path: "/", httpOnly: true, sameSite: "lax", secure: false } as const;
+export const COOKIE = { name: "tenure-demo", secure: false } as const;
 
 export function hasCookie(header = ""): boolean {
-  return header.split("; ").some((cookie) => cookie.startsWith(`${COOKIE_NAME}=`));
+  return header.split("; ").some((cookie) => cookie.startsWith(`${COOKIE.name}=`));
 }

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Sessions, type SessionStore } from "@tenure/core";
+import { type Duration, Sessions, type SessionStore } from "@tenure/core";
 import type { DeviceSession } from "./device-session.ts";
 import { listenerBefore } from "./listener.ts";
-import { cookieSecret } from "./secret.ts";
+import { cookieSecret, protectKey } from "./secret.ts";
 import { createSite, type Site } from "./site.ts";
 
 export interface DemoOptions {
@@ -17,6 +17,8 @@ export interface DemoOptions {
   readonly port?: number;
   /** What the slow request does before it saves. Default: it waits for 5 s. */
   readonly work?: () => Promise<void>;
+  /** How recent a login must be to end other devices. Default: a minute, so that it can be shown; 15 minutes are usual. */
+  readonly recent?: Duration;
 }
 
 export type Framework = "express" | "fastify" | "koa";
@@ -30,14 +32,15 @@ export interface Demo {
 
 /** Serves the demo on the loopback. Rejects if the given port is taken. */
 export async function startDemo(options: DemoOptions): Promise<Demo> {
-  const { store, place, framework = "express", port, work } = options;
+  const { store, place, framework = "express", port, work, recent = "1m" } = options;
   const sessions = new Sessions<DeviceSession>({
     store,
+    protect: { keys: [protectKey()] },
     idleTimeout: "30m",
     lifetime: "12h",
     touchEvery: "5s",
   });
-  const app = await APPS[framework](sessions, createSite({ sessions, place, work }), cookieSecret());
+  const app = await APPS[framework](sessions, createSite({ sessions, place, work, recent }), cookieSecret());
   const server = createServer(listenerBefore(app));
   await (port === undefined ? listen(server, 3000).catch(() => listen(server, 0)) : listen(server, port));
   const { port: bound } = server.address() as AddressInfo;

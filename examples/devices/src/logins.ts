@@ -1,6 +1,6 @@
 /** Logins and logouts of one request. */
 export interface Logins {
-  /** Who is logged in. */
+  /** Who is logged in. A login changes it. */
   readonly userId: string | null;
   /** `refused`: nobody is logged in, because the user was logged out everywhere meanwhile. */
   logIn(userId: string): Promise<{ readonly refused: string | null }>;
@@ -19,7 +19,9 @@ export interface Bridge<Request> {
 
 export function loginsOf<Request>(bridge: Bridge<Request>, request: Request): Logins {
   return {
-    userId: bridge.userOf(request),
+    get userId() {
+      return bridge.userOf(request);
+    },
     logIn: (userId) => bridge.logIn(request, userId),
     logOut: () => bridge.logOut(request),
     logOutEverywhere: (options) => bridge.logOutEverywhere(request, options),

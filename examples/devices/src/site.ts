@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Sessions, StoreError } from "@tenure/core";
+import { type Duration, ReauthenticationRequired, type Sessions, StoreError } from "@tenure/core";
 import type { DeviceSession } from "./device-session.ts";
 import type { Html } from "./html.ts";
 import type { Logins } from "./logins.ts";
@@ -8,6 +8,7 @@ import { failurePage } from "./pages/failure.ts";
 import { noticeOf, type NoticeName } from "./pages/notice.ts";
 import { racePage } from "./pages/race.ts";
 import { signInPage } from "./pages/sign-in.ts";
+import { signInAgainPage } from "./pages/sign-in-again.ts";
 import { personOf } from "./people.ts";
 import { runRace } from "./race/run-race.ts";
 
@@ -17,6 +18,8 @@ export interface Visit {
   /** The path and query. */
   readonly url: string;
   readonly userAgent: string | undefined;
+  /** The network address of the browser. */
+  readonly address: string | undefined;
   /** The fields of the form that was posted. */
   readonly form: URLSearchParams;
   /** Whether the browser sent a cookie. Its session may be dead. */
@@ -28,10 +31,15 @@ export interface Visit {
   readonly logins: Logins;
 }
 
-/** `location`: where to go on. `page`: what to show. */
+/** `location`: where to go on. `page`: what to show. `challenge`: the header `WWW-Authenticate`. */
 export type Reply =
   | { readonly location: string }
-  | { readonly status: number; readonly page: Html; readonly forgetsCookie?: boolean };
+  | {
+      readonly status: number;
+      readonly page: Html;
+      readonly forgetsCookie?: boolean;
+      readonly challenge?: string;
+    };
 
 /** The demo behind every framework, which only loads and saves sessions. */
 export interface Site {
@@ -45,9 +53,11 @@ export interface SiteOptions {
   readonly place: string;
   /** What the slow request does before it saves. Default: waits for {@link SLOW}. */
   readonly work?: (() => Promise<void>) | undefined;
+  /** How recent a login must be to end other devices. */
+  readonly recent: Duration;
 }
 
-export function createSite({ sessions, place, work = waitSlowly }: SiteOptions): Site {
+export function createSite({ sessions, place, work = waitSlowly, recent }: SiteOptions): Site {
   const routes: Readonly<Record<string, (visit: Visit) => Promise<Reply>>> = {
     async "GET /"(visit) {
       const notice = noticeOf(queryOf(visit).get("notice"));
@@ -68,30 +78,27 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
     async "POST /sign-in"(visit) {
       const person = personOf(visit.form.get("person"));
       if (!person) return home("choose-a-person");
-      // The session has a new token afterwards, so a token that somebody planted before logs nobody in.
-      const { refused } = await visit.logins.logIn(person.id);
-      if (refused !== null) return home("ended");
-      const { session } = visit;
-      session.userAgent = visit.userAgent?.slice(0, 512) ?? "";
-      delete session.note;
-      return home();
+      return home((await logIn(visit, person.id)) ? undefined : "ended");
     },
 
     async "POST /log-out"(visit) {
-      const { userId } = visit.logins;
       const id = visit.form.get("id") ?? "";
-      if (userId === null) return home();
+      if (visit.logins.userId === null) return home();
       if (id === idOf(visit)) {
         await visit.logins.logOut();
         return home("logged-out");
       }
-      await sessions.revokeById(id, { userId });
+      const userId = await recentUser(visit);
+      if (userId === null) return home("ended");
+      // `userId`: the id comes from the browser, and must not end somebody else's session. `actor`: for an audit log.
+      await sessions.revokeById(id, { userId, actor: userId });
       return home("logged-out-one");
     },
 
-    async "POST /log-out-others"({ logins }) {
-      if (logins.userId === null) return home();
-      await logins.logOutEverywhere({ keepThis: true });
+    async "POST /log-out-others"(visit) {
+      if (visit.logins.userId === null) return home();
+      if ((await recentUser(visit)) === null) return home("ended");
+      await visit.logins.logOutEverywhere({ keepThis: true });
       return home("logged-out-others");
     },
 
@@ -118,6 +125,29 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
     },
   };
 
+  /**
+   * Who logged in recently, or does so with this form: the one of {@link signInAgainPage}. `null`: the session has ended.
+   *
+   * @throws ReauthenticationRequired
+   */
+  async function recentUser(visit: Visit): Promise<string | null> {
+    const { userId } = visit.logins;
+    if (userId !== null && visit.form.get("person") === userId) {
+      return (await logIn(visit, userId)) ? userId : null;
+    }
+    const session = await sessions.get(visit.token);
+    if (session === null || session.userId !== userId) return null;
+    sessions.requireRecent(session, recent);
+    return userId;
+  }
+
+  function askAgain(visit: Visit, { status, challenge }: ReauthenticationRequired): Reply {
+    const person = personOf(visit.logins.userId);
+    if (!person) return home("ended");
+    const page = signInAgainPage({ person, action: pathOf(visit), id: visit.form.get("id"), place });
+    return { status, page, challenge };
+  }
+
   function idOf({ token }: Visit): string | null {
     return token === undefined ? null : sessions.idOf(token);
   }
@@ -126,10 +156,16 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
     async answer(visit) {
       // The server leaves out the page of a HEAD.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
-      const name = `${method} ${visit.url.split("?")[0]}`;
+      const name = `${method} ${pathOf(visit)}`;
       const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
       const missing = { title: "No such page", text: "There is nothing here.", place };
-      return route ? route(visit) : { status: 404, page: failurePage(missing) };
+      if (!route) return { status: 404, page: failurePage(missing) };
+      try {
+        return await route(visit);
+      } catch (error) {
+        if (error instanceof ReauthenticationRequired) return askAgain(visit, error);
+        throw error;
+      }
     },
 
     fail(error) {
@@ -146,6 +182,15 @@ export function createSite({ sessions, place, work = waitSlowly }: SiteOptions):
       return { status: 500, page: failurePage({ title: "That did not work", text, place }) };
     },
   };
+}
+
+/** Resolves to whether the person is logged in. */
+async function logIn(visit: Visit, userId: string): Promise<boolean> {
+  // The session has a new token afterwards, so a token that somebody planted before logs nobody in.
+  const { refused } = await visit.logins.logIn(userId);
+  if (refused !== null) return false;
+  visit.session.device = { agent: visit.userAgent?.slice(0, 512) ?? "", address: visit.address ?? "" };
+  return true;
 }
 
 /** How long the slow request takes, milliseconds: enough to walk to the other browser. */
@@ -168,6 +213,10 @@ function show(page: Html): { status: number; page: Html } {
 
 function home(notice?: NoticeName): Reply {
   return { location: notice === undefined ? "/" : `/?notice=${notice}` };
+}
+
+function pathOf({ url }: Visit): string {
+  return url.split("?")[0] ?? url;
 }
 
 function queryOf({ url }: Visit): URLSearchParams {

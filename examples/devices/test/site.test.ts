@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { type Visit, visitDemo } from "./visit.ts";
+import { cookiesOf, type Visit, visitDemo } from "./visit.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -30,6 +30,70 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
     finish.resolve();
     await expectRedirect(demo, slow, "/");
     expect(await demo.seen(phone)).toBe("Who are you?");
+  });
+
+  test("shows each device's user agent and network address, as text", async () => {
+    await using demo = await visitDemo("memory", { framework });
+    await demo.signIn("Mozilla/5.0 <b>phone</b>");
+    const page = await (await demo.get(await demo.signIn("curl/8.14.1"))).text();
+    const shown = page.match(/(?<=<dt>(?:Address|User agent)<\/dt>\s*<dd>).*?(?=<\/dd>)/gu);
+    const phone = "Mozilla/5.0 &#60;b&#62;phone&#60;/b&#62;";
+    expect(shown).toEqual(["127.0.0.1", "curl/8.14.1", "127.0.0.1", phone]);
+  });
+
+  test("stores neither the user agent nor the network address readably", async () => {
+    await using demo = await visitDemo("memory", { framework });
+    await demo.signIn("Mozilla/5.0 canary");
+    const [record, ...others] = await demo.store.listUser("ada");
+    expect(others).toEqual([]);
+    expect(record?.data).toMatch(/^2/u);
+    expect(JSON.stringify(record)).not.toMatch(/canary|127\.0\.0\.1/u);
+  });
+
+  test.each(["/log-out", "/log-out-others"])(
+    "asks at %s for a recent login, goes on with it, and gives a new cookie",
+    async (path) => {
+      await using demo = await visitDemo("memory", { framework, recent: "1ms" });
+      const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
+      const form = { id: otherDevice(await (await demo.get(laptop)).text()) };
+      // Another person's login is none.
+      for (const person of [{}, { person: "bo" }]) {
+        const asked = await demo.post(path, laptop, { ...form, ...person });
+        expect(asked.status).toBe(401);
+        expect(asked.headers.get("www-authenticate")).toBe(
+          'Session error="insufficient_user_authentication", max_age="0"',
+        );
+        const page = await asked.text();
+        expect(page).toContain("<h1>Is it still you?</h1>");
+        expect(page).toContain(`action="${path}"`);
+        expect(page).toContain(`name="id" value="${form.id}"`);
+      }
+      expect(await demo.seen(phone)).toBe("Your devices");
+
+      const done = await demo.post(path, laptop, { ...form, person: "ada" });
+      expect(done.status).toBe(303);
+      expect(await demo.seen(phone)).toBe("Who are you?");
+      expect(cookiesOf(done)).not.toBe(laptop);
+      expect(await demo.seen(cookiesOf(done))).toBe("Your devices");
+    },
+  );
+
+  test("ends other devices without asking if the login is recent", async () => {
+    await using demo = await visitDemo("memory", { framework, recent: "15m" });
+    const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
+    await expectRedirect(demo, demo.post("/log-out-others", laptop), "/?notice=logged-out-others");
+    expect(await demo.seen(phone)).toBe("Who are you?");
+    expect(await demo.seen(laptop)).toBe("Your devices");
+  });
+
+  test("never asks before it logs out this device, or everywhere", async () => {
+    await using demo = await visitDemo("memory", { framework, recent: "1ms" });
+    const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
+    const form = { id: thisDevice(await (await demo.get(phone)).text()) };
+    await expectRedirect(demo, demo.post("/log-out", phone, form), "/?notice=logged-out");
+    await expectRedirect(demo, demo.post("/log-out-everywhere", laptop), "/?notice=logged-out-everywhere");
+    expect(await demo.seen(phone)).toBe("Who are you?");
+    expect(await demo.seen(laptop)).toBe("Who are you?");
   });
 
   test("touches no cookie of who has none: another tab may be signing in just then", async () => {
@@ -87,6 +151,19 @@ test.each([
   expect(await answer.text()).toContain("<h1>Refused</h1>");
   expect(terminal.mock.calls).toEqual([]);
 });
+
+/** The id of this device, which is the first of a page. */
+function thisDevice(page: string): string {
+  return idsOf(page)[0] ?? "";
+}
+
+function otherDevice(page: string): string {
+  return idsOf(page)[1] ?? "";
+}
+
+function idsOf(page: string): readonly string[] {
+  return page.match(/(?<=name="id" value=")[^"]+/gu) ?? [];
+}
 
 function stream(text: string): ReadableStream {
   return new Blob([text]).stream();

@@ -1,13 +1,15 @@
+import type { SessionStore } from "@tenure/core";
 import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
 
 /** The demo, started for a test, and requests to it as browsers send them. Redirects are not followed. */
 export interface Visit extends AsyncDisposable {
   readonly url: string;
+  readonly store: SessionStore;
   /** A GET of `/`, or of another path. */
   get(cookie?: string, path?: string): Promise<Response>;
   post(path: string, cookie?: string, form?: Readonly<Record<string, string>>): Promise<Response>;
   /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
-  signIn(): Promise<string>;
+  signIn(userAgent?: string): Promise<string>;
   /** The heading of what a browser with that cookie is shown. */
   seen(cookie: string): Promise<string | undefined>;
 }
@@ -30,9 +32,10 @@ export async function visitDemo(
     });
   return {
     url: demo.url,
+    store: opened.store,
     get,
     post,
-    signIn: () => signIn(demo.url),
+    signIn: (userAgent) => signIn(demo.url, userAgent),
     async seen(cookie) {
       return /<h1>(.*?)<\/h1>/u.exec(await (await get(cookie)).text())?.[1];
     },
@@ -44,13 +47,18 @@ export async function visitDemo(
 }
 
 /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
-export async function signIn(url: string): Promise<string> {
-  const { headers } = await fetch(`${url}/sign-in`, {
+export async function signIn(url: string, userAgent = "a test"): Promise<string> {
+  const response = await fetch(`${url}/sign-in`, {
     method: "POST",
-    headers: { origin: url },
+    headers: { origin: url, "user-agent": userAgent },
     body: new URLSearchParams({ person: "ada" }),
     redirect: "manual",
   });
+  return cookiesOf(response);
+}
+
+/** The cookies that a response gives, as the next request sends them. */
+export function cookiesOf({ headers }: Response): string {
   const cookies = headers.getSetCookie().map((line) => line.slice(0, line.indexOf(";")));
   return cookies.join("; ");
 }

@@ -1,9 +1,9 @@
 import type { RequestListener } from "node:http";
 import type { Sessions } from "@tenure/core";
-import { expressSessionStore } from "@tenure/express-session";
+import { expressSessionStore, secureCookie } from "@tenure/express-session";
 import express, { type ErrorRequestHandler, type Request, type Response } from "express";
 import session from "express-session";
-import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import { COOKIE, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
 import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
@@ -13,7 +13,7 @@ export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret
   const app = express();
   app.disable("x-powered-by");
   const store = expressSessionStore(sessions);
-  const options = { name: COOKIE_NAME, secret, resave: false, saveUninitialized: false, cookie: COOKIE };
+  const options = { secret, resave: false, saveUninitialized: false, ...secureCookie(sessions, COOKIE) };
   app.use(session({ ...options, store }));
 
   app.use(express.text({ type: "application/x-www-form-urlencoded" }));
@@ -37,10 +37,13 @@ function visitOf(request: Request, logins: Logins): Visit {
     method: request.method,
     url: request.url,
     userAgent: request.headers["user-agent"],
+    address: request.ip,
     form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
     hasCookie: hasCookie(request.headers.cookie),
-    token: request.sessionID,
-    // A login puts another object there.
+    // A login changes both.
+    get token() {
+      return request.sessionID;
+    },
     get session() {
       return request.session;
     },
@@ -56,6 +59,7 @@ function saved(request: Request): Promise<void> {
 
 function send(response: Response, reply: Reply): void {
   if ("location" in reply) return response.redirect(303, reply.location);
-  if (reply.forgetsCookie) response.clearCookie(COOKIE_NAME, COOKIE);
+  if (reply.forgetsCookie) response.clearCookie(COOKIE.name);
+  if (reply.challenge !== undefined) response.set("WWW-Authenticate", reply.challenge);
   response.status(reply.status).type("html").send(reply.page.markup);
 }

@@ -2,9 +2,9 @@ import type { RequestListener } from "node:http";
 import cookie from "@fastify/cookie";
 import session from "@fastify/session";
 import type { Sessions } from "@tenure/core";
-import { fastifySessionStore } from "@tenure/fastify-session";
+import { fastifySessionStore, secureCookie } from "@tenure/fastify-session";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
-import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import { COOKIE, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
 import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
@@ -22,7 +22,7 @@ export async function fastifyApp(
   const app = fastify();
   const store = fastifySessionStore(sessions);
   await app.register(cookie);
-  const options = { cookieName: COOKIE_NAME, secret, saveUninitialized: false, cookie: COOKIE };
+  const options = { secret, saveUninitialized: false, ...secureCookie(sessions, COOKIE) };
   await app.register(session, { ...options, store, idGenerator: store.idGenerator });
 
   const type = "application/x-www-form-urlencoded";
@@ -40,10 +40,13 @@ function visitOf(request: FastifyRequest, logins: Logins): Visit {
     method: request.method,
     url: request.url,
     userAgent: request.headers["user-agent"],
+    address: request.ip,
     form: new URLSearchParams(typeof request.body === "string" ? request.body : ""),
     hasCookie: hasCookie(request.headers.cookie),
-    token: request.session.sessionId,
-    // A login puts another object there.
+    // A login changes both.
+    get token() {
+      return request.session.sessionId;
+    },
     get session() {
       return request.session;
     },
@@ -53,6 +56,7 @@ function visitOf(request: FastifyRequest, logins: Logins): Visit {
 
 function send(response: FastifyReply, reply: Reply): FastifyReply {
   if ("location" in reply) return response.redirect(reply.location, 303);
-  if (reply.forgetsCookie) response.clearCookie(COOKIE_NAME, COOKIE);
+  if (reply.forgetsCookie) response.clearCookie(COOKIE.name, { path: "/" });
+  if (reply.challenge !== undefined) response.header("WWW-Authenticate", reply.challenge);
   return response.code(reply.status).type("text/html; charset=utf-8").send(reply.page.markup);
 }

@@ -1,10 +1,10 @@
 import type { RequestListener } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Sessions } from "@tenure/core";
-import { koaSessionStore } from "@tenure/koa-session";
+import { koaSessionStore, secureCookie } from "@tenure/koa-session";
 import Koa, { type Context } from "koa";
 import session from "koa-session";
-import { COOKIE, COOKIE_NAME, hasCookie } from "../cookie.ts";
+import { COOKIE, hasCookie } from "../cookie.ts";
 import type { DeviceSession } from "../device-session.ts";
 import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
@@ -21,7 +21,7 @@ export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: st
     }
   });
   const store = koaSessionStore(sessions);
-  app.use(session({ key: COOKIE_NAME, store, genid: store.genid, ...COOKIE }, app));
+  app.use(session({ store, genid: store.genid, ...secureCookie(sessions, COOKIE) }, app));
   app.use(async (ctx) => {
     const form = await text(ctx.req);
     send(ctx, await site.answer(visitOf(ctx, form, loginsOf(store, ctx))));
@@ -35,10 +35,13 @@ function visitOf(ctx: Context, form: string, logins: Logins): Visit {
     method: ctx.method,
     url: ctx.url,
     userAgent: ctx.get("user-agent"),
+    address: ctx.ip,
     form: new URLSearchParams(form),
     hasCookie: hasCookie(ctx.get("cookie")),
-    token: ctx.session?.externalKey as string | undefined,
-    // A login puts another object there.
+    // A login changes both.
+    get token() {
+      return ctx.session?.externalKey as string | undefined;
+    },
     get session() {
       return ctx.session as DeviceSession;
     },
@@ -52,7 +55,8 @@ function send(ctx: Context, reply: Reply): void {
     ctx.status = 303;
     return;
   }
-  if (reply.forgetsCookie) ctx.cookies.set(COOKIE_NAME, null, COOKIE);
+  if (reply.forgetsCookie) ctx.cookies.set(COOKIE.name, null);
+  if (reply.challenge !== undefined) ctx.set("WWW-Authenticate", reply.challenge);
   ctx.status = reply.status;
   ctx.type = "html";
   ctx.body = reply.page.markup;

@@ -53,7 +53,8 @@ export function devicesPage({ person, devices, current, note, notice, now, place
         </div>
         <p class="small">
           Everywhere means this device too. What is logged out stays logged out, also where a request is still
-          running: <a href="/race">see the race</a>.
+          running: <a href="/race">see the race</a>. Logging out other devices asks you to sign in again if
+          you did so some time ago.
         </p>
       </section>`,
   );
@@ -64,7 +65,7 @@ function card(
   now: number,
   isHere: boolean,
 ): Html {
-  const device = deviceOf(data?.userAgent);
+  const device = deviceOf(data?.device?.agent);
   return html`
     <li class="device${isHere && " here"}">
       ${icon(device.kind)}
@@ -80,6 +81,7 @@ function card(
             <dt>Last seen</dt>
             <dd>${isHere ? "now" : moment(touchedAt, now)}</dd>
           </div>
+          ${data?.device && origin(data.device)}
         </dl>
       </div>
       <form method="post" action="/log-out">
@@ -88,6 +90,18 @@ function card(
       </form>
     </li>
   `;
+}
+
+/** Both are what the browser sent: text, and never markup. */
+function origin({ agent, address }: NonNullable<DeviceSession["device"]>): Html {
+  return html`<div>
+      <dt>Address</dt>
+      <dd>${address}</dd>
+    </div>
+    <div>
+      <dt>User agent</dt>
+      <dd>${agent}</dd>
+    </div>`;
 }
 
 function icon(kind: Device["kind"]): Html {

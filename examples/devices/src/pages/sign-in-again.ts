@@ -1,0 +1,29 @@
+import { html, type Html } from "../html.ts";
+import type { Person } from "../people.ts";
+import { layout } from "./layout.ts";
+
+export interface SignInAgainPage {
+  readonly person: Person;
+  /** Where the form goes: to what was asked for, with the login. */
+  readonly action: string;
+  /** The device that is to be logged out. `null`: all others. */
+  readonly id: string | null;
+  readonly place: string;
+}
+
+/** Asks for the login again before other devices are ended. A form with a password would be the same. */
+export function signInAgainPage({ person, action, id, place }: SignInAgainPage): Html {
+  return layout(
+    { title: "Sign in again", page: "home", person, place },
+    html`<h1>Is it still you?</h1>
+      <p class="lead">
+        You signed in some time ago. Logging out other devices asks for it again, so that a stolen session
+        can’t lock you out.
+      </p>
+      <form method="post" action="${action}">
+        ${id !== null && html`<input type="hidden" name="id" value="${id}" />`}
+        <button class="primary" name="person" value="${person.id}">Sign in again as ${person.name}</button>
+      </form>
+      <p><a href="/">Back to your devices</a></p>`,
+  );
+}
