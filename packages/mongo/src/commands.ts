@@ -8,6 +8,7 @@ import type {
   SessionRecord,
   UpdateResult,
 } from "@tenure/core";
+import { StoreError } from "@tenure/core";
 import { withDeadline } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
 import {
@@ -195,10 +196,15 @@ export function commands(
     now,
   };
 
+  /** The clock that the pipelines compare with. The `localTime` of `hello` is another: FerretDB 2.7 rounds it down, and `$$NOW` up. */
   async function now(): Promise<number> {
     const options = { readPreference: "primary", ...PLAIN } as const;
-    const { localTime } = await sent(() => database.command({ hello: 1 }, options));
-    return (localTime as Date).getTime();
+    const pipeline = [{ $documents: [{ now: "$$NOW" }] }];
+    const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
+    const [first] = (reply as { cursor?: { firstBatch?: readonly Document[] } }).cursor?.firstBatch ?? [];
+    const time: unknown = first?.["now"];
+    if (time instanceof Date) return time.getTime();
+    throw new StoreError("now", "MongoDB's reply is not a time");
   }
 
   /** @returns `false` if there is a document of this id already */
