@@ -9,6 +9,7 @@ interface Client {
 /** The clients of a test file, closed together. Their error events are ignored, because the store rejects with the same errors. */
 export class Clients implements Disposable {
   readonly #open: Client[] = [];
+  readonly #connecting = new WeakMap<object, Promise<unknown>>();
 
   add<Given extends Client>(client: Given): Given {
     client.on("error", () => undefined);
@@ -18,9 +19,15 @@ export class Clients implements Disposable {
 
   /** Adds a client of node-redis and lets it connect. It need not have connected yet. */
   connecting<Given extends Client & { connect(): Promise<unknown> }>(client: Given): Given {
-    this.add(client)
-      .connect()
-      .catch(() => undefined);
+    const connecting = this.add(client).connect();
+    connecting.catch(() => undefined);
+    this.#connecting.set(client, connecting);
+    return client;
+  }
+
+  /** Resolves to a client of {@link connecting} once it has connected, and to another at once. */
+  async ready<Given extends object>(client: Given): Promise<Given> {
+    await this.#connecting.get(client);
     return client;
   }
 

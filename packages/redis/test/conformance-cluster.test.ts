@@ -47,10 +47,11 @@ here.describe("the contract", () => {
       { describe, test },
       {
         name,
-        open: () => redisStore(open(cluster.nodes.map(({ port }) => port))),
+        // A Cluster of node-redis has no offline queue.
+        open: async () => redisStore(await clients.ready(open(cluster.nodes.map(({ port }) => port)))),
         unreachable: ({ port }) => redisStore(open([port]), { timeout: 500 }),
         mixedUp: mixedUpOver(async () => {
-          const client = open(cluster.nodes.map((node) => node.port));
+          const client = await clients.ready(open(cluster.nodes.map((node) => node.port)));
           await vi.waitFor(() => redisStore(client).now(), { timeout: 20_000 });
           return client;
         }),
