@@ -199,7 +199,8 @@ export function commands(
   /** The clock that the pipelines compare with. The `localTime` of `hello` is another: FerretDB 2.7 rounds it down, and `$$NOW` up. */
   async function now(): Promise<number> {
     const options = { readPreference: "primary", ...PLAIN } as const;
-    const pipeline = [{ $documents: [{ now: "$$NOW" }] }];
+    // A stage of its own: FerretDB does not know `$$NOW` within `$documents`.
+    const pipeline = [{ $documents: [{}] }, { $project: { now: "$$NOW" } }];
     const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
     const [first] = (reply as { cursor?: { firstBatch?: readonly Document[] } }).cursor?.firstBatch ?? [];
     const time: unknown = first?.["now"];
