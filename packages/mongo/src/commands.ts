@@ -104,7 +104,7 @@ export function commands(
           const isInserted = await insert(id, insertSession(session, nonce));
           if (!isInserted) there = await lookUp(id);
           if (isInserted || there?.nonces?.includes(nonce)) {
-            return userId === null || (await check(id, userId, nonce)) ? "created" : "fenced";
+            return userId === null || (await checkCreated(id, userId, nonce)) ? "created" : "fenced";
           }
           if (there === null) throw new Fault("a unique index other than that of _id refused the session");
         }
@@ -309,12 +309,25 @@ export function commands(
    * @returns `false` if the fence refused it
    */
   async function check(id: string, userId: string, by: string): Promise<boolean> {
+    return (await decide(id, userId, by))?.refused !== by;
+  }
+
+  /**
+   * As `check`, for a session that a create inserted. If another call has decided meanwhile and refused it, a third may have created a session under the
+   * id, which was free again. So the session that is there must be the one that was inserted.
+   */
+  async function checkCreated(id: string, userId: string, by: string): Promise<boolean> {
+    const after = await decide(id, userId, by);
+    return after !== null && after.refused !== by && after.nonces?.includes(by) === true;
+  }
+
+  /** Compares an unchecked binding with the fence, if that was not done yet. Resolves to what is there afterwards. */
+  async function decide(id: string, userId: string, by: string): Promise<Found | null> {
     const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
-    const options = { ...joining, returnDocument: "after", projection: { refused: 1 } } as const;
+    const options = { ...joining, returnDocument: "after", projection: { refused: 1, nonces: 1 } } as const;
     const filter: Document = { _id: id, "unchecked.by": by };
     const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
-    const after: Found | null = found === null ? await lookUp(id) : (found as Document);
-    return after?.refused !== by;
+    return found === null ? await lookUp(id) : (found as Document);
   }
 
   /** Epoch milliseconds, or -1 if the user has no fence. */
