@@ -54,7 +54,7 @@ export const CLOCK: string = `
 local sub, number = string.sub, tonumber
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now > tonumber(ARGV[1]) then return { now, ${Code.LATE} } end
+if now >= tonumber(ARGV[1]) then return { now, ${Code.LATE} } end
 `;
 
 const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle", "endsAt"] as const;

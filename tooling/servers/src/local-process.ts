@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import type { Machine } from "./machine.ts";
 import { rememberProcess } from "./run.ts";
+import { until } from "./until.ts";
 
 export interface LocalProcessOptions {
   readonly command: string;
@@ -35,11 +36,15 @@ export function localProcess({ command, args, log, user, abandon }: LocalProcess
     async end(name) {
       if (!alive() || child === undefined) return;
       const gone = once(child, "exit");
+      const group = child.pid as number;
       child.ref();
       // Only the first process gets a gentle signal: Postgres' children take SIGINT and SIGTERM as their own.
       if (name === "SIGKILL") signal(name);
       else child.kill(name);
       await gone;
+      // Postgres does not start while a child of the one before holds its shared memory. A child that ended counts as running until
+      // it is reaped, which the first process of some containers never does.
+      await until("its children ended", 2000, async () => !hasProcesses(group)).catch(() => undefined);
     },
     async pause() {
       signal("SIGSTOP");
@@ -58,4 +63,13 @@ export function localProcess({ command, args, log, user, abandon }: LocalProcess
       return readFileSync(log, "utf8").trimEnd().split("\n").slice(-12).join("\n");
     },
   };
+}
+
+function hasProcesses(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
