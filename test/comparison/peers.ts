@@ -56,8 +56,11 @@ export const peers = {
     async open({ url }: Server) {
       const client = await new MongoClient(url).connect();
       const dbName = `comparison_${randomUUID().slice(0, 8)}`;
+      const store = MongoStore.create({ client, dbName });
+      // It begins to create its index at once, and nobody handles the error if the client is closed meanwhile.
+      await new Promise((done) => store.length(done));
       return {
-        store: MongoStore.create({ client, dbName }),
+        store,
         close: async () => {
           await client.db(dbName).dropDatabase();
           await client.close();
