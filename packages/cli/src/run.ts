@@ -196,7 +196,7 @@ function bits(text: string): number {
   throw new UsageError("--min-token-bits must be a whole number of at least 1");
 }
 
-/** One id of 64 begins with a dash, and would be taken for an option. */
+/** One id of 64 begins with a dash, and would be taken for an option: so would a token, and an error would repeat it. */
 function idsLast(args: readonly string[]): string[] {
   if (args[0] !== "revoke" || args.includes("--")) return [...args];
   const ids = args.filter(isId);
@@ -204,7 +204,7 @@ function idsLast(args: readonly string[]): string[] {
 }
 
 function isId(text: string): boolean {
-  return /^-(?:[\w-]{21}|[\w-]{42})$/.test(text);
+  return /^-(?:[\w-]{21}|[\w-]{42})(?:\..*)?$/.test(text);
 }
 
 /** What an error says, and what caused it. A driver's error can say nothing itself and hold the reason in a list. */

@@ -70,6 +70,13 @@ export function testCommands(place: () => Place): void {
     await expect(applications().get(token)).resolves.toMatchObject({ id });
   });
 
+  test("revoke refuses a token that begins with a dash, and does not repeat it", async () => {
+    const token = `-${"a".repeat(21)}.${"b".repeat(43)}`;
+    const ran = await tenure(["revoke", token, "--yes", ...place().args]);
+    expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining("This is a token") });
+    expect(ran.err).not.toContain(token);
+  });
+
   test("revoke-user logs a user out everywhere, and refuses a login that had begun", async () => {
     const userId = randomUUID();
     const [first, second] = [await loggedIn(userId), await loggedIn(userId)];
