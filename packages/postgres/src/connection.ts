@@ -77,11 +77,22 @@ export function command(client: PooledClient, text: string, values: unknown[] = 
   return rowsOf(client, { statement: unprepared(text), values }, false);
 }
 
-/** A pool emits `error` when an idle connection breaks, which ends a process that does not listen. The pool replaces it. */
+/**
+ * A pool emits `error` when an idle connection breaks, which ends a process that does not listen. The pool replaces it.
+ *
+ * A new connection belongs to nobody until the promise of `connect` has resolved. If the packet that says that it is ready also holds
+ * the server's farewell, as from a server that is killed, its error comes before {@link borrow} can listen.
+ */
 function surviveIdleErrors(pool: PostgresPool): void {
   if (surviving.has(pool)) return;
   surviving.add(pool);
   pool.on("error", ignore);
+  (pool as unknown as ConnectEvents).on("connect", (client) => client.on("error", ignore));
+}
+
+/** What `pg.Pool` emits of each new connection, before anybody gets it. */
+interface ConnectEvents {
+  on(event: "connect", listener: (client: PooledClient) => void): unknown;
 }
 
 const surviving = new WeakSet<PostgresPool>();

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import type { Machine } from "./machine.ts";
 import { rememberProcess } from "./run.ts";
 import { until } from "./until.ts";
@@ -36,15 +36,15 @@ export function localProcess({ command, args, log, user, abandon }: LocalProcess
     async end(name) {
       if (!alive() || child === undefined) return;
       const gone = once(child, "exit");
-      const group = child.pid as number;
+      const pid = child.pid as number;
       child.ref();
+      const children = childrenOf(pid);
       // Only the first process gets a gentle signal: Postgres' children take SIGINT and SIGTERM as their own.
       if (name === "SIGKILL") signal(name);
       else child.kill(name);
       await gone;
-      // Postgres does not start while a child of the one before holds its shared memory. A child that ended counts as running until
-      // it is reaped, which the first process of some containers never does.
-      await until("its children ended", 2000, async () => !hasProcesses(group)).catch(() => undefined);
+      // Postgres' children are groups of their own, and it does not start while one of before holds its shared memory.
+      await until("its children ended", 5000, async () => !children.some(isRunning));
     },
     async pause() {
       signal("SIGSTOP");
@@ -65,10 +65,17 @@ export function localProcess({ command, args, log, user, abandon }: LocalProcess
   };
 }
 
-function hasProcesses(group: number): boolean {
+/** Linux says it; elsewhere, none. */
+function childrenOf(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];
+}
+
+/** A child that ended and that nobody has reaped, a zombie, holds nothing any more. */
+function isRunning(pid: number): boolean {
   try {
-    process.kill(-group, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !["Z", "X"].includes(stat.charAt(stat.lastIndexOf(")") + 2));
   } catch {
     return false;
   }
