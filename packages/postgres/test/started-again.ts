@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OwnServer } from "@tenure/servers";
 
-/** Starts a server that was killed. Its backends live on for a moment, and as long as they do a new one refuses to start. */
+/**
+ * Starts a server that was killed. A backend that it forked while it was killed lives on for a moment, and as long as it does a new one
+ * refuses to start.
+ */
 export async function startedAgain(server: OwnServer): Promise<void> {
   for (let attempts = 1; ; attempts += 1) {
     try {
