@@ -18,6 +18,8 @@ export interface IoredisNode {
 
 /** Commands that leave together, on one connection. */
 export interface IoredisPipeline {
+  mget(...keys: string[]): IoredisPipeline;
+  evalsha(sha1: string, numberOfKeys: number, ...args: string[]): IoredisPipeline;
   eval(script: string, numberOfKeys: number, ...args: string[]): IoredisPipeline;
   wait(replicas: number, timeout: number): IoredisPipeline;
   exec(): Promise<[error: Error | null, reply: unknown][] | null>;
@@ -36,7 +38,13 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       `redisStore got a client of ioredis in ${mode} mode, which sends no other commands: give it a client of its own`,
     );
   }
-  const { keyPrefix: prefix, commandTimeout, redisOptions, ...reading } = client.options as Options;
+  const {
+    keyPrefix: prefix,
+    commandTimeout,
+    redisOptions,
+    enableAutoPipelining,
+    ...reading
+  } = client.options as Options;
   const { scaleReads = "master", role = "master", readOnly = false } = reading;
   if (scaleReads !== "master" || role !== "master" || readOnly) {
     throw new TypeError(
@@ -48,6 +56,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   const cluster = client as ClusterPart;
   const isCluster = cluster.isCluster === true;
   const slot = (key: string): number => slotOf(keyPrefix + key);
+  const isAlone = isCluster && enableAutoPipelining === true;
   let corked: Corkable | undefined;
 
   return {
@@ -58,15 +67,18 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 
     nodeOf: (key) => (isCluster ? (cluster.slots?.[slot(key)]?.[0] ?? "") : ""),
 
-    getMany: (keys) => client.mget(...keys),
+    getMany: (keys) => (isAlone ? alone((pipeline) => pipeline.mget(...keys)) : client.mget(...keys)),
 
     async run(script, keys, args) {
       writeTogether();
+      const its = [keys.length, ...keys, ...args] as const;
+      const send = (command: "eval" | "evalsha", which: string): Promise<unknown> =>
+        isAlone ? alone((pipeline) => pipeline[command](which, ...its)) : client[command](which, ...its);
       try {
-        return await client.evalsha(script.sha, keys.length, ...keys, ...args);
+        return await send("evalsha", script.sha);
       } catch (error) {
         if (!isUnknownScript(error)) throw error;
-        return client.eval(script.source, keys.length, ...keys, ...args);
+        return send("eval", script.source);
       }
     },
 
@@ -88,6 +100,18 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       return cluster.nodes("master").map(sendTo);
     },
   };
+
+  /**
+   * Sends a command past auto-pipelining, which is of no use to calls that are joined already. In a Cluster it joins commands of several slots
+   * to one server. If a failover moved those, each gets another MOVED, and ioredis (5.11 and 6.0) neither follows any nor learns where the
+   * slots are: every later command fails.
+   */
+  async function alone(fill: (pipeline: IoredisPipeline) => IoredisPipeline): Promise<unknown> {
+    const [result] = (await fill(client.pipeline()).exec()) ?? [];
+    const [error, reply] = result ?? [];
+    if (error) throw error;
+    return reply;
+  }
 
   /**
    * Lets the commands that are sent together leave in one write. The client writes each by itself: 64 saves at once take 18 µs of its
@@ -116,6 +140,7 @@ interface Options {
   readonly readOnly?: unknown;
   readonly keyPrefix?: string | null;
   readonly commandTimeout?: number;
+  readonly enableAutoPipelining?: boolean;
   readonly redisOptions?: { readonly commandTimeout?: number };
 }
 
