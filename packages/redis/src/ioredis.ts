@@ -38,13 +38,7 @@ export function ioredisClient(client: IoredisClient): StoreClient {
       `redisStore got a client of ioredis in ${mode} mode, which sends no other commands: give it a client of its own`,
     );
   }
-  const {
-    keyPrefix: prefix,
-    commandTimeout,
-    redisOptions,
-    enableAutoPipelining,
-    ...reading
-  } = client.options as Options;
+  const { keyPrefix: prefix, commandTimeout, redisOptions, ...reading } = client.options as Options;
   const { scaleReads = "master", role = "master", readOnly = false } = reading;
   if (scaleReads !== "master" || role !== "master" || readOnly) {
     throw new TypeError(
@@ -56,7 +50,6 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   const cluster = client as ClusterPart;
   const isCluster = cluster.isCluster === true;
   const slot = (key: string): number => slotOf(keyPrefix + key);
-  const isAlone = isCluster && enableAutoPipelining === true;
   let corked: Corkable | undefined;
 
   return {
@@ -67,13 +60,20 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 
     nodeOf: (key) => (isCluster ? (cluster.slots?.[slot(key)]?.[0] ?? "") : ""),
 
-    getMany: (keys) => (isAlone ? alone((pipeline) => pipeline.mget(...keys)) : client.mget(...keys)),
+    getMany: (keys) =>
+      following(
+        () => client.mget(...keys),
+        (pipeline) => pipeline.mget(...keys),
+      ),
 
     async run(script, keys, args) {
       writeTogether();
       const its = [keys.length, ...keys, ...args] as const;
       const send = (command: "eval" | "evalsha", which: string): Promise<unknown> =>
-        isAlone ? alone((pipeline) => pipeline[command](which, ...its)) : client[command](which, ...its);
+        following(
+          () => client[command](which, ...its),
+          (pipeline) => pipeline[command](which, ...its),
+        );
       try {
         return await send("evalsha", script.sha);
       } catch (error) {
@@ -102,15 +102,22 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   };
 
   /**
-   * Sends a command past auto-pipelining, which is of no use to calls that are joined already. In a Cluster it joins commands of several slots
-   * to one server. If a failover moved those, each gets another MOVED, and ioredis (5.11 and 6.0) neither follows any nor learns where the
-   * slots are: every later command fails.
+   * Auto-pipelining joins commands of several slots to one server. If a failover moved those, each gets another MOVED, and ioredis (5.11 and
+   * 6.0) neither follows any nor learns where the slots are: every later command would fail. It follows the MOVED of a pipeline of one.
    */
-  async function alone(fill: (pipeline: IoredisPipeline) => IoredisPipeline): Promise<unknown> {
-    const [result] = (await fill(client.pipeline()).exec()) ?? [];
-    const [error, reply] = result ?? [];
-    if (error) throw error;
-    return reply;
+  async function following(
+    send: () => Promise<unknown>,
+    fill: (pipeline: IoredisPipeline) => IoredisPipeline,
+  ): Promise<unknown> {
+    try {
+      return await send();
+    } catch (moved) {
+      if (!(moved instanceof Error && moved.message.startsWith("MOVED "))) throw moved;
+      const [result] = (await fill(client.pipeline()).exec()) ?? [];
+      const [error, reply] = result ?? [];
+      if (error) throw error;
+      return reply;
+    }
   }
 
   /**
@@ -140,7 +147,6 @@ interface Options {
   readonly readOnly?: unknown;
   readonly keyPrefix?: string | null;
   readonly commandTimeout?: number;
-  readonly enableAutoPipelining?: boolean;
   readonly redisOptions?: { readonly commandTimeout?: number };
 }
 

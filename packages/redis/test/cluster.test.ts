@@ -207,7 +207,9 @@ here.describe("a Cluster that changes", () => {
           const failing = await Promise.all(
             names.map(async (name, n) => {
               const all = await Promise.all(sessions.map(({ id }) => stored(stores[n]!, id)));
-              return all.filter((one) => one instanceof StoreError).map(({ message }) => `${name}: ${message}`);
+              return all
+                .filter((one) => one instanceof StoreError)
+                .map(({ message }) => `${name}: ${message}`);
             }),
           );
           expect(failing.flat()).toEqual([]);
