@@ -12,9 +12,20 @@ export class Middleware {
   readonly #warn: Warn;
   #generate: Generate | undefined;
   #isCookieJudged = false;
+  /** Of the session that is being made. */
+  #token = "";
+  readonly #sessionID: PropertyDescriptor;
 
   constructor(warn: Warn) {
     this.#warn = warn;
+    this.#sessionID = {
+      configurable: true,
+      enumerable: true,
+      get: () => this.#token,
+      set: (generated: unknown) => {
+        this.#warnOfGenid(generated);
+      },
+    };
   }
 
   introduce(generate: Generate): void {
@@ -29,14 +40,8 @@ export class Middleware {
 
   /** Makes a new `req.session` with this token. What `genid` returns is not used. */
   generate(req: Request, token: string): void {
-    Object.defineProperty(req, "sessionID", {
-      configurable: true,
-      enumerable: true,
-      get: () => token,
-      set: (generated: unknown) => {
-        this.#warnOfGenid(generated);
-      },
-    });
+    this.#token = token;
+    Object.defineProperty(req, "sessionID", this.#sessionID);
     Reflect.deleteProperty(req, "session");
     this.#generate?.(req);
     if (this.#isCookieJudged || !req.session) return;

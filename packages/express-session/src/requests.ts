@@ -18,6 +18,8 @@ export interface Attached<Data extends object> {
   readonly load: () => Promise<RequestSession<Data>>;
   /** Of `performance.now()`: when the request first touched its session. */
   readonly startedAt: number;
+  /** The token of a copy from a cache, until its session has been read. */
+  readonly copyToken: string | undefined;
   /** The cookie's settings as they are stored. */
   cookie: StoredCookie | undefined;
   /** Whether the browser does not have the token yet. */
@@ -39,6 +41,10 @@ export class Requests<Data extends object> {
   readonly #attached: HiddenValue<Attached<Data>> = hiddenValue();
   /** What `get` has read, on the object that it returned. */
   readonly #loaded: HiddenValue<Found<Data>> = hiddenValue();
+  /** Of each request. */
+  readonly #sessionID: PropertyDescriptor;
+  /** Of each `req.session`. */
+  readonly #destroy: PropertyDescriptor;
   #ending: { readonly attached: Attached<Data>; readonly token: string } | undefined;
 
   /** @param createSession the framework's own: makes a `req.session` */
@@ -52,11 +58,16 @@ export class Requests<Data extends object> {
     this.#middleware = middleware;
     this.#isUse = isUse;
     this.#createSession = createSession;
+    this.#sessionID = tokenProperty((req) => this.#tokenOf(req));
+    this.#destroy = destroyProperty((made) => {
+      const attached = this.#attached.get(made);
+      if (attached) this.#ending = { attached, token: made.id };
+    });
   }
 
   /** @throws TypeError where the session middleware has not run */
   of(req: Request): Attached<Data> {
-    const attached = this.#attached.get(req) ?? (req.session && this.#attached.get(req.session));
+    const attached = this.#attachedTo(req);
     if (attached) return attached;
     throw new TypeError(
       "this request has no session of this store: call app.use(session({ store })) before the route, with this very store",
@@ -93,7 +104,7 @@ export class Requests<Data extends object> {
       loaded?.token === token
         ? this.#live({ ...loaded, startedAt }, isUse)
         : this.#copy(token, storedData(data) as Data, isUse, startedAt);
-    return this.#show(req, attached, data, token);
+    return this.#show(req, attached, data);
   }
 
   /** Makes a new, blank `req.session`. */
@@ -140,7 +151,14 @@ export class Requests<Data extends object> {
   ): Attached<Data> & { readonly current: RequestSession<Data> } {
     const current = this.#bridge.request(loaded, { isUse });
     const startedAt = loaded?.startedAt ?? performance.now();
-    return { current, load: async () => current, startedAt, cookie: undefined, isTokenNew: false };
+    return {
+      current,
+      load: async () => current,
+      startedAt,
+      copyToken: undefined,
+      cookie: undefined,
+      isTokenNew: false,
+    };
   }
 
   #copy(token: string, seen: Data, isUse: boolean, startedAt: number): Attached<Data> {
@@ -154,18 +172,14 @@ export class Requests<Data extends object> {
         return attached.current;
       },
       startedAt,
+      copyToken: token,
       cookie: undefined,
       isTokenNew: false,
     };
     return attached;
   }
 
-  #show(
-    req: Request,
-    attached: Attached<Data>,
-    data: SessionData,
-    token?: string,
-  ): session.Session & SessionData {
+  #show(req: Request, attached: Attached<Data>, data: SessionData): session.Session & SessionData {
     const stored = storedCookie(data.cookie);
     // A session that another bridge or the application made has no cookie.
     if (!stored) data.cookie = this.#middleware.newCookie(req);
@@ -174,46 +188,29 @@ export class Requests<Data extends object> {
     const made = this.#createSession(req, data) as session.Session & SessionData;
     attached.cookie = stored ?? storedCookie(made.cookie);
     if (attached.current) attached.current.maxAge = maxAgeOf(made.cookie);
-    this.#attach(req, attached, made, token);
+    this.#attach(req, attached, made);
     return made;
   }
 
-  #attach(req: Request, attached: Attached<Data>, made: session.Session, token?: string): void {
+  #attach(req: Request, attached: Attached<Data>, made: session.Session): void {
     this.#attached.set(req, attached);
     this.#attached.set(made, attached);
-    this.#followToken(req, attached, token);
-    // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
-    const { destroy } = made;
-    // In the framework's manner. The store's `destroy` is given the id alone.
-    Object.defineProperty(made, "destroy", {
-      configurable: true,
-      enumerable: false,
-      writable: true,
-      value: (callback: (error?: unknown) => void) => {
-        this.#ending = { attached, token: made.id };
-        return destroy.call(made, callback);
-      },
-    });
+    Object.defineProperty(req, "sessionID", this.#sessionID);
+    Object.defineProperty(made, "destroy", this.#destroy);
   }
 
-  /** @param token of a copy, until its session has been read */
-  #followToken(req: Request, attached: Attached<Data>, token?: string): void {
-    Object.defineProperty(req, "sessionID", {
-      configurable: true,
-      enumerable: true,
-      get: () => {
-        const { current } = attached;
-        if (!current) return token;
-        if (req.session)
-          return current.maySetCookie(req.session as unknown as Data) ? current.token : undefined;
-        this.#ending = { attached, token: current.token };
-        return current.token;
-      },
-      set: (value: unknown) => {
-        const plain = { configurable: true, enumerable: true, writable: true, value };
-        Object.defineProperty(req, "sessionID", plain);
-      },
-    });
+  #tokenOf(req: Request): string | undefined {
+    const attached = this.#attachedTo(req);
+    if (!attached?.current) return attached?.copyToken;
+    const { current } = attached;
+    if (req.session) return current.maySetCookie(req.session as unknown as Data) ? current.token : undefined;
+    this.#ending = { attached, token: current.token };
+    return current.token;
+  }
+
+  /** A proxy of a request has the session alone. */
+  #attachedTo(req: Request): Attached<Data> | undefined {
+    return this.#attached.get(req) ?? (req.session && this.#attached.get(req.session));
   }
 }
 
@@ -221,4 +218,37 @@ interface Found<Data extends object> {
   readonly loaded: Loaded<Data>;
   /** As stored: the caller may change its own. */
   readonly cookie: StoredCookie | undefined;
+}
+
+/**
+ * All requests share one getter and one setter. With functions of their own, each would get a hidden class of its own, which keeps alive all that it
+ * refers to until V8's next collection of old objects: a fifth of a page view's time.
+ */
+function tokenProperty(tokenOf: (req: Request) => string | undefined): PropertyDescriptor {
+  return {
+    configurable: true,
+    enumerable: true,
+    get(this: Request) {
+      return tokenOf(this);
+    },
+    set(this: Request, value: unknown) {
+      const plain = { configurable: true, enumerable: true, writable: true, value };
+      Object.defineProperty(this, "sessionID", plain);
+    },
+  };
+}
+
+/** The framework's method, which gives the store's `destroy` the id alone. */
+function destroyProperty(begin: (made: session.Session) => void): PropertyDescriptor {
+  return {
+    configurable: true,
+    enumerable: false,
+    writable: true,
+    value(this: session.Session, callback: (error?: unknown) => void) {
+      begin(this);
+      // Of the application's copy of the framework.
+      const { destroy } = Object.getPrototypeOf(this) as session.Session;
+      return destroy.call(this, callback);
+    },
+  };
 }

@@ -21,6 +21,30 @@ test("the store is one of express-session's own class", async () => {
   expect(store).toBeInstanceOf(session.Store);
 });
 
+// A getter of its own gives a request a hidden class of its own, which V8 keeps, with all that it refers to, for many requests more.
+test("requests share the getter of sessionID and the method destroy", async () => {
+  const { routes, browsers } = await start();
+  const [ids, methods] = [new Set<unknown>(), new Set<unknown>()];
+  routes.post("/look", (req, res) => {
+    ids.add(Object.getOwnPropertyDescriptor(req, "sessionID")?.get);
+    methods.add(Object.getOwnPropertyDescriptor(req.session, "destroy")?.value);
+    res.end();
+  });
+  for (const browser of browsers) await browser.post("/look");
+  for (const shared of [ids, methods]) expect([...shared]).toEqual([expect.any(Function)]);
+});
+
+test("a proxy of a request has its sessionID", async () => {
+  const { routes, browsers } = await start();
+  routes.post("/look", (req, res) => {
+    res.json([req, new Proxy(req, {})].map(({ sessionID }) => sessionID));
+  });
+  const { text } = await browsers[0]!.post("/look");
+  const [own, seen] = JSON.parse(text);
+  expect(own).toEqual(expect.any(String));
+  expect(seen).toBe(own);
+});
+
 test("all lists data and ids, and never a token", async () => {
   const { sessions, store, browsers } = await start();
   const found = await called<readonly ListedSession[]>((done) => store.all(done));
