@@ -6,7 +6,7 @@ import { type Competitor, IDLE } from "./competitor.ts";
 export function tenure(store: SessionStore, close: Competitor["close"]): Competitor {
   let share = 1;
   const sessions = new Sessions({
-    store: { ...store, read: async (id) => aged(await store.read(id)) },
+    store: { ...store, read: (id) => store.read(id).then(aged) },
     idleTimeout: IDLE,
     lifetime: "12h",
     touchEvery: TOUCH_EVERY,

@@ -85,11 +85,14 @@ export class Envelopes {
     const keyId = isPlain ? null : (KEY_ID.exec(data.slice(PLAIN_HEAD, PROTECTED_HEAD))?.[1] ?? null);
     if (!isPlain && keyId === null) return null;
     const [terms, kind] = [data[1], data[3]];
-    const previous = {
-      digest: data.slice(86, PLAIN_HEAD),
-      replacedAt: Number(data.slice(30, 43)),
-      wasUsers: kind === "u",
-    };
+    const previous =
+      kind === "-"
+        ? null
+        : {
+            digest: data.slice(86, PLAIN_HEAD),
+            replacedAt: Number(data.slice(30, 43)),
+            wasUsers: kind === "u",
+          };
     const head = {
       hasOwnIdle: terms === "1" || terms === "3",
       hasOwnLifetime: terms === "2" || terms === "3",
@@ -97,7 +100,7 @@ export class Envelopes {
       idle: Number(data.slice(4, 17)),
       lifetime: Number(data.slice(17, 30)),
       digest: data.slice(43, 86),
-      previous: kind === "-" ? null : previous,
+      previous,
     };
     return { record, keyId, head };
   }

@@ -40,7 +40,7 @@ export class Requests<Data extends object> {
   readonly #createSession: (req: Request, data: SessionData) => session.Session;
   readonly #attached: HiddenValue<Attached<Data>> = hiddenValue();
   /** What `get` has read, on the object that it returned. */
-  readonly #loaded: HiddenValue<Found<Data>> = hiddenValue();
+  readonly #loaded: HiddenValue<Loaded<Data>> = hiddenValue();
   /** Of each request. */
   readonly #sessionID: PropertyDescriptor;
   /** Of each `req.session`. */
@@ -77,11 +77,13 @@ export class Requests<Data extends object> {
   /** What a `req.session` stands for, or an object that `get` returned. */
   ofData(data: object): Attached<Data> | undefined {
     const attached = this.#attached.get(data);
-    const found = attached ? undefined : this.#loaded.get(data);
-    if (!found) return attached;
-    const made = this.#live(found.loaded, true);
-    made.cookie = found.cookie;
-    made.current.maxAge = maxAgeOf(found.cookie);
+    const loaded = attached ? undefined : this.#loaded.get(data);
+    if (!loaded) return attached;
+    const made = this.#live(loaded, true);
+    // As stored: the caller may have changed its own.
+    if (loaded.look.state === "live")
+      made.cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
+    made.current.maxAge = maxAgeOf(made.cookie);
     this.#attached.set(data, made);
     return made;
   }
@@ -89,7 +91,7 @@ export class Requests<Data extends object> {
   /** A stored session in the form in which `get` returns it. */
   shown(loaded: Loaded<Data>, found: Session<Data>): SessionData {
     const data = loadedData(found);
-    this.#loaded.set(data, { loaded, cookie: storedCookie(data.cookie) });
+    this.#loaded.set(data, loaded);
     return data;
   }
 
@@ -97,12 +99,12 @@ export class Requests<Data extends object> {
   showLoaded(req: Request, data: SessionData): session.Session & SessionData {
     const token = req.sessionID;
     const isUse = !this.#isUse || !req.headers || this.#isUse(req);
-    const loaded = this.#loaded.get(data)?.loaded;
+    const loaded = this.#loaded.get(data);
     // A reload does not make a login in this request a later one.
     const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();
     const attached =
       loaded?.token === token
-        ? this.#live({ ...loaded, startedAt }, isUse)
+        ? this.#live(startedAt === loaded.startedAt ? loaded : { ...loaded, startedAt }, isUse)
         : this.#copy(token, storedData(data) as Data, isUse, startedAt);
     return this.#show(req, attached, data);
   }
@@ -212,12 +214,6 @@ export class Requests<Data extends object> {
   #attachedTo(req: Request): Attached<Data> | undefined {
     return this.#attached.get(req) ?? (req.session && this.#attached.get(req.session));
   }
-}
-
-interface Found<Data extends object> {
-  readonly loaded: Loaded<Data>;
-  /** As stored: the caller may change its own. */
-  readonly cookie: StoredCookie | undefined;
 }
 
 /**

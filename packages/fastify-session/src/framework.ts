@@ -1,4 +1,4 @@
-import type { MaxAge } from "@tenure/core/bridge";
+import { hiddenValue, type MaxAge } from "@tenure/core/bridge";
 
 /** What the bridge uses of the Session of @fastify/session. Every other enumerable key is the application's data. */
 export interface FrameworkSession {
@@ -71,11 +71,22 @@ export function attach(
   const [before, given] = [internals[names.sessionStore], internals[names.request]] as unknown[];
   internals[names.sessionStore] = makeStore((isStore(before) ? before : given) as FrameworkStore);
   internals[names.request] = request;
-  Object.defineProperty(session, "encryptedSessionId", {
-    configurable: true,
-    get: () => (hasCookie() ? internals[names.encryptedSessionId] : ""),
-  });
+  cookieRules.set(session, hasCookie);
+  Object.defineProperty(session, "encryptedSessionId", SIGNED_TOKEN);
 }
+
+const cookieRules = hiddenValue<() => boolean>();
+
+/**
+ * All Sessions share one getter. With a getter of its own, each would get a hidden class of its own, which keeps alive all that it refers to until
+ * V8's next collection of old objects.
+ */
+const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
+  configurable: true,
+  get() {
+    return cookieRules.get(this)?.() === false ? "" : signedToken(this);
+  },
+};
 
 /** The signed token, as the cookie has it. `undefined`: this is not a Session. */
 export function signedToken(session: FrameworkSession): string | undefined {
@@ -104,18 +115,28 @@ export function makeModified(session: FrameworkSession): void {
 
 /** Calls `notice` with the next Session that is assigned to a request, before anything else of the request runs. */
 export function whenAssigned(request: FrameworkRequest, notice: (session: FrameworkSession) => void): void {
-  const before = request.session;
-  Object.defineProperty(request, "session", {
-    configurable: true,
-    enumerable: true,
-    get: () => before,
-    set(session: object | null) {
-      const value = { value: session, writable: true, enumerable: true, configurable: true };
-      Object.defineProperty(request, "session", value);
-      if (isSession(session)) notice(session);
-    },
-  });
+  awaited.set(request, { before: request.session, notice });
+  Object.defineProperty(request, "session", AWAITED_SESSION);
 }
+
+const awaited = hiddenValue<{
+  readonly before: object | null | undefined;
+  readonly notice: (session: FrameworkSession) => void;
+}>();
+
+/** Shared as {@link SIGNED_TOKEN} is. */
+const AWAITED_SESSION: PropertyDescriptor & ThisType<FrameworkRequest> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return awaited.get(this)?.before;
+  },
+  set(session: object | null) {
+    const value = { value: session, writable: true, enumerable: true, configurable: true };
+    Object.defineProperty(this, "session", value);
+    if (isSession(session)) awaited.get(this)?.notice(session);
+  },
+};
 
 type Internals = FrameworkSession & Record<symbol, any>;
 

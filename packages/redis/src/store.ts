@@ -92,7 +92,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async read(id) {
-      return canBeStored("id", id) ? await read("read", encodeText(id)) : null;
+      if (!canBeStored("id", id)) return null;
+      const encoded = encodeText(id);
+      return recordOf("read", encoded, await commands.read("read", key(encoded)));
     },
 
     async update(id, changes) {
@@ -183,11 +185,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 
   async function read(operation: StoreOperation, id: string): Promise<SessionRecord | null> {
-    const value = await commands.read(operation, key(id));
-    if (value === null) return null;
-    const record = typeof value === "string" ? decodeRecord(id, value) : undefined;
-    if (record === undefined) throw foreignValue(operation);
-    return record;
+    return recordOf(operation, id, await commands.read(operation, key(id)));
   }
 
   /** A login gives a user and a lifetime, and takes two scripts. Other changes that need the index take three. */
@@ -270,6 +268,14 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     );
     return found.filter((record): record is SessionRecord => record?.userId === userId);
   }
+}
+
+/** @throws StoreError for a value that is not this id's */
+function recordOf(operation: StoreOperation, id: string, value: unknown): SessionRecord | null {
+  if (value === null) return null;
+  const record = typeof value === "string" ? decodeRecord(id, value) : undefined;
+  if (record === undefined) throw foreignValue(operation);
+  return record;
 }
 
 const UPDATE_CODES = [Code.DONE, Code.NOTHING, Code.CONFLICT, Code.FENCED];
