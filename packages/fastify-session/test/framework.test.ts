@@ -33,6 +33,22 @@ describe.each(versions)("on $name", (version) => {
     expect(after[0]?.data).not.toHaveProperty("cart");
   });
 
+  // A getter of its own gives a Session a hidden class of its own, which V8 keeps, with all that it refers to, for many requests more.
+  test("the Sessions of all requests share their getters", async () => {
+    const getters = new Set<unknown>();
+    await using site = await serve(version, {
+      ...routes,
+      "/": (request) => {
+        getters.add(Object.getOwnPropertyDescriptor(request.session, "encryptedSessionId")?.get);
+      },
+    });
+    for (const browser of [site.browser(), site.browser()]) {
+      await browser.post("/set", { cart: 1 });
+      await browser.get("/");
+    }
+    expect([...getters]).toEqual([expect.any(Function)]);
+  });
+
   test("regenerate of a session that died during the request gives no session", async () => {
     await using site = await serve(version, {
       ...routes,
