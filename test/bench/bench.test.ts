@@ -57,6 +57,7 @@ const LOADS = [
   "page view, C=1",
   "page view, C=16",
   "page view, every touch written, C=16",
+  "page view over HTTP, C=16",
   "mix, C=16",
   "revoke one user's 10 sessions",
 ];

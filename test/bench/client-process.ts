@@ -3,10 +3,14 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Orders, Reply } from "./client.ts";
 import { onFirstCore } from "./cpu.ts";
+import { visit } from "./http.ts";
+import type { Slice } from "./load.ts";
 
 /** A competitor in a process of its own, as an application has it: no other's code and garbage is in its way. */
-export interface ClientProcess extends Orders {
+export interface ClientProcess extends Omit<Orders, "serve" | "cpu"> {
   readonly name: string;
+  /** Page views of an application in that process, over HTTP, from this one. */
+  httpSlice(concurrency: number, ms: number, share: number): Promise<Slice>;
 }
 
 export async function startClient(
@@ -37,11 +41,26 @@ export async function startClient(
     }) as Orders[Call];
   }
 
+  const [serve, cpu] = [order("serve"), order("cpu")];
+  let serving: ReturnType<Orders["serve"]> | undefined;
+
   await reply();
   return {
     name,
     populate: order("populate"),
     slice: order("slice"),
+    async httpSlice(concurrency, ms, share) {
+      const { port, cookies } = await (serving ??= serve());
+      const before = await cpu(share);
+      const { requests, seconds } = await visit(port, cookies, concurrency, ms);
+      const after = await cpu(share);
+      const measured = {
+        requestsPerSecond: requests / seconds,
+        clientMicros: (after.client - before.client) / requests,
+      };
+      if (after.server === undefined || before.server === undefined) return measured;
+      return { ...measured, serverMicros: (after.server - before.server) / requests };
+    },
     revokeUser: order("revokeUser"),
     revocation: order("revocation"),
     async close() {

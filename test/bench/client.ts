@@ -1,6 +1,9 @@
 import type { Competitor } from "./competitor.ts";
 import { contests } from "./contests.ts";
+import { cpuTime } from "./cpu.ts";
+import { listen } from "./http.ts";
 import { type Population, type Profile, populate, type Slice, slice } from "./load.ts";
+import { cookieOf } from "./requests.ts";
 
 /** What the process of one competitor can be told to do, one thing at a time. */
 export interface Orders {
@@ -8,6 +11,10 @@ export interface Orders {
   populate(sessions: number): Promise<void>;
   /** @param share of the touches that are due */
   slice(profile: Profile, concurrency: number, ms: number, share: number): Promise<Slice>;
+  /** Serves an application over HTTP, once. Answers its port, and a cookie for each of some sessions. */
+  serve(): Promise<{ readonly port: number; readonly cookies: readonly string[] }>;
+  /** CPU time so far, microseconds, of this process and of the server, if that is ours to measure. */
+  cpu(share: number): Promise<{ readonly client: number; readonly server: number | undefined }>;
   /** Ends a user's sessions: how many, and how long it took, milliseconds. */
   revokeUser(userId: string): Promise<{ readonly ended: number; readonly ms: number }>;
   revocation(): Promise<string>;
@@ -53,6 +60,15 @@ function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
       globalThis.gc?.();
       return slice(profile, concurrency, ms, population, pid);
     },
+    async serve() {
+      const some = population.tokens.slice(0, SERVED);
+      return { port: await listen(competitor.store), cookies: some.map(cookieOf) };
+    },
+    async cpu(share) {
+      competitor.dueShare?.(share);
+      const { user, system } = process.cpuUsage();
+      return { client: user + system, server: pid === undefined ? undefined : cpuTime(pid) };
+    },
     async revokeUser(userId) {
       const began = performance.now();
       const ended = await competitor.revokeUser(userId);
@@ -62,3 +78,6 @@ function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
     close: () => competitor.close(),
   };
 }
+
+/** Sessions that are used over HTTP: their cookies go from one process to another. */
+const SERVED = 10_000;

@@ -40,7 +40,7 @@ export function requestsOn(store: Store): Requests {
 
   /** A browser sends a signed cookie with every request; a store that looks at it does so once. */
   function requestOf(token: string): Request {
-    const headers = greeted || token === "" ? {} : { cookie: `connect.sid=s:${token}.${signature(token)}` };
+    const headers = greeted || token === "" ? {} : { cookie: cookieOf(token) };
     greeted ||= token !== "";
     return { sessionID: token, headers, sessionStore: store } as unknown as Request;
   }
@@ -78,8 +78,10 @@ function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
   });
 }
 
-const SECRET = "a secret of the benchmark that is long enough";
+export const SECRET = "a secret of the benchmark that is long enough";
 
-function signature(token: string): string {
-  return createHmac("sha256", SECRET).update(token).digest("base64").replace(/=+$/, "");
+/** The header line with which a browser sends a token. */
+export function cookieOf(token: string): string {
+  const signature = createHmac("sha256", SECRET).update(token).digest("base64").replace(/=+$/, "");
+  return `connect.sid=${encodeURIComponent(`s:${token}.${signature}`)}`;
 }

@@ -53,7 +53,11 @@ export async function run(
         for (let turn = 0; turn < clients.length; turn += 1) {
           const i = (turn + round) % clients.length;
           const client = clients[i];
-          if (client) slices[i] = await client.slice(profile, concurrency, size.sliceMs, share);
+          if (!client) continue;
+          slices[i] =
+            profile === "HTTP"
+              ? await client.httpSlice(concurrency, size.sliceMs, share)
+              : await client.slice(profile, concurrency, size.sliceMs, share);
         }
         if (round > 0) rounds.push(slices);
       }
@@ -68,7 +72,7 @@ export async function run(
 
 interface Load {
   readonly title: string;
-  readonly profile: Profile;
+  readonly profile: Profile | "HTTP";
   /** The share of touches that are due. */
   readonly share: number;
   readonly concurrencies: readonly number[];
@@ -79,6 +83,7 @@ function loads({ concurrencies }: Size): Load[] {
   return [
     { title: "page view", profile: "page view", share: 0.2, concurrencies },
     { title: "page view, every touch written", profile: "page view", share: 1, concurrencies: crowd },
+    { title: "page view over HTTP", profile: "HTTP", share: 0.2, concurrencies: crowd },
     { title: "mix", profile: "mix", share: 0.2, concurrencies: crowd },
   ];
 }
