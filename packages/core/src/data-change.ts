@@ -1,5 +1,5 @@
 import type { Encoding } from "./encoding.ts";
-import { changesBetween, type DataChanges, isEmpty } from "./merge.ts";
+import { changesBetween, type DataChanges, isSameData } from "./merge.ts";
 import type { About } from "./refusal.ts";
 
 /**
@@ -45,7 +45,7 @@ export class DataChange<Data extends object> {
   }
 
   isEmpty(): boolean {
-    return this.base === this.wanted || isEmpty(this.changes());
+    return this.base === this.wanted || isSameData(this.#shownData(), this.wantedData() ?? {});
   }
 
   /** Whether the caller was shown all that was stored, so that what it wants can replace it. */
@@ -57,7 +57,11 @@ export class DataChange<Data extends object> {
   }
 
   changes(): DataChanges {
-    const [stored, wanted] = [this.baseData(), this.wantedData()];
-    return (this.#changes ??= changesBetween(stored ? this.#shown(stored) : {}, wanted ?? {}));
+    return (this.#changes ??= changesBetween(this.#shownData(), this.wantedData() ?? {}));
+  }
+
+  #shownData(): object {
+    const stored = this.baseData();
+    return stored ? this.#shown(stored) : {};
   }
 }
