@@ -33,7 +33,7 @@ function project(root: string) {
     test: {
       name: root.slice(root.indexOf("/") + 1),
       root,
-      globalSetup: needsServers(root) ? [resolve("tooling/servers/src/global-setup.ts")] : [],
+      ...servers(root),
       include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
       exclude: ["**/node_modules/**", ALONE],
       // A slow machine makes a test longer, not red: this only ends what hangs.
@@ -66,8 +66,19 @@ function measures(root: string): boolean {
   return globSync(ALONE, { cwd: root, exclude: ["**/node_modules/**"] }).length > 0;
 }
 
-/** Real servers, which start when the first test file asks: tooling/servers/README.md. */
-function needsServers(root: string): boolean {
-  const { name, devDependencies = {} } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
-  return name === "@tenure/servers" || "@tenure/servers" in devDependencies;
+/** A project that has `@tenure/servers` gets the backends whose drivers it has: tooling/servers/README.md. */
+function servers(root: string) {
+  const { name, dependencies, devDependencies } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  const has = { [name]: "", ...dependencies, ...devDependencies };
+  if (!("@tenure/servers" in has)) return {};
+  return {
+    globalSetup: [resolve("tooling/servers/src/setup.ts")],
+    provide: {
+      backends: [
+        ...("ioredis" in has ? ["redis"] : []),
+        ...("pg" in has ? ["postgres"] : []),
+        ...("mongodb" in has ? ["mongo", "mongo-transactions"] : []),
+      ],
+    },
+  };
 }

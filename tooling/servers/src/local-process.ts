@@ -1,27 +1,34 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import type { Machine } from "./machine.ts";
-import { rememberProcess } from "./run.ts";
+import { join } from "node:path";
+import type { Machine } from "./own-server.ts";
+import { tellGuard } from "./run.ts";
 import { until } from "./until.ts";
 
 export interface LocalProcessOptions {
   readonly command: string;
   readonly args: readonly string[];
-  /** The file that takes what it prints. */
-  readonly log: string;
-  /** Whom it runs as. Absent: whoever runs the tests. */
+  /** Takes what it prints. */
+  readonly folder: string;
+  /** Absent: the user who runs the tests. */
   readonly user?: { readonly uid: number; readonly gid: number };
   /** What ends it at once and leaves nothing behind in the system. */
-  readonly abandon: "SIGKILL" | "SIGQUIT";
+  readonly abandon?: "SIGKILL" | "SIGQUIT";
 }
 
 /** A server as a process group of its own, so that Ctrl-C in a terminal doesn't end it before the tests are done. */
-export function localProcess({ command, args, log, user, abandon }: LocalProcessOptions): Machine {
+export function localProcess(options: LocalProcessOptions): Machine {
+  const { command, args, folder, user, abandon = "SIGKILL" } = options;
+  const log = join(folder, "log");
   let child: ChildProcess | undefined;
-  const alive = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
-  const signal = (name: NodeJS.Signals): void => {
-    if (alive() && child?.pid !== undefined) process.kill(-child.pid, name);
+  const running = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
+  const pidOf = (): number => {
+    if (child?.pid === undefined) throw new Error(`${command} was never started: call start() first.`);
+    return child.pid;
+  };
+  const signal = async (name: NodeJS.Signals): Promise<void> => {
+    if (running()) process.kill(-pidOf(), name);
   };
 
   return {
@@ -31,41 +38,31 @@ export function localProcess({ command, args, log, user, abandon }: LocalProcess
       closeSync(output);
       await once(child, "spawn");
       child.unref();
-      if (child.pid !== undefined) rememberProcess(child.pid, abandon);
+      const pid = pidOf();
+      tellGuard({ pid, signal: abandon });
+      child.once("exit", () => tellGuard({ pid, signal: null }));
     },
     async end(name) {
-      if (!alive() || child === undefined) return;
+      if (child === undefined || !running()) return;
       const gone = once(child, "exit");
-      const pid = child.pid as number;
       child.ref();
-      const children = childrenOf(pid);
-      // Only the first process gets a gentle signal: Postgres' children take SIGINT and SIGTERM as their own.
-      if (name === "SIGKILL") signal(name);
+      const children = childrenOf(pidOf());
+      // Only the first process gets a gentle signal: PostgreSQL's children take SIGINT and SIGTERM as their own.
+      if (name === "SIGKILL") await signal(name);
       else child.kill(name);
       await gone;
-      // Postgres' children are groups of their own, and it does not start while one of before holds its shared memory.
+      // PostgreSQL's children are groups of their own, and it does not start while one of before holds its shared memory.
       await until("its children ended", 5000, async () => !children.some(isRunning));
     },
-    async pause() {
-      signal("SIGSTOP");
-    },
-    async resume() {
-      signal("SIGCONT");
-    },
-    async running() {
-      return alive();
-    },
-    async pid() {
-      if (child?.pid === undefined) throw new Error(`${command} was never started: call start() first.`);
-      return child.pid;
-    },
-    async lastWords() {
-      return readFileSync(log, "utf8").trimEnd().split("\n").slice(-12).join("\n");
-    },
+    pause: () => signal("SIGSTOP"),
+    resume: () => signal("SIGCONT"),
+    running: async () => running(),
+    pid: async () => pidOf(),
+    lastWords: async () => readFileSync(log, "utf8").trimEnd().split("\n").slice(-12).join("\n"),
   };
 }
 
-/** Linux says it; elsewhere, none. */
+/** None where the system does not list them, as Linux does. */
 function childrenOf(pid: number): number[] {
   const path = `/proc/${pid}/task/${pid}/children`;
   return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];

@@ -1,13 +1,10 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import type { MongoClient } from "mongodb";
-import { container } from "./container.ts";
-import { imageCommand } from "./docker.ts";
+import type { Db } from "mongodb";
+import { container, imageCommand } from "./container.ts";
 import { localProcess } from "./local-process.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { runFolder } from "./run.ts";
-import { wayTo } from "./way-to.ts";
+import { folderOfRun } from "./run.ts";
+import { wayTo } from "./way.ts";
 
 export interface MongoOptions {
   /**
@@ -26,88 +23,79 @@ export async function startMongo({ auth = false }: MongoOptions = {}): Promise<O
   const port = await freePort();
   const open = `mongodb://127.0.0.1:${port}/?directConnection=true`;
   const guarded = open.replace("//", `//${ROOT.user}:${ROOT.password}@`);
-  const rest = { port, stopSignal: "SIGTERM" } as const;
+  const args = ["--port", String(port), ...(auth ? ["--auth"] : REPLICA_SET)];
 
-  if (way.by === "container") {
-    const mongod = (await imageCommand(way.image))[0] === "mongod";
-    const url = auth && mongod ? guarded : open;
+  if ("image" in way) {
+    const { image } = way;
+    if ((await imageCommand(image))[0] !== "mongod") {
+      const machine = container({ image, network: { from: port, to: 27017 } });
+      return startOwnServer({ machine, way, port, url: open, answers: () => describeMongo(open) });
+    }
     const machine = container({
-      image: way.image,
-      ...(mongod ? { command: ["mongod", "--bind_ip_all", ...(auth ? [] : REPLICA_SET)] } : {}),
-      ...(auth && mongod
+      image,
+      command: ["mongod", "--bind_ip_all", ...args],
+      ...(auth
         ? {
             environment: { MONGO_INITDB_ROOT_USERNAME: ROOT.user, MONGO_INITDB_ROOT_PASSWORD: ROOT.password },
           }
         : {}),
-      network: { from: port, to: 27017 },
+      network: { from: port, to: port },
     });
-    const answers = mongod && !auth ? () => primary(url, 27017) : () => describeMongo(url);
-    return startOwnServer({ machine, how: `container ${way.image}`, url, answers, ...rest });
+    const url = auth ? guarded : open;
+    const answers = () => (auth ? describeMongo(url) : primary(url, port));
+    return startOwnServer({ machine, way, port, url, answers });
   }
 
-  const folder = join(runFolder(), `mongo-${port}`);
-  mkdirSync(folder);
-  const settings = auth ? ["--auth"] : REPLICA_SET;
-  const machine = localProcess({
-    command: way.command,
-    args: ["--port", String(port), "--bind_ip", "127.0.0.1", "--dbpath", folder, ...settings],
-    log: join(folder, "log"),
-    abandon: "SIGKILL",
-  });
+  const folder = folderOfRun(`mongo-${port}`);
+  const local = [...args, "--bind_ip", "127.0.0.1", "--dbpath", folder];
   return startOwnServer({
-    machine,
-    how: `${way.command} on PATH`,
+    machine: localProcess({ command: way.command, args: local, folder }),
+    way,
+    port,
     url: auth ? guarded : open,
     answers: () => (auth ? root(open, guarded) : primary(open, port)),
-    ...rest,
   });
 }
 
 /** What a MongoDB says it is (`buildInfo`) and stands as (`hello`): `MongoDB 8.0.13, replica set rs0`. */
 export async function describeMongo(url: string): Promise<string> {
-  return withMongo(url, async (client) => {
-    const admin = client.db("admin");
+  return withAdmin(url, async (admin) => {
     const build = await admin.command({ buildInfo: 1 });
     const hello = await admin.command({ hello: 1 });
-    const ferret = typeof build["ferretdb"] === "object" ? build["ferretdb"]?.version : undefined;
+    const ferret = build["ferretdb"]?.version;
     const name =
       ferret === undefined ? `MongoDB ${build["version"]}` : `FerretDB ${ferret} as ${build["version"]}`;
-    const sharded = hello["msg"] === "isdbgrid";
     const set = hello["setName"] === undefined ? "standalone" : `replica set ${hello["setName"]}`;
-    return `${name}, ${sharded ? "sharded" : set}`;
+    return `${name}, ${hello["msg"] === "isdbgrid" ? "sharded" : set}`;
   });
 }
 
 /** Whether it is a replica set or sharded, and so has transactions and retryable writes. */
 export async function hasTransactions(url: string): Promise<boolean> {
-  return withMongo(url, async (client) => {
-    const hello = await client.db("admin").command({ hello: 1 });
-    return hello["setName"] !== undefined || hello["msg"] === "isdbgrid";
-  });
+  return !(await describeMongo(url)).endsWith("standalone");
 }
 
 const ROOT = { user: "root", password: "secret" } as const;
+
+/** Test commands are those that set fail points. */
+const REPLICA_SET = ["--replSet", "rs0", "--setParameter", "enableTestCommands=1"];
 
 /** Resolves once root can log in, whom it makes at its first start: a mongod lets its own machine do that once. */
 async function root(open: string, guarded: string): Promise<void> {
   const making = { createUser: ROOT.user, pwd: ROOT.password, roles: ["root"] };
   await describeMongo(guarded).catch(async (error: unknown) => {
-    await withMongo(open, (client) => client.db("admin").command(making));
+    await withAdmin(open, (admin) => admin.command(making));
     throw error;
   });
 }
 
-/** Test commands are those that set fail points. */
-const REPLICA_SET = ["--replSet", "rs0", "--setParameter", "enableTestCommands=1"];
-
 /** Resolves once it is the primary of its set of one, which it makes at its first start. */
-async function primary(url: string, ownPort: number): Promise<void> {
-  await withMongo(url, async (client) => {
-    const admin = client.db("admin");
+async function primary(url: string, port: number): Promise<void> {
+  await withAdmin(url, async (admin) => {
     const hello = await admin.command({ hello: 1 });
     if (hello["isWritablePrimary"] === true) return;
     if (hello["setName"] === undefined) {
-      const members = [{ _id: 0, host: `127.0.0.1:${ownPort}` }];
+      const members = [{ _id: 0, host: `127.0.0.1:${port}` }];
       await admin.command({ replSetInitiate: { _id: "rs0", members } }).catch((error: unknown) => {
         if (!String(error).includes("already initialized")) throw error;
       });
@@ -116,15 +104,15 @@ async function primary(url: string, ownPort: number): Promise<void> {
   });
 }
 
-async function withMongo<T>(url: string, work: (client: MongoClient) => Promise<T>): Promise<T> {
-  const { MongoClient: Client } = await import("mongodb");
-  const client = new Client(url, {
+async function withAdmin<T>(url: string, work: (admin: Db) => Promise<T>): Promise<T> {
+  const { MongoClient } = await import("mongodb");
+  const client = new MongoClient(url, {
     serverSelectionTimeoutMS: 3000,
     connectTimeoutMS: 3000,
     socketTimeoutMS: 5000,
   });
   try {
-    return await work(client);
+    return await work(client.db("admin"));
   } finally {
     await client.close();
   }

@@ -1,7 +1,7 @@
 import type { OwnServer } from "./own-server.ts";
-import { startRedisNode, startSentinelNode, WITHOUT_PERSISTENCE } from "./redis-node.ts";
+import { askRedis, startRedisNode, startSentinelNode } from "./redis.ts";
 import { until } from "./until.ts";
-import { wayTo } from "./way-to.ts";
+import { wayTo } from "./way.ts";
 
 export interface RedisSentinelOptions {
   /** Arguments for the `redis-server` of the primary and its replicas, after the usual ones. */
@@ -24,58 +24,39 @@ export interface RedisSentinel extends AsyncDisposable {
 /** Starts three Sentinels that watch a primary and two replicas of one's own, on 127.0.0.1. */
 export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {}): Promise<RedisSentinel> {
   const way = await wayTo("redis-cluster");
-  const all = [...WITHOUT_PERSISTENCE, "--repl-diskless-sync-delay", "0", ...args];
+  const all = ["--repl-diskless-sync-delay", "0", ...args];
+  // A failure ends what was started before it.
   await using started = new AsyncDisposableStack();
   const first = started.use(await startRedisNode(way, all));
-  const follow = ["--replicaof", `127.0.0.1 ${first.port}`];
-  const replicas = await Promise.all(
-    [0, 1].map(async () => started.use(await startRedisNode(way, [...all, ...follow]))),
-  );
-  const servers = [first, ...replicas];
   const watch = [
     `sentinel monitor ${NAME} 127.0.0.1 ${first.port} 2`,
     `sentinel down-after-milliseconds ${NAME} ${PATIENT_MS}`,
     `sentinel failover-timeout ${NAME} 5000`,
   ];
-  const sentinels = await Promise.all(
-    [0, 1, 2].map(async () => started.use(await startSentinelNode(way, watch))),
-  );
-  const { Redis: Client } = await import("ioredis");
+  const replica = () => startRedisNode(way, [...all, "--replicaof", `127.0.0.1 ${first.port}`]);
+  const sentinel = () => startSentinelNode(way, watch);
+  const many = (starts: (() => Promise<OwnServer>)[]) =>
+    Promise.all(starts.map(async (start) => started.use(await start())));
+  const servers = [first, ...(await many([replica, replica]))];
+  const sentinels = await many([sentinel, sentinel, sentinel]);
 
-  async function ask<T>(server: OwnServer, command: string, ...rest: string[]): Promise<T> {
-    const client = new Client(server.port, "127.0.0.1", { lazyConnect: true, retryStrategy: () => null });
-    client.on("error", () => undefined);
-    try {
-      await client.connect();
-      return (await client.call(command, ...rest)) as T;
-    } finally {
-      client.disconnect();
-    }
-  }
+  const askAll = (command: string, ...rest: string[]) =>
+    Promise.all(sentinels.map(({ url }) => askRedis<string[]>(url, "SENTINEL", command, NAME, ...rest)));
+  const giveUpAfter = (ms: number) => askAll("SET", "down-after-milliseconds", String(ms));
   const primary = async (): Promise<OwnServer> => {
-    const ports = await Promise.all(
-      sentinels.map(
-        async (one) => (await ask<string[]>(one, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME))[1],
-      ),
-    );
-    const named = servers.find(({ port }) => ports.every((other) => other === String(port)));
+    const addresses = await askAll("GET-MASTER-ADDR-BY-NAME");
+    const named = servers.find(({ port }) => addresses.every((address) => address[1] === String(port)));
     if (named === undefined) throw new Error("The sentinels do not agree on a primary.");
     return named;
   };
 
-  async function giveUpAfter(ms: number): Promise<void> {
-    const setting = [NAME, "down-after-milliseconds", String(ms)];
-    await Promise.all(sentinels.map((one) => ask(one, "SENTINEL", "SET", ...setting)));
-  }
-
   await until("the sentinels know each other and both replicas", SETTLE_MS, async () => {
-    const views = await Promise.all(sentinels.map((one) => ask<string[]>(one, "SENTINEL", "MASTER", NAME)));
+    const views = await askAll("MASTER");
     return views.every(
       (view) => fieldOf(view, "num-slaves") === "2" && fieldOf(view, "num-other-sentinels") === "2",
     );
   });
 
-  // Until here, a failure ends what was started.
   const kept = started.move();
   return {
     name: NAME,
@@ -90,7 +71,7 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
       const after = await until("another server is the primary", SETTLE_MS, async () => {
         const now = await primary();
         if (now === before) return undefined;
-        const [role] = await ask<string[]>(now, "ROLE");
+        const [role] = await askRedis<string[]>(now.url, "ROLE");
         return role === "master" ? now : undefined;
       });
       await giveUpAfter(PATIENT_MS);
@@ -107,7 +88,7 @@ const PATIENT_MS = 60_000;
 
 const SETTLE_MS = 30_000;
 
-/** Sentinel answers with names and values in turn. */
-function fieldOf(answer: readonly string[], name: string): string | undefined {
-  return answer[answer.indexOf(name) + 1];
+/** A Sentinel replies with names and values in turn. */
+function fieldOf(reply: readonly string[], name: string): string | undefined {
+  return reply[reply.indexOf(name) + 1];
 }

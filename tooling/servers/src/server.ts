@@ -1,31 +1,64 @@
-import { describe, expect } from "vitest";
-import { askDesk } from "./ask-desk.ts";
-import type { Backend, Startable } from "./way.ts";
+import { describe, inject } from "vitest";
+import { type Backend, BACKENDS, type Startable, useWay, type Way } from "./way.ts";
 
 /** A server that all test files of a run share. Use ids and names of your own, and truncate nothing. */
 export interface Server {
   /** Its address. Where there is no server: one that nothing listens on. */
   readonly url: string;
-  /** What it is and how it was had; where there is none, why. */
+  /** What it is and where it came from, or why there is none. */
   readonly how: string;
   /** vitest's `describe`, or `describe.skip` where there is no server. */
   readonly describe: typeof describe;
 }
 
-/** The shared server of this run, started when the first test file asks. Rejects where `REQUIRE_BACKENDS` wants it in vain. */
-export async function server(backend: Backend): Promise<Server> {
-  const found = await ask({ ask: "server", backend });
-  if ("url" in found) return { url: found.url, how: found.how, describe };
-  return { url: NOBODY[backend], how: `no ${backend}: ${whyOf(found)}`, describe: skipped() };
+/** A server that all test files of a run share, or why there is none. */
+export type Shared = { readonly url: string; readonly how: string } | { readonly why: string };
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Those of the project, from vitest.config.ts. */
+    backends: readonly Backend[];
+    shared: { readonly [backend in Backend]?: Shared };
+    ways: { readonly [backend in Startable]?: Way };
+  }
 }
 
-/** Whether a test file can start servers of its own, with `startRedis()` and its like: its `describe` skips where it can't. */
-export async function canStart(backend: Startable): Promise<Omit<Server, "url">> {
-  const found = await ask({ ask: "way", backend });
-  if ("by" in found && found.by !== "nothing")
-    return { how: "image" in found ? found.image : found.command, describe };
-  return { how: `no ${backend}: ${whyOf(found)}`, describe: skipped() };
+/** The shared server of this run. Rejects if there is none and `REQUIRE_BACKENDS` names it. */
+export async function server(backend: Backend): Promise<Server> {
+  const found = required(backend, inject("shared")?.[backend]);
+  if (!("why" in found)) return { ...found, describe };
+  return { url: NOBODY[backend], how: `no ${backend}: ${found.why}`, describe: SKIPPED };
 }
+
+/** Whether a test file can start servers of its own, by `startRedis()` and the like: if not, its `describe` skips. */
+export async function canStart(backend: Startable): Promise<Omit<Server, "url">> {
+  const way = required(backend, inject("ways")?.[backend]);
+  if ("why" in way) return { how: `no ${backend}: ${way.why}`, describe: SKIPPED };
+  useWay(backend, way);
+  return { how: "image" in way ? way.image : way.command, describe };
+}
+
+/** Throws if there is no such backend and `REQUIRE_BACKENDS` names it. */
+export function required<Found extends object>(
+  backend: Backend | Startable,
+  found: Found | undefined,
+): Found {
+  if (found === undefined) {
+    throw new Error(
+      `No ${backend} in this project: README.md of @tenure/servers says which projects get it.`,
+    );
+  }
+  const names = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").filter(Boolean);
+  const unknown = names.filter((name) => !KNOWN.includes(name));
+  if (unknown.length > 0)
+    throw new TypeError(`REQUIRE_BACKENDS names ${unknown.join(", ")}. Known names: ${KNOWN.join(", ")}.`);
+  if ("why" in found && names.includes(backend === "redis-cluster" ? "redis" : backend))
+    throw new Error(`REQUIRE_BACKENDS=${names.join()}, but there is no ${backend}. ${String(found.why)}`);
+  return found;
+}
+
+/** The last two are not servers: the tests that need them look for them, and fail if they are required and missing. */
+const KNOWN: readonly string[] = [...BACKENDS, "pgbouncer", "pg-native"];
 
 const NOBODY: Record<Backend, string> = {
   redis: "redis://127.0.0.1:1",
@@ -34,19 +67,5 @@ const NOBODY: Record<Backend, string> = {
   "mongo-transactions": "mongodb://127.0.0.1:1",
 };
 
-async function ask(question: { ask: "server"; backend: Backend } | { ask: "way"; backend: Startable }) {
-  const answer = await askDesk({ ...question, asker: expect.getState().testPath ?? "a test file" });
-  if (answer !== undefined) return answer;
-  throw new Error(
-    'This project has no test servers: add "@tenure/servers": "workspace:*" to its devDependencies.',
-  );
-}
-
-function whyOf(answer: object): string {
-  return "why" in answer ? String(answer.why) : "";
-}
-
-/** `describe.skip` takes the same calls; its own `skip`, `each` and the like are never needed on it. */
-function skipped(): typeof describe {
-  return describe.skip as typeof describe;
-}
+/** It takes the same calls. Its own `skip`, `each` and the like are never used on it. */
+const SKIPPED = describe.skip as typeof describe;
