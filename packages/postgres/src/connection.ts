@@ -87,12 +87,7 @@ function surviveIdleErrors(pool: PostgresPool): void {
   if (surviving.has(pool)) return;
   surviving.add(pool);
   pool.on("error", ignore);
-  (pool as unknown as ConnectEvents).on("connect", (client) => client.on("error", ignore));
-}
-
-/** What `pg.Pool` emits of each new connection, before anybody gets it. */
-interface ConnectEvents {
-  on(event: "connect", listener: (client: PooledClient) => void): unknown;
+  pool.on("connect", (client) => client.on("error", ignore));
 }
 
 const surviving = new WeakSet<PostgresPool>();

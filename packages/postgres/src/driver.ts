@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 export interface PostgresPool {
   connect(): Promise<PooledClient>;
   on(event: "error", listener: (error: Error) => void): unknown;
+  /** Emitted for each new connection, before anybody gets it. */
+  on(event: "connect", listener: (client: PooledClient) => void): unknown;
 }
 
 /** What the store uses of a `pg.Client`, or of a client that was checked out of a pool. */

@@ -4,6 +4,7 @@ import { server } from "@tenure/servers";
 import { Pool } from "pg";
 import { Pool as OldPool } from "pg-8.11";
 import { describe, test } from "vitest";
+import { intercepted } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
@@ -37,21 +38,9 @@ postgres.describe(`postgresStore on ${postgres.how}`, () => {
 });
 
 function mixingUp(pool: Pool, mixUp: MixUp): PostgresPool {
-  return {
-    on: (event, listener) => pool.on(event, listener),
-    async connect() {
-      const client = await pool.connect();
-      return {
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
-        release: (destroy) => client.release(destroy),
-        async query(query) {
-          const { values = [] } = query;
-          if (mixUp.kind === "another") return client.query({ ...query, values: mixUp.swapped(values) });
-          const { rows } = await client.query(query);
-          return { rows: rows.map(() => mixUp.value) as unknown[][] };
-        },
-      };
-    },
-  };
+  return intercepted(pool, async (query, next) => {
+    if (mixUp.kind === "another") return next({ ...query, values: mixUp.swapped(query.values ?? []) });
+    const { rows } = await next(query);
+    return { rows: rows.map(() => mixUp.value) as unknown[][] };
+  });
 }

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
@@ -62,6 +64,25 @@ postgres.describe("postgresStore, when a connection fails", () => {
       await sleep(50);
       expect(await store.create(session())).toBe("created");
     }
+  });
+
+  test("a server that ends a connection in the packet that opens it ends no process, and the next call works", async () => {
+    await pools.store();
+    await using hasty = await farewellWithGreeting(postgres.url);
+    const deaths: unknown[] = [];
+    const died = (error: unknown) => void deaths.push(error);
+    process.on("uncaughtExceptionMonitor", died);
+    try {
+      const store = postgresStore(pools.open({ connectionString: hasty.url }), { table });
+      const { id } = session();
+      const first = await store.create(session(id)).catch((error: unknown) => error);
+      if (first !== "created") expect(first).toBeInstanceOf(StoreError);
+      expect(await store.create(session())).toBe("created");
+      expect(hasty.farewells).toBe(1);
+    } finally {
+      process.off("uncaughtExceptionMonitor", died);
+    }
+    expect(deaths).toEqual([]);
   });
 
   test("a server that falls silent is a StoreError within query_timeout, and the next call works", async () => {
@@ -194,4 +215,44 @@ function everyCall(store: PostgresStore): Promise<unknown>[] {
     store.now(),
     store.sweep(),
   ];
+}
+
+/**
+ * A way to the server that adds, on the first connection, to the packet that ends its greeting the error with which a server that shuts
+ * down ends a connection.
+ */
+async function farewellWithGreeting(target: string) {
+  const { hostname, port } = new URL(target);
+  const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
+  const fields = Buffer.from("SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0");
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(4 + fields.length);
+  const farewell = Buffer.concat([Buffer.from("E"), length, fields]);
+  let farewells = 0;
+  const proxy = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    client.pipe(upstream);
+    client.on("error", () => upstream.destroy());
+    client.on("close", () => upstream.destroy());
+    upstream.on("error", () => client.destroy());
+    upstream.on("data", (bytes) => {
+      if (farewells > 0 || !bytes.subarray(-READY.length).equals(READY)) {
+        client.write(bytes);
+        return;
+      }
+      farewells += 1;
+      client.end(Buffer.concat([bytes, farewell]));
+    });
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const url = new URL(target);
+  url.hostname = "127.0.0.1";
+  url.port = String((proxy.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    get farewells() {
+      return farewells;
+    },
+    [Symbol.asyncDispose]: async () => void proxy.close(),
+  };
 }

@@ -6,6 +6,7 @@ import { beforeAll, expect, test } from "vitest";
 import { operationsOn } from "../src/operations.ts";
 import { statementsFor } from "../src/statements.ts";
 import { tableOf } from "../src/table.ts";
+import { intercepted } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
@@ -96,20 +97,9 @@ postgres.describe("postgresStore, the login fence", () => {
 /** From this statement on, the connection is lost before the server gets it. */
 function failingFrom(statement: number, pool: Pool): PostgresPool {
   let statements = 0;
-  return {
-    on: (event, listener) => pool.on(event, listener),
-    async connect() {
-      const client = await pool.connect();
-      return {
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
-        release: (destroy) => client.release(destroy),
-        async query(query) {
-          statements += 1;
-          if (statements >= statement) throw new Error("Connection terminated unexpectedly");
-          return client.query(query);
-        },
-      };
-    },
-  };
+  return intercepted(pool, async (query, next) => {
+    statements += 1;
+    if (statements >= statement) throw new Error("Connection terminated unexpectedly");
+    return next(query);
+  });
 }

@@ -4,6 +4,7 @@ import { type PostgresPool, postgresStore } from "@tenure/postgres";
 import { faultyProxy, server } from "@tenure/servers";
 import type { Pool, PoolClient, PoolConfig } from "pg";
 import { beforeAll, expect, test } from "vitest";
+import { fakePool, intercepted } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
@@ -300,11 +301,11 @@ postgres.describe("postgresStore, concurrent calls", () => {
       throw Object.assign(new Error("read-only"), { code: "25006", severity: "ERROR" });
     },
     "says that it is a standby": async () => ({ rows: [["standby", "id", null]] }),
-  } satisfies Record<string, PooledQuery>;
+  } satisfies Record<string, Parameters<typeof fakePool>[0]>;
   for (const [what, query] of Object.entries(noPrimary)) {
     test(`a connection to a server that ${what} is used no more: the next may find the primary`, async () => {
       const released: unknown[] = [];
-      const store = postgresStore(fake(query, (destroy) => released.push(destroy)));
+      const store = postgresStore(fakePool(query, (destroy) => released.push(destroy)));
       await expect(store.read("id")).rejects.toThrow("primary");
       expect(released).toEqual([true]);
     });
@@ -346,13 +347,6 @@ async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Pro
   });
 }
 
-type PooledQuery = Awaited<ReturnType<PostgresPool["connect"]>>["query"];
-
-function fake(query: PooledQuery, release: (destroy?: boolean) => void): PostgresPool {
-  const on = (): undefined => undefined;
-  return { on, connect: async () => ({ on, removeListener: on, query, release }) };
-}
-
 interface Watch {
   readonly pool: PostgresPool;
   readonly statements: { readonly name: string | undefined; readonly values: readonly unknown[] }[];
@@ -366,30 +360,29 @@ interface Watch {
 
 function watching(pool: Pool): Watch {
   let out = 0;
+  const between = intercepted(pool, async (query, next) => {
+    watch.statements.push({ name: query.name, values: query.values ?? [] });
+    try {
+      return await next(query);
+    } catch (error) {
+      if (error instanceof Error && "code" in error) watch.errors.add(error.code);
+      throw error;
+    }
+  });
   const watch: Watch = {
     statements: [],
     errors: new Set(),
     most: 0,
     attempts: 0,
     pool: {
-      on: (event, listener) => pool.on(event, listener),
+      ...between,
       async connect() {
         watch.attempts += 1;
-        const client = await pool.connect();
+        const client = await between.connect();
         watch.most = Math.max(watch.most, (out += 1));
         return {
-          on: (event, listener) => client.on(event, listener),
-          removeListener: (event, listener) => client.removeListener(event, listener),
-          query: async (query) => {
-            watch.statements.push({ name: query.name, values: query.values ?? [] });
-            try {
-              return await client.query(query);
-            } catch (error) {
-              if (error instanceof Error && "code" in error) watch.errors.add(error.code);
-              throw error;
-            }
-          },
-          release: (destroy) => {
+          ...client,
+          release(destroy) {
             out -= 1;
             client.release(destroy);
           },

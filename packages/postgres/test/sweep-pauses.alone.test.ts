@@ -3,6 +3,7 @@ import { migrate, type PostgresPool, postgresStore } from "@tenure/postgres";
 import { canStart, startPostgres } from "@tenure/servers";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
+import { intercepted } from "./intercepted-pool.ts";
 
 const here = await canStart("postgres");
 const HOUR = 3_600_000;
@@ -118,22 +119,11 @@ function timed(pool: Pool, hear: (took: Took) => void): PostgresPool {
       if (user !== undefined) work += (Number(user) + Number(system)) * 1000;
     });
   });
-  return {
-    on: (event, listener) => pool.on(event, listener),
-    async connect() {
-      const client = await pool.connect();
-      return {
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
-        query: async (query) => {
-          const began = performance.now();
-          work = 0;
-          const result = await client.query(query);
-          hear({ wall: performance.now() - began, work });
-          return result;
-        },
-        release: (destroy) => client.release(destroy),
-      };
-    },
-  };
+  return intercepted(pool, async (query, next) => {
+    const began = performance.now();
+    work = 0;
+    const result = await next(query);
+    hear({ wall: performance.now() - began, work });
+    return result;
+  });
 }

@@ -1,13 +1,14 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { migrate, type PostgresPool, type PostgresStore, postgresStore } from "@tenure/postgres";
+import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
 import type { Pool } from "pg";
 import { expect, test } from "vitest";
 import { operationsOn } from "../src/operations.ts";
 import { statementsFor } from "../src/statements.ts";
 import { tableOf } from "../src/table.ts";
+import { fakePool } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
@@ -104,21 +105,13 @@ postgres.describe("sweep", () => {
       [4, 11],
       [5, 7],
     ]);
-    const busy: PostgresPool = {
-      on: () => undefined,
-      connect: async () => ({
-        on: () => undefined,
-        removeListener: () => undefined,
-        release: () => undefined,
-        query: async ({ values = [] }) => {
-          const [from, to] = values.map((tid) => Number(/\d+/.exec(String(tid))?.[0]));
-          widths.push(to! - from!);
-          return {
-            rows: [[null, "sweep", "true", "0", String(slow.get(widths.length) ?? 1), String(pages)]],
-          };
-        },
-      }),
-    };
+    const busy = fakePool(async ({ values = [] }) => {
+      const [from, to] = values.map((tid) => Number(/\d+/.exec(String(tid))?.[0]));
+      widths.push(to! - from!);
+      return {
+        rows: [[null, "sweep", "true", "0", String(slow.get(widths.length) ?? 1), String(pages)]],
+      };
+    });
     expect(await postgresStore(busy, { table: "any" }).sweep()).toBe(0);
     expect(widths.slice(0, 12)).toEqual([4, 8, 16, 8, 4, 4, 8, 16, 32, 64, 128, 128]);
     expect(widths.reduce((sum, width) => sum + width)).toBeGreaterThanOrEqual(pages);
