@@ -12,37 +12,47 @@ const clients = new Clients();
 const client = clients.redis(redis.url);
 afterAll(() => clients[Symbol.dispose]());
 
+/** More than any operation sends, in the background too. */
+const MOST_COMMANDS = 8;
+
 redis.describe.each(LIBRARIES)("a process on $name that is killed after any command", ({ name }) => {
   test.each(Object.keys(OPERATIONS) as OperationName[])(
     "of %s leaves an index that agrees with the sessions",
     { timeout: 120_000 },
     async (operation) => {
-      for (let nth = 1, struck = true; struck; nth += 1) {
-        const prefix = `${freshId()}:`;
-        const store = redisStore(client, { prefix });
-        const stage = await setStage(store);
-        await using proxy = await faultyProxy(redis.url);
-        const child = fork(
-          new URL("fixtures/operate.ts", import.meta.url),
-          [name, proxy.url, prefix, operation, JSON.stringify(stage)],
-          { execArgv: ["--conditions=@tenure/source"] },
-        );
-        await once(child, "message");
-        // The server runs it, and the process never gets the reply.
-        const plan = proxy.plan({ on: "reply", nth, by: "silence" });
-        child.send("go");
-        const done = once(child, "message").then(
-          () => "done",
-          () => "killed",
-        );
-        await Promise.race([done, vi.waitUntil(() => plan.struck, { interval: 2, timeout: 20_000 })]);
-        ({ struck } = plan);
-        const exit = once(child, "exit");
-        child.kill("SIGKILL");
-        await exit;
-        if (!struck) await expect(done).resolves.toBe("done");
-        expect(await disagreements(store, stage)).toEqual([]);
-      }
+      await using proxies = new AsyncDisposableStack();
+      // One process makes the operation many times, each on a connection and a prefix of its own. Each is held up at another command.
+      const places = await Promise.all(
+        Array.from({ length: MOST_COMMANDS }, async () => {
+          const prefix = `${freshId()}:`;
+          const store = redisStore(client, { prefix });
+          const stage = await setStage(store);
+          const proxy = proxies.use(await faultyProxy(redis.url));
+          return { prefix, store, stage, proxy };
+        }),
+      );
+      const given = places.map(({ proxy, prefix, stage }) => ({ url: proxy.url, prefix, stage }));
+      const child = fork(
+        new URL("fixtures/operate.ts", import.meta.url),
+        [name, operation, JSON.stringify(given)],
+        { execArgv: ["--conditions=@tenure/source"] },
+      );
+      await once(child, "message");
+      // The server runs it, and the process never gets the reply.
+      const plans = places.map(({ proxy }, index) =>
+        proxy.plan({ on: "reply", nth: index + 1, by: "silence" }),
+      );
+      const done = new Set<unknown>();
+      child.on("message", (place) => done.add(place));
+      child.send("go");
+      const settled = () => plans.every(({ struck }, place) => struck || done.has(place));
+      await vi.waitUntil(settled, { interval: 2, timeout: 60_000 });
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+      expect(plans[0]!.struck).toBe(true);
+      expect(plans.at(-1)!.struck, "MOST_COMMANDS is too small").toBe(false);
+      for (const { store, stage } of places) expect(await disagreements(store, stage)).toEqual([]);
     },
   );
 });
