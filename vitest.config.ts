@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Every workspace package with tests is a project of its own, named as its folder. */
 const rooms = ["packages", "tooling", "examples"]
@@ -17,8 +18,22 @@ const ALONE = "**/*.alone.test.ts";
 /** Where a run leaves its counts for whoever sums several runs. */
 const tally = process.env["TENURE_TALLY"];
 
+/** Begins with `test`, whose files take longest: at the end, one of them would run while the other workers have nothing to do. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
+function isLong(file: TestSpecification): boolean {
+  return file.project.name === "test";
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
     maxWorkers: Math.max(3, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
@@ -36,6 +51,8 @@ function project(root: string) {
       ...servers(root),
       include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
       exclude: ["**/node_modules/**", ALONE],
+      // Concurrent tests wait for deadlines, most of the time.
+      maxConcurrency: 12,
       // A slow machine makes a test longer, not red: this only ends what hangs.
       testTimeout: 120_000,
       hookTimeout: 120_000,

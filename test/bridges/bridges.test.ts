@@ -29,7 +29,8 @@ afterAll(() => {
 });
 
 for (const backend of backends) {
-  backend.describe(`on ${backend.name}`, () => {
+  // Frameworks too run at once: what takes longest waits for timeouts.
+  backend.describe(`on ${backend.name}`, { concurrent: true }, () => {
     let open: Promise<OpenStore> | undefined;
     const opened = (): Promise<OpenStore> => (open ??= backend.open());
     afterAll(async () => (await open)?.close());
@@ -38,7 +39,7 @@ for (const backend of backends) {
       describe(`${framework.name} over HTTP`, () => {
         for (const [sentence, play] of Object.entries(scenarios)) {
           // A slow machine makes them longer, up to waiting out deadlines of half a minute.
-          test.concurrent(`keeps: ${sentence}`, { timeout: 300_000 }, async () => {
+          test(`keeps: ${sentence}`, { timeout: 300_000 }, async () => {
             const column = `${framework.name} on ${backend.name}`;
             outcomes.note(sentence, column, "BROKEN");
             await expect(onStage(framework, await opened(), play)).resolves.toBeUndefined();
