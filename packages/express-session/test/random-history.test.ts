@@ -1,14 +1,12 @@
-import { randomUUID } from "node:crypto";
 import { visitor, type Visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import {
-  histories,
+  Beginnings,
   type LoginSeen,
   type Operations,
-  randomHistory,
+  randomHistories,
   type SessionSeen,
-  unreliable,
 } from "@tenure/watched-store/random-history";
 import express, { type Express, type Request, type Response } from "express";
 import session from "express-session";
@@ -21,43 +19,30 @@ test(
   "in random histories nobody who was logged out is seen logged in without a later login, and a login after revoke-all succeeds",
   { timeout: 60 * 60_000 },
   async () => {
-    const sites = new Map<string, Express>();
-    const origin = await serve((req, res) => {
-      const [, seed = ""] = req.url!.split("/");
-      req.url = req.url!.slice(seed.length + 1);
-      sites.get(seed)!(req, res);
-    });
-    const seeds = [...histories(60)];
-    const failures: unknown[] = [];
-    const run = async (): Promise<void> => {
-      for (let seed = seeds.shift(); seed !== undefined && failures.length === 0; seed = seeds.shift()) {
-        const memory = memoryStore();
-        const { store, calm } = unreliable(memory, seed, (call) => new StoreError(call as "read", "down"));
+    const played = randomHistories({
+      newStore: memoryStore,
+      failure: (call) => new StoreError(call as "read", "down"),
+      async open(store) {
         const sessions = new Sessions({ store, touchEvery: "1ms" });
-        sites.set(String(seed), site(sessions));
-        const newBrowser = (): Visitor => visitor(`${origin}/${seed}`);
-        await randomHistory({ seed, operations: operations(sessions), newBrowser, calm }).catch((error) =>
-          failures.push(error),
-        );
-        sites.delete(String(seed));
-      }
-    };
-    await Promise.all(Array.from({ length: 4 }, run));
-    expect(failures).toEqual([]);
+        const origin = await serve(site(sessions));
+        return {
+          operations: operations(sessions),
+          newBrowser: () => visitor(origin),
+          close: () => undefined,
+        };
+      },
+    });
+    await expect(played).resolves.toBeUndefined();
   },
 );
 
-/** Called when the server begins with the request of a step. */
-const beginnings = new Map<string, () => void>();
+const beginnings = new Beginnings();
 
 function operations(sessions: Sessions): Operations<Visitor> {
   const ask =
     <Seen>(way: string) =>
     async (browser: Visitor, user: string, begun: () => void): Promise<Seen | undefined> => {
-      const step = randomUUID();
-      beginnings.set(step, begun);
-      const { status, text } = await browser.post(`/${way}?user=${user}`, undefined, { "x-step": step });
-      beginnings.delete(step);
+      const { status, text } = await browser.post(`/${way}?user=${user}`, undefined, beginnings.sent(begun));
       return status === 200 ? (JSON.parse(text) as Seen) : undefined;
     };
   const login = ask<LoginSeen>;
@@ -94,7 +79,7 @@ function site(sessions: Sessions): Express {
   const store = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
   const app = express();
   app.use((req, _res, next) => {
-    beginnings.get(String(req.headers["x-step"]))?.();
+    beginnings.arrived(req.headers);
     next();
   });
   app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store }));

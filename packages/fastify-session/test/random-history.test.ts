@@ -2,7 +2,7 @@ import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
 import { visitor, type Visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
-import { histories, type Operations, randomHistory, unreliable } from "@tenure/watched-store/random-history";
+import { Beginnings, type Operations, randomHistories } from "@tenure/watched-store/random-history";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { expect, test } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
@@ -12,38 +12,31 @@ test(
   "in random histories nobody who was logged out is seen logged in without a later login, and a login after revoke-all succeeds",
   { timeout: 60 * 60_000 },
   async () => {
-    const seeds = [...histories(60)];
-    const failures: unknown[] = [];
-    const run = async (): Promise<void> => {
-      for (let seed = seeds.shift(); seed !== undefined && failures.length === 0; seed = seeds.shift()) {
-        const down = (call: string): StoreError => new StoreError(call as "read", "down");
-        const { store, calm } = unreliable(memoryStore(), seed, down);
+    const played = randomHistories({
+      newStore: memoryStore,
+      failure: (call) => new StoreError(call as "read", "down"),
+      async open(store, seed) {
         const sessions = new Sessions({ store, touchEvery: "1ms" });
-        const beginnings: Beginnings = new Map();
-        const app = await site(sessions, seed % 2 === 0, beginnings);
+        const app = await site(sessions, seed % 2 === 0);
         const origin = await app.listen({ host: "127.0.0.1", port: 0 });
-        const newBrowser = (): Visitor => visitor(origin);
-        await randomHistory({ seed, operations: operations(sessions, beginnings), newBrowser, calm }).catch(
-          (error) => failures.push(error),
-        );
-        await app.close();
-      }
-    };
-    await Promise.all(Array.from({ length: 4 }, run));
-    expect(failures).toEqual([]);
+        return {
+          operations: operations(sessions),
+          newBrowser: () => visitor(origin),
+          close: () => app.close(),
+        };
+      },
+    });
+    await expect(played).resolves.toBeUndefined();
   },
 );
 
-/** What the server calls when it begins with a request. */
-type Beginnings = Map<unknown, () => void>;
+const beginnings = new Beginnings();
 
-function operations(sessions: Sessions, beginnings: Beginnings): Operations<Visitor> {
+function operations(sessions: Sessions): Operations<Visitor> {
   const ask =
     <Seen>(way: string) =>
     async (browser: Visitor, user: string, begun: () => void): Promise<Seen | undefined> => {
-      const step = String(beginnings.size);
-      beginnings.set(step, begun);
-      const { status, text } = await browser.post(`/${way}?user=${user}`, {}, { "x-step": step });
+      const { status, text } = await browser.post(`/${way}?user=${user}`, {}, beginnings.sent(begun));
       return status === 200 ? (JSON.parse(text) as Seen) : undefined;
     };
   const login = ask<Awaited<ReturnType<Operations<Visitor>["logIn"][string]>> & object>;
@@ -80,10 +73,10 @@ function operations(sessions: Sessions, beginnings: Beginnings): Operations<Visi
   };
 }
 
-async function site(sessions: Sessions, rolling: boolean, beginnings: Beginnings): Promise<FastifyInstance> {
+async function site(sessions: Sessions, rolling: boolean): Promise<FastifyInstance> {
   const store = fastifySessionStore(sessions);
   const app = fastify({ forceCloseConnections: true });
-  app.addHook("onRequest", async ({ headers }) => beginnings.get(headers["x-step"])?.());
+  app.addHook("onRequest", async ({ headers }) => beginnings.arrived(headers));
   await app.register(fastifyCookie);
   await app.register(fastifySession, {
     store,

@@ -4,13 +4,12 @@ import type { AddressInfo } from "node:net";
 import { type Answer, visitor, type Visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import {
-  histories,
+  Beginnings,
   type LoginSeen,
   type LogoutSeen,
   type Operations,
-  randomHistory,
+  randomHistories,
   type SessionSeen,
-  unreliable,
 } from "@tenure/watched-store/random-history";
 import Koa, { type Context } from "koa";
 import { expect, test } from "vitest";
@@ -21,49 +20,33 @@ test(
   "in random histories nobody who was logged out is seen logged in without a later login, and a login after revoke-all succeeds",
   { timeout: 60 * 60_000 },
   async () => {
-    const sites = new Map<string, ReturnType<Koa["callback"]>>();
-    const server = createServer((request, response) => {
-      const [, seed = ""] = request.url!.split("/");
-      request.url = request.url!.slice(seed.length + 1);
-      const step = String(request.headers["x-step"]);
-      beginnings.get(step)?.();
-      beginnings.delete(step);
-      void sites.get(seed)!(request, response);
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    const seeds = [...histories(60)];
-    const failures: unknown[] = [];
-    const run = async (): Promise<void> => {
-      for (let seed = seeds.shift(); seed !== undefined && failures.length === 0; seed = seeds.shift()) {
-        const failing = (call: string): Error => new StoreError(call as "read", "down");
-        const { store, calm } = unreliable(memoryStore(), seed, failing);
+    const played = randomHistories({
+      newStore: memoryStore,
+      failure: (call) => new StoreError(call as "read", "down"),
+      async open(store, seed) {
         const sessions = new Sessions({ store, touchEvery: "1ms" });
-        sites.set(String(seed), site(sessions, seed));
-        const newBrowser = (): Visitor => visitor(`http://127.0.0.1:${port}/${seed}`);
-        await randomHistory({ seed, operations: operations(sessions), newBrowser, calm }).catch((error) =>
-          failures.push(error),
-        );
-        sites.delete(String(seed));
-      }
-    };
-    await Promise.all(Array.from({ length: 4 }, run));
-    server.closeAllConnections();
-    server.close();
-    expect(failures).toEqual([]);
+        const server = createServer(site(sessions, seed)).listen(0, "127.0.0.1");
+        await once(server, "listening");
+        const { port } = server.address() as AddressInfo;
+        return {
+          operations: operations(sessions),
+          newBrowser: () => visitor(`http://127.0.0.1:${port}`),
+          close() {
+            server.closeAllConnections();
+            server.close();
+          },
+        };
+      },
+    });
+    await expect(played).resolves.toBeUndefined();
   },
 );
 
-/** What to call when the server begins with a request, by a number in its headers. */
-const beginnings = new Map<string, () => void>();
-let steps = 0;
+const beginnings = new Beginnings();
 
 function operations(sessions: Sessions): Operations<Visitor> {
-  const post = (browser: Visitor, path: string, begun: () => void): Promise<Answer> => {
-    const step = String((steps += 1));
-    beginnings.set(step, begun);
-    return browser.post(path, {}, { "x-step": step });
-  };
+  const post = (browser: Visitor, path: string, begun: () => void): Promise<Answer> =>
+    browser.post(path, {}, beginnings.sent(begun));
   const login = (way: string) => async (browser: Visitor, user: string, begun: () => void) => {
     const answer = await post(browser, `/${way}?user=${user}`, begun);
     if (answer.status !== 200) return undefined;
@@ -112,6 +95,10 @@ function site(sessions: Sessions, seed: number): ReturnType<Koa["callback"]> {
   const app = new Koa();
   app.silent = true;
   app.keys = ["0123456789abcdef0123456789abcdef"];
+  app.use(async ({ headers }, next) => {
+    beginnings.arrived(headers);
+    await next();
+  });
   app.use(
     versions[seed % versions.length]!.makeSession({ store, genid: store.genid, maxAge: "session" }, app),
   );

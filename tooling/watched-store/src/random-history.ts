@@ -46,18 +46,75 @@ export interface LoginSeen {
   readonly outcome: "logged-in" | "logged-out-meanwhile" | "unknown";
 }
 
-export interface History<Browser> {
-  readonly seed: number;
+/** A site over the store of one history. */
+export interface HistorySite<Browser> {
   readonly operations: Operations<Browser>;
-  /** A browser without cookies, at a site with the store. */
+  /** A browser without cookies. */
   readonly newBrowser: () => Browser;
-  /** From here on the store neither delays nor fails. */
-  readonly calm: () => void;
+  readonly close: () => unknown;
 }
 
-/** Runs one history. @throws Error with everything that happened if a rule is broken */
-export async function randomHistory<Browser>(history: History<Browser>): Promise<void> {
-  const { seed, operations, newBrowser, calm } = history;
+export interface Histories<Store, Browser> {
+  readonly newStore: () => Store;
+  /** What a call of an unreliable store rejects with. */
+  readonly failure: (call: string) => Error;
+  readonly open: (store: Store, seed: number) => HistorySite<Browser> | Promise<HistorySite<Browser>>;
+}
+
+/**
+ * Runs as many histories as `TENURE_ROUNDS` says, or 60, from the seed `TENURE_SEED`, each over a store of its own that waits and fails.
+ * Rejects with everything that happened in the first one that breaks a rule.
+ */
+export async function randomHistories<Store extends object, Browser>(
+  histories: Histories<Store, Browser>,
+): Promise<void> {
+  const first = Number(process.env["TENURE_SEED"] ?? 0);
+  const seeds = Array.from({ length: Number(process.env["TENURE_ROUNDS"] ?? 60) }, (_, at) => first + at);
+  const run = async (): Promise<void> => {
+    for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
+      const { store, calm } = unreliable(histories.newStore(), seed, histories.failure);
+      const site = await histories.open(store, seed);
+      try {
+        await randomHistory(seed, site, calm);
+      } catch (error) {
+        // The others end with the history that they are at.
+        seeds.length = 0;
+        throw error;
+      } finally {
+        await site.close();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, run));
+}
+
+const AT_ONCE = 4;
+
+/** Finds out by a header when the server begins with the request of a step. */
+export class Beginnings {
+  readonly #waiting = new Map<string, () => void>();
+  #steps = 0;
+
+  /** The headers of a request. */
+  sent(begun: () => void): Record<string, string> {
+    this.#steps += 1;
+    this.#waiting.set(String(this.#steps), begun);
+    return { "x-step": String(this.#steps) };
+  }
+
+  /** The server has the request with these headers. */
+  arrived(headers: Readonly<Record<string, unknown>>): void {
+    const step = String(headers["x-step"]);
+    this.#waiting.get(step)?.();
+    this.#waiting.delete(step);
+  }
+}
+
+async function randomHistory<Browser>(
+  seed: number,
+  { operations, newBrowser }: HistorySite<Browser>,
+  calm: () => void,
+): Promise<void> {
   const random = seeded(seed);
   const browsers = Array.from({ length: 1 + Math.floor(random() * 3) }, newBrowser);
   const done: Step[] = [];
@@ -189,7 +246,7 @@ function fail(seed: number, done: readonly Step[], rule: string, at: Step): neve
  *
  * @param failure what a call rejects with
  */
-export function unreliable<Store extends object>(
+function unreliable<Store extends object>(
   store: Store,
   seed: number,
   failure: (call: string) => Error,
@@ -223,12 +280,6 @@ export function unreliable<Store extends object>(
       isCalm = true;
     },
   };
-}
-
-/** How many histories to run: `TENURE_ROUNDS`, and the seed of the first: `TENURE_SEED`. */
-export function histories(rounds: number): readonly number[] {
-  const first = Number(process.env["TENURE_SEED"] ?? 0);
-  return Array.from({ length: Number(process.env["TENURE_ROUNDS"] ?? rounds) }, (_, at) => first + at);
 }
 
 /** A small seeded generator (Tommy Ettinger's mulberry32, public domain). */
