@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import fastifySession from "@fastify/session";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
+import { hearWarnings } from "@tenure/watched-store/warnings";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { type Routes, SECRET, serve, type SiteOptions } from "./site.ts";
@@ -9,16 +10,13 @@ import { type Version, versions } from "./versions.ts";
 
 const newest = newestVersion();
 
-const warnings: string[] = [];
-const note = (warning: Error & { code?: string }): void => {
-  if (warning.name === "TenureWarning") warnings.push(warning.code ?? "");
-};
+let warnings: string[];
 beforeEach(() => {
-  warnings.length = 0;
-  process.on("warning", note);
+  const heard = hearWarnings();
+  warnings = heard.codes;
+  return () => heard[Symbol.dispose]();
 });
 afterEach(() => {
-  process.off("warning", note);
   vi.unstubAllEnvs();
 });
 

@@ -2,22 +2,20 @@ import { randomBytes } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
+import { hearWarnings } from "@tenure/watched-store/warnings";
 import type { CreateSessionOptions } from "koa-session";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { koaSessionStore } from "../src/index.ts";
 import { type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
-const warnings: string[] = [];
-const note = (warning: Error & { code?: string }): void => {
-  if (warning.name === "TenureWarning") warnings.push(warning.code ?? "");
-};
+let warnings: string[];
 beforeEach(() => {
-  warnings.length = 0;
-  process.on("warning", note);
+  const heard = hearWarnings();
+  warnings = heard.codes;
+  return () => heard[Symbol.dispose]();
 });
 afterEach(() => {
-  process.off("warning", note);
   vi.unstubAllEnvs();
 });
 
