@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { type Backend, server } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
@@ -26,21 +26,24 @@ const servers = {
 
 afterAll(() => rmSync(workshop, { recursive: true, force: true }));
 
+/** Of the text of each README, by its folder. */
+const programs = new Map(
+  readmes.flatMap((readme) =>
+    programsOf(root, readme).map((program) => {
+      const name = `${readme.replaceAll(/[/.]/gu, "-")}-${program.line}`;
+      return [join(workshop, name), program] as const;
+    }),
+  ),
+);
+
 for (const readme of readmes) {
-  const programs = programsOf(root, readme);
-  if (programs.length === 0) continue;
+  const own = [...programs].filter(([, program]) => program.readme === readme);
+  if (own.length === 0) continue;
   describe(`the code in ${readme}`, () => {
-    for (const program of programs) {
-      const folder = join(workshop, `${readme.replaceAll(/[/.]/gu, "-")}-${program.line}`);
+    for (const [folder, program] of own) {
       test(`line ${program.line} compiles`, async () => {
-        writeProgram(folder, program);
-        const tsc = join(root, "node_modules/.bin/tsc");
-        const { stdout } = await promisify(execFile)(tsc, ["-p", folder]).catch((error: unknown) =>
-          error instanceof Error && "stdout" in error
-            ? { stdout: String(error.stdout) }
-            : Promise.reject(error),
-        );
-        expect(stdout.replaceAll(/^\S*program\.ts/gmu, readme), `${readme}, from line ${program.line}`).toBe(
+        const errors = (await (compiled ??= compile()))(folder);
+        expect(errors.replaceAll(/^\S*program\.ts/gmu, readme), `${readme}, from line ${program.line}`).toBe(
           "",
         );
       });
@@ -83,13 +86,29 @@ export { record, recordBack, sameRecord, sameStore, store, storeBack };
   const [text = ""] = contract?.text.split("\nconst sessions") ?? [];
   const folder = join(workshop, "contract");
   writeProgram(folder, { readme: "docs/ARCHITECTURE.md", line: 1, text: text + compared });
-  const { stdout } = await promisify(execFile)(join(root, "node_modules/.bin/tsc"), ["-p", folder]).catch(
-    (error: unknown) => ({
-      stdout: String(error instanceof Error && "stdout" in error ? error.stdout : error),
-    }),
-  );
-  expect(stdout).toBe("");
+  expect(await tsc("-p", folder)).toBe("");
 });
+
+let compiled: ReturnType<typeof compile> | undefined;
+
+/** Compiles all programs, each a project of its own that sees no other's declarations. Resolves to the errors of each, by its folder. */
+async function compile(): Promise<(folder: string) => string> {
+  for (const [folder, program] of programs) writeProgram(folder, program);
+  const output = await tsc("-b", "--pretty", "false", ...programs.keys());
+  const errors = output.split(/\n(?=\S)/u).filter(Boolean);
+  const placeOf = (error: string) => dirname(join(root, error.split("(")[0]!));
+  return (folder) =>
+    errors.filter((error) => placeOf(error) === folder || !programs.has(placeOf(error))).join("\n");
+}
+
+/** @returns what it prints, which is nothing if all is well */
+async function tsc(...args: string[]): Promise<string> {
+  const path = join(root, "node_modules/.bin/tsc");
+  const { stdout } = await promisify(execFile)(path, args, { cwd: root }).catch((error: unknown) =>
+    error instanceof Error && "stdout" in error ? { stdout: String(error.stdout) } : Promise.reject(error),
+  );
+  return stdout;
+}
 
 function writeProgram(folder: string, { readme, text }: Program): void {
   mkdirSync(folder, { recursive: true });

@@ -23,6 +23,7 @@ const clientsAfter = LIBRARIES.flatMap((library) => [
 
 redis.describe.each(Object.keys(OPERATIONS) as OperationName[])(
   "%s, cut at every command in turn",
+  { concurrent: true },
   (operation) => {
     for (const [where, on] of cuts) {
       for (const { who, library, retryAfter } of clientsAfter) {
