@@ -9,7 +9,7 @@ const postgres = await canStart("postgres");
 const mongo = await canStart("mongo");
 
 /** That it runs to its end and says what it should. How fast anything was, no test asks: the machine has other things to do. */
-describe("the benchmark's short run", { concurrent: true }, () => {
+describe("the benchmark's short run", () => {
   test("puts Tenure beside memorystore", { timeout: 120_000 }, async () => {
     const { stdout } = await bench("memory");
     expect(cells(stdout)).toEqual(cellsOf(["Tenure", "memorystore"]));

@@ -7,7 +7,8 @@ const config: ViteUserConfig = defineConfig({
   ssr: { resolve: { conditions: ["@tenure/source"] } },
   test: {
     include: ["**/program.ts"],
-    globalSetup: [join(import.meta.dirname, "../../tooling/servers/src/global-setup.ts")],
+    globalSetup: [join(import.meta.dirname, "../../tooling/servers/src/setup.ts")],
+    provide: { backends: ["redis"] },
     setupFiles: [join(import.meta.dirname, "usual-ports.ts")],
     testTimeout: 120_000,
     hookTimeout: 120_000,
