@@ -7,21 +7,13 @@ import { canStart, faultyProxy, server, startPostgres } from "@tenure/servers";
 import { Pool, type PoolConfig } from "pg";
 import { expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
+import { newSession } from "./sessions.ts";
 import { startedAgain } from "./started-again.ts";
 
 const postgres = await server("postgres");
 const here = await canStart("postgres");
 const pools = poolsOn(postgres.url);
 const { table } = pools;
-const HOUR = 3_600_000;
-let count = 0;
-const session = (id = `session ${(count += 1)}`) => ({
-  id,
-  userId: "user",
-  data: "{}",
-  idle: HOUR,
-  lifetime: HOUR,
-});
 
 postgres.describe("postgresStore, when a connection fails", () => {
   const proxied = async (config: PoolConfig = {}) => {
@@ -34,7 +26,7 @@ postgres.describe("postgresStore, when a connection fails", () => {
     test(`a batch whose ${on} is lost fails its own callers and nobody else, and the next call works`, async () => {
       const { proxy, store } = await proxied({ max: 1 });
       await using _ = proxy;
-      const sessions = Array.from({ length: 10 }, () => session());
+      const sessions = Array.from({ length: 10 }, () => newSession({ userId: "user" }));
       const plan = proxy.plan({ on, which: (command) => command.includes("insert into") });
       const outcomes = await Promise.allSettled([
         ...sessions.map((one) => store.create(one)),
@@ -58,11 +50,11 @@ postgres.describe("postgresStore, when a connection fails", () => {
   test("idle connections that break end no process, though the application does not listen", async () => {
     const { proxy, store } = await proxied();
     await using _ = proxy;
-    await Promise.all(Array.from({ length: 20 }, () => store.create(session())));
+    await Promise.all(Array.from({ length: 20 }, () => store.create(newSession({ userId: "user" }))));
     for (let round = 0; round < 5; round += 1) {
       proxy.cut();
       await sleep(50);
-      expect(await store.create(session())).toBe("created");
+      expect(await store.create(newSession({ userId: "user" }))).toBe("created");
     }
   });
 
@@ -74,10 +66,10 @@ postgres.describe("postgresStore, when a connection fails", () => {
     process.on("uncaughtExceptionMonitor", died);
     try {
       const store = postgresStore(pools.open({ connectionString: hasty.url }), { table });
-      const { id } = session();
-      const first = await store.create(session(id)).catch((error: unknown) => error);
+      const { id } = newSession({ userId: "user" });
+      const first = await store.create(newSession({ id, userId: "user" })).catch((error: unknown) => error);
       if (first !== "created") expect(first).toBeInstanceOf(StoreError);
-      expect(await store.create(session())).toBe("created");
+      expect(await store.create(newSession({ userId: "user" }))).toBe("created");
       expect(hasty.farewells).toBe(1);
     } finally {
       process.off("uncaughtExceptionMonitor", died);
@@ -88,8 +80,8 @@ postgres.describe("postgresStore, when a connection fails", () => {
   test("a server that falls silent is a StoreError within query_timeout, and the next call works", async () => {
     const { proxy, store } = await proxied({ query_timeout: 300, connectionTimeoutMillis: 300 });
     await using _ = proxy;
-    const { id } = session();
-    await store.create(session(id));
+    const { id } = newSession({ userId: "user" });
+    await store.create(newSession({ id, userId: "user" }));
     proxy.silence();
     const outcomes = await Promise.allSettled([
       store.read(id),
@@ -106,8 +98,8 @@ postgres.describe("postgresStore, when a connection fails", () => {
 
   test("a backend that is terminated under a statement (57P01) is a StoreError, and the next call works", async () => {
     const store = await pools.store();
-    const { id } = session();
-    await store.create(session(id));
+    const { id } = newSession({ userId: "user" });
+    await store.create(newSession({ id, userId: "user" }));
     const admin = await pools.open({ max: 1 }).connect();
     await admin.query("begin");
     await admin.query(`select from ${table} where id = $1 for update`, [id]);
@@ -125,7 +117,7 @@ postgres.describe("postgresStore, when a connection fails", () => {
 
   test("statement_timeout bounds a call that waits for a row, and fails nobody else", async () => {
     const store = await pools.store({ statement_timeout: 300 });
-    const [held, free] = [session(), session()];
+    const [held, free] = [newSession({ userId: "user" }), newSession({ userId: "user" })];
     await Promise.all([store.create(held), store.create(free)]);
     const stranger = await pools.open({ max: 1 }).connect();
     await stranger.query("begin");
@@ -171,7 +163,7 @@ here.describe("postgresStore, when its server fails", () => {
       expect(failed.length).toBeGreaterThan(0);
       for (const outcome of failed) expect(outcome).toMatchObject({ reason: expect.any(StoreError) });
       await startedAgain(own);
-      expect(await store.create(session("after"))).toBe("created");
+      expect(await store.create(newSession({ id: "after", userId: "user" }))).toBe("created");
       expect(await store.read("after")).toMatchObject({ id: "after" });
       await pool.end();
     });
@@ -180,7 +172,7 @@ here.describe("postgresStore, when its server fails", () => {
   test("a standby answers nothing, since what it knows may be old: every call is a StoreError", async () => {
     const { own, pool, store } = await started({ max: 4 });
     await using _ = own;
-    await store.create(session("known"));
+    await store.create(newSession({ id: "known", userId: "user" }));
     // A server with this file in its folder is a hot standby. It has no primary, and so stays as it is.
     await pool.query(
       `do $$ begin execute format('copy (select) to %L', current_setting('data_directory') || '/standby.signal'); end $$`,
@@ -202,7 +194,7 @@ here.describe("postgresStore, when its server fails", () => {
 
 function everyCall(store: PostgresStore): Promise<unknown>[] {
   return [
-    store.create(session()),
+    store.create(newSession({ userId: "user" })),
     store.read("known"),
     store.update("known", {}),
     store.update("known", { data: "new" }),

@@ -8,19 +8,11 @@ import { statementsFor } from "../src/statements.ts";
 import { tableOf } from "../src/table.ts";
 import { intercepted } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
+import { HOUR, newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const { table } = pools;
-const HOUR = 3_600_000;
-let count = 0;
-const session = (userId: string) => ({
-  id: `session ${(count += 1)}`,
-  userId,
-  data: "{}",
-  idle: HOUR,
-  lifetime: HOUR,
-});
 
 postgres.describe("postgresStore, the login fence", () => {
   let store: PostgresStore;
@@ -48,20 +40,20 @@ postgres.describe("postgresStore, the login fence", () => {
   test("a crash after the fence leaves the fence: older logins are refused, and the next revokeUser ends the rest", async () => {
     const userId = "half revoked";
     const began = await store.now();
-    const one = session(userId);
+    const one = newSession({ userId });
     await store.create(one);
     const pool = pools.open();
     const crashing = postgresStore(failingFrom(2, pool), { table });
     await expect(crashing.revokeUser(userId)).rejects.toBeInstanceOf(StoreError);
     expect(await store.read(one.id)).toMatchObject({ id: one.id });
-    expect(await store.create({ ...session(userId), authenticatedAt: began })).toBe("fenced");
+    expect(await store.create(newSession({ userId, authenticatedAt: began }))).toBe("fenced");
     expect(await store.revokeUser(userId)).toBe(1);
     expect(await store.read(one.id)).toBeNull();
   });
 
   test("a session from before the clock was set back is ended, unless the call names an instant", async () => {
     const userId = "of the future";
-    const one = session(userId);
+    const one = newSession({ userId });
     await store.create(one);
     await admin.query(`update ${table} set authenticated_at = now() + interval '1 minute' where id = $1`, [
       one.id,
@@ -77,7 +69,7 @@ postgres.describe("postgresStore, the login fence", () => {
       const userId = `racing ${round}`;
       const since = await store.now();
       const logins = Array.from({ length: 20 }, (_, n) => {
-        const one = session(userId);
+        const one = newSession({ userId });
         return (n % 2 ? store : other).create(n % 3 ? { ...one, authenticatedAt: since } : one);
       });
       await store.revokeUser(userId);

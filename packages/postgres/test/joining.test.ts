@@ -6,19 +6,11 @@ import type { Pool, PoolClient, PoolConfig } from "pg";
 import { beforeAll, expect, test } from "vitest";
 import { fakePool, intercepted } from "./intercepted-pool.ts";
 import { poolsOn } from "./pools.ts";
+import { HOUR, newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const { table } = pools;
-const HOUR = 3_600_000;
-let count = 0;
-const session = (id = `session ${(count += 1)}`) => ({
-  id,
-  userId: null,
-  data: "{}",
-  idle: HOUR,
-  lifetime: HOUR,
-});
 
 postgres.describe("postgresStore, concurrent calls", () => {
   beforeAll(() => pools.store());
@@ -57,7 +49,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("a call that is alone is one plain named statement, and revokeUser is two", async () => {
     const { store, watch } = watched();
-    const { id } = session("alone");
+    const { id } = newSession({ id: "alone" });
     const statementsOf = async (call: () => Promise<unknown>): Promise<number> => {
       watch.statements.length = 0;
       await call();
@@ -68,8 +60,10 @@ postgres.describe("postgresStore, concurrent calls", () => {
       return watch.statements.length;
     };
     expect({
-      create: await statementsOf(() => store.create(session(id))),
-      "create for a user": await statementsOf(() => store.create({ ...session("of ada"), userId: "ada" })),
+      create: await statementsOf(() => store.create(newSession({ id }))),
+      "create for a user": await statementsOf(() =>
+        store.create(newSession({ id: "of ada", userId: "ada" })),
+      ),
       read: await statementsOf(() => store.read(id)),
       touch: await statementsOf(() => store.update(id, {})),
       save: await statementsOf(() => store.update(id, { data: "2", ifVersion: 1 })),
@@ -94,7 +88,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("64 page views, of which a fifth touch, are two statements", async () => {
     const { store, watch } = watched();
-    const sessions = Array.from({ length: 64 }, () => session());
+    const sessions = Array.from({ length: 64 }, () => newSession());
     await Promise.all(sessions.map((one) => store.create(one)));
     watch.statements.length = 0;
     await Promise.all(
@@ -107,7 +101,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("calls that wait join the next statement of their kind", async () => {
     const { store, watch } = watched();
-    const sessions = Array.from({ length: 300 }, () => session());
+    const sessions = Array.from({ length: 300 }, () => newSession());
     await Promise.all(
       sessions.map(async (one) => {
         const { id } = one;
@@ -138,7 +132,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("reads and touches of one session share one row of one statement", async () => {
     const { store, watch } = watched();
-    const one = session();
+    const one = newSession();
     await store.create(one);
     watch.statements.length = 0;
     const records = await Promise.all(Array.from({ length: 30 }, () => store.read(one.id)));
@@ -151,7 +145,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     await using proxy = await faultyProxy(postgres.url);
     const { store } = watched(pools.open({ connectionString: proxy.url }));
     const { store: other } = watched();
-    const [read, touched] = [session(), session()];
+    const [read, touched] = [newSession(), newSession()];
     await Promise.all([read, touched].map((one) => store.create(one)));
     await Promise.all([store.read(read.id), store.update(touched.id, {})]);
     proxy.delayReplies(500);
@@ -168,7 +162,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     const { store, watch } = watched();
     const admin = pools.open({ max: 1 });
     await admin.query(`alter table ${table} add constraint no_poison check (data <> 'poison')`);
-    const sessions = Array.from({ length: 40 }, () => session());
+    const sessions = Array.from({ length: 40 }, () => newSession());
     const poisoned = sessions[17]!;
     const created = await Promise.allSettled(
       sessions.map((one) => store.create(one === poisoned ? { ...one, data: "poison" } : one)),
@@ -192,7 +186,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   test("a create that waits for another's transaction until statement_timeout fails alone", async () => {
     const { store } = watched(pools.open({ statement_timeout: 300 }));
     const client = await begun();
-    const sessions = Array.from({ length: 20 }, () => session());
+    const sessions = Array.from({ length: 20 }, () => newSession());
     await store.with(client).create(sessions[5]!);
     const created = await Promise.allSettled(sessions.map((one) => store.create(one)));
     expect(await failures(created)).toEqual([5]);
@@ -204,19 +198,19 @@ postgres.describe("postgresStore, concurrent calls", () => {
     const { store, watch } = watched(pools.open({ statement_timeout: 200 }));
     const client = await begun();
     await client.query(`lock table ${table} in access exclusive mode`);
-    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(session())));
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(newSession())));
     expect(await failures(outcomes)).toHaveLength(200);
     expect(watch.statements.length).toBeLessThan(20);
     await client.query("rollback");
     client.release();
-    expect(await store.create(session())).toBe("created");
+    expect(await store.create(newSession())).toBe("created");
   });
 
   for (const isolation of ["repeatable read", "serializable"]) {
     test(`a serialization failure under ${isolation} fails nobody`, async () => {
       const options = `-c default_transaction_isolation=${isolation.replace(" ", "\\ ")}`;
       const { store, watch } = watched(pools.open({ options }));
-      const sessions = Array.from({ length: 9 }, () => session());
+      const sessions = Array.from({ length: 9 }, () => newSession());
       const [contested] = sessions;
       const stranger = await begun();
       await store.with(stranger).create(contested!);
@@ -241,7 +235,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   test("two processes that write the same sessions under serializable lose no write", async () => {
     const serializable = { options: "-c default_transaction_isolation=serializable" };
     const [one, other] = [watched(pools.open(serializable)).store, watched(pools.open(serializable)).store];
-    const sessions = Array.from({ length: 20 }, () => session());
+    const sessions = Array.from({ length: 20 }, () => newSession());
     await Promise.all(sessions.map((each) => one.create(each)));
     for (let round = 1; round <= 20; round += 1) {
       const writes = sessions.flatMap(({ id }) =>
@@ -254,8 +248,8 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("of concurrent updates with one version, from two processes, one wins and none fails", async () => {
     const [one, other] = [watched().store, watched().store];
-    const { id } = session();
-    await one.create(session(id));
+    const { id } = newSession();
+    await one.create(newSession({ id }));
     const results = await Promise.all(
       Array.from({ length: 40 }, (_, index) =>
         (index % 2 === 0 ? one : other).update(id, { data: `${index}`, ifVersion: 1 }),
@@ -266,7 +260,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("a pool of one connection serves any number of calls", async () => {
     const { store, watch } = watched(pools.open({ max: 1 }));
-    const sessions = Array.from({ length: 500 }, () => session());
+    const sessions = Array.from({ length: 500 }, () => newSession());
     await Promise.all(sessions.map((one) => store.create(one)));
     await Promise.all(sessions.map(({ id }) => store.update(id, {})));
     expect((await Promise.all(sessions.map(({ id }) => store.revoke(id)))).every(Boolean)).toBe(true);
@@ -277,7 +271,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     const pool = pools.open({ max: 3 });
     const { store } = watched(pool);
     const busy = Array.from({ length: 60 }, () => pool.query("select pg_sleep(0.01)"));
-    const sessions = Array.from({ length: 200 }, () => session());
+    const sessions = Array.from({ length: 200 }, () => newSession());
     expect(new Set(await Promise.all(sessions.map((one) => store.create(one))))).toEqual(
       new Set(["created"]),
     );
@@ -289,11 +283,11 @@ postgres.describe("postgresStore, concurrent calls", () => {
     const pool = pools.open({ max: 1, connectionTimeoutMillis: 1000 });
     const { store, watch } = watched(pool);
     const taken = await pool.connect();
-    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(session())));
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(newSession())));
     expect(await failures(outcomes)).toHaveLength(50);
     expect(watch.attempts).toBeLessThanOrEqual(4);
     taken.release();
-    expect(await store.create(session())).toBe("created");
+    expect(await store.create(newSession())).toBe("created");
   });
 
   const noPrimary = {
@@ -313,8 +307,8 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test("revokeUser under serializable ends a session that others write one after another", async () => {
     const { store } = watched(pools.open({ options: "-c default_transaction_isolation=serializable" }));
-    const [userId, { id }] = ["contested", session()];
-    await store.create({ ...session(id), userId });
+    const [userId, { id }] = ["contested", newSession()];
+    await store.create(newSession({ id, userId }));
     let [holder, next] = [await begun(), await begun()];
     const hold = (client: PoolClient) => client.query(`select from ${table} where id = $1 for update`, [id]);
     await hold(holder);

@@ -5,18 +5,11 @@ import { server } from "@tenure/servers";
 import type { Pool, PoolClient } from "pg";
 import { beforeAll, expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
+import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
-const HOUR = 3_600_000;
 let count = 0;
-const session = (userId: string | null = null) => ({
-  id: `session ${(count += 1)}`,
-  userId,
-  data: "{}",
-  idle: HOUR,
-  lifetime: HOUR,
-});
 const fresh = (): string => `user ${(count += 1)}`;
 
 postgres.describe("postgresStore.with(client)", () => {
@@ -42,8 +35,8 @@ postgres.describe("postgresStore.with(client)", () => {
   };
 
   test("a change of password and the end of all sessions commit as one", async () => {
-    const [userId, other] = [fresh(), session()];
-    const [one, two] = [session(userId), session(userId)];
+    const [userId, other] = [fresh(), newSession()];
+    const [one, two] = [newSession({ userId }), newSession({ userId })];
     await Promise.all([one, two, other].map((each) => store.create(each)));
     const client = await begun();
     await client.query(`update ${passwords} set hash = 'new'`);
@@ -58,7 +51,7 @@ postgres.describe("postgresStore.with(client)", () => {
 
   test("they roll back as one, and nothing has happened", async () => {
     const userId = fresh();
-    const [one, unborn] = [session(userId), session(userId)];
+    const [one, unborn] = [newSession({ userId }), newSession({ userId })];
     await store.create(one);
     const before = await password();
     const client = await begun();
@@ -71,14 +64,14 @@ postgres.describe("postgresStore.with(client)", () => {
     expect(await password()).toBe(before);
     expect(await store.read(one.id)).toMatchObject({ version: 1, userId });
     expect(await store.create(unborn)).toBe("created");
-    expect(await store.create({ ...session(), id: "unknown to all" })).toBe("created");
+    expect(await store.create(newSession({ id: "unknown to all" }))).toBe("created");
   });
 
   test("all calls resolve as the store's, one after another, however many are made at once", async () => {
     const client = await begun();
     const inside = store.with(client);
     const userId = fresh();
-    const one = session(userId);
+    const one = newSession({ userId });
     const answers = await Promise.all([
       inside.create(one),
       inside.create(one),
@@ -111,7 +104,7 @@ postgres.describe("postgresStore.with(client)", () => {
   });
 
   test("a touch inside does not make the application's commit asynchronous", async () => {
-    const one = session();
+    const one = newSession();
     await store.create(one);
     const client = await begun();
     await store.with(client).update(one.id, {});
@@ -120,7 +113,7 @@ postgres.describe("postgresStore.with(client)", () => {
   });
 
   test("a revocation inside makes the commit durable where it would not be", async () => {
-    const one = session();
+    const one = newSession();
     await store.create(one);
     const client = await begun();
     await client.query("set local synchronous_commit to off");
@@ -135,7 +128,7 @@ postgres.describe("postgresStore.with(client)", () => {
       const userId = fresh();
       const client = await begun(isolation);
       await client.query("select 1");
-      await store.create(session(userId));
+      await store.create(newSession({ userId }));
       const refused = store.with(client).revokeUser(userId);
       await expect(refused).rejects.toBeInstanceOf(StoreError);
       await expect(refused).rejects.toThrow("isolation level read committed");
@@ -148,7 +141,7 @@ postgres.describe("postgresStore.with(client)", () => {
     const client = await pools
       .open({ max: 1, options: "-c default_transaction_isolation=serializable" })
       .connect();
-    const one = session();
+    const one = newSession();
     expect(await store.with(client).create(one)).toBe("created");
     expect(await store.with(client).revoke(one.id)).toBe(true);
     client.release();
@@ -171,12 +164,12 @@ postgres.describe("postgresStore.with(client)", () => {
     await store.with(client).revokeUser(userId);
     const meanwhile = await store.now();
     await ended(client, "commit");
-    expect(await store.create({ ...session(userId), authenticatedAt: before })).toBe("fenced");
+    expect(await store.create(newSession({ userId, authenticatedAt: before }))).toBe("fenced");
     // Hence the second call after the commit, in the README.
-    const late = session(userId);
+    const late = newSession({ userId });
     expect(await store.create({ ...late, authenticatedAt: meanwhile })).toBe("created");
     expect(await store.revokeUser(userId)).toBe(1);
-    expect(await store.create({ ...session(userId), authenticatedAt: meanwhile })).toBe("fenced");
+    expect(await store.create(newSession({ userId, authenticatedAt: meanwhile }))).toBe("fenced");
   });
 
   test("a transaction that rolls back leaves no fence", async () => {
@@ -185,12 +178,12 @@ postgres.describe("postgresStore.with(client)", () => {
     const client = await begun();
     await store.with(client).revokeUser(userId);
     await ended(client, "rollback");
-    expect(await store.create({ ...session(userId), authenticatedAt: before })).toBe("created");
+    expect(await store.create(newSession({ userId, authenticatedAt: before }))).toBe("created");
   });
 
   test("a session that is bound to another while revokeUser waits for it is the other's, and lives", async () => {
     const [userId, other] = [fresh(), fresh()];
-    const one = session(userId);
+    const one = newSession({ userId });
     await store.create(one);
     const client = await begun();
     await store.with(client).update(one.id, { userId: other });
@@ -203,7 +196,7 @@ postgres.describe("postgresStore.with(client)", () => {
 
   test("a session whose data changes while revokeUser waits for it ends", async () => {
     const userId = fresh();
-    const one = session(userId);
+    const one = newSession({ userId });
     await store.create(one);
     const client = await begun();
     await store.with(client).update(one.id, { data: "changed" });
