@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
 
@@ -63,15 +63,33 @@ export async function pnpm(cwd: string, ...args: string[]): Promise<string> {
   return run(cwd, "npx", "-y", "pnpm@12", ...args);
 }
 
-/** Runs a command. Returns what it printed; rejects with it if the command fails. */
-export async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
+/**
+ * Runs a command. Returns what it printed; rejects with it if the command fails.
+ *
+ * @param where the folder, or more of how it is run
+ */
+export async function run(
+  where: string | { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+  command: string,
+  ...args: string[]
+): Promise<string> {
+  const options = typeof where === "string" ? { cwd: where } : where;
   try {
-    const { stdout } = await promisify(execFile)(command, args, { cwd, maxBuffer: 64 * 1024 * 1024 });
+    const { stdout } = await promisify(execFile)(command, args, { ...options, maxBuffer: 64 * 1024 * 1024 });
     return stdout;
   } catch (error) {
     const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
     throw new Error(`${command} ${args.join(" ")}\n${stdout}${stderr}`, { cause: error });
   }
+}
+
+/** The version that the workspace uses, which is in pnpm's store already. */
+export function versionOf(name: string): string {
+  const found = globSync(
+    ["test", "."].map((folder) => join(root, folder, "node_modules", name, "package.json")),
+  );
+  if (!found[0]) throw new Error(`${name} is not installed in the workspace`);
+  return (JSON.parse(readFileSync(found[0], "utf8")) as { version: string }).version;
 }
 
 async function unpack(tarball: string, folder: string): Promise<Map<string, string>> {

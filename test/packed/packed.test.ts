@@ -2,24 +2,38 @@ import { globSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { server } from "@tenure/servers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programsOf } from "../readme/programs.ts";
 import { runAndVisit } from "../readme/run-and-visit.ts";
-import { type Exports, type Packed, packAll, pnpm, run, SOURCE } from "./pack.ts";
+import { type Cell, prepareCell } from "./cell.ts";
+import { programOn, setups, writeProject } from "./compilers.ts";
+import { type Exports, type Packed, packAll, pnpm, run, SOURCE, versionOf } from "./pack.ts";
+import { bundle } from "./projects/bundle.ts";
+import { commonjs, esm } from "./projects/javascript.ts";
+import { jest } from "./projects/jest.ts";
+import { nest } from "./projects/nest.ts";
+import type { Project } from "./projects/project.ts";
+import { typescript } from "./projects/typescript.ts";
+import { runProject } from "./run-project.ts";
 import measured from "./sizes.json" with { type: "json" };
-import { programOn, setups, writeProject } from "./projects.ts";
 
 const root = join(import.meta.dirname, "../..");
 const NODE_22 = join(root, "test/node_modules/node-22/bin/node");
 /** Outside of the workspace, so that nothing of it is found by chance. Every project here shares its one installation. */
 const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
+/** Where projects install what they need themselves: there is no `node_modules` above it. */
+const outside = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
+const postgres = await server("postgres");
 
 let packed: Packed[];
 beforeAll(async () => {
   packed = await packAll(house);
   await install();
 }, 300_000);
-afterAll(() => rmSync(house, { recursive: true, force: true }));
+afterAll(() => {
+  for (const folder of [house, outside]) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
 
 describe("a tarball", () => {
   test("is made of every package under packages/", () => {
@@ -217,41 +231,51 @@ test.each(setups.flatMap((setup) => setup.compilers.map((compiler) => ({ ...setu
   },
 );
 
-test.each([
-  ["by its preset", { preset: "ts-jest" }],
-  [
-    "as NestJS sets it up",
-    {
-      moduleFileExtensions: ["js", "json", "ts"],
-      testRegex: String.raw`.*\.spec\.ts$`,
-      transform: { [String.raw`^.+\.(t|j)s$`]: "ts-jest" },
-      testEnvironment: "node",
-    },
-  ],
-])("Jest with ts-jest, %s, runs the tests of a CommonJS project", async (title, config) => {
-  const project = join(house, `jest-${title.replaceAll(" ", "-")}`);
+test("Jest with ts-jest, as NestJS sets it up, imports every entry in a CommonJS project", async () => {
+  const project = join(house, "jest");
   const compilerOptions = { module: "commonjs", esModuleInterop: true, types: ["node", "jest"] };
   writeProject(project, { type: "commonjs", compilerOptions }, programOn(specifiers()));
-  const jest = { ...config, watchman: false, cacheDirectory: join(house, "jest-cache") };
-  writeFileSync(join(project, "jest.config.json"), JSON.stringify(jest));
+  const config = {
+    moduleFileExtensions: ["js", "json", "ts"],
+    testRegex: String.raw`.*\.spec\.ts$`,
+    transform: { [String.raw`^.+\.(t|j)s$`]: "ts-jest" },
+    testEnvironment: "node",
+    watchman: false,
+    cacheDirectory: join(house, "jest-cache"),
+  };
+  writeFileSync(join(project, "jest.config.json"), JSON.stringify(config));
   writeFileSync(
     join(project, "application.spec.ts"),
-    `import { everything, sessions } from "./application";
-import { StoreError } from "@tenure/core";
+    `import { everything } from "./application";
 
 test("every entry exports something", () => {
   expect(everything.filter((entry) => Object.keys(entry).length === 0)).toEqual([]);
-});
-test("a session is created and read, and there is one StoreError", async () => {
-  const { token } = await sessions.create({ cart: ["tea"] });
-  expect((await sessions.get(token))?.data).toEqual({ cart: ["tea"] });
-  expect(new StoreError("read", "the reason")).toBeInstanceOf((await import("@tenure/core")).StoreError);
 });
 `,
   );
   const report = join(project, "report.json");
   await run(project, join(house, "node_modules/.bin/jest"), "--ci", "--json", `--outputFile=${report}`);
-  expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 2, numFailedTests: 0 });
+  expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
+});
+
+// At the same time: while one waits for the registry, another compiles. `pnpm packed` has them by other managers and on other Nodes.
+describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out everywhere and is refused:", () => {
+  let cell: Cell;
+  beforeAll(async () => {
+    cell = await prepareCell(outside, "npm", "24");
+  });
+  const running = (project: Project): Promise<void> =>
+    runProject(project, cell, { house: outside, packed, postgres: postgres.url });
+
+  test.each([typescript, esm, commonjs, jest, nest])("$title", async (project) => {
+    await expect(running(project)).resolves.toBeUndefined();
+  });
+
+  postgres.describe("with a server", () => {
+    test("One file by esbuild, with PostgreSQL and the migrations inside", async () => {
+      await expect(running(bundle)).resolves.toBeUndefined();
+    });
+  });
 });
 
 /** What applications import. */
@@ -283,13 +307,4 @@ async function install(): Promise<void> {
   const overrides = Object.entries(tarballs).map(([name, tarball]) => `  "${name}": "${tarball}"`);
   writeFileSync(join(house, "pnpm-workspace.yaml"), `packages: []\noverrides:\n${overrides.join("\n")}\n`);
   await pnpm(house, "install", "--prefer-offline", "--ignore-scripts");
-}
-
-/** The version that the workspace uses, which is in pnpm's store already. */
-function versionOf(name: string): string {
-  const found = globSync(
-    ["test", "."].map((folder) => join(root, folder, "node_modules", name, "package.json")),
-  );
-  if (!found[0]) throw new Error(`${name} is not installed in the workspace`);
-  return (JSON.parse(readFileSync(found[0], "utf8")) as { version: string }).version;
 }

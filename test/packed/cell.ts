@@ -1,0 +1,112 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { type Manager, managers } from "./managers.ts";
+import { run } from "./pack.ts";
+
+/** One field of the matrix: the package manager and the Node that projects are set up and run with. */
+export interface Cell {
+  readonly manager: Manager;
+  /** The versions, for people: "npm 11.4.2 on Node 24.9.0". */
+  readonly about: string;
+  /** The Node's path. */
+  readonly node: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** The manager or the Node cannot be installed from the registry, or does not start on this machine. */
+export class CellMissing extends Error {
+  override readonly name = "CellMissing";
+}
+
+/**
+ * Installs a package manager and a Node into `house`. Both come as packages of the registry, on every machine alike.
+ *
+ * @param major the major version of Node
+ * @throws CellMissing where this machine cannot have them
+ */
+export async function prepareCell(house: string, name: string, major: string): Promise<Cell> {
+  const manager = managers.find((one) => one.name === name);
+  if (!manager) {
+    throw new TypeError(
+      `Unknown manager ${name}. Known managers: ${managers.map((one) => one.name).join(", ")}.`,
+    );
+  }
+  try {
+    const node = process.version.startsWith(`v${major}.`) ? process.execPath : await nodeOf(house, major);
+    const programs = join(await install(house, manager.specifier(major)), ".bin");
+    const environment = environmentOf([dirname(node), programs], {
+      // Yarn 1 knows a tarball by its name and version, and would serve that of an earlier build.
+      YARN_CACHE_FOLDER: join(house, `cache-of-${name}`),
+      // Yarn 4 reads no .npmrc. Under CI=true it would refuse to write a lockfile.
+      YARN_NPM_REGISTRY_SERVER: (await run(house, "npm", "config", "get", "registry"))
+        .trim()
+        .replace(/\/$/u, ""),
+      YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
+      YARN_ENABLE_GLOBAL_CACHE: "false",
+    });
+    const running = (await run(house, node, "--version")).trim();
+    if (!running.startsWith(`v${major}.`)) throw new Error(`node@${major} is ${running}`);
+    // In an empty folder, because managers obey what a manifest above them says of managers.
+    const empty = join(house, "empty");
+    mkdirSync(empty, { recursive: true });
+    const version = await runIn({ environment }, empty, manager.command, "--version");
+    return { manager, node, environment, about: `${name} ${version.trim()} on Node ${running.slice(1)}` };
+  } catch (error) {
+    throw new CellMissing(
+      `${name} on Node ${major}: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Runs a command with the cell's Node and manager. Returns what it printed. */
+export async function runIn(
+  { environment }: Pick<Cell, "environment">,
+  cwd: string,
+  command: string,
+  ...args: string[]
+): Promise<string> {
+  return run({ cwd, env: environment }, command, ...args);
+}
+
+/** The binary's own package: that of `node` fetches it by an install script, which npm 12 does not run. */
+async function nodeOf(house: string, major: string): Promise<string> {
+  const name = `node-${process.platform}-${process.arch}`;
+  return join(await install(house, `${name}@${major}`), name, "bin/node");
+}
+
+/** Installs a program into a folder of its own, once. Returns its `node_modules`. */
+export function install(house: string, specifier: string): Promise<string> {
+  const folder = join(house, "programs", specifier.replaceAll("/", "-"));
+  let installing = installed.get(folder);
+  if (!installing) installed.set(folder, (installing = installInto(folder, specifier)));
+  return installing;
+}
+
+const installed = new Map<string, Promise<string>>();
+
+async function installInto(folder: string, specifier: string): Promise<string> {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
+  await run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", specifier);
+  return join(folder, "node_modules");
+}
+
+/**
+ * This process's environment, without what pnpm and vitest put there for the workspace's own scripts: a project could find a
+ * program of the workspace, or behave as under test.
+ */
+function environmentOf(path: readonly string[], more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) =>
+      /^npm_config_registry$/iu.test(name) ||
+      !/^(?:p?npm_|yarn_|vitest|test$|node_env$|node_path$|node_options$|init_cwd$|mode$|dev$|prod$)/iu.test(
+        name,
+      ),
+  );
+  const { PATH = "", ...rest } = Object.fromEntries(kept);
+  const outside = PATH.split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  return { ...rest, PATH: [...path, ...outside].join(delimiter), ...more };
+}

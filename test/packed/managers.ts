@@ -1,0 +1,67 @@
+/** A program that installs what a project depends on. */
+export interface Manager {
+  /** What `--manager` calls it. */
+  readonly name: string;
+  /** What it is on the registry, for the major version of Node that it runs on. */
+  readonly specifier: (node: string) => string;
+  /** What a shell calls it. */
+  readonly command: string;
+  /** The arguments that come before the packages to add. */
+  readonly add: readonly string[];
+  /** What runs a script in a project. */
+  readonly node: readonly string[];
+  /** What `nest new --package-manager` calls it. */
+  readonly nest: string;
+  /** Files that a new project needs before the first install. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+const npm: Manager = {
+  name: "npm",
+  // 10 comes with Node 22 and 11 with Node 24. 12 refuses install scripts that nobody approved.
+  specifier: (node) => `npm@${{ 22: 10, 24: 11 }[node] ?? 12}`,
+  command: "npm",
+  add: ["install", "--no-audit", "--no-fund"],
+  node: ["node"],
+  nest: "npm",
+  files: {},
+};
+
+const pnpm: Manager = {
+  name: "pnpm",
+  specifier: () => "pnpm@12",
+  command: "pnpm",
+  add: ["add"],
+  node: ["node"],
+  nest: "pnpm",
+  files: {},
+};
+
+const yarn: Manager = {
+  name: "yarn",
+  specifier: () => "yarn@1",
+  command: "yarn",
+  add: ["add", "--no-progress"],
+  node: ["node"],
+  nest: "yarn",
+  files: {},
+};
+
+const berry: Manager = {
+  ...yarn,
+  name: "yarn-berry",
+  specifier: () => "@yarnpkg/cli-dist@4",
+  add: ["add"],
+  // An empty lockfile says that this folder is a project of its own, not a part of one above it.
+  files: { "yarn.lock": "", ".yarnrc.yml": "nodeLinker: node-modules\nenableTelemetry: false\n" },
+};
+
+const pnp: Manager = {
+  ...berry,
+  name: "yarn-pnp",
+  // There is no node_modules: Yarn tells Node where packages are.
+  node: ["yarn", "node"],
+  files: { ...berry.files, ".yarnrc.yml": "nodeLinker: pnp\nenableTelemetry: false\n" },
+};
+
+export const managers: readonly Manager[] = [npm, pnpm, yarn, berry, pnp];

@@ -1,0 +1,164 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "@tenure/servers";
+import { type Cell, install, runIn } from "./cell.ts";
+import { type Packed, versionOf } from "./pack.ts";
+import type { Project } from "./projects/project.ts";
+import { visit } from "./visit.ts";
+
+export interface Stage {
+  /** An empty folder outside of the workspace, with no `node_modules` above it. */
+  readonly house: string;
+  readonly packed: readonly Packed[];
+  /** The address of the PostgreSQL that applications may use. */
+  readonly postgres: string;
+}
+
+/**
+ * Sets up a project from nothing, as its author would, builds and tests it by its own scripts, starts its application and visits it.
+ *
+ * @throws Error with what was printed, for whatever fails
+ */
+export async function runProject(
+  project: Project,
+  cell: Cell,
+  { house, packed, postgres }: Stage,
+): Promise<void> {
+  const home = join(house, `project-${randomBytes(6).toString("hex")}`);
+  const folder = join(home, "application");
+  mkdirSync(home);
+  try {
+    await setUp(project, cell, house, folder);
+    const [command, ...add] = [cell.manager.command, ...cell.manager.add] as const;
+    await runIn(
+      cell,
+      folder,
+      command,
+      ...add,
+      ...project.dependencies(packed).map((name) => specifierOf(name, packed)),
+    );
+    write(folder, project.files({ packed, read: (path) => readFileSync(join(folder, path), "utf8") }));
+    await checkOneCore(cell, folder);
+    for (const script of project.scripts) await runIn(cell, folder, command, "run", script);
+    if (!project.application) return;
+    const environment = {
+      DATABASE_URL: postgres,
+      SESSIONS_TABLE: `packed_${randomBytes(6).toString("hex")}`,
+    };
+    if ("script" in project.application) {
+      await startAndVisit(cell, folder, environment, [command, "run", project.application.script]);
+      return;
+    }
+    // Alone, so that it has nothing but what it was bundled with.
+    const file = basename(project.application.file);
+    const empty = join(home, "empty");
+    mkdirSync(empty);
+    copyFileSync(join(folder, project.application.file), join(empty, file));
+    rmSync(folder, { recursive: true });
+    await startAndVisit(cell, empty, environment, ["node", file]);
+  } finally {
+    rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function setUp({ start }: Project, cell: Cell, house: string, folder: string): Promise<void> {
+  if ("nest" in start) {
+    const nest = join(await install(house, start.nest), ".bin/nest");
+    const options = ["--skip-git", "--skip-install", "--package-manager", cell.manager.nest];
+    await runIn(cell, dirname(folder), nest, "new", basename(folder), ...options);
+  } else {
+    const manifest = { name: "application", version: "1.0.0", private: true, ...start };
+    write(folder, { "package.json": JSON.stringify(manifest, null, 2) });
+  }
+  write(folder, cell.manager.files);
+}
+
+function write(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+}
+
+function specifierOf(dependency: string, packed: readonly Packed[]): string {
+  if (dependency.startsWith("@tenure/")) {
+    const found = packed.find(({ name }) => name === dependency);
+    if (!found) throw new Error(`${dependency} was not packed`);
+    return `${dependency}@file:${found.tarball}`;
+  }
+  return dependency.lastIndexOf("@") > 0 ? dependency : `${dependency}@${versionOf(dependency)}`;
+}
+
+/** With two copies of core there would be two `StoreError`s. */
+async function checkOneCore(cell: Cell, folder: string): Promise<void> {
+  write(folder, {
+    "one-core.cjs": `const { createRequire } = require("node:module");
+const ours = Object.keys(require("./package.json").dependencies).filter((name) => name.startsWith("@tenure/"));
+const others = ours.filter((name) => name !== "@tenure/core").map((name) => createRequire(require.resolve(name)));
+const copies = new Set([require, ...others].map(({ resolve }) => resolve("@tenure/core")));
+if (others.length === 0 || copies.size !== 1) throw new Error("copies of core: " + [...copies].join(", "));
+`,
+  });
+  const [command, ...args] = [...cell.manager.node, "one-core.cjs"];
+  await runIn(cell, folder, command ?? "", ...args);
+  rmSync(join(folder, "one-core.cjs"));
+}
+
+async function startAndVisit(
+  cell: Cell,
+  cwd: string,
+  environment: NodeJS.ProcessEnv,
+  [command, ...args]: readonly [string, ...string[]],
+): Promise<void> {
+  const port = await freePort();
+  const env = { ...cell.environment, ...environment, PORT: String(port) };
+  // A group of its own: a script's process is the child of a package manager.
+  const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  let running = true;
+  const ended = once(child, "exit").finally(() => (running = false));
+  try {
+    const deadline = Date.now() + START_MS;
+    while (!(await accepts(port))) {
+      if (!running || Date.now() > deadline) throw new Error("the application does not listen");
+      await sleep(50);
+    }
+    await visit(`http://127.0.0.1:${port}`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${command} ${args.join(" ")}: ${reason}\n${output}`, { cause: error });
+  } finally {
+    if (child.pid !== undefined) endGroup(child.pid);
+    await ended.catch(() => undefined);
+  }
+}
+
+/** Only ends what hangs. */
+const START_MS = 60_000;
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+}
