@@ -34,13 +34,13 @@ export async function prepareCell(house: string, name: string, major: string): P
   try {
     const node = process.version.startsWith(`v${major}.`) ? process.execPath : await nodeOf(house, major);
     const programs = join(await install(house, manager.specifier(major)), ".bin");
+    const registry = (await run(house, "npm", "config", "get", "registry")).trim();
     const environment = environmentOf([dirname(node), programs], {
-      // Yarn 1 knows a tarball by its name and version, and would serve that of an earlier build.
+      npm_config_registry: registry,
+      // Yarn 1 knows a tarball by its name and version, and would take that of an earlier build from the user's cache.
       YARN_CACHE_FOLDER: join(house, `cache-of-${name}`),
-      // Yarn 4 reads no .npmrc. Under CI=true it would refuse to write a lockfile.
-      YARN_NPM_REGISTRY_SERVER: (await run(house, "npm", "config", "get", "registry"))
-        .trim()
-        .replace(/\/$/u, ""),
+      // Yarn 4 reads nothing that is npm's, and with CI=true refuses to write a lockfile.
+      YARN_NPM_REGISTRY_SERVER: registry.replace(/\/$/u, ""),
       YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
       YARN_ENABLE_GLOBAL_CACHE: "false",
     });
@@ -101,7 +101,6 @@ async function installInto(folder: string, specifier: string): Promise<string> {
 function environmentOf(path: readonly string[], more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) =>
-      /^npm_config_registry$/iu.test(name) ||
       !/^(?:p?npm_|yarn_|vitest|test$|node_env$|node_path$|node_options$|init_cwd$|mode$|dev$|prod$)/iu.test(
         name,
       ),

@@ -14,6 +14,8 @@ export interface Manager {
   readonly nest: string;
   /** Files that a new project needs before the first install. */
   readonly files: Readonly<Record<string, string>>;
+  /** Projects that it is not made for, whatever they depend on, and why. */
+  readonly cannot?: Readonly<Record<string, string>>;
 }
 
 const npm: Manager = {
@@ -34,14 +36,16 @@ const pnpm: Manager = {
   add: ["add"],
   node: ["node"],
   nest: "pnpm",
-  files: {},
+  // Install scripts that nobody has approved do not run, and do not fail the installation: nothing here needs any.
+  files: { "pnpm-workspace.yaml": "strictDepBuilds: false\n" },
 };
 
 const yarn: Manager = {
   name: "yarn",
   specifier: () => "yarn@1",
   command: "yarn",
-  add: ["add", "--no-progress"],
+  // Two at once would spoil each other's cache.
+  add: ["add", "--no-progress", "--mutex", "network"],
   node: ["node"],
   nest: "yarn",
   files: {},
@@ -61,7 +65,19 @@ const pnp: Manager = {
   name: "yarn-pnp",
   // There is no node_modules: Yarn tells Node where packages are.
   node: ["yarn", "node"],
-  files: { ...berry.files, ".yarnrc.yml": "nodeLinker: pnp\nenableTelemetry: false\n" },
+  files: {
+    ...berry.files,
+    // With what other packages import and do not declare, which node_modules forgives. Ours have no exception.
+    ".yarnrc.yml": `nodeLinker: pnp
+enableTelemetry: false
+packageExtensions:
+  "ts-jest@*":
+    dependencies: { jest-util: "*" }
+  "vite-tsconfig-paths@*":
+    dependencies: { vite: "*" }
+`,
+  },
+  cannot: { typescript: "TypeScript 7 does not look for packages where Plug'n'Play has them" },
 };
 
 export const managers: readonly Manager[] = [npm, pnpm, yarn, berry, pnp];

@@ -26,7 +26,7 @@ const isRequired =
 interface Row {
   readonly cell: string;
   readonly project: string;
-  readonly result: "passed" | "FAILED" | "MISSING";
+  readonly result: "passed" | "FAILED" | "MISSING" | "not run";
   readonly seconds: number;
 }
 const rows: Row[] = [];
@@ -50,6 +50,12 @@ try {
             throw new TypeError(
               `Unknown project ${name}. Known projects: ${Object.keys(projects).join(", ")}.`,
             );
+          const reason = cell.manager.cannot?.[name];
+          if (reason !== undefined) {
+            console.error(`!! NOT RUN: ${cell.about}, ${name}: ${reason}`);
+            rows.push({ cell: cell.about, project: name, result: "not run", seconds: 0 });
+            continue;
+          }
           await time(cell.about, name, () =>
             runProject(project, cell, { house, packed, postgres: postgres.url }),
           );

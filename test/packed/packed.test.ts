@@ -25,6 +25,8 @@ const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
 /** Where projects install what they need themselves: there is no `node_modules` above it. */
 const outside = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
 const postgres = await server("postgres");
+/** For what shares the processor with others of its kind. */
+const LONG_MS = 600_000;
 
 let packed: Packed[];
 beforeAll(async () => {
@@ -216,21 +218,6 @@ testStore({ describe, test }, { open: () => store, unreachable: null, mixedUp: n
   expect(Number(/^# pass (\d+)$/mu.exec(report)?.[1])).toBeGreaterThan(100);
 });
 
-test.each(setups.flatMap((setup) => setup.compilers.map((compiler) => ({ ...setup, compiler }))))(
-  "TypeScript $compiler type-checks an application of every package, and their declarations, with $title",
-  async ({ title, compiler, ...setup }) => {
-    const project = join(house, `${title} ${compiler}`.replaceAll(/\W+/gu, "-"));
-    // One mistake shows that it is checked at all.
-    writeProject(project, setup, `${programOn(specifiers())}\nexport const mistake: number = sessions;\n`);
-    const tsc = join(compiler === 5 ? house : root, "node_modules/.bin/tsc");
-    const output = await run(project, tsc, "--pretty", "false").catch(String);
-    // What others declare is not ours to correct: pino's declarations need esModuleInterop.
-    const isOthers = (line: string): boolean => /^\.\.\/node_modules\/(?!.*@tenure)/u.test(line);
-    const errors = output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isOthers(line));
-    expect(errors).toEqual([expect.stringMatching(/^application\.ts.* TS2322: Type 'Sessions</u)]);
-  },
-);
-
 test("Jest with ts-jest, as NestJS sets it up, imports every entry in a CommonJS project", async () => {
   const project = join(house, "jest");
   const compilerOptions = { module: "commonjs", esModuleInterop: true, types: ["node", "jest"] };
@@ -258,7 +245,24 @@ test("every entry exports something", () => {
   expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
 });
 
-// At the same time: while one waits for the registry, another compiles. `pnpm packed` has them by other managers and on other Nodes.
+// From here on several run at the same time: while one waits for the registry, others compile.
+test.concurrent.each(setups.flatMap((setup) => setup.compilers.map((compiler) => ({ ...setup, compiler }))))(
+  "TypeScript $compiler type-checks an application of every package, and their declarations, with $title",
+  async ({ title, compiler, ...setup }) => {
+    const project = join(house, `${title} ${compiler}`.replaceAll(/\W+/gu, "-"));
+    // One mistake shows that it is checked at all.
+    writeProject(project, setup, `${programOn(specifiers())}\nexport const mistake: number = sessions;\n`);
+    const tsc = join(compiler === 5 ? house : root, "node_modules/.bin/tsc");
+    const output = await run(project, tsc, "--pretty", "false").catch(String);
+    // What others declare is not ours to correct: pino's declarations need esModuleInterop.
+    const isOthers = (line: string): boolean => /^\.\.\/node_modules\/(?!.*@tenure)/u.test(line);
+    const errors = output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isOthers(line));
+    expect(errors).toEqual([expect.stringMatching(/^application\.ts.* TS2322: Type 'Sessions</u)]);
+  },
+  LONG_MS,
+);
+
+// `pnpm packed` runs these with other package managers and on other Nodes.
 describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out everywhere and is refused:", () => {
   let cell: Cell;
   beforeAll(async () => {
@@ -267,14 +271,22 @@ describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out every
   const running = (project: Project): Promise<void> =>
     runProject(project, cell, { house: outside, packed, postgres: postgres.url });
 
-  test.each([typescript, esm, commonjs, jest, nest])("$title", async (project) => {
-    await expect(running(project)).resolves.toBeUndefined();
-  });
+  test.each([typescript, esm, commonjs, jest, nest])(
+    "$title",
+    async (project) => {
+      await expect(running(project)).resolves.toBeUndefined();
+    },
+    LONG_MS,
+  );
 
   postgres.describe("with a server", () => {
-    test("One file by esbuild, with PostgreSQL and the migrations inside", async () => {
-      await expect(running(bundle)).resolves.toBeUndefined();
-    });
+    test(
+      "One file by esbuild, with PostgreSQL and the migrations inside",
+      async () => {
+        await expect(running(bundle)).resolves.toBeUndefined();
+      },
+      LONG_MS,
+    );
   });
 });
 
