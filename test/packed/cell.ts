@@ -3,13 +3,14 @@ import { delimiter, dirname, join } from "node:path";
 import { type Manager, managers } from "./managers.ts";
 import { run } from "./pack.ts";
 
-/** One field of the matrix: the package manager and the Node that projects are set up and run with. */
+/** One combination of the matrix: the package manager and the Node that projects are set up and run with. */
 export interface Cell {
   readonly manager: Manager;
-  /** The versions, for people: "npm 11.4.2 on Node 24.9.0". */
-  readonly about: string;
-  /** The Node's path. */
+  /** The major version of Node. */
   readonly node: string;
+  /** The versions, human-readable: "npm 11.4.2 on Node 24.9.0". */
+  readonly about: string;
+  /** Leads a command to this Node and this manager. */
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -50,14 +51,15 @@ export async function prepareCell(house: string, name: string, major: string): P
     const empty = join(house, "empty");
     mkdirSync(empty, { recursive: true });
     const version = await runIn({ environment }, empty, manager.command, "--version");
-    return { manager, node, environment, about: `${name} ${version.trim()} on Node ${running.slice(1)}` };
+    return {
+      manager,
+      node: major,
+      environment,
+      about: `${name} ${version.trim()} on Node ${running.slice(1)}`,
+    };
   } catch (error) {
-    throw new CellMissing(
-      `${name} on Node ${major}: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CellMissing(`${name} on Node ${major}: ${reason}`, { cause: error });
   }
 }
 

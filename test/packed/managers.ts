@@ -14,19 +14,37 @@ export interface Manager {
   readonly nest: string;
   /** Files that a new project needs before the first install. */
   readonly files: Readonly<Record<string, string>>;
-  /** Projects that it is not made for, whatever they depend on, and why. */
-  readonly cannot?: Readonly<Record<string, string>>;
+  /** Why it fails a project on a Node, whatever the project depends on. Absent: it does not. */
+  readonly cannot?: (project: string, node: string) => string | undefined;
+  /** The Nodes that the matrix has it on. Absent: all. */
+  readonly nodes?: readonly string[];
 }
 
 const npm: Manager = {
   name: "npm",
-  // 10 comes with Node 22 and 11 with Node 24. 12 refuses install scripts that nobody approved.
+  // 10 comes with Node 22 and 11 with Node 24. 12 runs no install script that nobody approved.
   specifier: (node) => `npm@${{ 22: 10, 24: 11 }[node] ?? 12}`,
   command: "npm",
   add: ["install", "--no-audit", "--no-fund"],
   node: ["node"],
   nest: "npm",
   files: {},
+  cannot: (project, node) =>
+    project === "nest" && node === "22"
+      ? "npm 10 cannot install the template, with or without Tenure (npm/cli#9787): see npm-11"
+      : undefined,
+};
+
+/** For those on Node 22 who need a newer npm than it brings. */
+const npm11: Manager = {
+  name: "npm-11",
+  specifier: () => "npm@11",
+  command: npm.command,
+  add: npm.add,
+  node: npm.node,
+  nest: npm.nest,
+  files: npm.files,
+  nodes: ["22"],
 };
 
 const pnpm: Manager = {
@@ -77,7 +95,10 @@ packageExtensions:
     dependencies: { vite: "*" }
 `,
   },
-  cannot: { typescript: "TypeScript 7 does not look for packages where Plug'n'Play has them" },
+  cannot: (project) =>
+    project === "typescript"
+      ? "TypeScript 7 does not look for packages where Plug'n'Play has them"
+      : undefined,
 };
 
-export const managers: readonly Manager[] = [npm, pnpm, yarn, berry, pnp];
+export const managers: readonly Manager[] = [npm, npm11, pnpm, yarn, berry, pnp];

@@ -7,7 +7,7 @@ import { type Cell, CellMissing, prepareCell } from "./cell.ts";
 import { managers } from "./managers.ts";
 import { packAll } from "./pack.ts";
 import { projects } from "./projects/all.ts";
-import { runProject } from "./run-project.ts";
+import { runProject, type Stage } from "./run-project.ts";
 
 /**
  * `pnpm packed`: the tarballs in every project of `projects/`, by every package manager, on every Node that the packages support.
@@ -16,10 +16,12 @@ import { runProject } from "./run-project.ts";
  */
 const names = { type: "string", multiple: true } as const;
 const { values } = parseArgs({ options: { manager: names, node: names, project: names } });
-const wanted = {
-  managers: values.manager ?? managers.map(({ name }) => name),
-  nodes: values.node ?? ["22", "24", "26"],
-};
+const majors = values.node ?? ["22", "24", "26"];
+const cells = values.manager
+  ? values.manager.flatMap((name) => majors.map((node) => ({ name, node })))
+  : managers.flatMap(({ name, nodes = majors }) =>
+      majors.filter((node) => nodes.includes(node)).map((node) => ({ name, node })),
+    );
 const isRequired =
   process.env["REQUIRE_CELLS"] === "1" || values.manager !== undefined || values.node !== undefined;
 
@@ -32,43 +34,43 @@ interface Row {
 const rows: Row[] = [];
 
 const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-matrix-")));
-try {
+process.on("exit", () => rmSync(house, { recursive: true, force: true, maxRetries: 5 }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+const chosen = Object.entries(projects).filter(([name]) => values.project?.includes(name) ?? true);
+if (chosen.length === 0) {
+  throw new TypeError(`Unknown project. Known projects: ${Object.keys(projects).join(", ")}.`);
+}
+
+{
   await using postgres = await startPostgres();
   const tarballs = join(house, "tarballs");
   mkdirSync(tarballs);
-  const packed = await packAll(tarballs);
-  const chosen = values.project ?? Object.keys(projects);
-  for (const manager of wanted.managers) {
-    for (const major of wanted.nodes) {
-      const cell = await prepare(manager, major);
-      if (cell === undefined) continue;
-      const waiting = [...chosen];
-      const work = async (): Promise<void> => {
-        for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-          const project = projects[name];
-          if (!project)
-            throw new TypeError(
-              `Unknown project ${name}. Known projects: ${Object.keys(projects).join(", ")}.`,
-            );
-          const reason = cell.manager.cannot?.[name];
-          if (reason !== undefined) {
-            console.error(`!! NOT RUN: ${cell.about}, ${name}: ${reason}`);
-            rows.push({ cell: cell.about, project: name, result: "not run", seconds: 0 });
-            continue;
-          }
-          await time(cell.about, name, () =>
-            runProject(project, cell, { house, packed, postgres: postgres.url }),
-          );
-        }
-      };
-      // Two at once: while one waits for the registry, the other compiles.
-      await Promise.all([work(), work()]);
-    }
+  const stage = { house, packed: await packAll(tarballs), postgres: postgres.url };
+  for (const { name, node } of cells) {
+    const cell = await prepare(name, node);
+    if (cell !== undefined) await runAll(cell, stage);
   }
-} finally {
-  rmSync(house, { recursive: true, force: true, maxRetries: 5 });
 }
 report();
+
+async function runAll(cell: Cell, stage: Stage): Promise<void> {
+  const waiting = [...chosen];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, project] = next;
+      const reason = cell.manager.cannot?.(name, cell.node);
+      if (reason === undefined) {
+        await time(cell.about, name, () => runProject(project, cell, stage));
+      } else {
+        console.error(`!! NOT RUN: ${cell.about}, ${name}: ${reason}`);
+        rows.push({ cell: cell.about, project: name, result: "not run", seconds: 0 });
+      }
+    }
+  };
+  // Two at once: while one waits for the registry, the other compiles.
+  await Promise.all([work(), work()]);
+}
 
 /** Absent where this machine cannot have it. */
 async function prepare(manager: string, major: string): Promise<Cell | undefined> {

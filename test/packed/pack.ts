@@ -28,6 +28,9 @@ export interface Entry {
 
 export interface Manifest {
   readonly version: string;
+  readonly main: string;
+  readonly types: string;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, Readonly<Record<string, Exports>>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;

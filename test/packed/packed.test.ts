@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { server } from "@tenure/servers";
+import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programsOf } from "../readme/programs.ts";
 import { runAndVisit } from "../readme/run-and-visit.ts";
 import { type Cell, prepareCell } from "./cell.ts";
 import { programOn, setups, writeProject } from "./compilers.ts";
-import { type Exports, type Packed, packAll, pnpm, run, SOURCE, versionOf } from "./pack.ts";
+import { type Exports, type Manifest, type Packed, packAll, pnpm, run, SOURCE, versionOf } from "./pack.ts";
 import { bundle } from "./projects/bundle.ts";
 import { commonjs, esm } from "./projects/javascript.ts";
 import { jest } from "./projects/jest.ts";
@@ -62,7 +63,7 @@ describe("a tarball", () => {
     expect(telling).toEqual(ofEach(() => []));
   });
 
-  test("asks for versions that a registry knows, and what it exports is there", () => {
+  test("asks for versions that a registry knows, and every file that its manifest names is there, under every condition", () => {
     const strange = ofEach(({ manifest: { dependencies, peerDependencies } }) =>
       Object.values({ ...dependencies, ...peerDependencies }).filter(
         (range) => !/^[\d^~>=<| .x*-]+$/u.test(range),
@@ -70,7 +71,7 @@ describe("a tarball", () => {
     );
     expect(strange).toEqual(ofEach(() => []));
     const absent = ofEach(({ files, manifest }) =>
-      pathsIn(manifest.exports).filter((path) => !files.has(path.replace("./", ""))),
+      namedBy(manifest).filter((path) => !files.has(path.replace("./", ""))),
     );
     expect(absent).toEqual(ofEach(() => []));
   });
@@ -130,6 +131,14 @@ test("the types are found as the code is, by every resolver", async () => {
     const { types, ...analysis } = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
     const problems = "problems" in analysis ? analysis.problems : [];
     expect({ name, typed: types !== false, problems }).toEqual({ name, typed: true, problems: [] });
+  }
+});
+
+test("publint, strict, has nothing to say about what is in the tarballs", async () => {
+  for (const { name, tarball } of packed) {
+    const pack = { tarball: Uint8Array.from(readFileSync(tarball)).buffer };
+    const { messages } = await publint({ pack, strict: true });
+    expect({ name, messages }).toEqual({ name, messages: [] });
   }
 });
 
@@ -295,7 +304,11 @@ function specifiers(): string[] {
   return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier));
 }
 
-/** The files that a manifest's exports name. */
+/** The files that a manifest names: for those who know `exports`, for those who do not, and for the shell. */
+function namedBy({ exports, main, types, bin = {} }: Manifest): string[] {
+  return [...pathsIn(exports), main, types, ...Object.values(bin)];
+}
+
 function pathsIn(exports: Exports): string[] {
   return typeof exports === "string" ? [exports] : Object.values(exports).flatMap(pathsIn);
 }

@@ -123,7 +123,11 @@ async function startAndVisit(
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
   let running = true;
-  const ended = once(child, "exit").finally(() => (running = false));
+  const ended = once(child, "exit")
+    .catch((error: unknown) => (output += String(error)))
+    .finally(() => (running = false));
+  const end = (): void => endGroup(child.pid);
+  process.on("exit", end);
   try {
     const deadline = Date.now() + START_MS;
     while (!(await accepts(port))) {
@@ -135,8 +139,9 @@ async function startAndVisit(
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`${command} ${args.join(" ")}: ${reason}\n${output}`, { cause: error });
   } finally {
-    if (child.pid !== undefined) endGroup(child.pid);
-    await ended.catch(() => undefined);
+    end();
+    process.off("exit", end);
+    await ended;
   }
 }
 
@@ -155,7 +160,8 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-function endGroup(pid: number): void {
+function endGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
