@@ -243,6 +243,7 @@ function destroyProperty(begin: (made: session.Session) => void): PropertyDescri
     value(this: session.Session, callback: (error?: unknown) => void) {
       begin(this);
       // Of the application's copy of the framework.
+      // oxlint-disable-next-line typescript/unbound-method -- called with its `this`
       const { destroy } = Object.getPrototypeOf(this) as session.Session;
       return destroy.call(this, callback);
     },

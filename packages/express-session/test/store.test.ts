@@ -26,8 +26,10 @@ test("requests share the getter of sessionID and the method destroy", async () =
   const { routes, browsers } = await start();
   const [ids, methods] = [new Set<unknown>(), new Set<unknown>()];
   routes.post("/look", (req, res) => {
-    ids.add(Object.getOwnPropertyDescriptor(req, "sessionID")?.get);
-    methods.add(Object.getOwnPropertyDescriptor(req.session, "destroy")?.value);
+    const id: object | undefined = Object.getOwnPropertyDescriptor(req, "sessionID");
+    const method: object | undefined = Object.getOwnPropertyDescriptor(req.session, "destroy");
+    ids.add({ get: undefined, ...id }.get);
+    methods.add({ value: undefined, ...method }.value);
     res.end();
   });
   for (const browser of browsers) await browser.post("/look");

@@ -39,7 +39,11 @@ describe.each(versions)("on $name", (version) => {
     await using site = await serve(version, {
       ...routes,
       "/": (request) => {
-        getters.add(Object.getOwnPropertyDescriptor(request.session, "encryptedSessionId")?.get);
+        const property: object | undefined = Object.getOwnPropertyDescriptor(
+          request.session,
+          "encryptedSessionId",
+        );
+        getters.add({ get: undefined, ...property }.get);
       },
     });
     for (const browser of [site.browser(), site.browser()]) {
