@@ -180,12 +180,20 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   override touch(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
+    const attached = this.#requests.ofData(data);
+    const maxAge = maxAgeOf(data.cookie);
+    // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
+    const isRested =
+      attached?.current?.token === token &&
+      attached.current.isRested(maxAge) &&
+      isSameCookie(storedCookie(data.cookie, attached.current.maxAge), attached.cookie);
+    if (isRested) {
+      if (callback) process.nextTick(callback);
+      return;
+    }
     callBack(async () => {
-      const attached = this.#requests.ofData(data);
-      const maxAge = maxAgeOf(data.cookie);
       const current = attached?.current ?? (await this.#toTouch(token, attached, maxAge));
       if (!current || current.token !== token) return;
-      // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
       const cookie = storedCookie(data.cookie, current.maxAge);
       const isChanged = attached !== undefined && !isSameCookie(cookie, attached.cookie);
       const changed = isChanged ? (storedData(data, current.maxAge) as Data) : undefined;

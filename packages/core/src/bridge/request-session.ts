@@ -188,6 +188,13 @@ export class RequestSession<Data extends object> {
     return this.#inOrder(() => this.#save(data, wanted, maxAge));
   }
 
+  /** Whether a {@link touch} would do nothing: most page views end so. */
+  isRested(maxAge: MaxAge): boolean {
+    return (
+      this.#writing === 0 && !isExpired(maxAge) && isSameMaxAge(this.maxAge, maxAge) && this.#state === "live"
+    );
+  }
+
   /**
    * Restarts the idle timeout, at most once a `touchEvery`, and stores a changed `maxAge`. A failure of the backend is the event
    * `touch-failed`, unless `maxAge` ends the session.
@@ -195,7 +202,7 @@ export class RequestSession<Data extends object> {
    * @param changed data to save as well, for a framework that keeps its cookie's settings in them and reports changes of them by a touch
    */
   async touch(maxAge: MaxAge, changed?: Data): Promise<SaveResult | "failed"> {
-    if (changed === undefined && this.#isRested(maxAge)) return "saved";
+    if (changed === undefined && this.isRested(maxAge)) return "saved";
     const wanted = changed === undefined ? undefined : this.#encode(changed);
     return this.#inOrder(async () => {
       try {
@@ -518,13 +525,6 @@ export class RequestSession<Data extends object> {
     }
     this.#keepMaxAge(maxAge);
     return "saved";
-  }
-
-  /** Whether a touch would do nothing: most page views end so. */
-  #isRested(maxAge: MaxAge): boolean {
-    return (
-      this.#writing === 0 && !isExpired(maxAge) && isSameMaxAge(this.maxAge, maxAge) && this.#state === "live"
-    );
   }
 
   async #end(): Promise<"dead"> {
