@@ -276,7 +276,7 @@ describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out every
   let cell: Cell;
   beforeAll(async () => {
     cell = await prepareCell(outside, "npm", "24");
-  });
+  }, LONG_MS);
   const running = (project: Project): Promise<void> =>
     runProject(project, cell, { house: outside, packed, postgres: postgres.url });
 
