@@ -95,10 +95,12 @@ packageExtensions:
     dependencies: { vite: "*" }
 `,
   },
-  cannot: (project) =>
-    project === "typescript"
-      ? "TypeScript 7 does not look for packages where Plug'n'Play has them"
-      : undefined,
+  cannot: (project, node) => {
+    if (project === "typescript") return "TypeScript 7 does not look for packages where Plug'n'Play has them";
+    if (project === "nest" && node === "22")
+      return "nest build fails there by Plug'n'Play, with or without Tenure (ERR_VM_MODULE_LINK_FAILURE)";
+    return undefined;
+  },
 };
 
 export const managers: readonly Manager[] = [npm, npm11, pnpm, yarn, berry, pnp];
