@@ -1,0 +1,262 @@
+import {
+  type CreateResult,
+  type NewSession,
+  type SessionChanges,
+  type SessionRecord,
+  StoreError,
+  type StoreOperation,
+  type UpdateResult,
+} from "@tenure/core";
+import type { SqliteDatabase } from "./database.ts";
+import { decodeRecord, RECORD } from "./record.ts";
+
+/** What each call does in the tables, inside a transaction. `now` is the store's clock. */
+export interface Sessions {
+  create(session: NewSession, now: number): CreateResult;
+  read(id: string, now: number): SessionRecord | null;
+  update(id: string, changes: SessionChanges, now: number): UpdateResult;
+  revoke(id: string, now: number): boolean;
+  /** Raises the user's fence to `instant`, and returns `instant`. */
+  fence(userId: string, instant: number, now: number): number;
+  /** Ends a batch of the sessions that are at or before the fence. */
+  endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
+  listSome(userId: string, from: Place, now: number): Page<Place>;
+  scanSome(from: number, now: number): Page<number>;
+  /** Deletes what has expired, a few rows for each call, so that sweeping keeps up with the calls that add rows. */
+  sweep(now: number, calls: number): void;
+}
+
+export interface Ending {
+  readonly userId: string;
+  readonly spared: string | null;
+  readonly upTo: number;
+  /** Also sessions that were authenticated in the future: before the clock was set back. */
+  readonly all: boolean;
+}
+
+/** A place in the index of a user's sessions: the next page begins after it. */
+export interface Place {
+  readonly authenticatedAt: number;
+  readonly n: number;
+}
+
+export interface Page<Next> {
+  readonly records: readonly SessionRecord[];
+  /** `undefined` after the last page. */
+  readonly next: Next | undefined;
+}
+
+export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): Sessions {
+  const find = database.prepare(
+    `select n, id, user_id, authenticated_at, version, touched_at, idle, ends_at, expires_at, revoked_at, sweep_at
+     from tenure_sessions where id = ?`,
+  );
+  const select = database.prepare(`select ${RECORD}, revoked_at from tenure_sessions where id = ?`);
+  const insert = database.prepare(
+    `insert into tenure_sessions (id, user_id, authenticated_at, version, created_at, touched_at, idle, ends_at, expires_at, revoked_at, sweep_at, data)
+     values (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  // No index has a column of this one, so a touch writes one page.
+  const change = database.prepare(
+    `update tenure_sessions set version = ?, touched_at = ?, idle = ?, ends_at = ?, expires_at = ?, data = coalesce(?, data)
+     where n = ?`,
+  );
+  const bind = database.prepare("update tenure_sessions set user_id = ?, authenticated_at = ? where n = ?");
+  const bury = database.prepare(
+    `update tenure_sessions set revoked_at = coalesce(revoked_at, ?), user_id = null, authenticated_at = null, data = '',
+       expires_at = max(ends_at, ?, iif(revoked_at is null, 0, expires_at))
+     where n = ?`,
+  );
+  const remove = database.prepare("delete from tenure_sessions where n = ?");
+  const due = database.prepare(
+    "select n, expires_at from tenure_sessions where sweep_at <= ? order by sweep_at limit ?",
+  );
+  const postpone = database.prepare("update tenure_sessions set sweep_at = ? where n = ?");
+
+  const fenceOf = database.prepare("select instant from tenure_fences where user_id = ?");
+  const raiseFence = database.prepare(
+    `insert into tenure_fences (user_id, instant) values (?, ?)
+     on conflict (user_id) do update set instant = max(instant, excluded.instant)`,
+  );
+  const forgetFences = database.prepare(
+    `delete from tenure_fences where user_id in
+       (select user_id from tenure_fences where instant <= ? order by instant limit ${SWEPT_PER_CALL})`,
+  );
+
+  // Two ranges of one index. The second is empty unless all of them end.
+  const ending = database.prepare(
+    `select n, expires_at from tenure_sessions
+     where (user_id = ? and authenticated_at <= ? or user_id = ? and authenticated_at > ?) and id is not ? limit ${PAGE}`,
+  );
+  const listing = database.prepare(
+    `select n, ${RECORD} from tenure_sessions where user_id = ? and (authenticated_at, n) > (?, ?)
+     order by authenticated_at, n limit ${PAGE}`,
+  );
+  const scanning = database.prepare(
+    `select n, revoked_at, ${RECORD} from tenure_sessions where n > ? order by n limit ${PAGE}`,
+  );
+
+  return {
+    create(session, now) {
+      const { id, userId, data, idle, lifetime } = session;
+      const found = rowOf("create", id);
+      if (found !== undefined && (found.revoked_at !== null || isLive(found, now))) return "taken";
+      const authenticatedAt = userId === null ? null : loginOf(userId, session.authenticatedAt, now);
+      if (authenticatedAt === FENCED) return "fenced";
+      if (found !== undefined) remove.run(found.n);
+      const endsAt = now + lifetime;
+      const expiresAt = Math.min(now + idle, endsAt);
+      insert.run(id, userId, authenticatedAt, now, now, idle, endsAt, expiresAt, null, expiresAt, data);
+      return "created";
+    },
+
+    read(id, now) {
+      const row = select.get(id);
+      if (row === undefined) return null;
+      const record = recordIn("read", row);
+      if (record.id !== id) throw notAsked("read");
+      return isLive(row as Row, now) ? record : null;
+    },
+
+    update(id, changes, now) {
+      const row = rowOf("update", id);
+      if (row === undefined || !isLive(row, now)) return "gone";
+      const { data, userId = row.user_id, lifetime, authenticatedAt, touch = true, ifVersion } = changes;
+      if (ifVersion !== undefined && ifVersion !== row.version) return "conflict";
+      const isRebound = userId !== row.user_id;
+      if (userId === null) {
+        if (isRebound) bind.run(null, null, row.n);
+      } else if (isRebound || authenticatedAt !== undefined) {
+        // A fence does not refuse a session that is already the user's.
+        const login = isRebound ? loginOf(userId, authenticatedAt, now) : notTooOld(authenticatedAt!, now);
+        if (login === FENCED) {
+          bury.run(now, now + tombstoneMinimum, row.n);
+          return "fenced";
+        }
+        bind.run(userId, Math.max(login, row.authenticated_at ?? 0), row.n);
+      }
+      const isNewVersion = [data, changes.userId, lifetime, authenticatedAt].some(
+        (given) => given !== undefined,
+      );
+      const version = row.version + (isNewVersion ? 1 : 0);
+      const touchedAt = touch ? now : row.touched_at;
+      const idle = changes.idle ?? row.idle;
+      const endsAt = lifetime === undefined ? row.ends_at : now + lifetime;
+      const expiresAt = Math.min(touchedAt + idle, endsAt);
+      change.run(version, touchedAt, idle, endsAt, expiresAt, data ?? null, row.n);
+      if (expiresAt < row.sweep_at) postpone.run(expiresAt, row.n);
+      return "updated";
+    },
+
+    revoke(id, now) {
+      const row = rowOf("revoke", id);
+      if (row !== undefined) {
+        bury.run(now, now + tombstoneMinimum, row.n);
+        return isLive(row, now);
+      }
+      const until = now + tombstoneMinimum;
+      insert.run(id, null, null, now, now, 0, until, until, now, until, "");
+      return false;
+    },
+
+    fence(userId, instant, now) {
+      forgetFences.run(now - tombstoneMinimum);
+      raiseFence.run(userId, instant);
+      return instant;
+    },
+
+    endSome({ userId, spared, upTo, all }, now) {
+      const future = all ? now : Number.MAX_SAFE_INTEGER;
+      const rows = ending.all(userId, upTo, userId, future, spared) as Row[];
+      for (const { n } of rows) bury.run(now, now + tombstoneMinimum, n);
+      return { alive: rows.filter(({ expires_at }) => now < expires_at).length, left: rows.length === PAGE };
+    },
+
+    listSome(userId, { authenticatedAt, n }, now) {
+      const rows = listing.all(userId, authenticatedAt, n);
+      const records = rows.map((row) => recordIn("listUser", row));
+      if (records.some((record) => record.userId !== userId)) throw notAsked("listUser");
+      const last = records.at(-1);
+      return {
+        records: records.filter(({ expiresAt }) => now < expiresAt),
+        next:
+          rows.length === PAGE
+            ? { authenticatedAt: last!.authenticatedAt!, n: (rows.at(-1) as Row).n }
+            : undefined,
+      };
+    },
+
+    scanSome(from, now) {
+      const rows = scanning.all(from);
+      return {
+        records: rows.filter((row) => isLive(row as Row, now)).map((row) => recordIn("scan", row)),
+        next: rows.length === PAGE ? (rows.at(-1) as Row).n : undefined,
+      };
+    },
+
+    sweep(now, calls) {
+      for (const { n, expires_at: expiresAt } of due.all(now, calls * SWEPT_PER_CALL) as Row[]) {
+        if (expiresAt <= now) remove.run(n);
+        // It was used since, so it lives longer than it was to.
+        else postpone.run(expiresAt, n);
+      }
+    },
+  };
+
+  function rowOf(operation: StoreOperation, id: string): Row | undefined {
+    const row = find.get(id) as Row | undefined;
+    if (row !== undefined && row.id !== id) throw notAsked(operation);
+    return row;
+  }
+
+  /** When the user logged in, or that the fence refuses it. */
+  function loginOf(userId: string, authenticatedAt: number | undefined, now: number): number | typeof FENCED {
+    const fence = (fenceOf.get(userId) as { readonly instant: number } | undefined)?.instant ?? -1;
+    // After every fence so far, also after one from before the clock was set back.
+    if (authenticatedAt === undefined) return Math.max(now, fence + 1);
+    const at = notTooOld(authenticatedAt, now);
+    return at !== FENCED && at <= fence ? FENCED : at;
+  }
+
+  function notTooOld(authenticatedAt: number, now: number): number | typeof FENCED {
+    const at = Math.min(authenticatedAt, now);
+    return at <= now - tombstoneMinimum ? FENCED : at;
+  }
+}
+
+const FENCED: unique symbol = Symbol("fenced");
+
+/** What the statements that decide select: some of these. */
+interface Row {
+  readonly n: number;
+  readonly id: string;
+  readonly user_id: string | null;
+  readonly authenticated_at: number | null;
+  readonly version: number;
+  readonly touched_at: number;
+  readonly idle: number;
+  readonly ends_at: number;
+  readonly expires_at: number;
+  readonly revoked_at: number | null;
+  readonly sweep_at: number;
+}
+
+function isLive({ revoked_at, expires_at }: Row, now: number): boolean {
+  return revoked_at === null && now < expires_at;
+}
+
+function recordIn(operation: StoreOperation, row: unknown): SessionRecord {
+  const record = decodeRecord(row);
+  if (record === undefined) throw new StoreError(operation, "a row of tenure_sessions is not a session");
+  return record;
+}
+
+function notAsked(operation: StoreOperation): StoreError {
+  return new StoreError(operation, "SQLite returned another row than was asked for");
+}
+
+/** Each call adds one row at most. */
+const SWEPT_PER_CALL = 2;
+
+/** Rows in one turn of the event loop, a few milliseconds at a million sessions. */
+const PAGE = 100;

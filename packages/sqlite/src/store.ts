@@ -1,0 +1,165 @@
+import { MAX_DURATION, type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
+import {
+  assertChanges,
+  assertNewSession,
+  assertRevokeUser,
+  assertWellFormed,
+  canBeStored,
+  instantInTheFuture,
+} from "@tenure/core/store";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertDatabase, type SqliteDatabase } from "./database.ts";
+import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
+import { assertMigrated } from "./schema.ts";
+import { transactionsOn } from "./transactions.ts";
+
+/** Options of `sqliteStore`. */
+export interface SqliteStoreOptions {
+  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  readonly tombstoneMinimum?: number;
+  /**
+   * How long a call tries to get a lock that another process holds, milliseconds, before it is a `StoreError`. The process goes
+   * on with other work meanwhile. Default 5000.
+   */
+  readonly lockTimeout?: number;
+}
+
+/**
+ * Sessions in a SQLite file, which processes of one machine share. {@link migrate} creates the tables: a row for each session or
+ * tombstone, and a row for the fence of each user who was logged out everywhere.
+ *
+ * **What decides.** A change begins with `begin immediate`, so it holds SQLite's one write lock while it checks and writes.
+ * No other change, of whatever process, comes between a login's check of the fence and its write, or between
+ * the version that an update expects and the update. A crash undoes the transaction as a whole. Reads take one snapshot and no lock.
+ *
+ * **`revokeUser`** is one transaction for the fence and one for each batch of sessions. A crash between them leaves the fence set and
+ * some sessions alive; none that began before the fence can be added to them, and the next `revokeUser` ends them. The call has
+ * not resolved.
+ *
+ * @param database the application's own connection, on a file that holds nothing else. The store sets `busy_timeout` and `synchronous` on it,
+ *   and never closes it
+ * @throws TypeError for a value that is not a database, or an invalid option
+ */
+export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SessionStore {
+  assertDatabase(database);
+  const { tombstoneMinimum = 60 * 60 * 1000, lockTimeout = 5000 } = options;
+  assertMilliseconds("tombstoneMinimum", tombstoneMinimum, 1);
+  assertMilliseconds("lockTimeout", lockTimeout, 0);
+
+  let opened: Sessions | undefined;
+  const sessions = (): Sessions => opened!;
+  const { read, write } = transactionsOn(
+    database,
+    lockTimeout,
+    () => (opened ??= open(database, tombstoneMinimum)),
+    (now, calls) => sessions().sweep(now, calls),
+  );
+
+  return {
+    async create(session) {
+      assertNewSession(session);
+      const { id, userId, data } = session;
+      assertWellFormed({ id, userId, data });
+      return write("create", (now) => sessions().create(session, now), { size: data.length });
+    },
+
+    async read(id) {
+      if (!canBeStored("id", id)) return null;
+      return read("read", (now) => sessions().read(id, now));
+    },
+
+    async update(id, changes) {
+      assertChanges(changes);
+      const { userId, data } = changes;
+      assertWellFormed({ userId, data });
+      if (!canBeStored("id", id)) return "gone";
+      return write("update", (now) => sessions().update(id, changes, now), {
+        size: data?.length ?? 0,
+        mayBeLost: isTouch(changes),
+      });
+    },
+
+    async revoke(id) {
+      if (!canBeStored("id", id)) return false;
+      return write("revoke", (now) => sessions().revoke(id, now));
+    },
+
+    async revokeUser(userId, which = {}) {
+      assertRevokeUser(userId, which);
+      if (!canBeStored("userId", userId)) return 0;
+      const { except, authenticatedUpTo } = which;
+      if (authenticatedUpTo !== undefined && authenticatedUpTo > Date.now()) throw instantInTheFuture();
+      const spared = except !== undefined && canBeStored("except", except) ? except : null;
+      const upTo = await write("revokeUser", (now) =>
+        sessions().fence(userId, authenticatedUpTo ?? now, now),
+      );
+      await untilPast(upTo);
+      let ended = 0;
+      for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
+        const { alive, left } = await write("revokeUser", (now) =>
+          sessions().endSome({ userId, spared, upTo, all: authenticatedUpTo === undefined }, now),
+        );
+        ended += alive;
+        if (!left) return ended;
+      }
+      throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
+    },
+
+    async listUser(userId) {
+      if (!canBeStored("userId", userId)) return [];
+      // By id: a session that logs in again meanwhile moves, and is found twice.
+      const found = new Map<string, SessionRecord>();
+      for (let from: Place | undefined = { authenticatedAt: -1, n: 0 }; from;) {
+        const place: Place = from;
+        const page = await read("listUser", (now) => sessions().listSome(userId, place, now));
+        for (const record of page.records) found.set(record.id, record);
+        from = page.next;
+      }
+      return [...found.values()].toSorted((a, b) => a.createdAt - b.createdAt);
+    },
+
+    async *scan() {
+      for (let from: number | undefined = 0; from !== undefined;) {
+        const place: number = from;
+        const page = await read("scan", (now) => sessions().scanSome(place, now));
+        yield* page.records;
+        from = page.next;
+      }
+    },
+
+    async now() {
+      return Date.now();
+    },
+  };
+}
+
+/** At the first call, because the application may call `migrate` after `sqliteStore`. */
+function open(database: SqliteDatabase, tombstoneMinimum: number): Sessions {
+  // SQLite would wait for a lock inside the call, and stop the whole process.
+  database.exec("pragma busy_timeout = 0");
+  assertMigrated(database);
+  return sessionsIn(database, tombstoneMinimum);
+}
+
+function assertMilliseconds(name: string, value: number, least: number): void {
+  if (!(Number.isSafeInteger(value) && value >= least && value <= MAX_DURATION)) {
+    throw new TypeError(`${name} must be a whole number of milliseconds from ${least} to ${MAX_DURATION}`);
+  }
+}
+
+function isTouch(changes: object): boolean {
+  return Object.entries(changes).every(
+    ([key, value]) => value === undefined || (key === "touch" && value === true),
+  );
+}
+
+/**
+ * Resolves once the clock has passed the instant, a millisecond later. If the clock is set back meanwhile, it does not wait
+ * for the same time to come again: a login that begins before then is refused.
+ */
+async function untilPast(instant: number): Promise<void> {
+  for (let tries = 0; tries < 20 && Date.now() <= instant; tries += 1) await sleep(1);
+}
+
+/** A million sessions are a tenth of this. */
+const MAX_BATCHES = 100_000;
