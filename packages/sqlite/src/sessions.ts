@@ -195,7 +195,10 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     sweep(now, calls) {
-      for (const { n, expires_at: expiresAt } of due.all(now, calls * SWEPT_PER_CALL) as Row[]) {
+      for (const { n, expires_at: expiresAt } of due.all(
+        now,
+        Math.min(calls * SWEPT_PER_CALL, SWEPT_AT_ONCE),
+      ) as Row[]) {
         if (expiresAt <= now) remove.run(n);
         // It was used since, so it lives longer than it was to.
         else postpone.run(expiresAt, n);
@@ -257,6 +260,8 @@ function notAsked(operation: StoreOperation): StoreError {
 
 /** Each call adds one row at most. */
 const SWEPT_PER_CALL = 2;
+/** As many as the calls of one transaction can add. */
+const SWEPT_AT_ONCE = 64;
 
 /** Rows in one turn of the event loop, a few milliseconds at a million sessions. */
 const PAGE = 100;

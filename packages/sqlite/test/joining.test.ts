@@ -1,0 +1,78 @@
+import { DatabaseSync } from "node:sqlite";
+import { migrate, sqliteStore } from "@tenure/sqlite";
+import { beforeEach, describe, expect, test } from "vitest";
+import { newFiles } from "./files.ts";
+import { type Transaction, watched } from "./watched.ts";
+
+const newFile = newFiles();
+const HOUR = 3_600_000;
+const session = (id: string) => ({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR });
+
+describe("sqliteStore, the calls of one turn of the event loop", () => {
+  let transactions: Transaction[] = [];
+  let store: ReturnType<typeof sqliteStore>;
+  let database: DatabaseSync;
+  beforeEach(async () => {
+    database = new DatabaseSync(newFile());
+    await migrate(database);
+    store = sqliteStore(watched(database, (one) => transactions.push(one)));
+    await store.create(session("one"));
+    transactions = [];
+  });
+
+  test("share one transaction for what they read, and one for what they write", async () => {
+    const results = await Promise.all([
+      store.read("one"),
+      store.listUser("ada"),
+      store.create(session("two")),
+      store.update("one", { data: "new" }),
+      store.revoke("unknown"),
+    ]);
+    expect(results.slice(2)).toEqual(["created", "updated", false]);
+    expect(transactions.map(({ kind }) => kind).toSorted()).toEqual(["begin", "begin immediate"]);
+  });
+
+  test("are split into transactions of bounded length", async () => {
+    await Promise.all(Array.from({ length: 200 }, (_, count) => store.create(session(`many ${count}`))));
+    expect(transactions).toHaveLength(4);
+    transactions = [];
+    const data = "x".repeat(300_000);
+    await Promise.all(
+      Array.from({ length: 4 }, (_, count) => store.create({ ...session(`large ${count}`), data })),
+    );
+    expect(transactions).toHaveLength(4);
+  });
+
+  test("wait for the disk once, and touches alone do not wait for it", async () => {
+    await Promise.all([store.update("one", {}), store.update("one", { touch: true })]);
+    await Promise.all([store.update("one", {}), store.update("one", { data: "new" })]);
+    await store.update("one", { touch: false, idle: HOUR });
+    await store.revoke("one");
+    expect(transactions.map(({ synchronous }) => synchronous)).toEqual(["normal", "full", "full", "full"]);
+  });
+
+  test("each get their own result, and one that fails rejects alone", async () => {
+    // Written by hand: a row that is not a session.
+    database.exec("update tenure_sessions set user_id = 'ada', authenticated_at = null where id = 'one'");
+    await store.create(session("two"));
+    const outcomes = await Promise.allSettled([store.read("one"), store.read("two"), store.read("three")]);
+    expect(outcomes).toMatchObject([
+      { status: "rejected", reason: { name: "StoreError", operation: "read" } },
+      { status: "fulfilled", value: { id: "two" } },
+      { status: "fulfilled", value: null },
+    ]);
+  });
+
+  test("all reject if the commit fails, and nothing of them is written", async () => {
+    const failing = sqliteStore({
+      prepare: (sql) => database.prepare(sql),
+      exec(sql) {
+        if (sql === "commit") throw Object.assign(new Error("disk I/O error"), { errcode: 10 });
+        return database.exec(sql);
+      },
+    });
+    const outcomes = await Promise.allSettled([failing.create(session("two")), failing.revoke("one")]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    expect((await store.listUser("ada")).map(({ id }) => id)).toEqual(["one"]);
+  });
+});

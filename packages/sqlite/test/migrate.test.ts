@@ -1,0 +1,58 @@
+import { once } from "node:events";
+import { DatabaseSync } from "node:sqlite";
+import { migrate, sqliteStore } from "@tenure/sqlite";
+import { expect, test } from "vitest";
+import { newFiles } from "./files.ts";
+import { startProcess } from "./other-process.ts";
+
+const newFile = newFiles();
+const HOUR = 3_600_000;
+const session = { id: "one", userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR };
+const PROCESSES = 6;
+
+test(`${PROCESSES} processes that start at once on a new file all migrate it, and all write to it`, async () => {
+  const file = newFile();
+  const starting = Array.from({ length: PROCESSES }, () => startProcess("migrating.fixture.ts", [file]));
+  await Promise.all(starting.map((child) => once(child, "message")));
+  const created = starting.map((child) => once(child, "message"));
+  for (const child of starting) child.send("go");
+  for (const result of await Promise.all(created)) expect(result[0]).toBe("created");
+  expect(await sqliteStore(new DatabaseSync(file)).listUser("ada")).toHaveLength(PROCESSES);
+});
+
+test("a file that is up to date is left as it is, with all that is in it", async () => {
+  const database = new DatabaseSync(newFile());
+  await migrate(database);
+  const store = sqliteStore(database);
+  await store.create(session);
+  const schema = (): unknown => database.prepare("select * from sqlite_schema").all();
+  const before = schema();
+  await migrate(database);
+  expect(schema()).toEqual(before);
+  expect(await store.read("one")).toMatchObject({ userId: "ada" });
+});
+
+test("a file of a later release is left alone, and works", async () => {
+  const database = new DatabaseSync(newFile());
+  await migrate(database);
+  database.exec("alter table tenure_sessions add column later text; pragma user_version = 2");
+  await migrate(database);
+  expect(database.prepare("pragma user_version").get()).toEqual({ user_version: 2 });
+  expect(await sqliteStore(database).create(session)).toBe("created");
+});
+
+test("it waits for a lock that another process holds, while the event loop goes on", async () => {
+  const file = newFile();
+  const other = new DatabaseSync(file);
+  other.exec("begin immediate");
+  setTimeout(() => other.exec("rollback"), 50);
+  const database = new DatabaseSync(file, { timeout: 60_000 });
+  await migrate(database);
+  expect(await sqliteStore(database).create(session)).toBe("created");
+});
+
+test("the file is in WAL, so that nobody who reads waits for a write", async () => {
+  const file = newFile();
+  await migrate(new DatabaseSync(file));
+  expect(new DatabaseSync(file).prepare("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
+});

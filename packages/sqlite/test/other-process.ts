@@ -1,0 +1,86 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { type SessionRecord, type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
+
+/** A call that the other process makes. */
+export interface Asked {
+  readonly call: number;
+  readonly method: keyof SessionStore;
+  readonly args: readonly unknown[];
+}
+
+/** What the call gave. */
+export interface Given {
+  readonly call: number;
+  readonly result?: unknown;
+  readonly error?: {
+    readonly name: string;
+    readonly message: string;
+    readonly operation: StoreOperation | undefined;
+  };
+}
+
+/** Starts a module of this folder as a process of its own. */
+export function startProcess(fixture: string, args: readonly string[]): ChildProcess {
+  return fork(new URL(fixture, import.meta.url), args, {
+    execArgv: ["--conditions=@tenure/source", "--disable-warning=ExperimentalWarning"],
+    serialization: "advanced",
+  });
+}
+
+/** A store on the file in a process of its own. */
+export async function storeInOtherProcess(
+  file: string,
+): Promise<SessionStore & { readonly stop: () => void }> {
+  const child = startProcess("serving.fixture.ts", [file]);
+  await once(child, "message");
+  const waiting = new Map<number, (given: Given) => void>();
+  child.on("message", (given: Given) => {
+    waiting.get(given.call)?.(given);
+    waiting.delete(given.call);
+  });
+  let calls = 0;
+
+  async function ask(method: keyof SessionStore, ...args: unknown[]): Promise<never> {
+    const call = (calls += 1);
+    const { result, error } = await new Promise<Given>((resolve) => {
+      waiting.set(call, resolve);
+      // Throws, and so rejects, for a symbol, which no process can be sent.
+      child.send({ call, method, args } satisfies Asked);
+    });
+    if (!error) return result as never;
+    if (error.operation === undefined)
+      throw Object.assign(new TypeError(error.message), { name: error.name });
+    throw new StoreError(error.operation, error.message);
+  }
+
+  return {
+    create: (session) => ask("create", session),
+    read: (id) => ask("read", id),
+    update: (id, changes) => ask("update", id, changes),
+    revoke: (id) => ask("revoke", id),
+    revokeUser: (userId, which) => ask("revokeUser", userId, which),
+    listUser: (userId) => ask("listUser", userId),
+    async *scan() {
+      yield* (await ask("scan")) as SessionRecord[];
+    },
+    now: () => ask("now"),
+    stop: () => child.disconnect(),
+  };
+}
+
+/** Every second call goes to the other store. */
+export function alternating(one: SessionStore, other: SessionStore): SessionStore {
+  let calls = 0;
+  const next = (): SessionStore => ((calls += 1) % 2 === 0 ? one : other);
+  return {
+    create: (session) => next().create(session),
+    read: (id) => next().read(id),
+    update: (id, changes) => next().update(id, changes),
+    revoke: (id) => next().revoke(id),
+    revokeUser: (userId, which) => next().revokeUser(userId, which),
+    listUser: (userId) => next().listUser(userId),
+    scan: () => next().scan(),
+    now: () => next().now(),
+  };
+}

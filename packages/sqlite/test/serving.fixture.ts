@@ -1,0 +1,24 @@
+/** A process with a store on the file that its argument names. It makes the calls that its parent sends, and sends what they gave. */
+import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "@tenure/core";
+import { sqliteStore } from "@tenure/sqlite";
+import type { Asked, Given } from "./other-process.ts";
+
+const store = sqliteStore(new DatabaseSync(process.argv[2]!));
+
+async function made({ method, args }: Asked): Promise<Omit<Given, "call">> {
+  try {
+    if (method === "scan") return { result: await Array.fromAsync(store.scan()) };
+    const call = store[method] as (...given: unknown[]) => Promise<unknown>;
+    return { result: await call(...args) };
+  } catch (error) {
+    const { name, message } = error as Error;
+    return { error: { name, message, operation: error instanceof StoreError ? error.operation : undefined } };
+  }
+}
+
+process.on("message", (asked: Asked) => {
+  void made(asked).then((given) => process.send!({ ...given, call: asked.call } satisfies Given));
+});
+process.on("disconnect", () => process.exit());
+process.send!({ call: -1, result: "ready" } satisfies Given);

@@ -1,0 +1,66 @@
+import type { SqliteDatabase, SqliteStatement } from "@tenure/sqlite";
+
+/** What a transaction did. */
+export interface Transaction {
+  /** `begin`, or `begin immediate`. */
+  readonly kind: string;
+  /** The setting of `synchronous` that it committed with, if it wrote. */
+  readonly synchronous: string | undefined;
+  /** How many times a statement ran in it. */
+  readonly statements: number;
+  /** Milliseconds from its begin to its commit, without either. */
+  readonly took: number;
+  /** Milliseconds of this thread's processor in that time: what remains where the machine has other work. */
+  readonly worked: number;
+}
+
+/** The same database, which reports each transaction before its commit. */
+export function watched(
+  database: SqliteDatabase,
+  report: (transaction: Transaction) => void,
+): SqliteDatabase {
+  let synchronous: string | undefined;
+  let kind = "";
+  let statements = 0;
+  let beganAt = 0;
+  let usedAt = 0;
+
+  const counted = (statement: SqliteStatement): SqliteStatement => ({
+    get(...values) {
+      statements += 1;
+      return statement.get(...values);
+    },
+    all(...values) {
+      statements += 1;
+      return statement.all(...values);
+    },
+    run(...values) {
+      statements += 1;
+      return statement.run(...values);
+    },
+  });
+
+  return {
+    exec(sql) {
+      if (sql === "commit") {
+        const took = performance.now() - beganAt;
+        report({ kind, synchronous, statements, took, worked: used() - usedAt });
+      }
+      const result = database.exec(sql);
+      if (sql.startsWith("pragma synchronous = ")) synchronous = sql.slice("pragma synchronous = ".length);
+      if (sql.startsWith("begin")) {
+        kind = sql;
+        statements = 0;
+        beganAt = performance.now();
+        usedAt = used();
+      }
+      return result;
+    },
+    prepare: (sql) => counted(database.prepare(sql)),
+  };
+}
+
+function used(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
