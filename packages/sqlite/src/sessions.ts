@@ -16,8 +16,11 @@ export interface Sessions {
   read(id: string, now: number): SessionRecord | null;
   update(id: string, changes: SessionChanges, now: number): UpdateResult;
   revoke(id: string, now: number): boolean;
-  /** Raises the user's fence to `instant`, and returns `instant`. */
-  fence(userId: string, instant: number, now: number): number;
+  /**
+   * Raises the user's fence to `upTo`, or if it is absent to the present, and after what was bound since the last fence. Returns the
+   * instant up to which sessions are to end.
+   */
+  fence(userId: string, upTo: number | undefined, now: number): number;
   /** Ends a batch of the sessions that are at or before the fence. */
   endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
   listSome(userId: string, from: Place, now: number): Page<Place>;
@@ -73,7 +76,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
   );
   const postpone = database.prepare("update tenure_sessions set sweep_at = ? where n = ?");
 
-  const fenceOf = database.prepare("select instant from tenure_fences where user_id = ?");
+  const selectFence = database.prepare("select instant from tenure_fences where user_id = ?");
   const raiseFence = database.prepare(
     `insert into tenure_fences (user_id, instant) values (?, ?)
      on conflict (user_id) do update set instant = max(instant, excluded.instant)`,
@@ -159,8 +162,9 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
       return false;
     },
 
-    fence(userId, instant, now) {
+    fence(userId, upTo, now) {
       forgetFences.run(now - tombstoneMinimum);
+      const instant = upTo ?? afterFence(userId, now);
       raiseFence.run(userId, instant);
       return instant;
     },
@@ -214,11 +218,18 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
 
   /** When the user logged in, or that the fence refuses it. */
   function loginOf(userId: string, authenticatedAt: number | undefined, now: number): number | typeof FENCED {
-    const fence = (fenceOf.get(userId) as { readonly instant: number } | undefined)?.instant ?? -1;
-    // After every fence so far, also after one from before the clock was set back.
-    if (authenticatedAt === undefined) return Math.max(now, fence + 1);
+    if (authenticatedAt === undefined) return afterFence(userId, now);
     const at = notTooOld(authenticatedAt, now);
-    return at !== FENCED && at <= fence ? FENCED : at;
+    return at !== FENCED && at <= fenceOf(userId) ? FENCED : at;
+  }
+
+  /** The present, or the first instant after the user's fence: in the millisecond of the fence, and after the clock was set back. */
+  function afterFence(userId: string, now: number): number {
+    return Math.max(now, fenceOf(userId) + 1);
+  }
+
+  function fenceOf(userId: string): number {
+    return (selectFence.get(userId) as { readonly instant: number } | undefined)?.instant ?? -1;
   }
 
   function notTooOld(authenticatedAt: number, now: number): number | typeof FENCED {

@@ -90,9 +90,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
       const { except, authenticatedUpTo } = which;
       if (authenticatedUpTo !== undefined && authenticatedUpTo > Date.now()) throw instantInTheFuture();
       const spared = except !== undefined && canBeStored("except", except) ? except : null;
-      const upTo = await write("revokeUser", (now) =>
-        sessions().fence(userId, authenticatedUpTo ?? now, now),
-      );
+      const upTo = await write("revokeUser", (now) => sessions().fence(userId, authenticatedUpTo, now));
       await untilPast(upTo);
       let ended = 0;
       for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
