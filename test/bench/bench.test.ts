@@ -17,6 +17,12 @@ describe("the benchmark's short run", () => {
     expect(stdout).toMatch(/^protect, page view: [\d.]+ µs without, [\d.]+ µs with, adds -?[\d.]+ µs$/m);
   });
 
+  test("puts Tenure beside better-sqlite3-session-store", { timeout: 120_000 }, async () => {
+    const { stdout } = await bench("sqlite");
+    const peer = "better-sqlite3-session-store";
+    expect(cells(stdout)).toEqual(cellsOf(["Tenure", peer, `${peer}, WAL`]));
+  });
+
   redis.describe("on Redis", () => {
     test("puts Tenure beside connect-redis", { timeout: 120_000 }, async () => {
       const { stdout } = await bench("redis");

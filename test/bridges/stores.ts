@@ -1,8 +1,10 @@
+import { DatabaseSync } from "node:sqlite";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { ensureIndexes, mongoStore } from "@tenure/mongo";
 import { migrate, postgresStore } from "@tenure/postgres";
 import { redisStore } from "@tenure/redis";
 import { server } from "@tenure/servers";
+import { migrate as migrateSqlite, sqliteStore } from "@tenure/sqlite";
 import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
 import { Pool } from "pg";
@@ -41,6 +43,16 @@ export const backends: readonly Backend[] = [
     isLocal: true,
     describe,
     open: async () => ({ store: withoutTombstones(memoryStore()), close: async () => undefined }),
+  },
+  {
+    name: "sqlite",
+    isLocal: true,
+    describe,
+    async open() {
+      const database = new DatabaseSync(":memory:");
+      await migrateSqlite(database);
+      return { store: sqliteStore(database), close: async () => database.close() };
+    },
   },
   {
     name: "redis",

@@ -78,9 +78,11 @@ import { koaSessionStore } from "@tenure/koa-session";
 import { mongoStore } from "@tenure/mongo";
 import { postgresStore } from "@tenure/postgres";
 import { redisStore } from "@tenure/redis";
+import { sqliteStore } from "@tenure/sqlite";
 import type { SessionOptions } from "express-session";
 import { Redis } from "ioredis";
 import type { Collection } from "mongodb";
+import { DatabaseSync } from "node:sqlite";
 import { Pool } from "pg";
 
 interface Data {
@@ -94,6 +96,7 @@ export const stores: ((collection: Collection) => SessionStore)[] = [
   () => redisStore(new Redis()),
   () => postgresStore(new Pool()),
   (collection) => mongoStore(collection),
+  () => sqliteStore(new DatabaseSync("sessions.db")),
 ];
 export const sessions = new Sessions<Data>({ store: memoryStore(), idleTimeout: "30m", userId: (data) => data.userId });
 export const found: Promise<Session<Data> | null> = sessions.get("token");

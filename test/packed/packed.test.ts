@@ -101,6 +101,7 @@ test("core depends on nothing, and is a peer of what builds on it, so that an ap
       "@tenure/mongo",
       "@tenure/postgres",
       "@tenure/redis",
+      "@tenure/sqlite",
       "commander",
       "ioredis",
       "mongodb",

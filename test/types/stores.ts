@@ -2,8 +2,11 @@ import type { SessionStore } from "@tenure/core";
 import { mongoStore } from "@tenure/mongo";
 import { postgresStore } from "@tenure/postgres";
 import { redisStore } from "@tenure/redis";
+import { sqliteStore } from "@tenure/sqlite";
+import BetterSqlite3 from "better-sqlite3";
 import { Cluster, Redis } from "ioredis";
 import { MongoClient } from "mongodb";
+import { DatabaseSync } from "node:sqlite";
 import { Client, Pool } from "pg";
 import { expectTypeOf } from "vitest";
 
@@ -14,6 +17,8 @@ export function everyStoreTakesTheDriversOwnClient(): void {
   expectTypeOf(
     mongoStore(new MongoClient("mongodb://127.0.0.1").db().collection("sessions")),
   ).toExtend<SessionStore>();
+  expectTypeOf(sqliteStore(new DatabaseSync(":memory:"))).toExtend<SessionStore>();
+  expectTypeOf(sqliteStore(new BetterSqlite3(":memory:"))).toExtend<SessionStore>();
 }
 
 export async function whatIsNoClientDoesNotCompile(store: SessionStore): Promise<void> {
@@ -23,6 +28,8 @@ export async function whatIsNoClientDoesNotCompile(store: SessionStore): Promise
   postgresStore(new Client());
   // @ts-expect-error: a collection, not a database.
   mongoStore(new MongoClient("mongodb://127.0.0.1").db());
+  // @ts-expect-error: a connection, not a path.
+  sqliteStore("sessions.db");
   // @ts-expect-error: there is no such option.
   redisStore(new Redis(), { ttl: 60 });
   // @ts-expect-error: a result is one of three, and none of them is a boolean.

@@ -4,7 +4,7 @@ import { openStore } from "./stores/open-store.ts";
 
 const usage = `Usage: npx -y pnpm@12 demo [--store STORE] [--framework NAME] [--port PORT]
 
-  --store  memory (default), or the address of a server, where sessions outlive this process:
+  --store  memory (default), sqlite for a file, where sessions outlive this process, or the address of a server:
            redis://127.0.0.1:6379, postgres://user:password@127.0.0.1/database, mongodb://127.0.0.1/database,
            or postgres alone for one that comes with the demo
   --framework

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canStart, server, startRedis } from "@tenure/servers";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../src/index.ts";
 import { visitDemo } from "./visit.ts";
 
@@ -19,9 +19,12 @@ const mongo = await server("mongo");
 const ownPostgres = await canStart("postgres");
 const ownRedis = await canStart("redis");
 
-for (const { describe, url } of [redis, postgres, mongo]) {
-  describe(`the demo on ${new URL(url).protocol}`, () => keepsSessions(url));
+for (const backend of [redis, postgres, mongo]) {
+  backend.describe(`the demo on ${new URL(backend.url).protocol}`, () => keepsSessions(backend.url));
 }
+describe("the demo on a SQLite file", () => {
+  keepsSessions("sqlite");
+});
 ownPostgres.describe("the demo on the PostgreSQL that comes with it", () => keepsSessions("postgres"));
 
 ownRedis.describe("the demo on a server that dies", () => {

@@ -1,7 +1,7 @@
 import { UsageError } from "./usage-error.ts";
 
 /** Where a store or a source is, parsed from its URL. */
-export type Address = RedisAddress | PostgresAddress | MongoAddress;
+export type Address = RedisAddress | PostgresAddress | MongoAddress | SqliteAddress;
 
 export interface RedisAddress {
   readonly backend: "redis";
@@ -31,22 +31,30 @@ export interface MongoAddress {
   readonly label: string;
 }
 
+export interface SqliteAddress {
+  readonly backend: "sqlite";
+  /** Of the file. */
+  readonly path: string;
+  readonly label: string;
+}
+
 export interface Host {
   readonly host: string;
   readonly port: number;
 }
 
 /**
- * Parses the URL of a server. `label` is the URL without its password and its parameters, for output.
+ * Parses the URL of a server, or of a file. `label` is the URL without its password and its parameters, for output.
  *
  * @throws UsageError which never quotes the URL
  */
 export function addressOf(url: string): Address {
   const scheme = /^([a-z][a-z\d+.-]*):/i.exec(url)?.[1]?.toLowerCase();
-  if (scheme === "sqlite" || scheme === "file" || /\.(?:db|sqlite3?)$/i.test(url)) {
-    throw new UsageError(
-      "This release has no SQLite store. Give the URL of a Redis, PostgreSQL or MongoDB server",
-    );
+  if (
+    scheme === "sqlite" ||
+    ((scheme === undefined || scheme.length === 1) && /\.(?:db|sqlite3?)$/i.test(url))
+  ) {
+    return sqliteAddress(url);
   }
   const [, userinfo = "", hosts, path = "", query = ""] = URL_PARTS.exec(url) ?? [];
   if (scheme === undefined || hosts === undefined) {
@@ -66,7 +74,7 @@ export function addressOf(url: string): Address {
 }
 
 const KNOWN =
-  "Known URLs: redis://, rediss://, redis+sentinel://, redis+cluster:// (rediss+… with TLS), postgres://, mongodb://, mongodb+srv://";
+  "Known URLs: redis://, rediss://, redis+sentinel://, redis+cluster:// (rediss+… with TLS), postgres://, mongodb://, mongodb+srv://, sqlite:///path/of/a/file";
 
 /** `scheme://user:password@host:port,host:port/path?query`, which the class URL does not parse: it knows one host. */
 const URL_PARTS = /^[a-z][a-z\d+.-]*:\/\/(?:([^/?#]*)@)?([^/?#@]*)(\/[^?#]*)?(?:\?([^#]*))?/i;
@@ -126,6 +134,15 @@ function redisAddress(scheme: string, { userinfo, hosts, path, query, label }: P
     sentinelPassword: parameters.get("sentinelPassword") ?? undefined,
     label,
   };
+}
+
+/** `sqlite:///var/app/sessions.db`, `sqlite:sessions.db`, or the path alone. */
+function sqliteAddress(url: string): SqliteAddress {
+  const path = url.replace(/^sqlite:(?:\/\/)?/i, "");
+  if (path === "" || path === ":memory:" || path.includes("?")) {
+    throw new UsageError("Name the file of a SQLite store: sqlite:///var/app/sessions.db, or its path alone");
+  }
+  return { backend: "sqlite", path, label: path };
 }
 
 const PARAMETERS = ["sentinelUsername", "sentinelPassword"];

@@ -12,7 +12,7 @@ export interface StoreOptions {
   readonly tombstoneMinimum?: number;
 }
 
-/** A store on a server that is connected. */
+/** A store on a server that is connected, or in a file that is open. */
 export interface Backend extends AsyncDisposable {
   /** The server and the place of the sessions in it, without a secret. */
   readonly label: string;
@@ -52,6 +52,10 @@ export async function openBackend(address: Address, options: StoreOptions): Prom
     assertOnly(options, "PostgreSQL", ["schema", "table"]);
     return (await import("./backends/postgres.ts")).postgresBackend(address, options);
   }
+  if (backend === "sqlite") {
+    assertOnly(options, "SQLite", []);
+    return (await import("./backends/sqlite.ts")).sqliteBackend(address, options);
+  }
   assertOnly(options, "MongoDB", ["collection"]);
   return (await import("./backends/mongo.ts")).mongoBackend(address, options);
 }
@@ -59,6 +63,7 @@ export async function openBackend(address: Address, options: StoreOptions): Prom
 function assertOnly(options: StoreOptions, name: string, known: readonly (keyof StoreOptions)[]): void {
   for (const option of ["prefix", "schema", "table", "collection"] as const) {
     if (options[option] === undefined || known.includes(option)) continue;
-    throw new UsageError(`A store on ${name} has no --${option}. It takes --${known.join(" and --")}`);
+    const others = known.length === 0 ? "" : `. It takes --${known.join(" and --")}`;
+    throw new UsageError(`A store on ${name} has no --${option}${others}`);
   }
 }

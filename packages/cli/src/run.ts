@@ -227,6 +227,7 @@ Stores:
   redis+cluster://user:password@host,host              rediss+cluster:// with TLS
   postgres://user:password@host/database
   mongodb://user:password@host/database
+  sqlite:///path/of/sessions.db                        or the path alone
 
 Exit codes:
   0  done

@@ -41,6 +41,15 @@ describe("the URL of a store", () => {
     });
   });
 
+  test.each([
+    ["sqlite:///var/app/sessions.db", "/var/app/sessions.db"],
+    ["sqlite:sessions", "sessions"],
+    ["./data/sessions.sqlite3", "./data/sessions.sqlite3"],
+    ["C:\\data\\sessions.db", "C:\\data\\sessions.db"],
+  ])("names a SQLite file: %s", (url, path) => {
+    expect(addressOf(url)).toEqual({ backend: "sqlite", path, label: path });
+  });
+
   test("names a PostgreSQL and a MongoDB", () => {
     expect(addressOf("postgresql://ada:pass@db/shop?sslmode=require")).toMatchObject({
       backend: "postgres",
@@ -65,7 +74,8 @@ test("the secrets of a URL are its password, written and encoded, and the values
 describe("a wrong command line has exit code 2, prints nothing on stdout, and no password anywhere:", () => {
   test.each<[title: string, args: string[], says: string]>([
     ["no URL", ["count"], "TENURE_STORE"],
-    ["a SQLite file", ["count", "--store", "sqlite:///var/s3cret.db"], "has no SQLite store"],
+    ["a table in a SQLite file", ["count", "--store", "s3cret.db", "--table", "t"], "has no --table"],
+    ["a SQLite store without a file", ["count", "--store", "sqlite://"], "Name the file"],
     ["another scheme", ["count", "--store", "mysql://ada:s3cret@db/shop"], "Unknown kind of store: mysql"],
     ["no scheme", ["count", "--store", "s3cret"], "not a URL"],
     ["Sentinels without a primary", ["count", "--store", "redis+sentinel://:s3cret@a,b"], "Name the primary"],

@@ -308,7 +308,7 @@ function warnOfSeveralProcesses(): void {
   if (!isOneOfSeveral || process.env["NODE_ENV"] !== "production") return;
   warnOnce(
     "TENURE_MEMORY_STORE",
-    "memoryStore() keeps sessions in one process, and cluster or PM2 runs several: use @tenure/redis, @tenure/postgres or @tenure/mongo",
+    "memoryStore() keeps sessions in one process, and cluster or PM2 runs several: use @tenure/sqlite on one machine, or @tenure/redis, @tenure/postgres or @tenure/mongo",
   );
 }
 

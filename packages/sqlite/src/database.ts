@@ -7,15 +7,16 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
 }
 
-/** A prepared statement. Values are bound to `?` in order (better-sqlite3 has no `?1`); a row is an object with a property for each column. */
+/**
+ * A prepared statement. Strings, numbers and nulls are bound to `?` in order (better-sqlite3 has no `?1`); a row is an object with a
+ * property for each column. `any`, because the two drivers have different types for what they bind.
+ */
 export interface SqliteStatement {
   /** The first row, or `undefined`. */
-  get(...values: SqliteValue[]): unknown;
-  all(...values: SqliteValue[]): unknown[];
-  run(...values: SqliteValue[]): unknown;
+  get(...values: any[]): unknown;
+  all(...values: any[]): unknown[];
+  run(...values: any[]): unknown;
 }
-
-export type SqliteValue = string | number | null;
 
 /** @throws TypeError for a value that is not a synchronous connection to SQLite */
 export function assertDatabase(database: SqliteDatabase): void {

@@ -41,15 +41,22 @@ test("a file of a later release is left alone, and works", async () => {
   expect(await sqliteStore(database).create(session)).toBe("created");
 });
 
-test("it waits for a lock that another process holds, while the event loop goes on", async () => {
-  const file = newFile();
-  const other = new DatabaseSync(file);
-  other.exec("begin immediate");
-  setTimeout(() => other.exec("rollback"), 50);
-  const database = new DatabaseSync(file, { timeout: 60_000 });
-  await migrate(database);
-  expect(await sqliteStore(database).create(session)).toBe("created");
-});
+test.each([
+  ["a new file", async () => undefined],
+  ["a file that is up to date", migrate],
+])(
+  "of %s: waits for a lock that another process holds, while the event loop goes on",
+  async (_what, prepare) => {
+    const file = newFile();
+    const other = new DatabaseSync(file);
+    await prepare(other);
+    other.exec("begin immediate");
+    setTimeout(() => other.exec("rollback"), 50);
+    const database = new DatabaseSync(file, { timeout: 60_000 });
+    await migrate(database);
+    expect(await sqliteStore(database).create(session)).toBe("created");
+  },
+);
 
 test("the file is in WAL, so that nobody who reads waits for a write", async () => {
   const file = newFile();

@@ -33,7 +33,7 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
   Promises: ["docs/PROMISES.md", "docs/ASVS.md", "docs/NIST.md", "SECURITY.md", "test/bench/README.md"],
   Packages: [
     "packages/core/README.md",
-    "packages/{redis,postgres,mongo}/README.md",
+    "packages/{redis,postgres,mongo,sqlite}/README.md",
     "packages/*-session/README.md",
     "packages/cli/README.md",
     "packages/*/README.md",

@@ -9,7 +9,7 @@ export interface OpenedStore {
 }
 
 /**
- * The store that an argument names: `memory`, the address of a server, or `postgres` alone for a server that comes with the demo.
+ * The store that an argument names: `memory`, `sqlite`, the address of a server, or `postgres` alone for a server that comes with the demo.
  *
  * @throws Error with one human-readable line: what is wrong, and what to do
  */
@@ -34,6 +34,7 @@ const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>
     place: "the memory of this process",
     close: async () => undefined,
   }),
+  sqlite: async () => (await import("./sqlite.ts")).openSqlite(),
   redis: async (address) => (await import("./redis.ts")).openRedis(address, withoutPassword(address)),
   rediss: async (address) => (await import("./redis.ts")).openRedis(address, withoutPassword(address)),
   postgres: async (address) => {

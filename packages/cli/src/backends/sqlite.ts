@@ -1,0 +1,49 @@
+import { existsSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
+import { migrate, sqliteStore } from "@tenure/sqlite";
+import type { SqliteAddress } from "../address.ts";
+import type { Backend, StoreOptions } from "../backend.ts";
+import { UsageError } from "../usage-error.ts";
+import { checkSqlite } from "./sqlite-checks.ts";
+
+export async function sqliteBackend(
+  { path, label }: SqliteAddress,
+  { tombstoneMinimum }: StoreOptions,
+): Promise<Backend> {
+  const connect = await driver();
+  // SQLite would create a file that is not there. Only migrate is to do that.
+  let database = existsSync(path) ? connect(path) : undefined;
+  const opened = (): DatabaseSync => {
+    if (database === undefined) throw new Error(`The file ${path} does not exist: tenure migrate creates it`);
+    return database;
+  };
+  return {
+    label,
+    get store() {
+      return sqliteStore(opened(), tombstoneMinimum === undefined ? {} : { tombstoneMinimum });
+    },
+    check: async () => checkSqlite(opened(), path),
+    async migrate() {
+      database ??= connect(path);
+      await migrate(database);
+      return "The tables are up to date.";
+    },
+    sweep: async () => ({
+      swept: null,
+      text: "The store deletes what has expired while it is written to: nothing to do.",
+    }),
+    // Tombstones count, too.
+    estimate: async () =>
+      Number(opened().prepare("select count(*) as n from tenure_sessions").get()?.["n"]) || null,
+    [Symbol.asyncDispose]: async () => database?.close(),
+  };
+}
+
+async function driver(): Promise<(path: string) => DatabaseSync> {
+  try {
+    const sqlite = await import("node:sqlite");
+    return (path) => new sqlite.DatabaseSync(path);
+  } catch {
+    throw new UsageError("A SQLite store needs Node 22.13 or later, which has node:sqlite");
+  }
+}

@@ -1,0 +1,66 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { migrate, sqliteStore } from "@tenure/sqlite";
+import BetterSqlite3 from "better-sqlite3";
+import betterSqlite3SessionStore from "better-sqlite3-session-store";
+import session from "express-session";
+import { type Competitor, type Contest, IDLE } from "./competitor.ts";
+import type { Data } from "./session-data.ts";
+import { tenure } from "./tenure.ts";
+
+/** Its users have the choice of a journal. As its README sets it up, it has SQLite's default. */
+const PEER = "better-sqlite3-session-store";
+const PEER_IN_WAL = `${PEER}, WAL`;
+
+export const sqlite: Contest = {
+  async server() {
+    const folder = await mkdtemp(join(tmpdir(), "tenure-bench-"));
+    return {
+      url: folder,
+      about: `none, each store has a file of its own in ${tmpdir()}`,
+      pid: undefined,
+      stop: () => rm(folder, { recursive: true, force: true }),
+    };
+  },
+  competitors: {
+    async Tenure(folder) {
+      const database = new DatabaseSync(join(folder, "tenure.db"));
+      await migrate(database);
+      return tenure(sqliteStore(database), async () => database.close());
+    },
+    [PEER]: async (folder) => peerOn(new BetterSqlite3(join(folder, "peer.db"))),
+    async [PEER_IN_WAL](folder) {
+      const database = new BetterSqlite3(join(folder, "peer-wal.db"));
+      database.pragma("journal_mode = wal");
+      // As safe as Tenure's: better-sqlite3 chooses `normal` in WAL.
+      database.pragma("synchronous = full");
+      return peerOn(database);
+    },
+  },
+  targets: [PEER, PEER_IN_WAL].flatMap((peer) => [
+    { cell: "page view, C=64", peer, times: 3 },
+    { cell: "mix, C=64", peer, times: 2 },
+  ]),
+};
+
+function peerOn(client: BetterSqlite3.Database): Competitor {
+  const SqliteStore = betterSqlite3SessionStore(session);
+  const store = new SqliteStore({ client, expired: { clear: true, intervalMs: IDLE } });
+  return {
+    store,
+    revocation: "store.all(), then destroy",
+    async revokeUser(userId) {
+      const all = await new Promise<readonly { readonly sid: string; readonly sess: string }[]>(
+        (resolve, reject) => {
+          store.all((error, rows) => (error ? reject(error) : resolve(rows)));
+        },
+      );
+      const theirs = all.filter(({ sess }) => (JSON.parse(sess) as Data).userId === userId);
+      for (const { sid } of theirs) store.destroy(sid);
+      return theirs.length;
+    },
+    close: async () => client.close(),
+  };
+}

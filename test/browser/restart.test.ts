@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openStore, startDemo } from "@tenure/example-devices";
+import { expect, test } from "vitest";
+import { describeInChromium, launchChromium } from "./chromium.ts";
+
+describeInChromium("the demo on a SQLite file, in a real browser", () => {
+  test("is restarted, and logs nobody out, and nobody in whom it had logged out", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tenure-demo-browser-"));
+    process.env["TENURE_DEMO_FOLDER"] = folder;
+    const chromium = await launchChromium();
+    try {
+      const [stays, leaves] = [await chromium.newContext(), await chromium.newContext()];
+      const first = await start();
+      const [staying, leaving] = [await stays.newPage(), await leaves.newPage()];
+      for (const [page, person] of [
+        [staying, "Ada"],
+        [leaving, "Bo"],
+      ] as const) {
+        await page.goto(first.url);
+        await page.getByRole("button", { name: `Sign in as ${person}` }).click();
+        await page.getByRole("heading", { name: "Your devices" }).waitFor();
+      }
+      const cookies = await leaves.cookies();
+      await leaving.getByRole("button", { name: "Log out everywhere" }).click();
+      await leaving.getByRole("heading", { name: "Who are you?" }).waitFor();
+      await first.close();
+      await expect(fetch(first.url)).rejects.toThrow("fetch failed");
+
+      const second = await start();
+      await staying.goto(second.url);
+      await staying.getByRole("heading", { name: "Your devices" }).waitFor();
+      expect(await staying.locator("li.device").count()).toBe(1);
+      // The browser's own copy of the cookie does not bring the session back.
+      await leaves.addCookies(cookies);
+      await leaving.goto(second.url);
+      await leaving.getByRole("heading", { name: "Who are you?" }).waitFor();
+      await second.close();
+    } finally {
+      await chromium.close();
+      delete process.env["TENURE_DEMO_FOLDER"];
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+async function start(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  const opened = await openStore("sqlite");
+  const demo = await startDemo({ ...opened, port: 0 });
+  return {
+    url: demo.url,
+    async close() {
+      await demo.close();
+      await opened.close();
+    },
+  };
+}
