@@ -177,7 +177,7 @@ async function runNode(folder: string, program: Program): Promise<void> {
   const execArgv = ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")];
   await using network = await networkOf(program.text)?.start();
   const env = environment(network?.ports);
-  await runAndVisit(join(folder, "program.ts"), program, { execArgv, env });
+  await runAndVisit(join(folder, "program.ts"), program, { cwd: folder, execArgv, env });
 }
 
 /** A block that shows a test file is run as one; of a whole suite, one chapter. */

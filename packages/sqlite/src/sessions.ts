@@ -180,13 +180,10 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
       const rows = listing.all(userId, authenticatedAt, n);
       const records = rows.map((row) => recordIn("listUser", row));
       if (records.some((record) => record.userId !== userId)) throw notAsked("listUser");
-      const last = records.at(-1);
+      const { n: last, authenticated_at: at } = (rows.at(-1) ?? {}) as Partial<Row>;
       return {
         records: records.filter(({ expiresAt }) => now < expiresAt),
-        next:
-          rows.length === PAGE
-            ? { authenticatedAt: last!.authenticatedAt!, n: (rows.at(-1) as Row).n }
-            : undefined,
+        next: rows.length === PAGE ? { authenticatedAt: at!, n: last! } : undefined,
       };
     },
 
@@ -199,10 +196,8 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     sweep(now, calls) {
-      for (const { n, expires_at: expiresAt } of due.all(
-        now,
-        Math.min(calls * SWEPT_PER_CALL, SWEPT_AT_ONCE),
-      ) as Row[]) {
+      const rows = due.all(now, Math.min(calls * SWEPT_PER_CALL, SWEPT_AT_ONCE)) as Row[];
+      for (const { n, expires_at: expiresAt } of rows) {
         if (expiresAt <= now) remove.run(n);
         // It was used since, so it lives longer than it was to.
         else postpone.run(expiresAt, n);

@@ -59,20 +59,20 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
     async create(session) {
       assertNewSession(session);
       const { id, userId, data } = session;
-      assertWellFormed({ id, userId, data });
+      assertStorable({ id, userId, data });
       return write("create", (now) => sessions().create(session, now), { size: data.length });
     },
 
     async read(id) {
-      if (!canBeStored("id", id)) return null;
+      if (!canBeHere("id", id)) return null;
       return read("read", (now) => sessions().read(id, now));
     },
 
     async update(id, changes) {
       assertChanges(changes);
       const { userId, data } = changes;
-      assertWellFormed({ userId, data });
-      if (!canBeStored("id", id)) return "gone";
+      assertStorable({ userId, data });
+      if (!canBeHere("id", id)) return "gone";
       return write("update", (now) => sessions().update(id, changes, now), {
         size: data?.length ?? 0,
         mayBeLost: isTouch(changes),
@@ -80,16 +80,16 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
     },
 
     async revoke(id) {
-      if (!canBeStored("id", id)) return false;
+      if (!canBeHere("id", id)) return false;
       return write("revoke", (now) => sessions().revoke(id, now));
     },
 
     async revokeUser(userId, which = {}) {
       assertRevokeUser(userId, which);
-      if (!canBeStored("userId", userId)) return 0;
+      if (!canBeHere("userId", userId)) return 0;
       const { except, authenticatedUpTo } = which;
       if (authenticatedUpTo !== undefined && authenticatedUpTo > Date.now()) throw instantInTheFuture();
-      const spared = except !== undefined && canBeStored("except", except) ? except : null;
+      const spared = except !== undefined && canBeHere("except", except) ? except : null;
       const upTo = await write("revokeUser", (now) => sessions().fence(userId, authenticatedUpTo, now));
       await untilPast(upTo);
       let ended = 0;
@@ -104,7 +104,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
     },
 
     async listUser(userId) {
-      if (!canBeStored("userId", userId)) return [];
+      if (!canBeHere("userId", userId)) return [];
       // By id: a session that logs in again meanwhile moves, and is found twice.
       const found = new Map<string, SessionRecord>();
       for (let from: Place | undefined = { authenticatedAt: -1, n: 0 }; from;) {
@@ -143,6 +143,20 @@ function assertMilliseconds(name: string, value: number, least: number): void {
   if (!(Number.isSafeInteger(value) && value >= least && value <= MAX_DURATION)) {
     throw new TypeError(`${name} must be a whole number of milliseconds from ${least} to ${MAX_DURATION}`);
   }
+}
+
+/** @throws TypeError naming the text that cannot be stored */
+function assertStorable(texts: Readonly<Record<string, string | null | undefined>>): void {
+  assertWellFormed(texts);
+  for (const name in texts) {
+    // node:sqlite of Node 22 reads text only up to the first one.
+    if (texts[name]?.includes("\0")) throw new TypeError(`${name} must not contain NUL, U+0000`);
+  }
+}
+
+/** Whether a session can exist under this id or user at all. */
+function canBeHere(name: string, text: string): boolean {
+  return canBeStored(name, text) && !text.includes("\0");
 }
 
 function isTouch(changes: object): boolean {

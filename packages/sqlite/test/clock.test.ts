@@ -27,6 +27,15 @@ test("a login in the millisecond of a fence is ended by the next revokeUser, als
   expect(await store.read("one")).toBeNull();
 });
 
+test("a session from before the clock was set back is ended, unless the call names an instant", async () => {
+  const store = await open();
+  await store.create(session("one"));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - HOUR / 2 });
+  expect(await store.revokeUser("ada", { authenticatedUpTo: Date.now() })).toBe(0);
+  expect(await store.revokeUser("ada")).toBe(1);
+  expect(await store.read("one")).toBeNull();
+});
+
 test("after the clock was set back, a login is refused until it has passed the fence again, unless it has no instant", async () => {
   const store = await open();
   await store.create(session("before"));
