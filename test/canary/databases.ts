@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
 import { inspect } from "node:util";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { ensureIndexes, mongoStore } from "@tenure/mongo";
 import { migrate, postgresStore } from "@tenure/postgres";
 import { redisStore } from "@tenure/redis";
 import { server } from "@tenure/servers";
+import { migrate as migrateSqlite, sqliteStore } from "@tenure/sqlite";
 import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
 import { Pool } from "pg";
@@ -35,6 +37,7 @@ const mongo = await server("mongo");
 
 export const databases: readonly Database[] = [
   { name: "memory", describe, open: openMemory },
+  { name: "sqlite", describe, open: openSqlite },
   { name: "redis", describe: redis.describe, open: openRedis },
   { name: "postgres", describe: postgres.describe, open: openPostgres },
   { name: "mongo", describe: mongo.describe, open: openMongo },
@@ -53,6 +56,31 @@ async function openMemory(): Promise<OpenDatabase> {
       await store.update(id, { data, touch: false });
     },
     close: async () => undefined,
+  };
+}
+
+async function openSqlite(): Promise<OpenDatabase> {
+  const database = new DatabaseSync(":memory:");
+  await migrateSqlite(database);
+  return {
+    store: sqliteStore(database),
+    async dump() {
+      const tables = ["tenure_sessions", "tenure_fences"];
+      return inspect(
+        tables.map((table) => database.prepare(`select * from ${table}`).all()),
+        { depth: 4, maxArrayLength: null, maxStringLength: null },
+      );
+    },
+    async spoil() {
+      for (const event of ["insert", "update"]) {
+        database.exec(`create trigger refusing_${event} before ${event} on tenure_sessions
+          begin select raise(abort, 'refused ' || new.data); end`);
+      }
+    },
+    async setData(id, data) {
+      database.prepare("update tenure_sessions set data = ? where id = ?").run(data, id);
+    },
+    close: async () => database.close(),
   };
 }
 

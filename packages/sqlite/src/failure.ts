@@ -9,6 +9,7 @@ const CODES: Readonly<Record<number, string>> = {
   11: "CORRUPT",
   13: "FULL",
   14: "CANTOPEN",
+  19: "CONSTRAINT",
   26: "NOTADB",
 };
 
@@ -20,6 +21,7 @@ const REASONS: Readonly<Record<string, string>> = {
   CORRUPT: "the database file is damaged: restore it from a backup, or start with a new one",
   FULL: "the disk, or the database's max_page_count, is full: nothing of this call was written",
   CANTOPEN: "the database file, or its -wal or -shm file, cannot be opened: the folder must be writable",
+  CONSTRAINT: "a constraint or a trigger on Tenure's tables refused the write: remove what is not Tenure's",
   NOTADB: "the file is not a SQLite database",
 };
 
@@ -32,11 +34,15 @@ export function isLocked(error: unknown): boolean {
 /** Why the store does not work on this database. The message says it all. */
 export class RefusedDatabase extends Error {}
 
-/** SQLite's errors name tables and columns but quote no values, so the driver's own can be the cause. */
+/**
+ * SQLite's own errors name tables and columns and quote no values, so the driver's error can be the cause. What a trigger raises may quote
+ * anything.
+ */
 export function toStoreError(operation: StoreOperation, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   if (error instanceof RefusedDatabase) return new StoreError(operation, error.message);
-  return new StoreError(operation, reasonOf(error), { cause: error });
+  const isSafe = codeOf(error) !== "CONSTRAINT";
+  return new StoreError(operation, reasonOf(error), isSafe ? { cause: error } : undefined);
 }
 
 /** One line: what SQLite refused, and the remedy where there is one. */

@@ -46,26 +46,19 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
   assertMilliseconds("tombstoneMinimum", tombstoneMinimum, 1);
   assertMilliseconds("lockTimeout", lockTimeout, 0);
 
-  let opened: Sessions | undefined;
-  const sessions = (): Sessions => opened!;
-  const { read, write } = transactionsOn(
-    database,
-    lockTimeout,
-    () => (opened ??= open(database, tombstoneMinimum)),
-    (now, calls) => sessions().sweep(now, calls),
-  );
+  const { read, write } = transactionsOn(database, lockTimeout, () => open(database, tombstoneMinimum));
 
   return {
     async create(session) {
       assertNewSession(session);
       const { id, userId, data } = session;
       assertStorable({ id, userId, data });
-      return write("create", (now) => sessions().create(session, now), { size: data.length });
+      return write("create", (sessions, now) => sessions.create(session, now), { size: data.length });
     },
 
     async read(id) {
       if (!canBeHere("id", id)) return null;
-      return read("read", (now) => sessions().read(id, now));
+      return read("read", (sessions, now) => sessions.read(id, now));
     },
 
     async update(id, changes) {
@@ -73,7 +66,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
       const { userId, data } = changes;
       assertStorable({ userId, data });
       if (!canBeHere("id", id)) return "gone";
-      return write("update", (now) => sessions().update(id, changes, now), {
+      return write("update", (sessions, now) => sessions.update(id, changes, now), {
         size: data?.length ?? 0,
         mayBeLost: isTouch(changes),
       });
@@ -81,7 +74,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
 
     async revoke(id) {
       if (!canBeHere("id", id)) return false;
-      return write("revoke", (now) => sessions().revoke(id, now));
+      return write("revoke", (sessions, now) => sessions.revoke(id, now));
     },
 
     async revokeUser(userId, which = {}) {
@@ -90,12 +83,14 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
       const { except, authenticatedUpTo } = which;
       if (authenticatedUpTo !== undefined && authenticatedUpTo > Date.now()) throw instantInTheFuture();
       const spared = except !== undefined && canBeHere("except", except) ? except : null;
-      const upTo = await write("revokeUser", (now) => sessions().fence(userId, authenticatedUpTo, now));
+      const upTo = await write("revokeUser", (sessions, now) =>
+        sessions.fence(userId, authenticatedUpTo, now),
+      );
       await untilPast(upTo);
       let ended = 0;
       for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
-        const { alive, left } = await write("revokeUser", (now) =>
-          sessions().endSome({ userId, spared, upTo, all: authenticatedUpTo === undefined }, now),
+        const { alive, left } = await write("revokeUser", (sessions, now) =>
+          sessions.endSome({ userId, spared, upTo, all: authenticatedUpTo === undefined }, now),
         );
         ended += alive;
         if (!left) return ended;
@@ -109,7 +104,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
       const found = new Map<string, SessionRecord>();
       for (let from: Place | undefined = { authenticatedAt: -1, n: 0 }; from;) {
         const place: Place = from;
-        const page = await read("listUser", (now) => sessions().listSome(userId, place, now));
+        const page = await read("listUser", (sessions, now) => sessions.listSome(userId, place, now));
         for (const record of page.records) found.set(record.id, record);
         from = page.next;
       }
@@ -119,7 +114,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
     async *scan() {
       for (let from: number | undefined = 0; from !== undefined;) {
         const place: number = from;
-        const page = await read("scan", (now) => sessions().scanSome(place, now));
+        const page = await read("scan", (sessions, now) => sessions.scanSome(place, now));
         yield* page.records;
         from = page.next;
       }

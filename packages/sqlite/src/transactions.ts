@@ -3,9 +3,10 @@ import { StoreError, type StoreOperation } from "@tenure/core";
 import { batched } from "@tenure/core/store";
 import { rollBack, type SqliteDatabase } from "./database.ts";
 import { isLocked, toStoreError } from "./failure.ts";
+import type { Sessions } from "./sessions.ts";
 
 /** What a call does, inside a transaction. It throws a `StoreError` only before its first write. */
-export type Work<Result> = (now: number) => Result;
+export type Work<Result> = (sessions: Sessions, now: number) => Result;
 
 /** Runs `work` in a transaction, together with the other calls of this turn of the event loop. */
 export type Run = <Result>(
@@ -32,33 +33,33 @@ export interface Transactions {
  * Each transaction begins and ends in one turn of the event loop, because both drivers are synchronous. So no two transactions of this
  * process overlap, and another process waits for no JavaScript but the work of one batch.
  *
- * @param open prepares the connection; called at the start of each transaction
- * @param atEnd the last work of each write transaction, for the number of calls in it
+ * @param open prepares the connection, at the first call
  */
 export function transactionsOn(
   database: SqliteDatabase,
   lockTimeout: number,
-  open: () => void,
-  atEnd: (now: number, calls: number) => void,
+  open: () => Sessions,
 ): Transactions {
+  let opened: Sessions | undefined;
+
   return {
     read: joined((calls) => inTransaction("begin", calls)),
     write: joined((calls) => {
       // The commit of touches alone does not wait for the disk.
       const isDurable = calls.some(({ mayBeLost }) => !mayBeLost);
       database.exec(`pragma synchronous = ${isDurable ? "full" : "normal"}`);
-      return inTransaction("begin immediate", calls, (now) => atEnd(now, calls.length));
+      return inTransaction("begin immediate", calls);
     }),
   };
 
-  function inTransaction(begin: string, calls: readonly Call[], last?: (now: number) => void): Outcome[] {
-    open();
+  function inTransaction(begin: "begin" | "begin immediate", calls: readonly Call[]): Outcome[] {
+    const sessions = (opened ??= open());
     database.exec(begin);
     try {
       // Now that the lock is ours: a call that waited for it could find a session alive that has expired meanwhile.
       const now = Date.now();
-      const outcomes = calls.map(({ work }) => outcomeOf(() => work(now)));
-      last?.(now);
+      const outcomes = calls.map(({ work }) => outcomeOf(() => work(sessions, now)));
+      if (begin === "begin immediate") sessions.sweep(now, calls.length);
       database.exec("commit");
       return outcomes;
     } catch (error) {
@@ -75,18 +76,15 @@ export function transactionsOn(
       sizeOf: ({ size }) => size,
       run: (calls) => settled(transaction, calls),
     });
-    return async (operation, work, { mayBeLost = false, size = 0 } = {}) => {
-      let result: Awaited<ReturnType<typeof work>> | undefined;
-      await call({
-        operation,
-        mayBeLost,
-        size,
-        giveUpAt: performance.now() + lockTimeout,
-        work: (now) => {
-          result = work(now) as typeof result;
-        },
-      });
-      return result as ReturnType<typeof work>;
+    return async <Result>(operation: StoreOperation, work: Work<Result>, details: Details = {}) => {
+      const { mayBeLost = false, size = 0 } = details;
+      const giveUpAt = performance.now() + lockTimeout;
+      let result: Result | undefined;
+      const keep: Work<void> = (sessions, now) => {
+        result = work(sessions, now);
+      };
+      await call({ operation, mayBeLost, size, giveUpAt, work: keep });
+      return result as Result;
     };
   }
 }
@@ -123,7 +121,7 @@ interface Call {
   readonly size: number;
   /** Of `performance.now()`. */
   readonly giveUpAt: number;
-  readonly work: (now: number) => void;
+  readonly work: Work<void>;
 }
 
 type Outcome = StoreError | undefined;
