@@ -54,6 +54,7 @@ function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
   return {
     async populate(sessions) {
       population = await populate(competitor.store, sessions);
+      competitor.populated?.();
     },
     slice(profile, concurrency, ms, share) {
       competitor.dueShare?.(share);

@@ -8,6 +8,8 @@ export interface Competitor {
    * writes every touch, and knows no other way.
    */
   readonly dueShare?: (share: number) => void;
+  /** Called once the first sessions are there: ends whatever made their creation faster. */
+  readonly populated?: () => void;
   /** Ends all sessions of a user in the way that this store has, and answers how many. */
   readonly revokeUser: (userId: string) => Promise<number>;
   /** What {@link revokeUser} does, in a few words. */

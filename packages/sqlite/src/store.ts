@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_DURATION, type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 import {
   assertChanges,
@@ -7,10 +8,9 @@ import {
   canBeStored,
   instantInTheFuture,
 } from "@tenure/core/store";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertDatabase, type SqliteDatabase } from "./database.ts";
-import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
 import { assertMigrated } from "./schema.ts";
+import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
 import { transactionsOn } from "./transactions.ts";
 
 /** Options of `sqliteStore`. */
