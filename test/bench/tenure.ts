@@ -22,7 +22,8 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
   }
 
   return {
-    store: expressSessionStore(sessions),
+    // The loads with HTTP and without have a middleware each.
+    store: expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] }),
     dueShare(due) {
       share = due;
     },

@@ -40,7 +40,7 @@ postgres.describe("the SQL of the README", () => {
     await pool.query(blocks[0]!);
     expect(await columns()).toEqual(made);
     const { rows } = await pool.query(
-      "select relname, reloptions from pg_class where relname in ('made', 'tenure_sessions') order by 1",
+      "select relname, reloptions from pg_class where relnamespace = current_schema()::regnamespace and relname in ('made', 'tenure_sessions') order by 1",
     );
     const reloptions = ["fillfactor=80", "vacuum_truncate=off"];
     expect(rows).toEqual([
