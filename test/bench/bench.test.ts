@@ -20,7 +20,9 @@ describe("the benchmark's short run", () => {
   test("puts Tenure beside better-sqlite3-session-store", { timeout: 120_000 }, async () => {
     const { stdout } = await bench("sqlite");
     const peer = "better-sqlite3-session-store";
-    expect(cells(stdout)).toEqual(cellsOf(["Tenure", peer, `${peer}, WAL`]));
+    expect(cells(stdout)).toEqual(
+      cellsOf(["Tenure", peer, `${peer}, WAL`, `${peer}, WAL, synchronous normal`]),
+    );
   });
 
   redis.describe("on Redis", () => {
