@@ -84,7 +84,7 @@ const cookieRules = hiddenValue<() => boolean>();
 const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
   configurable: true,
   get() {
-    return cookieRules.get(this)?.() === false ? "" : signedToken(this);
+    return cookieRules.get(this)?.() === true ? signedToken(this) : "";
   },
 };
 
