@@ -1,32 +1,21 @@
+import { randomFillSync } from "node:crypto";
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { batched, withDeadline } from "@tenure/core/store";
 import type { Script, StoreClient } from "./client.ts";
+import { NONCE } from "./layout.ts";
 import type { RunDurably } from "./replicas.ts";
 import { Code } from "./scripts.ts";
 import { serverClock } from "./server-clock.ts";
 
-/** How calls become commands: joined, in order, each with a deadline. Every method rejects with a `StoreError` only. */
+/**
+ * How calls become commands: the calls of one turn of the event loop leave together, in as few commands as their kinds and slots allow,
+ * each with a deadline. Calls on one key keep their order. Every method rejects with a `StoreError` only.
+ */
 export interface Commands {
-  /** The value of a key. The reads of one turn of the event loop leave as one MGET. */
-  read(operation: StoreOperation, key: string): Promise<unknown>;
-  /** Runs a script on one key. */
-  run(
-    operation: StoreOperation,
-    script: Script,
-    key: string,
-    args: readonly string[],
-    options?: RunOptions,
-  ): Promise<Reply>;
-  /** Runs a script for one of many keys, with the other calls of this turn of the event loop. `args` are those of the script. */
-  join(operation: StoreOperation, script: Script, args: readonly string[], item: Item): Promise<unknown>;
-  /** Runs a script on many keys, in as few commands as possible. Resolves to a code for each key. */
-  runMany(
-    operation: StoreOperation,
-    script: Script,
-    args: readonly string[],
-    items: readonly Item[],
-    options?: RunOptions,
-  ): Promise<number[]>;
+  /** Reads the value of a key by MGET. */
+  read(operation: "read" | "listUser" | "scan"): (key: string) => Promise<unknown>;
+  /** Runs a script on a key. Make the function once: its calls share commands with each other. */
+  script(operation: StoreOperation, script: Script, options?: ScriptOptions): RunScript;
   /** Waits for anything else that the client does. */
   send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result>;
   /** Waits for each of the client's pages. */
@@ -37,21 +26,20 @@ export interface Commands {
   pastInstant(operation: StoreOperation, key: string, instant: number): Promise<void>;
 }
 
-export interface RunOptions {
-  /** When the call began that this command is the second of, by `performance.now()`. Its deadline is two timeouts after that at most. */
-  readonly startedAt?: number | undefined;
+/**
+ * @param args those of the key
+ * @param startedAt when the call began that this command is the second of, by `performance.now()`. Its deadline is two timeouts after that
+ *   at most
+ * @returns what the script answers the key with
+ */
+export type RunScript = (key: string, args: readonly string[], startedAt?: number) => Promise<unknown>;
+
+export interface ScriptOptions {
+  /** The arguments that all keys share. */
+  readonly shared?: readonly string[];
   /** Wait for replicas, if the store is to. */
-  readonly durable?: boolean | undefined;
+  readonly isDurable?: boolean;
 }
-
-/** A key, and what a script for many keys takes for each of them. */
-export interface Item {
-  readonly key: string;
-  readonly args: readonly string[];
-}
-
-/** The server's time, a code, and details. */
-export type Reply = readonly unknown[];
 
 export interface CommandsOptions {
   /** How long a command may take, milliseconds. */
@@ -66,44 +54,24 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   const { timeout, runDurably, onFirstReply } = options;
   const clock = serverClock();
   let hasReplied = false;
-  const queue = batched<Call, Sent>({
+  const queue = batched<Call, unknown>({
     limit: Number.POSITIVE_INFINITY,
-    run: async (calls) => sendInOrder(calls),
+    split: (queued) => intoCommands(queued, (key) => client.groupOf(key)),
+    run: (calls) => {
+      const { kind } = calls[0] as Call;
+      return kind.script ? runScript(kind as ScriptKind, calls) : readAll(kind, calls);
+    },
   });
 
   return {
-    async read(operation, key) {
-      const { reply, at } = await queue({ kind: "read", operation, key });
-      return (await reply)[at];
+    read(operation) {
+      const kind = { operation };
+      return (key) => queue({ kind, key, args: [], startedAt: undefined });
     },
 
-    async run(operation, script, key, args, its) {
-      const { reply } = await queue({ kind: "run", operation, script, key, args, options: its });
-      return reply;
-    },
-
-    async join(operation, script, args, item) {
-      const { reply, at } = await queue({ kind: "join", operation, script, args, key: item.key, item });
-      return (await reply)[at];
-    },
-
-    async runMany(operation, script, args, items, its) {
-      const numbered = items.map((item, at) => ({ item, at }));
-      const codes: number[] = [];
-      const groups = groupsOf(numbered, ({ item }) => client.groupOf(item.key));
-      await Promise.all(
-        groups.map(async (group) => {
-          const reply = await sendMany(
-            operation,
-            script,
-            args,
-            group.map(({ item }) => item),
-            its,
-          );
-          for (const [at, one] of group.entries()) codes[one.at] = Number(reply[at]);
-        }),
-      );
-      return codes;
+    script(operation, script, { shared = [], isDurable = false } = {}) {
+      const kind = { operation, script, shared, isDurable };
+      return (key, args, startedAt) => queue({ kind, key, args, startedAt });
     },
 
     send,
@@ -120,99 +88,53 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     shareClock: (key, other) => client.nodeOf(key) === client.nodeOf(other),
 
     async pastInstant(operation, key, instant) {
-      const wait = clock.timeUntil(client.nodeOf(key), instant + 1);
+      const node = client.nodeOf(key);
+      const wait = clock.timeUntil(node, instant + 1);
       if (wait > timeout) {
         throw new StoreError(
           operation,
           "the sessions have ended, but the clock of Redis was set back behind an earlier revokeUser: call again when it has caught up",
         );
       }
-      // A timer may fire up to a millisecond early.
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(wait) + 1));
+      if (wait >= 1) await new Promise((resolve) => setTimeout(resolve, wait));
+      // A timer counts whole milliseconds, and what is left is mostly less than one.
+      while (clock.timeUntil(node, instant + 1) > 0) await new Promise((resolve) => setImmediate(resolve));
     },
   };
 
-  /**
-   * Sends the calls of one turn. Calls on one key keep their order, because a server runs the commands of a connection in order:
-   * where a call cannot join those before it on its key, those are sent first.
-   */
-  function sendInOrder(calls: readonly Call[]): Sent[] {
-    const sent: Sent[] = [];
-    let wave: { readonly call: JoinedCall; readonly at: number }[] = [];
-    const kinds = new Map<string, string>();
-    const sendWave = (): void => {
-      for (const group of groupsOf(wave, ({ call }) => kindOf(call) + client.groupOf(call.key))) {
-        const reply = sendJoined(group.map(({ call }) => call));
-        for (const [at, one] of group.entries()) sent[one.at] = { reply, at };
-      }
-      wave = [];
-      kinds.clear();
-    };
-    for (const [at, call] of calls.entries()) {
-      const kind = kindOf(call);
-      if ((kinds.get(call.key) ?? kind) !== kind) sendWave();
-      if (call.kind === "run") {
-        const reply = sendScript(call.operation, call.script, [call.key], call.args, call.options);
-        sent[at] = { reply, at: 0 };
-      } else {
-        kinds.set(call.key, kind);
-        wave.push({ call, at });
-      }
-    }
-    sendWave();
-    return sent;
-  }
-
-  async function sendJoined(calls: readonly JoinedCall[]): Promise<readonly unknown[]> {
-    const first = calls[0] as JoinedCall;
-    if (first.kind === "join") {
-      const items = calls.map((call) => (call as JoinCall).item);
-      return sendMany(first.operation, first.script, first.args, items);
-    }
+  async function readAll({ operation }: Kind, calls: readonly Call[]): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
-    const values = await send(first.operation, () => client.getMany(keys));
-    return arrayOf(first.operation, values, keys.length);
-  }
-
-  async function sendMany(
-    operation: StoreOperation,
-    script: Script,
-    args: readonly string[],
-    items: readonly Item[],
-    its?: RunOptions,
-  ): Promise<readonly unknown[]> {
-    const keys = items.map(({ key }) => key);
-    const all = [...args, ...items.flatMap((item) => item.args)];
-    const reply = await sendScript(operation, script, keys, all, its);
-    return arrayOf(operation, reply.slice(1), keys.length);
+    const values = await send(operation, () => client.getMany(keys));
+    if (Array.isArray(values) && values.length === keys.length) return values;
+    throw notAnAnswer(operation);
   }
 
   /**
-   * Gives a script its deadline. If the script finds it passed while the caller still waits, the estimate of the server's clock was
+   * Gives a script its deadline. If the script finds it passed while the callers still wait, the estimate of the server's clock was
    * wrong: the script has reported the time and changed nothing, and runs once more.
    */
-  function sendScript(
-    operation: StoreOperation,
-    script: Script,
-    keys: readonly string[],
-    args: readonly string[],
-    { startedAt, durable = false }: RunOptions = {},
-  ): Promise<Reply> {
+  function runScript(kind: ScriptKind, calls: readonly Call[]): Promise<readonly unknown[]> {
+    const { operation, script, shared, isDurable } = kind;
+    const keys = calls.map(({ key }) => key);
     const node = client.nodeOf(keys[0] as string);
     const now = performance.now();
-    const until = Math.min(now, (startedAt ?? now) + timeout) + timeout;
+    const startedAt = calls.reduce((earliest, call) => Math.min(earliest, call.startedAt ?? now), now);
+    const until = Math.min(now, startedAt + timeout) + timeout;
     return send(operation, async () => {
       for (let attempts = 0; attempts < 2; attempts += 1) {
         const deadline = clock.deadline(node, until);
-        const all = [deadline ?? "0", ...args];
+        const args = [deadline ?? "0", newNonce(), ...shared];
+        for (const call of calls) args.push(...call.args);
         // Without a deadline, the script only learns the time.
-        const isDurable = durable && runDurably !== undefined && deadline !== undefined;
-        const reply = await (isDurable
-          ? runDurably(operation, script, keys, all)
-          : client.run(script, keys, all));
-        if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAReply(operation);
+        const reply = await (isDurable && runDurably !== undefined && deadline !== undefined
+          ? runDurably(operation, script, keys, args)
+          : client.run(script, keys, args));
+        if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAnAnswer(operation);
         clock.learn(node, Number(reply[0]));
-        if (Number(reply[1]) !== Code.LATE) return reply as Reply;
+        if (Number(reply[1]) === Code.LATE) continue;
+        const answers: readonly unknown[] = reply.slice(1);
+        if (answers.length === calls.length) return answers;
+        throw notAnAnswer(operation);
       }
       throw new StoreError(operation, "the command reached Redis after its deadline and changed nothing");
     });
@@ -238,68 +160,88 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
  * ends.
  */
 const MAX_KEYS = 64;
+/** Characters of the arguments of one command, unless it has one key. */
+const MAX_LENGTH = 128 * 1024;
 
-type Call = JoinedCall | RunCall;
-type JoinedCall = ReadCall | JoinCall;
-
-interface ReadCall {
-  readonly kind: "read";
-  readonly operation: StoreOperation;
+interface Call {
+  readonly kind: Kind;
   readonly key: string;
-}
-
-interface JoinCall {
-  readonly kind: "join";
-  readonly operation: StoreOperation;
-  readonly key: string;
-  readonly script: Script;
   readonly args: readonly string[];
-  readonly item: Item;
-}
-
-interface RunCall {
-  readonly kind: "run";
-  readonly operation: StoreOperation;
-  readonly key: string;
-  readonly script: Script;
-  readonly args: readonly string[];
-  readonly options: RunOptions | undefined;
-}
-
-/** A command that was sent, and which part of its reply is the call's. */
-interface Sent {
-  readonly reply: Promise<readonly unknown[]>;
-  readonly at: number;
+  readonly startedAt: number | undefined;
 }
 
 /** Calls of one kind may share a command. */
-function kindOf(call: Call): string {
-  return call.kind === "join" ? call.script.sha : call.kind;
+interface Kind {
+  readonly operation: StoreOperation;
+  /** Absent: it reads. */
+  readonly script?: Script;
 }
 
-/** Groups of what has the same key, in order of their first, and of no more than the limit. */
-function groupsOf<One>(all: readonly One[], keyOf: (one: One) => string): One[][] {
-  const groups: One[][] = [];
-  const open = new Map<string, One[]>();
-  for (const one of all) {
-    const key = keyOf(one);
-    let group = open.get(key);
-    if (group === undefined || group.length === MAX_KEYS) {
-      group = [];
-      open.set(key, group);
-      groups.push(group);
+interface ScriptKind extends Kind {
+  readonly script: Script;
+  readonly shared: readonly string[];
+  readonly isDurable: boolean;
+}
+
+/**
+ * Splits calls into commands. Calls on one key keep their order, because a server runs the commands of a connection in order: where a
+ * call cannot share the command of those before it on its key, it and what follows come after all those. Only reads may have a key twice.
+ */
+function intoCommands<One extends { readonly call: Call }>(
+  queued: readonly One[],
+  groupOf: (key: string) => string,
+): One[][] {
+  const commands: One[][] = [];
+  const open = new Map<Kind, Map<string, Open<One>>>();
+  const kinds = new Map<string, Kind>();
+  const areReads = queued.every(({ call }) => call.kind === queued[0]!.call.kind && !call.kind.script);
+  for (const one of queued) {
+    const { kind, key, args } = one.call;
+    if (!areReads) {
+      const before = kinds.get(key);
+      if (before !== undefined && (before !== kind || kind.script)) {
+        open.clear();
+        kinds.clear();
+      }
+      kinds.set(key, kind);
     }
-    group.push(one);
+    let groups = open.get(kind);
+    if (groups === undefined) open.set(kind, (groups = new Map()));
+    const length = args.reduce((sum, arg) => sum + arg.length, 0);
+    const name = groupOf(key);
+    const last = groups.get(name);
+    if (last && last.command.length < MAX_KEYS && last.length + length <= MAX_LENGTH) {
+      last.command.push(one);
+      last.length += length;
+    } else {
+      const command = [one];
+      commands.push(command);
+      groups.set(name, { command, length });
+    }
   }
-  return groups;
+  return commands;
 }
 
-function arrayOf(operation: StoreOperation, value: unknown, length: number): readonly unknown[] {
-  if (Array.isArray(value) && value.length === length) return value;
-  throw notAReply(operation);
+interface Open<One> {
+  readonly command: One[];
+  length: number;
 }
 
-function notAReply(operation: StoreOperation): StoreError {
+/** Names one command. */
+function newNonce(): string {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  used += NONCE_BYTES;
+  return random.toString("base64url", used - NONCE_BYTES, used);
+}
+
+const NONCE_BYTES = (NONCE * 3) / 4;
+const random = Buffer.alloc(NONCE_BYTES * 256);
+let used = random.length;
+
+export function notAnAnswer(operation: StoreOperation): StoreError {
   return new StoreError(operation, "Redis returned something that is not a reply to the command");
 }
 

@@ -2,24 +2,55 @@ import { createHash } from "node:crypto";
 import type { Script } from "./client.ts";
 import { HEADER, luaField, luaValue, NONCE, POSITIONS } from "./layout.ts";
 
+/** What a script is made of. */
+export interface ScriptParts {
+  /** `allow-oom` is for what must work on a server that is full: touching and ending sessions. */
+  readonly flags?: "allow-oom" | "no-writes";
+  /** Names of the arguments that its keys share. */
+  readonly shared?: readonly string[];
+  /** Names of the arguments that each key has. */
+  readonly args: readonly string[];
+  /** Lua: functions for `body`. */
+  readonly functions?: string;
+  /** Lua that answers one `key` with a value that is not nil: a {@link Code}, or an array of one and details. */
+  readonly body: string;
+}
+
 /**
- * The scripts on sessions. Each decides by the clock of the server that holds the key, and its first argument is a deadline by
- * that clock: after it, the script only reports the time. So a command that a client or a network held back for longer
- * than its caller waited changes nothing.
+ * A script on any number of keys, which answers each by itself. Its arguments are a deadline, a nonce, those that the keys share and those of
+ * each key. It decides by the clock of the server that holds the keys, and the deadline is an instant of that clock: after it,
+ * the script only reports the time. So a command that a client or a network held back for longer than its caller waited changes
+ * nothing.
  *
  * Each may run twice, because ioredis sends a command again when the connection closed before the reply came. A value keeps
- * the nonces of the calls that wrote it until their deadlines have passed. A script that finds its own nonce returns what it had
- * returned. In a tombstone, the last nonce is that of the call that ended the session.
+ * the nonces of the commands that wrote it until their deadlines have passed. A script that finds its own nonce answers what it had
+ * answered. So no key may be in one command twice. In a tombstone, the last nonce is that of the command that ended the session.
  *
  * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
  *
- * The flag `allow-oom` is for what must work on a server that is full: touching and ending sessions.
- *
- * Every reply is an array: the server's time in milliseconds, then {@link Code}s and details.
+ * Its reply is an array: the server's time in milliseconds, then an answer for each key; or the time and {@link Code.LATE}.
  */
-export function script(flags: "" | " flags=allow-oom" | " flags=no-writes", source: string): Script {
-  const whole = `#!lua${flags}\n${source}`;
-  return { source: whole, sha: createHash("sha1").update(whole).digest("hex") };
+export function script({ flags, shared = [], args, functions = "", body }: ScriptParts): Script {
+  const locals = shared.map((name, at) => `local ${name} = ARGV[${at + 3}]`).join("\n");
+  const ofKey = args.map((_, at) => `, ARGV[at + ${at + 1}]`).join("");
+  const source = `#!lua${flags === undefined ? "" : ` flags=${flags}`}
+local sub, number = string.sub, tonumber
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local deadline, nonce = ARGV[1], ARGV[2]
+if now >= number(deadline) then return { now, ${Code.LATE} } end
+${locals}
+${functions}
+local function answer(${["key", ...args].join(", ")})
+${body}
+end
+local reply, at = { now }, ${shared.length + 2}
+for i, key in ipairs(KEYS) do
+  reply[i + 1] = answer(key${ofKey})
+  at = at + ${args.length}
+end
+return reply`;
+  return { source, sha: createHash("sha1").update(source).digest("hex") };
 }
 
 export const Code: Readonly<Record<CodeName, number>> = {
@@ -50,48 +81,46 @@ type CodeName =
   | "KEPT"
   | "FUTURE";
 
-export const CLOCK: string = `
-local sub, number = string.sub, tonumber
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now >= tonumber(ARGV[1]) then return { now, ${Code.LATE} } end
-`;
-
 const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle", "endsAt"] as const;
 const ENTRY = NONCE + 13;
 
+/** What scripts on sessions share: where the id begins in a key, and the tombstone minimum. */
+const SHARED = ["idAt", "minimum"];
+
 /**
- * `open` reads a key into variables, and `write` writes them. ARGV[2] is where the id begins in a key.
+ * `open` reads a key into variables, and `write` writes them.
  *
  * Nonces are kept a second longer than their deadlines: a call may be repeated with a new deadline, within the time that its
  * caller waits, if the deadline was found to be wrong.
  */
-const SESSION = `${CLOCK}
+const SESSION = `
 local key, id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonces, dataAt
+idAt, minimum = number(idAt), number(minimum)
 
+-- Whether the key has nothing, or a value that was written for its id.
 local function open(name)
   key = name
-  id = sub(key, number(ARGV[2]))
+  id = sub(key, idAt)
   value = redis.pcall('GET', key)
-  kind, user, userLength, marks, nonces = '', '', '--------', '', ''
-  ${NUMBERS.map((name) => `${name} = 0`).join("; ")}
-  if not value then return true end
+  if not value then
+    kind, user, userLength, marks, nonces = '', '', '--------', '', ''
+    ${NUMBERS.join(", ")} = ${NUMBERS.map(() => "0").join(", ")}
+    return true
+  end
   if type(value) == 'table' or #value < ${HEADER} then return false end
   kind = ${luaField("kind")}
   if kind ~= 's1' and kind ~= 'x1' and kind ~= 'm1' then return false end
   local at = ${HEADER + 2} + #id
   if sub(value, ${HEADER + 1}, at - 1) ~= id .. ' ' then return false end
-  ${NUMBERS.map((name) => `${name} = ${luaField(name)}`).join("; ")}
+  ${NUMBERS.join(", ")} = ${NUMBERS.map(luaField).join(", ")}
   userLength = ${luaField("userLength")}
-  local length = number(userLength) or 0
-  user = sub(value, at, at + length - 1)
-  at = at + length
-  length = ${luaField("marksLength")}
-  marks = sub(value, at, at + length - 1)
-  at = at + length
-  length = ${luaField("noncesLength")}
-  nonces = sub(value, at, at + length - 1)
-  dataAt = at + length
+  local userEnd = at + (number(userLength) or 0)
+  local marksLength, noncesLength = ${luaField("marksLength")}, ${luaField("noncesLength")}
+  if not (${[...NUMBERS, "marksLength", "noncesLength"].join(" and ")}) then return false end
+  user = sub(value, at, userEnd - 1)
+  marks = sub(value, userEnd, userEnd + marksLength - 1)
+  dataAt = userEnd + marksLength + noncesLength
+  nonces = sub(value, userEnd + marksLength, dataAt - 1)
   return true
 end
 
@@ -99,24 +128,24 @@ local function isAlive()
   return kind == 's1' and now < math.min(touchedAt + idle, endsAt)
 end
 
--- 'last', 'earlier' or nil: whether the call with this nonce has written the value.
-local function written(nonce)
+-- 'last', 'earlier' or nil: whether this command has written the value.
+local function written()
   local at = string.find(nonces, nonce, 1, true)
   if not at or (at - 1) % ${ENTRY} ~= 0 then return nil end
-  -- WAIT waits for what its own connection wrote, so a repeated call writes too, though nothing new.
+  -- WAIT waits for what its own connection wrote, so a repeated command writes too, though nothing new.
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', key))
   return at == #nonces - ${ENTRY - 1} and 'last' or 'earlier'
 end
 
--- Adds a call's nonce, and drops those of calls that can come again no more, or that 200 others have followed.
-local function sign(nonce)
+-- Adds the command's nonce, and drops those of commands that can come again no more, or that 200 others have followed.
+local function sign()
   local kept = ''
   for at = math.max(1, #nonces - ${200 * ENTRY - 1}), #nonces, ${ENTRY} do
     if number(sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
       kept = kept .. sub(nonces, at, at + ${ENTRY - 1})
     end
   end
-  nonces = kept .. nonce .. string.format('%013d', ARGV[1])
+  nonces = kept .. nonce .. string.format('%013d', deadline)
 end
 
 -- The fence that revokeUser left in this value for a user, or -1.
@@ -135,159 +164,159 @@ local function write(data, expires)
   redis.call('SET', key, ${luaValue()}, 'PXAT', expires)
 end
 
-local function bury(minimum, nonce)
-  if nonce then sign(nonce) end
+local function bury(wasAlive)
+  if wasAlive then sign() end
   kind, user, userLength, marks = 'x1', '', '--------', ''
   write('', math.max(endsAt, now + minimum))
 end
 `;
 
-/**
- * deadline, where the id begins, nonce, idle, lifetime, "" or "=" and the user, authenticatedAt or "", the fence that the index
- * reported, the tombstone minimum, data → NOTHING (taken), DONE, FENCED, FOREIGN
- */
-export const CREATE: Script = script(
-  "",
-  `${SESSION}
-if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
-if written(ARGV[3]) then return { now, ${Code.DONE} } end
-if kind == 'x1' or isAlive() then return { now, ${Code.NOTHING} } end
-user, userLength, authenticatedAt = sub(ARGV[6], 2), '--------', 0
-if ARGV[6] ~= '' then
-  local fence = math.max(number(ARGV[8]), markOf(user))
+/** user: "" or "=" and the user. authenticatedAt: or "". fence: that the index reported. → NOTHING (taken), DONE, FENCED, FOREIGN */
+export const CREATE: Script = script({
+  shared: SHARED,
+  args: ["givenIdle", "lifetime", "givenUser", "givenInstant", "fence", "data"],
+  functions: SESSION,
+  body: `
+if not open(key) then return ${Code.FOREIGN} end
+if written() then return ${Code.DONE} end
+if kind == 'x1' or isAlive() then return ${Code.NOTHING} end
+user, userLength, authenticatedAt = sub(givenUser, 2), '--------', 0
+if givenUser ~= '' then
+  local fence = math.max(number(fence), markOf(user))
   userLength = string.format('%08d', #user)
   authenticatedAt = math.max(now, fence + 1)
-  if ARGV[7] ~= '' then
-    authenticatedAt = math.min(number(ARGV[7]), now)
-    if authenticatedAt <= now - ARGV[9] or authenticatedAt <= fence then return { now, ${Code.FENCED} } end
+  if givenInstant ~= '' then
+    authenticatedAt = math.min(number(givenInstant), now)
+    if authenticatedAt <= now - minimum or authenticatedAt <= fence then return ${Code.FENCED} end
   end
 end
-kind, version, createdAt, touchedAt, idle, endsAt = 's1', 1, now, now, number(ARGV[4]), now + ARGV[5]
-sign(ARGV[3])
-write(ARGV[10], math.min(now + idle, endsAt) - 1)
-return { now, ${Code.DONE} }`,
-);
+kind, version, createdAt, touchedAt, idle, endsAt = 's1', 1, now, now, number(givenIdle), now + lifetime
+sign()
+write(data, math.min(now + idle, endsAt) - 1)
+return ${Code.DONE}`,
+});
 
 /**
- * On many keys. deadline, where the ids begin, then for each key ifVersion or "" → for each key NOTHING, DONE, CONFLICT, FOREIGN
+ * ifVersion: or "". → NOTHING, DONE, CONFLICT, FOREIGN
  *
  * It needs no nonce: touching twice is touching at the second time.
  */
-export const TOUCH: Script = script(
-  " flags=allow-oom",
-  `${CLOCK}
-local reply, idAt, touched = { now }, number(ARGV[2]), string.format('%013d', now)
-for i, key in ipairs(KEYS) do
-  local id = sub(key, idAt) .. ' '
-  local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + #id)
-  local code = ${Code.FOREIGN}
-  if value == '' then
-    code = ${Code.NOTHING}
-  elseif type(value) == 'string' and sub(value, ${HEADER + 1}) == id then
-    local kind = ${luaField("kind")}
-    if kind == 's1' then
-      local idle, endsAt = ${luaField("idle")}, ${luaField("endsAt")}
-      if now >= math.min(${luaField("touchedAt")} + idle, endsAt) then
-        code = ${Code.NOTHING}
-      elseif ARGV[i + 2] ~= '' and number(ARGV[i + 2]) ~= ${luaField("version")} then
-        code = ${Code.CONFLICT}
-      else
-        redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, touched)
-        redis.call('PEXPIREAT', key, math.min(now + idle, endsAt) - 1)
-        code = ${Code.DONE}
-      end
-    elseif kind == 'x1' or kind == 'm1' then
-      code = ${Code.NOTHING}
-    end
-  end
-  reply[i + 1] = code
-end
-return reply`,
-);
+export const TOUCH: Script = script({
+  flags: "allow-oom",
+  shared: SHARED,
+  args: ["ifVersion"],
+  functions: `
+local touched = string.format('%013d', now)
+idAt = number(idAt)`,
+  body: `
+local id = sub(key, idAt) .. ' '
+local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + #id)
+if value == '' then return ${Code.NOTHING} end
+if type(value) ~= 'string' or sub(value, ${HEADER + 1}) ~= id then return ${Code.FOREIGN} end
+local kind = ${luaField("kind")}
+if kind == 'x1' or kind == 'm1' then return ${Code.NOTHING} end
+local idle, endsAt, touchedAt = ${luaField("idle")}, ${luaField("endsAt")}, ${luaField("touchedAt")}
+if kind ~= 's1' or not (idle and endsAt and touchedAt) then return ${Code.FOREIGN} end
+if now >= math.min(touchedAt + idle, endsAt) then return ${Code.NOTHING} end
+if ifVersion ~= '' and number(ifVersion) ~= ${luaField("version")} then return ${Code.CONFLICT} end
+redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, touched)
+redis.call('PEXPIREAT', key, math.min(now + idle, endsAt) - 1)
+return ${Code.DONE}`,
+});
 
 /**
- * deadline, where the id begins, nonce, ifVersion or "", idle or "", lifetime or "", "1" if it is a use, user: "" as it is, "-"
- * none, "=" and the user, authenticatedAt or "", the tombstone minimum, "" or "=" and the user whose index has the id, the
- * fence that it reported, the end that it covers, "=" and data or "" → NOTHING, DONE, CONFLICT, FENCED, FOREIGN, NEEDS_INDEX
+ * flags: "t" it is a use, "d" there are new data. ifVersion: or "". terms: "", or what else changes, each followed by a space: idle or "",
+ * lifetime or "", user ("" as it is, "-" none, "=" and the user), authenticatedAt or "", "" or "=" and the user whose index has the id,
+ * the fence that it reported, the end that it covers. → NOTHING, DONE, CONFLICT, FENCED, FOREIGN, NEEDS_INDEX
  *
  * The index must have the id before the session gets a user, and before a session that has one gets a later end.
  */
-export const UPDATE: Script = script(
-  "",
-  `${SESSION}
-if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
-local mine = written(ARGV[3])
-if mine == 'last' and kind == 'x1' then return { now, ${Code.FENCED} } end
-if mine then return { now, ${Code.DONE} } end
-if not isAlive() then return { now, ${Code.NOTHING} } end
-if ARGV[4] ~= '' and number(ARGV[4]) ~= version then return { now, ${Code.CONFLICT} } end
+export const UPDATE: Script = script({
+  shared: SHARED,
+  args: ["flags", "ifVersion", "terms", "data"],
+  functions: SESSION,
+  body: `
+if not open(key) then return ${Code.FOREIGN} end
+local mine = written()
+if mine == 'last' and kind == 'x1' then return ${Code.FENCED} end
+if mine then return ${Code.DONE} end
+if not isAlive() then return ${Code.NOTHING} end
+if ifVersion ~= '' and number(ifVersion) ~= version then return ${Code.CONFLICT} end
 
-local hasUser = userLength ~= '--------'
-local isRebound = false
-if ARGV[8] == '-' then
-  hasUser, user = false, ''
-elseif ARGV[8] ~= '' then
-  local given = sub(ARGV[8], 2)
-  isRebound = not hasUser or given ~= user
-  hasUser, user = true, given
-end
-if hasUser and (isRebound or ARGV[6] ~= '')
-  and (ARGV[11] ~= '=' .. user or (ARGV[6] == '' and endsAt > number(ARGV[13]))) then
-  return { now, ${Code.NEEDS_INDEX}, endsAt, user }
-end
-
-if not hasUser then
-  authenticatedAt = 0
-elseif isRebound or ARGV[9] ~= '' then
-  local fence = isRebound and math.max(number(ARGV[12]), markOf(user)) or -1
-  local at = math.max(now, fence + 1)
-  if ARGV[9] ~= '' then
-    at = math.min(number(ARGV[9]), now)
-    if at <= now - ARGV[10] or at <= fence then
-      bury(ARGV[10], ARGV[3])
-      return { now, ${Code.FENCED} }
-    end
+local isNew = string.find(flags, 'd', 1, true)
+if terms ~= '' then
+  local newIdle, lifetime, newUser, instant, indexed, indexFence, indexEnd =
+    string.match(terms, '^${"(%S*) ".repeat(7)}$')
+  local hasUser = userLength ~= '--------'
+  local isRebound = false
+  if newUser == '-' then
+    hasUser, user = false, ''
+  elseif newUser ~= '' then
+    local given = sub(newUser, 2)
+    isRebound = not hasUser or given ~= user
+    hasUser, user = true, given
   end
-  authenticatedAt = math.max(authenticatedAt, at)
+  if hasUser and (isRebound or lifetime ~= '')
+    and (indexed ~= '=' .. user or (lifetime == '' and endsAt > number(indexEnd))) then
+    return { ${Code.NEEDS_INDEX}, endsAt, user }
+  end
+  if not hasUser then
+    authenticatedAt = 0
+  elseif isRebound or instant ~= '' then
+    local fence = isRebound and math.max(number(indexFence), markOf(user)) or -1
+    local at = math.max(now, fence + 1)
+    if instant ~= '' then
+      at = math.min(number(instant), now)
+      if at <= now - minimum or at <= fence then
+        bury(true)
+        return ${Code.FENCED}
+      end
+    end
+    authenticatedAt = math.max(authenticatedAt, at)
+  end
+  userLength = hasUser and string.format('%08d', #user) or '--------'
+  if newIdle ~= '' then idle = number(newIdle) end
+  if lifetime ~= '' then endsAt = now + lifetime end
+  isNew = isNew or newUser ~= '' or lifetime ~= '' or instant ~= ''
 end
-userLength = hasUser and string.format('%08d', #user) or '--------'
-local data = ARGV[14] ~= '' and sub(ARGV[14], 2) or sub(value, dataAt)
-if ARGV[14] ~= '' or ARGV[8] ~= '' or ARGV[6] ~= '' or ARGV[9] ~= '' then version = version + 1 end
-if ARGV[5] ~= '' then idle = number(ARGV[5]) end
-if ARGV[6] ~= '' then endsAt = now + ARGV[6] end
-if ARGV[7] ~= '' then touchedAt = now end
-sign(ARGV[3])
-write(data, math.min(touchedAt + idle, endsAt) - 1)
-return { now, ${Code.DONE} }`,
-);
+if isNew then version = version + 1 end
+if string.find(flags, 't', 1, true) then touchedAt = now end
+sign()
+write(string.find(flags, 'd', 1, true) and data or sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+return ${Code.DONE}`,
+});
 
-/** deadline, where the id begins, nonce, the tombstone minimum → NOTHING, DONE (it was alive), FOREIGN */
-export const REVOKE: Script = script(
-  " flags=allow-oom",
-  `${SESSION}
-if not open(KEYS[1]) then return { now, ${Code.FOREIGN} } end
+/** → NOTHING, DONE (it was alive), FOREIGN */
+export const REVOKE: Script = script({
+  flags: "allow-oom",
+  shared: SHARED,
+  args: [],
+  functions: SESSION,
+  body: `
+if not open(key) then return ${Code.FOREIGN} end
 if kind == 'x1' then
-  redis.call('PEXPIREAT', key, math.max(now + ARGV[4], redis.call('PEXPIRETIME', key)))
-  return { now, written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING} }
+  redis.call('PEXPIREAT', key, math.max(now + minimum, redis.call('PEXPIRETIME', key)))
+  return written() == 'last' and ${Code.DONE} or ${Code.NOTHING}
 end
 local wasAlive = isAlive()
-bury(ARGV[4], wasAlive and ARGV[3] or nil)
-return { now, wasAlive and ${Code.DONE} or ${Code.NOTHING} }`,
-);
+bury(wasAlive)
+return wasAlive and ${Code.DONE} or ${Code.NOTHING}`,
+});
 
 /**
- * On many keys of the ids in a user's index. deadline, where the ids begin, nonce, user, the instant up to which sessions end, the
- * user's fence, the tombstone minimum, then for each key any of the letters "k" (keep the session), "m" (leave a mark) and "n" (end up
- * to this server's time)
- * → for each key NOTHING, DONE (it was alive), KEPT, FOREIGN
+ * On sessions of the ids in a user's index. instant: up to which sessions end. fence: the user's. flags: any of the letters "k" (keep the
+ * session), "m" (leave a mark) and "n" (end up to this server's time).
+ * → NOTHING, DONE (it was alive), KEPT, FOREIGN
  *
  * What is not ended gets the fence as a mark, so that a create or a binding that had read the index before the fence was
  * there meets it here.
  */
-export const END: Script = script(
-  " flags=allow-oom",
-  `${SESSION}
-local name, instant, fence, minimum = ARGV[4], number(ARGV[5]), number(ARGV[6]), number(ARGV[7])
+export const END: Script = script({
+  flags: "allow-oom",
+  shared: [...SHARED, "name", "instant", "fence"],
+  args: ["flags"],
+  functions: `${SESSION}
+instant, fence = number(instant), number(fence)
 
 local function mark()
   local kept, latest, at = '', fence, 1
@@ -302,38 +331,29 @@ local function mark()
   end
   marks = kept .. string.format('%013d%08d', latest, #name) .. name
   return latest + minimum
+end`,
+  body: `
+if not open(key) then return ${Code.FOREIGN} end
+if kind == 'x1' then return written() == 'last' and ${Code.DONE} or ${Code.NOTHING} end
+local wasAlive = isAlive()
+local upTo = string.find(flags, 'n', 1, true) and math.max(now, instant) or instant
+local isTheirs = wasAlive and userLength ~= '--------' and user == name
+if isTheirs and authenticatedAt <= upTo and not string.find(flags, 'k', 1, true) then
+  bury(true)
+  return ${Code.DONE}
 end
-
-local function one(flags)
-  local wasAlive = isAlive()
-  if kind == 'x1' then
-    return written(ARGV[3]) == 'last' and ${Code.DONE} or ${Code.NOTHING}
-  end
-  local upTo = string.find(flags, 'n', 1, true) and math.max(now, instant) or instant
-  local isTheirs = wasAlive and userLength ~= '--------' and user == name
-  if isTheirs and authenticatedAt <= upTo and not string.find(flags, 'k', 1, true) then
-    bury(minimum, ARGV[3])
-    return ${Code.DONE}
-  end
-  if string.find(flags, 'm', 1, true) then
-    local useful = mark()
-    if wasAlive then
-      write(sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
-    elseif useful > now then
-      if kind ~= 'm1' then
-        kind, user, userLength, nonces = 'm1', '', '--------', ''
-        ${NUMBERS.map((field) => `${field} = 0`).join("; ")}
-        redis.call('DEL', key)
-      end
-      write('', math.max(useful, redis.call('PEXPIRETIME', key)))
+if string.find(flags, 'm', 1, true) then
+  local useful = mark()
+  if wasAlive then
+    write(sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+  elseif useful > now then
+    if kind ~= 'm1' then
+      kind, user, userLength, nonces = 'm1', '', '--------', ''
+      ${NUMBERS.join(", ")} = ${NUMBERS.map(() => "0").join(", ")}
+      redis.call('DEL', key)
     end
+    write('', math.max(useful, redis.call('PEXPIRETIME', key)))
   end
-  return isTheirs and ${Code.KEPT} or ${Code.NOTHING}
 end
-
-local reply = { now }
-for i, name in ipairs(KEYS) do
-  reply[i + 1] = open(name) and one(ARGV[i + 7]) or ${Code.FOREIGN}
-end
-return reply`,
-);
+return isTheirs and ${Code.KEPT} or ${Code.NOTHING}`,
+});

@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto";
 import {
   type SessionChanges,
   type SessionRecord,
@@ -15,14 +14,14 @@ import {
   canBeStored,
 } from "@tenure/core/store";
 import { type RedisClient, storeClient } from "./recognise.ts";
-import { commandsOver, type Reply } from "./commands.ts";
+import { commandsOver, notAnAnswer } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { keysBeginningWith } from "./key-scan.ts";
-import { decodeRecord, decodeText, encodeText, NONCE } from "./layout.ts";
+import { decodeRecord, decodeText, encodeText } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
 import { confirmedByReplicas } from "./replicas.ts";
 import { Code, CREATE, END, REVOKE, TOUCH, UPDATE } from "./scripts.ts";
-import { type Entry, type FencedPage, type Page, type SessionEnd, userIndex } from "./user-index.ts";
+import { type Entry, type Page, type SessionEnd, userIndex } from "./user-index.ts";
 
 /**
  * Sessions on Redis ≥ 7 or Valkey ≥ 7.2: standalone, behind Sentinel or in a Cluster.
@@ -53,14 +52,23 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const redis = storeClient(client);
   const settings = settingsFrom(options, redis.commandTimeout);
   const { prefix, timeout, waitForReplicas } = settings;
-  const minimum = String(settings.tombstoneMinimum);
-  const idAt = String(Buffer.byteLength(`${redis.keyPrefix}${prefix}s:`) + 1);
   const commands = commandsOver(redis, {
     timeout,
     runDurably: waitForReplicas && confirmedByReplicas(redis, waitForReplicas),
     onFirstReply: () => void warnOfEviction(redis),
   });
   const index = userIndex(commands, prefix, settings.tombstoneMinimum);
+  const idAt = Buffer.byteLength(`${redis.keyPrefix}${prefix}s:`) + 1;
+  const shared = [String(idAt), String(settings.tombstoneMinimum)];
+  const call = {
+    create: commands.script("create", CREATE, { shared, isDurable: true }),
+    read: commands.read("read"),
+    touch: commands.script("update", TOUCH, { shared }),
+    update: commands.script("update", UPDATE, { shared }),
+    revoke: commands.script("revoke", REVOKE, { shared, isDurable: true }),
+    listUser: commands.read("listUser"),
+    scan: commands.read("scan"),
+  };
 
   return {
     async create(session) {
@@ -75,18 +83,15 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
         fence = await addToIndex("create", user, id, { lifetime });
       }
       const args = [
-        idAt,
-        newNonce(),
         String(idle),
         String(lifetime),
         userId === null ? "" : `=${user}`,
         textOf(authenticatedAt),
         String(fence),
-        minimum,
         data,
       ];
-      const reply = await commands.run("create", CREATE, key(id), args, { startedAt, durable: true });
-      const code = codeOf("create", reply, [Code.DONE, Code.NOTHING, Code.FENCED]);
+      const answer = await call.create(key(id), args, startedAt);
+      const code = codeOf("create", answer, [Code.DONE, Code.NOTHING, Code.FENCED]);
       if (code === Code.FENCED) return "fenced";
       return code === Code.DONE ? "created" : "taken";
     },
@@ -94,16 +99,15 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async read(id) {
       if (!canBeStored("id", id)) return null;
       const encoded = encodeText(id);
-      return recordOf("read", encoded, await commands.read("read", key(encoded)));
+      return recordOf("read", encoded, await call.read(key(encoded)));
     },
 
     async update(id, changes) {
       assertChanges(changes);
       if (!canBeStored("id", id)) return "gone";
       if (isTouch(changes)) {
-        const item = { key: key(encodeText(id)), args: [textOf(changes.ifVersion)] };
-        const code = await commands.join("update", TOUCH, [idAt], item);
-        return updateResultOf(codeOf("update", [0, code], [Code.DONE, Code.NOTHING, Code.CONFLICT]));
+        const answer = await call.touch(key(encodeText(id)), [textOf(changes.ifVersion)]);
+        return updateResultOf(codeOf("update", answer, [Code.DONE, Code.NOTHING, Code.CONFLICT]));
       }
       assertWellFormed({ data: changes.data, userId: changes.userId });
       return await update(encodeText(id), changes);
@@ -111,9 +115,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
     async revoke(id) {
       if (!canBeStored("id", id)) return false;
-      const args = [idAt, newNonce(), minimum];
-      const reply = await commands.run("revoke", REVOKE, key(encodeText(id)), args, { durable: true });
-      return codeOf("revoke", reply, [Code.DONE, Code.NOTHING]) === Code.DONE;
+      const answer = await call.revoke(key(encodeText(id)), []);
+      return codeOf("revoke", answer, [Code.DONE, Code.NOTHING]) === Code.DONE;
     },
 
     async revokeUser(userId, revokeOptions = {}) {
@@ -123,6 +126,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const user = encodeText(userId);
       const kept = except !== undefined && except.isWellFormed() ? encodeText(except) : undefined;
       const fenced = await index.fence(user, authenticatedUpTo);
+      const end = commands.script("revokeUser", END, {
+        shared: [...shared, user, String(fenced.instant), String(fenced.fence)],
+        isDurable: true,
+      });
       const flagsOf = ({ id, isSettled }: Entry): string => {
         const keep = id === kept ? "k" : "";
         const mark = isSettled ? "" : "m";
@@ -133,7 +140,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       let count = 0;
       let isForeign = false;
       for (let page: Page = fenced; ; page = await index.page("revokeUser", user, page.next)) {
-        const codes = await endPage(user, page, fenced, flagsOf);
+        const codes = await endPage(user, page, (entry) => end(key(entry.id), [flagsOf(entry)]));
         count += codes.filter((code) => code === Code.DONE).length;
         isForeign ||= codes.includes(Code.FOREIGN);
         if (page.next === undefined) break;
@@ -141,7 +148,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       if (isForeign) throw foreignValue("revokeUser");
       await index.pastInstant(user, fenced.instant);
       // At the end, so that sessions end also while replicas are missing.
-      if (waitForReplicas) await index.fence(user, fenced.instant, { durable: true });
+      if (waitForReplicas) await index.fenceDurably(user, fenced.instant);
       return count;
     },
 
@@ -184,45 +191,40 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return `${prefix}s:${id}`;
   }
 
-  async function read(operation: StoreOperation, id: string): Promise<SessionRecord | null> {
-    return recordOf(operation, id, await commands.read(operation, key(id)));
+  async function read(operation: "listUser" | "scan", id: string): Promise<SessionRecord | null> {
+    return recordOf(operation, id, await call[operation](key(id)));
   }
 
   /** A login gives a user and a lifetime, and takes two scripts. Other changes that need the index take three. */
   async function update(id: string, changes: SessionChanges): Promise<UpdateResult> {
     const { data, userId, idle, lifetime, authenticatedAt, touch, ifVersion } = changes;
     const given = typeof userId === "string" ? encodeText(userId) : undefined;
-    const nonce = newNonce();
-    let indexed = { user: "", fence: "", endsAt: "" };
+    const flags = (touch === false ? "" : "t") + (data === undefined ? "" : "d");
+    const user = given === undefined ? (userId === null ? "-" : "") : `=${given}`;
+    const terms = [textOf(idle), textOf(lifetime), user, textOf(authenticatedAt)];
+    let indexed = ["", "", ""];
     let startedAt = performance.now();
     if (given !== undefined && lifetime !== undefined) await indexFor(given, { lifetime });
     for (let attempts = 0; attempts < 3; attempts += 1) {
+      const all = [...terms, ...indexed];
       const args = [
-        idAt,
-        nonce,
+        flags,
         textOf(ifVersion),
-        textOf(idle),
-        textOf(lifetime),
-        touch === false ? "" : "1",
-        given === undefined ? (userId === null ? "-" : "") : `=${given}`,
-        textOf(authenticatedAt),
-        minimum,
-        indexed.user,
-        indexed.fence,
-        indexed.endsAt,
-        data === undefined ? "" : `=${data}`,
+        all.every((one) => one === "") ? "" : all.map((one) => `${one} `).join(""),
+        data ?? "",
       ];
-      const reply = await commands.run("update", UPDATE, key(id), args, { startedAt });
-      const code = codeOf("update", reply, [...UPDATE_CODES, Code.NEEDS_INDEX]);
-      if (code !== Code.NEEDS_INDEX) return updateResultOf(code);
+      const answer = await call.update(key(id), args, startedAt);
+      if (!Array.isArray(answer)) return updateResultOf(codeOf("update", answer, UPDATE_CODES));
+      const [code, endsAt, itsUser] = answer as readonly unknown[];
+      codeOf("update", code, [Code.NEEDS_INDEX]);
       startedAt = performance.now();
-      await indexFor(String(reply[3]), lifetime === undefined ? { endsAt: Number(reply[2]) } : { lifetime });
+      await indexFor(String(itsUser), lifetime === undefined ? { endsAt: Number(endsAt) } : { lifetime });
     }
     throw new StoreError("update", "the session was bound to other users meanwhile, again and again");
 
-    async function indexFor(user: string, end: SessionEnd): Promise<void> {
-      const fence = await addToIndex("update", user, id, end);
-      indexed = { user: `=${user}`, fence: String(fence), endsAt: "endsAt" in end ? String(end.endsAt) : "" };
+    async function indexFor(whose: string, end: SessionEnd): Promise<void> {
+      const fence = await addToIndex("update", whose, id, end);
+      indexed = [`=${whose}`, String(fence), "endsAt" in end ? String(end.endsAt) : ""];
     }
   }
 
@@ -230,13 +232,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   async function endPage(
     user: string,
     { entries }: Page,
-    { instant, fence }: FencedPage,
-    flagsOf: (entry: Entry) => string,
+    end: (entry: Entry) => Promise<unknown>,
   ): Promise<readonly number[]> {
-    // Each page has a nonce of its own: a session that is on two pages is counted once.
-    const args = [idAt, newNonce(), user, String(instant), String(fence), minimum];
-    const items = entries.map((entry) => ({ key: key(entry.id), args: [flagsOf(entry)] }));
-    const codes = await commands.runMany("revokeUser", END, args, items, { durable: true });
+    const codes = (await Promise.all(entries.map(end))).map(Number);
     index.remove(
       user,
       entries.filter(
@@ -248,7 +246,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
   /** @returns the user's fence */
   async function addToIndex(
-    operation: StoreOperation,
+    operation: "create" | "update",
     user: string,
     id: string,
     end: SessionEnd,
@@ -292,11 +290,10 @@ function updateResultOf(code: number): UpdateResult {
 }
 
 /** @throws StoreError for a code that is not expected */
-function codeOf(operation: StoreOperation, reply: Reply, expected: readonly number[]): number {
-  const code = Number(reply[1]);
+function codeOf(operation: StoreOperation, answer: unknown, expected: readonly number[]): number {
+  const code = Number(answer);
   if (code === Code.FOREIGN) throw foreignValue(operation);
-  if (!expected.includes(code))
-    throw new StoreError(operation, "Redis returned something that no script returns");
+  if (!expected.includes(code)) throw notAnAnswer(operation);
   return code;
 }
 
@@ -310,17 +307,3 @@ function foreignValue(operation: StoreOperation): StoreError {
 function textOf(value: number | undefined): string {
   return value === undefined ? "" : String(value);
 }
-
-/** Names one call of a script. */
-function newNonce(): string {
-  if (used === random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
-  used += NONCE_BYTES;
-  return random.toString("base64url", used - NONCE_BYTES, used);
-}
-
-const NONCE_BYTES = (NONCE * 3) / 4;
-const random = Buffer.alloc(NONCE_BYTES * 256);
-let used = random.length;

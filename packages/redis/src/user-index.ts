@@ -1,7 +1,7 @@
-import { type StoreOperation, StoreError } from "@tenure/core";
+import { StoreError, type StoreOperation } from "@tenure/core";
 import { instantInTheFuture } from "@tenure/core/store";
-import type { Commands, RunOptions } from "./commands.ts";
-import { CLOCK, Code, script } from "./scripts.ts";
+import { type Commands, notAnAnswer } from "./commands.ts";
+import { Code, script } from "./scripts.ts";
 
 /**
  * Which sessions a user may have, and the user's fence, in one sorted set: so a script that adds an id reads the fence.
@@ -21,15 +21,17 @@ import { CLOCK, Code, script } from "./scripts.ts";
  */
 export interface UserIndex {
   /** Resolves once the index has the id, at least until the session ends, to the user's fence. */
-  add(operation: StoreOperation, user: string, id: string, end: SessionEnd): Promise<Added>;
+  add(operation: "create" | "update", user: string, id: string, end: SessionEnd): Promise<Added>;
   /**
    * Fixes the fence, at the server's time if no instant is given, and resolves to the first page.
    *
    * @throws TypeError for an instant after the server's time
    */
-  fence(user: string, instant: number | undefined, options?: RunOptions): Promise<FencedPage>;
+  fence(user: string, instant: number | undefined): Promise<FencedPage>;
+  /** Resolves once replicas have the user's fence. */
+  fenceDurably(user: string, instant: number): Promise<void>;
   /** A page of the entries after a stamp. The last page is not full. */
-  page(operation: StoreOperation, user: string, after: string): Promise<Page>;
+  page(operation: "revokeUser" | "listUser", user: string, after: string): Promise<Page>;
   /** Whether the index of a user and a key are on one server. */
   sharesClock(user: string, key: string): boolean;
   /** Resolves once the server's clock is past an instant that {@link UserIndex.fence} fixed. */
@@ -70,26 +72,39 @@ export interface FencedPage extends Page {
 
 export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: number): UserIndex {
   const key = (user: string): string => `${prefix}u:${user}`;
+  const add = {
+    create: commands.script("create", ADD, { isDurable: true }),
+    update: commands.script("update", ADD, { isDurable: true }),
+  };
+  const read = {
+    revokeUser: commands.script("revokeUser", READ),
+    listUser: commands.script("listUser", READ),
+  };
+  const fix = commands.script("revokeUser", FENCE);
+  const fixDurably = commands.script("revokeUser", FENCE, { isDurable: true });
+  const remove = commands.script("listUser", REMOVE);
+  const minimum = String(tombstoneMinimum);
 
   return {
     async add(operation, user, id, end) {
-      const args = "endsAt" in end ? ["", String(end.endsAt)] : [String(end.lifetime), ""];
-      const [now, , fence, ...found] = await commands.run(operation, ADD, key(user), [id, ...args], {
-        durable: true,
-      });
+      const args = "endsAt" in end ? [id, "", String(end.endsAt)] : [id, String(end.lifetime), ""];
+      const [now, fence, ...found] = details(operation, await add[operation](key(user), args));
       return { fence: Number(fence), sample: entriesOf(found, Number(now)) };
     },
 
-    async fence(user, given, options) {
-      const args = [given === undefined ? "" : String(given), String(tombstoneMinimum)];
-      const reply = await commands.run("revokeUser", FENCE, key(user), args, options);
-      const [now, code, instant, fence, ...found] = reply;
-      if (Number(code) === Code.FUTURE) throw instantInTheFuture();
+    async fence(user, given) {
+      const answer = await fix(key(user), [given === undefined ? "" : String(given), minimum]);
+      if (Number(answer) === Code.FUTURE) throw instantInTheFuture();
+      const [now, instant, fence, ...found] = details("revokeUser", answer);
       return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 
+    async fenceDurably(user, instant) {
+      await fixDurably(key(user), [String(instant), minimum]);
+    },
+
     async page(operation, user, after) {
-      const [now, , ...found] = await commands.run(operation, READ, key(user), [after]);
+      const [now, ...found] = details(operation, await read[operation](key(user), [after]));
       return pageOf(found, Number(now));
     },
 
@@ -99,9 +114,9 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
 
     remove(user, entries) {
       if (entries.length === 0) return;
-      const args = entries.flatMap(({ id, stamp }) => [id, stamp]);
+      const all = entries.map(({ id, stamp }) => `${id} ${stamp} `).join("");
       // What stays is found again by the next call that reads the index.
-      commands.run("listUser", REMOVE, key(user), args).catch(() => undefined);
+      remove(key(user), [all]).catch(() => undefined);
     },
   };
 }
@@ -123,79 +138,89 @@ const GROWN = 8;
 /** The member that holds the fence. `encodeText` leaves no colon in an id. */
 const MEMBER = ":fence";
 
-const FENCE_NOW = `
-local fence = -(tonumber(redis.call('ZSCORE', key, '${MEMBER}') or nil) or 1)
-local function expire(at)
+const FENCE_OF = `
+local function fenceOf(key)
+  return -(number(redis.call('ZSCORE', key, '${MEMBER}') or nil) or 1)
+end
+local function expire(key, at)
   redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), at)))
 end
 `;
 
-/** deadline, id, lifetime or "", endsAt or "" → DONE, the fence, then ids and stamps in turn */
-const ADD = script(
-  "",
-  `${CLOCK}
-local key = KEYS[1]
-${FENCE_NOW}
+/** lifetime, endsAt: one of them, the other is "". → the time, the fence, then ids and stamps in turn */
+const ADD = script({
+  args: ["id", "lifetime", "endsAt"],
+  functions: FENCE_OF,
+  body: `
 local top = redis.call('ZRANGE', key, 0, 0, 'REV', 'WITHSCORES')
-local stamp = math.max(time[1] * 1000000 + time[2], (tonumber(top[2]) or 0) + 1)
-redis.call('ZADD', key, string.format('%d', stamp), ARGV[2])
-expire((tonumber(ARGV[4]) or now + ARGV[3]) + ${ALLOWANCE})
-local reply = { now, ${Code.DONE}, fence }
+local stamp = math.max(time[1] * 1000000 + time[2], (number(top[2]) or 0) + 1)
+redis.call('ZADD', key, string.format('%d', stamp), id)
+expire(key, (number(endsAt) or now + lifetime) + ${ALLOWANCE})
+local found = { now, fenceOf(key) }
 if redis.call('ZCARD', key) > ${GROWN} then
   local sample = redis.call('ZRANDMEMBER', key, 4, 'WITHSCORES')
   for i = 1, #sample, 2 do
-    local its = tonumber(sample[i + 1])
+    local its = number(sample[i + 1])
     if its > 0 and its < stamp - ${PATIENCE * 1000} then
-      reply[#reply + 1] = sample[i]
-      reply[#reply + 1] = sample[i + 1]
+      found[#found + 1] = sample[i]
+      found[#found + 1] = sample[i + 1]
     end
   end
 end
-return reply`,
-);
+return found`,
+});
 
-/** Returns a page after `after`, behind a few numbers. */
-const PAGE_OF = `
-for _, found in ipairs(redis.call('ZRANGE', key, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, ${PAGE}, 'WITHSCORES')) do
-  reply[#reply + 1] = found
+/** Adds a page after a stamp to an array. */
+const ADD_PAGE = `
+local function addPage(found, key, after)
+  for _, one in ipairs(redis.call('ZRANGE', key, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, ${PAGE}, 'WITHSCORES')) do
+    found[#found + 1] = one
+  end
+  return found
 end
-return reply`;
+`;
 
-/** deadline, the instant of the fence or "", the tombstone minimum → DONE, the instant, the user's fence, ids and stamps in turn; or FUTURE */
-const FENCE = script(
-  " flags=allow-oom",
-  `${CLOCK}
-local key, after = KEYS[1], '0'
-${FENCE_NOW}
+/** given: the instant of the fence, or "". → the time, the instant, the user's fence, ids and stamps in turn; or FUTURE */
+const FENCE = script({
+  flags: "allow-oom",
+  args: ["given", "minimum"],
+  functions: FENCE_OF + ADD_PAGE,
+  body: `
+local fence = fenceOf(key)
 -- A login without an instant of its own is stored as a millisecond after the fence. In the same millisecond it must not be missed.
-local instant = tonumber(ARGV[2]) or math.max(now, fence + 1)
-if ARGV[2] ~= '' and instant > now then return { now, ${Code.FUTURE} } end
+local instant = number(given) or math.max(now, fence + 1)
+if given ~= '' and instant > now then return ${Code.FUTURE} end
 fence = math.max(fence, instant)
 redis.call('ZADD', key, string.format('%d', -fence), '${MEMBER}')
-expire(fence + ARGV[3])
-local reply = { now, ${Code.DONE}, instant, fence }
-${PAGE_OF}`,
-);
+expire(key, fence + minimum)
+return addPage({ now, instant, fence }, key, '0')`,
+});
 
-/** deadline, a stamp → DONE, then ids and stamps in turn */
-const READ = script(
-  " flags=no-writes",
-  `${CLOCK}
-local key, after = KEYS[1], ARGV[2]
-local reply = { now, ${Code.DONE} }
-${PAGE_OF}`,
-);
+/** after: a stamp. → the time, then ids and stamps in turn */
+const READ = script({
+  flags: "no-writes",
+  args: ["after"],
+  functions: ADD_PAGE,
+  body: `
+return addPage({ now }, key, after)`,
+});
 
-/** deadline, then ids and stamps in turn → DONE */
-const REMOVE = script(
-  " flags=allow-oom",
-  `${CLOCK}
-for i = 2, #ARGV, 2 do
-  local stamp = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or nil)
-  if stamp and stamp == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+/** entries: ids and stamps in turn, each followed by a space. → DONE */
+const REMOVE = script({
+  flags: "allow-oom",
+  args: ["entries"],
+  body: `
+for id, stamp in string.gmatch(entries, '(%S+) (%S+) ') do
+  local its = number(redis.call('ZSCORE', key, id) or nil)
+  if its and its == number(stamp) then redis.call('ZREM', key, id) end
 end
-return { now, ${Code.DONE} }`,
-);
+return ${Code.DONE}`,
+});
+
+function details(operation: StoreOperation, answer: unknown): readonly unknown[] {
+  if (Array.isArray(answer)) return answer;
+  throw notAnAnswer(operation);
+}
 
 function pageOf(found: readonly unknown[], now: number): Page {
   const entries = entriesOf(found, now);

@@ -20,6 +20,13 @@ export interface BatchOptions<Call, Result> {
    */
   readonly key?: (call: Call) => string;
   /**
+   * Splits the calls of a batch into parts, in the order in which they are to begin. Each part is run and settled as a batch of its own.
+   * Default: it is one part.
+   */
+  readonly split?: <One extends { readonly call: Call }>(
+    queued: readonly One[],
+  ) => readonly (readonly One[])[];
+  /**
    * Runs a batch and resolves to one result per call, in order. A result that is an `Error` rejects that call alone; a rejection
    * rejects all calls of the batch. Retrying, splitting a failed batch and deadlines belong here.
    */
@@ -40,6 +47,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     maxBytes = Number.POSITIVE_INFINITY,
     sizeOf,
     key,
+    split,
     run,
   } = options;
   let waiting: Waiting<Call, Result>[] = [];
@@ -63,8 +71,10 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     while (underWay < slots && waiting.length > 0) {
       const batch = nextBatch();
       if (batch.length === 0) return;
-      underWay += 1;
-      void runBatch(batch);
+      for (const part of split ? split(batch) : [batch]) {
+        underWay += 1;
+        void runBatch(part);
+      }
     }
   }
 
