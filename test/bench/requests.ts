@@ -42,7 +42,7 @@ export function requestsOn(store: Store): Requests {
   function requestOf(token: string): Request {
     const headers = greeted || token === "" ? {} : { cookie: cookieOf(token) };
     greeted ||= token !== "";
-    return { sessionID: token, headers, sessionStore: store } as unknown as Request;
+    return new IncomingRequest(token, headers, store) as unknown as Request;
   }
 
   return {
@@ -67,6 +67,19 @@ export function requestsOn(store: Store): Requests {
       await called((done) => store.destroy(token, done));
     },
   };
+}
+
+/** A class, as the real one: V8 may allocate what a literal makes among the old objects, where it keeps its session alive for long. */
+class IncomingRequest {
+  readonly sessionID: string;
+  readonly headers: object;
+  readonly sessionStore: Store;
+
+  constructor(sessionID: string, headers: object, sessionStore: Store) {
+    this.sessionID = sessionID;
+    this.headers = headers;
+    this.sessionStore = sessionStore;
+  }
 }
 
 /** The middleware puts it there. */

@@ -12,18 +12,35 @@ import { cookieIn, loadedCookie, maxAgeOf, type StoredCookie, storedCookie } fro
 import { loadedData, storedData } from "./stored-data.ts";
 
 /** The session of a request. It is attached to the request and to each `req.session`. */
-export interface Attached<Data extends object> {
+export class Attached<Data extends object> {
   /** Absent: a cache in front of the store showed a copy, and the session is read when it is first needed. */
   current: RequestSession<Data> | undefined;
-  readonly load: () => Promise<RequestSession<Data>>;
   /** Of `performance.now()`: when the request first touched its session. */
   readonly startedAt: number;
   /** The token of a copy from a cache, until its session has been read. */
   readonly copyToken: string | undefined;
   /** The cookie's settings as they are stored. */
-  cookie: StoredCookie | undefined;
+  cookie: StoredCookie | undefined = undefined;
   /** Whether the browser does not have the token yet. */
-  isTokenNew: boolean;
+  isTokenNew = false;
+  readonly #read: (() => Promise<RequestSession<Data>>) | undefined;
+
+  constructor(
+    current: RequestSession<Data> | undefined,
+    startedAt: number,
+    copy?: { readonly token: string; readonly read: () => Promise<RequestSession<Data>> },
+  ) {
+    this.current = current;
+    this.startedAt = startedAt;
+    this.copyToken = copy?.token;
+    this.#read = copy?.read;
+  }
+
+  async load(): Promise<RequestSession<Data>> {
+    if (this.current) return this.current;
+    const read = await this.#read!();
+    return (this.current ??= read);
+  }
 }
 
 /**
@@ -152,33 +169,18 @@ export class Requests<Data extends object> {
     isUse: boolean,
   ): Attached<Data> & { readonly current: RequestSession<Data> } {
     const current = this.#bridge.request(loaded, { isUse });
-    const startedAt = loaded?.startedAt ?? performance.now();
-    return {
-      current,
-      load: async () => current,
-      startedAt,
-      copyToken: undefined,
-      cookie: undefined,
-      isTokenNew: false,
-    };
+    const attached = new Attached(current, loaded?.startedAt ?? performance.now());
+    return attached as Attached<Data> & { readonly current: RequestSession<Data> };
   }
 
   #copy(token: string, seen: Data, isUse: boolean, startedAt: number): Attached<Data> {
-    const attached: Attached<Data> = {
-      current: undefined,
-      load: async () => {
-        const loaded = attached.current ? undefined : await this.#bridge.load(token);
-        if (!loaded || attached.current) return attached.current!;
-        attached.current = this.#bridge.request({ ...loaded, startedAt }, { isUse, seen });
-        attached.current.maxAge = maxAgeOf(cookieIn(seen));
-        return attached.current;
-      },
-      startedAt,
-      copyToken: token,
-      cookie: undefined,
-      isTokenNew: false,
+    const read = async (): Promise<RequestSession<Data>> => {
+      const loaded = await this.#bridge.load(token);
+      const current = this.#bridge.request({ ...loaded, startedAt }, { isUse, seen });
+      current.maxAge = maxAgeOf(cookieIn(seen));
+      return current;
     };
-    return attached;
+    return new Attached<Data>(undefined, startedAt, { token, read });
   }
 
   #show(req: Request, attached: Attached<Data>, data: SessionData): session.Session & SessionData {

@@ -187,10 +187,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       attached?.current?.token === token &&
       attached.current.isRested(maxAge) &&
       isSameCookie(storedCookie(data.cookie, attached.current.maxAge), attached.cookie);
-    if (isRested) {
-      if (callback) process.nextTick(callback);
-      return;
-    }
+    if (isRested) return callBack(NOTHING, callback);
     callBack(async () => {
       const current = attached?.current ?? (await this.#toTouch(token, attached, maxAge));
       if (!current || current.token !== token) return;
@@ -322,6 +319,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     return { ...storedCookie(cookie), originalMaxAge: maxAge };
   }
 }
+
+const NOTHING = (): Promise<void> => Promise.resolve();
 
 /**
  * A `req.session` from before a login or a rotation in this request stores nothing.

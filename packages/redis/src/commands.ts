@@ -66,12 +66,12 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   return {
     read(operation) {
       const kind = { operation };
-      return (key) => queue({ kind, key, args: [], startedAt: undefined });
+      return (key) => queue(new Call(kind, key, NO_ARGS, undefined));
     },
 
     script(operation, script, { shared = [], isDurable = false } = {}) {
       const kind = { operation, script, shared, isDurable };
-      return (key, args, startedAt) => queue({ kind, key, args, startedAt });
+      return (key, args, startedAt) => queue(new Call(kind, key, args, startedAt));
     },
 
     send,
@@ -163,12 +163,21 @@ const MAX_KEYS = 64;
 /** Characters of the arguments of one command, unless it has one key. */
 const MAX_LENGTH = 128 * 1024;
 
-interface Call {
+class Call {
   readonly kind: Kind;
   readonly key: string;
   readonly args: readonly string[];
   readonly startedAt: number | undefined;
+
+  constructor(kind: Kind, key: string, args: readonly string[], startedAt: number | undefined) {
+    this.kind = kind;
+    this.key = key;
+    this.args = args;
+    this.startedAt = startedAt;
+  }
 }
+
+const NO_ARGS: readonly string[] = [];
 
 /** Calls of one kind may share a command. */
 interface Kind {

