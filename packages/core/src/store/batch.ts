@@ -23,9 +23,7 @@ export interface BatchOptions<Call, Result> {
    * Splits the calls of a batch into parts, in the order in which they are to begin. Each part is run and settled as a batch of its own.
    * Default: it is one part.
    */
-  readonly split?: <One extends { readonly call: Call }>(
-    queued: readonly One[],
-  ) => readonly (readonly One[])[];
+  readonly split?: <One extends { readonly call: Call }>(queued: readonly One[]) => One[][];
   /**
    * Runs a batch and resolves to one result per call, in order. A result that is an `Error` rejects that call alone; a rejection
    * rejects all calls of the batch. Retrying, splitting a failed batch and deadlines belong here.
