@@ -83,6 +83,11 @@ type CodeName =
 
 const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle", "endsAt"] as const;
 const ENTRY = NONCE + 13;
+/**
+ * How much of a value is read first: mostly all but its data. Redis hashes every string that Lua gets, a microsecond for a kilobyte, so the
+ * data are not read where they are not needed.
+ */
+const BEGINNING = 256;
 
 /** What scripts on sessions share: where the id begins in a key, and the tombstone minimum. */
 const SHARED = ["idAt", "minimum"];
@@ -101,8 +106,8 @@ idAt, minimum = number(idAt), number(minimum)
 local function open(name)
   key = name
   id = sub(key, idAt)
-  value = redis.pcall('GET', key)
-  if not value then
+  value = redis.pcall('GETRANGE', key, 0, ${BEGINNING - 1})
+  if value == '' then
     kind, user, userLength, marks, nonces = '', '', '--------', '', ''
     ${NUMBERS.join(", ")} = ${NUMBERS.map(() => "0").join(", ")}
     return true
@@ -117,11 +122,16 @@ local function open(name)
   local userEnd = at + (number(userLength) or 0)
   local marksLength, noncesLength = ${luaField("marksLength")}, ${luaField("noncesLength")}
   if not (${[...NUMBERS, "marksLength", "noncesLength"].join(" and ")}) then return false end
+  dataAt = userEnd + marksLength + noncesLength
+  if dataAt > #value + 1 then value = redis.call('GET', key) end
   user = sub(value, at, userEnd - 1)
   marks = sub(value, userEnd, userEnd + marksLength - 1)
-  dataAt = userEnd + marksLength + noncesLength
   nonces = sub(value, userEnd + marksLength, dataAt - 1)
   return true
+end
+
+local function storedData()
+  return redis.call('GETRANGE', key, dataAt - 1, -1)
 end
 
 local function isAlive()
@@ -282,7 +292,7 @@ end
 if isNew then version = version + 1 end
 if string.find(flags, 't', 1, true) then touchedAt = now end
 sign()
-write(string.find(flags, 'd', 1, true) and data or sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+write(string.find(flags, 'd', 1, true) and data or storedData(), math.min(touchedAt + idle, endsAt) - 1)
 return ${Code.DONE}`,
 });
 
@@ -345,7 +355,7 @@ end
 if string.find(flags, 'm', 1, true) then
   local useful = mark()
   if wasAlive then
-    write(sub(value, dataAt), math.min(touchedAt + idle, endsAt) - 1)
+    write(storedData(), math.min(touchedAt + idle, endsAt) - 1)
   elseif useful > now then
     if kind ~= 'm1' then
       kind, user, userLength, nonces = 'm1', '', '--------', ''
