@@ -58,7 +58,6 @@ function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
     },
     slice(profile, concurrency, ms, share) {
       competitor.dueShare?.(share);
-      globalThis.gc?.();
       return slice(profile, concurrency, ms, population, pid);
     },
     async serve() {

@@ -155,13 +155,13 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   }
 }
 
-/**
- * Keys in one command. With 64 keys of 900 bytes, the server takes 0.1 ms for MGET, 0.3 ms for touches and 0.6 ms for what `revokeUser`
- * ends.
- */
+/** Keys in one command. With 64 keys of 900 bytes, the server takes 0.1 ms for MGET, and 0.2 ms for touches. */
 const MAX_KEYS = 64;
-/** Characters of the arguments of one command, unless it has one key. */
-const MAX_LENGTH = 128 * 1024;
+/**
+ * Characters of the arguments of one command, unless it has one key. The server takes 0.2 ms to save 16 sessions of 900 bytes. Shorter
+ * commands also let it work while the client reads the reply to the one before.
+ */
+const MAX_LENGTH = 16 * 1024;
 
 class Call {
   readonly kind: Kind;

@@ -183,7 +183,7 @@ interface Facts {
  * The options of every command: in order, never aborted by a signal that the client was given for something else, and with replies
  * of the same types whatever the client maps them to.
  */
-const OPTIONS = { asap: false, timeout: undefined, abortSignal: undefined, typeMapping: {} } as const;
+const OPTIONS = { asap: false, abortSignal: undefined, typeMapping: {} } as const;
 
 type Command = string[];
 

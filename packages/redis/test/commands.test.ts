@@ -73,6 +73,22 @@ redis.describe.each(LIBRARIES)("how many commands a call takes on $name", ({ ope
     expect(await commands(() => Promise.all(ids.map((id) => store.update(id, {}))))).toBe(1);
   });
 
+  test("50 logins of one turn are two commands, 50 saves one, and 50 logouts one", async () => {
+    const sessions = Array.from({ length: 50 }, () => newSession({ userId: freshId() }));
+    const ids = sessions.map(({ id }) => id);
+    expect(await commands(() => Promise.all(sessions.map((session) => store.create(session))))).toBe(2);
+    expect(await commands(() => Promise.all(ids.map((id) => store.update(id, { data: "new" }))))).toBe(1);
+    expect(await commands(() => Promise.all(ids.map((id) => store.revoke(id))))).toBe(1);
+  });
+
+  test("a command has at most 16 kB of data, or one session", async () => {
+    const ids = await Promise.all(Array.from({ length: 10 }, async () => (await created()).id));
+    const [large, ...small] = ids;
+    const changes = [{ data: "x".repeat(40_000) }, ...small.map(() => ({ data: "x".repeat(5000) }))];
+    const save = () => Promise.all([large!, ...small].map((id, at) => store.update(id, changes[at]!)));
+    expect(await commands(save)).toBe(1 + 3);
+  });
+
   test("calls on one session of one turn keep their order", async () => {
     const { id } = await created();
     const results = await Promise.all([
