@@ -57,10 +57,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   const queue = batched<Call, unknown>({
     limit: Number.POSITIVE_INFINITY,
     split: (queued) => intoCommands(queued, (key) => client.groupOf(key)),
-    run: (calls) => {
-      const { kind } = calls[0] as Call;
-      return kind.script ? runScript(kind as ScriptKind, calls) : readAll(kind, calls);
-    },
+    run: runAll,
   });
 
   return {
@@ -101,6 +98,26 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
       while (clock.timeUntil(node, instant + 1) > 0) await new Promise((resolve) => setImmediate(resolve));
     },
   };
+
+  async function runAll(calls: readonly Call[]): Promise<readonly unknown[]> {
+    try {
+      return await runTogether(calls);
+    } catch (error) {
+      if (calls.length === 1 || !isDivided(error)) throw error;
+      const answers: unknown[] = [];
+      // One after the other: ioredis with auto-pipelining (6.0) asks one server for all that leave together, and finds nothing of the other's.
+      for (const call of calls) {
+        const [answer] = await runTogether([call]).catch((failed: unknown) => [failed]);
+        answers.push(answer);
+      }
+      return answers;
+    }
+  }
+
+  function runTogether(calls: readonly Call[]): Promise<readonly unknown[]> {
+    const { kind } = calls[0] as Call;
+    return kind.script ? runScript(kind as ScriptKind, calls) : readAll(kind, calls);
+  }
 
   async function readAll({ operation }: Kind, calls: readonly Call[]): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
@@ -249,6 +266,15 @@ function newNonce(): string {
 const NONCE_BYTES = (NONCE * 3) / 4;
 const random = Buffer.alloc(NONCE_BYTES * 256);
 let used = random.length;
+
+/**
+ * While a slot moves, its keys are on two servers, which refuse a command that has keys of both. A client tries it again for a while; ioredis
+ * then says "Too many Cluster redirections".
+ */
+function isDivided(error: unknown): boolean {
+  const { cause } = error as Error;
+  return cause instanceof Error && /^(?:TRYAGAIN|Too many Cluster redirections)/.test(cause.message);
+}
 
 export function notAnAnswer(operation: StoreOperation): StoreError {
   return new StoreError(operation, "Redis returned something that is not a reply to the command");

@@ -101,7 +101,8 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 
   /**
    * Auto-pipelining joins commands of several slots to one server. If a failover moved those, each gets another MOVED, and ioredis (5.11 and
-   * 6.0) neither follows any nor learns where the slots are: every later command would fail. It follows the MOVED of a pipeline of one.
+   * 6.0) neither follows any nor learns where the slots are: every later command would fail. So it is with ASK. It follows both in a pipeline of
+   * one.
    */
   async function following(
     send: () => Promise<unknown>,
@@ -109,8 +110,8 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   ): Promise<unknown> {
     try {
       return await send();
-    } catch (moved) {
-      if (!(moved instanceof Error && moved.message.startsWith("MOVED "))) throw moved;
+    } catch (redirection) {
+      if (!(redirection instanceof Error && /^(?:MOVED|ASK) /.test(redirection.message))) throw redirection;
       const [result] = (await fill(client.pipeline()).exec()) ?? [];
       const [error, reply] = result ?? [];
       if (error) throw error;

@@ -158,10 +158,16 @@ here.describe("a Cluster that changes", () => {
         await expect(store.update(id, {})).resolves.toBe("updated");
         await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
       }
+      // One of these is on each server, which refuse commands that have both.
+      const divided = [ids[0], ids[1]];
+      const saves = divided.map((id) => store.update(id, { data: "divided" }));
+      await expect(Promise.all(saves)).resolves.toEqual(["updated", "updated"]);
+      const read = await Promise.all(divided.map((id) => store.read(id)));
+      expect(read.map((record) => record?.version)).toEqual([3, 3]);
       await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
       await expect(store.revoke(ids[1])).resolves.toBe(true);
 
-      // One of these is on each server. They ask for another attempt.
+      // These wait for another attempt, too.
       const both = Promise.all([store.read(ids[0]), store.read(ids[1])]);
       // Other tests may have left keys in the slot.
       const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
@@ -170,7 +176,7 @@ here.describe("a Cluster that changes", () => {
       await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
       for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
       await expect(both).resolves.toMatchObject([{ id: ids[0] }, null]);
-      await expect(store.read(ids[0])).resolves.toMatchObject({ data: "asked", version: 2 });
+      await expect(store.read(ids[0])).resolves.toMatchObject({ data: "divided", version: 3 });
       await expect(store.read(ids[1])).resolves.toBeNull();
       await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe("taken");
       await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
