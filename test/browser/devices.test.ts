@@ -209,6 +209,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       await page.getByRole("link", { name: "The race", exact: true }).click();
       await page.getByRole("button", { name: "Run the race" }).click();
       const verdicts = page.getByRole("list", { name: "Who came back" }).getByRole("listitem");
+      await verdicts.first().waitFor();
       expect((await verdicts.allInnerTexts()).map((text) => text.replaceAll(/\s+/gu, " "))).toEqual([
         "MemoryStore ✗ The session came back",
         "Tenure ✓ Logged out for good",

@@ -50,6 +50,8 @@ export interface Circumstances {
    * `revokeUser` may leave a tombstone for a session that is about to be created.
    */
   readonly raced?: boolean;
+  /** Whether an update with a login's instant overlapped a `revokeUser`: the login may come after the fence, and before its session is looked at. */
+  readonly renewed?: boolean;
 }
 
 /**
@@ -179,7 +181,7 @@ function revokeUser(
   state: State,
   { userId, excepted, authenticatedUpTo }: Extract<Call, { on: "revokeUser" }>,
   result: Result,
-  { during, raced = false }: Circumstances,
+  { during, raced = false, renewed = false }: Circumstances,
 ): State[] {
   if (!isLive(state)) {
     const mayBury = raced && state !== "revoked";
@@ -189,7 +191,7 @@ function revokeUser(
   const [first, last] = state.authenticatedAt ?? [0, 0];
   const [from, to] = instantOf(authenticatedUpTo, during);
   // What is readable is within reach of the next call without an instant, whatever the milliseconds say.
-  const mustEnd = authenticatedUpTo === undefined || last <= from;
+  const mustEnd = last <= from || (authenticatedUpTo === undefined && !renewed);
   const mayEnd = authenticatedUpTo === undefined || first <= to;
   const next: State[] = [];
   if (result !== false && mayEnd) next.push("revoked");

@@ -33,7 +33,12 @@ export interface Observed {
  */
 export function hasOrder(history: readonly Observed[]): boolean {
   const tried = new Set<string>();
-  const pending = history.map((one): Pending => ({ ...one, raced: isRaced(one, history), isWritten: false }));
+  const pending = history.map((one): Pending => ({
+    ...one,
+    raced: isRaced(one, history),
+    renewed: isRenewed(one, history),
+    isWritten: false,
+  }));
   return search({ left: pending, state: "none", fences: {} });
 
   function search(world: World): boolean {
@@ -51,6 +56,7 @@ export function hasOrder(history: readonly Observed[]): boolean {
 
 interface Pending extends Observed {
   readonly raced: boolean;
+  readonly renewed: boolean;
   /** It was written, and will be undone. */
   readonly isWritten: boolean;
 }
@@ -67,9 +73,9 @@ function keyOf({ left, state, fences }: World): string {
 }
 
 function worldsAfter({ left, state, fences }: World, next: Pending): World[] {
-  const { call, result, rejected, during, raced } = next;
+  const { call, result, rejected, during, raced, renewed } = next;
   const rest = left.filter((each) => each !== next);
-  const given: Circumstances = { during, fences, raced };
+  const given: Circumstances = { during, fences, raced, renewed };
   if (next.isWritten) {
     if (!mayRefuse(call, given)) return [];
     return undone(state, call).map((after) => ({ left: rest, state: after, fences }));
@@ -103,12 +109,27 @@ function undone(state: State, call: Call): State[] {
 function isRaced(one: Observed, history: readonly Observed[]): boolean {
   const userId = loginUser(one.call);
   return history.some((other) => {
-    // A rejected call may be made later.
-    if (!other.rejected && one.began > other.ended) return false;
-    if (!one.rejected && other.began > one.ended) return false;
+    if (!doOverlap(one, other)) return false;
     if (one.call.on === "revokeUser") return loginUser(other.call) === one.call.userId;
     return other.call.on === "revokeUser" && other.call.userId === userId;
   });
+}
+
+function isRenewed(one: Observed, history: readonly Observed[]): boolean {
+  return (
+    one.call.on === "revokeUser" &&
+    history.some(
+      (other) =>
+        other.call.on === "update" &&
+        other.call.changes.authenticatedAt !== undefined &&
+        doOverlap(one, other),
+    )
+  );
+}
+
+/** A rejected call may be made later. */
+function doOverlap(one: Observed, other: Observed): boolean {
+  return (other.rejected || one.began <= other.ended) && (one.rejected || other.began <= one.ended);
 }
 
 function loginUser(call: Call): string | null | undefined {

@@ -84,6 +84,14 @@ describe("A concurrent history with a fence", () => {
     assert.ok(ordered([all, false, 1, 3], [create, "fenced", 2, 4]));
   });
 
+  test("may spare a session that logs in again after the fence, while the revokeUser is under way", () => {
+    const again = (authenticatedAt: number): Call => ({ on: "update", changes: { authenticatedAt } });
+    assert.ok(ordered([login, "created", 1, 2], [all, false, 3, 6], [again(70), "updated", 4, 5]));
+    assert.ok(!ordered([login, "created", 1, 2], [all, false, 3, 6], [again(40), "updated", 4, 5]));
+    assert.ok(!ordered([login, "created", 1, 2], [again(70), "updated", 3, 4], [all, false, 5, 6]));
+    assert.ok(!ordered([login, "created", 1, 2], [all, false, 3, 4], [again(70), "updated", 5, 6]));
+  });
+
   test("never lowers the fence", () => {
     const older: Call = { ...all, authenticatedUpTo: 5 };
     assert.ok(!ordered([fence, false, 1, 2], [older, false, 3, 4], [login, "created", 5, 6]));

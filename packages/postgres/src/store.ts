@@ -1,5 +1,11 @@
 import { MAX_DURATION, type SessionStore, StoreError } from "@tenure/core";
-import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "@tenure/core/store";
+import {
+  assertChanges,
+  assertNewSession,
+  assertRevokeUser,
+  instantInTheFuture,
+  isTouch,
+} from "@tenure/core/store";
 import type { PostgresClient, PostgresPool } from "./driver.ts";
 import { type Bind, joinedOn } from "./joined.ts";
 import { END_BATCH, type Operations, operationsOn } from "./operations.ts";
@@ -177,14 +183,6 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
       return now(null);
     },
   };
-}
-
-function isTouch(changes: object): boolean {
-  for (const key in changes) {
-    const value = (changes as Record<string, unknown>)[key];
-    if (value !== undefined && !(key === "touch" && value === true)) return false;
-  }
-  return true;
 }
 
 /** A million sessions are a tenth of this. */

@@ -207,14 +207,14 @@ return ${Code.DONE}`,
 });
 
 /**
- * ifVersion: or "". → NOTHING, DONE, CONFLICT, FOREIGN
+ * → NOTHING, DONE, FOREIGN
  *
  * It needs no nonce: touching twice is touching at the second time.
  */
 export const TOUCH: Script = script({
   flags: "allow-oom",
   shared: SHARED,
-  args: ["ifVersion"],
+  args: [],
   functions: `
 local touched = string.format('%013d', now)
 idAt = number(idAt)`,
@@ -228,7 +228,6 @@ if kind == 'x1' or kind == 'm1' then return ${Code.NOTHING} end
 local idle, endsAt, touchedAt = ${luaField("idle")}, ${luaField("endsAt")}, ${luaField("touchedAt")}
 if kind ~= 's1' or not (idle and endsAt and touchedAt) then return ${Code.FOREIGN} end
 if now >= math.min(touchedAt + idle, endsAt) then return ${Code.NOTHING} end
-if ifVersion ~= '' and number(ifVersion) ~= ${luaField("version")} then return ${Code.CONFLICT} end
 redis.call('SETRANGE', key, ${POSITIONS.touchedAt[0]}, touched)
 redis.call('PEXPIREAT', key, math.min(now + idle, endsAt) - 1)
 return ${Code.DONE}`,

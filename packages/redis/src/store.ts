@@ -12,6 +12,7 @@ import {
   assertRevokeUser,
   assertWellFormed,
   canBeStored,
+  isTouch,
 } from "@tenure/core/store";
 import { type RedisClient, storeClient } from "./recognise.ts";
 import { commandsOver, notAnAnswer } from "./commands.ts";
@@ -106,8 +107,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       assertChanges(changes);
       if (!canBeStored("id", id)) return "gone";
       if (isTouch(changes)) {
-        const answer = await call.touch(key(encodeText(id)), [textOf(changes.ifVersion)]);
-        return updateResultOf(codeOf("update", answer, [Code.DONE, Code.NOTHING, Code.CONFLICT]));
+        const answer = await call.touch(key(encodeText(id)), []);
+        return updateResultOf(codeOf("update", answer, [Code.DONE, Code.NOTHING]));
       }
       assertWellFormed({ data: changes.data, userId: changes.userId });
       return await update(encodeText(id), changes);
@@ -277,11 +278,6 @@ function recordOf(operation: StoreOperation, id: string, value: unknown): Sessio
 }
 
 const UPDATE_CODES = [Code.DONE, Code.NOTHING, Code.CONFLICT, Code.FENCED];
-
-function isTouch({ data, userId, idle, lifetime, authenticatedAt, touch = true }: SessionChanges): boolean {
-  const changes = [data, userId, idle, lifetime, authenticatedAt];
-  return touch && changes.every((change) => change === undefined);
-}
 
 function updateResultOf(code: number): UpdateResult {
   if (code === Code.DONE) return "updated";

@@ -7,6 +7,7 @@ import {
   assertWellFormed,
   canBeStored,
   instantInTheFuture,
+  isTouch,
 } from "@tenure/core/store";
 import { assertDatabase, type SqliteDatabase } from "./database.ts";
 import { assertMigrated } from "./schema.ts";
@@ -152,12 +153,6 @@ function assertStorable(texts: Readonly<Record<string, string | null | undefined
 /** Whether a session can exist under this id or user at all. */
 function canBeHere(name: string, text: string): boolean {
   return canBeStored(name, text) && !text.includes("\0");
-}
-
-function isTouch(changes: object): boolean {
-  return Object.entries(changes).every(
-    ([key, value]) => value === undefined || (key === "touch" && value === true),
-  );
 }
 
 /**

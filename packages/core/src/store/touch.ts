@@ -1,0 +1,10 @@
+import type { SessionChanges } from "../store.ts";
+
+/** Whether changes restart the idle timeout and do nothing else, for stores that have a shorter way for that. */
+export function isTouch(changes: SessionChanges): boolean {
+  for (const key in changes) {
+    const value = changes[key as keyof SessionChanges];
+    if (value !== undefined && !(key === "touch" && value === true)) return false;
+  }
+  return true;
+}
