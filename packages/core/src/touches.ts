@@ -44,5 +44,5 @@ export class Touches {
   }
 }
 
-/** Sessions, about 10 MB: more than a process touches while its slowest request runs. */
-const REMEMBERED = 50_000;
+/** Sessions, about 2 MB: more than a process touches while its slowest request runs. */
+const REMEMBERED = 10_000;

@@ -9,7 +9,7 @@ import { connect, freshCollection } from "./clients.ts";
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
 for (const [name, on] of Object.entries(servers)) {
-  on.describe(`The TTL monitor of ${name}`, () => {
+  on.describe.concurrent(`The TTL monitor of ${name}`, () => {
     test(
       "deletes sessions and tombstones that are needed no more, and no others",
       { timeout: 300_000 },
