@@ -35,7 +35,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
-    maxWorkers: Math.max(4, availableParallelism()),
+    maxWorkers: Math.max(3, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
     projects: rooms.flatMap((root) => (measures(root) ? [project(root), alone(root)] : [project(root)])),
   },
