@@ -122,6 +122,7 @@ function isRenewed(one: Observed, history: readonly Observed[]): boolean {
       (other) =>
         other.call.on === "update" &&
         other.call.changes.authenticatedAt !== undefined &&
+        (other.rejected || other.result === "updated") &&
         doOverlap(one, other),
     )
   );

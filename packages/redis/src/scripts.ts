@@ -181,7 +181,7 @@ local function bury(wasAlive)
 end
 `;
 
-/** user: "" or "=" and the user. authenticatedAt: or "". fence: that the index reported. → NOTHING (taken), DONE, FENCED, FOREIGN */
+/** givenUser: "" or "=" and the user. givenInstant: authenticatedAt or "". fence: that the index reported. → NOTHING (taken), DONE, FENCED, FOREIGN */
 export const CREATE: Script = script({
   shared: SHARED,
   args: ["givenIdle", "lifetime", "givenUser", "givenInstant", "fence", "data"],
