@@ -20,6 +20,11 @@ export interface BatchOptions<Call, Result> {
    */
   readonly key?: (call: Call) => string;
   /**
+   * From so many calls on, and while no batch is under way, half of them leave a turn of the event loop later than the others: then the server works
+   * on one half while this process works on the other. Otherwise each waits for the other, and concurrent calls make it stay so. Default: never.
+   */
+  readonly halveFrom?: number;
+  /**
    * Splits the calls of a batch into parts, in the order in which they are to begin. Each part is run and settled as a batch of its own.
    * Default: it is one part.
    */
@@ -45,6 +50,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     maxBytes = Number.POSITIVE_INFINITY,
     sizeOf,
     key,
+    halveFrom = Number.POSITIVE_INFINITY,
     split,
     run,
   } = options;
@@ -66,14 +72,19 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
 
   function leave(): void {
     isScheduled = false;
+    const isHalved = underWay === 0 && waiting.length >= halveFrom;
+    const secondHalf = isHalved ? waiting.splice(Math.ceil(waiting.length / 2)) : undefined;
     while (underWay < slots && waiting.length > 0) {
       const batch = nextBatch();
-      if (batch.length === 0) return;
+      if (batch.length === 0) break;
       for (const part of split ? split(batch) : [batch]) {
         underWay += 1;
         void runBatch(part);
       }
     }
+    if (!secondHalf) return;
+    waiting.push(...secondHalf);
+    schedule();
   }
 
   function nextBatch(): Waiting<Call, Result>[] {

@@ -14,6 +14,33 @@ describe("batched", () => {
     expect(batches).toEqual([[1, 2, 3], [4]]);
   });
 
+  test("with halveFrom, so many calls leave in two halves a turn apart, and whole while a batch is under way", async () => {
+    const batches: number[][] = [];
+    let finish = () => {};
+    const call = batched<number, number>({
+      limit: 100,
+      halveFrom: 4,
+      run: async (calls) => {
+        batches.push([...calls]);
+        await new Promise<void>((resolve) => (finish = resolve));
+        return calls;
+      },
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    for (const n of [1, 2, 3, 4, 5]) void call(n);
+    await turn();
+    expect(batches).toEqual([[1, 2, 3]]);
+    await turn();
+    expect(batches).toEqual([
+      [1, 2, 3],
+      [4, 5],
+    ]);
+    for (const n of [6, 7, 8, 9]) void call(n);
+    await turn();
+    expect(batches.at(-1)).toEqual([6, 7, 8, 9]);
+    finish();
+  });
+
   test("keeps a batch within its number of calls and bytes, and lets one larger call through alone", async () => {
     const batches: string[][] = [];
     const call = batched<string, string>({
