@@ -20,8 +20,9 @@ export class StoreClock {
    * Never rejects: without a sample, {@link latest} is NaN.
    */
   ready(): Promise<void> | undefined {
-    const sample = this.#usable();
-    if (sample && performance.now() - sample.sampledAt < SAMPLE_EVERY) return undefined;
+    const now = performance.now();
+    const sample = this.#usable(now);
+    if (sample && now - sample.sampledAt < SAMPLE_EVERY) return undefined;
     // Also in the background: a rejection that nobody handles would end the process.
     const renewing = this.#renewOnce().catch(() => undefined);
     return sample ? undefined : renewing;
@@ -69,9 +70,9 @@ export class StoreClock {
    * The sample, unless the wall clock moved against the monotonic clock since. The monotonic clock stands still while a machine is
    * suspended (on Linux: CLOCK_MONOTONIC), and the wall clock is set afterwards.
    */
-  #usable(): Sample | undefined {
+  #usable(now: number = performance.now()): Sample | undefined {
     const sample = this.#sample;
-    return sample && Math.abs(Date.now() - performance.now() - sample.wall) < JUMP ? sample : undefined;
+    return sample && Math.abs(Date.now() - now - sample.wall) < JUMP ? sample : undefined;
   }
 
   #renewOnce(): Promise<void> {

@@ -79,7 +79,11 @@ export class Envelopes {
   /** The head of a record. `null`: this version, with these options, does not read it. */
   read(record: SessionRecord): SealedSession | null {
     const { data } = record;
-    if (!HEAD.test(data)) return null;
+    const idle = digitsIn(data, 4);
+    const lifetime = digitsIn(data, 17);
+    const replacedAt = digitsIn(data, 30);
+    if (data.length < PLAIN_HEAD || !KINDS.test(data) || Number.isNaN(idle + lifetime + replacedAt))
+      return null;
     const isPlain = data.startsWith(PLAIN);
     if (isPlain && this.#protection && !this.#protection.acceptsPlain) return null;
     const keyId = isPlain ? null : (KEY_ID.exec(data.slice(PLAIN_HEAD, PROTECTED_HEAD))?.[1] ?? null);
@@ -90,15 +94,15 @@ export class Envelopes {
         ? null
         : {
             digest: data.slice(86, PLAIN_HEAD),
-            replacedAt: Number(data.slice(30, 43)),
+            replacedAt,
             wasUsers: kind === "u",
           };
     const head = {
       hasOwnIdle: terms === "1" || terms === "3",
       hasOwnLifetime: terms === "2" || terms === "3",
       isHidden: data[2] === "h",
-      idle: Number(data.slice(4, 17)),
-      lifetime: Number(data.slice(17, 30)),
+      idle,
+      lifetime,
       digest: data.slice(43, 86),
       previous,
     };
@@ -188,7 +192,7 @@ const PROTECTED_HEAD = 145;
 const DIGEST = 32;
 const NO_DIGEST = "-".repeat(43);
 const KEY_ID = /^([\w-]{1,16})\.*$/;
-const HEAD = /^[12][0-3][vh][-ua]\d{39}[\w-]{86}/;
+const KINDS = /^[12][0-3][vh][-ua]/;
 
 function headText(version: string, head: Head, digest: string, previous: string | undefined): string {
   const terms = (head.hasOwnIdle ? 1 : 0) + (head.hasOwnLifetime ? 2 : 0);
@@ -207,6 +211,18 @@ function associatedWith(head: string, id: string, userId: string | null): string
   return `${head}${id}\0${userId === null ? "" : `u${userId}`}`;
 }
 
+const DIGITS = 13;
+
 function digits(value: number): string {
-  return String(value).padStart(13, "0");
+  return String(value).padStart(DIGITS, "0");
+}
+
+/** NaN where there are not so many. A regular expression and `Number` take twice as long, a thirtieth of a page view. */
+function digitsIn(data: string, start: number): number {
+  let value = 0;
+  for (let at = start; at < start + DIGITS; at += 1) {
+    const digit = data.charCodeAt(at) - 0x30;
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+  }
+  return value;
 }

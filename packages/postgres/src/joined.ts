@@ -25,7 +25,6 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
     const join = batched<Call, Result | typeof AGAIN>({
       slots: operation.slots,
       limit: operation.many ? MAX_BATCH : 1,
-      ...(operation.halveFrom !== undefined && { halveFrom: operation.halveFrom }),
       ...(operation.sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf: operation.sizeOf }),
       ...(operation.shares ? {} : { key: operation.keyOf }),
       run: (calls) => together(operation, calls),

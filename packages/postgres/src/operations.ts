@@ -23,8 +23,6 @@ export interface Operation<Call, Result> {
   readonly many?: (calls: readonly Call[], patience: string | null) => Query;
   /** How many statements may be under way at once. */
   readonly slots: number;
-  /** From how many calls on two statements are made of them, so that one is on its way while the other is read. Absent: never. */
-  readonly halveFrom?: number;
   /** Calls with the same key get the same result, so that they may share a statement. Otherwise they go one after another. */
   readonly shares: boolean;
   /** How many bytes of data the call carries, where that matters. */
@@ -137,7 +135,6 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     many: (ids) => ({ statement: statements.read.many, values: [unique(ids)] }),
     // One reply is decoded here while the server is at the next statement.
     slots: 2,
-    halveFrom: 32,
     shares: true,
     result([row], id) {
       if (row![2] === null) return null;

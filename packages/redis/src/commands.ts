@@ -56,7 +56,6 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   let hasReplied = false;
   const queue = batched<Call, unknown>({
     limit: Number.POSITIVE_INFINITY,
-    halveFrom: 16,
     split: (queued) => intoCommands(queued, (key) => client.groupOf(key)),
     run: runAll,
   });

@@ -68,8 +68,8 @@ redis.describe.each(LIBRARIES)("how many commands a call takes on $name", ({ ope
   });
 
   test.each([
-    { calls: 15, shared: 1 },
-    // In two halves, one of which the server works on while this process works on the other.
+    { calls: 31, shared: 1 },
+    // In two turns, so that the server works on some while this process works on the others.
     { calls: 50, shared: 2 },
   ])(
     "$calls reads of one turn of the event loop are $shared commands, as are touches, saves and logouts; logins twice as many",

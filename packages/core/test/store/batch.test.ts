@@ -14,31 +14,51 @@ describe("batched", () => {
     expect(batches).toEqual([[1, 2, 3], [4]]);
   });
 
-  test("with halveFrom, so many calls leave in two halves a turn apart, and whole while a batch is under way", async () => {
-    const batches: number[][] = [];
-    let finish = () => {};
+  test("lets 32 calls leave in one turn, or half of those that wait, and the others in the next", async () => {
+    const sizes: number[] = [];
     const call = batched<number, number>({
-      limit: 100,
-      halveFrom: 4,
-      run: async (calls) => {
-        batches.push([...calls]);
-        await new Promise<void>((resolve) => (finish = resolve));
-        return calls;
-      },
+      limit: 1000,
+      run: async (calls) => (sizes.push(calls.length), calls),
     });
     const turn = () => new Promise((resolve) => setImmediate(resolve));
-    for (const n of [1, 2, 3, 4, 5]) void call(n);
-    await turn();
-    expect(batches).toEqual([[1, 2, 3]]);
-    await turn();
-    expect(batches).toEqual([
-      [1, 2, 3],
-      [4, 5],
-    ]);
-    for (const n of [6, 7, 8, 9]) void call(n);
-    await turn();
-    expect(batches.at(-1)).toEqual([6, 7, 8, 9]);
-    finish();
+    const callTimes = (times: number) => Promise.all(Array.from({ length: times }, (_, n) => call(n)));
+    for (const [times, expected] of [
+      [31, [31]],
+      [50, [32, 18]],
+      [300, [150, 75, 38, 32, 5]],
+    ] as const) {
+      sizes.length = 0;
+      const results = callTimes(times);
+      for (let at = 1; at <= expected.length; at += 1) {
+        await turn();
+        expect(sizes.length).toBeLessThanOrEqual(at);
+      }
+      expect(await results).toEqual(Array.from({ length: times }, (_, n) => n));
+      expect(sizes).toEqual(expected);
+      await turn();
+    }
+  });
+
+  test("lets 32 calls leave before the immediates of their turn, and all calls of one key in order", async () => {
+    const events: string[] = [];
+    const call = batched<number, number>({
+      limit: 1000,
+      run: async (calls) => (events.push(`${calls[0]}-${calls.at(-1)}`), calls),
+    });
+    setImmediate(() => events.push("immediate"));
+    await Promise.all(Array.from({ length: 40 }, (_, n) => call(n)));
+    expect(events).toEqual(["0-31", "immediate", "32-39"]);
+  });
+
+  test("with one slot, lets all calls leave together", async () => {
+    const sizes: number[] = [];
+    const call = batched<number, number>({
+      slots: 1,
+      limit: 1000,
+      run: async (calls) => (sizes.push(calls.length), calls),
+    });
+    await Promise.all(Array.from({ length: 300 }, (_, n) => call(n)));
+    expect(sizes).toEqual([300]);
   });
 
   test("keeps a batch within its number of calls and bytes, and lets one larger call through alone", async () => {
