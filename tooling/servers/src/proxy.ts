@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Dialogue, Piece } from "./wire/dialogue.ts";
 import { mongoDialogue } from "./wire/mongo.ts";
 import { postgresDialogue } from "./wire/postgres.ts";
@@ -9,7 +10,6 @@ import { redisDialogue } from "./wire/redis.ts";
 export interface FaultyProxy extends AsyncDisposable {
   /** The target's address, by way of this proxy. It stays the same over {@link refuse} and {@link accept}. */
   readonly url: string;
-  readonly port: number;
   /** The commands that clients sent, all connections together, without what client libraries send on their own account. */
   readonly commands: number;
   /** Plans one fault, counted from now over all connections. It strikes once; until then and afterwards all passes. */
@@ -57,7 +57,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     throw new TypeError(
       `No proxy speaks ${address.protocol}//: it knows ${Object.keys(DIALOGUES).join(" ")}.`,
     );
-  const lines = new Set<Line>();
+  const lines: Line[] = [];
   const plans = new Set<Plan>();
   let commands = 0;
   let delay = 0;
@@ -65,69 +65,52 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
 
   const proxy = createServer({ noDelay: true }, (client) => {
     const server = connect({ host: address.hostname, port: Number(address.port), noDelay: true });
-    const line: Line = { client, server, state: silent ? "silence" : "open" };
-    lines.add(line);
-    join(line);
+    const line: Line = { client, server, silent };
+    lines.push(line);
+    const talk = dialogue();
+    relay(line, client, server, talk.fromClient, (bytes, command) => {
+      if (command !== undefined) commands += 1;
+      passOrStrike(line, "command", bytes, command);
+    });
+    let replies: Promise<unknown> = Promise.resolve();
+    relay(line, server, client, talk.fromServer, (bytes, command) => {
+      // After the one before it, whatever the delays.
+      const due = delay === 0 ? undefined : sleep(delay, undefined, { ref: false });
+      replies = Promise.all([replies, due]).then(() => passOrStrike(line, "reply", bytes, command));
+    });
   });
 
-  /** Joins both ends, whole piece by whole piece. */
-  function join(line: Line): void {
-    const { client, server } = line;
-    const talk = dialogue!();
-    const replies = inOrder();
-    pieces(
-      line,
-      client,
-      server,
-      (bytes) => talk.fromClient(bytes),
-      (bytes, command) => {
-        if (command !== undefined) commands += 1;
-        passOrStrike(line, "command", bytes, command);
-      },
-    );
-    pieces(
-      line,
-      server,
-      client,
-      (bytes) => talk.fromServer(bytes),
-      (bytes, command) => {
-        replies(delay, () => passOrStrike(line, "reply", bytes, command));
-      },
-    );
-    client.on("close", () => server.destroyed && lines.delete(line));
-    server.on("close", () => client.destroyed && lines.delete(line));
-  }
-
   function passOrStrike(line: Line, on: Fault["on"], bytes: Buffer, command: Buffer | undefined): void {
-    if (line.state !== "open") return;
     const [from, to] = on === "command" ? [line.client, line.server] : [line.server, line.client];
+    if (line.silent || from.destroyed) return;
     // Every plan counts what passes, also beside one that strikes now.
-    const met = command === undefined ? [] : [...plans].filter((one) => one.meets(on, command));
-    const [plan] = met;
+    const [plan] = command === undefined ? [] : [...plans].filter((one) => meets(one, on, command));
     if (plan === undefined) {
       to.write(bytes);
       return;
     }
     plans.delete(plan);
     const { pass = false, by = "cut" } = plan.fault;
-    line.state = by;
+    if (pass) to.write(bytes);
     if (by === "silence") {
-      if (pass) to.write(bytes);
+      line.silent = true;
       return;
     }
     from.destroy();
-    if (pass) to.end(bytes);
+    if (pass) to.end();
     else to.destroy();
   }
 
   const cut = (): void => {
     silent = false;
-    for (const line of lines) {
-      line.state = "cut";
-      line.client.destroy();
-      line.server.destroy();
+    for (const { client, server } of lines.splice(0)) {
+      client.destroy();
+      server.destroy();
     }
-    lines.clear();
+  };
+  const listen = async (port: number): Promise<void> => {
+    proxy.listen(port, "127.0.0.1");
+    await once(proxy, "listening");
   };
   const refuse = async (): Promise<void> => {
     const closed = proxy.listening ? once(proxy, "close") : undefined;
@@ -136,8 +119,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     await closed;
   };
 
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
+  await listen(0);
   const { port } = proxy.address() as AddressInfo;
   const here = new URL(target);
   here.hostname = "127.0.0.1";
@@ -145,16 +127,15 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
 
   return {
     url: here.href,
-    port,
     get commands() {
       return commands;
     },
     plan(fault) {
-      const plan = planned(fault);
+      const plan: Plan = { fault, left: fault.nth ?? 1 };
       plans.add(plan);
       return {
         get struck() {
-          return plan.struck;
+          return plan.left === 0;
         },
         cancel: () => void plans.delete(plan),
       };
@@ -164,13 +145,10 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     },
     cut,
     refuse,
-    async accept() {
-      proxy.listen(port, "127.0.0.1");
-      await once(proxy, "listening");
-    },
+    accept: () => listen(port),
     silence() {
       silent = true;
-      for (const line of lines) line.state = "silence";
+      for (const line of lines) line.silent = true;
     },
     freeze() {
       for (const { client, server } of lines) {
@@ -193,34 +171,25 @@ const DIALOGUES: Record<string, () => Dialogue> = {
 interface Line {
   readonly client: Socket;
   readonly server: Socket;
-  /** What comes once it is `cut`, or in `silence`, is dropped. */
-  state: "open" | "cut" | "silence";
+  /** Whether what comes is dropped. */
+  silent: boolean;
 }
 
 interface Plan {
   readonly fault: Fault;
-  readonly struck: boolean;
-  /** Counts what passes, and says yes to the nth. */
-  meets(on: Fault["on"], command: Buffer): boolean;
+  /** How many must still pass until it strikes, with the one that it strikes; 0: it has. */
+  left: number;
 }
 
-function planned(fault: Fault): Plan {
-  let left = fault.nth ?? 1;
-  return {
-    fault,
-    get struck() {
-      return left === 0;
-    },
-    meets(on, command) {
-      if (on !== fault.on || fault.which?.(command) === false) return false;
-      left -= 1;
-      return left === 0;
-    },
-  };
+/** Counts what passes, and says yes to the nth. */
+function meets(plan: Plan, on: Fault["on"], command: Buffer): boolean {
+  if (on !== plan.fault.on || plan.fault.which?.(command) === false) return false;
+  plan.left -= 1;
+  return plan.left === 0;
 }
 
 /** Reads one end, calls `take` with each whole piece, and passes on that the end was closed. */
-function pieces(
+function relay(
   line: Line,
   from: Socket,
   to: Socket,
@@ -229,7 +198,7 @@ function pieces(
 ): void {
   let rest = Buffer.alloc(0);
   from.on("data", (chunk) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    rest = Buffer.concat([rest, chunk]);
     for (let piece = next(rest); piece !== undefined; piece = next(rest)) {
       const bytes = rest.subarray(0, piece.length);
       rest = rest.subarray(piece.length);
@@ -237,39 +206,13 @@ function pieces(
     }
   });
   from.on("end", () => {
-    if (line.state !== "open") return;
     // A server that ends a connection may say why in a message that is no whole reply.
-    if (rest.length > 0) to.write(rest);
-    to.end();
+    if (!line.silent) to.end(rest);
   });
   from.on("error", () => {
-    if (line.state === "open") to.destroy();
+    if (!line.silent) to.destroy();
   });
   from.on("close", () => {
-    if (line.state === "open") to.end();
+    if (!line.silent) to.end();
   });
-}
-
-/** Does things later, each after the one before it, whatever the delays. */
-function inOrder(): (delay: number, act: () => void) => void {
-  const waiting: { readonly at: number; readonly act: () => void }[] = [];
-  const run = (): void => {
-    for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
-      const left = first.at - performance.now();
-      if (left > 0) {
-        setTimeout(run, left).unref();
-        return;
-      }
-      waiting.shift();
-      first.act();
-    }
-  };
-  return (delay, act) => {
-    if (delay === 0 && waiting.length === 0) {
-      act();
-      return;
-    }
-    waiting.push({ at: performance.now() + delay, act });
-    if (waiting.length === 1) run();
-  };
 }

@@ -4,13 +4,13 @@
  */
 export interface Dialogue {
   /** The first whole piece of what the client sent; `undefined`: more must come. */
-  fromClient(bytes: Buffer): Piece | undefined;
+  readonly fromClient: (bytes: Buffer) => Piece | undefined;
   /** The first whole piece of what the server sent. Its `command` is the one that it answers. */
-  fromServer(bytes: Buffer): Piece | undefined;
+  readonly fromServer: (bytes: Buffer) => Piece | undefined;
 }
 
 export interface Piece {
   readonly length: number;
   /** The command that counts, in the bytes of its protocol. Absent: this piece doesn't count. */
-  readonly command?: Buffer;
+  readonly command?: Buffer | undefined;
 }

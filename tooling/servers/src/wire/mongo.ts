@@ -1,4 +1,4 @@
-import type { Dialogue, Piece } from "./dialogue.ts";
+import type { Dialogue } from "./dialogue.ts";
 
 /** OP_MSG without compression. Replies name the request that they answer; a monitored `hello` is answered many times. */
 export function mongoDialogue(): Dialogue {
@@ -9,17 +9,17 @@ export function mongoDialogue(): Dialogue {
       if (length === undefined) return undefined;
       const name = commandName(bytes);
       if (name === undefined || HOUSEKEEPING.test(name)) return { length };
-      const command = Buffer.from(bytes.subarray(0, length));
+      const command = bytes.subarray(0, length);
       unanswered.set(bytes.readInt32LE(REQUEST_ID), command);
       return { length, command };
     },
-    fromServer(bytes): Piece | undefined {
+    fromServer(bytes) {
       const length = whole(bytes);
       if (length === undefined) return undefined;
       const answered = bytes.readInt32LE(RESPONSE_TO);
       const command = unanswered.get(answered);
       unanswered.delete(answered);
-      return command === undefined ? { length } : { length, command };
+      return { length, command };
     },
   };
 }

@@ -19,7 +19,7 @@ export function postgresDialogue(): Dialogue {
       }
       for (const { type, end } of messages(bytes)) {
         if (type === "Q" || type === "S") {
-          const command = Buffer.from(bytes.subarray(0, end));
+          const command = bytes.subarray(0, end);
           unanswered.push(command);
           return { length: end, command };
         }
@@ -34,7 +34,7 @@ export function postgresDialogue(): Dialogue {
         if (type === "Z") {
           const command = ready ? unanswered.shift() : undefined;
           ready = true;
-          return command === undefined ? { length: end } : { length: end, command };
+          return { length: end, command };
         }
         // A notification, a notice or a changed parameter may come between two replies.
         if (!ready || (first && "ANS".includes(type)) || "GHW".includes(type)) return { length: end };

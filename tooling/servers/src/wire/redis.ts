@@ -1,4 +1,4 @@
-import type { Dialogue, Piece } from "./dialogue.ts";
+import type { Dialogue } from "./dialogue.ts";
 
 /** RESP2 and RESP3. Replies come in the order of the commands; pushes (`>`) answer none. */
 export function redisDialogue(): Dialogue {
@@ -7,14 +7,15 @@ export function redisDialogue(): Dialogue {
     fromClient(bytes) {
       const length = endOfValue(bytes, 0);
       if (length === undefined) return undefined;
-      const command = ofTheClient(bytes.subarray(0, length)) ? undefined : copy(bytes, length);
+      const sent = bytes.subarray(0, length);
+      const command = HOUSEKEEPING.test(sent.toString("latin1", 0, 64)) ? undefined : sent;
       unanswered.push(command);
-      return piece(length, command);
+      return { length, command };
     },
     fromServer(bytes) {
       const length = endOfValue(bytes, 0);
       if (length === undefined) return undefined;
-      return piece(length, bytes[0] === PUSH ? undefined : unanswered.shift());
+      return { length, command: bytes[0] === PUSH ? undefined : unanswered.shift() };
     },
   };
 }
@@ -24,18 +25,6 @@ const PUSH = ">".charCodeAt(0);
 /** What ioredis and node-redis send by themselves when they connect or refresh what they know of a cluster. */
 const HOUSEKEEPING =
   /^\*\d+\r\n\$\d+\r\n(auth|hello|client|select|info|readonly|cluster|command|sentinel|role)\r\n/i;
-
-function ofTheClient(command: Buffer): boolean {
-  return HOUSEKEEPING.test(command.toString("latin1", 0, 64));
-}
-
-function copy(bytes: Buffer, length: number): Buffer {
-  return Buffer.from(bytes.subarray(0, length));
-}
-
-function piece(length: number, command: Buffer | undefined): Piece {
-  return command === undefined ? { length } : { length, command };
-}
 
 /** Where the value that begins at `at` ends; `undefined`: it is not whole yet. */
 function endOfValue(bytes: Buffer, at: number): number | undefined {
