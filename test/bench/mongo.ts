@@ -17,7 +17,7 @@ export const mongo: Contest = {
       url: server.url,
       about: `MongoDB ${build["version"]}${build["ferretdb"] === undefined ? "" : " (FerretDB)"}, ${server.how}`,
       pid: await server.pid(),
-      stop: () => server.stop(),
+      stop: async () => server[Symbol.asyncDispose](),
     };
   },
   competitors: {

@@ -19,7 +19,7 @@ export const postgres: Contest = {
       pid: await server.pid(),
       async stop() {
         await untilAllLeft(server.url);
-        await server.stop();
+        await server[Symbol.asyncDispose]();
       },
     };
   },

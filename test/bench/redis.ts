@@ -25,7 +25,7 @@ function contest(openTenure: (url: string) => Promise<Competitor>): Contest {
         url: server.url,
         about: `${await describeRedis(server.url)}, ${server.how}, without persistence`,
         pid: await server.pid(),
-        stop: () => server.stop(),
+        stop: async () => server[Symbol.asyncDispose](),
       };
     },
     competitors: { Tenure: openTenure, "connect-redis": connectRedis },

@@ -4,7 +4,6 @@ import { migrate, postgresStore } from "@tenure/postgres";
 import { canStart, startPostgres } from "@tenure/servers";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
-import { startedAgain } from "./started-again.ts";
 
 const here = await canStart("postgres");
 const HOUR = 3_600_000;
@@ -73,7 +72,7 @@ here.describe("postgresStore, when the server is killed in the middle of everyth
       killed.abort();
       for (const ending of await Promise.all(lives))
         if (ending !== undefined) expect(ending).toBeInstanceOf(StoreError);
-      await startedAgain(server);
+      await server.start();
 
       const records = await Promise.all(sessions.map(({ id }) => store.read(id)));
       for (const [index, session] of sessions.entries()) {

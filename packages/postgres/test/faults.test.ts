@@ -8,7 +8,6 @@ import { Pool, type PoolConfig } from "pg";
 import { expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
 import { newSession } from "./sessions.ts";
-import { startedAgain } from "./started-again.ts";
 
 const postgres = await server("postgres");
 const here = await canStart("postgres");
@@ -162,7 +161,7 @@ here.describe("postgresStore, when its server fails", () => {
       const failed = all.filter(({ status }) => status === "rejected");
       expect(failed.length).toBeGreaterThan(0);
       for (const outcome of failed) expect(outcome).toMatchObject({ reason: expect.any(StoreError) });
-      await startedAgain(own);
+      await own.start();
       expect(await store.create(newSession({ id: "after", userId: "user" }))).toBe("created");
       expect(await store.read("after")).toMatchObject({ id: "after" });
       await pool.end();

@@ -1,90 +1,62 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { randomUUID } from "node:crypto";
 import type { ContainerRuntimeClient } from "testcontainers";
-import type { Machine } from "./own-server.ts";
-import { labelOfRun, tellGuard } from "./run.ts";
+import { guard } from "./guard.ts";
+import type { Machine } from "./machine.ts";
 
 export interface ContainerOptions {
   readonly image: string;
   /** Absent: what the image runs by itself. */
   readonly command?: readonly string[];
   readonly environment?: Record<string, string>;
+  /** The port on 127.0.0.1, the same one after every restart. */
+  readonly port: number;
   /**
-   * A port of this machine that leads to one of the container, the same one after every restart; or `"host"`: the
-   * container has this machine's network (Linux), where servers must reach each other by the addresses that clients use.
+   * The port inside of the container; or `"host"`: the container has this machine's network (Linux), where servers must reach
+   * each other by the addresses that clients use.
    */
-  readonly network: { readonly from: number; readonly to: number } | "host";
+  readonly inside: number | "host";
 }
 
-/** A server in a container, by Testcontainers. The container is kept, with its data, until this process ends. */
-export function container({ image, command, environment = {}, network }: ContainerOptions): Machine {
-  let id: string | undefined;
-  const handle = async () => {
-    if (id === undefined) throw new Error(`The container of ${image} was never started: call start() first.`);
-    return (await docker()).container.dockerode.getContainer(id);
-  };
-  const state = async () => (await (await handle()).inspect()).State;
+/** Starts a server in a container, by Testcontainers. */
+export async function startContainer(options: ContainerOptions): Promise<Machine> {
+  const { image, command, environment = {}, port, inside } = options;
+  const { GenericContainer, Wait } = await import("testcontainers");
+  const name = `tenure-${randomUUID()}`;
+  const plan = new GenericContainer(image)
+    .withName(name)
+    // The guard removes it. Testcontainers' own reaper is one more image to pull.
+    .withAutoCleanup(false)
+    .withEnvironment(environment)
+    // own-server.ts asks the server itself, also after each later start.
+    .withWaitStrategy(Wait.forAll([]));
+  if (command !== undefined) plan.withCommand([...command]);
+  if (inside === "host") plan.withNetworkMode("host");
+  else plan.withExposedPorts({ container: inside, host: port });
+
+  await using started = new AsyncDisposableStack();
+  started.use(guard(`docker rm --force --volumes "$1"`, name));
+  await plan.start();
+  const container = (await docker()).container.getById(name);
+  const kept = started.move();
 
   return {
-    async start() {
-      if (id !== undefined) {
-        await (await handle()).start();
-        return;
-      }
-      const { GenericContainer, Wait } = await import("testcontainers");
-      const label = labelOfRun();
-      tellGuard({ label });
-      const plan = new GenericContainer(image)
-        .withLabels({ [LABEL]: label })
-        // The guard of this process ends it. Testcontainers' own reaper is one more image to pull.
-        .withAutoCleanup(false)
-        .withEnvironment(environment)
-        // Whether the server answers is asked in its own protocol (own-server.ts).
-        .withWaitStrategy(Wait.forAll([]));
-      if (command !== undefined) plan.withCommand([...command]);
-      if (network === "host") plan.withNetworkMode("host");
-      else plan.withExposedPorts({ container: network.to, host: network.from });
-      id = (await plan.start()).getId();
-    },
+    start: async () => void (await container.start()),
     async end(signal) {
-      const one = await handle();
-      const gone = one.wait({ condition: "not-running" });
-      await one.kill({ signal }).catch((error: unknown) => {
-        if (!String(error).includes("is not running")) throw error;
-      });
-      await gone;
+      await container.kill({ signal });
+      await container.wait();
     },
-    pause: async () => void (await (await handle()).pause()),
-    resume: async () => void (await (await handle()).unpause()),
-    running: async () => (await state()).Running,
-    pid: async () => (await state()).Pid,
-    lastWords: async () => String(await (await handle()).logs({ stdout: true, stderr: true, tail: 12 })),
+    pause: async () => void (await container.pause()),
+    resume: async () => void (await container.unpause()),
+    pid: async () => (await container.inspect()).State.Pid,
+    lastWords: async () => String(await container.logs({ stdout: true, stderr: true, tail: 12 })),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-/** The Docker engine that Testcontainers finds. Rejects within seconds if there is none. */
-export async function docker(): Promise<ContainerRuntimeClient> {
-  // Loaded late: it is large, and most processes never need it.
-  const { getContainerRuntimeClient } = await import("testcontainers");
-  return within(5, getContainerRuntimeClient(), "no Docker engine answered");
-}
-
-/** Makes an image present. Rejects within seconds if its registry is out of reach; one that answers may take its time. */
+/** Makes an image present. Rejects if there is no Docker engine, or if its registry is out of reach or doesn't have the image. */
 export async function pullImage(image: string): Promise<void> {
   const { ImageName } = await import("testcontainers");
-  const client = await docker();
-  if (await client.image.exists(ImageName.fromString(image))) return;
-  const { dockerode } = client.container;
-  const giveUp = new AbortController();
-  const pulling = dockerode.pull(ImageName.fromString(image).string, { abortSignal: giveUp.signal });
-  const progress = await within(6, pulling, `no registry answered for ${image}`).catch((error: unknown) => {
-    giveUp.abort();
-    throw error;
-  });
-  await new Promise<void>((resolve, reject) => {
-    dockerode.modem.followProgress(progress, (error: Error | null) =>
-      error === null ? resolve() : reject(error),
-    );
-  });
+  await (await docker()).image.pull(ImageName.fromString(image));
 }
 
 /** What an image runs by itself: `["redis-server"]`, `["mongod"]`. */
@@ -94,20 +66,8 @@ export async function imageCommand(image: string): Promise<readonly string[]> {
   return Config.Cmd ?? [];
 }
 
-/** Removes all containers of a process, by {@link labelOfRun}. */
-export async function removeContainers(label: string): Promise<void> {
-  const { dockerode } = (await docker()).container;
-  const found = await dockerode.listContainers({ all: true, filters: { label: [`${LABEL}=${label}`] } });
-  await Promise.allSettled(
-    found.map(({ Id }) => dockerode.getContainer(Id).remove({ force: true, v: true })),
-  );
-}
-
-const LABEL = "tenure.servers.run";
-
-async function within<T>(seconds: number, work: Promise<T>, otherwise: string): Promise<T> {
-  const late = sleep(seconds * 1000, undefined, { ref: false }).then(() => {
-    throw new Error(`${otherwise} within ${seconds} s`);
-  });
-  return Promise.race([work, late]);
+/** The Docker engine that Testcontainers finds, which is loaded late: it is large, and most processes never need it. */
+async function docker(): Promise<ContainerRuntimeClient> {
+  const { getContainerRuntimeClient } = await import("testcontainers");
+  return getContainerRuntimeClient();
 }

@@ -1,30 +1,31 @@
-import { rmSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { removeContainers } from "./container.ts";
-import type { Started } from "./run.ts";
-import { until } from "./until.ts";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 
-// The process that run.ts starts: it ends what its owner told it of once the owner is gone.
-const groups = new Map<number, NodeJS.Signals>();
-const labels = new Set<string>();
-for await (const line of createInterface(process.stdin)) {
-  const started = JSON.parse(line) as Started;
-  if ("label" in started) labels.add(started.label);
-  else if (started.signal === null) groups.delete(started.pid);
-  else groups.set(started.pid, started.signal);
+/** Ends what this process started: when it is disposed, or when this process is gone. */
+export interface Guard extends AsyncDisposable {
+  /** Sets `$last` of the script. */
+  write(line: string): void;
 }
-for (const [pid, signal] of groups) kill(pid, signal);
-await until("they ended", 3000, async () => [...groups.keys()].every((pid) => !kill(pid, 0))).catch(() => {
-  for (const pid of groups.keys()) kill(pid, "SIGKILL");
-});
-await Promise.allSettled([...labels].map(removeContainers));
-rmSync(process.argv[2] ?? "", { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 
-/** Whether there was such a process group. */
-function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-pid, signal);
-  } catch {
-    return false;
-  }
+/**
+ * Starts a shell that reads its standard input to the end and then runs a script with `args` as `$1`, `$2` and so on. When this
+ * process is gone, whatever ended it, the system closes the pipe between the two, and the script runs.
+ */
+export function guard(script: string, ...args: readonly string[]): Guard {
+  const shell = spawn("sh", ["-c", `while read -r line; do last=$line; done\n${script}`, "guard", ...args], {
+    // Ctrl-C in a terminal does not reach it.
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+    cwd: "/",
+  });
+  const gone = once(shell, "exit");
+  // A server that the script ends is reported to a shell that reads no more.
+  shell.stdin.on("error", () => undefined);
+  return {
+    write: (line) => void shell.stdin.write(`${line}\n`),
+    async [Symbol.asyncDispose]() {
+      shell.stdin.end();
+      await gone;
+    },
+  };
 }

@@ -1,79 +1,73 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Machine } from "./own-server.ts";
-import { tellGuard } from "./run.ts";
-import { until } from "./until.ts";
+import { guard } from "./guard.ts";
+import type { Machine } from "./machine.ts";
 
-export interface LocalProcessOptions {
-  readonly command: string;
-  readonly args: readonly string[];
-  /** Takes what it prints. */
-  readonly folder: string;
+export interface LocalProgram {
+  /** The program and its arguments. */
+  readonly command: readonly string[];
   /** Absent: the user who runs the tests. */
-  readonly user?: { readonly uid: number; readonly gid: number };
-  /** What ends it at once and leaves nothing behind in the system. */
-  readonly abandon?: "SIGKILL" | "SIGQUIT";
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  /** What ends it at once and leaves nothing behind in the system. SIGKILL if absent. */
+  readonly abandon?: "KILL" | "QUIT";
 }
 
-/** A server as a process group of its own, so that Ctrl-C in a terminal doesn't end it before the tests are done. */
-export function localProcess(options: LocalProcessOptions): Machine {
-  const { command, args, folder, user, abandon = "SIGKILL" } = options;
-  const log = join(folder, "log");
-  let child: ChildProcess | undefined;
-  const running = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
-  const pidOf = (): number => {
-    if (child?.pid === undefined) throw new Error(`${command} was never started: call start() first.`);
-    return child.pid;
+/** Starts a server as a process of this machine, in a new folder that is removed with it. */
+export async function startLocalProcess(
+  prepare: (folder: string) => LocalProgram | Promise<LocalProgram>,
+): Promise<Machine> {
+  const folder = mkdtempSync(join(tmpdir(), "tenure-server-"));
+  await using started = new AsyncDisposableStack();
+  const guarded = started.use(guard(END, folder));
+  const { command, user, abandon = "KILL" } = await prepare(folder);
+  const [program = "", ...args] = command;
+  let output = "";
+
+  const launch = async () => {
+    const child = spawn(program, args, {
+      cwd: folder,
+      // A process group of its own, so that Ctrl-C in a terminal doesn't end it before the tests are done.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...user,
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (output = (output + text).slice(-2000)));
+    // Once its children, which have the same output, are gone too: PostgreSQL does not start while one of before runs.
+    const closed = once(child, "close");
+    await once(child, "spawn");
+    guarded.write(`${abandon} ${child.pid}`);
+    child.once("exit", () => guarded.write(""));
+    return { child, closed };
   };
-  const signal = async (name: NodeJS.Signals): Promise<void> => {
-    if (running()) process.kill(-pidOf(), name);
-  };
+  let running = await launch();
+  const kept = started.move();
 
   return {
     async start() {
-      const output = openSync(log, "a");
-      child = spawn(command, args, { detached: true, stdio: ["ignore", output, output], ...user });
-      closeSync(output);
-      await once(child, "spawn");
-      child.unref();
-      const pid = pidOf();
-      tellGuard({ pid, signal: abandon });
-      child.once("exit", () => tellGuard({ pid, signal: null }));
+      running = await launch();
     },
-    async end(name) {
-      if (child === undefined || !running()) return;
-      const gone = once(child, "exit");
-      child.ref();
-      const children = childrenOf(pidOf());
-      // Only the first process gets a gentle signal: PostgreSQL's children take SIGINT and SIGTERM as their own.
-      if (name === "SIGKILL") await signal(name);
-      else child.kill(name);
-      await gone;
-      // PostgreSQL's children are groups of their own, and it does not start while one of before holds its shared memory.
-      await until("its children ended", 5000, async () => !children.some(isRunning));
+    async end(signal) {
+      running.child.kill(signal);
+      await running.closed;
     },
-    pause: () => signal("SIGSTOP"),
-    resume: () => signal("SIGCONT"),
-    running: async () => running(),
-    pid: async () => pidOf(),
-    lastWords: async () => readFileSync(log, "utf8").trimEnd().split("\n").slice(-12).join("\n"),
+    pause: async () => void running.child.kill("SIGSTOP"),
+    resume: async () => void running.child.kill("SIGCONT"),
+    pid: async () => running.child.pid!,
+    lastWords: async () => output,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-/** None where the system does not list them, as Linux does. */
-function childrenOf(pid: number): number[] {
-  const path = `/proc/${pid}/task/${pid}/children`;
-  return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];
-}
-
-/** A child that ended and that nobody has reaped, a zombie, holds nothing any more. */
-function isRunning(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return !["Z", "X"].includes(stat.charAt(stat.lastIndexOf(")") + 2));
-  } catch {
-    return false;
-  }
-}
+/** The last line is a signal and the process that it ends, or empty. What it does not end within 3 s is killed. */
+const END = `
+set -- "$1" $last
+if [ $# = 3 ]; then
+  kill -s "$2" "$3"
+  for tenth in $(seq 30); do kill -0 "$3" || break; sleep 0.1; done
+  kill -s KILL "$3"
+fi
+rm -rf "$1"`;

@@ -1,9 +1,7 @@
 import type { Db } from "mongodb";
-import { container, imageCommand } from "./container.ts";
-import { localProcess } from "./local-process.ts";
+import { imageCommand } from "./container.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { folderOfRun } from "./run.ts";
 import { wayTo } from "./way.ts";
 
 export interface MongoOptions {
@@ -22,38 +20,26 @@ export async function startMongo({ auth = false }: MongoOptions = {}): Promise<O
   const way = await wayTo("mongo");
   const port = await freePort();
   const open = `mongodb://127.0.0.1:${port}/?directConnection=true`;
-  const guarded = open.replace("//", `//${ROOT.user}:${ROOT.password}@`);
-  const args = ["--port", String(port), ...(auth ? ["--auth"] : REPLICA_SET)];
+  const root = open.replace("//", `//${ROOT.user}:${ROOT.password}@`);
+  const mongod = ["mongod", "--port", String(port), ...(auth ? ["--auth"] : REPLICA_SET)];
+  const environment = { MONGO_INITDB_ROOT_USERNAME: ROOT.user, MONGO_INITDB_ROOT_PASSWORD: ROOT.password };
+  const local = (folder: string) => ({ command: [...mongod, "--bind_ip", "127.0.0.1", "--dbpath", folder] });
 
-  if ("image" in way) {
-    const { image } = way;
-    if ((await imageCommand(image))[0] !== "mongod") {
-      const machine = container({ image, network: { from: port, to: 27017 } });
-      return startOwnServer({ machine, way, port, url: open, answers: () => describeMongo(open) });
-    }
-    const machine = container({
-      image,
-      command: ["mongod", "--bind_ip_all", ...args],
-      ...(auth
-        ? {
-            environment: { MONGO_INITDB_ROOT_USERNAME: ROOT.user, MONGO_INITDB_ROOT_PASSWORD: ROOT.password },
-          }
-        : {}),
-      network: { from: port, to: port },
-    });
-    const url = auth ? guarded : open;
-    const answers = () => (auth ? describeMongo(url) : primary(url, port));
-    return startOwnServer({ machine, way, port, url, answers });
+  if ("image" in way && (await imageCommand(way.image))[0] !== "mongod") {
+    const [container, answers] = [{ inside: 27017 }, () => describeMongo(open)];
+    return startOwnServer({ way, port, url: open, container, local, answers });
   }
-
-  const folder = folderOfRun(`mongo-${port}`);
-  const local = [...args, "--bind_ip", "127.0.0.1", "--dbpath", folder];
   return startOwnServer({
-    machine: localProcess({ command: way.command, args: local, folder }),
     way,
     port,
-    url: auth ? guarded : open,
-    answers: () => (auth ? root(open, guarded) : primary(open, port)),
+    url: auth ? root : open,
+    container: {
+      command: [...mongod, "--bind_ip_all"],
+      environment: auth ? environment : {},
+      inside: port,
+    },
+    local,
+    answers: () => (auth ? loggedIn(root, open) : primary(open, port)),
   });
 }
 
@@ -70,20 +56,18 @@ export async function describeMongo(url: string): Promise<string> {
   });
 }
 
-/** Whether it is a replica set or sharded, and so has transactions and retryable writes. */
-export async function hasTransactions(url: string): Promise<boolean> {
-  return !(await describeMongo(url)).endsWith("standalone");
-}
-
 const ROOT = { user: "root", password: "secret" } as const;
 
 /** Test commands are those that set fail points. */
 const REPLICA_SET = ["--replSet", "rs0", "--setParameter", "enableTestCommands=1"];
 
-/** Resolves once root can log in, whom it makes at its first start: a mongod lets its own machine do that once. */
-async function root(open: string, guarded: string): Promise<void> {
+/**
+ * Resolves once root can log in. The image makes root at its first start. A mongod of this machine lets its own machine do that
+ * once.
+ */
+async function loggedIn(root: string, open: string): Promise<void> {
   const making = { createUser: ROOT.user, pwd: ROOT.password, roles: ["root"] };
-  await describeMongo(guarded).catch(async (error: unknown) => {
+  await describeMongo(root).catch(async (error: unknown) => {
     await withAdmin(open, (admin) => admin.command(making));
     throw error;
   });
@@ -94,12 +78,8 @@ async function primary(url: string, port: number): Promise<void> {
   await withAdmin(url, async (admin) => {
     const hello = await admin.command({ hello: 1 });
     if (hello["isWritablePrimary"] === true) return;
-    if (hello["setName"] === undefined) {
-      const members = [{ _id: 0, host: `127.0.0.1:${port}` }];
-      await admin.command({ replSetInitiate: { _id: "rs0", members } }).catch((error: unknown) => {
-        if (!String(error).includes("already initialized")) throw error;
-      });
-    }
+    const members = [{ _id: 0, host: `127.0.0.1:${port}` }];
+    if (hello["setName"] === undefined) await admin.command({ replSetInitiate: { _id: "rs0", members } });
     throw new Error("It is not yet primary.");
   });
 }

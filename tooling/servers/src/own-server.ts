@@ -1,40 +1,31 @@
+import { type ContainerOptions, startContainer } from "./container.ts";
+import { type LocalProgram, startLocalProcess } from "./local-process.ts";
+import type { Machine } from "./machine.ts";
 import { until } from "./until.ts";
+import type { UsableWay } from "./way.ts";
 
 /** A server that one test file has for itself: to stop, kill, pause and start again, with settings of its own. */
-export interface OwnServer extends AsyncDisposable {
+export interface OwnServer extends Pick<Machine, "pid" | "pause" | "resume">, AsyncDisposable {
   /** The address, with credentials. It stays the same over stop and start. */
   readonly url: string;
   /** The port on 127.0.0.1. */
   readonly port: number;
   /** What it is and where it came from, human-readable. */
   readonly how: string;
-  /** Its first process, the ancestor of its others: another one after every start. */
-  pid(): Promise<number>;
   /** Starts it again on the same port and data, after {@link stop} or {@link kill}; resolves when it answers. */
   start(): Promise<void>;
   /** Ends it in good order. */
   stop(): Promise<void>;
   /** Ends it with SIGKILL, as a crash would. */
   kill(): Promise<void>;
-  /** SIGSTOP: connections stay open and nobody answers, until {@link resume}. */
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-}
-
-/** Where a server runs: a process of this machine (local-process.ts) or a container (container.ts). */
-export interface Machine extends Pick<OwnServer, "pid" | "pause" | "resume"> {
-  /** Starts it, again after it ended, on the same data. Resolves before the server answers. */
-  start(): Promise<void>;
-  /** Sends a signal that ends it and waits until it is gone. */
-  end(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): Promise<void>;
-  running(): Promise<boolean>;
-  /** What it printed last, for the message of a failed start. */
-  lastWords(): Promise<string>;
 }
 
 export interface OwnServerPlan extends Pick<OwnServer, "url" | "port"> {
-  readonly machine: Machine;
-  readonly way: { readonly image: string } | { readonly command: string };
+  readonly way: UsableWay;
+  /** How it runs if the way is an image. */
+  readonly container: Omit<ContainerOptions, "image" | "port">;
+  /** How it runs if the way is a program of this machine, in a folder of its own. */
+  readonly local: (folder: string) => LocalProgram | Promise<LocalProgram>;
   /** The signal that this server takes for an orderly end. */
   readonly stopSignal?: "SIGTERM" | "SIGINT";
   /** Resolves once the server answers a question; rejects while it doesn't. */
@@ -43,25 +34,37 @@ export interface OwnServerPlan extends Pick<OwnServer, "url" | "port"> {
 
 /** Starts what is planned and waits until it answers. */
 export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
-  const { machine, url, port, way, stopSignal = "SIGTERM", answers } = plan;
+  const { way, url, port, stopSignal = "SIGTERM", answers } = plan;
   const how = "image" in way ? `container ${way.image}` : `${way.command} of this machine`;
-  const start = async (): Promise<void> => {
-    await machine.start();
-    const up = async () => ((await machine.running()) ? answers().then(() => "up") : "ended");
-    const state = await until(`${how} answers`, 60_000, up).catch(String);
-    if (state !== "up") throw new Error(`${how}: ${state}. It said last:\n${await machine.lastWords()}`);
+  const machine =
+    "image" in way
+      ? await startContainer({ ...plan.container, image: way.image, port })
+      : await startLocalProcess(plan.local);
+  const ready = async () => {
+    try {
+      await until(`${how} answers`, 60_000, answers);
+    } catch (cause) {
+      const said = await machine.lastWords();
+      await machine[Symbol.asyncDispose]();
+      throw new Error(`${how} does not answer. It said last:\n${said}`, { cause });
+    }
   };
-  await start();
+  await ready();
   return {
+    ...machine,
     url,
     port,
     how,
-    start,
-    pid: () => machine.pid(),
+    async start() {
+      await machine.start();
+      await ready();
+    },
     stop: () => machine.end(stopSignal),
     kill: () => machine.end("SIGKILL"),
-    pause: () => machine.pause(),
-    resume: () => machine.resume(),
-    [Symbol.asyncDispose]: () => machine.end("SIGKILL"),
   };
+}
+
+/** Ends several at once. */
+export async function disposeAll(servers: readonly AsyncDisposable[]): Promise<void> {
+  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
 }

@@ -11,16 +11,9 @@ export async function freePort(): Promise<number> {
     const port = randomInt(15_000, 32_000);
     if (given.has(port)) continue;
     given.add(port);
-    const probe = createServer().listen(port, "127.0.0.1");
-    try {
-      await once(probe, "listening");
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") continue;
-      throw error;
-    }
-    probe.close();
-    await once(probe, "close");
-    return port;
+    await using probe = createServer().listen(port, "127.0.0.1");
+    const free = await once(probe, "listening").catch(() => undefined);
+    if (free !== undefined) return port;
   }
 }
 

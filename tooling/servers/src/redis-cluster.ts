@@ -1,31 +1,23 @@
-import type { OwnServer } from "./own-server.ts";
+import { disposeAll, type OwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { askRedis, startRedisNode } from "./redis.ts";
+import { askRedis, type RedisOptions, startRedisNode } from "./redis.ts";
 import { until } from "./until.ts";
 import { wayTo } from "./way.ts";
-
-export interface RedisClusterOptions {
-  /** Arguments for every node's `redis-server`, after the usual ones. */
-  readonly args?: readonly string[];
-}
 
 export interface RedisCluster extends AsyncDisposable {
   /** Three primaries, then the replica of each in the same order, as they began: a failover changes who is who. */
   readonly nodes: readonly OwnServer[];
-  readonly how: string;
 }
 
 /** Starts a Redis Cluster of one's own: three primaries, a replica each, announced on 127.0.0.1. A dead primary is replaced in some 2 s. */
-export async function startRedisCluster({ args = [] }: RedisClusterOptions = {}): Promise<RedisCluster> {
+export async function startRedisCluster({ args = [] }: RedisOptions = {}): Promise<RedisCluster> {
   const way = await wayTo("redis-cluster");
-  // A failure ends what was started before it.
-  await using started = new AsyncDisposableStack();
   const members = await Promise.all(
     Array.from({ length: 2 * SLOTS.length }, async () => {
       const bus = String(await freePort());
       const own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
       const announced = ["--cluster-port", bus, "--cluster-announce-ip", "127.0.0.1"];
-      return { node: started.use(await startRedisNode(way, [...own, ...announced, ...args])), bus };
+      return { node: await startRedisNode(way, [...own, ...announced, ...args]), bus };
     }),
   );
   const nodes = members.map(({ node }) => node);
@@ -46,12 +38,7 @@ export async function startRedisCluster({ args = [] }: RedisClusterOptions = {})
     return (await all("cluster_state:ok")) && links.every((link) => link.includes("master_link_status:up"));
   });
 
-  const kept = started.move();
-  return {
-    nodes,
-    how: `a Cluster of 3 and 3 (${nodes[0]?.how})`,
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
+  return { nodes, [Symbol.asyncDispose]: () => disposeAll(nodes) };
 }
 
 const SLOTS = [

@@ -1,12 +1,7 @@
-import type { OwnServer } from "./own-server.ts";
+import { disposeAll, type OwnServer } from "./own-server.ts";
 import { askRedis, startRedisNode, startSentinelNode } from "./redis.ts";
 import { until } from "./until.ts";
 import { wayTo } from "./way.ts";
-
-export interface RedisSentinelOptions {
-  /** Arguments for the `redis-server` of the primary and its replicas, after the usual ones. */
-  readonly args?: readonly string[];
-}
 
 export interface RedisSentinel extends AsyncDisposable {
   /** The name by which clients ask for the primary. */
@@ -14,7 +9,6 @@ export interface RedisSentinel extends AsyncDisposable {
   readonly sentinels: readonly OwnServer[];
   /** The primary and its two replicas, as they began. */
   readonly servers: readonly OwnServer[];
-  readonly how: string;
   /** Whom the sentinels call the primary now. */
   primary(): Promise<OwnServer>;
   /** Kills the primary (SIGKILL) and resolves with the replica that took its place, in some 3 s. */
@@ -22,23 +16,13 @@ export interface RedisSentinel extends AsyncDisposable {
 }
 
 /** Starts three Sentinels that watch a primary and two replicas of one's own, on 127.0.0.1. */
-export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {}): Promise<RedisSentinel> {
+export async function startRedisSentinel(): Promise<RedisSentinel> {
   const way = await wayTo("redis-cluster");
-  const all = ["--repl-diskless-sync-delay", "0", ...args];
-  // A failure ends what was started before it.
-  await using started = new AsyncDisposableStack();
-  const first = started.use(await startRedisNode(way, all));
-  const watch = [
-    `sentinel monitor ${NAME} 127.0.0.1 ${first.port} 2`,
-    `sentinel down-after-milliseconds ${NAME} ${PATIENT_MS}`,
-    `sentinel failover-timeout ${NAME} 5000`,
-  ];
-  const replica = () => startRedisNode(way, [...all, "--replicaof", `127.0.0.1 ${first.port}`]);
-  const sentinel = () => startSentinelNode(way, watch);
-  const many = (starts: (() => Promise<OwnServer>)[]) =>
-    Promise.all(starts.map(async (start) => started.use(await start())));
-  const servers = [first, ...(await many([replica, replica]))];
-  const sentinels = await many([sentinel, sentinel, sentinel]);
+  const args = ["--repl-diskless-sync-delay", "0"];
+  const first = await startRedisNode(way, args);
+  const replica = () => startRedisNode(way, [...args, "--replicaof", `127.0.0.1 ${first.port}`]);
+  const servers = [first, ...(await Promise.all([replica(), replica()]))];
+  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinelNode(way)));
 
   const askAll = (command: string, ...rest: string[]) =>
     Promise.all(sentinels.map(({ url }) => askRedis<string[]>(url, "SENTINEL", command, NAME, ...rest)));
@@ -50,6 +34,9 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
     return named;
   };
 
+  await askAll("MONITOR", "127.0.0.1", String(first.port), "2");
+  await askAll("SET", "failover-timeout", "5000");
+  await giveUpAfter(PATIENT_MS);
   await until("the sentinels know each other and both replicas", SETTLE_MS, async () => {
     const views = await askAll("MASTER");
     return views.every(
@@ -57,12 +44,10 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
     );
   });
 
-  const kept = started.move();
   return {
     name: NAME,
     sentinels,
     servers,
-    how: `3 Sentinels over 3 servers (${first.how})`,
     primary,
     async failover() {
       const before = await primary();
@@ -70,14 +55,13 @@ export async function startRedisSentinel({ args = [] }: RedisSentinelOptions = {
       await before.kill();
       const after = await until("another server is the primary", SETTLE_MS, async () => {
         const now = await primary();
-        if (now === before) return undefined;
         const [role] = await askRedis<string[]>(now.url, "ROLE");
-        return role === "master" ? now : undefined;
+        return now !== before && role === "master" && now;
       });
       await giveUpAfter(PATIENT_MS);
       return after;
     },
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+    [Symbol.asyncDispose]: () => disposeAll([...sentinels, ...servers]),
   };
 }
 

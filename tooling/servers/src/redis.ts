@@ -1,10 +1,6 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { container, type ContainerOptions, imageCommand } from "./container.ts";
-import { localProcess } from "./local-process.ts";
+import { imageCommand } from "./container.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { folderOfRun } from "./run.ts";
 import { type UsableWay, wayTo } from "./way.ts";
 
 export interface RedisOptions {
@@ -14,20 +10,19 @@ export interface RedisOptions {
 
 /** Starts a Redis (or Valkey) of one's own: standalone, without persistence, empty. */
 export async function startRedis({ args = [] }: RedisOptions = {}): Promise<OwnServer> {
-  const port = await freePort();
-  return startNode(await wayTo("redis"), port, { from: port, to: port }, nodeArgs(port, args));
+  return start(await wayTo("redis"), "own", [...NOTHING_ON_DISK, ...args]);
 }
 
 /** Starts a Redis that reaches others like it on 127.0.0.1, and is reached by them. */
 export async function startRedisNode(way: UsableWay, args: readonly string[]): Promise<OwnServer> {
-  const port = await freePort();
-  return startNode(way, port, "host", nodeArgs(port, args));
+  return start(way, "host", [...NOTHING_ON_DISK, ...args]);
 }
 
-/** Starts a Sentinel with this configuration, a `redis-server` that rewrites the file that it is given. */
-export async function startSentinelNode(way: UsableWay, directives: readonly string[]): Promise<OwnServer> {
-  const port = await freePort();
-  return startNode(way, port, "host", [`port ${port}`, "bind 127.0.0.1", ...directives, ""].join("\n"));
+/** Starts a Sentinel that watches nothing yet. */
+export async function startSentinelNode(way: UsableWay): Promise<OwnServer> {
+  // A Sentinel keeps what it knows in the file that it is given, and refuses to start without one.
+  const inShell = ["sh", "-c", `: >sentinel.conf && exec "$0" sentinel.conf "$@"`];
+  return start(way, "host", ["--sentinel"], inShell);
 }
 
 /** What a Redis says it is: `Redis 8.2.1`, `Valkey 9.1.0`. */
@@ -55,40 +50,33 @@ export async function askRedis<Reply>(url: string, command: string, ...args: str
   }
 }
 
-/** Nothing is on disk unless a test asks for it. */
-function nodeArgs(port: number, args: readonly string[]): string[] {
-  return ["--port", String(port), "--save", "", "--appendonly", "no", ...args];
-}
+const NOTHING_ON_DISK = ["--save", "", "--appendonly", "no"];
 
-/** Starts a `redis-server` with these arguments, or a Sentinel with this file. */
-async function startNode(
+async function start(
   way: UsableWay,
-  port: number,
-  network: ContainerOptions["network"],
-  plan: readonly string[] | string,
+  network: "own" | "host",
+  args: readonly string[],
+  inShell: readonly string[] = [],
 ): Promise<OwnServer> {
-  // A container of its own network is reached from outside.
-  const bind = "image" in way && network !== "host" ? [] : ["--bind", "127.0.0.1"];
-  let machine;
-  if ("image" in way) {
-    const [server = "redis-server"] = await imageCommand(way.image);
-    const script = `printf '%s' "$1" > /tmp/sentinel.conf && exec "$0" /tmp/sentinel.conf --sentinel`;
-    const command =
-      typeof plan === "string" ? ["sh", "-c", script, server, plan] : [server, ...bind, ...plan];
-    machine = container({ image: way.image, command, network });
-  } else {
-    const folder = folderOfRun(`redis-${port}`);
-    const file = join(folder, "sentinel.conf");
-    if (typeof plan === "string") writeFileSync(file, plan);
-    const args = typeof plan === "string" ? [file, "--sentinel"] : [...bind, ...plan];
-    machine = localProcess({ command: way.command, args: [...args, "--dir", folder], folder });
-  }
-  return startOwnServer({ machine, way, port, url: `redis://127.0.0.1:${port}`, answers: () => ping(port) });
+  const port = await freePort();
+  const url = `redis://127.0.0.1:${port}`;
+  const program = "command" in way ? way.command : ((await imageCommand(way.image))[0] ?? "redis-server");
+  // A container with a network of its own is reached from outside of it.
+  const bind = "image" in way && network === "own" ? [] : ["--bind", "127.0.0.1"];
+  const command = [...inShell, program, "--port", String(port), ...bind, ...args];
+  return startOwnServer({
+    way,
+    url,
+    port,
+    container: { command, inside: network === "own" ? port : "host" },
+    local: () => ({ command }),
+    answers: () => ping(url),
+  });
 }
 
 /** A server that is still LOADING does not answer yet. One that asks for a password does. */
-async function ping(port: number): Promise<void> {
-  await askRedis(`redis://127.0.0.1:${port}`, "PING").catch((error: unknown) => {
+async function ping(url: string): Promise<void> {
+  await askRedis(url, "PING").catch((error: unknown) => {
     if (!String(error).includes("NOAUTH")) throw error;
   });
 }

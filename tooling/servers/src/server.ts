@@ -26,16 +26,16 @@ declare module "vitest" {
 /** The shared server of this run. Rejects if there is none and `REQUIRE_BACKENDS` names it. */
 export async function server(backend: Backend): Promise<Server> {
   const found = required(backend, inject("shared")?.[backend]);
-  if (!("why" in found)) return { ...found, describe };
-  return { url: NOBODY[backend], how: `no ${backend}: ${found.why}`, describe: SKIPPED };
+  if ("url" in found) return { ...found, describe };
+  const scheme = backend.startsWith("mongo") ? "mongodb" : backend;
+  return { url: `${scheme}://127.0.0.1:1`, how: `no ${backend}: ${found.why}`, describe: SKIPPED };
 }
 
 /** Whether a test file can start servers of its own, by `startRedis()` and the like: if not, its `describe` skips. */
-export async function canStart(backend: Startable): Promise<Omit<Server, "url">> {
+export async function canStart(backend: Startable): Promise<Pick<Server, "describe">> {
   const way = required(backend, inject("ways")?.[backend]);
-  if ("why" in way) return { how: `no ${backend}: ${way.why}`, describe: SKIPPED };
   useWay(backend, way);
-  return { how: "image" in way ? way.image : way.command, describe };
+  return { describe: "why" in way ? SKIPPED : describe };
 }
 
 /** Throws if there is no such backend and `REQUIRE_BACKENDS` names it. */
@@ -59,13 +59,6 @@ export function required<Found extends object>(
 
 /** The last two are not servers: the tests that need them look for them, and fail if they are required and missing. */
 const KNOWN: readonly string[] = [...BACKENDS, "pgbouncer", "pg-native"];
-
-const NOBODY: Record<Backend, string> = {
-  redis: "redis://127.0.0.1:1",
-  postgres: "postgres://nobody@127.0.0.1:1/nothing",
-  mongo: "mongodb://127.0.0.1:1",
-  "mongo-transactions": "mongodb://127.0.0.1:1",
-};
 
 /** It takes the same calls. Its own `skip`, `each` and the like are never used on it. */
 const SKIPPED = describe.skip as typeof describe;

@@ -1,59 +1,59 @@
 import type { ProvidedContext } from "vitest";
-import { describeMongo, hasTransactions, startMongo } from "./mongo.ts";
+import type { Vitest } from "vitest/node";
+import { describeMongo, startMongo } from "./mongo.ts";
 import { describePostgres, startPostgres } from "./postgres.ts";
 import { describeRedis, startRedis } from "./redis.ts";
 import type { Shared } from "./server.ts";
 import { type Backend, findWay, type Startable, useWay, type Way } from "./way.ts";
 
-/**
- * vitest's globalSetup of every project that has backends. It starts those that no project before it has started. They end with
- * vitest's process (run.ts).
- */
-export default async function setup(project: Project): Promise<void> {
-  const context = project.getProvidedContext();
-  const shared: { [backend in Backend]?: Shared } = { ...context.shared };
-  const ways: { [backend in Startable]?: Way } = { ...context.ways };
-  for (const backend of context.backends ?? []) {
-    for (const startable of STARTABLE[backend])
-      useWay(startable, (ways[startable] ??= await findWay(startable)));
-    shared[backend] ??= await announced(backend, shared.mongo);
-  }
-  project.vitest.provide("shared", shared);
-  project.vitest.provide("ways", ways);
-}
-
 /** What the setup uses of a project. */
 interface Project {
   getProvidedContext(): Partial<ProvidedContext>;
-  readonly vitest: {
-    readonly provide: <Key extends "shared" | "ways">(key: Key, value: ProvidedContext[Key]) => void;
-  };
+  readonly vitest: Pick<Vitest, "provide">;
 }
 
-const STARTABLE: Record<Backend, readonly Startable[]> = {
-  redis: ["redis", "redis-cluster"],
-  postgres: ["postgres"],
-  mongo: ["mongo"],
-  "mongo-transactions": [],
-};
+/**
+ * vitest's globalSetup of every project that has backends. It starts those that no project before it has started, and returns
+ * what ends them, which vitest calls after the tests of all projects.
+ */
+export default async function setup(project: Project): Promise<() => Promise<void>> {
+  const context = project.getProvidedContext();
+  const shared: { [backend in Backend]?: Shared } = { ...context.shared };
+  const ways: { [backend in Startable]?: Way } = { ...context.ways };
+  const started = new AsyncDisposableStack();
 
-async function announced(backend: Backend, mongo: Shared | undefined): Promise<Shared> {
-  const found = await share(backend, mongo).catch((error: Error) => ({ why: error.message }));
-  if ("why" in found) console.error(`\n!! servers: NO ${backend}: what needs it is skipped. ${found.why}\n`);
-  else console.log(`servers: ${backend} is ${found.how} at ${found.url.replace(/:[^:@/]*@/, ":***@")}`);
-  return found;
+  for (const backend of context.backends ?? []) {
+    for (const one of STARTABLE[backend]) useWay(one, (ways[one] ??= await findWay(one)));
+    if (shared[backend] !== undefined) continue;
+    const found = await share(backend, shared.mongo, started).catch((error: Error) => ({
+      why: error.message,
+    }));
+    if ("why" in found)
+      console.error(`\n!! servers: NO ${backend}: what needs it is skipped. ${found.why}\n`);
+    else console.log(`servers: ${backend} is ${found.how} at ${found.url.replace(/:[^:@/]*@/, ":***@")}`);
+    shared[backend] = found;
+  }
+  project.vitest.provide("shared", shared);
+  project.vitest.provide("ways", ways);
+  return () => started.disposeAsync();
 }
 
-async function share(backend: Backend, mongo: Shared | undefined): Promise<Shared> {
+/** Rejects if the server cannot be had. */
+async function share(
+  backend: Backend,
+  mongo: Shared | undefined,
+  started: AsyncDisposableStack,
+): Promise<Shared> {
   const { variable, describe, start } = SHARED[backend];
   const given = process.env[variable];
   if (given) return { url: given, how: `${await describe(given)} (${variable})` };
   if (start !== undefined) {
-    const own = await start();
-    return { url: own.url, how: `${await describe(own.url)} (${own.how})` };
+    const { url, how } = started.use(await start());
+    return { url, how: `${await describe(url)} (${how})` };
   }
-  if (mongo !== undefined && "url" in mongo && (await hasTransactions(mongo.url))) return mongo;
-  return { why: `${variable} is not set, and the mongo of this run has no transactions.` };
+  if (mongo !== undefined && "url" in mongo && !(await describe(mongo.url)).endsWith("standalone"))
+    return mongo;
+  throw new Error(`${variable} is not set, and the mongo of this run has no transactions.`);
 }
 
 /** A shared server need not survive a crash, and many files use it at once. */
@@ -65,9 +65,17 @@ const SHARED = {
     start: () => startPostgres({ settings: { fsync: "off", max_connections: "300" } }),
   },
   mongo: { variable: "TENURE_MONGO_URL", describe: describeMongo, start: startMongo },
+  // That of `mongo`, if it is a replica set or sharded.
   "mongo-transactions": {
     variable: "TENURE_MONGO_TRANSACTIONS_URL",
     describe: describeMongo,
     start: undefined,
   },
 } as const;
+
+const STARTABLE: Record<Backend, readonly Startable[]> = {
+  redis: ["redis", "redis-cluster"],
+  postgres: ["postgres"],
+  mongo: ["mongo"],
+  "mongo-transactions": [],
+};

