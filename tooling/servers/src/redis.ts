@@ -36,10 +36,8 @@ export async function describeRedis(url: string): Promise<string> {
 export async function askRedis<Reply>(url: string, command: string, ...args: string[]): Promise<Reply> {
   const { Redis } = await import("ioredis");
   const client = new Redis(url, {
-    lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: () => null,
-    connectTimeout: 5000,
     commandTimeout: 5000,
   });
   client.on("error", () => undefined);
