@@ -163,7 +163,8 @@ export function refused(id: string, owner: string | null, userId: string | null)
   publishRevoked({ id, userId: owner, why: "fenced" });
 }
 
-async function admitted<Data extends object>(
+/** A session once the cap has admitted its login. `null`: the cap has ended it. */
+export async function admitted<Data extends object>(
   ctx: Context<Data>,
   stored: StoredSession,
   userId: string,

@@ -1,9 +1,12 @@
 export type {
+  BridgeOptions,
   CookieOverrides,
+  LoginOutcome,
   RequestLogin,
   RotateResult,
   SameSite,
   SecureCookie,
+  SessionCalls,
   WarningCode,
 } from "@tenure/core/bridge";
 export { type SecureCookieOptions, secureCookie } from "./secure-cookie.ts";
@@ -12,5 +15,4 @@ export {
   expressSessionStore,
   type ExpressSessionStoreOptions,
   type ListedSession,
-  type LoginOutcome,
 } from "./store.ts";

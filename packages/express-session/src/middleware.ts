@@ -4,6 +4,8 @@ import type { SessionData, Store } from "express-session";
 /** Express's request, by way of express-session's own types: this package needs no other. */
 export type Request = Parameters<Store["regenerate"]>[0];
 
+type SessionCookie = SessionData["cookie"];
+
 /** Makes a new `req.session` with its cookie. The middleware assigns its own to the store. */
 export type Generate = (req: Request) => void;
 
@@ -22,19 +24,12 @@ export class Middleware {
       configurable: true,
       enumerable: true,
       get: () => this.#token,
-      set: (generated: unknown) => {
-        this.#warnOfGenid(generated);
-      },
+      set: (generated: unknown) => this.#warnOfGenid(generated),
     };
   }
 
   introduce(generate: Generate): void {
-    if (this.#generate) {
-      this.#warn(
-        "TENURE_STORE_SHARED",
-        "two session middlewares share one store, and new sessions get the last one's cookie: give each its own expressSessionStore(sessions)",
-      );
-    }
+    if (this.#generate) this.#warn("TENURE_STORE_SHARED");
     this.#generate = generate;
   }
 
@@ -46,12 +41,11 @@ export class Middleware {
     this.#generate?.(req);
     if (this.#isCookieJudged || !req.session) return;
     this.#isCookieJudged = true;
-    const { secure, httpOnly, sameSite, path, domain } = req.session.cookie;
-    warnOfUnsafeCookie(this.#warn, { secure, httpOnly, sameSite, path, domain });
+    warnOfUnsafeCookie(this.#warn, req.session.cookie);
   }
 
   /** The cookie that the middleware gives a new session of this request, which stays as it is. */
-  newCookie(req: Request): SessionData["cookie"] {
+  newCookie(req: Request): SessionCookie {
     const headers = req.headers ?? {}; // Store#load makes do with a request without headers.
     const standIn = Object.create(req, {
       headers: { value: headers },
@@ -62,12 +56,28 @@ export class Middleware {
     return standIn.session?.cookie ?? { originalMaxAge: null, path: "/", httpOnly: true };
   }
 
+  /**
+   * Warns if a session was stored under a new token and the response did not set its cookie: the cookie is `secure`, and the framework takes
+   * the connection for plain HTTP.
+   */
+  warnIfNotSent(
+    { req, cookie }: { readonly req?: Request; readonly cookie: SessionCookie },
+    token: string,
+  ): void {
+    const { res } = req ?? {};
+    if (!req || !res || cookie.secure !== true || "encrypted" in req.socket) return;
+    const check = (): void => {
+      const lines = [res.getHeader("set-cookie") ?? []].flat().map(String);
+      if (lines.some((line) => line.includes(token))) return;
+      this.#warn("TENURE_COOKIE_NOT_SENT", 'call app.set("trust proxy", 1)');
+    };
+    if (res.writableFinished) check();
+    else res.once("finish", check);
+  }
+
   #warnOfGenid(generated: unknown): void {
     // express-session's own gives 24 bytes in base64url.
-    if (typeof generated === "string" && /^[\w-]{32}$/.test(generated)) return;
-    this.#warn(
-      "TENURE_GENID_UNUSED",
-      "genid is not used: session ids are the tokens of Tenure, which have 256 random bits. Remove genid from the options of the session middleware",
-    );
+    const isDefault = typeof generated === "string" && /^[\w-]{32}$/.test(generated);
+    if (!isDefault) this.#warn("TENURE_GENID_UNUSED");
   }
 }

@@ -8,8 +8,15 @@ import {
 } from "@tenure/core/bridge";
 import session, { type SessionData } from "express-session";
 import type { Middleware, Request } from "./middleware.ts";
-import { cookieIn, loadedCookie, maxAgeOf, type StoredCookie, storedCookie } from "./stored-cookie.ts";
-import { loadedData, storedData } from "./stored-data.ts";
+import {
+  cookieIn,
+  loadedCookie,
+  loadedData,
+  maxAgeOf,
+  type StoredCookie,
+  storedCookie,
+  storedData,
+} from "./stored-data.ts";
 
 /** The session of a request. It is attached to the request and to each `req.session`. */
 export class Attached<Data extends object> {
@@ -53,7 +60,7 @@ export class Attached<Data extends object> {
 export class Requests<Data extends object> {
   readonly #bridge: Bridge<Data>;
   readonly #middleware: Middleware;
-  readonly #isUse: ((req: Request) => boolean) | undefined;
+  readonly #isUse: (req: Request) => boolean;
   readonly #createSession: (req: Request, data: SessionData) => session.Session;
   readonly #attached: HiddenValue<Attached<Data>> = hiddenValue();
   /** What `get` has read, on the object that it returned. */
@@ -68,7 +75,7 @@ export class Requests<Data extends object> {
   constructor(
     bridge: Bridge<Data>,
     middleware: Middleware,
-    isUse: ((req: Request) => boolean) | undefined,
+    isUse: (req: Request) => boolean,
     createSession: (req: Request, data: SessionData) => session.Session,
   ) {
     this.#bridge = bridge;
@@ -115,7 +122,8 @@ export class Requests<Data extends object> {
   /** Makes the `req.session` of a loaded session, or of a copy of one from a cache. */
   showLoaded(req: Request, data: SessionData): session.Session & SessionData {
     const token = req.sessionID;
-    const isUse = !this.#isUse || !req.headers || this.#isUse(req);
+    // Store#load makes do with a request without headers.
+    const isUse = !req.headers || this.#isUse(req);
     const loaded = this.#loaded.get(data);
     // A reload does not make a login in this request a later one.
     const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();

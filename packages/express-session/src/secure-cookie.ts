@@ -9,11 +9,8 @@ export interface SecureCookieOptions {
 
 /**
  * Safe settings of the session cookie, for the options of the middleware: `session({ store, secret, ...secureCookie(sessions) })`. The cookie
- * goes over TLS only, to this host only, and not to scripts. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
- *
- * Without a `maxAge`, so that the cookie ends with the browser and the policy ends the session. express-session moves the end of a cookie only
- * when a session is modified, or in every response with `rolling`: with a `maxAge` of the idle timeout, who only reads would be logged out.
- * `logIn` with `idle` ("remember me") gives its own cookie a `maxAge`.
+ * goes over TLS only, to this host only, and not to scripts, and ends with the browser, because express-session does not move its end when
+ * somebody only reads. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
  *
  * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
  */

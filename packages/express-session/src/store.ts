@@ -1,48 +1,41 @@
-import { type LoginRefusal, parseDuration, type Sessions, type UserId } from "@tenure/core";
+import type { Sessions, UserId } from "@tenure/core";
 import {
   assertOptions,
   Bridge,
+  type BridgeOptions,
   callBack,
   isExpired,
-  isSameMaxAge,
-  type Loaded,
+  type LoginOutcome,
   type RequestLogin,
   type RequestSession,
   type RotateResult,
+  type SessionCalls,
   setKey,
-  type Warn,
-  type WarningCode,
   warnOfWeakSecret,
   warnOnce,
 } from "@tenure/core/bridge";
 import session, { type Session, type SessionData, type Store } from "express-session";
 import { type Generate, Middleware, type Request } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
-import { warnIfNotSent } from "./sent-cookie.ts";
-import { cookieIn, isSameCookie, maxAgeOf, storedCookie } from "./stored-cookie.ts";
-import { loadedData, shownData, storedData } from "./stored-data.ts";
+import {
+  cookieIn,
+  isSameCookie,
+  isShown,
+  loadedData,
+  maxAgeOf,
+  storedCookie,
+  storedData,
+} from "./stored-data.ts";
 
 /** Options of `expressSessionStore`. */
-export interface ExpressSessionStoreOptions {
-  /**
-   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
-   */
-  readonly isUse?: (req: Request) => boolean;
+export interface ExpressSessionStoreOptions extends BridgeOptions<Request> {
   /** The middleware's own secrets, to warn if one is short. They are used for nothing else. */
   readonly secret?: Secret | readonly Secret[];
-  /** Codes of warnings not to give. */
-  readonly silence?: readonly WarningCode[];
 }
 
 type Secret = string | Uint8Array;
 
 const OPTIONS = ["isUse", "secret", "silence"] satisfies (keyof ExpressSessionStoreOptions)[];
-
-/** What became of a login. */
-export interface LoginOutcome {
-  /** `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this request began. */
-  readonly refused: LoginRefusal | null;
-}
 
 /** A session in the list that `all` returns. */
 export type ListedSession = SessionData & {
@@ -50,31 +43,11 @@ export type ListedSession = SessionData & {
   readonly id: string;
 };
 
-/** A store for express-session's option `store`, with the logins and logouts that the framework lacks. */
-export interface ExpressSessionStore extends Store {
-  /**
-   * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
-   * not saved yet are kept. Over another user's session a new one begins, with the keys named in `keep`.
-   *
-   * `req.session` is another object afterwards. A refused login logs nobody in.
-   */
-  logIn(req: Request, user: UserId, options?: RequestLogin): Promise<LoginOutcome>;
-  /** Ends the session that this request saw, as `req.session.destroy` does. */
-  logOut(req: Request): Promise<void>;
-  /**
-   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: all but this one, after a change of password.
-   */
-  logOutEverywhere(req: Request, options?: { readonly keepThis?: boolean }): Promise<number>;
-  /**
-   * Gives the session a new token at a change of privilege; `logIn` does so by itself. `req.session` is another object afterwards, with
-   * the same data.
-   *
-   * `"new"`: it is not stored yet, so nobody can know its token. `"superseded"`: another request of this browser has its new token. `"dead"`:
-   * it has ended. After the last two, this request stores nothing.
-   */
-  rotate(req: Request): Promise<RotateResult>;
-  /** The user of the session, by its record. `null`: nobody. */
-  userOf(req: Request): string | null;
+/**
+ * A store for express-session's option `store`, with the logins and logouts that the framework lacks. After `logIn` and `rotate`, `req.session` is
+ * another object.
+ */
+export interface ExpressSessionStore extends Store, SessionCalls<Request> {
   touch(token: string, data: SessionData, callback?: () => void): void;
   /** Ends a session by its id, as `all` lists it, or by its token. */
   destroy(idOrToken: string, callback?: (error?: unknown) => void): void;
@@ -101,7 +74,8 @@ export function expressSessionStore<Data extends object = Record<string, unknown
   assertOptions(options, OPTIONS);
   const warn = warnOnce(options.silence);
   warnOfWeakSecret(warn, secretsOf(options.secret));
-  return new TenureStore(new Bridge(sessions, warn, shownData), warn, options.isUse);
+  const bridge = new Bridge(sessions, warn, isShown);
+  return new TenureStore(bridge, new Middleware(warn), (req) => options.isUse?.(req) !== false);
 }
 
 function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly Secret[] {
@@ -113,37 +87,20 @@ function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly S
 /** express-session requires an instance of its own class. */
 class TenureStore<Data extends object> extends session.Store implements ExpressSessionStore {
   readonly #bridge: Bridge<Data>;
-  readonly #warn: Warn;
   readonly #middleware: Middleware;
   readonly #requests: Requests<Data>;
-  /** What `get` has read, while its callback runs. The framework calls `generate` there if the session is not live. */
-  #notLive: Loaded<Data> | undefined;
+  readonly #show: Requests<Data>["shown"];
 
-  constructor(bridge: Bridge<Data>, warn: Warn, isUse: ((req: Request) => boolean) | undefined) {
+  constructor(bridge: Bridge<Data>, middleware: Middleware, isUse: (req: Request) => boolean) {
     super();
     this.#bridge = bridge;
-    this.#warn = warn;
-    this.#middleware = new Middleware(warn);
-    this.#requests = new Requests(bridge, this.#middleware, isUse, (req, data) =>
-      super.createSession(req, data),
-    );
+    this.#middleware = middleware;
+    this.#requests = new Requests(bridge, middleware, isUse, (req, data) => super.createSession(req, data));
+    this.#show = (loaded, found) => this.#requests.shown(loaded, found);
   }
 
   override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
-    callBack(
-      () => this.#bridge.load(token),
-      (error, loaded) => {
-        if (!loaded) return callback(error);
-        const { session: found } = loaded;
-        if (found) return callback(null, this.#requests.shown(loaded, found));
-        this.#notLive = loaded;
-        try {
-          return callback(null, null);
-        } finally {
-          this.#notLive = undefined;
-        }
-      },
-    );
+    this.#bridge.get(token, this.#show, callback);
   }
 
   /** The framework calls this for every session that it has loaded, and for none that it generates. */
@@ -160,7 +117,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   readonly #generate = (req: Request): void => {
-    const loaded = this.#notLive?.token === req.sessionID ? this.#notLive : undefined;
+    const { notLive } = this.#bridge;
+    const loaded = notLive?.token === req.sessionID ? notLive : undefined;
     this.#requests.showNew(req, this.#requests.begin(req, loaded));
   };
 
@@ -175,7 +133,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       if (current.token !== token) return assertFormer(data, token);
       if ((await current.save(stored, maxAge)) !== "saved") return;
       attached.cookie = storedCookie(cookieIn(stored));
-      if (attached.isTokenNew) warnIfNotSent(this.#warn, requestOf(data), token, data.cookie);
+      if (attached.isTokenNew) this.#middleware.warnIfNotSent(data, token);
     }, callback);
   }
 
@@ -224,10 +182,13 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const attached = this.#requests.of(req);
     const current = await attached.load();
     const { session: before } = req;
-    const cookie = this.#cookieOfLogin(req, current, options);
+    const fresh = this.#middleware.newCookie(req);
+    const settings = before?.cookie ?? fresh;
+    const given = current.maxAgeOfLogin(options, maxAgeOf(settings));
+    const originalMaxAge = given === undefined ? maxAgeOf(settings) : (given ?? maxAgeOf(fresh));
+    const cookie = { ...storedCookie(settings), originalMaxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
-    const keep = [...(options.keep ?? []), "cookie"];
-    const result = await current.logIn(user, data, { ...options, keep });
+    const result = await current.logIn(user, data, options, { ownKeys: ["cookie"] });
     // A logout that ran meanwhile has removed req.session, and ends the session.
     const isLoggedOut = before && !req.session;
     if (result.state === "refused") {
@@ -309,15 +270,6 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       return null;
     }
   }
-
-  /** The session's cookie, with the `maxAge` of the login, of this request, or of the middleware. */
-  #cookieOfLogin(req: Request, current: RequestSession<Data>, { idle }: RequestLogin): object | undefined {
-    const fresh = this.#middleware.newCookie(req);
-    const cookie = req.session?.cookie ?? fresh;
-    const isChanged = !isSameMaxAge(current.maxAge, maxAgeOf(cookie));
-    const maxAge = idle === undefined ? maxAgeOf(isChanged ? cookie : fresh) : parseDuration("idle", idle);
-    return { ...storedCookie(cookie), originalMaxAge: maxAge };
-  }
 }
 
 const NOTHING = (): Promise<void> => Promise.resolve();
@@ -332,8 +284,4 @@ function assertFormer(data: SessionData, token: string): void {
   throw new TypeError(
     "these are the data of a session with another token: call store.logIn(req, user) or store.rotate(req) for a new one",
   );
-}
-
-function requestOf(data: object): Request | undefined {
-  return (data as { readonly req?: Request }).req;
 }

@@ -1,7 +1,21 @@
 import type { Session } from "@tenure/core";
-import type { MaxAge } from "@tenure/core/bridge";
-import session from "express-session";
-import { loadedCookie, storedCookie } from "./stored-cookie.ts";
+import { isSameMaxAge, type MaxAge } from "@tenure/core/bridge";
+import session, { type SessionData } from "express-session";
+
+/**
+ * A cookie's settings as they are stored among a session's data, under the key `cookie`. Without its `expires`: that would be stale after every
+ * touch, and is derived from the session's own end at each load.
+ */
+export interface StoredCookie {
+  readonly originalMaxAge: MaxAge;
+  readonly httpOnly?: boolean;
+  readonly path?: string;
+  readonly domain?: string;
+  readonly secure?: boolean | string;
+  readonly sameSite?: boolean | string;
+  readonly priority?: string;
+  readonly partitioned?: boolean;
+}
 
 /**
  * What is stored of a `req.session`: its enumerable keys, its cookie last and without what goes stale.
@@ -9,35 +23,94 @@ import { loadedCookie, storedCookie } from "./stored-cookie.ts";
  * @param known the cookie's `maxAge` when it was last loaded or saved
  */
 export function storedData(from: object, known?: MaxAge): object {
-  const { cookie, ...own } = from as Partial<session.SessionData>;
+  const { cookie, ...own } = from as Partial<SessionData>;
   const stored = storedCookie(cookie, known);
   return stored ? { ...own, cookie: stored } : own;
+}
+
+/**
+ * What is stored of a cookie: of express-session's own object, of a plain one that an application put in its place, or of stored settings.
+ * Fields of another type are left out, because express-session throws at them. `undefined`: it is not a cookie.
+ *
+ * @param known the `maxAge` when it was last loaded or saved; one that differs by its drift of a millisecond is not a change
+ */
+export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | undefined {
+  if (typeof cookie !== "object" || cookie === null) return undefined;
+  const { httpOnly, path, domain, secure, sameSite, priority, partitioned } = cookie as Partial<
+    Record<keyof StoredCookie, unknown>
+  >;
+  const maxAge = maxAgeOf(cookie);
+  const stored: { -readonly [Field in keyof StoredCookie]: StoredCookie[Field] } = {
+    originalMaxAge: known !== undefined && isSameMaxAge(maxAge, known) ? known : maxAge,
+  };
+  if (typeof httpOnly === "boolean") stored.httpOnly = httpOnly;
+  if (typeof path === "string") stored.path = path;
+  if (typeof domain === "string") stored.domain = domain;
+  if (typeof secure === "boolean" || typeof secure === "string") stored.secure = secure;
+  if (typeof sameSite === "boolean" || typeof sameSite === "string") stored.sameSite = sameSite;
+  if (typeof priority === "string") stored.priority = priority;
+  if (typeof partitioned === "boolean") stored.partitioned = partitioned;
+  return stored;
+}
+
+/** Whether a cookie's settings are unchanged. */
+export function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | undefined): boolean {
+  if (!a || !b) return a === b;
+  return (
+    a.originalMaxAge === b.originalMaxAge &&
+    a.httpOnly === b.httpOnly &&
+    a.path === b.path &&
+    a.domain === b.domain &&
+    a.secure === b.secure &&
+    a.sameSite === b.sameSite &&
+    a.priority === b.priority &&
+    a.partitioned === b.partitioned
+  );
 }
 
 /**
  * A stored session in the form in which express-session loads it, made from its `data`, which are the caller's own. A session that another bridge
  * or the application made has no cookie.
  */
-export function loadedData({
-  data,
-  expiresAt,
-}: Pick<Session<object>, "data" | "expiresAt">): session.SessionData {
-  const loaded = data as session.SessionData;
+export function loadedData({ data, expiresAt }: Pick<Session<object>, "data" | "expiresAt">): SessionData {
+  const loaded = data as SessionData;
   const stored = storedCookie(loaded.cookie);
   if (stored) loaded.cookie = loadedCookie(stored, expiresAt);
   else Reflect.deleteProperty(loaded, "cookie");
   return loaded;
 }
 
-/**
- * The part of stored data that an application can see. express-session skips keys that its own `Session` has or inherits (`id`, `save`,
- * `constructor`, `__proto__` …): their absence from a save is not a deletion.
- */
-export function shownData<Data extends object>(data: Data): Data {
-  if (Object.keys(data).every(isShown)) return data;
-  return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
+/** A cookie in the form in which express-session loads it. `expiresAt`: when the session ends if it is not used. */
+export function loadedCookie(stored: StoredCookie, expiresAt: number): SessionData["cookie"] {
+  const { originalMaxAge } = stored;
+  const expires = typeof originalMaxAge === "number" ? new Date(expiresAt) : originalMaxAge;
+  return Object.assign(stored, { expires }) as unknown as SessionData["cookie"];
 }
 
-function isShown(key: string): boolean {
+/** The `maxAge` that a cookie was given, whatever is left of it. `false` and NaN: none, as `null`. */
+export function maxAgeOf(cookie: unknown): number | null {
+  if (typeof cookie !== "object" || cookie === null) return null;
+  const { originalMaxAge, maxAge, expires } = cookie as {
+    readonly [Field in "originalMaxAge" | "maxAge" | "expires"]?: unknown;
+  };
+  const given = originalMaxAge !== undefined ? originalMaxAge : (maxAge ?? leftUntil(expires));
+  return typeof given === "number" && Number.isFinite(given) ? given : null;
+}
+
+function leftUntil(expires: unknown): number | null {
+  return expires instanceof Date || typeof expires === "string"
+    ? new Date(expires).getTime() - Date.now()
+    : null;
+}
+
+export function cookieIn(data: object): unknown {
+  return (data as { readonly cookie?: unknown }).cookie;
+}
+
+/**
+ * Whether an application can see a key of stored data. express-session skips those that its own `Session` has or inherits (`id`, `save`,
+ * `constructor`, `__proto__` …).
+ */
+export function isShown(key: string): boolean {
   return key !== "req" && key !== "id" && !(key in session.Session.prototype);
 }

@@ -1,4 +1,4 @@
-import { type Warn, warnOfUnsafeCookie, warnOfUnsentCookie } from "@tenure/core/bridge";
+import { type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
 import { type FrameworkRequest, type FrameworkSession, signedToken } from "./framework.ts";
 
 /** Warns of unsafe settings of the cookie, by the sessions that are saved. Its name is known once a browser sends it back. */
@@ -7,20 +7,11 @@ export function cookieWarnings(warn: Warn): (request: FrameworkRequest, session:
   let name: string | undefined;
 
   return (request, session) => {
-    const { cookie } = session;
-    if (!cookie || (!isFirst && name !== undefined)) return;
+    if (!session.cookie || name !== undefined) return;
     name = nameOfCookie(request, session);
     if (!isFirst && name === undefined) return;
     isFirst = false;
-    const { secure, httpOnly, sameSite, path, domain } = cookie;
-    warnOfUnsafeCookie(warn, {
-      name,
-      secure: secure ?? undefined,
-      httpOnly,
-      sameSite: sameSite ?? undefined,
-      path,
-      domain,
-    });
+    warnOfUnsafeCookie(warn, session.cookie, name);
   };
 }
 
@@ -40,7 +31,7 @@ function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSess
 export function warnIfNotSent(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
   if (session.cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
   if (session.isSaved?.() === true || !session.isModified()) return;
-  warnOfUnsentCookie(warn, "create the application with fastify({ trustProxy: true })");
+  warn("TENURE_COOKIE_NOT_SENT", "create the application with fastify({ trustProxy: true })");
 }
 
 /** @fastify/session 10.0 to 10.7, on Fastify 4, believes this header of every client. */

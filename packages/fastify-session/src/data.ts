@@ -1,4 +1,3 @@
-import { settingsOf } from "./cookie.ts";
 import type { FrameworkCookie, FrameworkSession } from "./framework.ts";
 
 /** Session data as they are stored: the application's keys, and the cookie's settings. */
@@ -10,23 +9,27 @@ export function entriesOf(session: FrameworkSession): StoredData {
 }
 
 /**
- * The part of stored data that a Session can have. Left out are names by which it would lose its methods or its prototype: one `__proto__`
- * ends the process.
+ * A cookie's settings as they are stored. The end that goes with a `maxAge` is left out: it is stale as soon as the session is touched, and the
+ * framework computes it again.
  */
-export function shownData<Data extends object>(data: Data): Data {
-  if (!Object.keys(data).some(isReserved)) return data;
-  return Object.fromEntries(Object.entries(data).filter(([key]) => !isReserved(key))) as Data;
+export function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
+  const { originalMaxAge, expires, path, domain, httpOnly, secure, sameSite, partitioned } = cookie;
+  const end = typeof originalMaxAge === "number" ? null : expires;
+  const settings = { originalMaxAge, expires: end, path, domain, httpOnly, secure, sameSite, partitioned };
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => (value ?? null) !== null));
 }
 
 /**
  * Stored data as `get` gives them to the framework, which copies their enumerable keys to its Session, and then turns the Session into JSON
  * for its hash. So a `toJSON` among those keys is called once with the Session as `this`, before the application has it, in every version
  * from 10.0.0 to 11.1.3. It removes itself. Symbols and properties that are not enumerable do not arrive.
+ *
+ * @param shown the part of the data that the framework shows
  */
-export function loadedData(data: StoredData, notice: (session: FrameworkSession) => void): object {
-  const { cookie } = data as { readonly cookie?: FrameworkCookie | null };
+export function loadedData(shown: object, notice: (session: FrameworkSession) => void): object {
+  const { cookie } = shown as { readonly cookie?: FrameworkCookie | null };
   return {
-    ...shownData(data),
+    ...shown,
     cookie: cookie ? loadedCookie(cookie) : undefined,
     toJSON(this: FrameworkSession & { toJSON?: unknown }): unknown {
       delete this.toJSON;
@@ -45,12 +48,13 @@ function loadedCookie(cookie: FrameworkCookie): FrameworkCookie {
   return typeof settings.originalMaxAge === "number" ? settings : { ...settings, maxAge: null };
 }
 
-function isReserved(key: string): boolean {
-  return key in Object.prototype || METHODS.has(key);
+/** Whether a Session can have a key. With others it would lose its methods or its prototype: one `__proto__` ends the process. */
+export function isShown(key: string): boolean {
+  return !(key in Object.prototype) && !MEMBERS.has(key);
 }
 
 /** The members of Session in @fastify/session 10.0.0 to 11.1.3, and the `toJSON` of {@link loadedData}. */
-const METHODS = new Set([
+const MEMBERS = new Set([
   "options",
   "touch",
   "regenerate",
@@ -65,3 +69,31 @@ const METHODS = new Set([
   "isSaved",
   "toJSON",
 ]);
+
+/**
+ * Makes `cookie.maxAge = value` mean none for every value that is not a duration.
+ *
+ * The framework's setter makes an end of any value: for `null` and `false` the present, which would be a logout; for `undefined` and NaN
+ * an invalid date, for which the framework throws where it sets the cookie. In 10.0.0 the cookie has no setter.
+ */
+export function defineMaxAge(cookie: FrameworkCookie): void {
+  Object.defineProperty(cookie, "maxAge", MAX_AGE);
+}
+
+const MAX_AGE: PropertyDescriptor & ThisType<FrameworkCookie> = {
+  configurable: true,
+  get() {
+    return this.expires instanceof Date ? this.expires.getTime() - Date.now() : null;
+  },
+  set(maxAge: unknown) {
+    const duration = typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : null;
+    this.originalMaxAge = duration;
+    this.expires = duration === null ? null : new Date(Date.now() + duration);
+  },
+};
+
+/** When a cookie ends, epoch milliseconds. `null`: with the browser. */
+export function endOf(cookie: FrameworkCookie | undefined): number | null {
+  const end = cookie?.expires instanceof Date ? cookie.expires.getTime() : Number.NaN;
+  return Number.isNaN(end) ? null : end;
+}

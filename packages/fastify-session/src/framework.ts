@@ -1,4 +1,4 @@
-import { hiddenValue, type MaxAge } from "@tenure/core/bridge";
+import { type CookieSettings, hiddenValue, type MaxAge } from "@tenure/core/bridge";
 
 /** What the bridge uses of the Session of @fastify/session. Every other enumerable key is the application's data. */
 export interface FrameworkSession {
@@ -13,17 +13,12 @@ export interface FrameworkSession {
 }
 
 /** What the bridge uses of the framework's cookie. */
-export interface FrameworkCookie {
+export interface FrameworkCookie extends CookieSettings {
   /** The last `maxAge`. `null`: none. */
   originalMaxAge?: MaxAge;
   maxAge?: MaxAge;
   /** Moves with the clock, unless there is no `originalMaxAge`: then the application or the plugin's options set it. */
   expires?: Date | null;
-  readonly path?: string | null;
-  readonly domain?: string | null;
-  readonly httpOnly?: boolean;
-  readonly secure?: boolean | null;
-  readonly sameSite?: boolean | string | null;
   readonly partitioned?: boolean;
 }
 
@@ -54,28 +49,34 @@ export function requestOf(session: object): FrameworkRequest | undefined {
   return names && (session as Internals)[names.request];
 }
 
-/**
- * Puts a Session under a link: its calls go to `store`, and its cookie is left alone, neither set nor cleared, while `hasCookie` returns
- * false. The framework's `onSend` does nothing if `encryptedSessionId` is empty, and offers no other way.
- */
-export function attach(
-  session: FrameworkSession,
-  request: FrameworkRequest,
-  makeStore: (before: FrameworkStore) => FrameworkStore,
-  hasCookie: () => boolean,
-): void {
+/** What a Session works with once the bridge has taken it over: it calls this store. */
+export interface SessionOwner extends FrameworkStore {
+  readonly request: FrameworkRequest;
+  /** The store that the Session was made with. */
+  before: FrameworkStore | undefined;
+  /** Whether the response may set the Session's cookie, or clear another. */
+  hasCookie(session: FrameworkSession): boolean;
+}
+
+/** Takes over a Session. The framework's `onSend` leaves the cookie alone if `encryptedSessionId` is empty, and offers no other way. */
+export function attach(session: FrameworkSession, owner: SessionOwner): void {
   const names = namesOf(session);
   if (!names) return;
   const internals = session as Internals;
+  owner.before ??= internals[names.sessionStore] as FrameworkStore;
+  internals[names.sessionStore] = owner;
   // `reload(callback)` before 11.1.2 passes the request and the store in the wrong order.
-  const [before, given] = [internals[names.sessionStore], internals[names.request]] as unknown[];
-  internals[names.sessionStore] = makeStore((isStore(before) ? before : given) as FrameworkStore);
-  internals[names.request] = request;
-  cookieRules.set(session, hasCookie);
+  internals[names.request] = owner.request;
+  owners.set(session, owner);
   Object.defineProperty(session, "encryptedSessionId", SIGNED_TOKEN);
 }
 
-const cookieRules = hiddenValue<() => boolean>();
+const owners = hiddenValue<SessionOwner>();
+
+/** Whether {@link attach} has taken a Session over. */
+export function isAttached(session: FrameworkSession): boolean {
+  return owners.get(session) !== undefined;
+}
 
 /**
  * All Sessions share one getter. With a getter of its own, each would get a hidden class of its own, which keeps alive all that it refers to until
@@ -84,7 +85,7 @@ const cookieRules = hiddenValue<() => boolean>();
 const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
   configurable: true,
   get() {
-    return cookieRules.get(this)?.() === true ? signedToken(this) : "";
+    return owners.get(this)?.hasCookie(this) === true ? signedToken(this) : "";
   },
 };
 
@@ -140,14 +141,16 @@ const AWAITED_SESSION: PropertyDescriptor & ThisType<FrameworkRequest> = {
 
 type Internals = FrameworkSession & Record<symbol, any>;
 
-/** Under which symbols @fastify/session 10.0.0 to 11.1.3 keeps what a Session works with. */
-interface Names {
-  readonly request: symbol;
-  readonly sessionStore: symbol;
-  readonly sessionId: symbol;
-  readonly encryptedSessionId: symbol;
-  readonly cookieSigner: symbol;
-}
+/** Under which symbols @fastify/session 10.0.0 to 11.1.3 keeps what a Session works with: their descriptions. */
+const SYMBOLS = {
+  request: "request",
+  sessionStore: "sessionStore",
+  sessionId: "sessionId",
+  encryptedSessionId: "encryptedSessionId",
+  cookieSigner: "cookieSignerKey",
+} as const;
+
+type Names = Record<keyof typeof SYMBOLS, symbol>;
 
 /** By the prototype: each copy of the framework has symbols of its own. */
 const known = new WeakMap<object, Names>();
@@ -158,20 +161,12 @@ function namesOf(session: object): Names | undefined {
   const before = known.get(prototype);
   if (before) return before;
   const symbols = Object.getOwnPropertySymbols(session);
-  const named = (name: string): symbol | undefined => symbols.find(({ description }) => description === name);
-  const names = {
-    request: named("request"),
-    sessionStore: named("sessionStore"),
-    sessionId: named("sessionId"),
-    encryptedSessionId: named("encryptedSessionId"),
-    cookieSigner: named("cookieSignerKey"),
-  };
-  if (Object.values(names).includes(undefined)) return undefined;
-  known.set(prototype, names as Names);
-  return names as Names;
-}
-
-function isStore(value: unknown): boolean {
-  const { get, set, destroy } = (value ?? {}) as Partial<FrameworkStore>;
-  return [get, set, destroy].every((method) => typeof method === "function");
+  const found = Object.entries(SYMBOLS).map(([name, text]) => [
+    name,
+    symbols.find(({ description }) => description === text),
+  ]);
+  if (found.some(([, symbol]) => symbol === undefined)) return undefined;
+  const names = Object.fromEntries(found) as Names;
+  known.set(prototype, names);
+  return names;
 }

@@ -1,9 +1,12 @@
 export type {
+  BridgeOptions,
   CookieOverrides,
+  LoginOutcome,
   RequestLogin,
   RotateResult,
   SameSite,
   SecureCookie,
+  SessionCalls,
   WarningCode,
 } from "@tenure/core/bridge";
 export { type SecureCookieOptions, secureCookie } from "./secure-cookie.ts";
@@ -11,6 +14,5 @@ export {
   type FastifySessionStore,
   type FastifySessionStoreOptions,
   fastifySessionStore,
-  type LoginOutcome,
   type RequestWithSession,
 } from "./store.ts";

@@ -1,37 +1,166 @@
-import {
-  type Bridge,
-  hiddenValue,
-  isOwnToken,
-  type Loaded,
-  type RequestSession,
-  type Warn,
-} from "@tenure/core/bridge";
+import { type Bridge, hiddenValue, isOwnToken, type Loaded, type RequestSession } from "@tenure/core/bridge";
 import { warnIfNotSent } from "./cookie-warnings.ts";
+import { defineMaxAge, endOf, entriesOf, settingsOf, type StoredData } from "./data.ts";
 import {
   attach,
+  type FrameworkCookie,
   type FrameworkRequest,
   type FrameworkSession,
   type FrameworkStore,
   isSession,
   requestOf,
+  type SessionOwner,
   whenAssigned,
 } from "./framework.ts";
-import { RequestLink } from "./request-link.ts";
+
+/**
+ * A request, the framework's Session of it, and the RequestSession behind both. The Session calls the store through its link, so that the store
+ * knows whose calls they are.
+ */
+export class RequestLink<Data extends object> implements SessionOwner {
+  readonly request: FrameworkRequest;
+  /** The request's present Session. */
+  session: FrameworkSession | undefined;
+  /** `undefined`: a cache has given the Session to the framework, and what it stands for has still to be read. */
+  current: RequestSession<Data> | undefined;
+  /** Another store may stand in front of the bridge's. */
+  before: FrameworkStore | undefined;
+  readonly #requests: Requests<Data>;
+  /** The cookie's settings as they are stored, and what the framework made of them. `undefined`: none are stored. */
+  #cookie: { readonly stored: unknown; readonly shown: string } | undefined;
+  #cookieEnd: number | null = null;
+  /** The token that the framework has asked for in this turn, in its `regenerate`. */
+  #asked: string | undefined;
+
+  constructor(requests: Requests<Data>, request: FrameworkRequest) {
+    this.#requests = requests;
+    this.request = request;
+  }
+
+  /** @param loaded absent: the request has no cookie */
+  begin(loaded: Loaded<Data> | undefined): RequestSession<Data> {
+    const isUse = this.#requests.isUse(this.request);
+    return (this.current = this.#requests.bridge.request(loaded, { isUse }));
+  }
+
+  async load(): Promise<RequestSession<Data>> {
+    if (this.current) return this.current;
+    const { bridge, isUse } = this.#requests;
+    const loaded = await bridge.load(this.session!.sessionId);
+    return (this.current ??= bridge.request(loaded, { isUse: isUse(this.request), seen: {} as Data }));
+  }
+
+  get(sessionId: string, callback: (error: unknown, session?: unknown) => void): void {
+    this.#call(() => this.before?.get(sessionId, callback));
+  }
+
+  set(sessionId: string, session: object, callback: (error?: unknown) => void): void {
+    this.before?.set(sessionId, session, callback);
+  }
+
+  destroy(sessionId: string, callback: (error?: unknown) => void): void {
+    this.#call(() => this.before?.destroy(sessionId, callback));
+  }
+
+  /** Takes over a Session that the framework has made. */
+  show(session: FrameworkSession): void {
+    this.session = session;
+    if (session.cookie) defineMaxAge(session.cookie);
+    this.#cookieEnd = endOf(session.cookie);
+    attach(session, this);
+  }
+
+  /** The framework asks at the end of each request, and calls nothing else if the connection is not secure. */
+  hasCookie(session: FrameworkSession): boolean {
+    const { current } = this;
+    // The framework has keys of the application on its Session, as data have.
+    const data = session as object as Data;
+    if (current && (current.token !== session.sessionId || !current.maySetCookie(data))) return false;
+    warnIfNotSent(this.#requests.bridge.warn, this.request, session);
+    return true;
+  }
+
+  /** @param stored the data that the Session has been made of */
+  noteLoaded(session: FrameworkSession, stored: Data): void {
+    this.#noteCookie(session, (stored as StoredData)["cookie"]);
+    if (this.current) this.current.maxAge = session.cookie?.originalMaxAge;
+  }
+
+  noteSaved(session: FrameworkSession): void {
+    this.#noteCookie(session, this.#cookieToStore(session));
+  }
+
+  /** The data of a Session. */
+  dataOf(session: FrameworkSession): Data {
+    const cookie = this.#cookieToStore(session);
+    const entries = entriesOf(session);
+    return (cookie === undefined ? entries : { ...entries, cookie }) as Data;
+  }
+
+  /** Replaces the data of the Session in place. */
+  fill(session: FrameworkSession, data: Data): void {
+    for (const key of Object.keys(entriesOf(session))) Reflect.deleteProperty(session, key);
+    const { cookie: _cookie, ...entries } = this.#requests.bridge.shown(data) as StoredData;
+    Object.assign(session, entries);
+    this.noteLoaded(session, data);
+  }
+
+  /**
+   * Whether the application has ended the session through `cookie.expires`: a date of its own that has passed. The end that goes with a
+   * `maxAge` passes in every request that takes longer, and means nothing.
+   */
+  isEnded(cookie: FrameworkCookie): boolean {
+    const end = endOf(cookie);
+    if (end === null || end > Date.now()) return false;
+    return typeof cookie.originalMaxAge !== "number" || end !== this.#cookieEnd;
+  }
+
+  /** A `regenerate` of the framework asks for its token first, and calls `destroy` or `set` in the same turn. */
+  ask(token: string): string {
+    this.#asked = token;
+    queueMicrotask(() => (this.#asked = undefined));
+    return token;
+  }
+
+  /** The token of the `regenerate` that a call of `destroy` or `set` belongs to. */
+  takeAsked(): string | undefined {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    return asked;
+  }
+
+  #call(method: () => void): void {
+    this.#requests.caller = this;
+    try {
+      method();
+    } finally {
+      this.#requests.caller = undefined;
+    }
+  }
+
+  #noteCookie({ cookie }: FrameworkSession, stored: unknown): void {
+    this.#cookie = cookie && { stored, shown: JSON.stringify(settingsOf(cookie)) };
+    this.#cookieEnd = endOf(cookie);
+  }
+
+  /** The cookie's settings as they were stored, unless the application has changed them. */
+  #cookieToStore({ cookie }: FrameworkSession): unknown {
+    const settings = cookie && settingsOf(cookie);
+    return this.#cookie?.shown === JSON.stringify(settings) ? this.#cookie?.stored : settings;
+  }
+}
 
 /** The requests of one store, each with its link. */
 export class Requests<Data extends object> {
+  readonly bridge: Bridge<Data>;
+  readonly isUse: (request: FrameworkRequest) => boolean;
   /** Whose Session calls `get` or `destroy` at this moment. */
   caller: RequestLink<Data> | undefined;
-  readonly #bridge: Bridge<Data>;
-  readonly #warn: Warn;
-  readonly #isUse: (request: FrameworkRequest) => boolean;
-  /** By the request, and by each Session of it. */
   readonly #links = hiddenValue<RequestLink<Data>>();
 
-  constructor(bridge: Bridge<Data>, warn: Warn, isUse: (request: FrameworkRequest) => boolean) {
-    this.#bridge = bridge;
-    this.#warn = warn;
-    this.#isUse = isUse;
+  constructor(bridge: Bridge<Data>, isUse: (request: FrameworkRequest) => boolean) {
+    this.bridge = bridge;
+    this.isUse = isUse;
   }
 
   /** `undefined`: the request has no session of this store. */
@@ -39,87 +168,35 @@ export class Requests<Data extends object> {
     return this.#links.get(request) ?? this.#beginCached(request);
   }
 
-  /** Whether {@link show} has been called for a Session. */
-  isShown(session: FrameworkSession): boolean {
-    return this.#links.get(session) !== undefined;
-  }
-
   /** For a Session that the framework has made of a live session's data. */
   beginLoaded(session: FrameworkSession, loaded: Loaded<Data>, data: Data): void {
     const request = requestOf(session);
     if (!request) return;
-    const link = this.#link(request, this.#newCurrent(request, loaded));
-    this.show(link, session);
+    const link = this.#link(request);
+    link.begin(loaded);
+    link.show(session);
     link.noteLoaded(session, data);
   }
 
   /** For a request whose Session the framework is about to make. Returns its token. */
-  beginNew(request: FrameworkRequest, loaded: Loaded<Data> | undefined): string {
-    const current = this.#newCurrent(request, loaded);
-    const link = this.#link(request, current);
-    whenAssigned(request, (session) => this.show(link, session));
-    return current.token;
-  }
-
-  /** Makes a Session the one of its request. */
-  show(link: RequestLink<Data>, session: FrameworkSession): void {
-    this.#links.set(session, link);
-    link.show(session);
-    attach(
-      session,
-      link.request,
-      (before) => (link.store ??= this.#storeOf(link, before)),
-      () => {
-        if (!link.hasCookie(session)) return false;
-        // The framework asks at the end of each request, and calls nothing else if the connection is not secure.
-        warnIfNotSent(this.#warn, link.request, session);
-        return true;
-      },
-    );
+  beginNew(request: FrameworkRequest): string {
+    const link = this.#link(request);
+    whenAssigned(request, (session) => link.show(session));
+    return link.begin(this.bridge.notLive).token;
   }
 
   /** For a Session that a cache before this store has given to the framework. */
   #beginCached(request: FrameworkRequest): RequestLink<Data> | undefined {
     const { session } = request;
     if (!isSession(session) || !isOwnToken(session.sessionId)) return undefined;
-    const { sessionId } = session;
-    const link = this.#link(request, async () =>
-      this.#bridge.request(await this.#bridge.load(sessionId), {
-        isUse: this.#isUse(request),
-        seen: {} as Data,
-      }),
-    );
-    this.show(link, session);
+    const link = this.#link(request);
+    link.show(session);
     return link;
   }
 
-  #link(
-    request: FrameworkRequest,
-    current: RequestSession<Data> | (() => Promise<RequestSession<Data>>),
-  ): RequestLink<Data> {
-    const link = new RequestLink(request, current);
+  #link(request: FrameworkRequest): RequestLink<Data> {
+    const link = new RequestLink(this, request);
     this.#links.set(request, link);
     return link;
-  }
-
-  #newCurrent(request: FrameworkRequest, loaded: Loaded<Data> | undefined): RequestSession<Data> {
-    return this.#bridge.request(loaded, { isUse: this.#isUse(request) });
-  }
-
-  /** The store of a link's Sessions, by which `get` and `destroy` know who calls. Another store may stand before this one. */
-  #storeOf(link: RequestLink<Data>, before: FrameworkStore): FrameworkStore {
-    const call = (method: () => void): void => {
-      this.caller = link;
-      try {
-        method();
-      } finally {
-        this.caller = undefined;
-      }
-    };
-    return {
-      get: (sessionId, callback) => call(() => before.get(sessionId, callback)),
-      set: (sessionId, session, callback) => before.set(sessionId, session, callback),
-      destroy: (sessionId, callback) => call(() => before.destroy(sessionId, callback)),
-    };
   }
 }

@@ -9,12 +9,8 @@ export interface SecureCookieOptions {
 
 /**
  * Safe settings of the session cookie, for the options of the plugin: `{ store, idGenerator: store.idGenerator, secret, ...secureCookie(sessions) }`.
- * The cookie goes over TLS only, to this host only, and not to scripts. In development over plain HTTP:
- * `secureCookie(sessions, { secure: false, name: "id" })`.
- *
- * Without a `maxAge`, so that the cookie ends with the browser and the policy ends the session. @fastify/session moves the end of a cookie only
- * when a session is modified, or in every response with `rolling`, which is best left off: with a `maxAge` of the idle timeout, who only reads
- * would be logged out. `logIn` with `idle` ("remember me") gives its own cookie a `maxAge`.
+ * The cookie goes over TLS only, to this host only, and not to scripts, and ends with the browser, because @fastify/session does not move its end
+ * when somebody only reads. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
  *
  * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
  */

@@ -1,78 +1,47 @@
-import { type LoginRefusal, newToken, parseDuration, type Sessions, type UserId } from "@tenure/core";
+import { newToken, type Session, type Sessions, type UserId } from "@tenure/core";
 import {
   assertOptions,
   Bridge,
+  type BridgeOptions,
   callBack,
   isOwnToken,
   type Loaded,
+  type LoginOutcome,
   type RequestLogin,
   type RotateResult,
+  type SessionCalls,
   setKey,
-  type WarningCode,
   warnOnce,
 } from "@tenure/core/bridge";
 import type { FastifyRequest } from "fastify";
-import { endOf, settingsOf } from "./cookie.ts";
 import { cookieWarnings } from "./cookie-warnings.ts";
-import { loadedData, shownData, type StoredData } from "./data.ts";
+import { endOf, isShown, loadedData, settingsOf } from "./data.ts";
 import {
   type FrameworkRequest,
   type FrameworkSession,
   giveToken,
+  isAttached,
   isSession,
   makeModified,
   requestOf,
 } from "./framework.ts";
-import type { RequestLink } from "./request-link.ts";
-import { Requests } from "./requests.ts";
+import { type RequestLink, Requests } from "./requests.ts";
 
 /** Options of `fastifySessionStore`. */
-export interface FastifySessionStoreOptions {
-  /**
-   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
-   */
-  readonly isUse?: (request: FastifyRequest) => boolean;
-  /** Codes of warnings not to give. */
-  readonly silence?: readonly WarningCode[];
-}
-
-const OPTIONS = ["isUse", "silence"] satisfies (keyof FastifySessionStoreOptions)[];
+export type FastifySessionStoreOptions = BridgeOptions<FastifyRequest>;
 
 /** What the store uses of a request. */
 export interface RequestWithSession {
   session: object | null;
 }
 
-/** What became of a login. */
-export interface LoginOutcome {
-  /** `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this request began. */
-  readonly refused: LoginRefusal | null;
-}
-
-/** A store for the options `store` and `idGenerator` of @fastify/session, with the logins and logouts that the framework lacks. */
-export interface FastifySessionStore {
+/**
+ * A store for the options `store` and `idGenerator` of @fastify/session, with the logins and logouts that the framework lacks. After `logOut`,
+ * `request.session` is another object, blank, and the response clears the cookie.
+ */
+export interface FastifySessionStore extends SessionCalls<RequestWithSession> {
   /** For the option `idGenerator`: the tokens of new sessions. */
   readonly idGenerator: (request?: object) => string;
-  /**
-   * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
-   * not saved yet are kept. Over another user's session a new one begins, with the keys named in `keep`. A refused login logs nobody in.
-   */
-  logIn(request: RequestWithSession, user: UserId, options?: RequestLogin): Promise<LoginOutcome>;
-  /** Ends the session that this request saw. `request.session` is another object afterwards, blank, and the response clears the cookie. */
-  logOut(request: RequestWithSession): Promise<void>;
-  /**
-   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: all but this one, after a change of password.
-   */
-  logOutEverywhere(request: RequestWithSession, options?: { readonly keepThis?: boolean }): Promise<number>;
-  /**
-   * Gives the session a new token at a change of privilege; `logIn` does so by itself.
-   *
-   * `"new"`: it is not stored yet, so nobody can know its token. `"superseded"`: another request of this browser has its new token. `"dead"`:
-   * it has ended. After the last two, this request stores nothing.
-   */
-  rotate(request: RequestWithSession): Promise<RotateResult>;
-  /** The user of the session, by its record. `null`: nobody. */
-  userOf(request: RequestWithSession): string | null;
   get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
   set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
   /** Ends a session by its id, as `Sessions` lists it, or by its token. */
@@ -91,14 +60,11 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   sessions: Sessions<Data>,
   options: FastifySessionStoreOptions = {},
 ): FastifySessionStore {
-  assertOptions(options, OPTIONS);
-  const { isUse = () => true } = options;
+  assertOptions(options, ["isUse", "silence"]);
   const warn = warnOnce(options.silence);
   const warnOfUnsafeSettings = cookieWarnings(warn);
-  const bridge = new Bridge(sessions, warn, shownData);
-  const requests = new Requests(bridge, warn, (request) => isUse(request as FastifyRequest));
-  /** What `get` has read and is not live, while its callback runs: the framework asks for a new session's token there. */
-  let notLive: Loaded<Data> | undefined;
+  const bridge = new Bridge(sessions, warn, isShown);
+  const requests = new Requests(bridge, (request) => options.isUse?.(request as FastifyRequest) !== false);
 
   return {
     idGenerator,
@@ -116,8 +82,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     get(sessionId, callback) {
-      if (requests.caller) reload(requests.caller, callback);
-      else load(sessionId, callback);
+      const { caller } = requests;
+      if (caller) reload(caller, callback);
+      else bridge.get(sessionId, show, callback);
     },
 
     set(sessionId, session, callback) {
@@ -125,38 +92,18 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     destroy(idOrToken, callback) {
-      const link = requests.caller;
-      const next = link?.takeAsked();
+      const { caller } = requests;
+      const next = caller?.takeAsked();
       callBack(async () => {
-        if (!link) await bridge.end(idOrToken);
-        else if (next === undefined) await (await link.load()).end();
-        else await regenerate(link, next);
+        if (!caller) await bridge.end(idOrToken);
+        else if (next === undefined) await (await caller.load()).end();
+        else await regenerate(caller, next);
       }, callback);
     },
   };
 
-  function load(token: string, callback: (error: unknown, session?: object | null) => void): void {
-    callBack(
-      () => bridge.load(token),
-      (error, loaded) => {
-        if (!loaded) return callback(error);
-        const { session: found } = loaded;
-        if (found) {
-          return callback(
-            null,
-            loadedData(found.data as StoredData, (session) =>
-              requests.beginLoaded(session, loaded, found.data),
-            ),
-          );
-        }
-        notLive = loaded;
-        try {
-          return callback(null, null);
-        } finally {
-          notLive = undefined;
-        }
-      },
-    );
+  function show(loaded: Loaded<Data>, { data }: Session<Data>): object {
+    return loadedData(bridge.shown(data), (session) => requests.beginLoaded(session, loaded, data));
   }
 
   /**
@@ -171,7 +118,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       );
     }
     const link = requests.of(request);
-    if (!link) return requests.beginNew(request, notLive);
+    if (!link) return requests.beginNew(request);
     const { current } = link;
     return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
   }
@@ -191,8 +138,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         const data = error && before ? link.dataOf(before) : (found?.data ?? ({} as Data));
         callback(
           error,
-          loadedData(data as StoredData, (session) => {
-            requests.show(link, session);
+          loadedData(bridge.shown(data), (session) => {
+            link.show(session);
             if (found) link.noteLoaded(session, data);
           }),
         );
@@ -204,13 +151,14 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const request = requestOf(session);
     if (!request) return saveKey(sessionId, session);
     const link = requests.of(request);
-    if (!link || (!requests.isShown(session) && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
+    const isNew = !isAttached(session);
+    if (!link || (isNew && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
     // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
     const next = link.takeAsked();
     if (next !== undefined) await regenerate(link, next);
-    // It is not yet the request's save: what the framework has kept makes its Session modified, so that it is saved with the response.
-    if (link.takeBegun(sessionId)) {
-      requests.show(link, session);
+    // A `regenerate` hands its Session over. It is not yet the request's save: what it has kept makes it modified, so that it is saved with the response.
+    if (isNew) {
+      link.show(session);
       // A regenerate that was a logout is followed by a session with another id.
       if (link.current?.isNew) giveToken(session, link.current.token);
       return;
@@ -232,11 +180,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (cookie?.expires && endOf(cookie) === null) cookie.expires = null;
     warnOfUnsafeSettings(link.request, session);
     // Nothing is awaited before the data are taken.
-    const [data, maxAge, isEnded] = [
-      link.dataOf(session),
-      cookie?.originalMaxAge,
-      cookie && link.isEnded(cookie),
-    ];
+    const data = link.dataOf(session);
+    const maxAge = cookie?.originalMaxAge;
+    const isEnded = cookie && link.isEnded(cookie);
     const current = link.current ?? (await link.load());
     if (isEnded) return current.end();
     if ((await current.save(data, maxAge)) !== "saved") return;
@@ -263,36 +209,25 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = linkOf(request);
     const current = await link.load();
     const session = await sessionOf(link);
-    const cookie = cookieOfLogin(link, session, login);
-    const maxAge = cookie ? cookie.originalMaxAge : session.cookie?.originalMaxAge;
-    const data = { ...link.dataOf(session), ...(cookie && { cookie }) };
-    const keep = Array.isArray(login.keep ?? []) ? [...(login.keep ?? []), "cookie"] : login.keep!;
-    const result = await current.logIn(user, data, { ...login, keep }, maxAge);
+    const { cookie } = session;
+    const given = current.maxAgeOfLogin(login, cookie?.originalMaxAge);
+    const maxAge = given === undefined ? cookie?.originalMaxAge : given;
+    const isChanged = cookie !== undefined && given !== undefined;
+    const data = {
+      ...link.dataOf(session),
+      ...(isChanged && { cookie: { ...settingsOf(cookie), originalMaxAge: given } }),
+    };
+    const result = await current.logIn(user, data, login, { maxAge, ownKeys: ["cookie"] });
     if (result.state === "refused") {
       if (current.isEnded) link.fill(session, {} as Data);
       return { refused: result.refused };
     }
     // Also one that stays: the cookie's end is as old as the request.
-    if (session.cookie && (cookie || typeof maxAge === "number")) session.cookie.maxAge = maxAge;
+    if (cookie && (isChanged || typeof maxAge === "number")) cookie.maxAge = maxAge;
     link.fill(session, result.session.data);
     giveToken(session, current.token);
     makeModified(session);
     return { refused: null };
-  }
-
-  /** The cookie's settings, with the `maxAge` of a login that has its own idle timeout, or without that of the login before. */
-  function cookieOfLogin(
-    link: RequestLink<Data>,
-    { cookie }: FrameworkSession,
-    { idle }: RequestLogin,
-  ): (StoredData & { originalMaxAge: number | null }) | undefined {
-    if (!cookie) return undefined;
-    const settings = settingsOf(cookie) as StoredData;
-    if (idle !== undefined) return { ...settings, originalMaxAge: parseDuration("idle", idle) };
-    const ownIdle = link.current?.ownIdle ?? null;
-    return ownIdle !== null && cookie.originalMaxAge === ownIdle
-      ? { ...settings, originalMaxAge: null }
-      : undefined;
   }
 
   async function logOut(request: RequestWithSession): Promise<void> {

@@ -1,26 +1,44 @@
+import { type Warn, warnOfUnsafeCookie, warnOfWeakSecret } from "@tenure/core/bridge";
 import type { FrameworkContext } from "./framework.ts";
 
 /**
- * Lets a response leave the browser's session cookie as it is. koa-session sets or clears its cookie after every call of the store, and
- * can be kept from it only here.
+ * Lets a response leave the browser's session cookie as it is while `isWithheld` returns true. koa-session sets or clears its cookie after every
+ * call of the store, and can be kept from it only here.
  */
-export interface CookieGuard {
-  isWithheld: boolean;
-}
-
-export function guardCookie({ cookies, sessionOptions = {} }: FrameworkContext): CookieGuard {
-  const guard = { isWithheld: true };
+export function guardCookie(
+  { cookies, sessionOptions = {} }: FrameworkContext,
+  isWithheld: () => boolean,
+): void {
   const { key, externalKey } = sessionOptions;
   // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
   const { set } = cookies;
   cookies.set = function (name, ...rest) {
-    return guard.isWithheld && name === key ? this : set.call(this, name, ...rest);
+    return isWithheld() && name === key ? this : set.call(this, name, ...rest);
   };
-  if (externalKey) {
-    sessionOptions.externalKey = {
-      ...externalKey,
-      set: (ctx, token) => (guard.isWithheld ? undefined : externalKey.set(ctx, token)),
-    };
-  }
-  return guard;
+  if (!externalKey) return;
+  sessionOptions.externalKey = {
+    ...externalKey,
+    set: (ctx, token) => (isWithheld() ? undefined : externalKey.set(ctx, token)),
+  };
+}
+
+/** Warns of settings of the middleware that are unsafe, or with which no cookie is sent. */
+export function cookieWarnings(warn: Warn): (ctx: FrameworkContext) => void {
+  let isFirst = true;
+
+  return (ctx) => {
+    // With an external key there may be no cookie at all.
+    const { sessionOptions: options } = ctx;
+    if (!options || options.externalKey) return;
+    if (options.secure && !ctx.secure) warn("TENURE_COOKIE_NOT_SENT", "set app.proxy = true");
+    if (!isFirst) return;
+    isFirst = false;
+    warnOfUnsafeCookie(warn, { ...options, secure: options.secure ?? ctx.secure }, options.key);
+    // A Keygrip does not show its secrets.
+    const keys: readonly unknown[] = Array.isArray(ctx.app.keys) ? ctx.app.keys : [];
+    warnOfWeakSecret(
+      warn,
+      keys.filter((one) => typeof one === "string"),
+    );
+  };
 }

@@ -1,3 +1,5 @@
+import type { CookieSettings } from "@tenure/core/bridge";
+
 /** What the option `isUse` is given: Koa's context, of which these are the usual parts. */
 export interface RequestContext {
   readonly method: string;
@@ -18,16 +20,12 @@ export interface FrameworkContext extends RequestContext {
 }
 
 /** What the bridge uses of koa-session's options. */
-export interface FrameworkOptions {
+export interface FrameworkOptions extends CookieSettings {
   readonly key?: string;
   /** Milliseconds. `undefined` after the first save if it was `"session"`. */
   maxAge?: number | "session" | false | null | undefined;
   readonly rolling?: boolean;
-  readonly httpOnly?: boolean;
   readonly secure?: boolean;
-  readonly sameSite?: boolean | string;
-  readonly path?: string;
-  readonly domain?: string;
   /** Where the key is kept instead of a cookie. */
   externalKey?: { set(ctx: unknown, key: string): void };
 }

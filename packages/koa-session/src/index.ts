@@ -1,9 +1,12 @@
 export type {
+  BridgeOptions,
   CookieOverrides,
+  LoginOutcome,
   RequestLogin,
   RotateResult,
   SameSite,
   SecureCookie,
+  SessionCalls,
   WarningCode,
 } from "@tenure/core/bridge";
 export type { RequestContext } from "./framework.ts";

@@ -1,8 +1,17 @@
 import { type LoginRefusal, newToken, type UserId } from "@tenure/core";
-import type { RequestLogin, RequestSession, RotateResult } from "@tenure/core/bridge";
-import { type CookieGuard, guardCookie } from "./cookie.ts";
-import { type CookieAge, loadedAge, maxAgeOf, nextOwnData, savedAge } from "./cookie-age.ts";
-import { applicationData, type OwnData, ownData, shownData, type StoredData } from "./data.ts";
+import type { Bridge, RequestLogin, RequestSession, RotateResult } from "@tenure/core/bridge";
+import { guardCookie } from "./cookie.ts";
+import {
+  applicationData,
+  type CookieAge,
+  loadedAge,
+  maxAgeOf,
+  nextOwnData,
+  type OwnData,
+  ownData,
+  savedAge,
+  type StoredData,
+} from "./data.ts";
 import type { FrameworkContext, FrameworkOptions, FrameworkSession } from "./framework.ts";
 
 /**
@@ -15,39 +24,39 @@ export class KoaRequest<Data extends object> {
   readonly session: RequestSession<Data>;
   /** While koa-session is given the new key of a login or a rotation: it destroys a key that is replaced already. */
   isMoving = false;
+  readonly #bridge: Bridge<Data>;
   readonly #ctx: FrameworkContext;
   /** The option `maxAge`, which koa-session replaces when it loads a session. */
   readonly #configured: FrameworkOptions["maxAge"];
-  readonly #loadedAge: CookieAge;
   /** As it was loaded or last saved. */
   #age: CookieAge;
   #own: OwnData;
-  /** Whether koa-session is to be given the session's token as its new key. */
-  #isKeyDue: boolean;
+  /** The key that koa-session has from the request. `undefined`: it gets one of {@link nextToken}. */
+  readonly #loadedKey: string | undefined;
   /** A key that koa-session asked for without having ended the loaded session: its option `valid` refused it. */
   #sparedKey: string | undefined;
+  readonly #formerKeys: string[] = [];
   /** `ctx.session = null`, by which koa-session calls the store only when it commits. */
   #isNull = false;
-  #hasEnded = false;
-  /** koa-session's `regenerate` is under way, or has failed. */
-  #isLost = false;
-  readonly #formerTokens: string[] = [];
-  #cookie: CookieGuard | undefined;
+  /** Whether the response leaves the browser's cookie alone. */
+  #isCookieWithheld = false;
+  #isCookieGuarded = false;
 
   /** @param data what was loaded. Absent: nothing */
   constructor(
+    bridge: Bridge<Data>,
     ctx: FrameworkContext,
     session: RequestSession<Data>,
     data?: StoredData | null,
     configured: FrameworkOptions["maxAge"] = ctx.sessionOptions?.maxAge,
   ) {
+    this.#bridge = bridge;
     this.#ctx = ctx;
     this.session = session;
     this.#configured = configured;
     this.#own = data ? ownData(data) : {};
-    this.#loadedAge = loadedAge(this.#own, configured);
-    this.#age = data ? this.#loadedAge : undefined;
-    this.#isKeyDue = session.isNew;
+    this.#age = data ? loadedAge(this.#own, configured) : undefined;
+    this.#loadedKey = session.isNew ? undefined : session.token;
     session.maxAge = maxAgeOf(this.#age);
   }
 
@@ -64,12 +73,13 @@ export class KoaRequest<Data extends object> {
 
   /** Whether `ctx.session` may name this token: it goes on naming the one from before a `regenerate`. */
   isNamedBy(token: string): boolean {
-    return this.has(token) || this.#formerTokens.includes(token);
+    return this.has(token) || this.#formerKeys.includes(token);
   }
 
   /** For `genid`. */
   nextToken(): string {
-    return this.#isKeyDue ? this.session.token : (this.#sparedKey = newToken());
+    const { token } = this.session;
+    return token === this.#loadedKey ? (this.#sparedKey = newToken()) : token;
   }
 
   /** Of `ctx.session`, before koa-session does anything about it. */
@@ -84,23 +94,19 @@ export class KoaRequest<Data extends object> {
   /** Stores what koa-session saves. It sets the cookie when this resolves. */
   async save(saved: StoredData): Promise<void> {
     if (this.#isNull) {
-      await this.#endOnce();
+      await this.session.end();
       throw new TypeError(
         "ctx.session = {…} after ctx.session = null keeps the key of the session that has ended: call await ctx.session.regenerate() after it, or log in with await store.logIn(ctx, user)",
       );
     }
-    if (this.#isLost) return this.#withholdCookie(true);
     const data = this.#dataToStore(saved);
-    const result = await this.session.save(data, maxAgeOf(this.#age));
-    this.#withholdCookie(result !== "saved");
+    this.#withholdCookie((await this.session.save(data, maxAgeOf(this.#age))) !== "saved");
   }
 
   /** Logs out, after `ctx.session = null`. koa-session clears the cookie when this resolves. */
   async end(): Promise<void> {
-    if (this.#hasEnded) return;
-    const mayClear = this.session.mayClearCookie;
-    await this.#endOnce();
-    this.#withholdCookie(!mayClear);
+    await this.session.end();
+    this.#withholdCookie(!this.session.mayClearCookie);
   }
 
   /**
@@ -111,25 +117,23 @@ export class KoaRequest<Data extends object> {
     const { session } = this;
     // koa-session clears its cookie now, and sets it if the save succeeds.
     this.#withholdCookie(true);
-    // An application that goes on after a failure must not store a login under the old key.
-    this.#isLost = true;
-    this.#formerTokens.push(session.token);
-    if (this.#isNull) await this.#endOnce();
+    this.#formerKeys.push(session.token);
+    if (this.#isNull) await session.end();
     const data = this.#dataToStore((this.#ctx.session?.toJSON() ?? {}) as StoredData);
     if ((await session.rotate(data)) !== "rotated") await session.regenerate();
-    this.#goOn();
+    this.#isNull = false;
   }
 
-  async logIn(user: UserId, options: RequestLogin | undefined): Promise<LoginRefusal | null> {
+  async logIn(user: UserId, options: RequestLogin = {}): Promise<LoginRefusal | null> {
     const { session } = this;
     const current = this.#ctx.session;
     const settings = this.#ctx.sessionOptions ?? {};
-    if (this.#isNull) await this.#endOnce();
+    if (this.#isNull) await session.end();
     this.#isNull = false;
-    // A login without an idle timeout of its own ends the "remember me" of an earlier one.
-    if (savedAge({}, settings, this.#age) === this.#loadedAge) settings.maxAge = this.#configured;
+    const maxAge = session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
+    if (maxAge === null) settings.maxAge = this.#configured;
     const data = this.#dataToStore((current?.toJSON() ?? {}) as StoredData);
-    const result = await session.logIn(user, data, options, maxAgeOf(this.#age));
+    const result = await session.logIn(user, data, options, { maxAge: maxAgeOf(this.#age) });
     if (result.state === "refused") {
       if (current && session.isEnded) this.#assign({});
       this.#isNull = !current;
@@ -139,8 +143,8 @@ export class KoaRequest<Data extends object> {
       await this.end();
       return "logged-out-meanwhile";
     }
-    if (result.ownIdle !== null) settings.maxAge = result.ownIdle;
-    this.#assign(applicationData(shownData(result.session.data) as StoredData));
+    if (maxAge) settings.maxAge = maxAge;
+    this.#assign(applicationData(this.#bridge.shown(result.session.data) as StoredData));
     await this.#giveNewKey();
     return null;
   }
@@ -163,9 +167,8 @@ export class KoaRequest<Data extends object> {
 
   async logOutEverywhere(options: { readonly keepThis?: boolean } | undefined): Promise<number> {
     const count = await this.session.logOutEverywhere(options);
-    // By the count it is done, and koa-session has its cookie cleared.
-    this.#hasEnded = this.session.isEnded;
-    if (this.#hasEnded) await this.logOut();
+    // It is done, and koa-session has its cookie cleared.
+    if (this.session.isLoggedOut) await this.logOut();
     return count;
   }
 
@@ -174,7 +177,6 @@ export class KoaRequest<Data extends object> {
    * nothing new by it, and sets the cookie.
    */
   async #giveNewKey(): Promise<void> {
-    this.#goOn();
     this.isMoving = true;
     try {
       await this.#ctx.session?.regenerate();
@@ -183,19 +185,6 @@ export class KoaRequest<Data extends object> {
     }
     // The object there is goes on naming the old key.
     this.#assign(this.#ctx.session?.toJSON() ?? {});
-  }
-
-  #goOn(): void {
-    this.#isNull = false;
-    this.#hasEnded = false;
-    this.#isLost = false;
-    this.#isKeyDue = true;
-  }
-
-  async #endOnce(): Promise<void> {
-    if (this.#hasEnded) return;
-    await this.session.end();
-    this.#hasEnded = true;
   }
 
   #assign(data: object): void {
@@ -211,7 +200,10 @@ export class KoaRequest<Data extends object> {
   }
 
   #withholdCookie(isWithheld: boolean): void {
-    if (this.#cookie) this.#cookie.isWithheld = isWithheld;
-    else if (isWithheld) this.#cookie = guardCookie(this.#ctx);
+    if (isWithheld && !this.#isCookieGuarded) {
+      this.#isCookieGuarded = true;
+      guardCookie(this.#ctx, () => this.#isCookieWithheld);
+    }
+    this.#isCookieWithheld = isWithheld;
   }
 }

@@ -9,12 +9,8 @@ export interface SecureCookieOptions extends Omit<SecureCookie, "name" | "maxAge
 
 /**
  * Safe settings of the session cookie, for the options of koa-session: `session({ store, genid: store.genid, ...secureCookie(sessions) }, app)`. The
- * cookie goes over TLS only, to this host only, and not to scripts. In development over plain HTTP:
- * `secureCookie(sessions, { secure: false, name: "id" })`.
- *
- * With the `maxAge` of `"session"`, so that the cookie ends with the browser and the policy ends the session: koa-session's default is a day, and it
- * moves the end of a cookie only when a session is modified, or with `renew` or `rolling`. `logIn` with `idle` ("remember me") gives its own
- * cookie a `maxAge`.
+ * cookie goes over TLS only, to this host only, and not to scripts, and ends with the browser, because koa-session does not move its end when somebody
+ * only reads. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
  *
  * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
  */

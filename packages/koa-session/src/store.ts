@@ -1,27 +1,20 @@
-import type { LoginRefusal, Sessions, UserId } from "@tenure/core";
+import type { Sessions } from "@tenure/core";
 import {
   assertOptions,
   Bridge,
+  type BridgeOptions,
   hiddenValue,
   isOwnToken,
-  type RequestLogin,
-  type RotateResult,
-  type WarningCode,
+  type SessionCalls,
   warnOnce,
 } from "@tenure/core/bridge";
-import { settleMaxAge } from "./cookie-age.ts";
-import { shownData, type StoredData } from "./data.ts";
+import { cookieWarnings } from "./cookie.ts";
+import { isShown, type StoredData } from "./data.ts";
 import type { FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
 import { KoaRequest } from "./koa-request.ts";
-import { unsafeSettings } from "./unsafe-settings.ts";
 
 /** Options of `koaSessionStore`. */
-export interface KoaSessionStoreOptions {
-  /** Codes of warnings not to give. */
-  readonly silence?: readonly WarningCode[];
-  /** A request for which this returns `false` does not restart the idle timeout: polling. */
-  isUse?(ctx: RequestContext): boolean;
-}
+export type KoaSessionStoreOptions = BridgeOptions<RequestContext>;
 
 /** What koa-session passes with a call. */
 export interface StoreCall {
@@ -30,39 +23,17 @@ export interface StoreCall {
   readonly rolling?: boolean;
 }
 
-/** A store for `koa-session`. Pass its `genid` to the middleware, too. */
-export interface KoaSessionStore {
+/**
+ * A store for `koa-session`. Pass its `genid` to the middleware, too. The calls are given Koa's context. After `logIn` and `rotate`, `ctx.session` is
+ * another object. After `logOut` it is `null`, and the cookie is cleared.
+ */
+export interface KoaSessionStore extends SessionCalls<object> {
   get(key: string, maxAge?: unknown, call?: StoreCall): Promise<any>;
   set(key: string, session: object, maxAge?: unknown, call?: StoreCall): Promise<void>;
   /** Without `call`, ends a session by its key, or by its id as lists show it. */
   destroy(keyOrId: string, call?: StoreCall): Promise<void>;
   /** The middleware's option `genid`: keys whose secret is replaced in place at a login. */
   readonly genid: (ctx: object) => string;
-  /**
-   * Logs a user in who has just authenticated: a new key, and the lifetime restarts. `ctx.session` is another object afterwards, with the
-   * data of an anonymous session or of one of the same user, and with the keys named in `keep` of another user's. `refused`: nobody is
-   * logged in.
-   */
-  logIn(
-    ctx: object,
-    user: UserId,
-    options?: RequestLogin,
-  ): Promise<{ readonly refused: LoginRefusal | null }>;
-  /** Ends the session, whatever its key is by now. `ctx.session` is `null` afterwards and the cookie is cleared. */
-  logOut(ctx: object): Promise<void>;
-  /**
-   * Logs the session's user out everywhere. Returns how many sessions ended.
-   *
-   * @param options `keepThis`: all but this session
-   */
-  logOutEverywhere(ctx: object, options?: { readonly keepThis?: boolean }): Promise<number>;
-  /**
-   * Gives the session a new key, at a change of privilege. Data, user and times stay, and `ctx.session` is another object afterwards.
-   * `"new"`: it is not stored yet, so nobody knows its key. `"superseded"`: another request has its new key. `"dead"`: it has ended.
-   */
-  rotate(ctx: object): Promise<RotateResult>;
-  /** Who is logged in, by the session's record. `null`: nobody. */
-  userOf(ctx: object): string | null;
 }
 
 /**
@@ -77,8 +48,8 @@ export function koaSessionStore<Data extends object>(
 ): KoaSessionStore {
   assertOptions(options, ["silence", "isUse"]);
   const warn = warnOnce(options.silence);
-  const bridge = new Bridge<Data>(sessions, warn, shownData);
-  const warnOfSettings = unsafeSettings(warn);
+  const bridge = new Bridge<Data>(sessions, warn, isShown);
+  const warnOfSettings = cookieWarnings(warn);
   const requests = hiddenValue<KoaRequest<Data>>();
   const watched = new WeakSet<object>();
 
@@ -86,8 +57,9 @@ export function koaSessionStore<Data extends object>(
     async get(key, configured, { ctx, rolling } = {}) {
       const loaded = await bridge.load(tokenIn(key));
       const session = bridge.request(loaded, { isUse: isUse(ctx) });
-      const data = loaded.session && (shownData(loaded.session.data) as StoredData);
-      if (ctx) open(ctx, new KoaRequest(ctx, session, data, configured as FrameworkOptions["maxAge"]));
+      const data = loaded.session && (bridge.shown(loaded.session.data) as StoredData);
+      if (ctx)
+        open(ctx, new KoaRequest(bridge, ctx, session, data, configured as FrameworkOptions["maxAge"]));
       if (!data) return null;
       const { _maxAge } = data;
       // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
@@ -98,7 +70,11 @@ export function koaSessionStore<Data extends object>(
       const token = tokenIn(key);
       if (!ctx) return replace(token, session as Data);
       warnOfSettings(ctx);
-      settleMaxAge(ctx.sessionOptions);
+      const { sessionOptions } = ctx as FrameworkContext;
+      // A `maxAge` that is not a duration (NaN, Infinity): setting the cookie with it, after the save, would be an error.
+      if (typeof sessionOptions?.maxAge === "number" && !Number.isFinite(sessionOptions.maxAge)) {
+        sessionOptions.maxAge = undefined;
+      }
       const known = requests.get(ctx);
       if (known?.has(token)) return known.save(session as StoredData);
       const request = await openCached(ctx, token, session as Data);
@@ -157,7 +133,7 @@ export function koaSessionStore<Data extends object>(
   }
 
   function begin(ctx: FrameworkContext): KoaRequest<Data> {
-    return open(ctx, new KoaRequest(ctx, bridge.request(undefined, { isUse: isUse(ctx) })));
+    return open(ctx, new KoaRequest(bridge, ctx, bridge.request(undefined, { isUse: isUse(ctx) })));
   }
 
   function open(ctx: FrameworkContext, request: KoaRequest<Data>): KoaRequest<Data> {
@@ -194,7 +170,7 @@ export function koaSessionStore<Data extends object>(
     const isStale = saved !== undefined && namesOther(saved, loaded.session?.userId ?? null);
     const found = isStale ? ({ ...loaded, session: null, look: { state: "dead" } } as const) : loaded;
     const session = bridge.request(found, { isUse: isUse(ctx), seen: {} as Data });
-    return open(ctx, new KoaRequest(ctx, session, found.session?.data as StoredData | undefined));
+    return open(ctx, new KoaRequest(bridge, ctx, session, found.session?.data as StoredData | undefined));
   }
 
   function namesOther(data: Data, userId: string | null): boolean {

@@ -1,45 +1,38 @@
 import type { Context } from "../context.ts";
+import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { type Look, look } from "../look.ts";
 import { LoadedSession, type Session, timeoutsOf } from "../session.ts";
 import { Sessions } from "../sessions.ts";
-import type { StoredSession } from "../envelope.ts";
-import { isId, newToken } from "../token.ts";
+import { isId } from "../token.ts";
 import { userIdIn } from "../user.ts";
-import { type RequestBridge, RequestSession } from "./request-session.ts";
+import { callBack } from "./callback.ts";
+import type { Loaded } from "./request-cookie.ts";
+import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
-
-/** What a request's cookie stands for. Give it to {@link Bridge.open}. */
-export interface Loaded<Data extends object> {
-  /** The session to show to the framework. `null`: there is none, and the framework makes a new one. */
-  readonly session: Session<Data> | null;
-  readonly token: string;
-  readonly look: Look;
-  /** Of `performance.now()`. */
-  readonly startedAt: number;
-}
 
 /** One framework's view of `Sessions`. */
 export class Bridge<Data extends object> implements RequestBridge<Data> {
   readonly sessions: Sessions<Data>;
-  /** The part of stored data that the framework shows: without keys that never reach an application. */
-  readonly shown: (data: Data) => Data;
+  readonly warn: Warn;
+  /** See {@link get}. */
+  notLive: Loaded<Data> | undefined;
   readonly #ctx: Context<Data>;
-  readonly #warn: Warn;
+  readonly #isShown: (key: string) => boolean;
 
   /**
-   * @param shown the part of stored data that the framework shows. The very same object if it shows all: what is missing from it is not
-   *   deleted by a save
+   * @param isShown whether the framework can show a top-level key of stored data to the application. What it does not show, a save does not
+   *   delete
    * @throws TypeError for anything but a `Sessions` of this copy of the package
    */
-  constructor(sessions: Sessions<Data>, warn: Warn, shown: (data: Data) => Data = (data) => data) {
+  constructor(sessions: Sessions<Data>, warn: Warn, isShown: (key: string) => boolean = () => true) {
     this.#ctx = Sessions.contextOf(sessions);
     this.sessions = sessions;
-    this.shown = shown;
-    this.#warn = warn;
+    this.warn = warn;
+    this.#isShown = isShown;
   }
 
-  /** Reads the session of a request's token. This is not yet its use: see `RequestSession.use`. */
+  /** Reads the session of a request's token. It is a use of it only once {@link request} is given the result. */
   async load(token: string): Promise<Loaded<Data>> {
     const startedAt = performance.now();
     const found = await this.look(token);
@@ -53,6 +46,32 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     return { session: null, token, look: { state: "unreadable", record: found.stored.record }, startedAt };
   }
 
+  /**
+   * `get` of a framework that passes a callback. While the callback learns that there is no session, {@link notLive} is what was read: the
+   * framework makes a new session there.
+   *
+   * @param show a session in the form in which the framework loads it
+   */
+  get<Shown>(
+    token: string,
+    show: (loaded: Loaded<Data>, session: Session<Data>) => Shown,
+    callback: (error: unknown, shown?: Shown | null) => void,
+  ): void {
+    callBack(
+      () => this.load(token),
+      (error, loaded) => {
+        if (!loaded) return callback(error);
+        if (loaded.session) return callback(null, show(loaded, loaded.session));
+        this.notLive = loaded;
+        try {
+          return callback(null, null);
+        } finally {
+          this.notLive = undefined;
+        }
+      },
+    );
+  }
+
   /** A stored session with data of its own. */
   open(stored: StoredSession): Session<Data> {
     return this.#session(stored, this.#ctx.encoding.decode(stored.payload, stored.record) ?? ({} as Data));
@@ -62,20 +81,16 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
    * The session of a request: the loaded one, or a new one with a token of its own.
    *
    * @param loaded absent: the request has no cookie
-   * @param options `isUse: false`: this request restarts no idle timeout, for polling. `seen`: the framework has these data of the session,
-   *   from a cache, and not those that `load` read. The request may change the session if it is live, and begins no new one
    */
-  request(
-    loaded?: Loaded<Data>,
-    options: { readonly isUse?: boolean; readonly seen?: Data } = {},
-  ): RequestSession<Data> {
-    const { isUse = true, seen } = options;
-    const startedAt = loaded?.startedAt ?? performance.now();
-    const cookie: Look = loaded?.look ?? { state: "dead" };
-    const token = loaded && cookie.state === "live" ? loaded.token : newToken();
-    const session = new RequestSession(this, this.#ctx, cookie, token, { startedAt, isUse, seen });
-    if (loaded?.session) session.use(loaded.session);
-    return session;
+  request(loaded?: Loaded<Data>, options: RequestOptions<Data> = {}): RequestSession<Data> {
+    return new RequestSession(this, this.#ctx, loaded, options);
+  }
+
+  /** The part of stored data that the framework shows. The very same object if it shows all. */
+  shown(data: Data): Data {
+    const isShown = this.#isShown;
+    if (Object.keys(data).every(isShown)) return data;
+    return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
   }
 
   /** The user whom data name, or `null`. */
@@ -91,13 +106,6 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     await this.sessions.revoke(idOrToken);
-  }
-
-  warnOfCappedMaxAge(): void {
-    this.#warn(
-      "TENURE_MAX_AGE_CAPPED",
-      'cookie.maxAge is longer than the idle timeout, which counts: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) and maxIdleTimeout for "remember me"',
-    );
   }
 
   #session(stored: StoredSession, data: Data): Session<Data> {

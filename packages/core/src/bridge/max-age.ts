@@ -13,6 +13,10 @@ export function idleFor(longest: number, maxAge: MaxAge): number {
   return wanted === null ? longest : Math.max(1, Math.round(Math.min(wanted, longest)));
 }
 
+export function isNone(maxAge: MaxAge): boolean {
+  return durationOf(maxAge) === null;
+}
+
 /** Whether a `maxAge` asks for more than the idle timeout allows. */
 export function isLonger(maxAge: MaxAge, longest: number): boolean {
   return (durationOf(maxAge) ?? 0) > longest + TOLERANCE;
@@ -20,8 +24,7 @@ export function isLonger(maxAge: MaxAge, longest: number): boolean {
 
 /** Whether a cookie with this `maxAge` has expired: the session is to end. */
 export function isExpired(maxAge: MaxAge): boolean {
-  const duration = durationOf(maxAge);
-  return duration !== null && duration <= 0;
+  return (durationOf(maxAge) ?? 1) <= 0;
 }
 
 /**

@@ -1,3 +1,15 @@
+import type { WarningCode } from "./warnings.ts";
+
+/** Options of every bridge. */
+export interface BridgeOptions<Request> {
+  /**
+   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
+   */
+  isUse?(request: Request): boolean;
+  /** Codes of warnings not to give. */
+  readonly silence?: readonly WarningCode[];
+}
+
 /**
  * Checks what an application gave a bridge.
  *
@@ -5,15 +17,13 @@
  * @throws TypeError for an unknown option, and for an `isUse` that is not a function
  */
 export function assertOptions(options: unknown, known: readonly string[]): void {
+  const names = known.join(", ");
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options must be an object. Known options: ${known.join(", ")}`);
+    throw new TypeError(`options must be an object. Known options: ${names}`);
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    throw new TypeError(`Unknown option ${unknown}. Known options: ${known.join(", ")}`);
-  }
+  if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown}. Known options: ${names}`);
   const { isUse } = options as { readonly isUse?: unknown };
-  if (isUse !== undefined && typeof isUse !== "function") {
-    throw new TypeError("isUse must be a function that returns false for a request that is not a use");
-  }
+  if (isUse === undefined || typeof isUse === "function") return;
+  throw new TypeError("isUse must be a function that returns false for a request that is not a use");
 }

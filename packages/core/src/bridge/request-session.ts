@@ -1,28 +1,38 @@
 import type { Context } from "../context.ts";
 import { createUnder } from "../creation.ts";
 import { DataChange } from "../data-change.ts";
-import type { Duration } from "../duration.ts";
+import type { StoredSession } from "../envelope.ts";
 import { publish, publishRevoked } from "../events.ts";
 import { type LoginRefusal, logIn } from "../login.ts";
 import type { Look } from "../look.ts";
-import { refusing } from "../refusal.ts";
+import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
-import { save, showAgain, takesUserAway } from "../save.ts";
+import { admitted, save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions, termsOf } from "../sessions.ts";
-import type { StoredSession } from "../envelope.ts";
 import { idOf, newToken } from "../token.ts";
-import { type UserId, userIdIn, userIdOf } from "../user.ts";
-import { idleFor, isExpired, isLonger, isSameMaxAge, type MaxAge } from "./max-age.ts";
+import { type UserId, userIdOf } from "../user.ts";
+import { idleFor, isExpired, isLonger, isNone, isSameMaxAge, type MaxAge } from "./max-age.ts";
+import {
+  DEAD,
+  isJustReplaced,
+  type Loaded,
+  mayBePlanted,
+  type OtherCookie,
+  sessionOf,
+} from "./request-cookie.ts";
+import type { RequestLogin, RotateResult } from "./session-calls.ts";
+import type { Warn } from "./warnings.ts";
 
-/** What a login in a request may be given. */
-export interface RequestLogin {
-  /** The top-level keys of the data to take over from another user's session: a basket. Default: none. */
-  readonly keep?: readonly string[];
-  /** This login's own idle timeout ("remember me"), up to the policy's `maxIdleTimeout`. Default: the policy's. */
-  readonly idle?: Duration;
-  /** This login's own lifetime, up to the policy's `maxLifetime`. Default: the policy's. */
-  readonly lifetime?: Duration;
+/** How a request uses its session. */
+export interface RequestOptions<Data extends object> {
+  /** `false`: the request restarts no idle timeout, for polling. Default `true`. */
+  readonly isUse?: boolean;
+  /**
+   * The data that the framework has of the session, from a cache, where they are not what was loaded. The request may change the session if it is
+   * live, and begins no new one.
+   */
+  readonly seen?: Data;
 }
 
 /** What a login of a request came to. */
@@ -41,16 +51,14 @@ export type RequestLoginResult<Data extends object> =
  */
 export type SaveResult = "saved" | "withheld" | "dead";
 
-/** What `rotate` did. `"new"`: the session is not stored yet, so nobody can know its token. */
-export type RotateResult = "rotated" | "new" | "superseded" | "dead";
-
 /** What a request's session needs of its bridge. */
 export interface RequestBridge<Data extends object> {
   readonly sessions: Sessions<Data>;
-  readonly shown: (data: Data) => Data;
+  readonly warn: Warn;
   open(stored: StoredSession): Session<Data>;
   look(token: string): Promise<Look>;
-  warnOfCappedMaxAge(): void;
+  shown(data: Data): Data;
+  userIn(data: Data): string | null;
 }
 
 /**
@@ -69,51 +77,44 @@ export class RequestSession<Data extends object> {
   maxAge: MaxAge = null;
   readonly #bridge: RequestBridge<Data>;
   readonly #ctx: Context<Data>;
+  readonly #isUse: boolean;
   /** Of `performance.now()`: when this request began, for the date of a login. */
   readonly #startedAt: number;
+  /** The same by the store's clock, once it is known. */
   #since: number | undefined;
-  readonly #isUse: boolean;
-  /** What the request's cookie stood for, if not for a live session. */
-  #cookie: Look;
+  #cookie: OtherCookie;
   #state: "new" | "live" | "hidden" | "ended";
   #token: string;
+  /** The session as it was last seen, also after its end. `undefined` while it is new. */
   #stored: StoredSession | undefined;
   /** The data that the request saw last, encoded: as stored, or as it wanted them. */
   #seen: string;
-  /** Whether `#seen` is as stored, of which the framework shows a part. */
-  #isSeenStored: boolean;
-  #lastWrite: Promise<unknown> | undefined;
-  #writing = 0;
   /** Whether this request has replaced the secret, so that a login by its data counts as one. */
   #hasNewSecret = false;
-  /** Whether this request has ended the session itself, so that it may begin a new one. */
-  #hasEndedIt = false;
+  #isLoggedOut = false;
+  #lastWrite: Promise<unknown> | undefined;
+  #writing = 0;
   /** The touch of the load, while it is under way. */
-  #using: Promise<unknown> | undefined;
+  #touching: Promise<unknown> | undefined;
 
-  /**
-   * @param cookie what the request's cookie stands for
-   * @param token the request's if it is live, else a new one
-   */
   constructor(
     bridge: RequestBridge<Data>,
     ctx: Context<Data>,
-    cookie: Look,
-    token: string,
-    options: { readonly startedAt: number; readonly isUse: boolean; readonly seen?: Data | undefined },
+    loaded: Loaded<Data> | undefined,
+    { isUse = true, seen }: RequestOptions<Data>,
   ) {
-    const { seen } = options;
+    const found = loaded?.look ?? DEAD;
     this.#bridge = bridge;
     this.#ctx = ctx;
-    this.#startedAt = options.startedAt;
-    this.#since = ctx.clock.notAfterIfKnown(options.startedAt);
-    this.#isUse = options.isUse;
-    this.#cookie = cookie;
-    this.#token = token;
-    this.#stored = cookie.state === "live" ? cookie.stored : undefined;
+    this.#isUse = isUse;
+    this.#startedAt = loaded?.startedAt ?? performance.now();
+    this.#since = ctx.clock.notAfterIfKnown(this.#startedAt);
+    this.#cookie = found.state === "live" ? DEAD : found;
+    this.#stored = found.state === "live" ? found.stored : undefined;
+    this.#token = loaded && this.#stored ? loaded.token : newToken();
     this.#state = this.#stored ? "live" : seen === undefined ? "new" : "ended";
     this.#seen = seen === undefined ? (this.#stored?.payload ?? "") : this.#encode(seen);
-    this.#isSeenStored = seen === undefined;
+    if (loaded?.session && isUse) this.#use(loaded.session);
   }
 
   /** The framework's session id. */
@@ -123,7 +124,7 @@ export class RequestSession<Data extends object> {
 
   /** Whose the session is, by its record. `null`: nobody's. */
   get userId(): string | null {
-    return this.#state === "ended" ? null : (this.#stored?.record.userId ?? null);
+    return this.#current?.record.userId ?? null;
   }
 
   /** The session's id, once it is stored. It logs nobody in. */
@@ -145,6 +146,11 @@ export class RequestSession<Data extends object> {
     return this.#state === "ended";
   }
 
+  /** Whether this request has ended the session itself, so that it may begin a new one. */
+  get isLoggedOut(): boolean {
+    return this.#isLoggedOut;
+  }
+
   /**
    * Whether the response may set a cookie with {@link token}. Not if the session has ended, nor while another request of this browser is
    * bringing it a newer token, unless this request has logged a user in.
@@ -160,19 +166,7 @@ export class RequestSession<Data extends object> {
    * replaced: it may have been planted, and cannot log out.
    */
   get mayClearCookie(): boolean {
-    const cookie = this.#cookie;
-    const isVisitors = cookie.state === "superseded" && cookie.isRecent && !cookie.previous.wasUsers;
-    return this.#state !== "new" || !isVisitors;
-  }
-
-  /** Restarts the idle timeout, as loading a session does, at most once a `touchEvery`. Not awaited: a touch may be lost. */
-  use(session: Session<Data>): void {
-    if (!this.#isUse || this.#state !== "live") return;
-    const { sessions } = this.#bridge;
-    if (!sessions.touchIsDue(session)) return;
-    this.#using = sessions
-      .touch(session)
-      .then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
+    return !isJustReplaced(this.#cookie) || !mayBePlanted(this.#cookie);
   }
 
   /**
@@ -203,7 +197,7 @@ export class RequestSession<Data extends object> {
    */
   async touch(maxAge: MaxAge, changed?: Data): Promise<SaveResult | "failed"> {
     if (changed === undefined && this.isRested(maxAge)) return "saved";
-    const wanted = changed === undefined ? undefined : this.#encode(changed);
+    const wanted = changed && this.#encode(changed);
     return this.#inOrder(async () => {
       try {
         if (changed !== undefined && wanted !== undefined) return await this.#save(changed, wanted, maxAge);
@@ -211,7 +205,7 @@ export class RequestSession<Data extends object> {
         return await this.#touch(maxAge);
       } catch (error) {
         if (isExpired(maxAge)) throw error;
-        publish("touch-failed", { id: this.id, userId: this.userId, error });
+        publish("touch-failed", { ...this.#about, error });
         return "failed";
       }
     });
@@ -222,8 +216,10 @@ export class RequestSession<Data extends object> {
    * request may begin a new session afterwards.
    */
   async end(): Promise<void> {
-    await this.#inOrder(() => this.#end());
-    this.#hasEndedIt = true;
+    await this.#inOrder(async () => {
+      if (!this.#isLoggedOut) await this.#end();
+      this.#isLoggedOut = true;
+    });
   }
 
   /**
@@ -231,8 +227,7 @@ export class RequestSession<Data extends object> {
    * stored under it until then.
    */
   nextToken(): string {
-    if (this.#state === "hidden") return this.#token;
-    return this.#state === "live" && this.#stored ? newToken(this.#stored.record.id) : newToken();
+    return this.#state === "hidden" ? this.#token : newToken(this.#current?.record.id);
   }
 
   /** Begins a new session, after {@link end} or where the framework has made one. Returns its token. */
@@ -240,7 +235,7 @@ export class RequestSession<Data extends object> {
     this.#token = token;
     this.#stored = undefined;
     this.#state = "new";
-    this.#hasEndedIt = false;
+    this.#isLoggedOut = false;
     this.maxAge = null;
     return token;
   }
@@ -258,11 +253,7 @@ export class RequestSession<Data extends object> {
     const wanted = data && this.#encode(data);
     return this.#inOrder(async () => {
       const next = token ?? this.nextToken();
-      if (
-        wanted !== undefined &&
-        this.#state === "live" &&
-        takesUserAway(this.#ctx, this.#changeTo(wanted))
-      ) {
+      if (this.#state === "live" && this.#takesUserAway(wanted)) {
         await this.#end();
         // Not `next`, which has the id that has ended.
         return this.begin();
@@ -272,19 +263,8 @@ export class RequestSession<Data extends object> {
         if (this.#cookie.state === "superseded") await this.#endCookie();
         return this.begin(next);
       }
-      if (this.#state === "ended" && this.#hasEndedIt) return this.begin(next);
-      if (this.#state === "live" && this.#stored) {
-        // If the store fails, a framework that goes on all the same must neither keep the old token nor store what it carries over.
-        const before = this.#stored;
-        this.#die();
-        const hidden = await hide(this.#ctx, before, next);
-        if (hidden) {
-          this.#stored = hidden.stored;
-          this.#see(hidden.stored.payload, true);
-          this.#state = "hidden";
-          this.#hasNewSecret = true;
-        }
-      }
+      if (this.#isLoggedOut) return this.begin(next);
+      if (this.#state === "live") await this.#hide(next);
       this.#token = next;
       return next;
     });
@@ -294,7 +274,8 @@ export class RequestSession<Data extends object> {
    * Gives the session a new token, once the writes under way are done. Data, user and times stay.
    *
    * @param data the request's, for a framework that keeps them in its `regenerate`. If they no longer name the user whom the request saw, and
-   *   another request was faster, the session is ended: a logout is never late
+   *   another request was faster, the session is ended: a logout is never late. If the store fails, the request stores nothing more: an
+   *   application that goes on must not log a user in under the old token
    */
   async rotate(data?: Data): Promise<RotateResult> {
     const wanted = data && this.#encode(data);
@@ -302,67 +283,81 @@ export class RequestSession<Data extends object> {
       if (this.#state === "ended") return "dead";
       if (this.#state === "hidden") return "rotated";
       if (!this.#stored) return "new";
-      const rotated = await rotate(this.#ctx, this.#stored);
+      const before = this.#stored;
+      if (wanted !== undefined) this.#die();
+      const rotated = await rotate(this.#ctx, before);
       if (rotated === null || rotated === "superseded") {
-        if (wanted !== undefined && takesUserAway(this.#ctx, this.#changeTo(wanted))) await this.#end();
+        if (this.#takesUserAway(wanted)) await this.#end();
         this.#die();
         return rotated ?? "dead";
       }
       this.#token = rotated.token;
       this.#stored = rotated.stored;
+      this.#state = "live";
       this.#hasNewSecret = true;
       return "rotated";
     });
   }
 
   /**
+   * The `maxAge` that a login gives its cookie: its own idle timeout. `null`: the framework's default, because the cookie's came from the own idle
+   * timeout of the login before ("remember me"). `undefined`: it stays.
+   *
+   * @throws TypeError for an idle timeout above the policy's maximum
+   */
+  maxAgeOfLogin({ idle }: RequestLogin, maxAge: MaxAge): number | null | undefined {
+    if (idle !== undefined)
+      return refusing(this.#about, () => termsOf(this.#ctx.policy, idle, undefined)).idle;
+    return this.ownIdle !== null && isSameMaxAge(maxAge, this.ownIdle) ? null : undefined;
+  }
+
+  /**
    * Logs a user in who has just authenticated, with what the request has changed and not saved yet. `refused`: nobody is logged in.
    *
    * @param data the request's, as they are
-   * @param maxAge the cookie's, which may shorten the idle timeout of a login without one of its own
+   * @param cookie its `maxAge` may shorten the idle timeout of a login without one of its own. Default: as last loaded or saved. `ownKeys`: the
+   *   framework's own keys among the data, which are kept over another user's session, too
    * @throws TypeError for a user that cannot be one, and for timeouts above the policy's maxima
    */
   async logIn(
     user: UserId,
     data: Data,
     settings: RequestLogin = {},
-    maxAge: MaxAge = this.maxAge,
+    cookie: { readonly maxAge?: MaxAge; readonly ownKeys?: readonly string[] } = {},
   ): Promise<RequestLoginResult<Data>> {
-    const about = { id: this.id, userId: this.userId };
+    const { maxAge = this.maxAge, ownKeys = [] } = cookie;
+    const { policy } = this.#ctx;
+    const about = this.#about;
     const userId = refusing(about, () => userIdOf(user));
-    const terms = refusing(about, () => termsOf(this.#ctx.policy, settings.idle, settings.lifetime));
-    const { idleTimeout } = this.#ctx.policy;
-    const isShorter =
-      terms.idle === undefined && !isExpired(maxAge) && idleFor(idleTimeout, maxAge) < idleTimeout;
-    const shorterIdle = isShorter ? idleFor(idleTimeout, maxAge) : undefined;
-    const keep = keysToKeep(settings);
+    const terms = refusing(about, () => termsOf(policy, settings.idle, settings.lifetime));
+    const shorterIdle = isExpired(maxAge) ? undefined : idleFor(policy.idleTimeout, maxAge);
+    const keep = [...keysToKeep(settings), ...ownKeys];
     const wanted = this.#encode(data);
     return this.#inOrder(async () => {
       const since = await this.#sinceKnown();
-      const isStored = this.#stored !== undefined && this.#state !== "ended";
-      const from: Look = isStored ? { state: "live", stored: this.#stored! } : this.#cookie;
-      const unsaved = isStored ? this.#changeTo(wanted) : undefined;
-      const login = {
+      const stored = this.#current;
+      const from: Look = stored ? { state: "live", stored } : this.#cookie;
+      const result = await logIn(this.#ctx, from, {
         userId,
         since,
         ...terms,
         shorterIdle,
         keep,
-        unsaved,
+        unsaved: stored && this.#changeTo(wanted),
         data: this.#state === "new" ? data : undefined,
-      };
-      const result = await logIn(this.#ctx, from.state === "live" && !isStored ? DEAD : from, login);
+      });
       if ("refused" in result) {
         // What was refused by the fence has been ended; a cap may have refused before anything was done.
-        if (result.refused === "logged-out-meanwhile" && isStored) this.#die();
+        if (result.refused === "logged-out-meanwhile" && stored) this.#die();
         return { state: "refused", refused: result.refused };
       }
       this.#token = result.token;
       this.#stored = result.stored;
       this.#state = "live";
+      this.#isLoggedOut = false;
       this.#cookie = DEAD;
+      this.#seen = result.stored.payload;
       this.maxAge = terms.idle ?? maxAge;
-      this.#see(result.stored.payload, true);
       return { state: "logged-in", session: this.#bridge.open(result.stored), ownIdle: terms.idle ?? null };
     });
   }
@@ -375,22 +370,19 @@ export class RequestSession<Data extends object> {
    */
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
     return this.#inOrder(async () => {
-      // Of the session that the request saw, also if another request has ended it meanwhile.
-      const { userId = null, id = null } = this.#stored?.record ?? {};
-      if (userId === null || id === null) {
-        await this.#end();
-        this.#hasEndedIt = true;
-        return 0;
-      }
       const { sessions } = this.#bridge;
-      if (options.keepThis !== true) {
-        const count = await sessions.revokeAllForUser(userId, { actor: userId });
-        this.#die();
-        this.#hasEndedIt = true;
-        return count;
+      // Of the session that the request saw, also if another request has ended it meanwhile.
+      const { id, userId } = this.#stored?.record ?? {};
+      if (id !== undefined && userId && options.keepThis === true) {
+        const others = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
+        this.#since = await sessions.since();
+        return others;
       }
-      const count = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
-      this.#since = await sessions.since();
+      let count = 0;
+      if (userId) count = await sessions.revokeAllForUser(userId, { actor: userId });
+      else await this.#end();
+      this.#die();
+      this.#isLoggedOut = true;
       return count;
     });
   }
@@ -405,15 +397,24 @@ export class RequestSession<Data extends object> {
         return null;
       }
       this.#stored = found.stored;
-      this.#see(found.stored.payload, true);
+      this.#seen = found.stored.payload;
       return this.#bridge.open(found.stored);
     });
+  }
+
+  /** Restarts the idle timeout, as loading a session does, at most once a `touchEvery`. Not awaited: a touch may be lost. */
+  #use(session: Session<Data>): void {
+    const { sessions } = this.#bridge;
+    if (!sessions.touchIsDue(session)) return;
+    this.#touching = sessions
+      .touch(session)
+      .then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
   }
 
   /** Frameworks save one session object several times without waiting: the last one is to win. */
   #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
     this.#writing += 1;
-    const before = this.#lastWrite ?? this.#using;
+    const before = this.#lastWrite ?? this.#touching;
     const written = (before ? before.then(write) : write()).finally(() => (this.#writing -= 1));
     this.#lastWrite = written.catch(() => undefined);
     return written;
@@ -422,181 +423,152 @@ export class RequestSession<Data extends object> {
   async #save(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (isExpired(maxAge)) return this.#end();
     if (this.#state === "new") return this.#create(data, wanted, maxAge);
-    if (this.#state === "ended" || !this.#stored) {
-      if (this.#stored === undefined || !this.#changeTo(wanted).isEmpty()) this.#tellDropped();
+    const session = this.#current;
+    if (!session) {
+      if (!this.#stored || !this.#changeTo(wanted).isEmpty()) this.#publishDropped();
       return "dead";
     }
     if (this.#state === "hidden") {
       const since = await this.#sinceKnown();
-      const idle = isExpired(maxAge) || typeof maxAge !== "number" ? undefined : this.#idleFor(maxAge);
-      return this.#savedAs(
-        await showAgain(this.#ctx, { session: this.#stored, wanted, since, idle }),
-        wanted,
-        maxAge,
-      );
+      const idle = isNone(maxAge) ? undefined : this.#idleFor(maxAge);
+      return this.#saved(await showAgain(this.#ctx, { session, wanted, since, idle }), wanted, maxAge);
     }
     const change = this.#changeTo(wanted);
     if (change.isEmpty()) return this.#touch(maxAge);
     const saved = await save(this.#ctx, {
-      session: this.#stored,
+      session,
       change,
       since: await this.#sinceKnown(),
       idle: this.#idleChange(maxAge),
       touch: this.#isUse,
       hasNewSecret: this.#hasNewSecret,
     });
-    return this.#savedAs(saved, wanted, maxAge);
+    return this.#saved(saved, wanted, maxAge);
   }
 
-  #savedAs(saved: StoredSession | null, wanted: string, maxAge: MaxAge): SaveResult {
-    if (!saved) {
-      this.#die();
-      return "dead";
-    }
+  #saved(saved: StoredSession | null, wanted: string, maxAge: MaxAge): SaveResult {
+    if (!saved) return this.#die();
     this.#stored = saved;
     this.#state = "live";
-    this.#see(wanted, false);
+    this.#seen = wanted;
     this.#keepMaxAge(maxAge);
     return "saved";
   }
 
   async #create(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (this.#isWithheld(data)) return "withheld";
-    const userId = this.#userIn(wanted);
-    const since = userId === null ? undefined : await this.#sinceKnown();
-    const shorterIdle = this.#idleFor(maxAge);
-    const terms = { idle: undefined, lifetime: undefined, shorterIdle };
-    const created = await createUnder(this.#ctx, this.#token, data, { userId, since, ...terms });
-    if (created.state !== "created") return this.#afterLostReply(created.state, wanted, maxAge);
-    const { id } = created.stored.record;
-    if (userId !== null) {
-      if ((await this.#ctx.cap.admit(userId, id, "end-oldest")) !== "stays") {
-        this.#die();
-        return "dead";
-      }
-      publish("logged-in", { id, userId });
+    const stored = this.#ctx.encoding.decode(wanted, this.#about);
+    const userId = stored && this.#bridge.userIn(stored);
+    const created = await createUnder(this.#ctx, this.#token, data, {
+      userId,
+      since: userId === null ? undefined : await this.#sinceKnown(),
+      idle: undefined,
+      lifetime: undefined,
+      shorterIdle: this.#idleFor(maxAge),
+    });
+    if (created.state === "created") {
+      const { stored: made } = created;
+      return this.#saved(userId === null ? made : await admitted(this.#ctx, made, userId), wanted, maxAge);
     }
-    return this.#savedAs(created.stored, wanted, maxAge);
-  }
-
-  /** A create whose reply was lost may have happened: then the session is the request's own. */
-  async #afterLostReply(state: "taken" | "fenced", wanted: string, maxAge: MaxAge): Promise<SaveResult> {
-    const found = state === "taken" ? await this.#bridge.look(this.#token) : DEAD;
-    if (found.state !== "live") {
-      this.#die();
-      if (state === "fenced") {
-        publish("login-refused", { id: null, userId: this.#userIn(wanted), why: "logged-out-meanwhile" });
-      }
-      return "dead";
+    // A create whose reply was lost may have happened: then the session is the request's own.
+    const found = created.state === "taken" ? await this.#bridge.look(this.#token) : DEAD;
+    if (found.state === "live") {
+      this.#stored = found.stored;
+      this.#state = "live";
+      this.#seen = found.stored.payload;
+      return this.#save(data, wanted, maxAge);
     }
-    this.#stored = found.stored;
-    this.#state = "live";
-    this.#see(found.stored.payload, false);
-    return this.#saveLive(wanted, maxAge);
-  }
-
-  async #saveLive(wanted: string, maxAge: MaxAge): Promise<SaveResult> {
-    const data = this.#ctx.encoding.decode(wanted, { id: this.id, userId: this.userId });
-    return data ? this.#save(data, wanted, maxAge) : "dead";
+    if (created.state === "fenced") {
+      publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
+    }
+    return this.#die();
   }
 
   async #touch(maxAge: MaxAge): Promise<SaveResult> {
-    if (this.#state !== "live" || !this.#stored) return this.#state === "ended" ? "dead" : "saved";
+    if (this.#state === "ended") return "dead";
+    if (this.#state !== "live" || !this.#stored) return "saved";
     const idle = this.#idleChange(maxAge);
     if (idle !== undefined && idle !== this.#stored.record.idle) {
-      const touched = await save(this.#ctx, {
-        session: this.#stored,
-        change: () => undefined,
-        since: 0,
-        idle,
-        touch: this.#isUse,
-      });
-      if (!touched) {
-        this.#die();
-        return "dead";
-      }
+      const change = { session: this.#stored, change: () => undefined, since: 0, idle, touch: this.#isUse };
+      const touched = await save(this.#ctx, change);
+      if (!touched) return this.#die();
       this.#stored = touched;
     } else if (this.#isUse) {
-      const { sessions } = this.#bridge;
-      if ((await sessions.touch(this.#bridge.open(this.#stored))) === null) {
-        this.#die();
-        return "dead";
-      }
+      const touched = await this.#bridge.sessions.touch(this.#bridge.open(this.#stored));
+      if (touched === null) return this.#die();
     }
     this.#keepMaxAge(maxAge);
     return "saved";
   }
 
-  async #end(): Promise<"dead"> {
-    const stored = this.#state === "new" ? undefined : this.#stored;
-    if (stored) await this.#endById(stored.record.id, stored.record.userId);
-    else if (this.#state === "new") await this.#endCookie();
+  async #hide(next: string): Promise<void> {
+    if (!this.#stored) return;
+    // If the store fails, a framework that goes on all the same must neither keep the old token nor store what it carries over.
     this.#die();
-    return "dead";
+    const hidden = await hide(this.#ctx, this.#stored, next);
+    if (!hidden) return;
+    this.#stored = hidden.stored;
+    this.#seen = hidden.stored.payload;
+    this.#state = "hidden";
+    this.#hasNewSecret = true;
   }
 
-  /** Ends what the request's cookie stood for, if its token may log out. */
+  async #end(): Promise<"dead"> {
+    if (this.#state === "new") await this.#endCookie();
+    else if (this.#stored) await this.#revoke(this.#stored.record);
+    return this.#die();
+  }
+
+  /** Ends what the request's cookie stood for, if its token may log out. One that may not goes on withholding cookies. */
   async #endCookie(): Promise<void> {
-    const cookie = this.#cookie;
-    // An anonymous visitor's token that a login has replaced may have been planted: it ends nothing, and goes on withholding cookies.
-    if (cookie.state === "superseded" && !cookie.previous.wasUsers) return;
-    this.#cookie = DEAD;
-    if (cookie.state === "unreadable") await this.#endById(cookie.record.id, cookie.record.userId);
-    if (cookie.state !== "superseded") return;
-    await this.#endById(cookie.stored.record.id, cookie.stored.record.userId);
+    const record = sessionOf(this.#cookie);
+    if (!mayBePlanted(this.#cookie)) this.#cookie = DEAD;
+    if (record) await this.#revoke(record);
   }
 
-  async #endById(id: string, userId: string | null): Promise<void> {
+  async #revoke({ id, userId }: { readonly id: string; readonly userId: string | null }): Promise<void> {
     if (await this.#ctx.store.revoke(id)) publishRevoked({ id, userId, why: "logout" });
   }
 
-  #die(): void {
+  #die(): "dead" {
     this.#state = "ended";
+    return "dead";
   }
 
-  /** Whether nothing of a request may be stored or sent that came with a token which another request has just replaced. */
+  /** The session that the request goes on with. `undefined`: it is new, or has ended. */
+  get #current(): StoredSession | undefined {
+    return this.#state === "ended" ? undefined : this.#stored;
+  }
+
+  get #about(): About {
+    return { id: this.id, userId: this.userId };
+  }
+
+  /** Whether nothing of the request may be stored or sent: it came with a token that another request has just replaced. */
   #isWithheld(data: Data): boolean {
-    const cookie = this.#cookie;
-    return (
-      this.#state === "new" &&
-      cookie.state === "superseded" &&
-      cookie.isRecent &&
-      userIdIn(this.#ctx.policy.userId(data)) === null
-    );
+    return this.#state === "new" && isJustReplaced(this.#cookie) && this.#bridge.userIn(data) === null;
+  }
+
+  #takesUserAway(wanted: string | undefined): boolean {
+    return wanted !== undefined && takesUserAway(this.#ctx, this.#changeTo(wanted));
   }
 
   #changeTo(wanted: string): DataChange<Data> {
-    const { shown } = this.#bridge;
     const texts = { base: this.#seen, wanted };
-    const about = { id: this.id, userId: this.userId };
-    return this.#isSeenStored
-      ? new DataChange(this.#ctx.encoding, about, texts, shown)
-      : new DataChange(this.#ctx.encoding, about, texts);
-  }
-
-  #see(text: string, isStored: boolean): void {
-    this.#seen = text;
-    this.#isSeenStored = isStored;
+    return new DataChange(this.#ctx.encoding, this.#about, texts, (data) => this.#bridge.shown(data));
   }
 
   #encode(data: Data): string {
-    return this.#ctx.encoding.encode(data, { id: this.id, userId: this.userId });
-  }
-
-  #userIn(text: string): string | null {
-    const data = this.#ctx.encoding.decode(text, { id: this.id, userId: null });
-    return data && userIdIn(this.#ctx.policy.userId(data));
+    return this.#ctx.encoding.encode(data, this.#about);
   }
 
   async #sinceKnown(): Promise<number> {
     return (this.#since ??= await this.#ctx.clock.notAfter(this.#startedAt));
   }
 
-  #tellDropped(): void {
-    publish("late-save-dropped", {
-      id: this.id ?? idOf(this.#token),
-      userId: this.#stored?.record.userId ?? null,
-    });
+  #publishDropped(): void {
+    const { id = idOf(this.#token), userId = null } = this.#stored?.record ?? {};
+    publish("late-save-dropped", { id, userId });
   }
 
   /** The idle timeout that a changed `maxAge` asks for. `undefined`: it is unchanged. */
@@ -605,9 +577,8 @@ export class RequestSession<Data extends object> {
   }
 
   #idleFor(maxAge: MaxAge): number {
-    const head = this.#stored?.head;
-    const longest = head?.hasOwnIdle ? head.idle : this.#ctx.policy.idleTimeout;
-    if (isLonger(maxAge, longest)) this.#bridge.warnOfCappedMaxAge();
+    const longest = this.ownIdle ?? this.#ctx.policy.idleTimeout;
+    if (isLonger(maxAge, longest)) this.#bridge.warn("TENURE_MAX_AGE_CAPPED");
     return idleFor(longest, maxAge);
   }
 
@@ -616,5 +587,3 @@ export class RequestSession<Data extends object> {
     if (!isSameMaxAge(this.maxAge, maxAge)) this.maxAge = maxAge;
   }
 }
-
-const DEAD = { state: "dead" } as const;

@@ -48,55 +48,45 @@ export function secureCookieOf<Data extends object>(
   const { idleTimeout } = Sessions.contextOf(sessions).policy;
   assertOptions(overrides, KNOWN);
   const { name = "__Host-id", secure = true, sameSite = "lax", path = "/", domain, maxAge } = overrides;
-  assertOneByOne({ ...overrides, name, secure, sameSite, path });
+  const fault = faultOf({ ...overrides, name, secure, sameSite, path });
+  if (fault !== undefined) throw new TypeError(fault);
   const cookie = { name, secure, httpOnly: true, sameSite, path, ...(domain && { domain }) } as const;
-  assertTogether(cookie);
-  return maxAge === undefined ? cookie : { ...cookie, maxAge: withinPolicy(maxAge, idleTimeout) };
+  if (maxAge === undefined) return cookie;
+  const milliseconds = parseDuration("maxAge", maxAge);
+  if (milliseconds <= idleTimeout) return { ...cookie, maxAge: milliseconds };
+  throw new TypeError(
+    'maxAge is longer than the idle timeout, which counts: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) for "remember me"',
+  );
 }
 
 /** `httpOnly` is known so that its error can say why it stays on. */
 const KNOWN = ["name", "secure", "httpOnly", "sameSite", "path", "domain", "maxAge"];
 
-function assertOneByOne(given: { readonly [Setting in keyof SecureCookie]?: unknown }): void {
-  const { name, secure, httpOnly = true, sameSite, path, domain = "unset" } = given;
+/** What is wrong with settings: one by one, and then together (RFC 6265bis 5.7). Browsers compare the prefixes of names without regard to case. */
+function faultOf(given: { readonly [Setting in keyof SecureCookie]?: unknown }): string | undefined {
+  const { name, secure, httpOnly = true, sameSite, path, domain } = given;
   // A token of RFC 9110.
   if (typeof name !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
-    throw new TypeError('name must be the name of a cookie, without spaces, ";" and "=": "__Host-id"');
+    return 'name must be the name of a cookie, without spaces, ";" and "=": "__Host-id"';
   }
-  if (typeof secure !== "boolean") throw new TypeError("secure must be true or false");
-  if (httpOnly !== true) {
-    throw new TypeError("httpOnly must stay on, or any script in the page can read the session cookie");
-  }
+  if (typeof secure !== "boolean") return "secure must be true or false";
+  if (httpOnly !== true)
+    return "httpOnly must stay on, or any script in the page can read the session cookie";
   if (sameSite !== "lax" && sameSite !== "strict" && sameSite !== "none") {
-    throw new TypeError('sameSite must be "lax", "strict" or "none"');
+    return 'sameSite must be "lax", "strict" or "none"';
   }
-  if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError('path must begin with "/"');
-  if (typeof domain !== "string" || domain === "") {
-    throw new TypeError('domain must be the name of a host: "example.org"');
+  if (typeof path !== "string" || !path.startsWith("/")) return 'path must begin with "/"';
+  if (domain !== undefined && (typeof domain !== "string" || domain === "")) {
+    return 'domain must be the name of a host: "example.org"';
   }
-}
-
-/** What browsers drop (RFC 6265bis 5.7). They compare the prefixes of names without regard to case. */
-function assertTogether({ name, secure, sameSite, path, domain }: SecureCookie): void {
   if (!secure && sameSite === "none") {
-    throw new TypeError('sameSite "none" needs secure, or browsers drop the cookie: leave secure on');
+    return 'sameSite "none" needs secure, or browsers drop the cookie: leave secure on';
   }
   if (!secure && /^__(?:host|secure)-/i.test(name)) {
-    throw new TypeError(
-      `a cookie named ${name} needs secure, or browsers drop it. For development over plain HTTP, give it another name, too: secureCookie(sessions, { secure: false, name: "id" })`,
-    );
+    return `a cookie named ${name} needs secure, or browsers drop it. For development over plain HTTP, give it another name, too: secureCookie(sessions, { secure: false, name: "id" })`;
   }
   if (/^__host-/i.test(name) && (path !== "/" || domain !== undefined)) {
-    throw new TypeError(
-      `a cookie named ${name} must have the path "/" and no domain, or browsers drop it: leave both out, or give it another name, too: "__Secure-id"`,
-    );
+    return `a cookie named ${name} must have the path "/" and no domain, or browsers drop it: leave both out, or give it another name, too: "__Secure-id"`;
   }
-}
-
-function withinPolicy(given: Duration, idleTimeout: number): number {
-  const maxAge = parseDuration("maxAge", given);
-  if (maxAge <= idleTimeout) return maxAge;
-  throw new TypeError(
-    'maxAge is longer than the idle timeout, which counts: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) for "remember me"',
-  );
+  return undefined;
 }

@@ -26,7 +26,11 @@ const codesOf = async (): Promise<(string | undefined)[]> => {
   return heard.map(({ code }) => code);
 };
 
-const SAFE: CookieSettings = {
+interface NamedCookie extends CookieSettings {
+  readonly name?: string;
+}
+
+const SAFE: NamedCookie = {
   name: "__Host-session",
   secure: true,
   httpOnly: true,
@@ -34,7 +38,7 @@ const SAFE: CookieSettings = {
   path: "/",
 };
 
-test.for<{ cookie: CookieSettings; codes: WarningCode[] }>([
+test.for<{ cookie: NamedCookie; codes: WarningCode[] }>([
   { cookie: SAFE, codes: [] },
   { cookie: { ...SAFE, sameSite: "none" }, codes: [] },
   { cookie: { ...SAFE, name: "sid" }, codes: ["TENURE_COOKIE_NAME"] },
@@ -50,7 +54,7 @@ test.for<{ cookie: CookieSettings; codes: WarningCode[] }>([
   async ({ cookie, codes }) => {
     vi.stubEnv("NODE_ENV", "production");
     const warn = warnOnce();
-    for (let i = 0; i < 3; i += 1) warnOfUnsafeCookie(warn, cookie);
+    for (let i = 0; i < 3; i += 1) warnOfUnsafeCookie(warn, cookie, cookie.name);
     expect(await codesOf()).toEqual(codes);
     expect(heard.every(({ name }) => name === "TenureWarning")).toBe(true);
   },

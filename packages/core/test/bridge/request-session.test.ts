@@ -48,7 +48,7 @@ describe("a request", () => {
 
   test("does not delete what the framework does not show", async () => {
     const sessions = new Sessions({ store: memoryStore() });
-    const bridge = new Bridge<Data>(sessions, silent, ({ hidden: _hidden, ...shown }) => shown);
+    const bridge = new Bridge<Data>(sessions, silent, (key) => key !== "hidden");
     const { token } = await sessions.create({ hidden: 1, a: 1 });
     const request = bridge.request(await bridge.load(token));
     expect(await request.save({ a: 2 }, null)).toBe("saved");
