@@ -4,6 +4,7 @@ import {
   Bridge,
   type BridgeOptions,
   callBack,
+  hiddenValue,
   isOwnToken,
   type Loaded,
   type LoginOutcome,
@@ -24,8 +25,9 @@ import {
   isSession,
   makeModified,
   requestOf,
+  whenAssigned,
 } from "./framework.ts";
-import { type RequestLink, Requests } from "./requests.ts";
+import { RequestLink, type Shared } from "./request-link.ts";
 
 /** Options of `fastifySessionStore`. */
 export type FastifySessionStoreOptions = BridgeOptions<FastifyRequest>;
@@ -64,7 +66,12 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   const warn = warnOnce(options.silence);
   const warnOfUnsafeSettings = cookieWarnings(warn);
   const bridge = new Bridge(sessions, warn, isShown);
-  const requests = new Requests(bridge, (request) => options.isUse?.(request as FastifyRequest) !== false);
+  const links = hiddenValue<RequestLink<Data>>();
+  const shared: Shared<Data> = {
+    bridge,
+    isUse: (request) => options.isUse?.(request as FastifyRequest) !== false,
+    caller: undefined,
+  };
 
   return {
     idGenerator,
@@ -74,7 +81,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     rotate,
 
     userOf(request) {
-      const { current } = linkOf(request);
+      const { current } = ownLink(request);
       if (current) return current.userId;
       throw new TypeError(
         "a cache before this store gave the session to the framework, and its user has not been read: call sessions.get(request.session.sessionId)",
@@ -82,7 +89,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     get(sessionId, callback) {
-      const { caller } = requests;
+      const { caller } = shared;
       if (caller) reload(caller, callback);
       else bridge.get(sessionId, show, callback);
     },
@@ -92,7 +99,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     destroy(idOrToken, callback) {
-      const { caller } = requests;
+      const { caller } = shared;
       const next = caller?.takeAsked();
       callBack(async () => {
         if (!caller) await bridge.end(idOrToken);
@@ -103,7 +110,31 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   };
 
   function show(loaded: Loaded<Data>, { data }: Session<Data>): object {
-    return loadedData(bridge.shown(data), (session) => requests.beginLoaded(session, loaded, data));
+    return loadedData(bridge.shown(data), (session) => {
+      const request = requestOf(session);
+      if (!request) return;
+      const link = newLink(request);
+      link.begin(loaded);
+      link.show(session);
+      link.noteLoaded(session, data);
+    });
+  }
+
+  function newLink(request: FrameworkRequest): RequestLink<Data> {
+    const link = new RequestLink(shared, request);
+    links.set(request, link);
+    return link;
+  }
+
+  /** `undefined`: the request has no session of this store. */
+  function linkOf(request: FrameworkRequest): RequestLink<Data> | undefined {
+    const link = links.get(request);
+    const { session } = request;
+    if (link || !isSession(session) || !isOwnToken(session.sessionId)) return link;
+    // A cache before this store has given the Session to the framework.
+    const made = newLink(request);
+    made.show(session);
+    return made;
   }
 
   /**
@@ -117,8 +148,12 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
         "idGenerator was called without the request: give store.idGenerator itself to @fastify/session",
       );
     }
-    const link = requests.of(request);
-    if (!link) return requests.beginNew(request);
+    const link = linkOf(request);
+    if (!link) {
+      const made = newLink(request);
+      whenAssigned(request, (session) => made.show(session));
+      return made.begin(bridge.notLive).token;
+    }
     const { current } = link;
     return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
   }
@@ -150,7 +185,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   async function save(sessionId: string, session: FrameworkSession): Promise<void> {
     const request = requestOf(session);
     if (!request) return saveKey(sessionId, session);
-    const link = requests.of(request);
+    const link = linkOf(request);
     const isNew = !isAttached(session);
     if (!link || (isNew && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
     // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
@@ -206,7 +241,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     user: UserId,
     login: RequestLogin = {},
   ): Promise<LoginOutcome> {
-    const link = linkOf(request);
+    const link = ownLink(request);
     const current = await link.load();
     const session = await sessionOf(link);
     const { cookie } = session;
@@ -231,7 +266,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   async function logOut(request: RequestWithSession): Promise<void> {
-    const link = linkOf(request);
+    const link = ownLink(request);
     await (await link.load()).end();
     await makeBlank(link);
   }
@@ -240,7 +275,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     request: RequestWithSession,
     how: { readonly keepThis?: boolean } = {},
   ): Promise<number> {
-    const link = linkOf(request);
+    const link = ownLink(request);
     const current = await link.load();
     const count = await current.logOutEverywhere(how);
     if (current.isEnded) await makeBlank(link);
@@ -253,7 +288,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   async function rotate(request: RequestWithSession): Promise<RotateResult> {
-    const link = linkOf(request);
+    const link = ownLink(request);
     const current = await link.load();
     const result = await current.rotate();
     if (result !== "rotated" || !link.session) return result;
@@ -269,8 +304,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   /** @throws TypeError without a session of this store */
-  function linkOf(request: RequestWithSession): RequestLink<Data> {
-    const link = requests.of(request);
+  function ownLink(request: RequestWithSession): RequestLink<Data> {
+    const link = linkOf(request);
     if (link) return link;
     throw new TypeError(isSession(request.session) ? NO_ID_GENERATOR : NO_SESSION);
   }

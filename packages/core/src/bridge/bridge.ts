@@ -1,7 +1,7 @@
 import type { Context } from "../context.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
-import { type Look, look } from "../look.ts";
+import { look } from "../look.ts";
 import { LoadedSession, type Session, timeoutsOf } from "../session.ts";
 import { Sessions } from "../sessions.ts";
 import { isId } from "../token.ts";
@@ -35,7 +35,7 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   /** Reads the session of a request's token. It is a use of it only once {@link request} is given the result. */
   async load(token: string): Promise<Loaded<Data>> {
     const startedAt = performance.now();
-    const found = await this.look(token);
+    const found = await look(this.#ctx, token);
     if (found.state === "superseded" && !found.isRecent) {
       const { id, userId } = found.stored.record;
       publish("superseded-token-used", { id, userId });
@@ -96,10 +96,6 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   /** The user whom data name, or `null`. */
   userIn(data: Data): string | null {
     return userIdIn(this.sessions.policy.userId(data));
-  }
-
-  look(token: string): Promise<Look> {
-    return look(this.#ctx, token);
   }
 
   /** Ends a session by its id, as lists show it, or by its token. */

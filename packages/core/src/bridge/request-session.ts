@@ -4,7 +4,7 @@ import { DataChange } from "../data-change.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish, publishRevoked } from "../events.ts";
 import { type LoginRefusal, logIn } from "../login.ts";
-import type { Look } from "../look.ts";
+import { type Look, look } from "../look.ts";
 import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
 import { admitted, save, showAgain, takesUserAway } from "../save.ts";
@@ -56,7 +56,6 @@ export interface RequestBridge<Data extends object> {
   readonly sessions: Sessions<Data>;
   readonly warn: Warn;
   open(stored: StoredSession): Session<Data>;
-  look(token: string): Promise<Look>;
   shown(data: Data): Data;
   userIn(data: Data): string | null;
 }
@@ -391,7 +390,7 @@ export class RequestSession<Data extends object> {
   async reload(): Promise<Session<Data> | null> {
     return this.#inOrder(async () => {
       if (this.#state !== "live") return null;
-      const found = await this.#bridge.look(this.#token);
+      const found = await look(this.#ctx, this.#token);
       if (found.state !== "live") {
         this.#die();
         return null;
@@ -471,7 +470,7 @@ export class RequestSession<Data extends object> {
       return this.#saved(userId === null ? made : await admitted(this.#ctx, made, userId), wanted, maxAge);
     }
     // A create whose reply was lost may have happened: then the session is the request's own.
-    const found = created.state === "taken" ? await this.#bridge.look(this.#token) : DEAD;
+    const found = created.state === "taken" ? await look(this.#ctx, this.#token) : DEAD;
     if (found.state === "live") {
       this.#stored = found.stored;
       this.#state = "live";

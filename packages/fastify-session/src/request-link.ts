@@ -1,4 +1,4 @@
-import { type Bridge, hiddenValue, isOwnToken, type Loaded, type RequestSession } from "@tenure/core/bridge";
+import type { Bridge, Loaded, RequestSession } from "@tenure/core/bridge";
 import { warnIfNotSent } from "./cookie-warnings.ts";
 import { defineMaxAge, endOf, entriesOf, settingsOf, type StoredData } from "./data.ts";
 import {
@@ -7,11 +7,16 @@ import {
   type FrameworkRequest,
   type FrameworkSession,
   type FrameworkStore,
-  isSession,
-  requestOf,
   type SessionOwner,
-  whenAssigned,
 } from "./framework.ts";
+
+/** What the links of a store share. */
+export interface Shared<Data extends object> {
+  readonly bridge: Bridge<Data>;
+  isUse(request: FrameworkRequest): boolean;
+  /** Whose Session calls `get` or `destroy` at this moment. */
+  caller: RequestLink<Data> | undefined;
+}
 
 /**
  * A request, the framework's Session of it, and the RequestSession behind both. The Session calls the store through its link, so that the store
@@ -25,29 +30,30 @@ export class RequestLink<Data extends object> implements SessionOwner {
   current: RequestSession<Data> | undefined;
   /** Another store may stand in front of the bridge's. */
   before: FrameworkStore | undefined;
-  readonly #requests: Requests<Data>;
+  readonly #shared: Shared<Data>;
   /** The cookie's settings as they are stored, and what the framework made of them. `undefined`: none are stored. */
   #cookie: { readonly stored: unknown; readonly shown: string } | undefined;
   #cookieEnd: number | null = null;
   /** The token that the framework has asked for in this turn, in its `regenerate`. */
   #asked: string | undefined;
 
-  constructor(requests: Requests<Data>, request: FrameworkRequest) {
-    this.#requests = requests;
+  constructor(shared: Shared<Data>, request: FrameworkRequest) {
+    this.#shared = shared;
     this.request = request;
   }
 
   /** @param loaded absent: the request has no cookie */
   begin(loaded: Loaded<Data> | undefined): RequestSession<Data> {
-    const isUse = this.#requests.isUse(this.request);
-    return (this.current = this.#requests.bridge.request(loaded, { isUse }));
+    const isUse = this.#shared.isUse(this.request);
+    return (this.current = this.#shared.bridge.request(loaded, { isUse }));
   }
 
   async load(): Promise<RequestSession<Data>> {
     if (this.current) return this.current;
-    const { bridge, isUse } = this.#requests;
+    const { bridge } = this.#shared;
     const loaded = await bridge.load(this.session!.sessionId);
-    return (this.current ??= bridge.request(loaded, { isUse: isUse(this.request), seen: {} as Data }));
+    const isUse = this.#shared.isUse(this.request);
+    return (this.current ??= bridge.request(loaded, { isUse, seen: {} as Data }));
   }
 
   get(sessionId: string, callback: (error: unknown, session?: unknown) => void): void {
@@ -76,7 +82,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
     // The framework has keys of the application on its Session, as data have.
     const data = session as object as Data;
     if (current && (current.token !== session.sessionId || !current.maySetCookie(data))) return false;
-    warnIfNotSent(this.#requests.bridge.warn, this.request, session);
+    warnIfNotSent(this.#shared.bridge.warn, this.request, session);
     return true;
   }
 
@@ -100,7 +106,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
   /** Replaces the data of the Session in place. */
   fill(session: FrameworkSession, data: Data): void {
     for (const key of Object.keys(entriesOf(session))) Reflect.deleteProperty(session, key);
-    const { cookie: _cookie, ...entries } = this.#requests.bridge.shown(data) as StoredData;
+    const { cookie: _cookie, ...entries } = this.#shared.bridge.shown(data) as StoredData;
     Object.assign(session, entries);
     this.noteLoaded(session, data);
   }
@@ -130,11 +136,11 @@ export class RequestLink<Data extends object> implements SessionOwner {
   }
 
   #call(method: () => void): void {
-    this.#requests.caller = this;
+    this.#shared.caller = this;
     try {
       method();
     } finally {
-      this.#requests.caller = undefined;
+      this.#shared.caller = undefined;
     }
   }
 
@@ -147,56 +153,5 @@ export class RequestLink<Data extends object> implements SessionOwner {
   #cookieToStore({ cookie }: FrameworkSession): unknown {
     const settings = cookie && settingsOf(cookie);
     return this.#cookie?.shown === JSON.stringify(settings) ? this.#cookie?.stored : settings;
-  }
-}
-
-/** The requests of one store, each with its link. */
-export class Requests<Data extends object> {
-  readonly bridge: Bridge<Data>;
-  readonly isUse: (request: FrameworkRequest) => boolean;
-  /** Whose Session calls `get` or `destroy` at this moment. */
-  caller: RequestLink<Data> | undefined;
-  readonly #links = hiddenValue<RequestLink<Data>>();
-
-  constructor(bridge: Bridge<Data>, isUse: (request: FrameworkRequest) => boolean) {
-    this.bridge = bridge;
-    this.isUse = isUse;
-  }
-
-  /** `undefined`: the request has no session of this store. */
-  of(request: FrameworkRequest): RequestLink<Data> | undefined {
-    return this.#links.get(request) ?? this.#beginCached(request);
-  }
-
-  /** For a Session that the framework has made of a live session's data. */
-  beginLoaded(session: FrameworkSession, loaded: Loaded<Data>, data: Data): void {
-    const request = requestOf(session);
-    if (!request) return;
-    const link = this.#link(request);
-    link.begin(loaded);
-    link.show(session);
-    link.noteLoaded(session, data);
-  }
-
-  /** For a request whose Session the framework is about to make. Returns its token. */
-  beginNew(request: FrameworkRequest): string {
-    const link = this.#link(request);
-    whenAssigned(request, (session) => link.show(session));
-    return link.begin(this.bridge.notLive).token;
-  }
-
-  /** For a Session that a cache before this store has given to the framework. */
-  #beginCached(request: FrameworkRequest): RequestLink<Data> | undefined {
-    const { session } = request;
-    if (!isSession(session) || !isOwnToken(session.sessionId)) return undefined;
-    const link = this.#link(request);
-    link.show(session);
-    return link;
-  }
-
-  #link(request: FrameworkRequest): RequestLink<Data> {
-    const link = new RequestLink(this, request);
-    this.#links.set(request, link);
-    return link;
   }
 }
