@@ -183,6 +183,22 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
+  test("logOutEverywhere with keepThis keeps a session that another request has rotated meanwhile, and its cookie", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/change": async (ctx, _body, store) => {
+        await site.sessions.rotate(ctx.session.externalKey);
+        return [await store.rotate(ctx), await store.logOutEverywhere(ctx, { keepThis: true })];
+      },
+    });
+    const [here, there] = [site.browser(), site.browser()];
+    for (const browser of [here, there]) await browser.post("/login");
+    const { text, setCookies } = await here.post("/change");
+    expect({ text, setCookies }).toEqual({ text: '["superseded",1]', setCookies: [] });
+    expect(JSON.parse((await there.get("/user")).text)).toBeNull();
+    await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
+  });
+
   test("a change of password logs out all others and goes on under a new key, by rotate or by regenerate", async () => {
     await using site = await serve(version, {
       ...routes,

@@ -53,6 +53,8 @@ describe("a request", () => {
     const request = bridge.request(await bridge.load(token));
     expect(await request.save({ a: 2 }, null)).toBe("saved");
     expect((await sessions.get(token))?.data).toEqual({ hidden: 1, a: 2 });
+    expect(await request.save({ a: 3 }, null)).toBe("saved");
+    expect((await sessions.get(token))?.data).toEqual({ hidden: 1, a: 3 });
   });
 
   test("costs a read, and nothing at its end if it changed nothing", async () => {
@@ -204,6 +206,17 @@ describe("a logout", () => {
     expect(await request.save({ flash: "bye" }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ flash: "bye" });
   });
+});
+
+test("a logout after a logout and a login in one request ends the login, too", async () => {
+  const { sessions, open, visit, whose } = framework();
+  const { request } = await open(await visit({ userId: "ada" }));
+  await request.end();
+  await request.logIn("bob", {});
+  expect(await whose(request.token)).toBe("bob");
+  await request.end();
+  expect(await whose(request.token)).toBeNull();
+  expect(await Array.fromAsync(sessions.all())).toEqual([]);
 });
 
 describe("a framework's regenerate", () => {
