@@ -191,15 +191,13 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const result = await current.logIn(user, data, options, { ownKeys: ["cookie"] });
     // A logout that ran meanwhile has removed req.session, and ends the session.
     const isLoggedOut = before && !req.session;
-    if (result.state === "refused") {
-      if (current.isEnded && !isLoggedOut) this.#requests.showNew(req, attached);
-      return { refused: result.refused };
-    }
-    if (!isLoggedOut) {
+    const { refused } = result;
+    if (isLoggedOut) return { refused };
+    if (refused === null) {
       this.#requests.showStored(req, attached, result.session);
       attached.isTokenNew = true;
-    }
-    return { refused: null };
+    } else if (current.isEnded) this.#requests.showNew(req, attached);
+    return { refused };
   }
 
   async logOut(req: Request): Promise<void> {

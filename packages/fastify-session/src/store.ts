@@ -253,9 +253,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       ...(isChanged && { cookie: { ...settingsOf(cookie), originalMaxAge: given } }),
     };
     const result = await current.logIn(user, data, login, { maxAge, ownKeys: ["cookie"] });
-    if (result.state === "refused") {
+    if (result.refused !== null) {
       if (current.isEnded) link.fill(session, {} as Data);
-      return { refused: result.refused };
+      return result;
     }
     // Also one that stays: the cookie's end is as old as the request.
     if (cookie && (isChanged || typeof maxAge === "number")) cookie.maxAge = maxAge;

@@ -134,7 +134,7 @@ export class KoaRequest<Data extends object> {
     if (maxAge === null) settings.maxAge = this.#configured;
     const data = this.#dataToStore((current?.toJSON() ?? {}) as StoredData);
     const result = await session.logIn(user, data, options, { maxAge: maxAgeOf(this.#age) });
-    if (result.state === "refused") {
+    if (result.refused !== null) {
       if (current && session.isEnded) this.#assign({});
       this.#isNull = !current;
       return result.refused;

@@ -37,13 +37,8 @@ export interface RequestOptions<Data extends object> {
 
 /** What a login of a request came to. */
 export type RequestLoginResult<Data extends object> =
-  | {
-      readonly state: "logged-in";
-      readonly session: Session<Data>;
-      /** The session's own idle timeout, for the cookie's `maxAge`, milliseconds. `null`: it has the policy's. */
-      readonly ownIdle: number | null;
-    }
-  | { readonly state: "refused"; readonly refused: LoginRefusal };
+  | { readonly refused: LoginRefusal }
+  | { readonly refused: null; readonly session: Session<Data> };
 
 /**
  * What became of a save. `"withheld"`: nothing is stored and no cookie may be set, because another request of this browser has the new token.
@@ -311,7 +306,7 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Logs a user in who has just authenticated, with what the request has changed and not saved yet. `refused`: nobody is logged in.
+   * Logs a user in who has just authenticated, with what the request has changed and not saved yet. If the login is `refused`, nobody is logged in.
    *
    * @param data the request's, as they are
    * @param cookie its `maxAge` may shorten the idle timeout of a login without one of its own. Default: as last loaded or saved. `ownKeys`: the
@@ -348,7 +343,7 @@ export class RequestSession<Data extends object> {
       if ("refused" in result) {
         // What was refused by the fence has been ended; a cap may have refused before anything was done.
         if (result.refused === "logged-out-meanwhile" && stored) this.#die();
-        return { state: "refused", refused: result.refused };
+        return result;
       }
       this.#token = result.token;
       this.#stored = result.stored;
@@ -357,7 +352,7 @@ export class RequestSession<Data extends object> {
       this.#cookie = DEAD;
       this.#seen = result.stored.payload;
       this.maxAge = terms.idle ?? maxAge;
-      return { state: "logged-in", session: this.#bridge.open(result.stored), ownIdle: terms.idle ?? null };
+      return { refused: null, session: this.#bridge.open(result.stored) };
     });
   }
 
