@@ -48,12 +48,12 @@ export class RequestLink<Data extends object> implements SessionOwner {
     return (this.current = this.#shared.bridge.request(loaded, { isUse }));
   }
 
-  async load(): Promise<RequestSession<Data>> {
+  /** @param saved what the request is about to keep, where it does not log out */
+  async load(saved?: Data): Promise<RequestSession<Data>> {
     if (this.current) return this.current;
     const { bridge } = this.#shared;
     const loaded = await bridge.load(this.session!.sessionId);
-    const isUse = this.#shared.isUse(this.request);
-    return (this.current ??= bridge.request(loaded, { isUse, seen: {} as Data }));
+    return (this.current ??= bridge.requestOfCached(loaded, this.#shared.isUse(this.request), saved));
   }
 
   get(sessionId: string, callback: (error: unknown, session?: unknown) => void): void {

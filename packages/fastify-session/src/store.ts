@@ -218,7 +218,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const data = link.dataOf(session);
     const maxAge = cookie?.originalMaxAge;
     const isEnded = cookie && link.isEnded(cookie);
-    const current = link.current ?? (await link.load());
+    const current = link.current ?? (await link.load(isEnded ? undefined : data));
     if (isEnded) return current.end();
     if ((await current.save(data, maxAge)) !== "saved") return;
     link.noteSaved(session);
@@ -227,7 +227,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
     const { session } = link;
     const data = session && link.dataOf(session);
-    const current = await link.load();
+    const current = await link.load(data);
     // The plugin's hook regenerates a session whose cookie has expired, before the request has it. After `destroy` the request has null.
     const { session: shown } = link.request;
     if (shown !== null && !isSession(shown)) {

@@ -65,6 +65,18 @@ describe.each(versions)("on $name", (version) => {
       }
     });
 
+    test("nothing logs in a user who has been logged out since, in a session that goes on", async () => {
+      await using site = await serveBehind(cache, version);
+      for (const path of ["/set", "/save", "/carry"]) {
+        const { browser, token } = await browserOf(site, version, { userId: "ada" });
+        const session = await site.sessions.get(token);
+        await site.sessions.save(session!, { cart: 1 });
+        expect((await browser.get(path)).status).toBe(200);
+        await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+        await expect(site.sessions.get(token)).resolves.toMatchObject({ data: { cart: 1 } });
+      }
+    });
+
     test.each(["/carry", "/logIn", "/rotate", "/destroy"])("%s leaves the old token dead", async (path) => {
       await using site = await serveBehind(cache, version);
       const { browser, token, session } = await browserOf(site, version, { userId: "ada" });

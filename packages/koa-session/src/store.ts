@@ -93,7 +93,8 @@ export function koaSessionStore<Data extends object>(
       if (known?.isMoving) return undefined;
       // A request whose cookie is no longer valid has a new key that was never stored: it means its cookie's session.
       if (ctx.session === null) return (known ?? (await openCached(ctx, token))).end();
-      return (known?.has(token) ? known : await openCached(ctx, token)).regenerate();
+      const saved = ctx.session.toJSON() as Data;
+      return (known?.has(token) ? known : await openCached(ctx, token, saved)).regenerate();
     },
 
     genid(ctx) {
@@ -167,15 +168,9 @@ export function koaSessionStore<Data extends object>(
    */
   async function openCached(ctx: FrameworkContext, token: string, saved?: Data): Promise<KoaRequest<Data>> {
     const loaded = await bridge.load(token);
-    const isStale = saved !== undefined && namesOther(saved, loaded.session?.userId ?? null);
-    const found = isStale ? ({ ...loaded, session: null, look: { state: "dead" } } as const) : loaded;
-    const session = bridge.request(found, { isUse: isUse(ctx), seen: {} as Data });
-    return open(ctx, new KoaRequest(bridge, ctx, session, found.session?.data as StoredData | undefined));
-  }
-
-  function namesOther(data: Data, userId: string | null): boolean {
-    const named = bridge.userIn(data);
-    return named !== null && named !== userId;
+    const session = bridge.requestOfCached(loaded, isUse(ctx), saved);
+    const data = session.isEnded ? undefined : (loaded.session?.data as StoredData | undefined);
+    return open(ctx, new KoaRequest(bridge, ctx, session, data));
   }
 
   async function requestOf(given: object): Promise<KoaRequest<Data>> {

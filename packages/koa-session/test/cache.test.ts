@@ -53,16 +53,19 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
     },
   );
 
-  test("a save logs nobody in who has been logged out since, in a session that goes on", async () => {
-    await using site = await cached(version, { userId: "ada" });
-    const session = await site.sessions.get(site.token);
-    await site.sessions.save(session!, { cart: 1 });
-    const browser = site.browser();
-    browser.cookies.set("koa.sess", site.token);
-    expect((await browser.post("/set", { late: 1 })).status).toBe(200);
-    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
-    await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ data: { cart: 1 } }]);
-  });
+  test.each(["/set", "/regenerate"])(
+    "%s logs nobody in who has been logged out since, in a session that goes on",
+    async (path) => {
+      await using site = await cached(version, { userId: "ada" });
+      const session = await site.sessions.get(site.token);
+      await site.sessions.save(session!, { cart: 1 });
+      const browser = site.browser();
+      browser.cookies.set("koa.sess", site.token);
+      expect((await browser.post(path, { late: 1 })).status).toBe(200);
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+      await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ data: { cart: 1 } }]);
+    },
+  );
 
   test("rotate gives a new key and leaves the old one dead", async () => {
     await using site = await cached(version, { userId: "ada" });

@@ -7,7 +7,7 @@ import { Sessions } from "../sessions.ts";
 import { isId } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
-import type { Loaded } from "./request-cookie.ts";
+import { DEAD, type Loaded } from "./request-cookie.ts";
 import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -84,6 +84,22 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
    */
   request(loaded?: Loaded<Data>, options: RequestOptions<Data> = {}): RequestSession<Data> {
     return new RequestSession(this, this.#ctx, loaded, options);
+  }
+
+  /**
+   * The session of a request that a cache has shown it, so that it is not known what the request saw. The request may change the session if it is
+   * live, and begins no new one.
+   *
+   * @param saved what the request is about to keep. If that names a user whom the session does not have, the user has been logged out since it was
+   *   cached, and the session counts as dead
+   */
+  requestOfCached(loaded: Loaded<Data>, isUse: boolean, saved?: Data): RequestSession<Data> {
+    const named = saved ? this.userIn(saved) : null;
+    const isStale = named !== null && named !== loaded.session?.userId;
+    return this.request(isStale ? { ...loaded, session: null, look: DEAD } : loaded, {
+      isUse,
+      seen: {} as Data,
+    });
   }
 
   /** The part of stored data that the framework shows. The very same object if it shows all. */
