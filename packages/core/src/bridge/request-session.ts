@@ -86,10 +86,9 @@ export class RequestSession<Data extends object> {
   /** Whether this request has replaced the secret, so that a login by its data counts as one. */
   #hasNewSecret = false;
   #isLoggedOut = false;
-  #lastWrite: Promise<unknown> | undefined;
+  /** What the next write waits for: the write before it, or the touch of the load. */
+  #before: Promise<unknown> | undefined;
   #writing = 0;
-  /** The touch of the load, while it is under way. */
-  #touching: Promise<unknown> | undefined;
 
   constructor(
     bridge: RequestBridge<Data>,
@@ -346,11 +345,9 @@ export class RequestSession<Data extends object> {
         return result;
       }
       this.#token = result.token;
-      this.#stored = result.stored;
-      this.#state = "live";
+      this.#adopt(result.stored);
       this.#isLoggedOut = false;
       this.#cookie = DEAD;
-      this.#seen = result.stored.payload;
       this.maxAge = terms.idle ?? maxAge;
       return { refused: null, session: this.#bridge.open(result.stored) };
     });
@@ -390,8 +387,7 @@ export class RequestSession<Data extends object> {
         this.#die();
         return null;
       }
-      this.#stored = found.stored;
-      this.#seen = found.stored.payload;
+      this.#adopt(found.stored);
       return this.#bridge.open(found.stored);
     });
   }
@@ -400,7 +396,7 @@ export class RequestSession<Data extends object> {
   #use(session: Session<Data>): void {
     const { sessions } = this.#bridge;
     if (!sessions.touchIsDue(session)) return;
-    this.#touching = sessions
+    this.#before = sessions
       .touch(session)
       .then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
   }
@@ -408,9 +404,9 @@ export class RequestSession<Data extends object> {
   /** Frameworks save one session object several times without waiting: the last one is to win. */
   #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
     this.#writing += 1;
-    const before = this.#lastWrite ?? this.#touching;
-    const written = (before ? before.then(write) : write()).finally(() => (this.#writing -= 1));
-    this.#lastWrite = written.catch(() => undefined);
+    const started = this.#before ? this.#before.then(write) : write();
+    const written = started.finally(() => (this.#writing -= 1));
+    this.#before = written.catch(() => undefined);
     return written;
   }
 
@@ -419,7 +415,9 @@ export class RequestSession<Data extends object> {
     if (this.#state === "new") return this.#create(data, wanted, maxAge);
     const session = this.#current;
     if (!session) {
-      if (!this.#stored || !this.#changeTo(wanted).isEmpty()) this.#publishDropped();
+      const { id = idOf(this.#token), userId = null } = this.#stored?.record ?? {};
+      const isLate = !this.#stored || !this.#changeTo(wanted).isEmpty();
+      if (isLate) publish("late-save-dropped", { id, userId });
       return "dead";
     }
     if (this.#state === "hidden") {
@@ -467,9 +465,7 @@ export class RequestSession<Data extends object> {
     // A create whose reply was lost may have happened: then the session is the request's own.
     const found = created.state === "taken" ? await look(this.#ctx, this.#token) : DEAD;
     if (found.state === "live") {
-      this.#stored = found.stored;
-      this.#state = "live";
-      this.#seen = found.stored.payload;
+      this.#adopt(found.stored);
       return this.#save(data, wanted, maxAge);
     }
     if (created.state === "fenced") {
@@ -501,9 +497,7 @@ export class RequestSession<Data extends object> {
     this.#die();
     const hidden = await hide(this.#ctx, this.#stored, next);
     if (!hidden) return;
-    this.#stored = hidden.stored;
-    this.#seen = hidden.stored.payload;
-    this.#state = "hidden";
+    this.#adopt(hidden.stored, "hidden");
     this.#hasNewSecret = true;
   }
 
@@ -522,6 +516,13 @@ export class RequestSession<Data extends object> {
 
   async #revoke({ id, userId }: { readonly id: string; readonly userId: string | null }): Promise<void> {
     if (await this.#ctx.store.revoke(id)) publishRevoked({ id, userId, why: "logout" });
+  }
+
+  /** Goes on with a session as it is stored. */
+  #adopt(stored: StoredSession, state: "live" | "hidden" = "live"): void {
+    this.#stored = stored;
+    this.#seen = stored.payload;
+    this.#state = state;
   }
 
   #die(): "dead" {
@@ -558,11 +559,6 @@ export class RequestSession<Data extends object> {
 
   async #sinceKnown(): Promise<number> {
     return (this.#since ??= await this.#ctx.clock.notAfter(this.#startedAt));
-  }
-
-  #publishDropped(): void {
-    const { id = idOf(this.#token), userId = null } = this.#stored?.record ?? {};
-    publish("late-save-dropped", { id, userId });
   }
 
   /** The idle timeout that a changed `maxAge` asks for. `undefined`: it is unchanged. */
