@@ -93,8 +93,8 @@ export function koaSessionStore<Data extends object>(
       if (known?.isMoving) return undefined;
       // A request whose cookie is no longer valid has a new key that was never stored: it means its cookie's session.
       if (ctx.session === null) return (known ?? (await openCached(ctx, token))).end();
-      const saved = ctx.session.toJSON() as Data;
-      return (known?.has(token) ? known : await openCached(ctx, token, saved)).regenerate();
+      if (known?.has(token)) return known.regenerate();
+      return (await openCached(ctx, token, ctx.session?.toJSON() as Data | undefined)).regenerate();
     },
 
     genid(ctx) {
