@@ -5,6 +5,7 @@ import { applyChanges } from "./merge.ts";
 import type { Policy } from "./policy.ts";
 import { timeoutsOf } from "./session.ts";
 import type { SessionChanges } from "./store.ts";
+import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";
 
 /**
@@ -131,9 +132,6 @@ export class Draft<Data extends object> {
       lifetime,
       authenticatedAt,
     } = changes;
-    const isNewVersion = [changes.data, changes.userId, lifetime, authenticatedAt].some(
-      (given) => given !== undefined,
-    );
     const endsAt = lifetime === undefined ? record.endsAt : Math.max(record.touchedAt, now) + lifetime;
     const touchedAt = changes.touch === false ? record.touchedAt : Math.max(record.touchedAt, now);
     return {
@@ -143,7 +141,7 @@ export class Draft<Data extends object> {
         userId,
         authenticatedAt: userId === null ? null : Math.max(authenticatedAt ?? 0, record.authenticatedAt ?? 0),
         idle,
-        version: record.version + (isNewVersion ? 1 : 0),
+        version: record.version + (makesNewVersion(changes) ? 1 : 0),
         touchedAt,
         endsAt,
         expiresAt: Math.min(touchedAt + idle, endsAt),

@@ -1,6 +1,7 @@
 import cluster from "node:cluster";
 import { StoreError } from "./errors.ts";
 import type { NewSession, SessionChanges, SessionRecord, SessionStore, UpdateResult } from "./store.ts";
+import { makesNewVersion } from "./store/changes.ts";
 import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "./store/validate.ts";
 import { warnOnce } from "./store/warning.ts";
 
@@ -190,10 +191,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         return "fenced";
       }
     }
-    const isNewVersion = [data, changes.userId, lifetime, authenticatedAt].some(
-      (given) => given !== undefined,
-    );
-    if (isNewVersion) entry.version += 1;
+    if (makesNewVersion(changes)) entry.version += 1;
     if (data !== undefined) entry.data = data;
     if (userId === null) entry.authenticatedAt = null;
     else if (isRebound || authenticatedAt !== undefined) {

@@ -1,24 +1,19 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
-
-/** The reply is not one to go by: of a standby, with rows hidden, of another call. Its message holds nothing from the reply. */
-export class ReplyError extends Error {
-  override readonly name: string = "ReplyError";
-}
+import { Fault } from "@tenure/core/store";
 
 /** The statement was undone as a whole: to run it again is to run it once. */
 export function wasUndone(error: unknown): boolean {
-  return SERIALIZATION_FAILURES.has(sqlState(error) ?? "");
+  return /^(40001|40P01)$/.test(sqlState(error) ?? "");
 }
 
 /** The error may come from one call of a batch, and the other calls may succeed without it. Nothing of the batch happened. */
 export function mayBeOneCalls(error: unknown): boolean {
-  const state = sqlState(error) ?? "";
-  return wasUndone(error) || state === LOCK_TIMEOUT || CALL_CLASSES.has(state.slice(0, 2));
+  return wasUndone(error) || isLocked(error) || OF_ONE_CALL.test(sqlState(error) ?? "");
 }
 
 /** The statement waited for a lock for longer than `lock_timeout`. */
 export function isLocked(error: unknown): boolean {
-  return sqlState(error) === LOCK_TIMEOUT;
+  return sqlState(error) === "55P03";
 }
 
 /** A further try may take as long: the statement timed out, or there was no connection or no reply. */
@@ -29,24 +24,19 @@ export function isOutOfTime(error: unknown): boolean {
 
 /** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */
 export function isUnprepared(error: unknown): boolean {
-  const state = sqlState(error);
-  return state === "26000" || state === "42P05";
+  return /^(26000|42P05)$/.test(sqlState(error) ?? "");
 }
 
 /** The server replied with an error, goes on listening on this connection, and is a primary as far as one knows. */
 export function keepsConnection(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== undefined && !CONNECTION_CLASSES.has(state.slice(0, 2)) && !state.startsWith("57P");
+  return state !== undefined && !OF_CONNECTION.test(state);
 }
 
-/**
- * The store's error, without data. PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and some
- * messages quote a value. So its cause is a copy with the names alone, and with the message only where PostgreSQL's text has no value
- * in it and no code of the application's wrote it.
- */
+/** The store's error, without data. */
 export function toStoreError(operation: StoreOperation, table: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  if (error instanceof ReplyError) return new StoreError(operation, error.message);
+  if (error instanceof Fault) return new StoreError(operation, error.message);
   return new StoreError(operation, explain(error, table), {
     cause: isServers(error) ? withoutData(error) : error,
   });
@@ -77,9 +67,14 @@ function explain(error: unknown, table: string): string {
   }
 }
 
+/**
+ * PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and in some messages. The copy has the names
+ * alone, and the message only where PostgreSQL's text has no value in it and no code of the application's wrote it: `where` is set for what
+ * a function or a trigger raised.
+ */
 function withoutData(error: ServersError): Error {
   const { code, severity, schema, table, column, dataType, constraint, where } = error;
-  const isSafe = where === undefined && SAFE_CLASSES.has(code.slice(0, 2));
+  const isSafe = where === undefined && NAMES_OBJECTS_ONLY.test(code);
   const cause = new Error(
     isSafe ? error.message : `SQLSTATE ${code}; the message may quote data and is left out`,
   );
@@ -91,36 +86,14 @@ function withoutData(error: ServersError): Error {
   );
 }
 
-const LOCK_TIMEOUT = "55P03";
-
-const SERIALIZATION_FAILURES: ReadonlySet<string> = new Set(["40001", "40P01"]);
+// Classes of SQLSTATEs. https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 /** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger. */
-const CALL_CLASSES: ReadonlySet<string> = new Set(["22", "23", "54", "P0"]);
-
-/** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database. */
-const CONNECTION_CLASSES: ReadonlySet<string> = new Set(["08", "25", "28", "53", "3D", "XX"]);
-
-/**
- * Classes whose messages name objects, settings and limits only. `where` is set for what a function or a trigger raised, in whatever
- * class and with whatever text.
- */
-const SAFE_CLASSES: ReadonlySet<string> = new Set([
-  "08",
-  "23",
-  "25",
-  "26",
-  "28",
-  "3D",
-  "3F",
-  "40",
-  "42",
-  "53",
-  "54",
-  "55",
-  "57",
-  "58",
-]);
+const OF_ONE_CALL = /^(22|23|54|P0)/;
+/** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database, shutdown. */
+const OF_CONNECTION = /^(08|25|28|53|57P|3D|XX)/;
+/** Classes whose messages name objects, settings and limits only. */
+const NAMES_OBJECTS_ONLY = /^(08|23|25|26|28|3D|3F|40|42|53|54|55|57|58)/;
 
 interface ServersError extends Error {
   readonly code: string;

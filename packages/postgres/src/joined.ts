@@ -1,10 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { batched } from "@tenure/core/store";
-import { StoreError } from "@tenure/core";
-import { type Run, runOn } from "./connection.ts";
-import type { PostgresPool } from "./driver.ts";
+import { runOn } from "./connection.ts";
+import type { PostgresPool, Row } from "./driver.ts";
 import { isLocked, isOutOfTime, mayBeOneCalls, toStoreError, wasUndone } from "./failure.ts";
-import { AGAIN, type Operation } from "./operations.ts";
-import { resultsOf } from "./reply.ts";
+import { AGAIN, decided, type Operation, type Outcome, resultsOf } from "./operation.ts";
 
 /** How calls of one kind are made: on the pool, or on a client of the application's. */
 export type Bind = <Call, Result>(operation: Operation<Call, Result>) => (call: Call) => Promise<Result>;
@@ -22,67 +21,61 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   const waiting = inLine();
 
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
+    const { name, slots, limit, sizeOf, shares, keyOf } = operation;
     const join = batched<Call, Result | typeof AGAIN>({
-      slots: operation.slots,
-      limit: operation.many ? MAX_BATCH : 1,
-      ...(operation.sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf: operation.sizeOf }),
-      ...(operation.shares ? {} : { key: operation.keyOf }),
-      run: (calls) => together(operation, calls),
+      slots,
+      limit,
+      ...(sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf }),
+      ...(!shares && { key: keyOf }),
+      async run(calls) {
+        try {
+          return await attempt(operation, calls, PATIENCE, 3);
+        } catch (error) {
+          if (mayBeOneCalls(error)) return calls.map(() => AGAIN);
+          throw toStoreError(name, table, error);
+        }
+      },
     });
     return async (call) => {
       const result = await join(call);
       if (result !== AGAIN) return result;
+      const settle = (patience: string | null) =>
+        decided(operation, () => attempt(operation, [call], patience, MAX_ATTEMPTS));
       try {
-        return await alone(() => settle(operation, call, BRIEF_PATIENCE));
+        return await alone(() => settle(BRIEF_PATIENCE)).catch((error: unknown) => {
+          if (!isLocked(error)) throw error;
+          return waiting(() => settle(null));
+        });
       } catch (error) {
-        if (!isLocked(error)) throw toStoreError(operation.name, table, error);
-      }
-      try {
-        return await waiting(() => settle(operation, call, null));
-      } catch (error) {
-        throw toStoreError(operation.name, table, error);
+        throw toStoreError(name, table, error);
       }
     };
   };
 
-  async function together<Call, Result>(
-    operation: Operation<Call, Result>,
-    calls: readonly Call[],
-  ): Promise<readonly (Result | Error | typeof AGAIN)[]> {
-    try {
-      return await attempt(operation, calls, PATIENCE, 3);
-    } catch (error) {
-      if (mayBeOneCalls(error)) return calls.map(() => AGAIN);
-      throw toStoreError(operation.name, table, error);
-    }
-  }
-
-  async function settle<Call, Result>(
-    operation: Operation<Call, Result>,
-    call: Call,
-    patience: string | null,
-  ): Promise<Result> {
-    for (let attempts = 0; attempts < MAX_LOOKS; attempts += 1) {
-      const [result] = await attempt(operation, [call], patience, MAX_ATTEMPTS);
-      if (result instanceof Error) throw result;
-      if (result !== AGAIN) return result as Result;
-    }
-    throw new StoreError(operation.name, UNDECIDED);
-  }
-
+  /**
+   * Runs a statement again if it was undone as a whole, by a deadlock or a serialization failure. Above READ COMMITTED, writing many rows
+   * that others write all the time would fail each time, so further attempts are made in READ COMMITTED.
+   */
   async function attempt<Call, Result>(
     operation: Operation<Call, Result>,
     calls: readonly Call[],
     patience: string | null,
     attempts: number,
-  ): Promise<(Result | Error | typeof AGAIN)[]> {
-    const { one, many } = operation;
-    const query = many && calls.length > 1 ? many(calls, patience) : one(calls[0]!, patience);
-    const read = (rows: Parameters<Parameters<Run>[1]>[0]) => resultsOf(operation, calls, rows, table);
-    const results = await undisturbed((isolation) => run(query, read, isolation), attempts);
-    return results.map((result) =>
-      result instanceof Error ? toStoreError(operation.name, table, result) : result,
-    );
+  ): Promise<Outcome<Result>[]> {
+    const query = operation.query(calls, patience);
+    const read = (rows: readonly Row[]) => resultsOf(operation, calls, rows, table);
+    for (let failures = 0; ;) {
+      try {
+        const results = await run(query, read, failures === 0 ? undefined : "read committed");
+        return results.map((result) =>
+          result instanceof Error ? toStoreError(operation.name, table, result) : result,
+        );
+      } catch (error) {
+        failures += 1;
+        if (failures >= attempts || !wasUndone(error)) throw error;
+        await sleep(Math.random() * Math.min(2 ** failures, 100));
+      }
+    }
   }
 }
 
@@ -114,41 +107,12 @@ function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   return <Result>(work: () => Promise<Result>) => line({ since: performance.now(), work }) as Promise<Result>;
 }
 
-/**
- * Runs again what was undone as a whole, by a deadlock or a serialization failure. Above READ COMMITTED, writing many rows that others
- * write all the time would fail each time, so further attempts are made in READ COMMITTED.
- */
-async function undisturbed<Result>(
-  attempt: (isolation?: "read committed") => Promise<Result>,
-  attempts: number,
-): Promise<Result> {
-  for (let failures = 0; ;) {
-    try {
-      return await attempt(failures === 0 ? undefined : "read committed");
-    } catch (error) {
-      failures += 1;
-      if (failures >= attempts || !wasUndone(error)) throw error;
-      await pause(Math.random() * Math.min(2 ** failures, 100));
-    }
-  }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
 /** As PostgreSQL writes it. */
 const PATIENCE = "100ms";
 /** Of a call that has waited already, and of up to 499 that only shared its statement. */
 const BRIEF_PATIENCE = "20ms";
-const MAX_BATCH = 500;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** With pauses of up to 100 ms between them. */
 const MAX_ATTEMPTS = 20;
-/** What another transaction has just made is seen at the second look. */
-export const MAX_LOOKS = 3;
 /** After so many timeouts in a row it is not one row that is held. */
 const MAX_TIMEOUTS = 3;
-
-export const UNDECIDED =
-  "the row can be neither read nor written: look for a trigger or a rule on the table that cancels writes";

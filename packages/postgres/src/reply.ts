@@ -1,47 +1,60 @@
+import type { SessionRecord } from "@tenure/core";
+import { Fault } from "@tenure/core/store";
 import type { Row } from "./driver.ts";
-import { hiddenRows, ReplyError, STANDBY } from "./failure.ts";
-import type { AGAIN, Operation } from "./operations.ts";
+import { decodeText } from "./text.ts";
 
 /**
- * The results of the calls of one statement, in their order. A row that is not a session rejects its own call alone.
+ * A session, from a row whose first two columns are the reply's own.
  *
- * @throws ReplyError if the reply is not to these calls, or says that the server cannot be relied on
+ * @throws Fault for a row that is not a session
  */
-export function resultsOf<Call, Result>(
-  operation: Operation<Call, Result>,
-  calls: readonly Call[],
-  rows: readonly Row[],
-  table: string,
-): (Result | Error | typeof AGAIN)[] {
-  const rowsOf = new Map<string | null, Row[]>();
-  if (!Array.isArray(rows)) throw new ReplyError(NOT_TO_THIS);
-  for (const row of rows) {
-    if (!Array.isArray(row)) throw new ReplyError(NOT_TO_THIS);
-    const [state, key = null] = row;
-    // A revoked session could still be there on a standby, which replies as of some while ago.
-    if (state === "standby") throw new ReplyError(STANDBY);
-    if (state === "hidden") throw new ReplyError(hiddenRows(table));
-    const others = rowsOf.get(key);
-    if (others) others.push(row);
-    else rowsOf.set(key, [row]);
-  }
-  let strangers = rowsOf.size;
-  const seen = new Set<string>();
-  const results = calls.map((call) => {
-    const key = operation.keyOf(call);
-    const its = rowsOf.get(key);
-    if (!its) throw new ReplyError(NOT_TO_THIS);
-    if (!seen.has(key)) strangers -= 1;
-    seen.add(key);
-    try {
-      return operation.result(its, call);
-    } catch (error) {
-      if (error instanceof ReplyError) return error;
-      throw error;
-    }
-  });
-  if (strangers > 0) throw new ReplyError(NOT_TO_THIS);
-  return results;
+export function decodeRecord(row: Row): SessionRecord {
+  const [, , id, userId, data, version, authenticatedAt, createdAt, touchedAt, idle, expiresAt, endsAt] = row;
+  if ((userId === null) !== (authenticatedAt === null)) throw notASession();
+  return {
+    id: text(id),
+    userId: userId === null ? null : text(userId),
+    authenticatedAt: authenticatedAt === null ? null : integer(authenticatedAt),
+    data: text(data),
+    version: integer(version),
+    createdAt: integer(createdAt),
+    touchedAt: integer(touchedAt),
+    idle: integer(idle),
+    expiresAt: integer(expiresAt),
+    endsAt: integer(endsAt),
+  };
 }
 
-const NOT_TO_THIS = "the reply is to another call: something between pg and PostgreSQL mixes replies up";
+/** The last column, which is one of these words. */
+export function wordIn<Word extends string>(row: Row, ...words: readonly Word[]): Word {
+  const word = row.at(-1);
+  if (word === "cancelled") throw cancelled();
+  const found = words.find((each) => each === word);
+  if (found === undefined) throw mixedUp();
+  return found;
+}
+
+function text(value: string | null | undefined): string {
+  if (typeof value !== "string") throw notASession();
+  return decodeText(value);
+}
+
+export function integer(value: string | null | undefined): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : Number.NaN;
+  if (!Number.isSafeInteger(number)) throw notASession();
+  return number;
+}
+
+export function mixedUp(): Fault {
+  return new Fault("the reply is to another call: something between pg and PostgreSQL mixes replies up");
+}
+
+export function cancelled(): Fault {
+  return new Fault(
+    "a trigger or a rule on the table cancelled the write: let it leave Tenure's statements as they are",
+  );
+}
+
+function notASession(): Fault {
+  return new Fault("the reply is not what Tenure's statement selects: something changes rows on their way");
+}

@@ -1,6 +1,20 @@
 import { type Statement, statement, unprepared } from "./driver.ts";
 import type { Table } from "./table.ts";
 
+/** For a call that is alone, and for several at once, whose values are arrays. */
+export interface Forms {
+  readonly one: Statement;
+  readonly many: Statement;
+}
+
+export type Statements = Readonly<
+  Record<
+    "createAnonymous" | "createForUser" | "read" | "touch" | "update" | "updateWithUser" | "revoke",
+    Forms
+  > &
+    Record<"fence" | "endUnlocked" | "end" | "listUser" | "scan" | "now" | "sweep", Statement>
+>;
+
 /**
  * Every statement of the store. These rules make them hold:
  *
@@ -13,64 +27,26 @@ import type { Table } from "./table.ts";
  * - The last parameter of a write, `patience`, bounds how long it waits for each lock. `null`: as long as the server lets it.
  * - Each row of a reply begins with the state of the server and with the key that the call is about, so that neither an absence nor
  *   the reply to another call is taken for an answer.
+ *
+ * @param touches whether the commit of a touch waits for the disk. Inside a transaction of the application it is never lazy
  */
-export interface Statements {
-  readonly createAnonymous: Forms;
-  readonly createForUser: Forms;
-  readonly read: Forms;
-  readonly touch: Forms;
-  readonly update: Forms;
-  readonly updateWithUser: Forms;
-  readonly revoke: Forms;
-  readonly fence: Statement;
-  /** Ends a batch of a user's sessions, except those that another transaction has locked. */
-  readonly endUnlocked: Statement;
-  readonly end: Statement;
-  readonly listUser: Statement;
-  readonly scan: Statement;
-  readonly now: Statement;
-  readonly sweep: Statement;
-}
-
-/** For a call that is alone, and for several at once, whose values are arrays. */
-interface Forms {
-  readonly one: Statement;
-  readonly many: Statement;
-}
-
-/** `touches`: whether the commit of a touch waits for the disk. Inside a transaction of the application it is never lazy. */
 export function statementsFor({ sql: table, literal }: Table, touches: "lazy" | "durable"): Statements {
   const state = `case when pg_is_in_recovery() then 'standby' when row_security_active(${literal}::regclass) then 'hidden' end`;
 
-  const withFences = (tombstone: string): string => `, fences as (
-  insert into ${table} as fence (${FENCE_COLUMNS})
-  select ${FENCE} || user_id, null, '', 1, now, interval '0', now, now, now + ${tombstone} * ${MILLISECOND}, now
-  from (select distinct user_id from given where user_id is not null) bound, (select ${NOW} as now) clock
-  order by user_id collate "C"
-  on conflict (id) do update set expires_at = greatest(fence.expires_at, excluded.expires_at)
-  returning fence.id, fence.authenticated_at as instant
-)`;
-
-  const create = (given: string, fences: boolean): Statement =>
+  const create = (given: string, fences: Fences): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(8)})${fences ? withFences("$7::bigint") : ""},
+with given as materialized (select given.* from ${given}, ${patience(8)})${fences.locked},
 judged as materialized (
-  select *, case
-    when not locked then null
-    else coalesce(authenticated_at <= now - $7::bigint * ${MILLISECOND} or authenticated_at <= fence, false) end as fenced
+  select *, case when locked then coalesce(at <= now - $7::bigint * ${MILLISECOND} or at <= fence, false) end as fenced
   from (
-    select id, user_id, data, idle * ${MILLISECOND} as idle, lifetime * ${MILLISECOND} as lifetime, locked, fence, now,
-      ${notAfterNow("authenticated_at")} as authenticated_at
-    from (
-      select given.*, ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence, ${NOW} as now
-      from given ${fences ? `left join fences on fences.id = ${FENCE} || given.user_id` : ""}, ${DURABLE}
-    ) given
+    select *, ${notAfterNow("authenticated_at")} as at
+    from (select given.*, ${fences.columns}, ${NOW} as now from given ${fences.join}, ${DURABLE}) given
   ) given
 ), created as (
   insert into ${table} (id, user_id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at)
   select id, user_id,
-    case when user_id is not null then coalesce(authenticated_at, greatest(now, fence + ${MILLISECOND})) end,
-    data, 1, now, idle, now + lifetime, now, least(now + idle, now + lifetime)
+    case when user_id is not null then coalesce(at, greatest(now, fence + ${MILLISECOND})) end,
+    data, 1, now, idle * ${MILLISECOND}, now + lifetime * ${MILLISECOND}, now, now + least(idle, lifetime) * ${MILLISECOND}
   from judged where not fenced
   order by id collate "C"
   on conflict (id) do nothing
@@ -89,18 +65,10 @@ from judged left join created on created.id = judged.id`);
 select ${state}, given.id, ${RECORD}
 from ${given} left join ${found} s on s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp()`);
 
-  const held = (matching: string, condition = ""): string => `held as materialized (
-  select s.id, s.user_id, s.authenticated_at, s.version, s.idle_timeout, s.ends_at, s.touched_at, s.expires_at
-  from ${table} s where s.id ${matching} and s.revoked_at is null ${condition}
-  order by s.id for no key update
-)`;
-
   const touch = (given: string, matching: string): Statement =>
     statement(`
 with given as materialized (select given.* from ${given}, ${patience(2)}),
-${held(matching)}, live as materialized (
-  select * from (select held.*, ${NOW} as now from held, ${touches === "lazy" ? LAZY : DURABLE}) held where expires_at > now
-), touched as (
+${liveRows(matching, "", touches === "lazy" ? LAZY : DURABLE)}, touched as (
   update ${table} s set touched_at = live.now, expires_at = least(live.now + live.idle_timeout, live.ends_at)
   from live where s.id = live.id
   returning s.id
@@ -110,12 +78,10 @@ select ${state}, given.id, case
 from given left join live on live.id = given.id left join touched on touched.id = given.id`);
 
   // A change that is refused by the fence is made into a tombstone by the same update.
-  const update = (given: string, matching: string, fences: boolean): Statement =>
+  const update = (given: string, matching: string, fences: Fences): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(11)})${fences ? withFences("$10::bigint") : ""},
-${held(matching, fences ? "and (select count(*) from fences) >= 0" : "")}, live as materialized (
-  select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
-), judged as materialized (
+with given as materialized (select given.* from ${given}, ${patience(11)})${fences.locked},
+${liveRows(matching, fences.first, DURABLE)}, judged as materialized (
   select *, case
     when if_version <> version then 'conflict'
     when not locked then 'cancelled'
@@ -124,16 +90,15 @@ ${held(matching, fences ? "and (select count(*) from fences) >= 0" : "")}, live 
     ) then 'fenced'
     else 'updated' end as verdict
   from (
-    select live.*, given.data, given.if_version,
+    select live.*, given.data, given.if_version, ${fences.columns},
       case when given.binds then given.user_id else live.user_id end as new_user,
       given.binds and given.user_id is distinct from live.user_id as rebound,
       ${notAfterNow("given.authenticated_at")} as new_instant,
-      ${fences ? IS_LOCKED : "true"} as locked, ${fences ? "fences.instant" : "null::timestamptz"} as fence,
       coalesce(given.idle * ${MILLISECOND}, live.idle_timeout) as new_idle,
       coalesce(live.now + given.lifetime * ${MILLISECOND}, live.ends_at) as new_end,
       case when given.touch then live.now else live.touched_at end as new_touch,
       case when given.binds or num_nonnulls(given.data, given.lifetime, given.authenticated_at) > 0 then 1 else 0 end as growth
-    from live join given on given.id = live.id ${fences ? `left join fences on fences.id = ${FENCE} || given.user_id` : ""}
+    from live join given on given.id = live.id ${fences.join}
   ) live
 ), changed as (
   update ${table} s set
@@ -162,10 +127,7 @@ from given left join judged on judged.id = given.id left join changed on changed
   const revoke = (given: string, matching: string): Statement =>
     statement(`
 with given as materialized (select given.* from ${given}, ${patience(3)}),
-held as materialized (
-  select s.id, s.expires_at, s.revoked_at from ${table} s where s.id ${matching}
-  order by s.id for no key update
-), judged as materialized (
+${held(matching, "")}, judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
 ), ended as (
   update ${table} s set revoked_at = coalesce(s.revoked_at, judged.now), ${BURIED},
@@ -173,8 +135,7 @@ held as materialized (
   from judged where s.id = judged.id and s.id ${matching}
   returning s.id
 ), planted as (
-  insert into ${table} (${FENCE_COLUMNS})
-  select id, null, '', 1, now, interval '0', now, now, now + $2::bigint * ${MILLISECOND}, now
+  ${insertMark("id", "null", "$2::bigint")}
   from given, (select ${NOW} as now) clock, ${DURABLE}
   where not exists (select from held where held.id = given.id)
   order by id collate "C"
@@ -189,11 +150,10 @@ select ${state}, given.id, case
 from given
 left join judged on judged.id = given.id left join ended on ended.id = given.id left join planted on planted.id = given.id`);
 
-  const end = (waiting: "" | "skip locked"): Statement =>
+  const end = (from: string, lock: string, left: string): Statement =>
     statement(`
 with held as materialized (
-  select s.id, s.expires_at from ${table} s${waiting === "" ? `, ${patience(7)}` : ""} where ${OF_USER}
-  limit $6::bigint for no key update of s ${waiting}
+  select s.id, s.expires_at from ${table} s${from} where ${OF_USER} limit $6::bigint for no key update of s ${lock}
 ), judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
 ), ended as (
@@ -201,38 +161,58 @@ with held as materialized (
   from (select max(now) as now from judged) last where s.id = any(array(select id from judged))
   returning s.id
 )
-select ${state}, $1::text, alive::text, found::text, (select count(*) from ended)::text,
-  (found = $6::bigint${
-    waiting === ""
-      ? ""
-      : ` or exists (select from ${table} s where ${OF_USER} and s.id <> all(array(select id from judged)))`
-  })::text
+select ${state}, $1::text, alive::text, found::text, (select count(*) from ended)::text, (found = $6::bigint ${left})::text
 from (select count(*) as found, count(*) filter (where expires_at > now) as alive from judged) counted`);
 
+  function held(matching: string, condition: string): string {
+    return `held as materialized (
+  select s.id, s.user_id, s.authenticated_at, s.version, s.idle_timeout, s.ends_at, s.touched_at, s.expires_at, s.revoked_at
+  from ${table} s where s.id ${matching} ${condition}
+  order by s.id for no key update
+)`;
+  }
+
+  function liveRows(matching: string, condition: string, durability: string): string {
+    return `${held(matching, `and s.revoked_at is null ${condition}`)}, live as materialized (
+  select * from (select held.*, ${NOW} as now from held, ${durability}) held where expires_at > now
+)`;
+  }
+
+  /** Inserts what is not a session: a fence or a tombstone. It needs a `now`. */
+  function insertMark(id: string, at: string, tombstone: string): string {
+    return `insert into ${table} as mark (id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at)
+  select ${id}, ${at}, '', 1, now, interval '0', now, now, now + ${tombstone} * ${MILLISECOND}, now`;
+  }
+
+  /** Locks the fences of the users whom the calls name, and creates those that are not there. */
+  function withFences(tombstone: string): Fences {
+    return {
+      locked: `, fences as (
+  ${insertMark(`${FENCE} || user_id`, "null", tombstone)}
+  from (select distinct user_id from given where user_id is not null) bound, (select ${NOW} as now) clock
+  order by user_id collate "C"
+  on conflict (id) do update set expires_at = greatest(mark.expires_at, excluded.expires_at)
+  returning mark.id, mark.authenticated_at as instant
+)`,
+      first: "and (select count(*) from fences) >= 0",
+      // Not locked if a trigger or a rule of the application's cancelled it: then the fence is unknown.
+      columns: "(given.user_id is null or fences.id is not null) as locked, fences.instant as fence",
+      join: `left join fences on fences.id = ${FENCE} || given.user_id`,
+    };
+  }
+
   return {
-    createAnonymous: {
-      one: create(`(values (${CREATED})) ${GIVEN_SESSION}`, false),
-      many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`, false),
-    },
-    createForUser: {
-      one: create(`(values (${CREATED})) ${GIVEN_SESSION}`, true),
-      many: create(`unnest(${arrays(CREATED)}) ${GIVEN_SESSION}`, true),
-    },
+    createAnonymous: forms(SESSION, (given) => create(given, NO_FENCES)),
+    createForUser: forms(SESSION, (given) => create(given, withFences("$7::bigint"))),
     read: {
-      one: read("(select $1::text as id) given", table),
+      one: read(givenBy(ID).one, table),
       // `offset 0` keeps to the index, id by id. A join, planned while the table is small, would read all of it.
-      many: read(MANY_IDS, `lateral (select * from ${table} s where s.id = given.id offset 0)`),
+      many: read(givenBy(ID).many, `lateral (select * from ${table} s where s.id = given.id offset 0)`),
     },
-    touch: { one: touch(ONE_ID, ONE), many: touch(MANY_IDS, MANY) },
-    update: {
-      one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, false),
-      many: update(`unnest(${arrays(CHANGED)}) ${GIVEN_CHANGES}`, MANY, false),
-    },
-    updateWithUser: {
-      one: update(`(values (${CHANGED})) ${GIVEN_CHANGES}`, ONE, true),
-      many: update(`unnest(${arrays(CHANGED)}) ${GIVEN_CHANGES}`, MANY, true),
-    },
-    revoke: { one: revoke(ONE_ID, ONE), many: revoke(MANY_IDS, MANY) },
+    touch: forms(ID, touch),
+    update: forms(CHANGES, (given, matching) => update(given, matching, NO_FENCES)),
+    updateWithUser: forms(CHANGES, (given, matching) => update(given, matching, withFences("$10::bigint"))),
+    revoke: forms(ID, revoke),
     // It ends once the clock is past the instant. Whoever sees the fence thus has a clock that is past it.
     fence: statement(`
 with asked as materialized (
@@ -241,18 +221,22 @@ with asked as materialized (
   select now, instant, pg_sleep(greatest(0, date_part('epoch', instant + ${MILLISECOND} - clock_timestamp())))
   from asked where instant <= now
 ), fenced as (
-  insert into ${table} as fence (${FENCE_COLUMNS})
-  select ${FENCE} || $1::text, instant, '', 1, now, interval '0', now, now, now + $3::bigint * ${MILLISECOND}, now from passed
+  ${insertMark(`${FENCE} || $1::text`, "instant", "$3::bigint")} from passed
   on conflict (id) do update set
-    authenticated_at = greatest(fence.authenticated_at, excluded.authenticated_at),
-    expires_at = greatest(fence.expires_at, excluded.expires_at)
-  returning fence.id
+    authenticated_at = greatest(mark.authenticated_at, excluded.authenticated_at),
+    expires_at = greatest(mark.expires_at, excluded.expires_at)
+  returning mark.id
 )
 select ${state}, $1::text, ${milliseconds("asked.instant")}, case
   when passed.instant is null then 'future' when fenced.id is null then 'cancelled' else 'fenced' end
 from asked left join passed on true left join fenced on true`),
-    endUnlocked: end("skip locked"),
-    end: end(""),
+    // Ends a batch of a user's sessions, except those that another transaction has locked.
+    endUnlocked: end(
+      "",
+      "skip locked",
+      `or exists (select from ${table} s where ${OF_USER} and s.id <> all(array(select id from judged)))`,
+    ),
+    end: end(`, ${patience(7)}`, "", ""),
     listUser: statement(`
 select ${state}, given.user_id, ${RECORD}
 from unnest($1::text[]) given(user_id) left join lateral (
@@ -283,16 +267,24 @@ from (select (select ours from turn), (select count(*) from swept) as swept offs
   };
 }
 
+/** The clauses of a statement that gives no session to a user, and so needs no fence. */
+const NO_FENCES = {
+  /** A `with` query that locks the fences. */
+  locked: "",
+  /** A condition of the sessions' lock, so that the fences are locked before. */
+  first: "",
+  /** For each row of `given`. */
+  columns: "true as locked, null::timestamptz as fence",
+  join: "",
+};
+
+type Fences = typeof NO_FENCES;
+
 /**
  * The id of a user's fence, less the user. No session has such an id: in an encoded key, U+0001 is followed by a hexadecimal
  * digit (text.ts).
  */
 const FENCE = "chr(1) || 'u'";
-/** False if a trigger or a rule of the application's cancelled the lock: then the fence is unknown. */
-const IS_LOCKED = "(given.user_id is null or fences.id is not null)";
-/** What a row has that is not a session: a fence or a tombstone. */
-const FENCE_COLUMNS =
-  "id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at";
 const BURIED = "user_id = null, authenticated_at = null, data = ''";
 
 const MILLISECOND = "interval '1 millisecond'";
@@ -305,10 +297,6 @@ const MILLISECOND = "interval '1 millisecond'";
  */
 const OF_USER = `s.user_id = (select $1::text) and s.revoked_at is null and s.id is distinct from $2 and (
     s.authenticated_at <= ${instant("$3::bigint")} or s.authenticated_at is null or ($4::boolean and s.authenticated_at > clock_timestamp()))`;
-const ONE = "= (select id from given)";
-const MANY = "= any(array(select id from given))";
-const ONE_ID = "(values ($1::text)) given(id)";
-const MANY_IDS = "unnest($1::text[]) given(id)";
 
 /** The store's clock. It goes on while a statement waits; `now()` would stand still. */
 const NOW = "date_trunc('milliseconds', clock_timestamp())";
@@ -346,15 +334,30 @@ function instant(value: string): string {
   return `(timestamptz 'epoch' + ${value} * ${MILLISECOND})`;
 }
 
-const CREATED = "$1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint";
-const GIVEN_SESSION = "given(id, user_id, data, idle, lifetime, authenticated_at)";
+/** The values of a call, as columns of `given`. */
+const ID = "id text";
+const SESSION = "id text, user_id text, data text, idle bigint, lifetime bigint, authenticated_at bigint";
+const CHANGES =
+  "id text, data text, binds boolean, user_id text, idle bigint, lifetime bigint, authenticated_at bigint, touch boolean, if_version bigint";
 
-const CHANGED =
-  "$1::text, $2::text, $3::boolean, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::boolean, $9::bigint";
-const GIVEN_CHANGES = "given(id, data, binds, user_id, idle, lifetime, authenticated_at, touch, if_version)";
+/** @param text of what the calls give, and of how a session matches one of them */
+function forms(columns: string, text: (given: string, matching: string) => Statement): Forms {
+  const { one, many } = givenBy(columns);
+  return {
+    one: text(one, "= (select id from given)"),
+    many: text(many, "= any(array(select id from given))"),
+  };
+}
 
-function arrays(parameters: string): string {
-  return parameters.replaceAll(/(::\w+)/g, "$1[]");
+function givenBy(columns: string): { readonly one: string; readonly many: string } {
+  const typed = columns.split(", ").map((column) => column.split(" "));
+  const values = typed.map(([name, type], at) => `$${at + 1}::${type} as ${name}`);
+  const arrays = typed.map(([, type], at) => `$${at + 1}::${type}[]`);
+  const names = typed.map(([name]) => name);
+  return {
+    one: `(select ${values.join(", ")}) given`,
+    many: `unnest(${arrays.join(", ")}) given(${names.join(", ")})`,
+  };
 }
 
 /** The first half of the advisory lock that a sweeping instance holds; the second is the table's oid. */

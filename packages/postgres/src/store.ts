@@ -1,6 +1,7 @@
-import { MAX_DURATION, type SessionStore, StoreError } from "@tenure/core";
+import { type SessionStore, StoreError } from "@tenure/core";
 import {
   assertChanges,
+  assertDuration,
   assertNewSession,
   assertRevokeUser,
   instantInTheFuture,
@@ -82,9 +83,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
     throw new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))");
   }
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
-  if (!(Number.isSafeInteger(tombstoneMinimum) && tombstoneMinimum > 0 && tombstoneMinimum <= MAX_DURATION)) {
-    throw new TypeError(`tombstoneMinimum must be a whole number of milliseconds from 1 to ${MAX_DURATION}`);
-  }
+  assertDuration("tombstoneMinimum", tombstoneMinimum);
   const table = tableOf(options);
   const lazy = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
   const durable = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);

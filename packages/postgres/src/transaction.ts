@@ -1,9 +1,8 @@
 import { StoreError } from "@tenure/core";
-import { type PostgresClient, type Query, type Row, rowsOf, unprepared } from "./driver.ts";
+import { type PostgresClient, rowsOf, unprepared } from "./driver.ts";
 import { toStoreError } from "./failure.ts";
-import { type Bind, MAX_LOOKS, UNDECIDED } from "./joined.ts";
-import { AGAIN, type Operation } from "./operations.ts";
-import { resultsOf } from "./reply.ts";
+import type { Bind } from "./joined.ts";
+import { decided, type Operation, resultsOf } from "./operation.ts";
 
 /**
  * Makes calls on one client, inside the transaction that is open there: one statement at a time, in the order of the calls.
@@ -22,22 +21,14 @@ export function inTransaction(client: PostgresClient, table: string): Bind {
 
   async function resultOf<Call, Result>(operation: Operation<Call, Result>, call: Call): Promise<Result> {
     try {
-      const [seesThePresent] = await run({ statement: PRESENT, values: [] });
+      const [seesThePresent] = await rowsOf(client, { statement: PRESENT, values: [] }, false);
       if (seesThePresent?.[0] !== "true") throw new StoreError(operation.name, NOT_READ_COMMITTED);
-      for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
-        const rows = await run(operation.one(call, null));
-        const [result] = resultsOf(operation, [call], rows, table);
-        if (result instanceof Error) throw result;
-        if (result !== AGAIN) return result as Result;
-      }
-      throw new StoreError(operation.name, UNDECIDED);
+      return await decided(operation, async () =>
+        resultsOf(operation, [call], await rowsOf(client, operation.query([call], null), false), table),
+      );
     } catch (error) {
       throw toStoreError(operation.name, table, error);
     }
-  }
-
-  function run(query: Query): Promise<readonly Row[]> {
-    return rowsOf(client, query, false);
   }
 }
 

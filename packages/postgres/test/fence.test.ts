@@ -27,7 +27,7 @@ postgres.describe("postgresStore, the login fence", () => {
     const client = await admin.connect();
     await client.query("begin");
     for (let round = 0; round < 200; round += 1) {
-      const { statement, values } = fence.one({ userId: "clock", upTo: null }, null);
+      const { statement, values } = fence.query([{ userId: "clock", upTo: null }], null);
       const text = statement.text.replace(/\nfrom asked/, `, clock_timestamp() as at\nfrom asked`);
       const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
       const [[, , instant, , at]] = rows as [[unknown, unknown, string, string, Date]];

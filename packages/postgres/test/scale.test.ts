@@ -158,26 +158,26 @@ function everyStatement(table: string): Record<string, Planned> {
   const logins = ids.map((id) => ({ id, userId: "user 2", authenticatedAt: 1 }));
   const ending = { userId: "user 1", except: one!, upTo: 1, all: true };
   const queries = {
-    create_one: create.one(sessions[0]!, "1s"),
-    create_many: create.many!(sessions, "1s"),
-    create_anonymous_one: create.one(anonymous[0]!, "1s"),
-    create_anonymous_many: create.many!(anonymous, "1s"),
-    read_one: read.one(one!, null),
-    read_many: read.many!(ids, null),
-    touch_one: touch.one(one!, "1s"),
-    touch_many: touch.many!(ids, "1s"),
-    update_one: update.one(changes[0]!, "1s"),
-    update_many: update.many!(changes, "1s"),
-    login_one: update.one(logins[0]!, "1s"),
-    login_many: update.many!(logins, "1s"),
-    revoke_one: revoke.one(one!, "1s"),
-    revoke_many: revoke.many!(ids, "1s"),
-    fence: fence.one({ userId: "user 1", upTo: 1 }, "1s"),
-    end_unlocked: endUnlocked.one(ending, "1s"),
-    end_all: end.one(ending, "1s"),
-    list_user: listUser.many!(["user 1", "user 2", "user 3"], null),
-    scan: scan.one("", null),
-    sweep: sweep.one({ from: 0, to: 8, most: 1000, inTurn: true }, null),
+    create_one: create.query([sessions[0]!], "1s"),
+    create_many: create.query(sessions, "1s"),
+    create_anonymous_one: create.query([anonymous[0]!], "1s"),
+    create_anonymous_many: create.query(anonymous, "1s"),
+    read_one: read.query([one!], null),
+    read_many: read.query(ids, null),
+    touch_one: touch.query([one!], "1s"),
+    touch_many: touch.query(ids, "1s"),
+    update_one: update.query([changes[0]!], "1s"),
+    update_many: update.query(changes, "1s"),
+    login_one: update.query([logins[0]!], "1s"),
+    login_many: update.query(logins, "1s"),
+    revoke_one: revoke.query([one!], "1s"),
+    revoke_many: revoke.query(ids, "1s"),
+    fence: fence.query([{ userId: "user 1", upTo: 1 }], "1s"),
+    end_unlocked: endUnlocked.query([ending], "1s"),
+    end_all: end.query([ending], "1s"),
+    list_user: listUser.query(["user 1", "user 2", "user 3"], null),
+    scan: scan.query([""], null),
+    sweep: sweep.query([{ from: 0, to: 8, most: 1000, inTurn: true }], null),
   };
   const allowed: Record<string, string[]> = { fence: [], sweep: ["Tid Range Scan", "Tid Scan"] };
   return Object.fromEntries(
@@ -232,7 +232,7 @@ function literals(values: readonly unknown[]): string {
 
 function explainedTouch(table: string, id: string): string {
   const { touch } = operationsOn(statementsFor(tableOf({ table }), "lazy"), HOUR);
-  const { statement } = touch.one(id, null);
+  const { statement } = touch.query([id], null);
   return `explain (analyze, wal) ${statement.text.replaceAll("$1", `'${id}'`).replaceAll("$2", "null")}`;
 }
 

@@ -7,6 +7,7 @@ import {
   type StoreOperation,
   type UpdateResult,
 } from "@tenure/core";
+import { makesNewVersion } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
 import { decodeRecord, RECORD } from "./record.ts";
 
@@ -138,10 +139,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
         }
         bind.run(userId, Math.max(login, row.authenticated_at ?? 0), row.n);
       }
-      const isNewVersion = [data, changes.userId, lifetime, authenticatedAt].some(
-        (given) => given !== undefined,
-      );
-      const version = row.version + (isNewVersion ? 1 : 0);
+      const version = row.version + (makesNewVersion(changes) ? 1 : 0);
       const touchedAt = touch ? now : row.touched_at;
       const idle = changes.idle ?? row.idle;
       const endsAt = lifetime === undefined ? row.ends_at : now + lifetime;

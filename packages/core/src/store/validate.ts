@@ -64,7 +64,12 @@ function assertUserId(value: unknown): void {
   if (value !== null) assertString("userId", value);
 }
 
-function assertDuration(name: string, value: unknown): void {
+/**
+ * Checks a duration: one of the contract, or an option such as `tombstoneMinimum`.
+ *
+ * @throws TypeError for anything but a whole number of milliseconds from 1 to {@link MAX_DURATION}
+ */
+export function assertDuration(name: string, value: unknown): void {
   if (!(typeof value === "number" && Number.isSafeInteger(value) && value > 0 && value <= MAX_DURATION)) {
     throw new TypeError(
       `${name} must be a whole number of milliseconds from 1 to ${MAX_DURATION} (100 years)`,

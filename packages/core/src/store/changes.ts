@@ -8,3 +8,10 @@ export function isTouch(changes: SessionChanges): boolean {
   }
   return true;
 }
+
+/** Whether an update with these changes adds 1 to the version of the record. */
+export function makesNewVersion({ data, userId, lifetime, authenticatedAt }: SessionChanges): boolean {
+  return (
+    data !== undefined || userId !== undefined || lifetime !== undefined || authenticatedAt !== undefined
+  );
+}
