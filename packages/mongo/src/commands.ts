@@ -1,27 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type {
-  CreateResult,
-  NewSession,
-  RevokeUserOptions,
-  SessionChanges,
-  SessionRecord,
-  UpdateResult,
+import {
+  type CreateResult,
+  type NewSession,
+  type RevokeUserOptions,
+  type SessionChanges,
+  type SessionRecord,
+  StoreError,
+  type UpdateResult,
 } from "@tenure/core";
-import { StoreError } from "@tenure/core";
-import { withDeadline } from "@tenure/core/store";
+import { Fault, isTouch } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
 import {
   type Asked,
-  type Claim,
-  claimOf,
-  type Stored,
+  decodeRecord,
   fenceId,
-  type StoredFence,
-  toRecord,
+  idOf,
+  type Named,
+  namedIn,
+  type Stored,
   type Unchecked,
 } from "./document.ts";
-import { Fault, isAnswerLost, isDuplicate, mayBeOfOneWrite } from "./failure.ts";
+import { isAnswerLost, isDuplicate, mayBeOneCalls } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
 import {
   ALIVE,
@@ -39,23 +39,23 @@ import {
 /** The contract in MongoDB's commands. They reject with what the driver threw, and their input is checked already. */
 export interface Commands {
   readonly create: (session: NewSession) => Promise<CreateResult>;
-  /** The live sessions of these ids. */
-  readonly read: (ids: readonly string[]) => Promise<Map<string, SessionRecord>>;
+  readonly read: (id: string) => Promise<SessionRecord | null>;
+  /** Joined reads: for each id the live session, or `null`. */
+  readonly readAll: (ids: readonly string[]) => Promise<(SessionRecord | null)[]>;
   readonly update: (change: Change) => Promise<UpdateResult>;
   /** Joined updates. None of them may bind. */
   readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Error)[]>;
   readonly revoke: (id: string) => Promise<boolean>;
   readonly revokeUser: (userId: string, options: RevokeUserOptions) => Promise<number>;
   readonly listUser: (userId: string) => Promise<SessionRecord[]>;
-  readonly scan: (after: string | null) => Promise<ScanPage>;
+  readonly scan: (from: string) => Promise<ScanPage>;
   readonly now: () => Promise<number>;
 }
 
-/** The live sessions among some documents in the order of their ids. */
 export interface ScanPage {
   readonly records: readonly SessionRecord[];
-  /** The id after which the next page begins. `null` at the end. */
-  readonly last: string | null;
+  /** The id after which the next page begins; `null` after the last. */
+  readonly next: string | null;
 }
 
 /** One `update`, and the nonce that distinguishes it from every other. */
@@ -74,18 +74,13 @@ export function newNonce(): string {
 const PROCESS = randomBytes(9).toString("base64url");
 let writes = 0;
 
-/** A crash may lose a touch, and nothing else. */
-export function isTouch({ data, userId, lifetime, authenticatedAt }: SessionChanges): boolean {
-  return [data, userId, lifetime, authenticatedAt].every((given) => given === undefined);
-}
-
 /**
  * @param handle with the concerns of its reads and writes
  * @param tombstoneMinimum milliseconds
  * @param clientSession all commands are part of it, in a transaction or not
  */
-export function commands(
-  { database, sessions, limits }: Handle,
+export function commandsOn(
+  { database, sessions, limitCommand }: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
@@ -97,29 +92,32 @@ export function commands(
     async create(session) {
       const { id, userId } = session;
       const nonce = newNonce();
-      for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
         // E11000 would abort a transaction, and `withTransaction` would run it again and again: look first.
         let there = inTransaction() ? await lookUp(id) : null;
         if (there === null || there.vacant) {
           const isInserted = await insert(id, insertSession(session, nonce));
           if (!isInserted) there = await lookUp(id);
           if (isInserted || there?.nonces?.includes(nonce)) {
-            return userId === null || (await checkCreated(id, userId, nonce)) ? "created" : "fenced";
+            if (userId === null) return "created";
+            const after = await decide(id, userId, nonce);
+            // If another call has refused it meanwhile, a third may have created a session under the id, which was free again.
+            const isOurs = after !== null && after.refused !== nonce && after.nonces?.includes(nonce);
+            return isOurs ? "created" : "fenced";
           }
           if (there === null) throw new Fault("a unique index other than that of _id refused the session");
         }
-        if (isUnchecked(there)) await check(id, there.userId, there.unchecked.by);
+        if (isUnchecked(there)) await check(there);
         else if (!there.vacant) return "taken";
       }
       throw changingTooFast();
     },
 
-    async read(ids) {
-      const filter = { _id: only(ids), $expr: ALIVE };
-      const options = { ...joining, projection: { nonces: 0 }, batchSize: ids.length + 1 };
-      const found = await checked({ ids: new Set(ids) }, () => sessions.find(filter, options).toArray());
-      return new Map(found.map(toRecord).map((record) => [record.id, record]));
+    async read(id) {
+      return (await readAll([id]))[0]!;
     },
+
+    readAll,
 
     update,
 
@@ -145,33 +143,42 @@ export function commands(
       const filter = { _id: id, unchecked: { $exists: false } };
       const pipeline = endSession(nonce, tombstoneMinimum);
       const options = { ...joining, returnDocument: "after", projection: { endedBy: 1 } } as const;
-      for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
         const ended = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
-        if (ended !== null) return "endedBy" in ended && ended.endedBy === nonce;
+        if (ended !== null) return ended.endedBy === nonce;
         const there = await lookUp(id);
         if (there === null) {
           if (await insert(id, insertTombstone(id, tombstoneMinimum))) return false;
-        } else if (isUnchecked(there)) await check(id, there.userId, there.unchecked.by);
+        } else if (isUnchecked(there)) await check(there);
       }
       throw changingTooFast();
     },
 
     async revokeUser(userId, { except, authenticatedUpTo }) {
-      const { fence, setAt } = await raiseFence(userId, authenticatedUpTo);
+      const { fence, setAt } = await upsertFence(userId, setFence(authenticatedUpTo, tombstoneMinimum));
       const setAtHere = performance.now();
-      const instant = authenticatedUpTo ?? fence;
+      const fenced = { instant: authenticatedUpTo ?? fence!.getTime(), setAt: setAt!.getTime() };
+      const projection = { userId: 1, authenticatedAt: 1, expiresAt: 1, unchecked: 1 };
+      const options = {
+        ...joining,
+        projection,
+        sort: { _id: 1 },
+        limit: END_BATCH,
+        batchSize: END_BATCH + 1,
+      } as const;
       let ended = 0;
-      for (let page = await pageOf(userId, { $gte: "" }); ;) {
-        const due = page.filter(
-          ({ _id, authenticatedAt }) => _id !== except && authenticatedAt.getTime() <= instant,
-        );
-        ended += await endPage(userId, due, { instant, setAt });
-        const [last] = page.slice(-1).map(({ _id }) => _id);
-        if (page.length < PAGE || last === undefined) break;
-        page = await pageOf(userId, { $gt: last });
+      let from: Filter<string> = { $gte: "" };
+      for (let isLast = false; !isLast;) {
+        const filter = { userId, _id: from };
+        const found = await sent(() => sessions.find(filter, options).toArray());
+        const page = found.map((document) => namedIn(document, { userId }));
+        const due = page.filter((one) => idOf(one) !== except && isUpTo(one, fenced.instant));
+        ended += await endAll(userId, due, fenced);
+        isLast = page.length < END_BATCH;
+        if (!isLast) from = { $gt: idOf(page.at(-1)!) };
       }
       // By this process's steady clock: the reply arrived after the server's clock showed `setAt`.
-      const wait = instant + 1 - setAt - (performance.now() - setAtHere);
+      const wait = fenced.instant + 1 - fenced.setAt - (performance.now() - setAtHere);
       if (wait > 0) await sleep(wait + 1);
       return ended;
     },
@@ -180,32 +187,44 @@ export function commands(
       const filter = { userId, $expr: ALIVE };
       const options = { ...joining, projection: { nonces: 0 } };
       const found = await checked({ userId }, () => sessions.find(filter, options).toArray());
-      return found.map(toRecord).toSorted((a, b) => a.createdAt - b.createdAt);
+      return found.map(decodeRecord).toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
-    async scan(after) {
-      const from = after === null ? { $gte: "" } : { $gt: after };
-      const page = [{ $match: { _id: from } }, { $sort: { _id: 1 } }, { $limit: SCANNED }];
-      const pipeline = [...page, { $set: { alive: ALIVE } }, { $unset: "nonces" }];
-      const options = { ...joining, batchSize: SCANNED + 1 };
+    async scan(from) {
+      const pipeline = [
+        { $match: { _id: from === "" ? { $gte: "" } : { $gt: from } } },
+        { $sort: { _id: 1 } },
+        { $limit: SCAN_PAGE },
+        { $set: { alive: ALIVE } },
+        { $unset: "nonces" },
+      ];
+      const options = { ...joining, batchSize: SCAN_PAGE + 1 };
       const found = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
-      const last = found.at(-1)?.["_id"] ?? null;
-      return { records: found.filter((document) => document["alive"]).map(toRecord), last };
+      return {
+        records: found.filter(({ alive }) => alive).map(decodeRecord),
+        next: found.length < SCAN_PAGE ? null : idOf(found.at(-1)!),
+      };
     },
 
-    now,
+    /** The clock that the pipelines compare with. The `localTime` of `hello` is another: FerretDB 2.7 rounds it down, and `$$NOW` up. */
+    async now() {
+      const options = { readPreference: "primary", ...PLAIN } as const;
+      // A stage of its own: FerretDB does not know `$$NOW` within `$documents`.
+      const pipeline = [{ $documents: [{}] }, { $project: { now: "$$NOW" } }];
+      const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
+      const time: unknown = reply["cursor"]?.firstBatch?.[0]?.now;
+      if (time instanceof Date) return time.getTime();
+      throw new StoreError("now", "MongoDB's reply is not a time");
+    },
   };
 
-  /** The clock that the pipelines compare with. The `localTime` of `hello` is another: FerretDB 2.7 rounds it down, and `$$NOW` up. */
-  async function now(): Promise<number> {
-    const options = { readPreference: "primary", ...PLAIN } as const;
-    // A stage of its own: FerretDB does not know `$$NOW` within `$documents`.
-    const pipeline = [{ $documents: [{}] }, { $project: { now: "$$NOW" } }];
-    const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
-    const [first] = (reply as { cursor?: { firstBatch?: readonly Document[] } }).cursor?.firstBatch ?? [];
-    const time: unknown = first?.["now"];
-    if (time instanceof Date) return time.getTime();
-    throw new StoreError("now", "MongoDB's reply is not a time");
+  async function readAll(ids: readonly string[]): Promise<(SessionRecord | null)[]> {
+    const asked = new Set(ids);
+    const filter = { _id: only(asked), $expr: ALIVE };
+    const options = { ...joining, projection: { nonces: 0 }, batchSize: asked.size + 1 };
+    const found = await checked({ ids: asked }, () => sessions.find(filter, options).toArray());
+    const records = new Map(found.map((document) => [idOf(document), decodeRecord(document)]));
+    return ids.map((id) => records.get(id) ?? null);
   }
 
   /** @returns `false` if there is a document of this id already */
@@ -223,8 +242,7 @@ export function commands(
 
   /** One command for updates of different ids. */
   async function updateTogether(changes: readonly Change[]): Promise<(UpdateResult | Error)[]> {
-    const [first] = changes;
-    if (changes.length === 1 && first) return oneAfterAnother([() => update(first)]);
+    if (changes.length === 1) return oneAfterAnother(changes, update);
     // In one order everywhere: a server that keeps its locks to the end of a bulk write would deadlock (FerretDB 2.7).
     const inOrder = changes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const operations = inOrder.map((each) => ({ updateOne: updateOf(each) }));
@@ -234,16 +252,16 @@ export function commands(
       if (matchedCount === changes.length) return changes.map(() => "updated" as const);
     } catch (error) {
       // One update's error must not reject the others, and servers differ on which update they say it is.
-      if (isAnswerLost(error) || !mayBeOfOneWrite(error)) throw error;
-      return oneAfterAnother(changes.map((change) => () => update(change)));
+      if (isAnswerLost(error) || !mayBeOneCalls(error)) throw error;
+      return oneAfterAnother(changes, update);
     }
     const reasons = await whyNot(changes);
-    return oneAfterAnother(changes.map((change, i) => async () => reasons[i] ?? update(change)));
+    return oneAfterAnother(changes, async (change, i) => reasons[i] ?? update(change));
   }
 
   async function update(change: Change): Promise<UpdateResult> {
     const { filter, update: pipeline } = updateOf(change);
-    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       if (mayBind(change.changes)) {
         const result = await bind(change, filter, pipeline);
         if (result !== undefined) return result;
@@ -268,27 +286,23 @@ export function commands(
     const options = { ...joining, returnDocument: "after", projection } as const;
     const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
     if (found === null) return undefined;
-    const after: Found = found as Document;
-    claimOf(after, { ids: new Set([id]) });
+    const after = namedIn(found, { ids: new Set([id]) });
     if (after.refused === nonce) return "fenced";
-    return !isUnchecked(after) || (await check(id, after.userId, nonce)) ? "updated" : "fenced";
+    return !isUnchecked(after) || (await check(after)) ? "updated" : "fenced";
   }
 
   /** Why a change did not match. `undefined`: it would match by now. */
   async function whyNot(unmatched: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
     const ids = new Set(unmatched.map(({ id }) => id));
-    const pipeline = [{ $match: { _id: only([...ids]) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
-    const found: Found[] = await sent(() => sessions.aggregate<Found>(pipeline, joining).toArray());
-    const byId = new Map<string, Found>();
-    for (const document of found) {
-      const { _id } = claimOf(document, { ids });
-      byId.set(_id, document);
-    }
+    const pipeline = [{ $match: { _id: only(ids) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
+    const found = await sent(() => sessions.aggregate(pipeline, joining).toArray());
+    const named = found.map((document) => namedIn(document, { ids }));
+    const byId = new Map(named.map((document) => [idOf(document), document]));
     const reasons: (UpdateResult | undefined)[] = [];
     for (const { id, changes, nonce } of unmatched) {
       const there = byId.get(id);
       if (there !== undefined && isUnchecked(there)) {
-        const isFine = await check(id, there.userId, there.unchecked.by);
+        const isFine = await check(there);
         const isOurs = there.unchecked.by === nonce;
         reasons.push(isOurs ? (isFine ? "updated" : "fenced") : undefined);
       } else if (there?.refused === nonce) reasons.push("fenced");
@@ -308,66 +322,40 @@ export function commands(
    *
    * @returns `false` if the fence refused it
    */
-  async function check(id: string, userId: string, by: string): Promise<boolean> {
-    return (await decide(id, userId, by))?.refused !== by;
+  async function check({ _id, userId, unchecked: { by } }: UncheckedSession): Promise<boolean> {
+    return (await decide(_id, userId, by))?.refused !== by;
   }
 
-  /**
-   * As `check`, for a session that a create inserted. If another call has decided meanwhile and refused it, a third may have created a session under the
-   * id, which was free again. So the session that is there must be the one that was inserted.
-   */
-  async function checkCreated(id: string, userId: string, by: string): Promise<boolean> {
-    const after = await decide(id, userId, by);
-    return after !== null && after.refused !== by && after.nonces?.includes(by) === true;
-  }
-
-  /** Compares an unchecked binding with the fence, if that was not done yet. Resolves to what is there afterwards. */
-  async function decide(id: string, userId: string, by: string): Promise<Found | null> {
+  /** As `check`. Resolves to what is there afterwards, whoever has decided. */
+  async function decide(id: string, userId: string, by: string): Promise<Stored | null> {
     const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
     const options = { ...joining, returnDocument: "after", projection: { refused: 1, nonces: 1 } } as const;
     const filter: Document = { _id: id, "unchecked.by": by };
-    const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
-    return found === null ? await lookUp(id) : (found as Document);
+    return (await sent(() => sessions.findOneAndUpdate(filter, pipeline, options))) ?? (await lookUp(id));
   }
 
   /** Epoch milliseconds, or -1 if the user has no fence. */
   async function fenceOf(userId: string): Promise<number> {
     const found = inTransaction()
       ? await upsertFence(userId, writeFence(newNonce(), tombstoneMinimum))
-      : await sent(() => sessions.findOne<StoredFence>({ _id: fenceId(userId) }, joining));
-    return found === null ? -1 : (fenceIn(found, userId)?.getTime() ?? -1);
+      : await sent(() => sessions.findOne({ _id: fenceId(userId) }, joining));
+    return found === null ? -1 : (fenceIn(found, userId).fence?.getTime() ?? -1);
   }
 
-  async function raiseFence(
-    userId: string,
-    instant: number | undefined,
-  ): Promise<{ fence: number; setAt: number }> {
-    const found = await upsertFence(userId, setFence(instant, tombstoneMinimum));
-    return { fence: fenceIn(found, userId)!.getTime(), setAt: found!.setAt!.getTime() };
-  }
-
-  async function upsertFence(userId: string, pipeline: Document[]): Promise<StoredFence | null> {
+  async function upsertFence(userId: string, pipeline: Document[]): Promise<Stored> {
     const filter = { _id: fenceId(userId) };
     const options = { ...joining, upsert: true, returnDocument: "after" } as const;
     for (let attempt = 1; ; attempt += 1) {
       try {
         const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
         // Of two upserts that race, SecantusDB 0.7 may return null to one.
-        if (found !== null || attempt === MOST_ATTEMPTS) return found as StoredFence | null;
+        if (found !== null || attempt === MAX_ATTEMPTS) return fenceIn(found, userId);
       } catch (error) {
         // A mongod may refuse one.
-        if (!isDuplicate(error) || inTransaction() || attempt === MOST_ATTEMPTS) throw error;
+        if (!isDuplicate(error) || inTransaction() || attempt === MAX_ATTEMPTS) throw error;
       }
       await sleep(attempt * 20 * Math.random());
     }
-  }
-
-  async function pageOf(userId: string, from: Filter<string>): Promise<Paged[]> {
-    const projection = { userId: 1, authenticatedAt: 1, expiresAt: 1, unchecked: 1 };
-    const options = { ...joining, projection, sort: { _id: 1 }, limit: PAGE, batchSize: PAGE + 1 } as const;
-    const page = await sent(() => sessions.find<Paged>({ userId, _id: from }, options).toArray());
-    for (const document of page) claimOf(document, { userId });
-    return page;
   }
 
   /**
@@ -375,66 +363,56 @@ export function commands(
    * look counts those that carry this call's nonce. It also shows whether any is left: on a sharded cluster an update of many
    * can miss a document whose chunk moves meanwhile (MongoDB's manual on `updateMany`).
    */
-  async function endPage(
+  async function endAll(
     userId: string,
-    due: readonly Paged[],
+    due: readonly Named[],
     { instant, setAt }: { readonly instant: number; readonly setAt: number },
   ): Promise<number> {
     if (due.length === 0) return 0;
     const nonce = newNonce();
-    const ids = due.map(({ _id }) => _id);
     // Always `$in`: FerretDB 2.7 knows no $$NOW in an `updateMany` of one `_id`.
-    const filter = { _id: { $in: ids }, userId, authenticatedAt: { $lte: new Date(instant) } };
+    const ids = { $in: due.map(idOf) };
+    const filter = { _id: ids, userId, authenticatedAt: { $lte: new Date(instant) } };
     const pipeline = endUsersSession(nonce, tombstoneMinimum);
-    for (let round = 1; round <= MOST_ATTEMPTS; round += 1) {
+    const options = { ...joining, projection: { userId: 1, authenticatedAt: 1, endedBy: 1 } };
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const { matchedCount } = await sent(() => sessions.updateMany(filter, pipeline, joining));
-      if (round === 1 && matchedCount === ids.length && !due.some(isUnchecked)) {
-        return due.filter(({ expiresAt }) => expiresAt.getTime() > setAt).length;
+      if (attempt === 1 && matchedCount === due.length && !due.some(isUnchecked)) {
+        return due.filter(({ expiresAt }) => expiresAt!.getTime() > setAt).length;
       }
-      const projection = { userId: 1, authenticatedAt: 1, endedBy: 1 };
-      const after = await sent(() =>
-        sessions.find<Found>({ _id: { $in: ids } }, { ...joining, projection }).toArray(),
-      );
-      const isLeft = (one: Found): boolean =>
-        one.userId === userId && (one.authenticatedAt?.getTime() ?? 0) <= instant;
-      if (!after.some(isLeft)) return after.filter(({ endedBy }) => endedBy === nonce).length;
+      const after = await sent(() => sessions.find({ _id: ids }, options).toArray());
+      if (!after.some((one) => one.userId === userId && isUpTo(one, instant))) {
+        return after.filter(({ endedBy }) => endedBy === nonce).length;
+      }
     }
     throw new Fault("sessions of the user are left after several attempts to end them: call it again");
   }
 
   /** Queries until none of the documents found has an unchecked binding, and checks those that have. */
-  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Document[]> {
-    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-      const found = await sent(query);
-      const unchecked = found.map((document) => claimOf(document, asked)).filter(isUnchecked);
+  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Named[]> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const found = (await sent(query)).map((document) => namedIn(document, asked));
+      const unchecked = found.filter(isUnchecked);
       if (unchecked.length === 0) return found;
-      for (const { _id, userId, unchecked: binding } of unchecked) await check(_id, userId, binding.by);
+      for (const each of unchecked) await check(each);
     }
     throw changingTooFast();
   }
 
-  async function lookUp(id: string): Promise<Found | null> {
-    const found = await sent(() =>
-      sessions.findOne<Found>({ _id: id }, { ...joining, projection: { data: 0 } }),
-    );
-    if (found !== null) claimOf(found, { ids: new Set([id]) });
-    return found;
+  async function lookUp(id: string): Promise<Named | null> {
+    const found = await sent(() => sessions.findOne({ _id: id }, { ...joining, projection: { data: 0 } }));
+    return found === null ? null : namedIn(found, { ids: new Set([id]) });
   }
 
   /** Sends a command that may be sent twice, and sends it again if its reply may have been lost. */
   async function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
     try {
-      return await limited(command());
+      return await limitCommand(command());
     } catch (error) {
       // A transaction is run again as a whole.
       if (inTransaction() || !isAnswerLost(error)) throw error;
-      return await limited(command());
+      return await limitCommand(command());
     }
-  }
-
-  function limited<Reply>(reply: Promise<Reply>): Promise<Reply> {
-    const { command } = limits;
-    return command === undefined ? reply : withDeadline(reply, command.ms, command.late);
   }
 
   function inTransaction(): boolean {
@@ -457,60 +435,59 @@ export function commands(
   }
 }
 
+/** A crash may lose a touch, and nothing else. */
 function concernOf(changes: readonly Change[]): { writeConcern?: { w: 1 } } {
   return changes.every((change) => isTouch(change.changes)) ? { writeConcern: { w: 1 } } : {};
 }
 
 /** Never many commands at once: a server that refuses all of them is not flooded. */
-async function oneAfterAnother<Result>(
-  calls: readonly (() => Promise<Result>)[],
-): Promise<(Result | Error)[]> {
-  const results: (Result | Error)[] = [];
-  for (const call of calls) results.push(await call().catch((error: Error) => error));
+async function oneAfterAnother(
+  changes: readonly Change[],
+  make: (change: Change, index: number) => Promise<UpdateResult>,
+): Promise<(UpdateResult | Error)[]> {
+  const results: (UpdateResult | Error)[] = [];
+  for (const [i, change] of changes.entries()) {
+    results.push(await make(change, i).catch((error: Error) => error));
+  }
   return results;
 }
 
-function only(ids: readonly string[]): string | { $in: string[] } {
-  const [id] = ids;
-  return ids.length === 1 && id !== undefined ? id : { $in: [...ids] };
+function only(ids: ReadonlySet<string>): string | { $in: string[] } {
+  const [first, ...others] = ids;
+  return others.length === 0 ? first! : { $in: [...ids] };
 }
 
-function isUnchecked<Some extends { readonly userId?: unknown; readonly unchecked?: unknown }>(
-  found: Some,
-): found is Some & { readonly userId: string; readonly unchecked: Unchecked } {
+interface UncheckedSession extends Named {
+  readonly userId: string;
+  readonly unchecked: Unchecked;
+}
+
+function isUnchecked(found: Named): found is UncheckedSession {
   return found.unchecked !== undefined;
+}
+
+function isUpTo({ authenticatedAt }: Stored, instant: number): boolean {
+  return (authenticatedAt?.getTime() ?? 0) <= instant;
+}
+
+/** @throws Fault if it is not the user's fence */
+function fenceIn(found: Stored | null, userId: string): Stored {
+  const { _id: id } = found ?? {};
+  if (found === null || typeof id !== "object" || id.user !== fenceId(userId).user) {
+    throw new Fault("the reply is not the user's fence");
+  }
+  return found;
 }
 
 function changingTooFast(): Fault {
   return new Fault("other calls change the session again and again meanwhile: try again later");
 }
 
-/** A document of any kind, or a part of one. */
-interface Found extends Partial<Claim> {
-  readonly authenticatedAt?: Date;
-  readonly version?: number;
-  readonly nonces?: readonly string[];
-  readonly endedBy?: string;
-  readonly refused?: string;
-  readonly vacant?: true;
-  readonly alive?: boolean;
-}
-
-interface Paged extends Claim {
-  readonly authenticatedAt: Date;
-  readonly expiresAt: Date;
-}
-
-function fenceIn(found: StoredFence | null, userId: string): Date | undefined {
-  if (found?.["_id"]?.user !== fenceId(userId).user) throw new Fault("the reply is not the user's fence");
-  return found.fence;
-}
-
 /** Each attempt after the first is due to a change that another call made at that very moment. */
-const MOST_ATTEMPTS = 10;
+const MAX_ATTEMPTS = 10;
 
 /** Sessions that one command of `revokeUser` ends. */
-const PAGE = 500;
+const END_BATCH = 500;
 
 /** Documents that one command of `scan` reads. */
-const SCANNED = 100;
+const SCAN_PAGE = 100;

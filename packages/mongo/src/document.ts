@@ -1,23 +1,41 @@
 import { createHash } from "node:crypto";
 import type { SessionRecord } from "@tenure/core";
-import type { Document } from "mongodb";
-import { Fault } from "./failure.ts";
+import { Fault } from "@tenure/core/store";
 
-/** A session as it is stored. The layout is at the top of `store.ts`. */
-export interface StoredSession {
-  readonly _id: string;
-  readonly v: 1;
+/** A document of the collection, or a part of one: a session, a tombstone or a fence. The layout is at the top of `store.ts`. */
+export interface Stored {
+  readonly _id: string | FenceId;
+  /** The version of the format. */
+  readonly v?: number;
+  readonly endsAt?: Date;
+  /** Of the last writes. */
+  readonly nonces?: readonly string[];
+
   readonly userId?: string;
   readonly authenticatedAt?: Date;
-  readonly data: string;
-  readonly version: number;
-  readonly createdAt: Date;
-  readonly touchedAt: Date;
-  readonly idle: number;
-  readonly expiresAt: Date;
-  readonly endsAt: Date;
-  readonly nonces: readonly string[];
+  readonly data?: string;
+  readonly version?: number;
+  readonly createdAt?: Date;
+  readonly touchedAt?: Date;
+  readonly idle?: number;
+  readonly expiresAt?: Date;
   readonly unchecked?: Unchecked;
+
+  /** Of a tombstone: the nonce of the `revoke` or `revokeUser` that ended the session while it was alive. */
+  readonly endedBy?: string;
+  /** Of a tombstone: the nonce of the create or update that the fence refused. */
+  readonly refused?: string;
+  /** Of a tombstone: a create was refused. Nothing was ever readable under this id, and it may be created. */
+  readonly vacant?: true;
+
+  readonly fence?: Date;
+  /** Of a fence: the server's clock at the last `revokeUser`. */
+  readonly setAt?: Date;
+  /** Of a fence: a nonce. A transaction that binds writes it, so that it conflicts with a `revokeUser` meanwhile. */
+  readonly boundBy?: string;
+
+  /** Not stored: some queries compute it. */
+  readonly alive?: boolean;
 }
 
 /** A binding to a user that was not yet compared with the user's fence. */
@@ -28,34 +46,6 @@ export interface Unchecked {
   readonly given?: Date;
 }
 
-/** What is left of a session that was revoked or refused. */
-export interface StoredTombstone {
-  readonly _id: string;
-  readonly v: 1;
-  /** The nonce of the `revoke` or `revokeUser` that ended it while it was alive. */
-  readonly endedBy?: string;
-  /** The nonce of the create or update that the fence refused. */
-  readonly refused?: string;
-  /** A create was refused: nothing was ever readable under this id, and it may be created. */
-  readonly vacant?: true;
-  readonly endsAt: Date;
-  readonly nonces: readonly string[];
-}
-
-/** A user's fence. */
-export interface StoredFence {
-  readonly _id: FenceId;
-  readonly v: 1;
-  readonly fence?: Date;
-  /** The server's clock at the last `revokeUser`. */
-  readonly setAt?: Date;
-  /** A nonce: a transaction that binds writes it, so that it conflicts with a `revokeUser` meanwhile. */
-  readonly boundBy?: string;
-  readonly endsAt: Date;
-}
-
-export type Stored = StoredSession | StoredTombstone | StoredFence;
-
 export interface FenceId {
   readonly user: string;
 }
@@ -65,11 +55,9 @@ export function fenceId(userId: string): FenceId {
   return { user: createHash("sha256").update(userId).digest("base64url") };
 }
 
-/** Which session a document says it is, and whose. */
-export interface Claim {
+/** A document that says which session it is or was. */
+export interface Named extends Stored {
   readonly _id: string;
-  readonly userId: string | undefined;
-  readonly unchecked: Unchecked | undefined;
 }
 
 /** What a query asked for: sessions of these ids, or of this user, or any. */
@@ -78,46 +66,47 @@ export interface Asked {
   readonly userId?: string;
 }
 
-/**
- * @throws Fault if the value is not a document that was asked for
- */
-export function claimOf(value: unknown, { ids, userId }: Asked): Claim {
-  const { _id: id, userId: owner } = (value ?? {}) as Partial<Claim>;
+/** @throws Fault if the value is not a document that was asked for */
+export function namedIn(value: unknown, { ids, userId }: Asked): Named {
+  const { _id: id, userId: owner } = (value ?? {}) as Partial<Named>;
   const isAsked =
     typeof id === "string" &&
     (ids === undefined || ids.has(id)) &&
     (userId === undefined || userId === owner);
   if (!isAsked) throw new Fault("the reply holds something other than what was asked for");
-  return value as Claim;
+  return value as Named;
+}
+
+export function idOf({ _id: id }: Named): string {
+  return id;
 }
 
 /**
  * The record of a session's document.
  *
- * @throws Fault if the value is not the document of a session in this format
+ * @throws Fault if it is not the document of a session in this format
  */
-export function toRecord(value: Document): SessionRecord {
-  const { _id: id, userId = null, authenticatedAt = null, data, version, idle } = value as StoredSession;
-  const record = {
-    id,
-    userId,
-    authenticatedAt: authenticatedAt === null ? null : millisecondsOf(authenticatedAt),
-    data,
-    version,
-    createdAt: millisecondsOf(value["createdAt"]),
-    touchedAt: millisecondsOf(value["touchedAt"]),
-    idle,
-    expiresAt: millisecondsOf(value["expiresAt"]),
-    endsAt: millisecondsOf(value["endsAt"]),
-  };
+export function decodeRecord(document: Named): SessionRecord {
+  const { _id: id, v, userId = null, authenticatedAt = null, data, version, idle } = document;
   const isSession =
-    value["v"] === 1 &&
+    v === 1 &&
     (userId === null) === (authenticatedAt === null) &&
     typeof data === "string" &&
     typeof version === "number" &&
     typeof idle === "number";
   if (!isSession) throw notASession();
-  return record;
+  return {
+    id,
+    userId,
+    authenticatedAt: authenticatedAt === null ? null : millisecondsOf(authenticatedAt),
+    data,
+    version,
+    createdAt: millisecondsOf(document.createdAt),
+    touchedAt: millisecondsOf(document.touchedAt),
+    idle,
+    expiresAt: millisecondsOf(document.expiresAt),
+    endsAt: millisecondsOf(document.endsAt),
+  };
 }
 
 function millisecondsOf(value: unknown): number {

@@ -1,7 +1,5 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
-
-/** What the store itself found wrong. Its message holds no session data, token or document. */
-export class Fault extends Error {}
+import { Fault } from "@tenure/core/store";
 
 /**
  * The error that a store rejects with when the driver or the server failed.
@@ -9,18 +7,18 @@ export class Fault extends Error {}
  * One kind stays the driver's own: `withTransaction` runs a transaction again only for an error that is
  * `instanceof MongoError` and has the label `TransientTransactionError`. A `StoreError` would end it.
  */
-export function failure(operation: StoreOperation, error: unknown): unknown {
+export function toStoreError(operation: StoreOperation, error: unknown): unknown {
   if (error instanceof StoreError || hasLabel(error, "TransientTransactionError")) return error;
   if (error instanceof Fault) return new StoreError(operation, error.message);
   const { name, codeName, code } = read(error);
-  return new StoreError(operation, explain(name, code, codeName), { cause: safeCause(error) });
+  return new StoreError(operation, explain(name, code, codeName), { cause: withoutData(error) });
 }
 
 /**
  * A copy of an error without what may hold a document: the server's messages quote values (E11000, validation), and the
  * driver's errors hold the operations of a bulk write. Only the messages of the driver itself are kept.
  */
-function safeCause(error: unknown): Error {
+function withoutData(error: unknown): Error {
   const { name, code, codeName } = read(error);
   const { message = "", stack = "" } = error instanceof Error ? error : {};
   const safe = new Error(OF_DRIVER.test(name) ? message : (codeName ?? ""));
@@ -53,12 +51,11 @@ function explain(name: string, code: number | undefined, codeName: string | unde
  */
 export function isAnswerLost(error: unknown): boolean {
   const { name, code } = read(error);
-  if (CUT_OFF.has(name)) return true;
-  return hasLabel(error, "RetryableWriteError") || (code !== undefined && MOVED_ON.has(code));
+  return CUT_OFF.has(name) || MOVED_ON.has(code) || hasLabel(error, "RetryableWriteError");
 }
 
 /** Whether the server may have refused one write of several, and not the command or its sender. */
-export function mayBeOfOneWrite(error: unknown): boolean {
+export function mayBeOneCalls(error: unknown): boolean {
   const { code } = read(error);
   return code !== undefined && !OF_THE_COMMAND.has(code);
 }
@@ -70,8 +67,7 @@ export function isDuplicate(error: unknown): boolean {
 
 /** Another command makes the same index or collection at this moment, or has just made it. */
 export function isMadeByOthers(error: unknown): boolean {
-  const { code } = read(error);
-  return code !== undefined && RACES.has(code);
+  return RACES.has(read(error).code);
 }
 
 /** The collection does not exist yet. */
@@ -87,7 +83,7 @@ export function isUnauthorized(error: unknown): boolean {
  * NamespaceExists, IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict, WriteConflict,
  * ConflictingOperationInProgress, IndexBuildAborted, BackgroundOperationInProgressForNamespace; 11000: FerretDB 2.7.
  */
-const RACES = new Set([48, 68, 85, 86, 112, 117, 276, 11000, 12587]);
+const RACES = new Set<number | undefined>([48, 68, 85, 86, 112, 117, 276, 11000, 12587]);
 
 /** `PoolClearedOnNetworkError`: the driver's monitor got no reply and ended the commands under way. */
 const CUT_OFF = new Set(["MongoNetworkError", "MongoPoolClearedError", "PoolClearedOnNetworkError"]);
@@ -96,7 +92,9 @@ const CUT_OFF = new Set(["MongoNetworkError", "MongoPoolClearedError", "PoolClea
 const OF_THE_COMMAND = new Set([13, 18, 50, 64, 79, 100]);
 
 /** Codes of a server that is no longer primary or about to end (MongoDB's specification of retryable writes). */
-const MOVED_ON = new Set([6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
+const MOVED_ON = new Set<number | undefined>([
+  6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
+]);
 
 interface Facts {
   readonly name: string;

@@ -1,6 +1,6 @@
-import type { Collection, Db, MongoClient, MongoOptions } from "mongodb";
+import { Fault, withDeadline } from "@tenure/core/store";
+import type { Collection, Db, MongoClient } from "mongodb";
 import type { Stored } from "./document.ts";
-import { Fault } from "./failure.ts";
 
 /**
  * The driver's `Collection`, of documents of any type. A structure, because a class would refuse the `Collection` of another
@@ -19,17 +19,17 @@ export type ReadConcernLevel = "local" | "linearizable";
 export interface Handle {
   readonly database: Db;
   readonly sessions: Collection<Stored>;
-  readonly limits: { readonly call: Limit | undefined; readonly command: Limit | undefined };
+  /** Of a call, with its wait for other calls and all its commands. */
+  readonly limitCall: Limit;
+  /** Of one command. */
+  readonly limitCommand: Limit;
 }
 
-/** A time limit, and the error of what exceeds it. */
-export interface Limit {
-  readonly ms: number;
-  readonly late: () => Error;
-}
+/** Rejects with a `Fault` what exceeds a time limit of the client's, if there is one. */
+export type Limit = <Result>(work: Promise<Result>) => Promise<Result>;
 
 /**
- * No promise may depend on a default of the client, the database or the collection. Only `timeoutMS` and `wtimeoutMS` are kept.
+ * No promise may depend on a default of the client, the database or the collection. Only the time limits are kept.
  *
  * @throws TypeError if it is not the driver's `Collection`
  */
@@ -41,6 +41,7 @@ export function ownHandle(given: MongoCollection, readConcern: ReadConcernLevel)
       'the collection must be a Collection of the package "mongodb", 6.9 or later, such as client.db().collection("sessions")',
     );
   }
+  // Drivers in which `timeoutMS` has no effect (6.22 and 7.9) do not report it on a collection, so it has none here.
   const { timeoutMS, writeConcern } = collection;
   const { wtimeoutMS } = writeConcern ?? {};
   const sessions = database.collection<Stored>(collection.collectionName, {
@@ -50,8 +51,12 @@ export function ownHandle(given: MongoCollection, readConcern: ReadConcernLevel)
     writeConcern: { w: "majority", journal: true, ...(wtimeoutMS === undefined ? {} : { wtimeoutMS }) },
     ...PLAIN,
   });
-  const limits = { call: limitOfCall(timeoutMS), command: limitOfCommand(database.client?.options) };
-  return { database, sessions, limits };
+  return {
+    database,
+    sessions,
+    limitCall: limit("timeoutMS", timeoutMS),
+    limitCommand: limit("limits", longestCommand(database)),
+  };
 }
 
 /** A collection has `db` from 6.20 on. Earlier ones keep the client, which their types do not say. */
@@ -65,32 +70,22 @@ function databaseOf(
 }
 
 /**
- * The client's `timeoutMS` limits a command. Here it limits a call, with its wait for other calls and all its commands.
- * Drivers in which `timeoutMS` has no effect (6.22 and 7.9) do not report it on a collection, so it has none here.
- */
-function limitOfCall(timeoutMS: number | undefined): Limit | undefined {
-  return timeoutMS === undefined || timeoutMS <= 0 ? undefined : limit("timeoutMS", timeoutMS);
-}
-
-/**
- * The longest that a command takes within the client's limits, which the driver starts again if it tries a second time. The
+ * The longest that a command takes within the client's limits, milliseconds: the driver starts them again if it tries a second time. The
  * driver (6.9 to 7.9) itself exceeds them: it waits for ever for the `drain` of a socket that it has closed. A client without
  * `socketTimeoutMS` has no such limit.
  */
-function limitOfCommand(options: Partial<MongoOptions> | undefined): Limit | undefined {
-  const {
-    socketTimeoutMS = 0,
-    serverSelectionTimeoutMS = 0,
-    connectTimeoutMS = 0,
-    waitQueueTimeoutMS = 0,
-  } = options ?? {};
-  if (socketTimeoutMS <= 0) return undefined;
-  const once = socketTimeoutMS + serverSelectionTimeoutMS + connectTimeoutMS + waitQueueTimeoutMS;
-  return limit("limits", 2 * once);
+function longestCommand({ client }: Partial<Db>): number | undefined {
+  const { socketTimeoutMS, serverSelectionTimeoutMS, connectTimeoutMS, waitQueueTimeoutMS } =
+    client?.options ?? {};
+  if (!socketTimeoutMS) return undefined;
+  const others = [serverSelectionTimeoutMS, connectTimeoutMS, waitQueueTimeoutMS];
+  return 2 * others.reduce<number>((sum, each = 0) => sum + each, socketTimeoutMS);
 }
 
-function limit(name: string, ms: number): Limit {
-  return { ms, late: () => new Fault(`no reply within the client's ${name} of ${ms} ms`) };
+function limit(name: string, ms: number | undefined): Limit {
+  if (!ms || ms < 0) return (work) => work;
+  return (work) =>
+    withDeadline(work, ms, () => new Fault(`no reply within the client's ${name} of ${ms} ms`));
 }
 
 /** BSON to and from plain JavaScript values, as in a driver without options. */

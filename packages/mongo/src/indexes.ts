@@ -1,24 +1,24 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Collection, Document, IndexDescription } from "mongodb";
 import type { Stored } from "./document.ts";
-import { isMadeByOthers, isNamespaceMissing } from "./failure.ts";
+import { isMadeByOthers, isNamespaceMissing, isUnauthorized } from "./failure.ts";
 import { type MongoCollection, ownHandle } from "./handle.ts";
 
 /** Sessions by user, paged by id. Anonymous and revoked sessions are not in it. */
-const BY_USER = {
+const BY_USER: IndexDescription = {
   name: "tenure_user",
   key: { userId: 1, _id: 1 },
   partialFilterExpression: { userId: { $exists: true } },
-} as const satisfies IndexDescription;
+};
 
 /** Deletes documents that are not needed any more. A touch does not write `endsAt`, so it does not write this index. */
-const CLEANING = {
+const CLEANING: IndexDescription = {
   name: "tenure_cleaning",
   key: { endsAt: 1 },
   expireAfterSeconds: 0,
-} as const satisfies IndexDescription;
+};
 
-const INDEXES = [BY_USER, CLEANING] as const;
+const INDEXES = [BY_USER, CLEANING];
 
 /**
  * Creates the store's two indexes if they are missing, and the collection with them. It can run at every start of every
@@ -31,95 +31,102 @@ const INDEXES = [BY_USER, CLEANING] as const;
 export async function ensureIndexes(collection: MongoCollection): Promise<void> {
   const { sessions } = ownHandle(collection, "local");
   for (let attempt = 1; ; attempt += 1) {
-    const present = await listIndexes(sessions);
-    assertSimpleCollation(sessions, present);
-    const missing = INDEXES.filter((wanted) => !isThere(sessions, wanted, present));
+    const present = await indexesOf(sessions);
+    const missing = INDEXES.filter((wanted) => !present.some((index) => serves(index, wanted)));
     if (missing.length === 0) return;
+    for (const wanted of missing) assertNotInTheWay(sessions, wanted, present);
     try {
-      await sessions.createIndexes([...missing]);
+      await sessions.createIndexes(missing);
       return;
     } catch (error) {
       // Another instance creates them at this moment, or has just done so.
-      if (attempt === ATTEMPTS || !isMadeByOthers(error)) throw error;
-      await sleep(PAUSE);
+      if (attempt === MAX_ATTEMPTS || !isMadeByOthers(error)) throw error;
+      await sleep(100);
     }
   }
 }
 
-const ATTEMPTS = 5;
+const MAX_ATTEMPTS = 5;
 
-/** Milliseconds. */
-const PAUSE = 100;
-
-/** A warning for each missing index, with the command that creates it. */
-export async function findMissingIndexes(collection: Collection<Stored>): Promise<string[]> {
-  const present = await listIndexes(collection);
-  assertSimpleCollation(collection, present);
-  return INDEXES.filter((wanted) => !present.some((index) => serves(index, wanted))).map((wanted) => {
-    const { key, name, ...rest } = wanted;
+/**
+ * Warns of each missing index, with the command that creates it.
+ *
+ * @throws Error if the collection has a collation of its own; what the driver threw
+ */
+export async function warnOfMissingIndexes(sessions: Collection<Stored>): Promise<void> {
+  const { namespace, collectionName } = sessions;
+  let present: Document[];
+  try {
+    present = await indexesOf(sessions);
+  } catch (error) {
+    if (!isUnauthorized(error)) throw error;
+    warn(
+      `${namespace}: the client's user may not list its indexes, so a missing index, or a collation under which ` +
+        "different ids are equal, goes unnoticed: grant it the action listIndexes",
+    );
+    return;
+  }
+  for (const wanted of INDEXES) {
+    if (present.some((index) => serves(index, wanted))) continue;
     const what =
       wanted === BY_USER ? "revokeUser and listUser read every session" : "nothing deletes dead sessions";
-    const options = JSON.stringify({ name, ...rest });
-    return (
-      `${collection.namespace} has no index on ${JSON.stringify(key)}, so ${what}: ` +
-      `call ensureIndexes(collection), or db.${collection.collectionName}.createIndex(${JSON.stringify(key)}, ${options})`
+    const { key, ...options } = wanted;
+    const command = `createIndex(${JSON.stringify(key)}, ${JSON.stringify(options)})`;
+    warn(
+      `${namespace} has no index on ${JSON.stringify(key)}, so ${what}: ` +
+        `call ensureIndexes(collection), or db.${collectionName}.${command}`,
     );
-  });
+  }
 }
 
-async function listIndexes(collection: Collection<Stored>): Promise<Document[]> {
-  try {
-    return await collection.listIndexes().toArray();
-  } catch (error) {
-    if (isNamespaceMissing(error)) return [];
-    throw error;
-  }
+function warn(message: string): void {
+  process.emitWarning(message, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
 }
 
 /**
  * The index of `_id` always has the collection's collation. Under one that ignores case, two ids would be one, and a lookup
  * with another collation would read every session.
+ *
+ * @throws Error if there is one
  */
-function assertSimpleCollation(collection: Collection<Stored>, present: readonly Document[]): void {
+async function indexesOf(collection: Collection<Stored>): Promise<Document[]> {
+  let present: Document[];
+  try {
+    present = await collection.listIndexes().toArray();
+  } catch (error) {
+    if (isNamespaceMissing(error)) return [];
+    throw error;
+  }
   const collation: unknown = present.find(({ name }) => name === "_id_")?.["collation"];
-  if (collation === undefined) return;
+  if (collation === undefined) return present;
   throw new Error(
     `${collection.namespace} has a collation of its own (${JSON.stringify(collation)}), in which different ids ` +
       "can be equal: give sessions a collection without one",
   );
 }
 
-function isThere(
-  collection: Collection<Stored>,
-  wanted: (typeof INDEXES)[number],
+function assertNotInTheWay(
+  { namespace }: Collection<Stored>,
+  wanted: IndexDescription,
   present: readonly Document[],
-): boolean {
-  const related = present.filter((index) => index["name"] === wanted.name || sameKey(index, wanted));
-  if (related.some((index) => serves(index, wanted))) return true;
-  const [obstacle] = related;
-  if (obstacle === undefined) return false;
+): void {
+  const obstacle = present.find(({ name, key }) => name === wanted.name || same(key, wanted.key));
+  if (obstacle === undefined) return;
   const { v: _, ...is } = obstacle;
   throw new Error(
-    `the index ${String(obstacle["name"])} of ${collection.namespace} is ${JSON.stringify(is)} and must be ` +
+    `the index ${String(obstacle["name"])} of ${namespace} is ${JSON.stringify(is)} and must be ` +
       `${JSON.stringify(wanted)}: drop it, or give sessions a collection of their own. Nothing was changed`,
   );
 }
 
-/** The same index, whatever its name. */
-function serves(index: Document, wanted: Document): boolean {
+/** Whether it holds, finds and refuses the same, whatever its name. */
+function serves(index: Document, wanted: IndexDescription): boolean {
   return (
-    sameKey(index, wanted) &&
-    VALUES.every((option) => same(index[option], wanted[option])) &&
-    FLAGS.every((option) => !index[option])
+    same(index["key"], wanted.key) &&
+    same(index["partialFilterExpression"], wanted.partialFilterExpression) &&
+    same(index["expireAfterSeconds"], wanted.expireAfterSeconds) &&
+    !["collation", "unique", "sparse", "hidden"].some((option) => index[option])
   );
-}
-
-/** The options of an index that decide what it holds, finds and refuses. Those in `FLAGS` must be absent or `false`. */
-const VALUES = ["partialFilterExpression", "expireAfterSeconds", "collation"];
-const FLAGS = ["unique", "sparse", "hidden"];
-
-function sameKey(index: Document, wanted: Document): boolean {
-  return same(index["key"], wanted.key);
 }
 
 /** Compares plain objects, and numbers that a client may have wrapped. */

@@ -1,4 +1,5 @@
 import type { NewSession, SessionChanges } from "@tenure/core";
+import { makesNewVersion } from "@tenure/core/store";
 import type { Document } from "mongodb";
 
 /** `$$NOW` is fixed when a command begins, also of one that then waits for a lock. */
@@ -38,14 +39,13 @@ export function insertSession(session: NewSession, nonce: string): Document[] {
 
 /** Makes the changes. Whether the session is alive, and of the right version, is the filter's to decide. */
 export function changeSession(changes: SessionChanges, nonce: string, tombstoneMinimum: number): Document[] {
-  const { data, userId, idle, lifetime, authenticatedAt, touch = true } = changes;
-  const isNewVersion = [data, userId, lifetime, authenticatedAt].some((given) => given !== undefined);
+  const { data, idle, lifetime, authenticatedAt, touch = true } = changes;
   return [
     {
       $set: {
         ...(data === undefined ? {} : { data: literal(data) }),
         ...bind(changes, nonce),
-        ...(isNewVersion ? { version: { $add: ["$version", 1] } } : {}),
+        ...(makesNewVersion(changes) ? { version: { $add: ["$version", 1] } } : {}),
         ...(idle === undefined ? {} : { idle: literal(idle) }),
         ...(lifetime === undefined ? {} : { endsAt: { $add: ["$$NOW", literal(lifetime)] } }),
         // A command that waited has an older `$$NOW` than one that overtook it.
@@ -57,15 +57,11 @@ export function changeSession(changes: SessionChanges, nonce: string, tombstoneM
     ...(authenticatedAt === undefined
       ? []
       : [
-          {
-            $replaceWith: {
-              $cond: [
-                { $and: [exists("$userId"), isTooOld(notAfterNow(authenticatedAt), tombstoneMinimum)] },
-                refusal(literal(nonce), tombstoneMinimum),
-                "$$ROOT",
-              ],
-            },
-          },
+          refuseIf(
+            { $and: [exists("$userId"), isTooOld(notAfterNow(authenticatedAt), tombstoneMinimum)] },
+            literal(nonce),
+            tombstoneMinimum,
+          ),
         ]),
   ];
 }
@@ -93,25 +89,12 @@ function bind({ userId, authenticatedAt }: SessionChanges, nonce: string): Docum
  */
 export function checkBinding(fence: number, tombstoneMinimum: number): Document[] {
   const given = "$unchecked.given";
-  const isRefused = {
-    $or: [{ $lte: [given, literal(new Date(fence))] }, isTooOld(given, tombstoneMinimum)],
-  };
+  const isBefore = { $lte: [given, literal(new Date(fence))] };
+  const isRefused = { $and: [exists(given), { $or: [isBefore, isTooOld(given, tombstoneMinimum)] }] };
   const afterFence = { $max: ["$authenticatedAt", literal(new Date(fence + 1))] };
   return [
-    {
-      $replaceWith: {
-        $cond: [
-          { $and: [exists(given), isRefused] },
-          refusal("$unchecked.by", tombstoneMinimum),
-          {
-            $mergeObjects: [
-              "$$ROOT",
-              { authenticatedAt: { $cond: [exists(given), "$authenticatedAt", afterFence] } },
-            ],
-          },
-        ],
-      },
-    },
+    { $set: { authenticatedAt: { $cond: [exists(given), "$authenticatedAt", afterFence] } } },
+    refuseIf(isRefused, "$unchecked.by", tombstoneMinimum),
     { $unset: "unchecked" },
   ];
 }
@@ -152,6 +135,10 @@ export function endUsersSession(nonce: string, tombstoneMinimum: number): Docume
   const ended = tombstone({ endedBy: { $cond: [ALIVE, literal(nonce), "$$REMOVE"] } }, tombstoneMinimum);
   const refused = refusal("$unchecked.by", tombstoneMinimum);
   return [{ $replaceWith: { $cond: [exists("$unchecked.given"), refused, ended] } }];
+}
+
+function refuseIf(condition: Document, by: Document | string, tombstoneMinimum: number): Document {
+  return { $replaceWith: { $cond: [condition, refusal(by, tombstoneMinimum), "$$ROOT"] } };
 }
 
 /** Only a create has version 1 while its binding is unchecked. */

@@ -1,20 +1,20 @@
-import type { SessionRecord, SessionStore, StoreOperation, UpdateResult } from "@tenure/core";
+import type { SessionStore, StoreOperation, UpdateResult } from "@tenure/core";
 import {
   assertChanges,
+  assertDuration,
   assertNewSession,
   assertRevokeUser,
   assertWellFormed,
   batched,
   canBeStored,
   instantInTheFuture,
-  withDeadline,
+  isTouch,
 } from "@tenure/core/store";
-import type { ClientSession, Collection } from "mongodb";
-import { type Change, type Commands, commands, isTouch, newNonce } from "./commands.ts";
-import type { Stored } from "./document.ts";
-import { failure, isUnauthorized } from "./failure.ts";
+import type { ClientSession } from "mongodb";
+import { type Change, type Commands, commandsOn, newNonce } from "./commands.ts";
+import { toStoreError } from "./failure.ts";
 import { type Limit, type MongoCollection, ownHandle, type ReadConcernLevel } from "./handle.ts";
-import { findMissingIndexes } from "./indexes.ts";
+import { warnOfMissingIndexes } from "./indexes.ts";
 import { mayBind } from "./pipelines.ts";
 
 /** Options of `mongoStore`. */
@@ -95,18 +95,17 @@ export interface MongoClientSession {
  */
 export function mongoStore(collection: MongoCollection, options: MongoStoreOptions = {}): MongoStore {
   const { tombstoneMinimum = 60 * 60 * 1000, readConcern = "local" } = options;
-  if (!(Number.isSafeInteger(tombstoneMinimum) && tombstoneMinimum > 0)) {
-    throw new TypeError("tombstoneMinimum must be a whole number of milliseconds above 0");
-  }
+  assertDuration("tombstoneMinimum", tombstoneMinimum);
   if (readConcern !== "local" && readConcern !== "linearizable") {
     throw new TypeError('readConcern must be "local" or "linearizable"');
   }
   const handle = ownHandle(collection, readConcern);
-  const { call } = handle.limits;
-  const inspected = inspection(handle.sessions);
-  const shared = commands(handle, tombstoneMinimum);
+  const commands = commandsOn(handle, tombstoneMinimum);
+  const inspected = once(() => warnOfMissingIndexes(handle.sessions));
+  const read = readConcern === "linearizable" ? commands.read : batched({ ...JOINED, run: commands.readAll });
+  const joined = { ...commands, read, update: joinedUpdates(commands) };
   return {
-    ...asStore(shared, joinedRoutes(shared, readConcern), inspected, call),
+    ...storeOn(joined, inspected, handle.limitCall),
     with(clientSession) {
       if (
         clientSession?.inTransaction === undefined ||
@@ -119,66 +118,37 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
       }
       // A handle of its own: the driver writes the session's `afterClusterTime` into a handle's read concern, where it stays,
       // and the server refuses a linearizable read with one.
-      const ownCollection = ownHandle(collection, "local");
-      const own = commands(ownCollection, tombstoneMinimum, clientSession as ClientSession);
-      return asStore(own, plainRoutes(own), inspected, call);
+      const own = ownHandle(collection, "local");
+      const plain = commandsOn(own, tombstoneMinimum, clientSession as ClientSession);
+      return storeOn(plain, inspected, handle.limitCall);
     },
   };
-}
-
-/** How the two most frequent calls reach the server. */
-interface Routes {
-  readonly read: (id: string) => Promise<SessionRecord | null>;
-  readonly update: (change: Change) => Promise<UpdateResult>;
 }
 
 /**
- * Joins concurrent calls: reads into one `find`, updates into one `bulkWrite`. Touches are joined apart from other updates, because they wait for
- * less. An update that may bind is a command of its own, whose reply says what became of it.
+ * Joins concurrent updates into one `bulkWrite`, touches apart from others because they wait for less. An update that may bind is a command
+ * of its own, whose reply says what became of it.
  */
-function joinedRoutes(backend: Commands, readConcern: ReadConcernLevel): Routes {
-  const plain = plainRoutes(backend);
-  const read = batched({
-    ...JOINED,
-    run: async (ids: readonly string[]) => {
-      const records = await backend.read([...new Set(ids)]);
-      return ids.map((id) => records.get(id) ?? null);
-    },
-  });
+function joinedUpdates({ update, updateAll }: Commands): Commands["update"] {
   const updating = {
     ...JOINED,
-    maxBytes: JOINED_BYTES,
+    // A command is at most 48 MB.
+    maxBytes: 16 * 1024 * 1024,
     sizeOf: ({ changes }: Change) => (changes.data?.length ?? 0) * MAX_BYTES_PER_UNIT,
-    run: backend.updateAll,
+    run: updateAll,
   };
   const touch = batched<Change, UpdateResult>(updating);
   const save = batched<Change, UpdateResult>(updating);
-  return {
-    read: readConcern === "linearizable" ? plain.read : read,
-    update: (change) => {
-      if (mayBind(change.changes)) return plain.update(change);
-      return isTouch(change.changes) ? touch(change) : save(change);
-    },
+  return (change) => {
+    if (mayBind(change.changes)) return update(change);
+    return isTouch(change.changes) ? touch(change) : save(change);
   };
-}
-
-/** One by one, as a client session requires. */
-function plainRoutes({ read, update }: Commands): Routes {
-  return { read: async (id) => (await read([id])).get(id) ?? null, update };
 }
 
 /** Two batches under way: page views at C=64 were 7.4 times connect-mongo's, and 6.1 times with any number. */
 const JOINED = { slots: 2, patience: 100, limit: 128 };
 
-/** A command is at most 48 MB. */
-const JOINED_BYTES = 16 * 1024 * 1024;
-
-function asStore(
-  backend: Commands,
-  routes: Routes,
-  inspected: () => Promise<void>,
-  limit: Limit | undefined,
-): SessionStore {
+function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: Limit): SessionStore {
   return {
     async create(session) {
       assertNewSession(session);
@@ -186,12 +156,12 @@ function asStore(
       assertWellFormed({ id, userId, data });
       // The command holds the id in its filter and in the document.
       assertFits(id, id, userId ?? "", data);
-      return attempt("create", () => backend.create(session));
+      return attempt("create", () => commands.create(session));
     },
 
     async read(id) {
       if (!canBeStored("id", id)) return null;
-      return attempt("read", () => routes.read(id));
+      return attempt("read", () => commands.read(id));
     },
 
     async update(id, changes) {
@@ -199,54 +169,60 @@ function asStore(
       assertWellFormed({ userId: changes.userId, data: changes.data });
       if (!canBeStored("id", id)) return "gone";
       assertFits(id, changes.userId ?? "", changes.data ?? "");
-      return attempt("update", () => routes.update({ id, changes, nonce: newNonce() }));
+      return attempt("update", () => commands.update({ id, changes, nonce: newNonce() }));
     },
 
     async revoke(id) {
       if (!canBeStored("id", id)) return false;
-      return attempt("revoke", () => backend.revoke(id));
+      return attempt("revoke", () => commands.revoke(id));
     },
 
     async revokeUser(userId, options = {}) {
       assertRevokeUser(userId, options);
       const { authenticatedUpTo } = options;
-      if (authenticatedUpTo !== undefined && authenticatedUpTo > (await attempt("revokeUser", backend.now))) {
+      if (
+        authenticatedUpTo !== undefined &&
+        authenticatedUpTo > (await attempt("revokeUser", commands.now))
+      ) {
         throw instantInTheFuture();
       }
       if (!canBeStored("userId", userId)) return 0;
       // Its commands are limited one by one: a user may have any number of sessions.
-      return attempt("revokeUser", () => backend.revokeUser(userId, options), null);
+      return attempt(
+        "revokeUser",
+        () => commands.revokeUser(userId, options),
+        (work) => work,
+      );
     },
 
     async listUser(userId) {
       if (!canBeStored("userId", userId)) return [];
-      return attempt("listUser", () => backend.listUser(userId));
+      return attempt("listUser", () => commands.listUser(userId));
     },
 
     async *scan() {
-      let page = await attempt("scan", () => backend.scan(null));
-      while (page.last !== null) {
-        const { records, last } = page;
-        yield* records;
-        page = await attempt("scan", () => backend.scan(last));
+      for (let from: string | null = ""; from !== null;) {
+        const place: string = from;
+        const page = await attempt("scan", () => commands.scan(place));
+        yield* page.records;
+        from = page.next;
       }
     },
 
     now() {
-      return attempt("now", backend.now);
+      return attempt("now", commands.now);
     },
   };
 
   async function attempt<Result>(
     operation: StoreOperation,
     work: () => Promise<Result>,
-    within: Limit | null = limit ?? null,
+    limit: Limit = limitCall,
   ): Promise<Result> {
     try {
-      const result = inspected().then(work);
-      return await (within === null ? result : withDeadline(result, within.ms, within.late));
+      return await limit(inspected().then(work));
     } catch (error) {
-      throw failure(operation, error);
+      throw toStoreError(operation, error);
     }
   }
 }
@@ -273,28 +249,12 @@ const MAX_BYTES_PER_UNIT = 3;
 /** MongoDB's limit of a document (16 MiB), without what else a session's document holds. */
 const MAX_BYTES = 16 * 1024 * 1024 - 4096;
 
-/** Inspects the collection at the first call, once. A call that could not leaves it to the next. */
-function inspection(sessions: Collection<Stored>): () => Promise<void> {
-  let inspecting: Promise<void> | undefined;
+/** Does something at the first call. If that fails, the next call does it. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
   return () =>
-    (inspecting ??= inspect(sessions).catch((error: unknown) => {
-      inspecting = undefined;
+    (done ??= work().catch((error: unknown) => {
+      done = undefined;
       throw error;
     }));
-}
-
-async function inspect(sessions: Collection<Stored>): Promise<void> {
-  try {
-    for (const missing of await findMissingIndexes(sessions)) warn(missing);
-  } catch (error) {
-    if (!isUnauthorized(error)) throw error;
-    warn(
-      `${sessions.namespace}: the client's user may not list its indexes, so a missing index, or a collation under which ` +
-        "different ids are equal, goes unnoticed: grant it the action listIndexes",
-    );
-  }
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
 }

@@ -1,4 +1,5 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
+import { Fault } from "@tenure/core/store";
 
 /** The primary result codes of SQLite that the store treats in a special way. https://www.sqlite.org/rescode.html */
 const CODES: Readonly<Record<number, string>> = {
@@ -31,16 +32,13 @@ export function isLocked(error: unknown): boolean {
   return code === "BUSY" || code === "LOCKED";
 }
 
-/** Why the store does not work on this database. The message says it all. */
-export class RefusedDatabase extends Error {}
-
 /**
  * SQLite's own errors name tables and columns and quote no values, so the driver's error can be the cause. What a trigger raises may quote
  * anything.
  */
 export function toStoreError(operation: StoreOperation, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  if (error instanceof RefusedDatabase) return new StoreError(operation, error.message);
+  if (error instanceof Fault) return new StoreError(operation, error.message);
   const isSafe = codeOf(error) !== "CONSTRAINT";
   return new StoreError(operation, reasonOf(error), isSafe ? { cause: error } : undefined);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Fault } from "@tenure/core/store";
 import { assertDatabase, rollBack, type SqliteDatabase } from "./database.ts";
-import { isLocked, reasonOf, RefusedDatabase } from "./failure.ts";
+import { isLocked, reasonOf } from "./failure.ts";
 
 /**
  * Creates the tables, or brings them to this release's version, and turns on WAL. Any number of processes may call it at once, at
@@ -17,7 +18,7 @@ export async function migrate(database: SqliteDatabase): Promise<void> {
       bringUpToDate(database);
       return;
     } catch (error) {
-      if (error instanceof RefusedDatabase) throw error;
+      if (error instanceof Fault) throw error;
       if (!isLocked(error) || performance.now() > giveUpAt)
         throw new Error(reasonOf(error), { cause: error });
     }
@@ -35,7 +36,7 @@ function bringUpToDate(database: SqliteDatabase): void {
   // Not possible inside a transaction. It has no effect where WAL is on already, and needs no lock then.
   const mode = pragma(database, "journal_mode = wal");
   if (mode !== "wal" && mode !== "memory") {
-    throw new RefusedDatabase(
+    throw new Fault(
       `the database's journal mode is ${String(mode)} and cannot become wal: use a file on a disk of this machine`,
     );
   }
@@ -54,19 +55,18 @@ function bringUpToDate(database: SqliteDatabase): void {
   }
 }
 
-/** @throws RefusedDatabase if the tables are not those that this release works on */
+/** @throws Fault if the tables are not those that this release works on */
 export function assertMigrated(database: SqliteDatabase): void {
   assertOurs(database);
   if (Number(pragma(database, "user_version")) < SCHEMA_VERSION) {
-    throw new RefusedDatabase(
+    throw new Fault(
       "the tables are missing or older than this release: run `await migrate(database)` of @tenure/sqlite",
     );
   }
 }
 
 function assertOurs(database: SqliteDatabase): void {
-  if (pragma(database, "application_id") !== APPLICATION_ID && !isEmpty(database))
-    throw new RefusedDatabase(FOREIGN);
+  if (pragma(database, "application_id") !== APPLICATION_ID && !isEmpty(database)) throw new Fault(FOREIGN);
 }
 
 function isEmpty(database: SqliteDatabase): boolean {
