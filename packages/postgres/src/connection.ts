@@ -1,17 +1,13 @@
 import { type PooledClient, type PostgresPool, type Query, type Row, rowsOf, unprepared } from "./driver.ts";
 import { isUnprepared, keepsConnection } from "./failure.ts";
 
-/**
- * Runs one statement as a transaction of its own, in the connection's default isolation or in the one given, and resolves to what
- * `read` makes of the rows. Rejects with what the driver or `read` threw.
- */
+/** Runs one statement as a transaction of its own. Resolves to what `read` makes of the rows. Rejects with what the driver or `read` threw. */
 export type Run = <Result>(
   query: Query,
   read: (rows: readonly Row[]) => Result,
   isolation?: "read committed",
 ) => Promise<Result>;
 
-/** Runs statements on connections of the pool, each held for one statement. */
 export function runOn(pool: PostgresPool): Run {
   let named = true;
   surviveIdleErrors(pool);

@@ -31,7 +31,7 @@ export interface DriverQuery {
 /** A statement with its values. Every column of its reply is text. */
 export interface Query {
   readonly statement: Statement;
-  readonly values: readonly unknown[];
+  readonly values: unknown[];
 }
 
 export interface Statement {
@@ -60,12 +60,9 @@ export async function rowsOf(
   query: Query,
   isNamed: boolean,
 ): Promise<readonly Row[]> {
-  const {
-    statement: { name, text },
-    values,
-  } = query;
+  const { name, text } = query.statement;
   const driverQuery: DriverQuery = { text, rowMode: "array", types: AS_TEXT };
-  if (values.length > 0) driverQuery.values = [...values];
+  if (query.values.length > 0) driverQuery.values = query.values;
   if (isNamed && name !== null) driverQuery.name = name;
   return (await client.query(driverQuery)).rows as (string | null)[][];
 }

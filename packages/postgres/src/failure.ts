@@ -68,9 +68,8 @@ function explain(error: unknown, table: string): string {
 }
 
 /**
- * PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and in some messages. The copy has the names
- * alone, and the message only where PostgreSQL's text has no value in it and no code of the application's wrote it: `where` is set for what
- * a function or a trigger raised.
+ * PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and in some messages. The copy has the names, and the
+ * message only where it quotes no value. `where` is set for what a function or a trigger raised, in whatever class.
  */
 function withoutData(error: ServersError): Error {
   const { code, severity, schema, table, column, dataType, constraint, where } = error;

@@ -9,11 +9,11 @@ import { AGAIN, decided, type Operation, type Outcome, resultsOf } from "./opera
 export type Bind = <Call, Result>(operation: Operation<Call, Result>) => (call: Call) => Promise<Result>;
 
 /**
- * Makes calls on the pool. Concurrent calls of one kind are one statement; a call that is alone is a plain statement.
+ * Makes calls on the pool. Concurrent calls of one kind are one statement.
  *
  * A transaction of the application's that holds one session must not delay calls about others. So a statement waits {@link PATIENCE}
- * for a lock. If that is not enough, or if one call made its batch fail, nothing of the batch has happened, and its calls are made one by
- * one. Only those whose own row is locked then wait for as long as the server lets them, on two connections that are kept for that.
+ * for a lock. If that is not enough, or if one call made its batch fail, its calls are made one by one. Only those whose own row is locked
+ * then wait for as long as the server lets them, on two connections.
  */
 export function joinedOn(pool: PostgresPool, table: string): Bind {
   const run = runOn(pool);

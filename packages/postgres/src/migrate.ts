@@ -11,40 +11,35 @@ import { type TableName, tableOf } from "./table.ts";
  * @throws TypeError for a name that PostgreSQL cannot hold; what the driver threw; an `Error` if the name is taken
  */
 export async function migrate(pool: PostgresPool, name: TableName = {}): Promise<void> {
-  const table = tableOf(name);
-  // A connection that failed is in an unknown state, and takes the open transaction with it.
-  await borrow(
-    pool,
-    () => false,
-    (client) =>
-      // A repeatable snapshot could be older than what the lock waited for.
-      inReadCommitted(client, async () => {
-        const lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))::text";
-        await command(client, lock, [`tenure ${table.sql}`]);
-        await bringUpToDate(client, name);
-      }),
-  );
+  const { sql, versionTable, schema } = tableOf(name);
+  // A repeatable snapshot could be older than what the lock waited for.
+  await borrow(pool, never, (client) => inReadCommitted(client, () => bringUpToDate(client)));
+
+  async function bringUpToDate(client: PooledClient): Promise<void> {
+    await command(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${sql}`]);
+    const [found = []] = await command(
+      client,
+      "select to_regclass($1)::text, to_regclass($2)::text, to_regnamespace($3)::text",
+      [sql, versionTable, schema ?? "pg_catalog"],
+    );
+    const [existing, versioned, existingSchema] = found;
+    if (existing !== null && versioned === null) {
+      throw new Error(
+        `${sql} exists, and ${versionTable}, which would say that it is Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
+      );
+    }
+    const version = existing === null ? 0 : await versionIn(client, versionTable);
+    if (version >= SCHEMA_VERSION) return;
+    if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
+    for (const migration of migrations(name)) {
+      if (migration.version > version) await command(client, migration.sql);
+    }
+  }
 }
 
-async function bringUpToDate(client: PooledClient, name: TableName): Promise<void> {
-  const { sql, versionTable, schema } = tableOf(name);
-  const [found] = await command(
-    client,
-    "select to_regclass($1)::text, to_regclass($2)::text, to_regnamespace($3)::text",
-    [sql, versionTable, schema ?? "pg_catalog"],
-  );
-  const [existing, versioned, existingSchema] = found ?? [];
-  if (existing !== null && versioned === null) {
-    throw new Error(
-      `${sql} exists, and ${versionTable}, which would say that it is Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
-    );
-  }
-  const version = existing === null ? 0 : await versionIn(client, versionTable);
-  if (version >= SCHEMA_VERSION) return;
-  if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
-  for (const migration of migrations(name)) {
-    if (migration.version > version) await command(client, migration.sql);
-  }
+/** A connection that failed is in an unknown state, and takes the open transaction with it. */
+function never(): boolean {
+  return false;
 }
 
 async function versionIn(client: PooledClient, versionTable: string): Promise<number> {

@@ -9,11 +9,7 @@ export interface Operation<Call, Result> {
   readonly name: StoreOperation;
   /** What the call is about, as each row of its reply says in the second column. */
   readonly keyOf: (call: Call) => string;
-  /**
-   * The statement for these calls, of which there is one where `limit` is 1.
-   *
-   * @param patience how long to wait for each lock, as PostgreSQL writes it; `null`: as long as the server lets it
-   */
+  /** @param patience how long to wait for each lock, as PostgreSQL writes it; `null`: as long as the server lets it */
   readonly query: (calls: readonly Call[], patience: string | null) => Query;
   /** How many calls one statement makes at most. */
   readonly limit: number;
@@ -23,11 +19,7 @@ export interface Operation<Call, Result> {
   readonly shares: boolean;
   /** How many bytes of data the call carries, where that matters. */
   readonly sizeOf?: (call: Call) => number;
-  /**
-   * What the rows of the call's key say: at least one.
-   *
-   * @throws Fault
-   */
+  /** What the rows of the call's key say: at least one. Throws a `Fault`. */
   readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }
 
@@ -77,7 +69,7 @@ export function resultsOf<Call, Result>(
   return results;
 }
 
-/** Makes one call, and looks again at a row that another transaction has just made: the next statement sees it. */
+/** Makes one call, again as long as the result is {@link AGAIN}. */
 export async function decided<Result>(
   { name }: Operation<never, Result>,
   look: () => Promise<Outcome<Result>[]>,

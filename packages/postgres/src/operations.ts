@@ -98,15 +98,11 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       ...IN_ORDER,
       keyOf: ({ id }) => id,
       sizeOf: ({ data }) => data.length,
-      query: (sessions, patience) =>
-        byRow(
-          sessions.some(({ userId }) => userId !== null)
-            ? statements.createForUser
-            : statements.createAnonymous,
-          sessions.map(sessionValues),
-          tombstoneMinimum,
-          patience,
-        ),
+      query(sessions, patience) {
+        const forUser = sessions.some(({ userId }) => userId !== null);
+        const forms = forUser ? statements.createForUser : statements.createAnonymous;
+        return byRow(forms, sessions.map(sessionValues), tombstoneMinimum, patience);
+      },
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "created", "taken", "fenced")),
     },
 
@@ -137,15 +133,11 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       ...IN_ORDER,
       keyOf: ({ id }) => id,
       sizeOf: ({ data = "" }) => data.length,
-      query: (changes, patience) =>
-        byRow(
-          changes.some(({ userId }) => typeof userId === "string")
-            ? statements.updateWithUser
-            : statements.update,
-          changes.map(changeValues),
-          tombstoneMinimum,
-          patience,
-        ),
+      query(changes, patience) {
+        const withUser = changes.some(({ userId }) => typeof userId === "string");
+        const forms = withUser ? statements.updateWithUser : statements.update;
+        return byRow(forms, changes.map(changeValues), tombstoneMinimum, patience);
+      },
       result: ([row]) => wordIn(row!, "updated", "gone", "conflict", "fenced"),
     },
 

@@ -53,9 +53,8 @@ export interface PostgresStore extends SessionStore {
  * `authenticated_at` is the fence. A fence in the same table needs no rights, dump or sweep of its own.
  *
  * **What decides.** Each call but `revokeUser` is one statement, which locks what it decides on. A statement that
- * gives a session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit.
- * PostgreSQL takes a statement's snapshot before the statement waits, but `ON CONFLICT DO UPDATE` returns the newest
- * version of the row: the statement knows each fence that was committed before it got the lock. `revokeUser` is two
+ * gives a session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit. `ON CONFLICT DO UPDATE`
+ * returns the newest version of the row, so the statement knows each fence that was committed before it got the lock. `revokeUser` is two
  * or more statements, each a transaction:
  *
  * 1. It sets the fence, under the same lock. A create or a binding that got the lock first has committed by then; one
@@ -63,12 +62,11 @@ export interface PostgresStore extends SessionStore {
  * 2. It ends the user's sessions, a batch a statement. These snapshots are newer than the fence's commit, so they
  *    have each session whose statement had the lock first.
  *
- * So no order of the two lets a session through, whatever the isolation: above READ COMMITTED a row that is newer
+ * So no order of the two lets a session through. This holds above READ COMMITTED too: there a row that is newer
  * than the snapshot is an error, and the statement is repeated in READ COMMITTED.
  *
- * **A crash between the writes of `revokeUser`**, after the first or between two batches, leaves the fence set and
- * some of the user's sessions alive. No login that began before the fence can be added to them, and the next
- * `revokeUser` ends them. The call has not resolved.
+ * **A crash between the writes of `revokeUser`** leaves the fence set and some of the user's sessions alive. No login that began before
+ * the fence can be added to them, and the next `revokeUser` ends them. The call has not resolved.
  *
  * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user
  * wait for the commit. One that began between the two is after the fence, though it may have checked what the
@@ -85,20 +83,20 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   const table = tableOf(options);
-  const lazy = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
-  const durable = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);
+  const operations = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
+  const inside = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);
   const bind = joinedOn(pool, table.sql);
-  const sweepStrip = bind(lazy.sweep);
+  const sweepStrip = bind(operations.sweep);
 
   return {
-    ...storeOn(bind, lazy),
+    ...storeOn(bind, operations),
     with(client) {
       if (typeof client?.query !== "function" || "idleCount" in client) {
         throw new TypeError(
           "client must be one that a transaction is open on: store.with(await pool.connect())",
         );
       }
-      return storeOn(inTransaction(client, table.sql), durable);
+      return storeOn(inTransaction(client, table.sql), inside);
     },
     sweep: () => sweep(sweepStrip),
     startSweeping: (settings) => startSweeping(sweepStrip, settings),
