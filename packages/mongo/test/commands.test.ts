@@ -23,6 +23,7 @@ for (const [name, on] of Object.entries(servers)) {
         const lasting = [
           () => store.create(fresh()),
           () => store.update(one, { data: "new" }),
+          () => store.update(one, { idle: 60_000 }),
           () => store.update(one, { userId: null }),
           () => store.update(one, { userId, authenticatedAt: 0 }),
           () => Promise.all([one, two].map((id) => store.update(id, { data: "joined" }))),
