@@ -86,18 +86,25 @@ postgres.describe("postgresStore, concurrent calls", () => {
     });
   });
 
-  test("64 page views, of which a fifth touch, are two statements", async () => {
-    const { store, watch } = watched();
-    const sessions = Array.from({ length: 64 }, () => newSession());
-    await Promise.all(sessions.map((one) => store.create(one)));
-    watch.statements.length = 0;
-    await Promise.all(
-      sessions.map(({ id }, index) =>
-        Promise.all([store.read(id), index % 5 === 0 ? store.update(id, {}) : undefined]),
-      ),
-    );
-    expect(watch.statements).toHaveLength(2);
-  });
+  test.each([
+    { views: 32, statements: 2 },
+    // The reads leave in two turns: the server is at one half while this process decodes the other.
+    { views: 64, statements: 3 },
+  ])(
+    "$views page views, of which a fifth touch, are $statements statements",
+    async ({ views, statements }) => {
+      const { store, watch } = watched();
+      const sessions = Array.from({ length: views }, () => newSession());
+      await Promise.all(sessions.map((one) => store.create(one)));
+      watch.statements.length = 0;
+      await Promise.all(
+        sessions.map(({ id }, index) =>
+          Promise.all([store.read(id), index % 5 === 0 ? store.update(id, {}) : undefined]),
+        ),
+      );
+      expect(watch.statements).toHaveLength(statements);
+    },
+  );
 
   test("calls that wait join the next statement of their kind", async () => {
     const { store, watch } = watched();
