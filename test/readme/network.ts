@@ -1,4 +1,11 @@
-import { canStart, type OwnServer, startRedisCluster, startRedisSentinel } from "@tenure/servers";
+import {
+  canStart,
+  type OwnServer,
+  type RedisCluster,
+  type RedisSentinel,
+  startRedisCluster,
+  startRedisSentinel,
+} from "@tenure/servers";
 import { Redis } from "ioredis";
 import type { describe } from "vitest";
 
@@ -6,12 +13,8 @@ import type { describe } from "vitest";
 export interface Network {
   /** vitest's own, or one that skips, and says so, where they can't be started. */
   readonly describe: typeof describe;
-  start(): Promise<StartedNetwork>;
-}
-
-export interface StartedNetwork extends AsyncDisposable {
-  /** The port on this machine for each address of the program, as `10.0.0.1:6379`. */
-  readonly ports: Readonly<Record<string, number>>;
+  /** The port on this machine for each address of the program, as `10.0.0.1:6379`. Starts the servers, once for all programs. */
+  ports(): Promise<Readonly<Record<string, number>>>;
 }
 
 const { describe: where } = await canStart("redis-cluster");
@@ -21,12 +24,9 @@ export function networkOf(text: string): Network | undefined {
   if (/\b(?:new Cluster|createCluster)\(/u.test(text)) {
     return {
       describe: where,
-      async start() {
-        const cluster = await startRedisCluster();
-        return {
-          ports: portsOf(text, cluster.nodes),
-          [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
-        };
+      async ports() {
+        cluster ??= startRedisCluster();
+        return portsOf(text, (await cluster).nodes);
       },
     };
   }
@@ -34,13 +34,27 @@ export function networkOf(text: string): Network | undefined {
   if (name === undefined) return undefined;
   return {
     describe: where,
-    async start() {
-      const own = await startRedisSentinel();
-      const primary = await own.primary();
-      await Promise.all(own.sentinels.map(({ port }) => watch(port, name, primary)));
-      return { ports: portsOf(text, own.sentinels), [Symbol.asyncDispose]: () => own[Symbol.asyncDispose]() };
+    async ports() {
+      sentinel ??= startRedisSentinel();
+      const own = await sentinel;
+      if (!watched.has(name)) {
+        const primary = await own.primary();
+        await Promise.all(own.sentinels.map(({ port }) => watch(port, name, primary)));
+        watched.add(name);
+      }
+      return portsOf(text, own.sentinels);
     },
   };
+}
+
+let cluster: Promise<RedisCluster> | undefined;
+let sentinel: Promise<RedisSentinel> | undefined;
+/** The names by which the Sentinels know the primary. */
+const watched = new Set<string>();
+
+/** Ends what was started. */
+export async function endNetworks(): Promise<void> {
+  for (const started of [await cluster, await sentinel]) await started?.[Symbol.asyncDispose]();
 }
 
 function portsOf(text: string, servers: readonly OwnServer[]): Record<string, number> {
@@ -54,8 +68,8 @@ function portsOf(text: string, servers: readonly OwnServer[]): Record<string, nu
 }
 
 /** Has a Sentinel know the primary by the program's name for it, besides its own. */
-async function watch(sentinel: number, name: string, primary: OwnServer): Promise<void> {
-  const client = new Redis(sentinel, "127.0.0.1");
+async function watch(port: number, name: string, primary: OwnServer): Promise<void> {
+  const client = new Redis(port, "127.0.0.1");
   try {
     await client.call("SENTINEL", "MONITOR", name, "127.0.0.1", primary.port, 2);
   } finally {
