@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type Demo, type DemoOptions, openStore, startDemo } from "@tenure/example-devices";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { describeInChromium, launchChromium } from "./chromium.ts";
 
 const PHONE: BrowserContextOptions = {
@@ -18,25 +18,51 @@ const LAPTOP: BrowserContextOptions = {
   userAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
 };
 
+let chromium: Promise<Browser> | undefined;
+afterAll(async () => (await chromium)?.close());
+
+/** Browsers that no test uses now, each with one page. To start one takes the machine as long as several visits. */
+const free: { readonly options: BrowserContextOptions; readonly page: Page }[] = [];
+const taken: typeof free = [];
+
+/** A browser without cookies. Each demo has an address of its own, so nothing else that it may have kept matters. */
+async function takeBrowser(options: BrowserContextOptions): Promise<Page> {
+  const at = free.findIndex((one) => one.options === options);
+  const [found] = at === -1 ? [] : free.splice(at, 1);
+  const page = found?.page ?? (await newBrowser(options));
+  taken.push({ options, page });
+  return page;
+}
+
+async function newBrowser(options: BrowserContextOptions): Promise<Page> {
+  const context = await (await (chromium ??= launchChromium())).newContext(options);
+  return context.newPage();
+}
+
+async function leaveBrowsers(): Promise<void> {
+  for (const one of taken.splice(0)) {
+    const context = one.page.context();
+    for (const other of context.pages()) if (other !== one.page) await other.close();
+    await one.page.goto("about:blank");
+    await context.clearCookies();
+    free.push(one);
+  }
+}
+
 describeInChromium.each(["express", "fastify", "koa"] as const)(
   "the demo on %s, in a real browser",
   (framework) => {
-    let chromium: Browser;
     let demo: Demo;
     /** The slow request: when it has begun, and what lets it end. */
     let begun: PromiseWithResolvers<void>;
     let finish: PromiseWithResolvers<void>;
 
-    beforeAll(async () => {
-      chromium = await launchChromium();
-    });
-    afterAll(() => chromium.close());
     beforeEach(async () => {
       [begun, finish] = [Promise.withResolvers(), Promise.withResolvers()];
       demo = await start("15m");
     });
     afterEach(async () => {
-      await Promise.all(chromium.contexts().map((context) => context.close()));
+      await leaveBrowsers();
       await demo.close();
     });
 
@@ -307,8 +333,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
     }
 
     async function visit(options: BrowserContextOptions): Promise<Page> {
-      const context = await chromium.newContext(options);
-      const page = await context.newPage();
+      const page = await takeBrowser(options);
       await page.goto(demo.url);
       return page;
     }
