@@ -29,7 +29,7 @@ export interface Order {
 export type Reply = { readonly answer: unknown } | { readonly error: string };
 
 const [backend = "", name = "", url = "", serverPid = ""] = process.argv.slice(2);
-const open = contests[backend]?.competitors[name];
+const open = (await contests[backend]?.())?.competitors[name];
 if (open === undefined) throw new Error(`there is no ${name} on ${backend}`);
 const orders = ordersTo(await open(url), Number(serverPid) || undefined);
 process.on("disconnect", () => process.exit());

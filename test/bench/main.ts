@@ -24,7 +24,7 @@ const { values, positionals } = parseArgs({
   options: { short: { type: "boolean" }, json: { type: "string" } },
 });
 const [backend = ""] = positionals;
-const contest = positionals.length === 1 ? contests[backend] : undefined;
+const contest = positionals.length === 1 ? await contests[backend]?.() : undefined;
 if (contest === undefined) {
   console.error(`pnpm bench ${Object.keys(contests).join("|")} [--short] [--json FILE]`);
   process.exit(2);
