@@ -8,7 +8,7 @@ import { canStart, startMongo, startPostgres, startRedis } from "@tenure/servers
 import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
 import { Pool } from "pg";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { application } from "./application.ts";
 import { expressSession } from "./express.ts";
 import { fastifySessions } from "./fastify.ts";
@@ -24,7 +24,7 @@ const [redis, postgres, mongo] = [
   await canStart("mongo"),
 ];
 
-redis.describe("over HTTP on Redis", () => {
+redis.describe("over HTTP on Redis", { concurrent: true }, () => {
   test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
     await using server = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const client = new Redis(server.url, { maxRetriesPerRequest: 0, retryStrategy: () => 100 });
@@ -37,7 +37,7 @@ redis.describe("over HTTP on Redis", () => {
   });
 });
 
-postgres.describe("over HTTP on Postgres", () => {
+postgres.describe("over HTTP on Postgres", { concurrent: true }, () => {
   test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
     await using server = await startPostgres();
     const pool = new Pool({
@@ -57,7 +57,7 @@ postgres.describe("over HTTP on Postgres", () => {
   });
 });
 
-mongo.describe("over HTTP on MongoDB", () => {
+mongo.describe("over HTTP on MongoDB", { concurrent: true }, () => {
   test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
     await using server = await startMongo();
     const client = new MongoClient(server.url, {
@@ -116,7 +116,7 @@ async function outage(server: Server, store: SessionStore): Promise<unknown> {
   };
   const comesBack = async ({ browser }: Place): Promise<string> => {
     // Clients take a while to connect again; a logout would be for ever.
-    await expect.poll(async () => (await browser.get("/")).status, { timeout: 30_000 }).toBe(200);
+    await vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), { timeout: 30_000 });
     const { text } = await browser.get("/");
     return (JSON.parse(text) as { userId?: unknown }).userId === userId ? "logged in" : "logged out";
   };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import session, { type Store } from "express-session";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { IDLE } from "./peers.ts";
 
 /** A browser that is told by the test when the slow request goes on. */
@@ -58,7 +58,7 @@ export async function application(store: Store): Promise<Application> {
       return response.text();
     },
     async waiting(count) {
-      await expect.poll(() => loaded, { interval: 5 }).toBe(count);
+      await vi.waitFor(() => expect(loaded).toBe(count), { interval: 5, timeout: 30_000 });
     },
     goOn: () => gate.resolve(),
     async [Symbol.asyncDispose]() {

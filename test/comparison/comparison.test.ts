@@ -15,7 +15,7 @@ const servers = {
 
 for (const [name, peer] of Object.entries(peers)) {
   const describeHere = peer.backend ? servers[peer.backend].describe : describe;
-  describeHere(name, () => {
+  describeHere(name, { concurrent: true }, () => {
     const open = (): Promise<Opened> => (peer.backend ? peer.open(servers[peer.backend]) : peer.open());
 
     test("a slow request brings a logged-out session back", async () => {
@@ -41,7 +41,7 @@ for (const [name, peer] of Object.entries(peers)) {
   });
 }
 
-describe("Tenure", () => {
+describe("Tenure", { concurrent: true }, () => {
   test("a slow request leaves a logged-out session dead", async () => {
     await using app = await opened(tenure);
     expect(await slowSaveAfterLogout(app)).toBe("");
@@ -58,6 +58,7 @@ describe("Tenure", () => {
   });
 });
 
+// Not concurrent with the others: it moves the clock.
 describe("iron-session", () => {
   test("a copy of the cookie is valid after the logout", async () => {
     const [cookie] = await ironVisit("", (session) => {

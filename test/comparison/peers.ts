@@ -40,12 +40,19 @@ export const peers = {
     async open({ url }: Server) {
       const pool = new Pool({ connectionString: url });
       const PgStore = connectPgSimple(session);
-      const tableName = `comparison_${randomUUID().slice(0, 8)}`;
-      const store = new PgStore({ pool, tableName, createTableIfMissing: true, pruneSessionInterval: false });
+      // The name of its index is always the same, so that a schema can have but one of its tables.
+      const schemaName = `comparison_${randomUUID().slice(0, 8)}`;
+      await pool.query(`create schema ${schemaName}`);
+      const store = new PgStore({
+        pool,
+        schemaName,
+        createTableIfMissing: true,
+        pruneSessionInterval: false,
+      });
       return {
         store,
         close: async () => {
-          await pool.query(`drop table if exists ${tableName}`);
+          await pool.query(`drop schema ${schemaName} cascade`);
           await pool.end();
         },
       };
