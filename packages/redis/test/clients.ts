@@ -74,6 +74,11 @@ export const LIBRARIES: readonly Library[] = [
   },
 ];
 
+/** The address of another database of the server. A scan passes all keys of its database: those of other tests make it long. */
+export function databaseOf(url: string, number: number): string {
+  return new URL(`/${number}`, url).href;
+}
+
 export function onLoopback(ports: readonly number[]): { host: string; port: number }[] {
   return ports.map((port) => ({ host: "127.0.0.1", port }));
 }

@@ -7,7 +7,7 @@ import { createClient as createClient5 } from "redis5";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
-import { Clients } from "./clients.ts";
+import { Clients, databaseOf } from "./clients.ts";
 import { mixedUpOver } from "./mixed-up.ts";
 import { freshId } from "./sessions.ts";
 
@@ -18,10 +18,13 @@ afterAll(() => clients[Symbol.dispose]());
 /** The server may be used by others. */
 const restricted = { ...README_USER, username: `tenure-${freshId()}` };
 const keyPrefix = "app{1}*?[x]:";
+/** Each with a database of its own, but the restricted users, who may not choose one. */
 const variants: Record<string, (url: string) => RedisClient> = {
   "ioredis 6, the README's restricted user": (url) => clients.add(new Redis(url, restricted)),
   "ioredis 6, RESP3 shapes, keyPrefix, auto-pipelining": (url) =>
-    clients.add(new Redis(url, { replyMapping: "resp3", keyPrefix, enableAutoPipelining: true })),
+    clients.add(
+      new Redis(databaseOf(url, 2), { replyMapping: "resp3", keyPrefix, enableAutoPipelining: true }),
+    ),
   "ioredis 5, numbers as strings, keyPrefix, database 3": (url) =>
     clients.add(new Redis5(url, { stringNumbers: true, keyPrefix, db: 3 })),
   "node-redis 6, RESP 3, the README's restricted user": (url) =>
@@ -29,13 +32,13 @@ const variants: Record<string, (url: string) => RedisClient> = {
   "node-redis 6, a pool, RESP 2, keyPrefix, replies as buffers": (url) =>
     clients.connecting(
       createClientPool({
-        url,
+        url: databaseOf(url, 8),
         RESP: 2,
         keyPrefix,
         commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
       }),
     ),
-  "node-redis 5, RESP 2, database 3": (url) => clients.connecting(createClient5({ url, database: 3 })),
+  "node-redis 5, RESP 2, database 9": (url) => clients.connecting(createClient5({ url, database: 9 })),
 };
 
 redis.describe("the contract", () => {

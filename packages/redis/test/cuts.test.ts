@@ -2,13 +2,14 @@ import { StoreError } from "@tenure/core";
 import { type Fault, faultyProxy, server } from "@tenure/servers";
 import { afterAll, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { Clients, LIBRARIES } from "./clients.ts";
+import { Clients, databaseOf, LIBRARIES } from "./clients.ts";
 import { disagreements, type OperationName, OPERATIONS, setStage } from "./operations.ts";
 import { freshId } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
-const client = clients.redis(redis.url);
+const url = databaseOf(redis.url, 7);
+const client = clients.redis(url);
 afterAll(() => clients[Symbol.dispose]());
 
 /** What is lost: the command, which then never ran, or its reply. */
@@ -32,7 +33,7 @@ redis.describe.each(Object.keys(OPERATIONS) as OperationName[])(
             const options = { prefix: `${freshId()}:` };
             const direct = redisStore(client, options);
             const stage = await setStage(direct);
-            await using proxy = await faultyProxy(redis.url);
+            await using proxy = await faultyProxy(url);
             using cut = new Clients();
             const store = redisStore(library.open(cut, proxy.url, retryAfter), options);
             await store.now();

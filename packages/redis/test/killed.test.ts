@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { faultyProxy, server } from "@tenure/servers";
 import { afterAll, expect, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { Clients, LIBRARIES } from "./clients.ts";
+import { Clients, databaseOf, LIBRARIES } from "./clients.ts";
 import { disagreements, type OperationName, OPERATIONS, setStage } from "./operations.ts";
 import { freshId } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
-const client = clients.redis(redis.url);
+const url = databaseOf(redis.url, 6);
+const client = clients.redis(url);
 afterAll(() => clients[Symbol.dispose]());
 
 /** More than any operation sends, in the background too. */
@@ -27,7 +28,7 @@ redis.describe.each(LIBRARIES)("a process on $name that is killed after any comm
           const prefix = `${freshId()}:`;
           const store = redisStore(client, { prefix });
           const stage = await setStage(store);
-          const proxy = proxies.use(await faultyProxy(redis.url));
+          const proxy = proxies.use(await faultyProxy(url));
           return { prefix, store, stage, proxy };
         }),
       );
