@@ -1,8 +1,9 @@
 import { testStore } from "@tenure/conformance";
 import { server } from "@tenure/servers";
+import type { Collection } from "mongodb";
 import { test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, connect6, HOSTILE, HOSTILE_TOO, prepare } from "./clients.ts";
+import { connect, connect6, freshCollection, HOSTILE, HOSTILE_TOO } from "./clients.ts";
 import { mixedUpCollection } from "./mixed-up.ts";
 
 const mongo = await server("mongo");
@@ -13,22 +14,19 @@ const drivers = {
     connect6(url, { ...HOSTILE_TOO, ...options }),
 };
 
-let prepared: Promise<void> | undefined;
-
-function prepareSessions(): Promise<void> {
-  const client = connect(mongo.url);
-  return prepare(client, client.db("tenure_test").collection("sessions"));
-}
-
 for (const [name, open] of Object.entries(drivers)) {
+  // Its own: a scan takes longer with what others have left.
+  let prepared: Promise<Collection> | undefined;
+  const sessions = async (): Promise<Collection> => {
+    const { dbName, collectionName } = await (prepared ??= freshCollection(connect(mongo.url)));
+    return open(mongo.url).db(dbName).collection(collectionName);
+  };
+
   testStore(
     { describe: mongo.describe, test },
     {
       name,
-      open: async () => {
-        await (prepared ??= prepareSessions());
-        return mongoStore(open(mongo.url).db("tenure_test").collection("sessions"));
-      },
+      open: async () => mongoStore(await sessions()),
       unreachable: ({ host, port }) => {
         const client = open(`mongodb://${host}:${port}`, {
           serverSelectionTimeoutMS: 500,
@@ -37,8 +35,7 @@ for (const [name, open] of Object.entries(drivers)) {
         });
         return mongoStore(client.db("tenure_test").collection("sessions"));
       },
-      mixedUp: (mixUp) =>
-        mongoStore(mixedUpCollection(open(mongo.url).db("tenure_test").collection("sessions"), mixUp)),
+      mixedUp: async (mixUp) => mongoStore(mixedUpCollection(await sessions(), mixUp)),
     },
   );
 }

@@ -42,8 +42,8 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           killed = true;
           await server.start();
           await Promise.all(writing);
-          // The driver (6.9 to 7.9) may still wait for the `drain` of a socket that closed, and close() for that.
-          await Promise.race([before.client.close(), sleep(5000)]);
+          // Not awaited: the driver (6.9 to 7.9) may still wait for the `drain` of a socket that closed, and close() for that.
+          before.client.close().catch(() => undefined);
           const after = open();
           await Promise.all(lives.map((life) => life.verify(after.store)));
           acknowledged += sum(lives.map(({ count }) => count));

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { server } from "@tenure/servers";
-import type { Collection, Document } from "mongodb";
+import type { Collection, Document, MongoClient } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
 import { connect, freshCollection, record } from "./clients.ts";
@@ -10,9 +10,8 @@ const mongo = await server("mongo");
 mongo.describe("At 100,000 sessions", () => {
   test("scan has each once, by short commands in the order of their ids, with no cursor kept open", async () => {
     const client = connect(mongo.url, { monitorCommands: true });
-    const collection = await freshCollection(client);
+    const { collection, ids } = await filled(client);
     const store = mongoStore(collection);
-    const ids = await fill(collection, SESSIONS);
 
     const seen: string[] = [];
     const sent = await record(client, async () => {
@@ -27,9 +26,8 @@ mongo.describe("At 100,000 sessions", () => {
   });
 
   test("a user's ten are listed and ended, and nobody else's", async () => {
-    const collection = await freshCollection(connect(mongo.url));
+    const { collection, ids } = await filled(connect(mongo.url));
     const store = mongoStore(collection);
-    const ids = await fill(collection, SESSIONS);
     const theirs = (await store.listUser("user 7")).map(({ id }) => id);
     expect(theirs.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
     expect(theirs).toHaveLength(10);
@@ -57,6 +55,20 @@ mongo.describe("A user with 10,000 sessions", () => {
 
 const SESSIONS = 100_000;
 const USERS = SESSIONS / 10;
+
+let filling: Promise<{ readonly name: string; readonly ids: readonly string[] }> | undefined;
+
+/** The collection of all sessions, by this client. It is filled once, which takes longer than the tests. */
+async function filled(
+  client: MongoClient,
+): Promise<{ readonly collection: Collection; readonly ids: readonly string[] }> {
+  filling ??= freshCollection(client).then(async (collection) => ({
+    name: collection.collectionName,
+    ids: await fill(collection, SESSIONS),
+  }));
+  const { name, ids } = await filling;
+  return { collection: client.db("tenure_test").collection(name), ids };
+}
 
 /** Copies of one session that the store made, each of an id and a user of its own: the store makes them one by one. */
 async function fill(

@@ -60,6 +60,7 @@ for (const [holder, { on, hold, rounds, concurrent }] of Object.entries(holders)
       if (record === null) continue;
       const { expiresAt } = record;
       const release = await hold(client, collection, id);
+      if (release === null) continue;
       let waits = true;
       const updating = store.update(id, { idle: 60_000 }).finally(() => (waits = false));
       while ((await store.now()) <= expiresAt) await sleep(20);
@@ -85,8 +86,12 @@ async function inTransaction(
   };
 }
 
-/** Begun, and seen to hold: a write of the document does not come back. */
-async function inBulk(_: MongoClient, collection: Collection, id: string): Promise<() => Promise<void>> {
+/** Begun, and seen to hold: a write of the document does not come back. Null: it is over, and has held nobody up. */
+async function inBulk(
+  _: MongoClient,
+  collection: Collection,
+  id: string,
+): Promise<(() => Promise<void>) | null> {
   const write = { filter: { _id: id as never }, update: { $set: { held: true } } };
   const rest = Array.from({ length: 24_000 }, (__, i) => ({
     updateOne: { filter: { _id: `${id} ${i}` as never }, update: { $set: { i } } },
@@ -96,9 +101,15 @@ async function inBulk(_: MongoClient, collection: Collection, id: string): Promi
   for (;;) {
     const writing = collection.updateOne(write.filter, write.update);
     held.push(writing);
-    const wrote = writing.then(() => true);
-    const over = bulk.then(() => false);
-    if (!(await Promise.race([over, wrote, sleep(50, false)]))) break;
+    const wrote = writing.then(() => "wrote");
+    const over = bulk.then(() => "over");
+    // On a busy machine a write that nothing holds up may take a while, too.
+    const seen = await Promise.race([over, wrote, sleep(IDLE / 4, "held")]);
+    if (seen === "held") break;
+    if (seen === "over") {
+      await Promise.all(held);
+      return null;
+    }
   }
   return async () => void (await Promise.all(held));
 }
