@@ -18,7 +18,7 @@ const ALONE = "**/*.alone.test.ts";
 /** Where a run leaves its counts for whoever sums several runs. */
 const tally = process.env["TENURE_TALLY"];
 
-/** Begins with `test`, whose files take longest: at the end, one of them would run while the other workers have nothing to do. */
+/** Begins with the files that take longest: at the end, one of them would run while the other workers have nothing to do. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
@@ -27,8 +27,9 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Most of `test`, the conformance suite on servers, and what kills a server again and again. */
 function isLong(file: TestSpecification): boolean {
-  return file.project.name === "test";
+  return file.project.name === "test" || /\/(?:conformance|durability)[^/]*\.test\.ts$/u.test(file.moduleId);
 }
 
 export default defineConfig({
