@@ -35,7 +35,7 @@ export interface BatchOptions<Call, Result> {
  * Joins concurrent calls into batches. A batch collects the calls of one turn of the event loop. It leaves when the turn ends and
  * a slot is free; while none is free, further calls join it.
  *
- * With more than one slot, at most {@link PER_TURN} calls leave in one turn, or half of those that wait, and the others in the next. So the server
+ * With more than one slot, at most 32 calls leave in one turn, or half of those that wait, and the others in the next. So the server
  * works on some while this process works on the replies to the others; all in one batch would make each wait for the other. So many calls
  * also leave at once, and not after the replies that came in the same turn: node-redis writes a turn later than it is told.
  *
