@@ -2,10 +2,9 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "@tenure/servers";
+import { freePort, isListening } from "@tenure/servers";
 import { type Cell, install, runIn } from "./cell.ts";
 import { type Packed, versionOf } from "./pack.ts";
 import type { Project } from "./projects/project.ts";
@@ -130,7 +129,7 @@ async function startAndVisit(
   process.on("exit", end);
   try {
     const deadline = Date.now() + START_MS;
-    while (!(await accepts(port))) {
+    while (!(await isListening(port))) {
       if (!running || Date.now() > deadline) throw new Error("the application does not listen");
       await sleep(50);
     }
@@ -147,18 +146,6 @@ async function startAndVisit(
 
 /** Only ends what hangs. */
 const START_MS = 60_000;
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
 
 function endGroup(pid: number | undefined): void {
   if (pid === undefined) return;

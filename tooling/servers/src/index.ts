@@ -1,6 +1,6 @@
 export { startMongo } from "./mongo.ts";
 export type { OwnServer } from "./own-server.ts";
-export { freePort } from "./port.ts";
+export { freePort, isListening } from "./port.ts";
 export { type PostgresOptions, startPostgres } from "./postgres.ts";
 export { describeRedis, type RedisOptions, startRedis } from "./redis.ts";
 export { type Fault, type FaultyProxy, faultyProxy, type PlannedFault } from "./proxy.ts";

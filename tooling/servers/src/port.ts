@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 
 /**
  * A port of 127.0.0.1 that nobody listens on, and that this process was not given before: a server that is down may come
@@ -18,3 +18,16 @@ export async function freePort(): Promise<number> {
 }
 
 const given = new Set<number>();
+
+/** Whether a port of 127.0.0.1 accepts connections. */
+export async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, rmdirSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
-import { canStart } from "../src/index.ts";
+import { canStart, isListening } from "../src/index.ts";
 
 const redis = await canStart("redis");
 const postgres = await canStart("postgres");
@@ -24,23 +23,11 @@ redis.describe("a process that starts servers", () => {
       });
       const [line] = (await once(createInterface(owner.stdout), "line")) as [string];
       const ports = JSON.parse(line) as number[];
-      await expect(Promise.all(ports.map(listens))).resolves.toEqual([true, true]);
+      await expect(Promise.all(ports.map(isListening))).resolves.toEqual([true, true]);
       owner.kill("SIGKILL");
-      await expect.poll(() => Promise.all(ports.map(listens))).toEqual([false, false]);
+      await expect.poll(() => Promise.all(ports.map(isListening))).toEqual([false, false]);
       await expect.poll(() => readdirSync(folder)).toEqual([]);
       rmdirSync(folder);
     });
   });
 });
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}

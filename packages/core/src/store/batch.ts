@@ -36,8 +36,8 @@ export interface BatchOptions<Call, Result> {
  * a slot is free; while none is free, further calls join it.
  *
  * With more than one slot, at most 32 calls leave in one turn, or half of those that wait, and the others in the next. So the server
- * works on some while this process works on the replies to the others; all in one batch would make each wait for the other. So many calls
- * also leave at once, and not after the replies that came in the same turn: node-redis writes a turn later than it is told.
+ * works on some while this process works on the replies to the others; all in one batch would make each wait for the other. Once 32 wait,
+ * they leave at the end of the callback that made them, before the next reply is read: node-redis writes a command a turn after it got it.
  *
  * @returns a function that makes one call
  */
@@ -155,7 +155,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   }
 }
 
-/** Page views at C=64, on a machine of two cores: with 32 both cores work all the time, with 64 each waits for a fifth of it. */
+/** 64 concurrent page views on node-redis: with 32, the process waits for 2 % of the time, and with all in one command for 13 %. */
 const PER_TURN = 32;
 
 /**
