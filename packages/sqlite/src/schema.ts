@@ -31,10 +31,10 @@ const PATIENCE = 30_000;
 
 function bringUpToDate(database: SqliteDatabase): void {
   database.exec("pragma busy_timeout = 0");
-  // Before anything is changed, the journal mode included.
-  assertOurs(database);
+  // Before anything is changed, the journal mode included: whose file it is.
+  versionOf(database);
   // Not possible inside a transaction. It has no effect where WAL is on already, and needs no lock then.
-  const mode = pragma(database, "journal_mode = wal");
+  const { journal_mode: mode } = rowOf(database, "pragma journal_mode = wal");
   if (mode !== "wal" && mode !== "memory") {
     throw new Fault(
       `the database's journal mode is ${String(mode)} and cannot become wal: use a file on a disk of this machine`,
@@ -43,8 +43,7 @@ function bringUpToDate(database: SqliteDatabase): void {
   database.exec("begin immediate");
   try {
     // Another process may have migrated it since.
-    assertOurs(database);
-    const version = Number(pragma(database, "user_version"));
+    const version = versionOf(database);
     for (const step of STEPS.slice(version)) database.exec(step);
     // Written also where nothing changed: `begin immediate` does not notice that a database is read-only, a write does.
     database.exec(`pragma user_version = ${Math.max(version, SCHEMA_VERSION)}`);
@@ -57,29 +56,32 @@ function bringUpToDate(database: SqliteDatabase): void {
 
 /** @throws Fault if the tables are not those that this release works on */
 export function assertMigrated(database: SqliteDatabase): void {
-  assertOurs(database);
-  if (Number(pragma(database, "user_version")) < SCHEMA_VERSION) {
+  if (versionOf(database) < SCHEMA_VERSION) {
     throw new Fault(
       "the tables are missing or older than this release: run `await migrate(database)` of @tenure/sqlite",
     );
   }
 }
 
-function assertOurs(database: SqliteDatabase): void {
-  if (pragma(database, "application_id") !== APPLICATION_ID && !isEmpty(database)) throw new Fault(FOREIGN);
-}
-
-function isEmpty(database: SqliteDatabase): boolean {
-  return (
-    pragma(database, "application_id") === 0 &&
-    pragma(database, "user_version") === 0 &&
-    database.prepare("select 1 from sqlite_schema limit 1").get() === undefined
+/**
+ * The schema's version, 0 if the database is empty. One statement, because each reads as of its own moment: between two of them another
+ * process may migrate the file, which would then be neither empty nor ours.
+ *
+ * @throws Fault if it is another application's
+ */
+function versionOf(database: SqliteDatabase): number {
+  const { owner, version, objects } = rowOf(
+    database,
+    `select application_id as owner, user_version as version, (select count(*) from sqlite_schema) as objects
+     from pragma_application_id, pragma_user_version`,
   );
+  const isEmpty = owner === 0 && version === 0 && objects === 0;
+  if (owner !== APPLICATION_ID && !isEmpty) throw new Fault(FOREIGN);
+  return Number(version);
 }
 
-function pragma(database: SqliteDatabase, text: string): unknown {
-  const row = database.prepare(`pragma ${text}`).get();
-  return Object.values(row ?? {})[0];
+function rowOf(database: SqliteDatabase, sql: string): Readonly<Record<string, unknown>> {
+  return database.prepare(sql).get() as Readonly<Record<string, unknown>>;
 }
 
 const FOREIGN = "the database belongs to another application: give Tenure a file of its own";

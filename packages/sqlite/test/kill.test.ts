@@ -5,7 +5,7 @@ import type { SessionStore } from "@tenure/core";
 import { migrate, sqliteStore } from "@tenure/sqlite";
 import { expect, test } from "vitest";
 import { newFiles } from "./files.ts";
-import { startProcess } from "./other-process.ts";
+import { messageOf, startProcess } from "./other-process.ts";
 import type { Done } from "./writing.fixture.ts";
 
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 100);
@@ -37,7 +37,7 @@ async function round(file: string, store: SessionStore): Promise<number> {
   const child = startProcess("writing.fixture.ts", [file]);
   const done: Done[] = [];
   child.on("message", (one: Done) => done.push(one));
-  await once(child, "message");
+  await messageOf(child);
   await sleep(Math.random() * 30);
   const exit = once(child, "exit");
   child.kill("SIGKILL");

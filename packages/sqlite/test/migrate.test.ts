@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { DatabaseSync } from "node:sqlite";
-import { migrate, sqliteStore } from "@tenure/sqlite";
+import { migrate, type SqliteDatabase, sqliteStore } from "@tenure/sqlite";
 import { expect, test } from "vitest";
 import { newFiles } from "./files.ts";
-import { startProcess } from "./other-process.ts";
+import { messageOf, startProcess } from "./other-process.ts";
 
 const newFile = newFiles();
 const HOUR = 3_600_000;
@@ -13,11 +12,27 @@ const PROCESSES = 6;
 test(`${PROCESSES} processes that start at once on a new file all migrate it, and all write to it`, async () => {
   const file = newFile();
   const starting = Array.from({ length: PROCESSES }, () => startProcess("migrating.fixture.ts", [file]));
-  await Promise.all(starting.map((child) => once(child, "message")));
-  const created = starting.map((child) => once(child, "message"));
+  await Promise.all(starting.map(messageOf));
+  const created = Promise.all(starting.map(messageOf));
   for (const child of starting) child.send("go");
-  for (const result of await Promise.all(created)) expect(result[0]).toBe("created");
+  expect(await created).toEqual(starting.map(() => "created"));
   expect(await sqliteStore(new DatabaseSync(file)).listUser("ada")).toHaveLength(PROCESSES);
+});
+
+test("a new file that another process migrates between any two statements of migrate is migrated", async () => {
+  for (let nth = 1, isInterrupted = true; isInterrupted; nth += 1) {
+    const file = newFile();
+    let statements = 0;
+    let other: Promise<void> | undefined;
+    const database = beforeEach(new DatabaseSync(file), () => {
+      statements += 1;
+      if (statements === nth) other = migrate(new DatabaseSync(file));
+    });
+    await migrate(database);
+    isInterrupted = other !== undefined;
+    await other;
+    expect(await sqliteStore(database).create(session)).toBe("created");
+  }
 });
 
 test("a file that is up to date is left as it is, with all that is in it", async () => {
@@ -63,3 +78,17 @@ test("the file is in WAL, so that nobody who reads waits for a write", async () 
   await migrate(new DatabaseSync(file));
   expect(new DatabaseSync(file).prepare("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
 });
+
+/** The same database, which calls back before each statement. */
+function beforeEach(database: SqliteDatabase, callback: () => void): SqliteDatabase {
+  return {
+    exec(sql) {
+      callback();
+      return database.exec(sql);
+    },
+    prepare(sql) {
+      callback();
+      return database.prepare(sql);
+    },
+  };
+}

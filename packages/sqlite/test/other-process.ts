@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { type SessionRecord, type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 
 /** A call that the other process makes. */
@@ -28,12 +27,21 @@ export function startProcess(fixture: string, args: readonly string[]): ChildPro
   });
 }
 
+/** The next message of a process. Rejects if it ends without one. */
+export function messageOf(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    child.once("message", resolve);
+    // Not "exit", which can come before a message that was sent earlier.
+    child.once("close", (code) => reject(new Error(`the process ended (${code}) without a message`)));
+  });
+}
+
 /** A store on the file in a process of its own. */
 export async function storeInOtherProcess(
   file: string,
 ): Promise<SessionStore & { readonly stop: () => void }> {
   const child = startProcess("serving.fixture.ts", [file]);
-  await once(child, "message");
+  await messageOf(child);
   const waiting = new Map<number, (given: Given) => void>();
   child.on("message", (given: Given) => {
     waiting.get(given.call)?.(given);
