@@ -52,13 +52,18 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
 
   test("is silent while calls keep coming: none waits for those before it", async () => {
     await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
-    const limits = { socketTimeoutMS: 2000, connectTimeoutMS: 500, serverSelectionTimeoutMS: 2000 };
-    const { store, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
+    const noticed = { heartbeatFrequencyMS: 500, connectTimeoutMS: 500 };
+    const serverSelectionTimeoutMS = 3000;
+    const limits = { ...noticed, serverSelectionTimeoutMS, socketTimeoutMS: 2000, retryReads: false };
+    const { store, live } = await onProxy(proxy.url, limits);
+    // Once the driver's monitor notices, it ends all commands. Each is sent again, and looks for a server. One that had waited for another
+    // would look twice as long.
+    const limit = noticed.heartbeatFrequencyMS + noticed.connectTimeoutMS + serverSelectionTimeoutMS;
     proxy.silence();
     const waits: Promise<Record<string, string>>[] = [];
     for (let i = 0; i < 20; i += 1) {
       const joined = { read: () => store.read(live), update: () => store.update(live, { data: `${i}` }) };
-      waits.push(outcomes(joined, 2000));
+      waits.push(outcomes(joined, limit));
       await sleep(50);
     }
     for (const waited of await Promise.all(waits)) expect(waited).toEqual({ read: FAILS, update: FAILS });
