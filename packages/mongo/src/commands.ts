@@ -158,24 +158,21 @@ export function commandsOn(
       const { fence, setAt } = await upsertFence(userId, setFence(authenticatedUpTo, tombstoneMinimum));
       const setAtHere = performance.now();
       const fenced = { instant: authenticatedUpTo ?? fence!.getTime(), setAt: setAt!.getTime() };
-      const projection = { userId: 1, authenticatedAt: 1, expiresAt: 1, unchecked: 1 };
-      const options = {
-        ...joining,
-        projection,
-        sort: { _id: 1 },
-        limit: END_BATCH,
-        batchSize: END_BATCH + 1,
-      } as const;
+      // Neither sorted nor by `_id`: FerretDB 2.7 would read the index of `_id`, with everyone's sessions, from its start. What a page ends is
+      // not on the next.
+      const filter = {
+        ...upTo(userId, fenced.instant),
+        ...(except === undefined ? {} : { _id: { $ne: except } }),
+      };
+      const projection = { userId: 1, expiresAt: 1, unchecked: 1 };
+      const options = { ...joining, projection, limit: END_BATCH, batchSize: END_BATCH + 1 };
       let ended = 0;
-      let from: Filter<string> = { $gte: "" };
-      for (let isLast = false; !isLast;) {
-        const filter = { userId, _id: from };
+      for (let page = 1, isLast = false; !isLast; page += 1) {
+        if (page > MAX_PAGES) throw new Fault("the user has more sessions than one call ends: call it again");
         const found = await sent(() => sessions.find(filter, options).toArray());
-        const page = found.map((document) => namedIn(document, { userId }));
-        const due = page.filter((one) => idOf(one) !== except && isUpTo(one, fenced.instant));
+        const due = found.map((document) => namedIn(document, { userId }));
         ended += await endAll(userId, due, fenced);
-        isLast = page.length < END_BATCH;
-        if (!isLast) from = { $gt: idOf(page.at(-1)!) };
+        isLast = due.length < END_BATCH;
       }
       // By this process's steady clock: the reply arrived after the server's clock showed `setAt`.
       const wait = fenced.instant + 1 - fenced.setAt - (performance.now() - setAtHere);
@@ -372,7 +369,7 @@ export function commandsOn(
     const nonce = newNonce();
     // Always `$in`: FerretDB 2.7 knows no $$NOW in an `updateMany` of one `_id`.
     const ids = { $in: due.map(idOf) };
-    const filter = { _id: ids, userId, authenticatedAt: { $lte: new Date(instant) } };
+    const filter = { _id: ids, ...upTo(userId, instant) };
     const pipeline = endUsersSession(nonce, tombstoneMinimum);
     const options = { ...joining, projection: { userId: 1, authenticatedAt: 1, endedBy: 1 } };
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
@@ -466,6 +463,11 @@ function isUnchecked(found: Named): found is UncheckedSession {
   return found.unchecked !== undefined;
 }
 
+/** The user's sessions that a fence at this instant ends. */
+function upTo(userId: string, instant: number): Filter<Stored> {
+  return { userId, authenticatedAt: { $lte: new Date(instant) } };
+}
+
 function isUpTo({ authenticatedAt }: Stored, instant: number): boolean {
   return (authenticatedAt?.getTime() ?? 0) <= instant;
 }
@@ -488,6 +490,9 @@ const MAX_ATTEMPTS = 10;
 
 /** Sessions that one command of `revokeUser` ends. */
 const END_BATCH = 500;
+
+/** A million sessions are a fifth of this. */
+const MAX_PAGES = 10_000;
 
 /** Documents that one command of `scan` reads. */
 const SCAN_PAGE = 100;

@@ -4,7 +4,7 @@ import type { Stored } from "./document.ts";
 import { isMadeByOthers, isNamespaceMissing, isUnauthorized } from "./failure.ts";
 import { type MongoCollection, ownHandle } from "./handle.ts";
 
-/** Sessions by user, paged by id. Anonymous and revoked sessions are not in it. */
+/** Sessions by user. Anonymous and revoked sessions are not in it. */
 const BY_USER: IndexDescription = {
   name: "tenure_user",
   key: { userId: 1, _id: 1 },

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { server } from "@tenure/servers";
-import type { Document } from "mongodb";
+import type { Document, FindOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
 import { connect, freshCollection, record } from "./clients.ts";
+import { indexesIn, optionsOf } from "./plans.ts";
 
 const mongo = await server("mongo");
 
@@ -44,11 +45,11 @@ mongo.describe("No call reads every session", () => {
 
     const queries = sent.flatMap(queriesOf).filter(({ filter }) => !("vacant" in filter));
     expect(queries.length).toBeGreaterThan(20);
-    for (const { from, filter, pipeline } of queries) {
-      const asked = pipeline ? collection.aggregate(pipeline) : collection.find(filter);
+    for (const { from, filter, pipeline, options } of queries) {
+      const asked = pipeline ? collection.aggregate(pipeline) : collection.find(filter, options);
       const plan = await asked.explain("queryPlanner");
       const everyDocument = /COLLSCAN|"Seq Scan"/.test(JSON.stringify(plan));
-      const found = { from, filter, indexes: [...usedIn(plan)], everyDocument };
+      const found = { from, filter, indexes: [...indexesIn(plan)], everyDocument };
       // What ends the sessions of a page finds them by their ids.
       const index = "userId" in filter && !filter["_id"]?.$in ? "tenure_user" : "_id_";
       expect(found).toEqual({ from, filter, indexes: [index], everyDocument: false });
@@ -60,13 +61,15 @@ mongo.describe("No call reads every session", () => {
     await mongoStore(collection).create({ id: "a", userId: "u", data: "", idle: HOUR, lifetime: HOUR });
     await collection.dropIndex("tenure_user");
     const plan = await collection.find({ userId: "u" }).explain("queryPlanner");
-    expect([...usedIn(plan)]).not.toContain("tenure_user");
+    expect([...indexesIn(plan)]).not.toContain("tenure_user");
   });
 });
 
 /** Explain of a write is asked of a `find`: not every server explains an update, and the filter decides what is read. */
-function queriesOf(command: Document): { from: string; filter: Document; pipeline?: Document[] }[] {
-  if (command["find"]) return [{ from: "find", filter: command["filter"] }];
+function queriesOf(
+  command: Document,
+): { from: string; filter: Document; options?: FindOptions; pipeline?: Document[] }[] {
+  if (command["find"]) return [{ from: "find", filter: command["filter"], options: optionsOf(command) }];
   // The clock, which reads no collection.
   if (command["aggregate"] === 1) return [];
   if (command["aggregate"]) {
@@ -79,19 +82,6 @@ function queriesOf(command: Document): { from: string; filter: Document; pipelin
   }
   expect(Object.keys(command)[0]).toMatch(/^(listIndexes|getMore)$/);
   return [];
-}
-
-/** The indexes of the plan that is carried out: mongod's stages, or FerretDB's nodes of PostgreSQL. */
-function usedIn(plan: unknown, used: Set<string> = new Set()): Set<string> {
-  if (typeof plan !== "object" || plan === null) return used;
-  for (const [key, value] of Object.entries(plan)) {
-    if (key === "rejectedPlans" || key === "IndexCosts") continue;
-    // The other index of `_id` is that of the shard key.
-    if (key === "indexName" || key === "Index Name") used.add(value === "_id_hashed" ? "_id_" : value);
-    if (key === "stage" && value === "IDHACK") used.add("_id_");
-    usedIn(value, used);
-  }
-  return used;
 }
 
 const HOUR = 60 * 60 * 1000;
