@@ -43,12 +43,28 @@ class History {
   fences: Fences = {};
   /** A call rejected, so nobody knows what followed. */
   isOver = false;
+  /** The store's clock after the last call. Absent after a wait. */
+  #clock: number | undefined;
   readonly #log: string[] = [];
 
   constructor({ id, user }: Scene) {
     this.ids = [id(), id(), id()];
     this.users = [user(), user()];
     this.states = this.ids.map(() => ["none"]);
+  }
+
+  /** Makes a call between two readings of the store's clock. What was read after a call is also what was read before the next. */
+  async timed<Made>({ store }: Scene, call: () => Promise<Made>): Promise<Timed<Made>> {
+    const from = this.#clock ?? (await store.now());
+    const result = await call();
+    const to = await store.now();
+    this.#clock = to;
+    return { result, from, to };
+  }
+
+  async wait(duration: number): Promise<void> {
+    await sleep(duration);
+    this.#clock = undefined;
   }
 
   /** Judges the result for one id. */
@@ -128,7 +144,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
             lifetime: given.lifetime,
             ...(given.user === null ? {} : await loginAt(scene, given.login)),
           };
-          const made = await scene.timed(() => storeOf(scene, given.by).create(session));
+          const made = await history.timed(scene, () => storeOf(scene, given.by).create(session));
           history.judge(given.index, { on: "create", session }, made);
         }),
       ),
@@ -154,7 +170,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
         history.judge(
           given.index,
           { on: "read" },
-          await scene.timed(() => storeOf(scene, given.by).read(id)),
+          await history.timed(scene, () => storeOf(scene, given.by).read(id)),
         );
       }),
     ),
@@ -164,7 +180,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
         history.judge(
           given.index,
           { on: "revoke" },
-          await scene.timed(() => storeOf(scene, given.by).revoke(id)),
+          await history.timed(scene, () => storeOf(scene, given.by).revoke(id)),
         );
       }),
     ),
@@ -180,7 +196,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
           const userId = history.users[given.user]!;
           const { except, upTo } = given;
           const authenticatedUpTo = upTo === undefined ? undefined : (await scene.store.now()) + upTo;
-          const made = await scene.timed(() =>
+          const made = await history.timed(scene, () =>
             storeOf(scene, given.by).revokeUser(userId, {
               ...(except === undefined ? {} : { except: history.ids[except]! }),
               ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
@@ -192,7 +208,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
     fc.record({ by, user: fc.nat(1) }).map((given) =>
       command("listUser", given, async (history, scene) => {
         const userId = history.users[given.user]!;
-        const made = await scene.timed(() => storeOf(scene, given.by).listUser(userId));
+        const made = await history.timed(scene, () => storeOf(scene, given.by).listUser(userId));
         for (const [at, id] of history.ids.entries()) {
           const listed = made.result.find((record) => record.id === id) ?? null;
           history.judge(at, { on: "listUser", userId }, { ...made, result: listed });
@@ -201,11 +217,9 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
         assertOldestFirst(made.result);
       }),
     ),
-    fc.constantFrom(short / 4, short / 2, short, 2 * short).map((duration) =>
-      command("wait", { duration }, async () => {
-        await sleep(duration);
-      }),
-    ),
+    fc
+      .constantFrom(short / 4, short / 2, short, 2 * short)
+      .map((duration) => command("wait", { duration }, (history) => history.wait(duration))),
   ];
 }
 
@@ -220,7 +234,7 @@ async function update(
   changes: SessionChanges,
 ): Promise<void> {
   const id = history.ids[index]!;
-  const made = await scene.timed(() => storeOf(scene, by).update(id, changes));
+  const made = await history.timed(scene, () => storeOf(scene, by).update(id, changes));
   history.judge(index, { on: "update", changes }, made);
 }
 

@@ -78,16 +78,17 @@ export const updates: Chapter = {
         // A call that rejects may still be made later, and is then a conflict.
         version = result === "updated" ? version + 1 : (await other.read(id))!.version;
       }
-      for (let version = 250; version <= 300; version += 1) {
+      for (let version = 250; version < 270; version += 1) {
         const changes = { data: `${version}`, ifVersion: version };
         assert.equal(await (version % 2 ? store : other).update(id, changes), "updated");
         assert.equal((await other.read(id))?.version, version + 1);
       }
-      for (const ifVersion of [1, 45, 300, 302, 557]) {
+      // 14 and 526 are 256 away.
+      for (const ifVersion of [1, 14, 269, 271, 526]) {
         assert.equal(await store.update(id, { data: "late", ifVersion }), "conflict");
       }
       const record = await other.read(id);
-      assert.deepEqual([record?.data, record?.version], ["300", 301]);
+      assert.deepEqual([record?.data, record?.version], ["269", 270]);
     },
 
     "an update with another version is a conflict and changes nothing": async ({
