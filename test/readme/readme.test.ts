@@ -89,20 +89,44 @@ export { record, recordBack, sameRecord, sameStore, store, storeBack };
   const [text = ""] = contract?.text.split("\nconst sessions") ?? [];
   const folder = join(workshop, "contract");
   writeProgram(folder, { readme: "docs/ARCHITECTURE.md", line: 1, text: text + compared });
+  writeSettings(folder, ["program.ts"]);
   expect(await tsc("-p", folder)).toBe("");
 });
 
 let compiled: ReturnType<typeof compile> | undefined;
 
-/** Compiles all programs, each a project of its own that sees no other's declarations. Resolves to the errors of each, by its folder. */
+/** Compiles all programs. Resolves to the errors of each, by its folder. */
 async function compile(): Promise<(folder: string) => string> {
+  const projects = Map.groupBy(programs, ([folder, { text }]) => surroundingsOf(text) ?? folder);
   for (const [folder, program] of programs) writeProgram(folder, program);
-  const output = await tsc("-b", "--pretty", "false", ...programs.keys());
+  const folders = [...projects.values()].map((members, index) => {
+    const folder = join(workshop, `project-${index}`);
+    writeSettings(
+      folder,
+      members.map(([member]) => join(member, "program.ts")),
+    );
+    return folder;
+  });
+  const output = await tsc("-b", "--pretty", "false", ...folders);
   const errors = output.split(/\n(?=\S)/u).filter(Boolean);
   const placeOf = (error: string) => dirname(join(root, error.split("(")[0]!));
   return (folder) =>
     errors.filter((error) => placeOf(error) === folder || !programs.has(placeOf(error))).join("\n");
 }
+
+/**
+ * Programs with the same value are compiled as one project: they import the same packages, as far as these may add to what others
+ * declare, so none sees a declaration that it would not see alone. Undefined: the program itself adds one.
+ */
+function surroundingsOf(text: string): string | undefined {
+  if (/^\s*declare (?:module|global)\b/mu.test(text)) return undefined;
+  const imported = [...text.matchAll(/\b(?:from|import) "([^"]+)"/gu)].map(([, specifier = ""]) => specifier);
+  return [...new Set(imported.filter((specifier) => !ADDS_NOTHING.test(specifier)))].toSorted().join();
+}
+
+/** What no other package's types depend on: Node's own, our stores, and their drivers. */
+const ADDS_NOTHING =
+  /^(?:node:.*|@tenure\/(?:core|redis|postgres|mongo|sqlite)(?:\/.*)?|ioredis|redis|pg|mongodb|\.\/.*)$/u;
 
 /** @returns what it prints, which is nothing if all is well */
 async function tsc(...args: string[]): Promise<string> {
@@ -120,12 +144,16 @@ function writeProgram(folder: string, { readme, text }: Program): void {
   // An app that nobody serves: the runner does.
   const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b|\.listen\(/mu.test(text);
   writeFileSync(join(folder, "program.ts"), made ? `${text}export { app };\n` : text);
+}
+
+function writeSettings(folder: string, files: readonly string[]): void {
+  mkdirSync(folder, { recursive: true });
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({
       extends: "@tenure/tsconfig/base.json",
       compilerOptions: { moduleDetection: "force" },
-      files: ["program.ts"],
+      files,
     }),
   );
 }
