@@ -8,6 +8,9 @@ import ts from "typescript-5";
  */
 export type Checked = Readonly<Record<string, readonly string[]>>;
 
+/** Files of others, which projects have in common. What a file is parsed to depends on these options too. */
+const parsed = new Map<string, ts.SourceFile | undefined>();
+
 const checked: Checked = Object.fromEntries(process.argv.slice(2).map((folder) => [folder, check(folder)]));
 console.log(JSON.stringify(checked));
 
@@ -19,7 +22,11 @@ function check(folder: string): string[] {
     },
   });
   if (!config) throw new Error(`${folder} has no tsconfig.json`);
-  const program = ts.createProgram({ rootNames: config.fileNames, options: config.options });
+  const program = ts.createProgram({
+    rootNames: config.fileNames,
+    options: config.options,
+    host: sharingHost(config.options),
+  });
   const diagnostics = [
     ...config.errors,
     ...program.getOptionsDiagnostics(),
@@ -31,6 +38,22 @@ function check(folder: string): string[] {
   }
   const host = { getCurrentDirectory: () => folder, getCanonicalFileName: String, getNewLine: () => "\n" };
   return diagnostics.map((diagnostic) => ts.formatDiagnostic(diagnostic, host).trimEnd());
+}
+
+function sharingHost(options: ts.CompilerOptions): ts.CompilerHost {
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile } = host;
+  return {
+    ...host,
+    getSourceFile(path, given, ...rest) {
+      if (!isOthers(path)) return getSourceFile(path, given, ...rest);
+      const { languageVersion, impliedNodeFormat } =
+        typeof given === "object" ? given : { languageVersion: given };
+      const key = `${path} ${languageVersion} ${impliedNodeFormat}`;
+      if (!parsed.has(key)) parsed.set(key, getSourceFile(path, given, ...rest));
+      return parsed.get(key);
+    },
+  };
 }
 
 function isOthers(path: string): boolean {
