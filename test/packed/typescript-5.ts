@@ -42,15 +42,14 @@ function check(folder: string): string[] {
 
 function sharingHost(options: ts.CompilerOptions): ts.CompilerHost {
   const host = ts.createCompilerHost(options);
-  const { getSourceFile } = host;
   return {
     ...host,
     getSourceFile(path, given, ...rest) {
-      if (!isOthers(path)) return getSourceFile(path, given, ...rest);
+      if (!isOthers(path)) return host.getSourceFile(path, given, ...rest);
       const { languageVersion, impliedNodeFormat } =
         typeof given === "object" ? given : { languageVersion: given };
       const key = `${path} ${languageVersion} ${impliedNodeFormat}`;
-      if (!parsed.has(key)) parsed.set(key, getSourceFile(path, given, ...rest));
+      if (!parsed.has(key)) parsed.set(key, host.getSourceFile(path, given, ...rest));
       return parsed.get(key);
     },
   };
