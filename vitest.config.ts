@@ -15,6 +15,9 @@ const conditions = ["@tenure/source"];
 
 const ALONE = "**/*.alone.test.ts";
 
+/** Hundreds of processes of tests load the same modules: each compiles, and strips of types, what none has before. */
+process.env["NODE_COMPILE_CACHE"] ??= resolve("node_modules/.cache/node");
+
 /** Where a run leaves its counts for whoever sums several runs. */
 const tally = process.env["TENURE_TALLY"];
 

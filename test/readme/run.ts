@@ -1,5 +1,6 @@
 import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import { flushCompileCache } from "node:module";
 import { Server } from "node:net";
 import { pathToFileURL } from "node:url";
 import type { SessionStore } from "@tenure/core";
@@ -43,6 +44,8 @@ const program = (await import(pathToFileURL(process.argv[2] ?? "").href)) as {
   app?: App;
   store?: Pick<SessionStore, "revoke">;
 };
+// For the next program: the test kills this one.
+flushCompileCache();
 if (program.app && servers.length === 0) await program.app.listen({ port: 0 });
 await program.store?.revoke("one that never was");
 for (const server of servers) {

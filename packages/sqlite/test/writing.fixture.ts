@@ -1,5 +1,6 @@
 /** A process that writes to the file that its argument names, and reports each change once it has resolved, until it is killed. */
 import { randomUUID } from "node:crypto";
+import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "@tenure/sqlite";
 
@@ -34,5 +35,7 @@ async function forever(count: number): Promise<never> {
   for (;;) await session((count += 1));
 }
 
+// For the next process: this one is killed.
+flushCompileCache();
 // Some sessions are in the middle of each of these at any moment.
 await Promise.all(Array.from({ length: 8 }, (_, count) => forever(count)));
