@@ -1,14 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { migrate, postgresStore } from "@tenure/postgres";
-import { canStart, startPostgres } from "@tenure/servers";
+import { canStart, type OwnServer, startPostgres } from "@tenure/servers";
 import { Pool } from "pg";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 
 const here = await canStart("postgres");
 const HOUR = 3_600_000;
 const SESSIONS = 10_000;
 
 here.describe("bytes on the disk for a session", () => {
+  let own: OwnServer;
+  let pool: Pool;
+  beforeAll(async () => {
+    // Of its own: a transaction that another test holds open keeps dead rows from a vacuum.
+    own = await startPostgres({ settings: { fsync: "off" } });
+    pool = new Pool({ connectionString: own.url });
+  });
+  afterAll(async () => {
+    await pool.end();
+    await own.stop();
+  });
+
   // What no compression makes smaller, as encrypted data is. Ten sessions a user.
   test.each([
     { size: 200, atMost: 700 },
@@ -17,11 +29,9 @@ here.describe("bytes on the disk for a session", () => {
   ])(
     "with $size bytes of data are at most $atMost, its indexes included, and far fewer once revoked",
     async ({ size, atMost }) => {
-      // Of its own: a transaction that another test holds open keeps dead rows from a vacuum.
-      await using own = await startPostgres({ settings: { fsync: "off" } });
-      const pool = new Pool({ connectionString: own.url });
-      await migrate(pool);
-      const store = postgresStore(pool);
+      const table = `of_${size}_bytes`;
+      await migrate(pool, { table });
+      const store = postgresStore(pool, { table });
       const sessions = Array.from({ length: SESSIONS }, (_, index) => ({
         id: randomBytes(32).toString("base64url"),
         userId: `user-${index % (SESSIONS / 10)}`,
@@ -30,9 +40,9 @@ here.describe("bytes on the disk for a session", () => {
         lifetime: HOUR,
       }));
       const bytes = async (): Promise<number> => {
-        await pool.query("vacuum full tenure_sessions");
+        await pool.query(`vacuum full ${table}`);
         const { rows } = await pool.query<{ bytes: string }>(
-          "select pg_total_relation_size('tenure_sessions') as bytes",
+          `select pg_total_relation_size('${table}') as bytes`,
         );
         return Math.round(Number(rows[0]!.bytes) / SESSIONS);
       };
@@ -41,7 +51,6 @@ here.describe("bytes on the disk for a session", () => {
       await Promise.all(sessions.map(({ id }) => store.revoke(id)));
       const revoked = await bytes();
       console.log(`${size} bytes of data: ${live} bytes a session, ${revoked} a tombstone`);
-      await pool.end();
       expect(live).toBeLessThan(atMost);
       expect(revoked).toBeLessThan(350);
     },
