@@ -38,6 +38,8 @@ export async function prepareCell(house: string, name: string, major: string): P
     const registry = (await run(house, "npm", "config", "get", "registry")).trim();
     const environment = environmentOf([dirname(node), programs], {
       npm_config_registry: registry,
+      // npm takes a version that satisfies a range from its cache, and does not ask for each package whether there is a newer one.
+      npm_config_prefer_offline: "true",
       // Yarn 1 knows a tarball by its name and version, and would take that of an earlier build from the user's cache.
       YARN_CACHE_FOLDER: join(house, `cache-of-${name}`),
       // Yarn 4 reads nothing that is npm's, and with CI=true refuses to write a lockfile.
