@@ -35,9 +35,9 @@ export async function startClient(
    * Between its turns a client is stopped. V8 collects garbage when a process is idle, half a second of each second with connect-redis on
    * node-redis: work of its own turn, for which the next client would wait.
    */
-  async function awake<Result>(turn: () => Promise<Result>): Promise<Result> {
+  async function awake<Result>(work: () => Promise<Result>): Promise<Result> {
     if (CAN_STOP) child.kill("SIGCONT");
-    const result = await turn();
+    const result = await work();
     if (CAN_STOP) child.kill("SIGSTOP");
     return result;
   }
