@@ -25,13 +25,11 @@ export interface MemoryStoreOptions {
  * shards[hash(id)]  id     -> the session, or its tombstone
  * users[hash(user)] userId -> the user's sessions
  * fences            userId -> the user's fence, oldest first
- * due[bucket]       bucket -> ids to check once those twenty seconds have passed
  * ```
  * Every call runs in one turn of the event loop, so the check of the fence and the write it decides cannot be separated.
  *
- * Three things keep it free of pauses of its own with millions of sessions. Maps are sharded, because one large `Map` stops the process
- * while it grows. Calls sweep a few expired ids each, so there is no timer. A touch moves nothing between buckets: a session
- * that is still alive when its bucket is swept is put into a later one.
+ * Two things keep it free of pauses of its own with millions of sessions. Maps are sharded: one `Map` stops the process for 77 ms
+ * when it grows past a million. Each call sweeps a few entries, in passes over all of them, so there is no timer.
  *
  * The sessions of one user are one `Map` and are listed and ended in one turn: a user with a million of them makes a pause.
  */
@@ -52,9 +50,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const users = new ShardedMap<Map<string, Live>>();
   /** Set anew at each change, so that insertion order is nearly the order in which they may be forgotten. */
   const fences = new Map<string, number>();
-  const due = new Map<number, string[]>();
-  let sweeping: { readonly bucket: number; readonly ids: string[] } | undefined;
-  /** The current bucket, once nothing was left to sweep in it. No later one: a clock may be set back. */
+  /** The pass that is under way. */
+  let sweeping: Iterator<readonly [id: string, entry: Live | Tombstone]> | undefined;
+  /** The period in which the last pass ended. */
   let sweptIn: number | undefined;
   let unknownTombstones = 0;
   let earliestNow = 0;
@@ -70,7 +68,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const entry = newEntry(session, now);
       entries.set(entry.id, entry);
       bind(entry);
-      schedule(entry.id, entry, entry.expiresAt);
       return "created";
     },
 
@@ -78,7 +75,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const now = clock();
       sweep(now);
       const entry = live(id, now);
-      return entry ? toRecord(entry) : null;
+      return entry ? { ...entry } : null;
     },
 
     async update(id, changes) {
@@ -91,8 +88,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
     async revoke(id) {
       const now = clock();
-      sweep(now);
+      // Before the sweep, for which what has just expired is an unknown id.
       const entry = entries.get(id);
+      sweep(now);
       if (entry === undefined || isTombstone(entry)) {
         buryUnknown(id, entry, now);
         return false;
@@ -119,14 +117,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const now = clock();
       sweep(now);
       return liveOf(userId, now)
-        .map(toRecord)
+        .map((entry) => ({ ...entry }))
         .toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
     async *scan() {
       for (const shard of entries.shards) {
         for (const entry of shard.values()) {
-          if (!isTombstone(entry) && live(entry.id, clock())) yield toRecord(entry);
+          if (!isTombstone(entry) && live(entry.id, clock())) yield { ...entry };
         }
         await nextTurn();
       }
@@ -205,18 +203,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     if (idle !== undefined) entry.idle = idle;
     if (lifetime !== undefined) entry.endsAt = now + lifetime;
     if (touch) entry.touchedAt = now;
-    const expiresAt = Math.min(entry.touchedAt + entry.idle, entry.endsAt);
-    // A session that now ends sooner would otherwise keep its memory until the bucket of its former end.
-    if (bucketOf(expiresAt) < entry.bucket) schedule(entry.id, entry, expiresAt);
-    entry.expiresAt = expiresAt;
+    entry.expiresAt = Math.min(entry.touchedAt + entry.idle, entry.endsAt);
     return "updated";
   }
 
   function bury(entry: Live, now: number): void {
     unbind(entry);
-    const until = Math.max(entry.endsAt, now + tombstoneMinimum);
-    entries.set(entry.id, { until, unknown: false });
-    if (bucketOf(until) < entry.bucket) schedule(entry.id, undefined, until);
+    entries.set(entry.id, { until: Math.max(entry.endsAt, now + tombstoneMinimum), unknown: false });
   }
 
   function buryUnknown(id: string, entry: Tombstone | undefined, now: number): void {
@@ -233,7 +226,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     }
     unknownTombstones += 1;
     entries.set(id, { until, unknown: true });
-    schedule(id, undefined, until);
   }
 
   function bind(entry: Live): void {
@@ -255,48 +247,25 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     entries.delete(entry.id);
   }
 
-  function schedule(id: string, entry: Live | undefined, at: number): void {
-    const bucket = bucketOf(at);
-    if (entry) entry.bucket = bucket;
-    const ids = due.get(bucket);
-    if (ids) ids.push(id);
-    else due.set(bucket, [id]);
-  }
-
-  /** Checks a few ids whose time has passed. Each call adds at most two, so this keeps up. */
+  /** Removes what is over among the next few entries. A call adds one at most, so this keeps up. */
   function sweep(now: number): void {
+    const period = Math.floor(now / PASS_EVERY);
+    if (!sweeping && period === sweptIn) return;
+    sweeping ??= entries.all();
     for (let left = SWEPT_PER_CALL; left > 0; left -= 1) {
-      sweeping ??= nextBucket(now);
-      if (!sweeping) return;
-      const id = sweeping.ids.pop();
-      if (id === undefined) sweeping = undefined;
-      else sweepOne(id, sweeping.bucket, now);
+      const next = sweeping.next();
+      if (next.done) {
+        sweeping = undefined;
+        sweptIn = period;
+        return;
+      }
+      const [id, entry] = next.value;
+      if (!isTombstone(entry)) live(id, now);
+      else if (now >= entry.until) {
+        if (entry.unknown) unknownTombstones -= 1;
+        entries.delete(id);
+      }
     }
-  }
-
-  function sweepOne(id: string, bucket: number, now: number): void {
-    const entry = entries.get(id);
-    if (entry === undefined) return;
-    if (isTombstone(entry)) {
-      if (now < entry.until) return schedule(id, undefined, entry.until);
-      if (entry.unknown) unknownTombstones -= 1;
-      entries.delete(id);
-    } else if (entry.bucket === bucket) {
-      if (now < entry.expiresAt) schedule(id, entry, entry.expiresAt);
-      else drop(entry);
-    }
-  }
-
-  function nextBucket(now: number): typeof sweeping {
-    const current = bucketOf(now);
-    if (current === sweptIn) return undefined;
-    for (const [bucket, ids] of due) {
-      if (bucket >= current) continue;
-      due.delete(bucket);
-      return { bucket, ids };
-    }
-    sweptIn = current;
-    return undefined;
   }
 }
 
@@ -310,31 +279,14 @@ function warnOfSeveralProcesses(): void {
   );
 }
 
-/** Milliseconds. Sessions that end within this time are swept together. */
-const BUCKET = 20_000;
-function bucketOf(at: number): number {
-  return Math.floor(at / BUCKET);
-}
-
+/** Milliseconds. No second pass begins within a period of this length. */
+const PASS_EVERY = 20_000;
 const SWEPT_PER_CALL = 8;
 /** More looks at the clock than a millisecond has. A clock that stands still, as under fake timers, is not waited for. */
 const MAX_LOOKS = 50_000;
 const SHARDS = 1024;
 
-interface Live {
-  readonly id: string;
-  userId: string | null;
-  authenticatedAt: number | null;
-  data: string;
-  version: number;
-  readonly createdAt: number;
-  touchedAt: number;
-  idle: number;
-  expiresAt: number;
-  endsAt: number;
-  /** The bucket that may drop or move it. Older buckets that still name it skip it. */
-  bucket: number;
-}
+type Live = { -readonly [Key in keyof SessionRecord]: SessionRecord[Key] };
 
 interface Tombstone {
   until: number;
@@ -349,25 +301,8 @@ function newEntry(session: NewSession, now: number): Live {
   const { id, userId, data, idle, lifetime } = session;
   const authenticatedAt = userId === null ? null : Math.min(session.authenticatedAt ?? now, now);
   const endsAt = now + lifetime;
-  const expiresAt = Math.min(now + idle, endsAt);
-  return {
-    id,
-    userId,
-    authenticatedAt,
-    data,
-    version: 1,
-    createdAt: now,
-    touchedAt: now,
-    idle,
-    expiresAt,
-    endsAt,
-    bucket: 0,
-  };
-}
-
-function toRecord(entry: Live): SessionRecord {
-  const { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt } = entry;
-  return { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt };
+  const times = { createdAt: now, touchedAt: now, idle, expiresAt: Math.min(now + idle, endsAt), endsAt };
+  return { id, userId, authenticatedAt, data, version: 1, ...times };
 }
 
 /** A `Map` whose growth copies a thousandth of it at a time. */
@@ -385,6 +320,9 @@ class ShardedMap<Value> {
   }
   delete(key: string): void {
     this.#shard(key).delete(key);
+  }
+  *all(): Generator<[key: string, value: Value]> {
+    for (const shard of this.shards) yield* shard.entries();
   }
   /** FNV-1a over the first and last characters: enough to spread random ids, numbers and mail addresses. */
   #shard(key: string): Map<string, Value> {
