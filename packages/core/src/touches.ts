@@ -1,12 +1,12 @@
-import { boundedMap } from "./bounded-map.ts";
 import type { StoreClock } from "./clock.ts";
+import type { SessionFacts } from "./session.ts";
 
 /** When a touch is due, by the store's clock and by what this process touched itself. */
 export class Touches {
   readonly #clock: StoreClock;
   readonly #touchEvery: number;
   /** When this process last touched a session, of `performance.now()`. */
-  readonly #touchedAt = boundedMap<number>(REMEMBERED);
+  readonly #touchedAt = new Map<string, number>();
 
   /** @param touchEvery milliseconds */
   constructor(clock: StoreClock, touchEvery: number) {
@@ -14,15 +14,7 @@ export class Touches {
     this.#touchEvery = touchEvery;
   }
 
-  isDue({
-    id,
-    touchedAt,
-    idle,
-  }: {
-    readonly id: string;
-    readonly touchedAt: number;
-    readonly idle: number;
-  }): boolean {
+  isDue({ id, touchedAt, idle }: Pick<SessionFacts, "id" | "touchedAt" | "idle">): boolean {
     const every = Math.min(this.#touchEvery, Math.floor(idle / 4));
     // If the store's clock was never sampled this is NaN, and a touch is due.
     if (this.#clock.latest() - touchedAt < every) return false;
@@ -37,6 +29,8 @@ export class Touches {
    */
   begin(id: string): () => void {
     const startedAt = performance.now();
+    // Only requests that read the session before the touch need this: forgetting it costs those of this moment one more touch.
+    if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
     this.#touchedAt.set(id, startedAt);
     return () => {
       if (this.#touchedAt.get(id) === startedAt) this.#touchedAt.delete(id);
@@ -44,5 +38,5 @@ export class Touches {
   }
 }
 
-/** Sessions, about 2 MB: more than a process touches while its slowest request runs. */
+/** Sessions, about 2 MB. */
 const REMEMBERED = 10_000;
