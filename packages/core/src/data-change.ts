@@ -1,10 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Encoding } from "./encoding.ts";
-import { changesBetween, type DataChanges, isSameData } from "./merge.ts";
 import type { About } from "./refusal.ts";
 
 /**
- * What a caller changed: the data that it wants, against the data that it saw. Each text is decoded at most once, and only if it has
- * to be.
+ * What a caller changed: the top-level keys by which the data that it wants differ from those that it saw. Decoded data are compared, because a
+ * codec that encrypts encodes the same value differently each time. Each text is decoded at most once, and only if it has to be.
  */
 export class DataChange<Data extends object> {
   /** What was stored when the caller saw it, encoded. */
@@ -16,7 +16,7 @@ export class DataChange<Data extends object> {
   readonly #shown: (stored: Data) => object;
   #baseData: Data | null | undefined;
   #wantedData: Data | null | undefined;
-  #changes: DataChanges | undefined;
+  #changedKeys: readonly string[] | undefined;
 
   /** @param shown the part of the stored data that the caller was shown: what is missing there it has not deleted */
   constructor(
@@ -45,7 +45,7 @@ export class DataChange<Data extends object> {
   }
 
   isEmpty(): boolean {
-    return this.base === this.wanted || isSameData(this.#shownData(), this.wantedData() ?? {});
+    return this.base === this.wanted || this.#changed().length === 0;
   }
 
   /** Whether the caller was shown all that was stored, so that what it wants can replace it. */
@@ -56,12 +56,30 @@ export class DataChange<Data extends object> {
     return shown === stored || Object.keys(stored).every((key) => Object.hasOwn(shown, key));
   }
 
-  changes(): DataChanges {
-    return (this.#changes ??= changesBetween(this.#shownData(), this.wantedData() ?? {}));
+  /** The stored data with this change made to them. */
+  applyTo(stored: Data): Data {
+    const wanted = new Map(Object.entries(this.wantedData() ?? {}));
+    // A map, and fromEntries, which defines properties: `target[key] = value` with the key `__proto__` would replace the prototype.
+    const result = new Map(Object.entries(stored));
+    for (const key of this.#changed()) {
+      if (wanted.has(key)) result.set(key, wanted.get(key));
+      else result.delete(key);
+    }
+    return Object.fromEntries(result) as Data;
   }
 
-  #shownData(): object {
-    const stored = this.baseData();
-    return stored ? this.#shown(stored) : {};
+  #changed(): readonly string[] {
+    if (this.#changedKeys) return this.#changedKeys;
+    const base = this.baseData();
+    const seen = new Map(Object.entries(base ? this.#shown(base) : {}));
+    const wanted = new Map(Object.entries(this.wantedData() ?? {}));
+    const deleted = [...seen.keys()].filter((key) => !wanted.has(key));
+    const set = [...wanted.keys()].filter((key) => !seen.has(key) || !isSame(seen.get(key), wanted.get(key)));
+    return (this.#changedKeys = [...deleted, ...set]);
   }
+}
+
+/** Most values are equal strings or numbers, and `isDeepStrictEqual` takes much longer to see that. */
+function isSame(a: unknown, b: unknown): boolean {
+  return Object.is(a, b) || (typeof a === "object" && typeof b === "object" && isDeepStrictEqual(a, b));
 }

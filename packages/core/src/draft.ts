@@ -1,7 +1,6 @@
 import type { DataChange } from "./data-change.ts";
 import type { Encoding } from "./encoding.ts";
 import type { Envelopes, Head, StoredSession } from "./envelope.ts";
-import { applyChanges } from "./merge.ts";
 import type { Policy } from "./policy.ts";
 import { timeoutsOf } from "./session.ts";
 import type { SessionChanges } from "./store.ts";
@@ -79,7 +78,7 @@ export class Draft<Data extends object> {
       this.#text = change.wanted;
       this.#data = change.wantedData() ?? undefined;
     } else if (!change.isEmpty()) {
-      this.edit((data) => applyChanges(data, change.changes()) as Data);
+      this.edit((data) => change.applyTo(data));
     }
   }
 
