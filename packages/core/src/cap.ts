@@ -1,3 +1,4 @@
+import { endSession } from "./ending.ts";
 import type { Envelopes } from "./envelope.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
 
@@ -11,20 +12,13 @@ export class Cap {
   readonly #store: SessionStore;
   readonly #envelopes: Envelopes;
   readonly #max: number;
-  readonly #end: (id: string, userId: string) => Promise<unknown>;
   readonly #rounds = new Map<string, Round>();
 
   /** @param max `Infinity`: no cap, and the store is not asked */
-  constructor(
-    store: SessionStore,
-    envelopes: Envelopes,
-    max: number,
-    end: (id: string, userId: string) => Promise<unknown>,
-  ) {
+  constructor(store: SessionStore, envelopes: Envelopes, max: number) {
     this.#store = store;
     this.#envelopes = envelopes;
     this.#max = max;
-    this.#end = end;
   }
 
   /** Whether a login may begin: the user has fewer sessions than allowed, besides `id`. */
@@ -47,7 +41,7 @@ export class Cap {
       const { staying, ended } = await this.#nextRound(userId, mode);
       return staying.has(id) ? "stays" : ended.has(id) ? "too-many" : "gone";
     } catch (error) {
-      await this.#end(id, userId).catch(() => undefined);
+      await endSession(this.#store, { id, userId }, "cap").catch(() => undefined);
       throw error;
     }
   }
@@ -78,7 +72,7 @@ export class Cap {
     const ending =
       mode === "end-oldest" ? sessions.slice(0, tooMany) : sessions.slice(sessions.length - tooMany);
     const ended = new Set(ending.map(({ id }) => id));
-    await Promise.all([...ended].map((id) => this.#end(id, userId)));
+    await Promise.all(ending.map((record) => endSession(this.#store, record, "cap")));
     return { staying: new Set(sessions.map(({ id }) => id).filter((id) => !ended.has(id))), ended };
   }
 }

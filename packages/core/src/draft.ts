@@ -7,6 +7,13 @@ import type { SessionChanges } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";
 
+/** What a draft needs of a `Sessions`. */
+export interface DraftContext<Data extends object> {
+  readonly policy: Policy<Data>;
+  readonly envelopes: Envelopes;
+  readonly encoding: Encoding<Data>;
+}
+
 /**
  * A stored session that several changes are made to, one after another, before it is stored by one update. Data are encoded once, at the
  * end.
@@ -23,51 +30,40 @@ export class Draft<Data extends object> {
   lifetime: number | undefined;
   /** Whether one of the changes restarts the idle timeout. */
   isUse = false;
-  readonly #envelopes: Envelopes;
-  readonly #encoding: Encoding<Data>;
-  readonly #userOf: (data: Data) => unknown;
-  /** The payload, unless `#data` is newer. */
-  #text: string;
+  readonly #ctx: DraftContext<Data>;
+  /** The payload. `undefined`: `#data` are newer. */
+  #text: string | undefined;
   #data: Data | undefined;
-  #isTextOld = false;
 
-  constructor(base: StoredSession, envelopes: Envelopes, encoding: Encoding<Data>, policy: Policy<Data>) {
+  constructor(ctx: DraftContext<Data>, base: StoredSession) {
+    this.#ctx = ctx;
     this.base = base;
     this.head = base.head;
     this.userId = base.record.userId;
     // A policy that was shortened is written with the next change.
-    this.idle = base.head.isHidden ? base.record.idle : timeoutsOf(base, policy).idle;
-    this.#envelopes = envelopes;
-    this.#encoding = encoding;
-    this.#userOf = policy.userId;
+    this.idle = base.head.isHidden ? base.record.idle : timeoutsOf(base, ctx.policy).idle;
     this.#text = base.payload;
   }
 
   /** The session's data, encoded. */
   text(): string {
-    if (this.#isTextOld) {
-      this.#text = this.#encoding.encode(this.#data ?? {}, this.base.record);
-      this.#isTextOld = false;
-    }
-    return this.#text;
+    return (this.#text ??= this.#ctx.encoding.encode(this.#data ?? {}, this.base.record));
   }
 
   /** The session's data, shared: not to be changed. `null`: the codec cannot read them. */
   data(): Data | null {
-    const data = this.#data ?? this.#encoding.decode(this.#text, this.base.record);
-    this.#data = data ?? undefined;
-    return data;
+    this.#data ??= this.#ctx.encoding.decode(this.text(), this.base.record) ?? undefined;
+    return this.#data ?? null;
   }
 
   replaceData(text: string): void {
     this.#text = text;
     this.#data = undefined;
-    this.#isTextOld = false;
   }
 
   /** Takes over what a caller has decoded, if it is what is stored. Returns whether it is. */
   adopt(change: DataChange<Data>): boolean {
-    const isUnchanged = !this.#isTextOld && this.#text === change.base;
+    const isUnchanged = this.#text === change.base;
     if (isUnchanged) this.#data ??= change.baseData() ?? undefined;
     return isUnchanged;
   }
@@ -89,25 +85,26 @@ export class Draft<Data extends object> {
     const changed = change(data);
     if (changed === data) return;
     this.#data = changed;
-    this.#isTextOld = true;
+    this.#text = undefined;
   }
 
   /** The user that the data name, or `null`. */
   userInData(): string | null {
     const data = this.data();
-    return data && userIdIn(this.#userOf(data));
+    return data && userIdIn(this.#ctx.policy.userId(data));
   }
 
   /** What a store is to change. `null`: nothing, a use aside. */
   changes(): SessionChanges | null {
     const { record, head, payload } = this.base;
+    const { envelopes } = this.#ctx;
     const text = this.text();
-    const isUserAsStored = this.userId === record.userId || !this.#envelopes.bindsUser;
+    const isUserAsStored = this.userId === record.userId || !envelopes.bindsUser;
     const isDataAsStored = this.head === head && text === payload && isUserAsStored;
     const next = {
       ...(isDataAsStored
         ? {}
-        : { data: this.#envelopes.seal({ id: record.id, userId: this.userId }, this.head, text) }),
+        : { data: envelopes.seal({ id: record.id, userId: this.userId }, this.head, text) }),
       ...(this.userId === record.userId ? {} : { userId: this.userId }),
       ...(this.idle === record.idle ? {} : { idle: this.idle }),
       ...(this.lifetime === undefined ? {} : { lifetime: this.lifetime }),

@@ -100,8 +100,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const clock = new StoreClock(() => store.now());
     const touches = new Touches(clock, policy.touchEvery);
     const envelopes = new Envelopes(policy.protection);
-    const writes = new Writes(store, envelopes, encoding, policy, () => Math.floor(clock.earliest()));
-    const cap = new Cap(store, envelopes, policy.maxPerUser, (id, userId) => this.#end(id, userId, "cap"));
+    const writes = new Writes({ policy, store, envelopes, encoding, clock });
+    const cap = new Cap(store, envelopes, policy.maxPerUser);
     this.policy = policy;
     this.#ctx = { policy, store, envelopes, encoding, clock, touches, writes, cap };
   }

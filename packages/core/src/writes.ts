@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Draft } from "./draft.ts";
-import type { Encoding } from "./encoding.ts";
-import type { Envelopes, StoredSession } from "./envelope.ts";
+import type { StoreClock } from "./clock.ts";
+import { Draft, type DraftContext } from "./draft.ts";
+import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
-import type { Policy } from "./policy.ts";
-import type { SessionStore } from "./store.ts";
+import type { SessionChanges, SessionStore, UpdateResult } from "./store.ts";
 
 /** One caller's change of a session. */
 export interface Change<Data extends object> {
@@ -18,6 +17,12 @@ export interface Change<Data extends object> {
   readonly apply: (draft: Draft<Data>) => "applied" | "dropped" | "end";
   /** After one failure of the store, read what is stored and try again: for a change that gives out a new token. */
   readonly survivesFailure?: boolean;
+}
+
+/** What writes need of a `Sessions`. */
+export interface WriteContext<Data extends object> extends DraftContext<Data> {
+  readonly store: SessionStore;
+  readonly clock: StoreClock;
 }
 
 /** What became of a change. */
@@ -38,27 +43,12 @@ export type Outcome =
  * another's update reads again and repeats its own.
  */
 export class Writes<Data extends object> {
-  readonly #store: SessionStore;
-  readonly #envelopes: Envelopes;
-  readonly #encoding: Encoding<Data>;
-  readonly #policy: Policy<Data>;
-  readonly #now: () => number;
+  readonly #ctx: WriteContext<Data>;
   #queues = new Map<string, Queue<Data>>();
   #done = 0;
 
-  /** @param now the store's clock, estimated */
-  constructor(
-    store: SessionStore,
-    envelopes: Envelopes,
-    encoding: Encoding<Data>,
-    policy: Policy<Data>,
-    now: () => number,
-  ) {
-    this.#store = store;
-    this.#envelopes = envelopes;
-    this.#encoding = encoding;
-    this.#policy = policy;
-    this.#now = now;
+  constructor(ctx: WriteContext<Data>) {
+    this.#ctx = ctx;
   }
 
   /**
@@ -71,17 +61,15 @@ export class Writes<Data extends object> {
     return new Promise((resolve, reject) => {
       const queue = this.#queues.get(id);
       if (queue && queue.waiting.length >= MAX_WAITING) {
-        reject(new StoreError("update", "too many changes of one session wait: send fewer requests at once"));
-        return;
+        return reject(
+          new StoreError("update", "too many changes of one session wait: send fewer requests at once"),
+        );
       }
       const job = { seen, change, resolve, reject };
-      if (queue) {
-        queue.waiting.push(job);
-        return;
-      }
+      if (queue) return void queue.waiting.push(job);
       const started: Queue<Data> = { waiting: [job], latest: seen };
       this.#queues.set(id, started);
-      void this.#run(id, started);
+      return void this.#run(id, started);
     });
   }
 
@@ -114,48 +102,42 @@ export class Writes<Data extends object> {
     let base = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
     let hasFailed = false;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      const draft = new Draft(base, this.#envelopes, this.#encoding, this.#policy);
+      const draft = new Draft(this.#ctx, base);
       const results = jobs.map(({ change }) => change.apply(draft));
       if (results.includes("end")) return this.#end(id, jobs, results);
       const changes = draft.changes();
-      const written = changes && (await this.#update(id, changes, !hasFailed && survivesFailure(jobs)));
+      const written =
+        changes &&
+        (await this.#update(id, changes, !hasFailed && jobs.some(({ change }) => change.survivesFailure)));
       if (written === "failed") hasFailed = true;
       else if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
       else if (written !== "conflict") {
-        const stored = changes ? draft.stored(changes, this.#now()) : base;
+        const stored = changes ? draft.stored(changes, Math.floor(this.#ctx.clock.earliest())) : base;
         queue.latest = stored;
         if (attempt > 1) publish("conflict-merged", { id, userId: stored.record.userId });
         return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
       }
       // Processes that met each other once would go on meeting without a pause of random length.
       if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
-      const stored = await this.#read(id);
+      const record = await this.#ctx.store.read(id);
+      const stored = record && this.#ctx.envelopes.openRecord(record);
       if (!stored) return settle(jobs, () => ({ state: "gone" }));
       base = stored;
     }
     throw new StoreError("update", "one session is changed too often at once: send fewer requests at once");
   }
 
-  async #update(
-    id: string,
-    changes: Parameters<SessionStore["update"]>[1],
-    mayFail: boolean,
-  ): Promise<Awaited<ReturnType<SessionStore["update"]>> | "failed"> {
+  async #update(id: string, changes: SessionChanges, mayFail: boolean): Promise<UpdateResult | "failed"> {
     try {
-      return await this.#store.update(id, changes);
+      return await this.#ctx.store.update(id, changes);
     } catch (error) {
       if (mayFail && error instanceof StoreError) return "failed";
       throw error;
     }
   }
 
-  async #read(id: string): Promise<StoredSession | null> {
-    const record = await this.#store.read(id);
-    return record && this.#envelopes.openRecord(record);
-  }
-
   async #end(id: string, jobs: readonly Job<Data>[], results: readonly string[]): Promise<void> {
-    const wasAlive = await this.#store.revoke(id);
+    const wasAlive = await this.#ctx.store.revoke(id);
     settle(jobs, (at) => (results[at] === "end" ? { state: "ended", wasAlive } : { state: "gone" }));
   }
 }
@@ -181,12 +163,6 @@ const MAX_ATTEMPTS = 64;
 
 function newest([first, ...others]: readonly StoredSession[]): StoredSession {
   return others.reduce((latest, one) => (one.record.version > latest.record.version ? one : latest), first!);
-}
-
-function survivesFailure(
-  jobs: readonly { readonly change: { readonly survivesFailure?: boolean } }[],
-): boolean {
-  return jobs.some(({ change }) => change.survivesFailure === true);
 }
 
 function settle(jobs: readonly Pick<Job<never>, "resolve">[], outcome: (at: number) => Outcome): void {
