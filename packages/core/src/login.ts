@@ -2,7 +2,8 @@ import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
-import { publish, publishRevoked } from "./events.ts";
+import { endSession } from "./ending.ts";
+import { publish } from "./events.ts";
 import type { Look } from "./look.ts";
 import { withDigest } from "./rotation.ts";
 import { refused } from "./save.ts";
@@ -72,7 +73,9 @@ async function bind<Data extends object>(
   if (from.state === "superseded") {
     const made = await begin(ctx, login, login.data);
     // A double click within the 30 seconds keeps both; a token that is older is given up for the new one.
-    if (made && !from.isRecent && from.stored.record.userId === login.userId) await end(ctx, from.stored);
+    if (made && !from.isRecent && from.stored.record.userId === login.userId) {
+      await endSession(ctx.store, from.stored.record, "login");
+    }
     return made;
   }
   if (from.state !== "live" || !isReadable(ctx, from.stored)) return begin(ctx, login, login.data);
@@ -84,7 +87,7 @@ async function bind<Data extends object>(
   // Another request was faster: with the same session it rotated, or it logged another user in.
   if (!isOther(continued, login)) return begin(ctx, login, undefined);
   const made = await begin(ctx, login, kept(ctx, continued, login));
-  if (made) await end(ctx, continued);
+  if (made) await endSession(ctx.store, continued.record, "login");
   return made;
 }
 
@@ -167,11 +170,6 @@ async function begin<Data extends object>(
   if (created.state === "created") return { token, stored: created.stored };
   publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
   return null;
-}
-
-async function end<Data extends object>({ store }: Context<Data>, { record }: StoredSession): Promise<void> {
-  const { id, userId } = record;
-  if (await store.revoke(id)) publishRevoked({ id, userId, why: "login" });
 }
 
 /** The keys of another user's data that the login takes over, as they were for the request. */

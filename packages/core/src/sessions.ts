@@ -4,10 +4,11 @@ import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
 import { Envelopes, type StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
-import { publish, publishRevoked, type RevokeReason } from "./events.ts";
+import { publish, publishRevoked } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
 import { isOver, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
@@ -341,11 +342,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   async revoke(token: string): Promise<boolean> {
     if (!isToken(token)) return false;
     const id = idOf(token);
-    const record = await this.#ctx.store.read(id);
+    const { store } = this.#ctx;
+    const record = await store.read(id);
     // Only a framework's token can be used again: ids of our own are random and made once.
-    if (!record) return !isOwnToken(token) && this.#end(id, null, "logout");
+    if (!record) return !isOwnToken(token) && endSession(store, { id, userId: null }, "logout");
     const mayLogOut = this.#mayLogOut(record, digestOf(token));
-    return mayLogOut && this.#end(id, record.userId, "logout");
+    return mayLogOut && endSession(store, record, "logout");
   }
 
   /**
@@ -359,12 +361,16 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly userId?: UserId; readonly actor?: UserId } = {},
   ): Promise<boolean> {
     const actor = this.#actor(options);
+    const { store } = this.#ctx;
     if (options.userId === undefined) {
-      return isId(id) && this.#end(id, await this.#ownerOf(id), "id", actor);
+      if (!isId(id)) return false;
+      // Its user is for the event: what cannot be read can be ended all the same.
+      const record = await store.read(id).catch(() => null);
+      return endSession(store, record ?? { id, userId: null }, "id", actor);
     }
     const userId = this.#userId(options.userId);
-    const record = isId(id) ? await this.#ctx.store.read(id) : null;
-    return record?.userId === userId && this.#end(id, userId, "id", actor);
+    const record = isId(id) ? await store.read(id) : null;
+    return record?.userId === userId && endSession(store, record, "id", actor);
   }
 
   /**
@@ -412,8 +418,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       count += (await Promise.all(ending)).filter(Boolean).length;
       ending = [];
     };
-    for await (const { id, userId } of this.#ctx.store.scan()) {
-      ending.push(this.#end(id, userId, "everyone", actor));
+    const { store } = this.#ctx;
+    for await (const record of store.scan()) {
+      ending.push(endSession(store, record, "everyone", actor));
       if (ending.length === 100) await finish();
     }
     await finish();
@@ -546,23 +553,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   #tellExpired({ id, userId, expiresAt }: SessionRecord): void {
     if (this.#ctx.clock.latest() >= expiresAt) publish("expired", { id, userId });
-  }
-
-  async #end(
-    id: string,
-    userId: string | null,
-    why: RevokeReason,
-    actor: string | null = null,
-  ): Promise<boolean> {
-    const ended = await this.#ctx.store.revoke(id);
-    if (ended) publishRevoked({ id, userId, why, actor });
-    return ended;
-  }
-
-  /** For an event. What cannot be read can be ended all the same. */
-  async #ownerOf(id: string): Promise<string | null> {
-    const record = await this.#ctx.store.read(id).catch(() => null);
-    return record?.userId ?? null;
   }
 
   /** `null`: the codec cannot read it. */
