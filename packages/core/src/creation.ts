@@ -1,18 +1,14 @@
 import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
 import type { StoredSession } from "./envelope.ts";
+import { type GivenTimeouts, headTimeouts } from "./session.ts";
 import { digestOf, idOf } from "./token.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
 
-export interface Creation {
+export interface Creation extends GivenTimeouts {
   readonly userId: string | null;
   /** When the login began, if there is a user. */
   readonly since: number | undefined;
-  /** The session's own, milliseconds. Absent: the policy's. */
-  readonly idle: number | undefined;
-  readonly lifetime: number | undefined;
-  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. Milliseconds. */
-  readonly shorterIdle?: number | undefined;
 }
 
 export type CreationResult =
@@ -33,17 +29,9 @@ export async function createUnder<Data extends object>(
   const { userId, since } = creation;
   const payload = encoding.encode(data, { id, userId: null });
   if (userId === null) warnOfUnknownUser(policy, data);
-  const idle = creation.idle ?? creation.shorterIdle ?? policy.idleTimeout;
-  const lifetime = creation.lifetime ?? policy.lifetime;
-  const head = {
-    hasOwnIdle: creation.idle !== undefined,
-    hasOwnLifetime: creation.lifetime !== undefined,
-    isHidden: false,
-    idle,
-    lifetime,
-    digest: digestOf(token),
-    previous: null,
-  };
+  const timeouts = headTimeouts(creation, policy);
+  const { idle, lifetime } = timeouts;
+  const head = { ...timeouts, isHidden: false, digest: digestOf(token), previous: null };
   const text = envelopes.seal({ id, userId }, head, payload);
   const login = userId === null || since === undefined ? {} : { authenticatedAt: since };
   const result = await store.create({ id, userId, data: text, idle, lifetime, ...login });

@@ -2,7 +2,7 @@ import type { DataChange } from "./data-change.ts";
 import type { Encoding } from "./encoding.ts";
 import type { Envelopes, Head, StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
-import { timeoutsOf } from "./session.ts";
+import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./session.ts";
 import type { SessionChanges } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";
@@ -86,6 +86,14 @@ export class Draft<Data extends object> {
     if (changed === data) return;
     this.#data = changed;
     this.#text = undefined;
+  }
+
+  /** Begins the lifetime anew, for a login. */
+  restart(given: GivenTimeouts): void {
+    const timeouts = headTimeouts(given, this.#ctx.policy);
+    this.head = { ...this.head, ...timeouts, isHidden: false };
+    this.idle = timeouts.idle;
+    this.lifetime = timeouts.lifetime;
   }
 
   /** The user that the data name, or `null`. */

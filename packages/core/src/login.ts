@@ -1,26 +1,22 @@
 import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import type { DataChange } from "./data-change.ts";
-import type { Draft } from "./draft.ts";
 import { endSession } from "./ending.ts";
 import { publish } from "./events.ts";
 import type { Look } from "./look.ts";
-import { withDigest } from "./rotation.ts";
+import { type Issued, replaceToken } from "./rotation.ts";
 import { refused } from "./save.ts";
 import type { StoredSession } from "./envelope.ts";
-import { digestOf, newToken } from "./token.ts";
+import type { GivenTimeouts } from "./session.ts";
+import { newToken } from "./token.ts";
 import { userIdIn } from "./user.ts";
+import type { Outcome } from "./writes.ts";
 
 /** A login whose input has been checked. */
-export interface Login<Data extends object> {
+export interface Login<Data extends object> extends GivenTimeouts {
   readonly userId: string;
   /** An instant of the store's clock that is not after the beginning of the login. */
   readonly since: number;
-  /** The login's own idle timeout and lifetime, milliseconds. Absent: the policy's. */
-  readonly idle: number | undefined;
-  readonly lifetime: number | undefined;
-  /** An idle timeout below the policy's that is not the login's own: of a cookie's `maxAge`. Milliseconds. */
-  readonly shorterIdle?: number | undefined;
   /** The top-level keys to take over from another user's session. */
   readonly keep: readonly string[];
   /** What the request has changed and not saved yet. */
@@ -32,9 +28,7 @@ export interface Login<Data extends object> {
 /** Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as `maxPerUser` allows. */
 export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
 
-export type LoginResult =
-  | { readonly token: string; readonly stored: StoredSession }
-  | { readonly refused: LoginRefusal };
+export type LoginResult = Issued | { readonly refused: LoginRefusal };
 
 /**
  * A user has just authenticated. An anonymous session, and one of the same user, go on in place with a new secret; another user's
@@ -69,92 +63,58 @@ async function bind<Data extends object>(
   ctx: Context<Data>,
   from: Look,
   login: Login<Data>,
-): Promise<Made | null> {
+): Promise<Issued | null> {
+  const { userId } = login;
   if (from.state === "superseded") {
     const made = await begin(ctx, login, login.data);
     // A double click within the 30 seconds keeps both; a token that is older is given up for the new one.
-    if (made && !from.isRecent && from.stored.record.userId === login.userId) {
+    if (made && !from.isRecent && from.stored.record.userId === userId) {
       await endSession(ctx.store, from.stored.record, "login");
     }
     return made;
   }
-  if (from.state !== "live" || !isReadable(ctx, from.stored)) return begin(ctx, login, login.data);
-  const continued = isOther(from.stored, login)
-    ? from.stored
-    : await continueInPlace(ctx, from.stored, login);
-  if (continued === "gone") return begin(ctx, login, undefined);
-  if (continued === null || "token" in continued) return continued;
-  // Another request was faster: with the same session it rotated, or it logged another user in.
-  if (!isOther(continued, login)) return begin(ctx, login, undefined);
-  const made = await begin(ctx, login, kept(ctx, continued, login));
-  if (made) await endSession(ctx.store, continued.record, "login");
+  if (from.state !== "live") return begin(ctx, login, login.data);
+  let { stored } = from;
+  const { id, userId: owner } = stored.record;
+  // What cannot be read is not overwritten: its owner gets a new session.
+  if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login, login.data);
+  if (!isOther(stored, login)) {
+    const token = newToken(id);
+    const outcome = await continueInPlace(ctx, stored, token, login);
+    if (outcome.state === "stored") return { token, stored: outcome.stored };
+    if (outcome.state === "fenced") {
+      refused(id, owner, userId);
+      return null;
+    }
+    // Another request was faster. It ended or rotated the session, or it logged another user in.
+    if (outcome.state !== "dropped" || !isOther(outcome.stored, login)) return begin(ctx, login, undefined);
+    ({ stored } = outcome);
+  }
+  const made = await begin(ctx, login, kept(ctx, stored, login));
+  if (made) await endSession(ctx.store, stored.record, "login");
   return made;
-}
-
-interface Made {
-  readonly token: string;
-  readonly stored: StoredSession;
 }
 
 function isOther({ record }: StoredSession, { userId }: { readonly userId: string }): boolean {
   return record.userId !== null && record.userId !== userId;
 }
 
-/** A session that cannot be read is not overwritten: its owner gets a new one. */
-function isReadable<Data extends object>(
-  { encoding }: Context<Data>,
-  { record, payload }: StoredSession,
-): boolean {
-  return encoding.decode(payload, record) !== null;
-}
-
-async function continueInPlace<Data extends object>(
+function continueInPlace<Data extends object>(
   ctx: Context<Data>,
   session: StoredSession,
+  token: string,
   login: Login<Data>,
-): Promise<Made | StoredSession | "gone" | null> {
-  const { id } = session.record;
+): Promise<Outcome> {
   const { userId, since, unsaved } = login;
-  const token = newToken(id);
-  const digest = digestOf(token);
-  const outcome = await ctx.writes.write(session, {
-    survivesFailure: true,
-    apply(draft) {
-      if (draft.head.digest === digest) return "applied";
-      if (draft.head.digest !== session.head.digest) return "dropped";
-      if (draft.userId !== null && draft.userId !== userId) return "dropped";
-      if (unsaved) draft.merge(unsaved);
-      draft.edit((data) => withoutOtherUsers(ctx, data, userId));
-      draft.head = withDigest(draft, digest, ctx.clock.earliest());
-      bindDraft(ctx, draft, login);
-      draft.authenticatedAt = since;
-      return "applied";
-    },
+  return replaceToken(ctx, session, token, (draft) => {
+    if (draft.userId !== null && draft.userId !== userId) return false;
+    if (unsaved) draft.merge(unsaved);
+    draft.edit((data) => withoutOtherUsers(ctx, data, userId));
+    draft.restart(login);
+    draft.userId = userId;
+    draft.authenticatedAt = since;
+    return true;
   });
-  if (outcome.state === "stored") {
-    publish("rotated", { id, userId });
-    return { token, stored: outcome.stored };
-  }
-  if (outcome.state === "fenced") {
-    refused(id, session.record.userId, userId);
-    return null;
-  }
-  return outcome.state === "dropped" ? outcome.stored : "gone";
-}
-
-function bindDraft<Data extends object>(
-  { policy }: Context<Data>,
-  draft: Draft<Data>,
-  login: Login<Data>,
-): void {
-  const idle = login.idle ?? policy.idleTimeout;
-  const lifetime = login.lifetime ?? policy.lifetime;
-  const terms = { hasOwnIdle: login.idle !== undefined, hasOwnLifetime: login.lifetime !== undefined };
-  draft.head = { ...draft.head, ...terms, isHidden: false, idle, lifetime };
-  draft.userId = login.userId;
-  draft.idle = login.idle ?? login.shorterIdle ?? idle;
-  draft.lifetime = lifetime;
-  draft.isUse = true;
 }
 
 /** A new session. `null`: fenced. */
@@ -162,7 +122,7 @@ async function begin<Data extends object>(
   ctx: Context<Data>,
   login: Login<Data>,
   data: Data | undefined,
-): Promise<Made | null> {
+): Promise<Issued | null> {
   const token = newToken();
   const { userId, since, idle, lifetime, shorterIdle } = login;
   const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);

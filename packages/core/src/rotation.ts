@@ -1,44 +1,25 @@
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
-import type { Head } from "./envelope.ts";
-import { publish } from "./events.ts";
-import { isAsSeen } from "./save.ts";
 import type { StoredSession } from "./envelope.ts";
+import { publish } from "./events.ts";
 import { digestOf, newToken } from "./token.ts";
+import type { Outcome } from "./writes.ts";
 
-/** A session under its new token. */
-export interface Rotated {
+/** A session, and the token that was made for it. */
+export interface Issued {
   readonly token: string;
   readonly stored: StoredSession;
 }
 
-/**
- * Gives a session a new secret. `null`: it is dead. `"superseded"`: it goes on, and another request has its new token.
- *
- * It is one conditional update, so of two concurrent rotations one wins. If the store fails once, one read tells whether the new
- * token or the old one is right.
- */
+/** Gives a session a new secret. `null`: it is dead. `"superseded"`: it goes on, and another request has its new token. */
 export async function rotate<Data extends object>(
   ctx: Context<Data>,
   session: StoredSession,
-): Promise<Rotated | "superseded" | null> {
+): Promise<Issued | "superseded" | null> {
   const token = newToken(session.record.id);
-  const digest = digestOf(token);
-  const outcome = await ctx.writes.write(session, {
-    survivesFailure: true,
-    apply(draft) {
-      if (draft.head.digest === digest) return "applied";
-      // Nor does a request that saw a user go on in a session that another one has logged out.
-      if (!isAsSeen(draft, session)) return "dropped";
-      draft.head = withDigest(draft, digest, ctx.clock.earliest());
-      draft.isUse = true;
-      return "applied";
-    },
-  });
+  const outcome = await replaceToken(ctx, session, token, (draft) => isTheirs(draft, session));
   if (outcome.state === "dropped") return "superseded";
-  if (outcome.state !== "stored") return null;
-  publish("rotated", { id: session.record.id, userId: outcome.stored.record.userId });
-  return { token, stored: outcome.stored };
+  return outcome.state === "stored" ? { token, stored: outcome.stored } : null;
 }
 
 /**
@@ -54,34 +35,58 @@ export async function hide<Data extends object>(
   ctx: Context<Data>,
   session: StoredSession,
   token: string,
-): Promise<Rotated | null> {
-  const digest = digestOf(token);
+): Promise<Issued | null> {
   const blank = ctx.encoding.encode({}, session.record);
-  const outcome = await ctx.writes.write(session, {
+  const outcome = await replaceToken(ctx, session, token, (draft) => {
+    if (!isTheirs(draft, session)) return false;
+    draft.replaceData(blank);
+    draft.head = { ...draft.head, isHidden: true, idle: draft.idle };
+    draft.idle = Math.min(draft.idle, HIDDEN_FOR);
+    return true;
+  });
+  return outcome.state === "stored" ? { token, stored: outcome.stored } : null;
+}
+
+/** A request that saw a user does not go on in a session that another one has logged out. */
+function isTheirs<Data extends object>(draft: Draft<Data>, { record }: StoredSession): boolean {
+  return draft.userId === record.userId;
+}
+
+/**
+ * Gives a session a new secret by one conditional update, so of two concurrent ones one wins, and the other is dropped. If the store fails
+ * once, one read tells whether the new token or the old one is right.
+ *
+ * @param token a new one with the session's id
+ * @param change what else to change. `false`: nothing is to be changed, it is too late
+ */
+export async function replaceToken<Data extends object>(
+  { writes, clock }: Context<Data>,
+  session: StoredSession,
+  token: string,
+  change: (draft: Draft<Data>) => boolean,
+): Promise<Outcome> {
+  const digest = digestOf(token);
+  const outcome = await writes.write(session, {
     survivesFailure: true,
     apply(draft) {
       if (draft.head.digest === digest) return "applied";
-      if (!isAsSeen(draft, session)) return "dropped";
-      draft.replaceData(blank);
-      draft.head = { ...withDigest(draft, digest, ctx.clock.earliest()), isHidden: true, idle: draft.idle };
-      draft.idle = Math.min(draft.idle, HIDDEN_FOR);
+      const wasUsers = draft.userId !== null;
+      if (draft.head.digest !== session.head.digest || !change(draft)) return "dropped";
+      const replacedAt = Math.floor(clock.earliest());
+      draft.head = {
+        ...draft.head,
+        digest,
+        previous: { digest: session.head.digest, replacedAt, wasUsers },
+      };
       draft.isUse = true;
       return "applied";
     },
   });
-  if (outcome.state !== "stored") return null;
-  publish("rotated", { id: session.record.id, userId: session.record.userId });
-  return { token, stored: outcome.stored };
-}
-
-/** The head with a new digest, the present one kept as the previous. */
-export function withDigest<Data extends object>(draft: Draft<Data>, digest: string, now: number): Head {
-  const previous = {
-    digest: draft.head.digest,
-    replacedAt: Math.floor(now),
-    wasUsers: draft.userId !== null,
-  };
-  return { ...draft.head, digest, previous };
+  if (outcome.state === "stored") {
+    const { id, userId } = outcome.stored.record;
+    publish("rotated", { id, userId });
+  }
+  return outcome;
 }
 
 /** Milliseconds. No request saves later than this: it is the default of the stores' tombstone minimum. */

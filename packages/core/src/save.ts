@@ -6,6 +6,7 @@ import { warnOnce } from "./store/warning.ts";
 import type { StoredSession } from "./envelope.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
 import { userIdIn } from "./user.ts";
+import type { Outcome } from "./writes.ts";
 
 /** A change of a session's data, with what its caller knew. */
 export interface Save<Data extends object> {
@@ -41,7 +42,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
   const outcome = await ctx.writes.write(session, {
     apply(draft) {
       [login, lost, isTaken] = [null, null, false];
-      if (!isAsSeen(draft, session)) {
+      if (draft.head.digest !== session.head.digest || draft.userId !== session.record.userId) {
         const isStillTheirs = session.record.userId !== null && draft.userId === session.record.userId;
         return isStillTheirs && !isFunction && takesUserAway(ctx, change) ? "end" : "dropped";
       }
@@ -58,7 +59,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
           login = after;
           draft.userId = after;
           draft.authenticatedAt = since;
-          if (wish.hasNewSecret === true) restartTerms(ctx, draft);
+          if (wish.hasNewSecret === true) draft.restart({});
         } else {
           isTaken = true;
           return "end";
@@ -70,16 +71,10 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
       return "applied";
     },
   });
+  if (outcome.state !== "ended") return concluded(ctx, session, outcome, login, lost);
   const { id, userId } = session.record;
-  if (outcome.state === "stored") {
-    if (lost !== null) publish("unbound", { id, userId: lost });
-    return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
-  }
-  if (outcome.state === "ended") {
-    if (outcome.wasAlive) publishRevoked({ id, userId, why: isTaken ? "user-changed" : "logout" });
-    if (isTaken) warnOfUserChange();
-  } else if (outcome.state === "fenced") refused(id, userId, login);
-  else publish("late-save-dropped", { id, userId });
+  if (outcome.wasAlive) publishRevoked({ id, userId, why: isTaken ? "user-changed" : "logout" });
+  if (isTaken) warnOfUserChange();
   return null;
 }
 
@@ -124,14 +119,28 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
       else {
         login = userId;
         draft.authenticatedAt = since;
-        restartTerms(ctx, draft);
-        if (idle !== undefined) draft.idle = idle;
+        draft.restart({ shorterIdle: idle });
       }
       draft.userId = userId;
       return "applied";
     },
   });
-  const { id, userId } = session.record;
+  return concluded(ctx, session, outcome, login, lost);
+}
+
+/**
+ * Publishes what a save came to.
+ *
+ * @param login the user who logged in by it
+ * @param lost the user whose session it was until then
+ */
+async function concluded<Data extends object>(
+  ctx: Context<Data>,
+  { record: { id, userId } }: StoredSession,
+  outcome: Outcome,
+  login: string | null,
+  lost: string | null,
+): Promise<Saved> {
   if (outcome.state === "stored") {
     if (lost !== null) publish("unbound", { id, userId: lost });
     return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
@@ -139,22 +148,6 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
   if (outcome.state === "fenced") refused(id, userId, login);
   else publish("late-save-dropped", { id, userId });
   return null;
-}
-
-/** A login by a framework's own means begins with the policy's timeouts. */
-function restartTerms<Data extends object>({ policy }: Context<Data>, draft: Draft<Data>): void {
-  const { idleTimeout: idle, lifetime } = policy;
-  draft.head = { ...draft.head, hasOwnIdle: false, hasOwnLifetime: false, idle, lifetime };
-  draft.idle = idle;
-  draft.lifetime = lifetime;
-}
-
-/** Whether a session still has the user and the secret that a caller saw. */
-export function isAsSeen(
-  draft: Pick<Draft<never>, "head" | "userId">,
-  { record, head }: StoredSession,
-): boolean {
-  return draft.head.digest === head.digest && draft.userId === record.userId;
 }
 
 /** Publishes what a refused login did to a session. */

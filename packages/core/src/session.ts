@@ -1,5 +1,5 @@
 import type { Policy } from "./policy.ts";
-import type { StoredSession } from "./envelope.ts";
+import type { Head, StoredSession } from "./envelope.ts";
 
 /**
  * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token and is
@@ -47,6 +47,27 @@ export function timeoutsOf({ record, head }: StoredSession, policy: Policy<never
   const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
   const endsAt = record.endsAt - shortened;
   return { idle, endsAt, expiresAt: Math.min(record.touchedAt + idle, endsAt) };
+}
+
+/** The timeouts that a creation or a login gives a session, milliseconds. */
+export interface GivenTimeouts {
+  /** The session's own. Absent: the policy's. */
+  readonly idle?: number | undefined;
+  readonly lifetime?: number | undefined;
+  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. */
+  readonly shorterIdle?: number | undefined;
+}
+
+export function headTimeouts(
+  { idle, lifetime, shorterIdle }: GivenTimeouts,
+  policy: Policy<never>,
+): Pick<Head, "hasOwnIdle" | "hasOwnLifetime" | "idle" | "lifetime"> {
+  return {
+    hasOwnIdle: idle !== undefined,
+    hasOwnLifetime: lifetime !== undefined,
+    idle: idle ?? shorterIdle ?? policy.idleTimeout,
+    lifetime: lifetime ?? policy.lifetime,
+  };
 }
 
 /** Keeps, out of the caller's reach, what the session was made from. */

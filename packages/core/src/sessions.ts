@@ -17,7 +17,7 @@ import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencrypti
 import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
-import { save } from "./save.ts";
+import { admitted, save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session, storedOf, timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
@@ -482,12 +482,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     if (created.state === "taken") return "taken";
     if (created.state === "fenced") return "logged-out-meanwhile";
     const { stored } = created;
-    if (userId !== null) {
-      const { id } = stored.record;
-      // Of concurrent logins those that authenticated first go, also if it is this one.
-      if ((await this.#ctx.cap.admit(userId, id, "end-oldest")) !== "stays") return "too-many-sessions";
-      publish("logged-in", { id, userId });
-    }
+    if (userId !== null && !(await admitted(this.#ctx, stored, userId))) return "too-many-sessions";
     return this.#open(stored) ?? "taken";
   }
 
