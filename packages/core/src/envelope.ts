@@ -90,13 +90,7 @@ export class Envelopes {
     if (!isPlain && keyId === null) return null;
     const [terms, kind] = [data[1], data[3]];
     const previous =
-      kind === "-"
-        ? null
-        : {
-            digest: data.slice(86, PLAIN_HEAD),
-            replacedAt,
-            wasUsers: kind === "u",
-          };
+      kind === "-" ? null : { digest: data.slice(86, PLAIN_HEAD), replacedAt, wasUsers: kind === "u" };
     const head = {
       hasOwnIdle: terms === "1" || terms === "3",
       hasOwnLifetime: terms === "2" || terms === "3",
@@ -165,10 +159,9 @@ export class Envelopes {
     const text =
       headText(PROTECTED, head, keyed(head.digest), previous ? keyed(previous.digest) : undefined) +
       keyId.padEnd(PROTECTED_HEAD - PLAIN_HEAD, ".");
-    const digests = [head.digest, previous?.digest ?? ""].map((digest) => Buffer.from(digest, "base64url"));
     const bytes = Buffer.concat([
-      digests[0]!,
-      previous ? digests[1]! : Buffer.alloc(DIGEST),
+      Buffer.from(head.digest, "base64url"),
+      previous ? Buffer.from(previous.digest, "base64url") : Buffer.alloc(DIGEST),
       Buffer.from(payload),
     ]);
     return text + protection.encrypt(id, bytes, associatedWith(text, id, userId));

@@ -96,7 +96,8 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
   }
   assertCodec(codec);
-  warnOfLongTimeouts({ lifetime, maxLifetime });
+  if (maxLifetime > LONGEST_OF_NIST)
+    warnOfLongTimeout(lifetime > LONGEST_OF_NIST ? "lifetime" : "maxLifetime");
   return {
     idleTimeout,
     lifetime,
@@ -150,12 +151,10 @@ function assertStore(store: SessionStore | undefined): void {
 }
 
 /** An idle timeout that is longer than this implies a lifetime that is, too. */
-function warnOfLongTimeouts(lifetimes: Readonly<Record<string, number>>): void {
-  const tooLong = Object.keys(lifetimes).find((name) => (lifetimes[name] ?? 0) > LONGEST_OF_NIST);
-  if (tooLong === undefined) return;
+function warnOfLongTimeout(name: string): void {
   warnOnce(
     "TENURE_TIMEOUT_LONG",
-    `${tooLong} is longer than the 30 days after which NIST SP 800-63B-4 asks everybody to authenticate again: new Sessions({ ${tooLong}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
+    `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks everybody to authenticate again: new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
   );
 }
 
@@ -166,22 +165,18 @@ function assertCodec(codec: Codec): void {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw new TypeError("codec must have the functions encode and decode");
   }
-  const encoded: unknown = attempt(() => codec.encode({}));
+  let encoded: unknown;
+  try {
+    encoded = codec.encode({});
+  } catch {
+    // A codec may refuse an empty object; it is judged when it is given data.
+  }
   if (!(encoded instanceof Promise)) return;
   // An asynchronous codec would otherwise end the process by an unhandled rejection.
   encoded.catch(() => undefined);
   throw new TypeError(
     "codec must be synchronous: its encode returned a promise. Encrypt with node:crypto instead of WebCrypto",
   );
-}
-
-function attempt(call: () => unknown): unknown {
-  try {
-    return call();
-  } catch {
-    // A codec may refuse an empty object; it is judged when it is given data.
-    return undefined;
-  }
 }
 
 function atLeastOne(name: string, value: number): number {

@@ -71,8 +71,7 @@ export function protectionWith(options: ProtectOptions): Protection {
     if (ring.has(id)) throw new TypeError(`protect: two keys have the id ${id}`);
     ring.set(id, derive(id, key));
   }
-  const [first] = ring.keys() as IterableIterator<string> & Iterable<string>;
-  const keyId = first as string;
+  const keyId = keys[0]!.id;
   const keysOf = (id: string): DerivedKeys => {
     const found = ring.get(id);
     if (found) return found;

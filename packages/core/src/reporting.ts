@@ -1,5 +1,6 @@
 import { StoreError, type StoreOperation } from "./errors.ts";
 import { publish } from "./events.ts";
+import { type About, NOBODY } from "./refusal.ts";
 import type { SessionStore } from "./store.ts";
 
 /** The same store, with every failure a `StoreError` and told as an event, and every refusal told as one. */
@@ -11,28 +12,23 @@ export function reportFailures(store: SessionStore): SessionStore {
       try {
         return await store.read(id);
       } catch (error) {
-        throw reported("read", { id }, error);
+        throw reported("read", { id, userId: null }, error);
       }
     },
-    update: (id, changes) => report("update", { id }, () => store.update(id, changes)),
-    revoke: (id) => report("revoke", { id }, () => store.revoke(id)),
+    update: (id, changes) => report("update", { id, userId: null }, () => store.update(id, changes)),
+    revoke: (id) => report("revoke", { id, userId: null }, () => store.revoke(id)),
     revokeUser: (userId, options) =>
-      report("revokeUser", { userId }, () => store.revokeUser(userId, options)),
-    listUser: (userId) => report("listUser", { userId }, () => store.listUser(userId)),
-    now: () => report("now", {}, () => store.now()),
+      report("revokeUser", { id: null, userId }, () => store.revokeUser(userId, options)),
+    listUser: (userId) => report("listUser", { id: null, userId }, () => store.listUser(userId)),
+    now: () => report("now", NOBODY, () => store.now()),
     async *scan() {
       try {
         yield* store.scan();
       } catch (error) {
-        throw reported("scan", {}, error);
+        throw reported("scan", NOBODY, error);
       }
     },
   };
-}
-
-interface About {
-  readonly id?: string;
-  readonly userId?: string | null;
 }
 
 async function report<Answer>(
@@ -48,7 +44,7 @@ async function report<Answer>(
 }
 
 function reported(operation: StoreOperation, about: About, cause: unknown): Error {
-  const { id = null, userId = null } = about;
+  const { id, userId } = about;
   if (isRefusal(operation, cause)) {
     publish("refused", { id, userId, why: cause.message });
     return cause;

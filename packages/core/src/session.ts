@@ -98,18 +98,11 @@ export class LoadedSession<Data extends object> implements Session<Data> {
     this.#stored = stored;
   }
 
-  static storedOf(session: unknown): StoredSession | undefined {
-    return typeof session === "object" && session !== null && #stored in session
-      ? session.#stored
-      : undefined;
+  /** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy cannot tell what was seen */
+  static storedOf(session: Session<object>): StoredSession {
+    if (typeof session === "object" && session !== null && #stored in session) return session.#stored;
+    throw new TypeError(
+      "this is not a session that create, get, save or logIn returned: pass that very object, not a copy",
+    );
   }
-}
-
-/** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy cannot tell what was seen */
-export function storedOf(session: Session<object>): StoredSession {
-  const stored = LoadedSession.storedOf(session);
-  if (stored) return stored;
-  throw new TypeError(
-    "this is not a session that create, get, save or logIn returned: pass that very object, not a copy",
-  );
 }

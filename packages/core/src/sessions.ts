@@ -18,23 +18,17 @@ import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { admitted, save } from "./save.ts";
-import { type ListedSession, LoadedSession, type Session, storedOf, timeoutsOf } from "./session.ts";
+import { type ListedSession, LoadedSession, type Session, timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
 import { Writes } from "./writes.ts";
 
-/** How a session begins. */
-export interface NewSessionSettings {
+/** How a session begins. With a user it begins by a login. */
+export interface NewSessionSettings extends Pick<LoginSettings, "since" | "idle" | "lifetime"> {
   /** Whose the session is. Default: the user that the data name; `null`: nobody. */
   readonly userId?: UserId | null;
-  /** When the login began, epoch milliseconds of the store's clock (`sessions.since()`). Default: now. */
-  readonly since?: number;
-  /** The session's own idle timeout, up to the policy's `maxIdleTimeout`. Default: the policy's. */
-  readonly idle?: Duration;
-  /** The session's own lifetime, up to the policy's `maxLifetime`. Default: the policy's. */
-  readonly lifetime?: Duration;
 }
 
 /** How a user logs in. */
@@ -260,11 +254,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
     const startedAt = performance.now();
-    const seen = storedOf(session);
+    const seen = LoadedSession.storedOf(session);
     const wanted = this.#ctx.encoding.encode(data, seen.record);
     const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });
     if (change.isEmpty()) return this.#stillAlive(seen, options);
-    const since = await this.#notAfter(startedAt);
+    const since = await this.#ctx.clock.notAfter(startedAt);
     const saved = await save(this.#ctx, { session: seen, change, since, touch: options.touch });
     if (!saved || saved.payload !== change.wanted) return saved && this.#open(saved);
     const own = change.wantedData();
@@ -278,11 +272,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    */
   async update(session: Session<Data>, change: (data: Data) => Data | void): Promise<Session<Data> | null> {
     const startedAt = performance.now();
-    const { encoding } = this.#ctx;
-    const seen = storedOf(session);
+    const { encoding, clock } = this.#ctx;
+    const seen = LoadedSession.storedOf(session);
     const saved = await save(this.#ctx, {
       session: seen,
-      since: await this.#notAfter(startedAt),
+      since: await clock.notAfter(startedAt),
       change(draft) {
         // The draft's own data are shared.
         const own = encoding.decode(draft.text(), seen.record);
@@ -494,7 +488,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   async #touch(session: Session<Data>): Promise<Session<Data> | null> {
-    const stored = storedOf(session);
+    const stored = LoadedSession.storedOf(session);
     const { record } = stored;
     const { clock, store, touches } = this.#ctx;
     const { idle } = session;
@@ -564,14 +558,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const stored = sealed && envelopes.open(sealed);
     if (!stored) {
       publish("unreadable", { id: record.id, userId: record.userId, keyId: sealed?.keyId ?? null });
-      const { version: _version, ...facts } = record;
-      return { ...facts, data: null };
-    }
-    if (isOver(this.#ctx, stored)) return null;
-    const session = this.#open(stored);
+    } else if (isOver(this.#ctx, stored)) return null;
+    const session = stored && this.#open(stored);
     if (session) return session;
     const { version: _version, ...facts } = record;
-    return { ...facts, ...timeoutsOf(stored, this.policy), data: null };
+    return { ...facts, ...(stored && timeoutsOf(stored, this.policy)), data: null };
   }
 
   #userId(user: UserId): string {
@@ -587,10 +578,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     readonly lifetime: number | undefined;
   } {
     return refusing(NOBODY, () => termsOf(this.policy, idle, lifetime));
-  }
-
-  async #notAfter(startedAt: number): Promise<number> {
-    return this.#ctx.clock.notAfterIfKnown(startedAt) ?? this.#ctx.clock.notAfter(startedAt);
   }
 }
 
