@@ -30,3 +30,30 @@ export class StoreError extends Error {
     this.operation = operation;
   }
 }
+
+/**
+ * What a store itself found wrong, deep in its own code: a reply to another call, a document that is not a session, a database that it
+ * cannot work on. The message states the fact and the remedy in one line and holds no session data, so that the call can reject with a
+ * `StoreError` of the same message.
+ */
+export class Fault extends Error {}
+
+/** The user has not authenticated recently enough for what was asked. */
+export class ReauthenticationRequired extends Error {
+  override readonly name: string = "ReauthenticationRequired";
+  /** For frameworks that read an error's status. */
+  readonly status: number = 401;
+  /** How recent the authentication must be, milliseconds. */
+  readonly maxAge: number;
+
+  /** @param maxAge milliseconds */
+  constructor(maxAge: number) {
+    super("the user must authenticate again for this");
+    this.maxAge = maxAge;
+  }
+
+  /** The header `WWW-Authenticate` of RFC 9470, which asks the client for a recent authentication. */
+  get challenge(): string {
+    return `Session error="insufficient_user_authentication", max_age="${Math.floor(this.maxAge / 1000)}"`;
+  }
+}

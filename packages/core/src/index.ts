@@ -1,6 +1,6 @@
-export { type Codec, jsonCodec } from "./codec.ts";
 export { type Duration, parseDuration } from "./duration.ts";
-export { StoreError, type StoreOperation } from "./errors.ts";
+export { type Codec, jsonCodec } from "./encoding.ts";
+export { ReauthenticationRequired, StoreError, type StoreOperation } from "./errors.ts";
 export type {
   EndedBy,
   EventOutcome,
@@ -13,7 +13,6 @@ export type { LoginRefusal } from "./login.ts";
 export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
 export type { Policy, SessionsOptions } from "./policy.ts";
 export type { ProtectKey, ProtectOptions } from "./protection.ts";
-export { ReauthenticationRequired } from "./recent.ts";
 export type { Reencrypted, ReencryptOptions } from "./reencryption.ts";
 export type { ListedSession, Session, SessionFacts } from "./session.ts";
 export {

@@ -1,5 +1,5 @@
-import { type Codec, jsonCodec } from "./codec.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import { type Codec, jsonCodec } from "./encoding.ts";
 import { type ProtectOptions, type Protection, protectionWith } from "./protection.ts";
 import type { SessionStore } from "./store.ts";
 import { warnOnce } from "./store/warning.ts";

@@ -7,18 +7,23 @@ import { type Duration, parseDuration } from "./duration.ts";
 import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
 import { Envelopes, type StoredSession } from "./envelope.ts";
-import { StoreError } from "./errors.ts";
+import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
 import { isOver, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
-import { ReauthenticationRequired } from "./recent.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
 import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { admitted, save } from "./save.ts";
-import { type ListedSession, LoadedSession, type Session, timeoutsOf } from "./session.ts";
+import {
+  type GivenTimeouts,
+  type ListedSession,
+  LoadedSession,
+  type Session,
+  timeoutsOf,
+} from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
@@ -573,10 +578,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return actor === undefined ? null : this.#userId(actor);
   }
 
-  #terms({ idle, lifetime }: Pick<LoginSettings, "idle" | "lifetime">): {
-    readonly idle: number | undefined;
-    readonly lifetime: number | undefined;
-  } {
+  #terms({ idle, lifetime }: Pick<LoginSettings, "idle" | "lifetime">): GivenTimeouts {
     return refusing(NOBODY, () => termsOf(this.policy, idle, lifetime));
   }
 }
@@ -590,7 +592,7 @@ export function termsOf(
   { maxIdleTimeout, maxLifetime }: Policy<never>,
   idle: Duration | undefined,
   lifetime: Duration | undefined,
-): { readonly idle: number | undefined; readonly lifetime: number | undefined } {
+): GivenTimeouts {
   return {
     idle: upTo("idle", idle, "maxIdleTimeout", maxIdleTimeout),
     lifetime: upTo("lifetime", lifetime, "maxLifetime", maxLifetime),
