@@ -15,8 +15,6 @@ export type Look =
       readonly previous: PreviousToken;
       readonly isRecent: boolean;
     }
-  /** Between a framework's `regenerate` and the request's save. */
-  | { readonly state: "hidden"; readonly stored: StoredSession }
   /** No format of this version. Whether the token is right cannot be known. */
   | { readonly state: "unreadable"; readonly record: SessionRecord }
   | { readonly state: "dead" };
@@ -42,7 +40,8 @@ export async function look<Data extends object>(ctx: Context<Data>, token: unkno
   const stored = envelopes.open(sealed);
   if (!stored) return unreadable(record, sealed.keyId);
   if (match === "previous") return superseded(ctx, stored);
-  if (stored.head.isHidden) return { state: "hidden", stored };
+  // Between a framework's `regenerate` and the request's save.
+  if (stored.head.isHidden) return DEAD;
   if (settling) await settling;
   if (!isOver(ctx, stored)) return { state: "live", stored };
   publish("expired", { id: record.id, userId: record.userId });

@@ -170,7 +170,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     const entry = entries.get(id);
     if (entry === undefined || isTombstone(entry)) return undefined;
     if (now < entry.expiresAt) return entry;
-    drop(entry);
+    unbind(entry);
+    entries.delete(id);
     return undefined;
   }
 
@@ -240,11 +241,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     const sessions = users.get(entry.userId);
     sessions?.delete(entry.id);
     if (sessions?.size === 0) users.delete(entry.userId);
-  }
-
-  function drop(entry: Live): void {
-    unbind(entry);
-    entries.delete(entry.id);
   }
 
   /** Removes what is over among the next few entries. A call adds one at most, so this keeps up. */

@@ -74,7 +74,12 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
   if (outcome.state !== "ended") return concluded(ctx, session, outcome, login, lost);
   const { id, userId } = session.record;
   if (outcome.wasAlive) publishRevoked({ id, userId, why: isTaken ? "user-changed" : "logout" });
-  if (isTaken) warnOfUserChange();
+  if (isTaken) {
+    warnOnce(
+      "TENURE_USER_CHANGED",
+      "a save replaced the session's user by another, and the session was ended: log the other user in with logIn",
+    );
+  }
   return null;
 }
 
@@ -88,12 +93,8 @@ export function takesUserAway<Data extends object>(
 }
 
 /** The request's save after a framework's `regenerate`. */
-export interface HiddenSave {
-  /** The session as it was hidden. */
-  readonly session: StoredSession;
+export interface HiddenSave extends Pick<Save<never>, "session" | "since" | "idle"> {
   readonly wanted: string;
-  readonly since: number;
-  readonly idle?: number | undefined;
 }
 
 /**
@@ -167,11 +168,4 @@ export async function admitted<Data extends object>(
   if ((await ctx.cap.admit(userId, id, "end-oldest")) !== "stays") return null;
   publish("logged-in", { id, userId });
   return stored;
-}
-
-function warnOfUserChange(): void {
-  warnOnce(
-    "TENURE_USER_CHANGED",
-    "a save replaced the session's user by another, and the session was ended: log the other user in with logIn",
-  );
 }

@@ -21,6 +21,7 @@ export interface Change<Data extends object> {
 
 /** What writes need of a `Sessions`. */
 export interface WriteContext<Data extends object> extends DraftContext<Data> {
+  /** Its failures are published as events. */
   readonly store: SessionStore;
   readonly clock: StoreClock;
 }
