@@ -129,21 +129,17 @@ export class Draft<Data extends object> {
    */
   stored(changes: SessionChanges, now: number): StoredSession {
     const { record } = this.base;
-    const {
-      data = record.data,
-      userId = record.userId,
-      idle = record.idle,
-      lifetime,
-      authenticatedAt,
-    } = changes;
-    const endsAt = lifetime === undefined ? record.endsAt : Math.max(record.touchedAt, now) + lifetime;
-    const touchedAt = changes.touch === false ? record.touchedAt : Math.max(record.touchedAt, now);
+    const { data = record.data } = changes;
+    const { userId, idle, lifetime, authenticatedAt = 0 } = this;
+    const usedNow = Math.max(record.touchedAt, now);
+    const touchedAt = this.isUse ? usedNow : record.touchedAt;
+    const endsAt = lifetime === undefined ? record.endsAt : usedNow + lifetime;
     return {
       record: {
         ...record,
         data,
         userId,
-        authenticatedAt: userId === null ? null : Math.max(authenticatedAt ?? 0, record.authenticatedAt ?? 0),
+        authenticatedAt: userId === null ? null : Math.max(authenticatedAt, record.authenticatedAt ?? 0),
         idle,
         version: record.version + (makesNewVersion(changes) ? 1 : 0),
         touchedAt,

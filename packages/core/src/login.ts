@@ -124,9 +124,9 @@ async function begin<Data extends object>(
   data: Data | undefined,
 ): Promise<Issued | null> {
   const token = newToken();
-  const { userId, since, idle, lifetime, shorterIdle } = login;
+  const { userId } = login;
   const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);
-  const created = await createUnder(ctx, token, own, { userId, since, idle, lifetime, shorterIdle });
+  const created = await createUnder(ctx, token, own, login);
   if (created.state === "created") return { token, stored: created.stored };
   publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
   return null;

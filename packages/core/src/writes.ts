@@ -100,12 +100,18 @@ export class Writes<Data extends object> {
   }
 
   async #tryToCommit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
+    const { store, envelopes, clock } = this.#ctx;
     let base = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
     let hasFailed = false;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const draft = new Draft(this.#ctx, base);
       const results = jobs.map(({ change }) => change.apply(draft));
-      if (results.includes("end")) return this.#end(id, jobs, results);
+      if (results.includes("end")) {
+        const wasAlive = await store.revoke(id);
+        return settle(jobs, (at) =>
+          results[at] === "end" ? { state: "ended", wasAlive } : { state: "gone" },
+        );
+      }
       const changes = draft.changes();
       const written =
         changes &&
@@ -113,15 +119,15 @@ export class Writes<Data extends object> {
       if (written === "failed") hasFailed = true;
       else if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
       else if (written !== "conflict") {
-        const stored = changes ? draft.stored(changes, Math.floor(this.#ctx.clock.earliest())) : base;
+        const stored = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
         queue.latest = stored;
         if (attempt > 1) publish("conflict-merged", { id, userId: stored.record.userId });
         return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
       }
       // Processes that met each other once would go on meeting without a pause of random length.
       if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
-      const record = await this.#ctx.store.read(id);
-      const stored = record && this.#ctx.envelopes.openRecord(record);
+      const record = await store.read(id);
+      const stored = record && envelopes.openRecord(record);
       if (!stored) return settle(jobs, () => ({ state: "gone" }));
       base = stored;
     }
@@ -135,11 +141,6 @@ export class Writes<Data extends object> {
       if (mayFail && error instanceof StoreError) return "failed";
       throw error;
     }
-  }
-
-  async #end(id: string, jobs: readonly Job<Data>[], results: readonly string[]): Promise<void> {
-    const wasAlive = await this.#ctx.store.revoke(id);
-    settle(jobs, (at) => (results[at] === "end" ? { state: "ended", wasAlive } : { state: "gone" }));
   }
 }
 
