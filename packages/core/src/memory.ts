@@ -75,7 +75,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const now = clock();
       sweep(now);
       const entry = live(id, now);
-      return entry ? { ...entry } : null;
+      return entry ? toRecord(entry) : null;
     },
 
     async update(id, changes) {
@@ -117,14 +117,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const now = clock();
       sweep(now);
       return liveOf(userId, now)
-        .map((entry) => ({ ...entry }))
+        .map(toRecord)
         .toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
     async *scan() {
       for (const shard of entries.shards) {
         for (const entry of shard.values()) {
-          if (!isTombstone(entry) && live(entry.id, clock())) yield { ...entry };
+          if (!isTombstone(entry) && live(entry.id, clock())) yield toRecord(entry);
         }
         await nextTurn();
       }
@@ -299,6 +299,10 @@ function newEntry(session: NewSession, now: number): Live {
   const endsAt = now + lifetime;
   const times = { createdAt: now, touchedAt: now, idle, expiresAt: Math.min(now + idle, endsAt), endsAt };
   return { id, userId, authenticatedAt, data, version: 1, ...times };
+}
+
+function toRecord(entry: Live): SessionRecord {
+  return { ...entry };
 }
 
 /** A `Map` whose growth copies a thousandth of it at a time. */
