@@ -82,19 +82,17 @@ export class StoreClock {
   async #renew(): Promise<void> {
     const askedAt = performance.now();
     const storeNow = await this.#now();
-    const answeredAt = performance.now();
+    const repliedAt = performance.now();
     const before = this.#usable();
-    const earliest = storeNow - answeredAt;
+    const earliest = storeNow - repliedAt;
     this.#sample = {
       // A reply that took long must not date a login before one that was known to be later.
       earliest:
-        before && answeredAt - before.sampledAt < TRUSTED_FOR
-          ? Math.max(before.earliest, earliest)
-          : earliest,
+        before && repliedAt - before.sampledAt < TRUSTED_FOR ? Math.max(before.earliest, earliest) : earliest,
       // A store rounds down to whole milliseconds, hence the one more.
       latest: storeNow + 1 - askedAt,
-      sampledAt: answeredAt,
-      wall: Date.now() - answeredAt,
+      sampledAt: repliedAt,
+      wall: Date.now() - repliedAt,
     };
   }
 }

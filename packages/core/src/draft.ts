@@ -88,7 +88,7 @@ export class Draft<Data extends object> {
     this.#text = undefined;
   }
 
-  /** Begins the lifetime anew, for a login. */
+  /** Restarts the lifetime, for a login. */
   restart(given: GivenTimeouts): void {
     const timeouts = headTimeouts(given, this.#ctx.policy);
     this.head = { ...this.head, ...timeouts, isHidden: false };

@@ -9,7 +9,7 @@ const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as cons
  * The milliseconds of a duration that a person wrote, as a whole number from 1 to 100 years.
  *
  * @param name what the error calls it
- * @throws TypeError for all else, a string without a unit included: nobody can tell what it was meant to be
+ * @throws TypeError for anything else, also for a string without a unit, whose meaning is a guess
  */
 export function parseDuration(name: string, duration: Duration): number {
   const ms = Math.round(milliseconds(duration));

@@ -4,7 +4,7 @@ import type { SessionRecord, SessionStore } from "./store.ts";
 /**
  * Ends a session and publishes that, unless it had ended before. Returns whether this call ended it.
  *
- * @param actor who ends it, as the caller was told. `null`: it was not told
+ * @param actor who ends it, if the application named it. `null`: it did not
  */
 export async function endSession(
   store: SessionStore,

@@ -37,7 +37,7 @@ export interface SessionEvent {
 export interface RevokedEvent extends SessionEvent {
   readonly why: RevokeReason;
   readonly by: EndedBy;
-  /** Who ended it, as the call was told. `null`: it was not told. */
+  /** Who ended it: the `actor` of the call. `null`: the call was given none. */
   readonly actor: string | null;
   /** How many sessions. It is 1 where `id` is not `null`. */
   readonly count: number;
@@ -56,8 +56,8 @@ export interface SessionEvents {
   /** The session's data name its user no longer: it goes on anonymously. `userId`: whose it was. */
   unbound: SessionEvent;
   /**
-   * A use found its session over. A `get` of a session that the store has ended cannot tell: to it, expired, revoked and unknown
-   * are the same.
+   * A use found its session over. A `get` of a session that the store has ended does not publish it: to `get`, expired, revoked and
+   * unknown are the same.
    */
   expired: SessionEvent;
   /** A save was dropped because the session had ended, or had another user or token by then. */
@@ -98,7 +98,7 @@ export function publishRevoked(
   publish("revoked", { id, userId, why, by, actor, count });
 }
 
-/** Who ends sessions for which reason, if the call does not tell. */
+/** Who ends sessions for which reason, if the call was given no `actor`. */
 const ENDED_BY: Record<RevokeReason, EndedBy> = {
   logout: "user",
   id: "unknown",

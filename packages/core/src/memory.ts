@@ -48,7 +48,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
   const entries = new ShardedMap<Live | Tombstone>();
   const users = new ShardedMap<Map<string, Live>>();
-  /** Set anew at each change, so that insertion order is nearly the order in which they may be forgotten. */
+  /** Set again at each change, so that insertion order is nearly the order in which they may be forgotten. */
   const fences = new Map<string, number>();
   /** The pass that is under way. */
   let sweeping: Iterator<readonly [id: string, entry: Live | Tombstone]> | undefined;
@@ -138,7 +138,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   };
 
   /**
-   * Whole milliseconds, and always past every fence. A call that resolves "once the clock is past the fence" thus need not wait, which
+   * Whole milliseconds, and always past every fence. So a call that resolves "once the clock is past the fence" need not wait, which
    * would never end under fake timers.
    */
   function clock(): number {

@@ -3,7 +3,7 @@ import { publish } from "./events.ts";
 import { type About, NOBODY } from "./refusal.ts";
 import type { SessionStore } from "./store.ts";
 
-/** The same store, with every failure a `StoreError` and told as an event, and every refusal told as one. */
+/** The same store, with every failure a `StoreError` and published, and every refusal published. */
 export function reportFailures(store: SessionStore): SessionStore {
   return {
     create: (session) => report("create", session, () => store.create(session)),
@@ -31,11 +31,11 @@ export function reportFailures(store: SessionStore): SessionStore {
   };
 }
 
-async function report<Answer>(
+async function report<Result>(
   operation: StoreOperation,
   about: About,
-  call: () => Promise<Answer>,
-): Promise<Answer> {
+  call: () => Promise<Result>,
+): Promise<Result> {
   try {
     return await call();
   } catch (error) {

@@ -54,7 +54,7 @@ function isTheirs<Data extends object>(draft: Draft<Data>, { record }: StoredSes
 
 /**
  * Gives a session a new secret by one conditional update, so of two concurrent ones one wins, and the other is dropped. If the store fails
- * once, one read tells whether the new token or the old one is right.
+ * once, one read shows whether the new token or the old one is right.
  *
  * @param token a new one with the session's id
  * @param change what else to change. `false`: nothing is to be changed, it is too late

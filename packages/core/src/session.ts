@@ -16,7 +16,7 @@ export interface ListedSession<Data extends object = Record<string, unknown>> ex
   readonly data: Data | null;
 }
 
-/** What is known of a session beside its data. */
+/** What is known of a session except its data. */
 export interface SessionFacts {
   /** Names the session for its whole life. It logs nobody in. */
   readonly id: string;
@@ -98,7 +98,7 @@ export class LoadedSession<Data extends object> implements Session<Data> {
     this.#stored = stored;
   }
 
-  /** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy cannot tell what was seen */
+  /** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy does not say what was seen */
   static storedOf(session: Session<object>): StoredSession {
     if (typeof session === "object" && session !== null && #stored in session) return session.#stored;
     throw new TypeError(

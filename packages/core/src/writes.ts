@@ -40,8 +40,8 @@ export type Outcome =
 
 /**
  * Writes to stored sessions. The changes of one session in one process wait for each other and leave together: n waiting changes are
- * one update that makes n changes in order. A change that cannot be stored rejects alone. Across processes, whoever meets
- * another's update reads again and repeats its own.
+ * one update that makes n changes in order. A change that cannot be stored rejects alone. Across processes, the one
+ * that meets another's update reads again and repeats its own.
  */
 export class Writes<Data extends object> {
   readonly #ctx: WriteContext<Data>;
@@ -80,7 +80,7 @@ export class Writes<Data extends object> {
     } finally {
       this.#queues.delete(id);
       // V8 links each table of a Map to the one that replaces it. Once one is among the old objects, it keeps what all that follow have held,
-      // until the next collection of old objects: 8 kB a save. A copy begins anew.
+      // until the next collection of old objects: 8 kB a save. A copy has no such link.
       this.#done += 1;
       if (this.#done % COPY_EVERY === 0) this.#queues = new Map(this.#queues);
     }

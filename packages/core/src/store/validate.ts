@@ -40,7 +40,7 @@ export function assertChanges(changes: SessionChanges): void {
 }
 
 /**
- * Checks the input of a store's `revokeUser`. Whether `authenticatedUpTo` is in the future only the store's clock can tell:
+ * Checks the input of a store's `revokeUser`. Whether `authenticatedUpTo` is in the future only the store's clock shows:
  * see {@link instantInTheFuture}.
  *
  * @throws TypeError before anything is written
