@@ -20,7 +20,7 @@ export type Look =
   | { readonly state: "dead" };
 
 /** A token that was replaced this short a time ago may come from a request that was sent before the response with the new one arrived. Milliseconds. */
-export const SUPERSEDED_FOR = 30_000;
+const SUPERSEDED_FOR = 30_000;
 
 /**
  * Reads what a token stands for. Nothing is decrypted or decoded before its digest matched.
