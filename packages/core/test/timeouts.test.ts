@@ -233,6 +233,19 @@ describe("touches", () => {
     expect(calls()).toEqual(["read"]);
   });
 
+  test("that are due to several requests at once are one, with more sessions than a process remembers, too", async () => {
+    const { store, calls } = counted(storeOffBy(0));
+    const sessions = new Sessions({ store, idleTimeout: "30m", touchEvery: "5m" });
+    const tokens: string[] = [];
+    for (let n = 0; n < 10_001; n += 1) tokens.push((await sessions.create({})).token);
+    vi.advanceTimersByTime(6 * MINUTE);
+    calls();
+    for (const token of tokens) {
+      await Promise.all([sessions.get(token), sessions.get(token), sessions.get(token)]);
+    }
+    expect(calls().filter((call) => call === "update")).toHaveLength(tokens.length);
+  });
+
   test("that fail harm nobody", async () => {
     const store = storeOffBy(0);
     const failing = { ...store, update: () => Promise.reject(new Error("down")) };
