@@ -63,6 +63,17 @@ describe("logIn", () => {
     expect(await sessions.get(first.token)).not.toBeNull();
   });
 
+  test("at the same time as another one of this user leaves both logged in", async () => {
+    const sessions = setUp();
+    const visitor = await sessions.create({ cart: 1 });
+    const logins = await Promise.all([
+      sessions.logIn(visitor.token, "ada"),
+      sessions.logIn(visitor.token, "ada"),
+    ]);
+    const found = await Promise.all(logins.map(({ token }) => sessions.get(token)));
+    expect(found.map((session) => session?.data)).toEqual([{ cart: 1 }, {}]);
+  });
+
   test("drops data of an anonymous session that name another user", async () => {
     const sessions = setUp({ userId: (data: { account?: string }) => data.account });
     const { token } = await sessions.create({ account: "eve", cart: 1 }, { userId: null });

@@ -1,4 +1,5 @@
 import { memoryStore, Sessions } from "@tenure/core";
+import { Bridge } from "@tenure/core/bridge";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
 import { interleaved, seeds, turns } from "./interleaved.ts";
@@ -84,6 +85,38 @@ describe("rotate", () => {
       await looping;
       expect(await thief.get(token), `seed ${seed}`).toBeNull();
     }
+  });
+});
+
+describe("a login by the data of a request", () => {
+  const setUp = (): { readonly bridge: Bridge<object>; readonly advance: (ms: number) => void } => {
+    let now = 1_000_000;
+    const store = memoryStore({ clock: () => now });
+    const sessions = new Sessions<object>({ store, idleTimeout: 4000, lifetime: 10_000 });
+    return { bridge: new Bridge(sessions, () => undefined), advance: (ms) => void (now += ms) };
+  };
+
+  test("that has rotated its session restarts the lifetime", async () => {
+    const { bridge, advance } = setUp();
+    const { token } = await bridge.sessions.create({});
+    advance(2000);
+    const request = bridge.request(await bridge.load(token));
+    await request.rotate();
+    expect(await request.save({ userId: "ada" }, null)).toBe("saved");
+    const after = await bridge.sessions.get(request.token);
+    expect(after!.endsAt).toBe(1_000_000 + 2000 + 10_000);
+  });
+
+  test("that has regenerated its session restarts the lifetime, with the idle timeout of its cookie", async () => {
+    const { bridge, advance } = setUp();
+    const { token } = await bridge.sessions.create({});
+    advance(2000);
+    const request = bridge.request(await bridge.load(token));
+    await request.regenerate();
+    expect(await request.save({ userId: "ada" }, 3000)).toBe("saved");
+    const after = await bridge.sessions.get(request.token);
+    expect(after).toMatchObject({ userId: "ada", idle: 3000 });
+    expect(after!.endsAt).toBe(1_000_000 + 2000 + 10_000);
   });
 });
 

@@ -116,6 +116,15 @@ describe("timeouts", () => {
     expect((await store.read(session.id))?.idle).toBe(10 * MINUTE);
   });
 
+  test("a save that is not a use returns the session with its last use", async () => {
+    const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "30m" });
+    const { session } = await sessions.create({});
+    vi.advanceTimersByTime(MINUTE);
+    const saved = await sessions.save(session, { a: 1 }, { touch: false });
+    expect(saved).toMatchObject({ touchedAt: session.touchedAt, expiresAt: session.expiresAt });
+    expect((await sessions.save(saved!, { a: 2 }))!.touchedAt).toBeGreaterThan(session.touchedAt);
+  });
+
   test("what is left of a session is known without a use", async () => {
     const { store, calls } = counted(storeOffBy(0));
     const sessions = new Sessions({ store, idleTimeout: "30m" });
