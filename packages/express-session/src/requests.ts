@@ -1,9 +1,9 @@
-import type { Session } from "@tenure/core";
 import {
   type Bridge,
   type HiddenValue,
   hiddenValue,
-  type Loaded,
+  type LoadedLive,
+  type RequestOptions,
   type RequestSession,
 } from "@tenure/core/bridge";
 import session, { type SessionData } from "express-session";
@@ -20,33 +20,13 @@ import {
 
 /** The session of a request. It is attached to the request and to each `req.session`. */
 export class Attached<Data extends object> {
-  /** Absent: a cache in front of the store showed a copy, and the session is read when it is first needed. */
-  current: RequestSession<Data> | undefined;
-  /** Of `performance.now()`: when the request first touched its session. */
-  readonly startedAt: number;
-  /** The token of a copy from a cache, until its session has been read. */
-  readonly copyToken: string | undefined;
+  readonly current: RequestSession<Data>;
   /** The cookie's settings as they are stored. */
-  cookie: StoredCookie | undefined = undefined;
-  /** Whether the browser does not have the token yet. */
-  isTokenNew = false;
-  readonly #read: (() => Promise<RequestSession<Data>>) | undefined;
+  cookie: StoredCookie | undefined;
 
-  constructor(
-    current: RequestSession<Data> | undefined,
-    startedAt: number,
-    copy?: { readonly token: string; readonly read: () => Promise<RequestSession<Data>> },
-  ) {
+  constructor(current: RequestSession<Data>, cookie?: StoredCookie) {
     this.current = current;
-    this.startedAt = startedAt;
-    this.copyToken = copy?.token;
-    this.#read = copy?.read;
-  }
-
-  async load(): Promise<RequestSession<Data>> {
-    if (this.current) return this.current;
-    const read = await this.#read!();
-    return (this.current ??= read);
+    this.cookie = cookie;
   }
 }
 
@@ -64,12 +44,12 @@ export class Requests<Data extends object> {
   readonly #createSession: (req: Request, data: SessionData) => session.Session;
   readonly #attached: HiddenValue<Attached<Data>> = hiddenValue();
   /** What `get` has read, on the object that it returned. */
-  readonly #loaded: HiddenValue<Loaded<Data>> = hiddenValue();
+  readonly #loaded: HiddenValue<LoadedLive<Data>> = hiddenValue();
   /** Of each request. */
   readonly #sessionID: PropertyDescriptor;
   /** Of each `req.session`. */
   readonly #destroy: PropertyDescriptor;
-  #ending: { readonly attached: Attached<Data>; readonly token: string } | undefined;
+  #ending: { readonly current: RequestSession<Data>; readonly token: string } | undefined;
 
   /** @param createSession the framework's own: makes a `req.session` */
   constructor(
@@ -85,7 +65,7 @@ export class Requests<Data extends object> {
     this.#sessionID = tokenProperty((req) => this.#tokenOf(req));
     this.#destroy = destroyProperty((made) => {
       const attached = this.#attached.get(made);
-      if (attached) this.#ending = { attached, token: made.id };
+      if (attached) this.#ending = { current: attached.current, token: made.id };
     });
   }
 
@@ -103,95 +83,54 @@ export class Requests<Data extends object> {
     const attached = this.#attached.get(data);
     const loaded = attached ? undefined : this.#loaded.get(data);
     if (!loaded) return attached;
-    const made = this.#live(loaded, true);
     // As stored: the caller may have changed its own.
-    if (loaded.look.state === "live")
-      made.cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
-    made.current.maxAge = maxAgeOf(made.cookie);
+    const cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
+    const made = new Attached(this.#bridge.request(loaded), cookie);
+    made.current.maxAge = maxAgeOf(cookie);
     this.#attached.set(data, made);
     return made;
   }
 
+  /** An object that is not known, given to `touch` by hand. */
+  ofCopy(token: string, data: SessionData): Attached<Data> {
+    const made = new Attached(this.#copy(token, data), storedCookie(data.cookie));
+    made.current.maxAge = maxAgeOf(data.cookie);
+    return made;
+  }
+
   /** A stored session in the form in which `get` returns it. */
-  shown(loaded: Loaded<Data>, found: Session<Data>): SessionData {
-    const data = loadedData(found);
+  readonly shown = (loaded: LoadedLive<Data>): SessionData => {
+    const data = loadedData(loaded.session);
     this.#loaded.set(data, loaded);
     return data;
-  }
+  };
 
   /** Makes the `req.session` of a loaded session, or of a copy of one from a cache. */
   showLoaded(req: Request, data: SessionData): session.Session & SessionData {
     const token = req.sessionID;
-    // Store#load makes do with a request without headers.
-    const isUse = !req.headers || this.#isUse(req);
     const loaded = this.#loaded.get(data);
-    // A reload does not make a login in this request a later one.
-    const startedAt = this.#attached.get(req)?.startedAt ?? loaded?.startedAt ?? performance.now();
-    const attached =
-      loaded?.token === token
-        ? this.#live(startedAt === loaded.startedAt ? loaded : { ...loaded, startedAt }, isUse)
-        : this.#copy(token, storedData(data) as Data, isUse, startedAt);
-    return this.#show(req, attached, data);
+    const options = {
+      // Store#load makes do with a request without headers.
+      isUse: !req.headers || this.#isUse(req),
+      // A reload does not make a login in this request a later one.
+      startedAt: this.#attached.get(req)?.current.startedAt,
+    };
+    const current =
+      loaded?.token === token ? this.#bridge.request(loaded, options) : this.#copy(token, data, options);
+    const made = this.show(req, new Attached(current), data);
+    current.maxAge = maxAgeOf(made.cookie);
+    return made;
   }
 
   /** Makes a new, blank `req.session`. */
   showNew(req: Request, attached: Attached<Data>): void {
     attached.cookie = undefined;
-    attached.isTokenNew = true;
-    this.#middleware.generate(req, attached.current?.token ?? "");
+    this.#middleware.generate(req, attached.current.token);
     if (req.session) this.#attach(req, attached, req.session);
   }
 
-  /** Makes the `req.session` of a session as it is stored. */
-  showStored(req: Request, attached: Attached<Data>, stored: Session<Data>): void {
-    this.#show(req, attached, loadedData(stored));
-  }
-
-  /** Makes another `req.session` with the same data, under a new token. */
-  showRotated(req: Request, attached: Attached<Data>): void {
-    attached.isTokenNew = true;
-    const { cookie, ...data } = req.session;
-    const settings = storedCookie(cookie, attached.current?.maxAge) ?? { originalMaxAge: null };
-    const { cookie: stored } = attached;
-    this.#show(req, attached, { ...data, cookie: loadedCookie(settings, Number(cookie.expires)) });
-    attached.cookie = stored;
-  }
-
-  /** A request whose session the framework generates. */
-  begin(req: Request, loaded: Loaded<Data> | undefined): Attached<Data> {
-    const before = this.#attached.get(req);
-    if (!before?.current) return this.#live(loaded, true);
-    before.current.begin();
-    return before;
-  }
-
-  /** The session of the request that is ending the session with this token, in the same turn. */
-  ending(token: string): Attached<Data> | undefined {
-    const ending = this.#ending;
-    this.#ending = undefined;
-    return ending?.token === token ? ending.attached : undefined;
-  }
-
-  #live(
-    loaded: Loaded<Data> | undefined,
-    isUse: boolean,
-  ): Attached<Data> & { readonly current: RequestSession<Data> } {
-    const current = this.#bridge.request(loaded, { isUse });
-    const attached = new Attached(current, loaded?.startedAt ?? performance.now());
-    return attached as Attached<Data> & { readonly current: RequestSession<Data> };
-  }
-
-  #copy(token: string, seen: Data, isUse: boolean, startedAt: number): Attached<Data> {
-    const read = async (): Promise<RequestSession<Data>> => {
-      const loaded = await this.#bridge.load(token);
-      const current = this.#bridge.request({ ...loaded, startedAt }, { isUse, seen });
-      current.maxAge = maxAgeOf(cookieIn(seen));
-      return current;
-    };
-    return new Attached<Data>(undefined, startedAt, { token, read });
-  }
-
-  #show(req: Request, attached: Attached<Data>, data: SessionData): session.Session & SessionData {
+  /** Makes a `req.session` of data in the form in which the framework loads them. */
+  show(req: Request, attached: Attached<Data>, data: SessionData): session.Session & SessionData {
     const stored = storedCookie(data.cookie);
     // A session that another bridge or the application made has no cookie.
     if (!stored) data.cookie = this.#middleware.newCookie(req);
@@ -199,9 +138,38 @@ export class Requests<Data extends object> {
     Reflect.deleteProperty(req, "session");
     const made = this.#createSession(req, data) as session.Session & SessionData;
     attached.cookie = stored ?? storedCookie(made.cookie);
-    if (attached.current) attached.current.maxAge = maxAgeOf(made.cookie);
     this.#attach(req, attached, made);
     return made;
+  }
+
+  /** Makes another `req.session` with the same data, under a new token. */
+  showRotated(req: Request, attached: Attached<Data>): void {
+    const { cookie, ...data } = req.session;
+    const settings = storedCookie(cookie, attached.current.maxAge) ?? { originalMaxAge: null };
+    const { cookie: stored } = attached;
+    this.show(req, attached, { ...data, cookie: loadedCookie(settings, Number(cookie.expires)) });
+    attached.cookie = stored;
+  }
+
+  /** A request whose session the framework generates. */
+  readonly begin = (req: Request): void => {
+    const before = this.#attached.get(req);
+    before?.current.begin();
+    this.showNew(req, before ?? new Attached(this.#bridge.request()));
+  };
+
+  /** The session of the request that is ending the session with this token, in the same turn. */
+  ending(token: string): RequestSession<Data> | undefined {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    return ending?.token === token ? ending.current : undefined;
+  }
+
+  #copy(token: string, from: SessionData, options?: RequestOptions): RequestSession<Data> {
+    return this.#bridge.requestOfCopy(
+      { token, data: storedData(from) as Data, mayBeChanged: false },
+      options,
+    );
   }
 
   #attach(req: Request, attached: Attached<Data>, made: session.Session): void {
@@ -213,10 +181,10 @@ export class Requests<Data extends object> {
 
   #tokenOf(req: Request): string | undefined {
     const attached = this.#attachedTo(req);
-    if (!attached?.current) return attached?.copyToken;
+    if (!attached) return undefined;
     const { current } = attached;
     if (req.session) return current.maySetCookie(req.session as unknown as Data) ? current.token : undefined;
-    this.#ending = { attached, token: current.token };
+    this.#ending = { current, token: current.token };
     return current.token;
   }
 

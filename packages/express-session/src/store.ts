@@ -1,13 +1,11 @@
-import type { Sessions, UserId } from "@tenure/core";
+import type { ListedSession as StoredSession, Sessions, UserId } from "@tenure/core";
 import {
   assertOptions,
   Bridge,
   type BridgeOptions,
   callBack,
-  isExpired,
   type LoginOutcome,
   type RequestLogin,
-  type RequestSession,
   type RotateResult,
   type SessionCalls,
   setKey,
@@ -19,8 +17,8 @@ import { type Generate, Middleware, type Request } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
 import {
   cookieIn,
-  isSameCookie,
   isShown,
+  isStored,
   loadedData,
   maxAgeOf,
   storedCookie,
@@ -89,18 +87,16 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   readonly #bridge: Bridge<Data>;
   readonly #middleware: Middleware;
   readonly #requests: Requests<Data>;
-  readonly #show: Requests<Data>["shown"];
 
   constructor(bridge: Bridge<Data>, middleware: Middleware, isUse: (req: Request) => boolean) {
     super();
     this.#bridge = bridge;
     this.#middleware = middleware;
     this.#requests = new Requests(bridge, middleware, isUse, (req, data) => super.createSession(req, data));
-    this.#show = (loaded, found) => this.#requests.shown(loaded, found);
   }
 
   override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
-    this.#bridge.get(token, this.#show, callback);
+    this.#bridge.get(token, this.#requests.shown, callback);
   }
 
   /** The framework calls this for every session that it has loaded, and for none that it generates. */
@@ -110,106 +106,65 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   /** The middleware assigns its own function, and calls the one that is returned. */
   get generate(): Generate {
-    return this.#generate;
+    return this.#requests.begin;
   }
   set generate(generate: Generate) {
     this.#middleware.introduce(generate);
   }
 
-  readonly #generate = (req: Request): void => {
-    const { notLive } = this.#bridge;
-    const loaded = notLive?.token === req.sessionID ? notLive : undefined;
-    this.#requests.showNew(req, this.#requests.begin(req, loaded));
-  };
-
   override set(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
-    callBack(async () => {
-      const attached = this.#requests.ofData(data);
-      // Nothing is awaited before the data are taken.
-      const maxAge = maxAgeOf(data.cookie);
-      if (!attached) return setKey(this.#bridge, token, storedData(data) as Data, maxAge);
-      const stored = storedData(data, attached.current?.maxAge ?? maxAge) as Data;
-      const current = attached.current ?? (await attached.load());
-      if (current.token !== token) return assertFormer(data, token);
-      if ((await current.save(stored, maxAge)) !== "saved") return;
-      attached.cookie = storedCookie(cookieIn(stored));
-      if (attached.isTokenNew) this.#middleware.warnIfNotSent(data, token);
-    }, callback);
+    callBack(this.#set(token, data), callback);
   }
 
   override touch(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
-    const attached = this.#requests.ofData(data);
-    const maxAge = maxAgeOf(data.cookie);
+    const attached = this.#requests.ofData(data) ?? this.#requests.ofCopy(token, data);
+    const { current } = attached;
     // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
-    const isRested =
-      attached?.current?.token === token &&
-      attached.current.isRested(maxAge) &&
-      isSameCookie(storedCookie(data.cookie, attached.current.maxAge), attached.cookie);
-    if (isRested) return callBack(NOTHING, callback);
-    callBack(async () => {
-      const current = attached?.current ?? (await this.#toTouch(token, attached, maxAge));
-      if (!current || current.token !== token) return;
-      const cookie = storedCookie(data.cookie, current.maxAge);
-      const isChanged = attached !== undefined && !isSameCookie(cookie, attached.cookie);
-      const changed = isChanged ? (storedData(data, current.maxAge) as Data) : undefined;
-      if ((await current.touch(maxAge, changed)) === "saved" && attached) attached.cookie = cookie;
-    }, callback);
+    const isChanged = !isStored(data.cookie, attached.cookie, current.maxAge);
+    const isRested = !isChanged && current.isRested(maxAgeOf(data.cookie));
+    // At once, as the framework allows: most page views end so, and its response then leaves in one part.
+    if (isRested || current.token !== token) callback?.();
+    else callBack(this.#touch(attached, data, isChanged), callback);
   }
 
   override destroy(idOrToken: string, callback?: (error?: unknown) => void): void {
-    const attached = this.#requests.ending(idOrToken);
-    callBack(async () => {
-      if (attached) await (await attached.load()).end();
-      else await this.#bridge.end(idOrToken);
-    }, callback);
+    const current = this.#requests.ending(idOrToken);
+    callBack(current ? current.end() : this.#bridge.end(idOrToken), callback);
   }
 
   /** On an error, too, `req.session` is blank, and nothing more of this request is stored. */
   override regenerate(req: Request, callback: (error?: unknown) => void): void {
-    callBack(async () => {
-      const attached = this.#requests.of(req);
-      const current = await attached.load();
-      const data = req.session && (storedData(req.session, current.maxAge) as Data);
-      try {
-        await current.regenerate(undefined, data);
-      } finally {
-        this.#requests.showNew(req, attached);
-      }
-    }, callback);
+    callBack(this.#regenerate(req), callback);
   }
 
   async logIn(req: Request, user: UserId, options: RequestLogin = {}): Promise<LoginOutcome> {
     const attached = this.#requests.of(req);
-    const current = await attached.load();
+    const { current } = attached;
     const { session: before } = req;
     const fresh = this.#middleware.newCookie(req);
     const settings = before?.cookie ?? fresh;
-    const given = current.maxAgeOfLogin(options, maxAgeOf(settings));
-    const originalMaxAge = given === undefined ? maxAgeOf(settings) : (given ?? maxAgeOf(fresh));
-    const cookie = { ...storedCookie(settings), originalMaxAge };
+    const given = await current.maxAgeOfLogin(options, maxAgeOf(settings));
+    const maxAge = given === undefined ? maxAgeOf(settings) : (given ?? maxAgeOf(fresh));
+    const cookie = { ...storedCookie(settings), originalMaxAge: maxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
-    const result = await current.logIn(user, data, options, { ownKeys: ["cookie"] });
+    const result = await current.logIn(user, data, options, { maxAge, ownKeys: ["cookie"] });
     // A logout that ran meanwhile has removed req.session, and ends the session.
     const isLoggedOut = before && !req.session;
     const { refused } = result;
     if (isLoggedOut) return { refused };
-    if (refused === null) {
-      this.#requests.showStored(req, attached, result.session);
-      attached.isTokenNew = true;
-    } else if (current.isEnded) this.#requests.showNew(req, attached);
+    if (refused === null) this.#requests.show(req, attached, loadedData(result.session));
+    else if (current.isEnded) this.#requests.showNew(req, attached);
     return { refused };
   }
 
   async logOut(req: Request): Promise<void> {
-    const attached = this.#requests.of(req);
-    const current = await attached.load();
+    const { current } = this.#requests.of(req);
     Reflect.deleteProperty(req, "session");
     await current.end();
   }
 
   async logOutEverywhere(req: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
-    const attached = this.#requests.of(req);
-    const current = await attached.load();
+    const { current } = this.#requests.of(req);
     const count = await current.logOutEverywhere(options);
     if (current.isEnded) Reflect.deleteProperty(req, "session");
     return count;
@@ -217,60 +172,67 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   async rotate(req: Request): Promise<RotateResult> {
     const attached = this.#requests.of(req);
-    const result = await (await attached.load()).rotate();
+    const result = await attached.current.rotate();
     if (result === "rotated" && req.session) this.#requests.showRotated(req, attached);
     return result;
   }
 
   userOf(req: Request): string | null {
-    return this.#requests.of(req).current?.userId ?? null;
+    return this.#requests.of(req).current.userId;
   }
 
   override all(callback: (error: unknown, sessions?: ListedSession[]) => void): void {
-    callBack(async () => {
-      const found: ListedSession[] = [];
-      for await (const { id, data, expiresAt } of this.#bridge.sessions.all()) {
-        found.push({ cookie: { originalMaxAge: null }, ...(data && loadedData({ data, expiresAt })), id });
-      }
-      return found;
-    }, callback);
+    callBack(Array.fromAsync(this.#bridge.sessions.all(), listed), callback);
   }
 
   override length(callback: (error: unknown, count?: number) => void): void {
-    callBack(async () => {
-      let count = 0;
-      for await (const _ of this.#bridge.sessions.all()) count += 1;
-      return count;
-    }, callback);
+    callBack(this.#count(), callback);
   }
 
   override clear(callback?: (error?: unknown) => void): void {
-    callBack(async () => {
-      await this.#bridge.sessions.revokeEveryone();
-    }, callback);
+    callBack(this.#bridge.sessions.revokeEveryone(), callback);
   }
 
-  /** A read to touch may fail as a touch may; but a touch with a `maxAge` of 0 or less is a logout. */
-  async #toTouch(
-    token: string,
-    attached: Attached<Data> | undefined,
-    maxAge: number | null,
-  ): Promise<RequestSession<Data> | null> {
+  async #set(token: string, data: SessionData): Promise<void> {
+    const attached = this.#requests.ofData(data);
+    const maxAge = maxAgeOf(data.cookie);
+    if (!attached) return setKey(this.#bridge, token, storedData(data) as Data, maxAge);
+    const { current } = attached;
+    if (current.token !== token) return assertFormer(data, token);
+    const stored = storedData(data, current.maxAge) as Data;
+    if ((await current.save(stored, maxAge)) !== "saved") return;
+    attached.cookie = storedCookie(cookieIn(stored));
+    if (current.isTokenNew) this.#middleware.warnIfNotSent(data, token);
+  }
+
+  async #touch(attached: Attached<Data>, data: SessionData, isChanged: boolean): Promise<void> {
+    const { current } = attached;
+    const cookie = storedCookie(data.cookie, current.maxAge);
+    const changed = isChanged ? (storedData(data, current.maxAge) as Data) : undefined;
+    if ((await current.touch(maxAgeOf(data.cookie), changed)) === "saved") attached.cookie = cookie;
+  }
+
+  async #regenerate(req: Request): Promise<void> {
+    const attached = this.#requests.of(req);
+    const { current } = attached;
+    const data = req.session && (storedData(req.session, current.maxAge) as Data);
     try {
-      if (attached) return await attached.load();
-      const loaded = await this.#bridge.load(token);
-      if (!loaded.session) return null;
-      const current = this.#bridge.request(loaded);
-      current.maxAge = maxAgeOf(cookieIn(loaded.session.data));
-      return current;
-    } catch (error) {
-      if (isExpired(maxAge)) throw error;
-      return null;
+      await current.regenerate(undefined, data);
+    } finally {
+      this.#requests.showNew(req, attached);
     }
+  }
+
+  async #count(): Promise<number> {
+    let count = 0;
+    for await (const _ of this.#bridge.sessions.all()) count += 1;
+    return count;
   }
 }
 
-const NOTHING = (): Promise<void> => Promise.resolve();
+function listed({ id, data, expiresAt }: StoredSession<object>): ListedSession {
+  return { cookie: { originalMaxAge: null }, ...(data && loadedData({ data, expiresAt })), id };
+}
 
 /**
  * A `req.session` from before a login or a rotation in this request stores nothing.

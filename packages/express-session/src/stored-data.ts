@@ -53,8 +53,18 @@ export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | un
   return stored;
 }
 
-/** Whether a cookie's settings are unchanged. */
-export function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | undefined): boolean {
+/**
+ * Whether a cookie has the settings that are stored.
+ *
+ * @param known as of {@link storedCookie}
+ */
+export function isStored(cookie: unknown, stored: StoredCookie | undefined, known: MaxAge): boolean {
+  // Most cookies are as they were loaded, and this needs no object.
+  if (isSameCookie(cookie as StoredCookie | undefined, stored)) return true;
+  return isSameCookie(storedCookie(cookie, known), stored);
+}
+
+function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | undefined): boolean {
   if (!a || !b) return a === b;
   return (
     a.originalMaxAge === b.originalMaxAge &&
@@ -82,9 +92,9 @@ export function loadedData({ data, expiresAt }: Pick<Session<object>, "data" | "
 
 /** A cookie in the form in which express-session loads it. `expiresAt`: when the session ends if it is not used. */
 export function loadedCookie(stored: StoredCookie, expiresAt: number): SessionData["cookie"] {
-  const { originalMaxAge } = stored;
-  const expires = typeof originalMaxAge === "number" ? new Date(expiresAt) : originalMaxAge;
-  return Object.assign(stored, { expires }) as unknown as SessionData["cookie"];
+  const loaded: StoredCookie & { expires?: unknown } = stored;
+  loaded.expires = typeof stored.originalMaxAge === "number" ? new Date(expiresAt) : stored.originalMaxAge;
+  return loaded as unknown as SessionData["cookie"];
 }
 
 /** The `maxAge` that a cookie was given, whatever is left of it. `false` and NaN: none, as `null`. */

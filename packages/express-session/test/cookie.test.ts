@@ -104,6 +104,23 @@ describe.for([false, true])("with resave %s", (resave) => {
   });
 });
 
+test.for(["maxAge:300000,logIn:ada", "maxAge:300000,rotate", "rotate,maxAge:300000"])(
+  "a request that does %s shortens the idle timeout",
+  async (steps) => {
+    const { browser, idle } = await start();
+    await browser.post(`/slow?do=${steps}`);
+    expect(await idle()).toBeCloseTo(5 * MINUTE, -4);
+  },
+);
+
+test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who logs in at the first request", async () => {
+  const { browser, sessions } = await start({ cookie: { maxAge: 5 * MINUTE } });
+  const newcomer = browser.twin();
+  newcomer.cookies.clear();
+  await newcomer.post("/slow?do=logIn:bob");
+  expect(await sessions.listForUser("bob")).toMatchObject([{ idle: 5 * MINUTE }]);
+});
+
 test("a new session with a maxAge of 0 is never stored, and leaves no tombstone", async () => {
   const { calls } = await start({ cookie: { maxAge: 0 } });
   expect(calls()).toEqual([]);

@@ -13,6 +13,7 @@ import { forgetfulStore } from "./forgetful-store.ts";
 import { race } from "./race.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
+import { signedIn } from "./signed-in.ts";
 
 const change = { name: "saves a change", steps: "set:a,save,set:b" };
 
@@ -123,6 +124,23 @@ describe("behind a cache that servers share", () => {
       mine: "mine of someone",
     });
   });
+});
+
+describe("behind a cache that holds a session from before its user was logged out", () => {
+  test.for(["set:late", "rotate,set:late", "carry", "rotate,carry"])(
+    "a request (%s) logs nobody in",
+    async (steps) => {
+      const sessions = sessionsOn(memoryStore());
+      const store = expressSessionStore(sessions);
+      const { token } = await sessions.create({ cart: 1 });
+      store.get = (_, callback) =>
+        process.nextTick(callback, null, { cookie: { originalMaxAge: null, path: "/" }, userId: "ada" });
+      const browser = signedIn(visitor(await serve(application(store).app)), token);
+      expect((await browser.post(`/slow?do=${steps}`)).status).toBe(200);
+      expect(await sessions.listForUser("ada")).toEqual([]);
+      expect(await sessions.get(token)).toMatchObject({ userId: null, data: { cart: 1 } });
+    },
+  );
 });
 
 const data = (fields: object): session.SessionData => ({ cookie: new session.Cookie(), ...fields });

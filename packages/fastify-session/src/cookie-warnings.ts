@@ -1,18 +1,9 @@
 import { type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
 import { type FrameworkRequest, type FrameworkSession, signedToken } from "./framework.ts";
 
-/** Warns of unsafe settings of the cookie, by the sessions that are saved. Its name is known once a browser sends it back. */
-export function cookieWarnings(warn: Warn): (request: FrameworkRequest, session: FrameworkSession) => void {
-  let isFirst = true;
-  let name: string | undefined;
-
-  return (request, session) => {
-    if (!session.cookie || name !== undefined) return;
-    name = nameOfCookie(request, session);
-    if (!isFirst && name === undefined) return;
-    isFirst = false;
-    warnOfUnsafeCookie(warn, session.cookie, name);
-  };
+/** Warns of unsafe settings of the cookie of a session that is saved. Its name is known once a browser sends it back. */
+export function warnOfCookie(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
+  if (session.cookie) warnOfUnsafeCookie(warn, session.cookie, nameOfCookie(request, session));
 }
 
 /** It may carry a `cookiePrefix`. */

@@ -100,7 +100,7 @@ export function giveToken(session: FrameworkSession, token: string): void {
   const names = namesOf(session);
   if (!names || session.sessionId === token) return;
   const internals = session as Internals;
-  const signer = internals[names.cookieSigner] as { sign(value: string): string };
+  const signer = internals[names.cookieSignerKey] as { sign(value: string): string };
   internals[names.sessionId] = token;
   internals[names.encryptedSessionId] = signer.sign(token);
 }
@@ -142,15 +142,9 @@ const AWAITED_SESSION: PropertyDescriptor & ThisType<FrameworkRequest> = {
 type Internals = FrameworkSession & Record<symbol, any>;
 
 /** Under which symbols @fastify/session 10.0.0 to 11.1.3 keeps what a Session works with: their descriptions. */
-const SYMBOLS = {
-  request: "request",
-  sessionStore: "sessionStore",
-  sessionId: "sessionId",
-  encryptedSessionId: "encryptedSessionId",
-  cookieSigner: "cookieSignerKey",
-} as const;
+const SYMBOLS = ["request", "sessionStore", "sessionId", "encryptedSessionId", "cookieSignerKey"] as const;
 
-type Names = Record<keyof typeof SYMBOLS, symbol>;
+type Names = Record<(typeof SYMBOLS)[number], symbol>;
 
 /** By the prototype: each copy of the framework has symbols of its own. */
 const known = new WeakMap<object, Names>();
@@ -161,10 +155,7 @@ function namesOf(session: object): Names | undefined {
   const before = known.get(prototype);
   if (before) return before;
   const symbols = Object.getOwnPropertySymbols(session);
-  const found = Object.entries(SYMBOLS).map(([name, text]) => [
-    name,
-    symbols.find(({ description }) => description === text),
-  ]);
+  const found = SYMBOLS.map((name) => [name, symbols.find(({ description }) => description === name)]);
   if (found.some(([, symbol]) => symbol === undefined)) return undefined;
   const names = Object.fromEntries(found) as Names;
   known.set(prototype, names);

@@ -1,4 +1,4 @@
-import type { Bridge, Loaded, RequestSession } from "@tenure/core/bridge";
+import type { Bridge, RequestSession } from "@tenure/core/bridge";
 import { warnIfNotSent } from "./cookie-warnings.ts";
 import { defineMaxAge, endOf, entriesOf, settingsOf, type StoredData } from "./data.ts";
 import {
@@ -13,7 +13,6 @@ import {
 /** What the links of a store share. */
 export interface Shared<Data extends object> {
   readonly bridge: Bridge<Data>;
-  isUse(request: FrameworkRequest): boolean;
   /** Whose Session calls `get` or `destroy` at this moment. */
   caller: RequestLink<Data> | undefined;
 }
@@ -24,10 +23,9 @@ export interface Shared<Data extends object> {
  */
 export class RequestLink<Data extends object> implements SessionOwner {
   readonly request: FrameworkRequest;
+  readonly current: RequestSession<Data>;
   /** The request's present Session. */
   session: FrameworkSession | undefined;
-  /** `undefined`: a cache has given the Session to the framework, and what it stands for has still to be read. */
-  current: RequestSession<Data> | undefined;
   /** Another store may stand in front of the bridge's. */
   before: FrameworkStore | undefined;
   readonly #shared: Shared<Data>;
@@ -37,23 +35,10 @@ export class RequestLink<Data extends object> implements SessionOwner {
   /** The token that the framework has asked for in this turn, in its `regenerate`. */
   #asked: string | undefined;
 
-  constructor(shared: Shared<Data>, request: FrameworkRequest) {
+  constructor(shared: Shared<Data>, request: FrameworkRequest, current: RequestSession<Data>) {
     this.#shared = shared;
     this.request = request;
-  }
-
-  /** @param loaded absent: the request has no cookie */
-  begin(loaded: Loaded<Data> | undefined): RequestSession<Data> {
-    const isUse = this.#shared.isUse(this.request);
-    return (this.current = this.#shared.bridge.request(loaded, { isUse }));
-  }
-
-  /** @param saved what the request is about to keep, where it does not log out */
-  async load(saved?: Data): Promise<RequestSession<Data>> {
-    if (this.current) return this.current;
-    const { bridge } = this.#shared;
-    const loaded = await bridge.load(this.session!.sessionId);
-    return (this.current ??= bridge.requestOfCached(loaded, this.#shared.isUse(this.request), saved));
+    this.current = current;
   }
 
   get(sessionId: string, callback: (error: unknown, session?: unknown) => void): void {
@@ -81,7 +66,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
     const { current } = this;
     // The framework has keys of the application on its Session, as data have.
     const data = session as object as Data;
-    if (current && (current.token !== session.sessionId || !current.maySetCookie(data))) return false;
+    if (current.token !== session.sessionId || !current.maySetCookie(data)) return false;
     warnIfNotSent(this.#shared.bridge.warn, this.request, session);
     return true;
   }
@@ -89,7 +74,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
   /** @param stored the data that the Session has been made of */
   noteLoaded(session: FrameworkSession, stored: Data): void {
     this.#noteCookie(session, (stored as StoredData)["cookie"]);
-    if (this.current) this.current.maxAge = session.cookie?.originalMaxAge;
+    this.current.maxAge = session.cookie?.originalMaxAge;
   }
 
   noteSaved(session: FrameworkSession): void {

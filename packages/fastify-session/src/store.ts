@@ -1,4 +1,4 @@
-import { newToken, type Session, type Sessions, type UserId } from "@tenure/core";
+import type { Sessions, UserId } from "@tenure/core";
 import {
   assertOptions,
   Bridge,
@@ -6,17 +6,18 @@ import {
   callBack,
   hiddenValue,
   isOwnToken,
-  type Loaded,
+  type LoadedLive,
   type LoginOutcome,
   type RequestLogin,
+  type RequestSession,
   type RotateResult,
   type SessionCalls,
   setKey,
   warnOnce,
 } from "@tenure/core/bridge";
 import type { FastifyRequest } from "fastify";
-import { cookieWarnings } from "./cookie-warnings.ts";
-import { endOf, isShown, loadedData, settingsOf } from "./data.ts";
+import { warnOfCookie } from "./cookie-warnings.ts";
+import { endOf, entriesOf, isShown, loadedData, settingsOf } from "./data.ts";
 import {
   type FrameworkRequest,
   type FrameworkSession,
@@ -64,14 +65,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 ): FastifySessionStore {
   assertOptions(options, ["isUse", "silence"]);
   const warn = warnOnce(options.silence);
-  const warnOfUnsafeSettings = cookieWarnings(warn);
   const bridge = new Bridge(sessions, warn, isShown);
   const links = hiddenValue<RequestLink<Data>>();
-  const shared: Shared<Data> = {
-    bridge,
-    isUse: (request) => options.isUse?.(request as FastifyRequest) !== false,
-    caller: undefined,
-  };
+  const shared: Shared<Data> = { bridge, caller: undefined };
 
   return {
     idGenerator,
@@ -82,7 +78,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
     userOf(request) {
       const { current } = ownLink(request);
-      if (current) return current.userId;
+      if (current.state !== "unread") return current.userId;
       throw new TypeError(
         "a cache before this store gave the session to the framework, and its user has not been read: call sessions.get(request.session.sessionId)",
       );
@@ -95,35 +91,33 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     set(sessionId, session, callback) {
-      callBack(() => save(sessionId, session as FrameworkSession), callback);
+      callBack(save(sessionId, session as FrameworkSession), callback);
     },
 
     destroy(idOrToken, callback) {
-      const { caller } = shared;
-      const next = caller?.takeAsked();
-      callBack(async () => {
-        if (!caller) await bridge.end(idOrToken);
-        else if (next === undefined) await (await caller.load()).end();
-        else await regenerate(caller, next);
-      }, callback);
+      callBack(end(idOrToken), callback);
     },
   };
 
-  function show(loaded: Loaded<Data>, { data }: Session<Data>): object {
+  function show(loaded: LoadedLive<Data>): object {
+    const { data } = loaded.session;
     return loadedData(bridge.shown(data), (session) => {
       const request = requestOf(session);
       if (!request) return;
-      const link = newLink(request);
-      link.begin(loaded);
+      const link = open(request, bridge.request(loaded, useOf(request)));
       link.show(session);
       link.noteLoaded(session, data);
     });
   }
 
-  function newLink(request: FrameworkRequest): RequestLink<Data> {
-    const link = new RequestLink(shared, request);
+  function open(request: FrameworkRequest, current: RequestSession<Data>): RequestLink<Data> {
+    const link = new RequestLink(shared, request, current);
     links.set(request, link);
     return link;
+  }
+
+  function useOf(request: FrameworkRequest): { readonly isUse: boolean } {
+    return { isUse: options.isUse?.(request as FastifyRequest) !== false };
   }
 
   /** `undefined`: the request has no session of this store. */
@@ -132,7 +126,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const { session } = request;
     if (link || !isSession(session) || !isOwnToken(session.sessionId)) return link;
     // A cache before this store has given the Session to the framework.
-    const made = newLink(request);
+    const copy = { token: session.sessionId, data: entriesOf(session) as Data, mayBeChanged: true };
+    const made = open(request, bridge.requestOfCopy(copy, useOf(request)));
     made.show(session);
     return made;
   }
@@ -149,13 +144,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       );
     }
     const link = linkOf(request);
-    if (!link) {
-      const made = newLink(request);
-      whenAssigned(request, (session) => made.show(session));
-      return made.begin(bridge.notLive).token;
-    }
-    const { current } = link;
-    return link.ask(current ? current.nextToken() : newToken(sessions.idOf(link.session!.sessionId)!));
+    if (link) return link.ask(link.current.nextToken());
+    const made = open(request, bridge.request(undefined, useOf(request)));
+    whenAssigned(request, (session) => made.show(session));
+    return made.current.token;
   }
 
   /**
@@ -167,19 +159,16 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     callback: (error: unknown, session?: object | null) => void,
   ): void {
     const before = link.session;
-    callBack(
-      async () => (await link.load()).reload(),
-      (error, found) => {
-        const data = error && before ? link.dataOf(before) : (found?.data ?? ({} as Data));
-        callback(
-          error,
-          loadedData(bridge.shown(data), (session) => {
-            link.show(session);
-            if (found) link.noteLoaded(session, data);
-          }),
-        );
-      },
-    );
+    callBack(link.current.reload(), (error, found) => {
+      const data = error && before ? link.dataOf(before) : (found?.data ?? ({} as Data));
+      callback(
+        error,
+        loadedData(bridge.shown(data), (session) => {
+          link.show(session);
+          if (found) link.noteLoaded(session, data);
+        }),
+      );
+    });
   }
 
   async function save(sessionId: string, session: FrameworkSession): Promise<void> {
@@ -195,7 +184,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (isNew) {
       link.show(session);
       // A regenerate that was a logout is followed by a session with another id.
-      if (link.current?.isNew) giveToken(session, link.current.token);
+      if (link.current.state === "new") giveToken(session, link.current.token);
       return;
     }
     // A Session from before a regenerate or reload.
@@ -213,27 +202,26 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   async function saveShown(link: RequestLink<Data>, session: FrameworkSession): Promise<void> {
     const { cookie } = session;
     if (cookie?.expires && endOf(cookie) === null) cookie.expires = null;
-    warnOfUnsafeSettings(link.request, session);
-    // Nothing is awaited before the data are taken.
-    const data = link.dataOf(session);
-    const maxAge = cookie?.originalMaxAge;
-    const isEnded = cookie && link.isEnded(cookie);
-    const current = link.current ?? (await link.load(isEnded ? undefined : data));
-    if (isEnded) return current.end();
-    if ((await current.save(data, maxAge)) !== "saved") return;
-    link.noteSaved(session);
+    warnOfCookie(warn, link.request, session);
+    if (cookie && link.isEnded(cookie)) return link.current.end();
+    const saved = await link.current.save(link.dataOf(session), cookie?.originalMaxAge);
+    if (saved === "saved") link.noteSaved(session);
+  }
+
+  function end(idOrToken: string): Promise<unknown> {
+    const { caller } = shared;
+    if (!caller) return bridge.end(idOrToken);
+    const next = caller.takeAsked();
+    return next === undefined ? caller.current.end() : regenerate(caller, next);
   }
 
   async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
-    const { session } = link;
-    const data = session && link.dataOf(session);
-    const current = await link.load(data);
+    const { current, request, session } = link;
     // The plugin's hook regenerates a session whose cookie has expired, before the request has it. After `destroy` the request has null.
-    const { session: shown } = link.request;
-    if (shown !== null && !isSession(shown)) {
+    if (request.session !== null && !isSession(request.session)) {
       await current.end();
       await current.regenerate();
-    } else await current.regenerate(token, data);
+    } else await current.regenerate(token, session && link.dataOf(session));
   }
 
   async function logIn(
@@ -242,10 +230,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     login: RequestLogin = {},
   ): Promise<LoginOutcome> {
     const link = ownLink(request);
-    const current = await link.load();
+    const { current } = link;
     const session = await sessionOf(link);
     const { cookie } = session;
-    const given = current.maxAgeOfLogin(login, cookie?.originalMaxAge);
+    const given = await current.maxAgeOfLogin(login, cookie?.originalMaxAge);
     const maxAge = given === undefined ? cookie?.originalMaxAge : given;
     const isChanged = cookie !== undefined && given !== undefined;
     const data = {
@@ -267,7 +255,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function logOut(request: RequestWithSession): Promise<void> {
     const link = ownLink(request);
-    await (await link.load()).end();
+    await link.current.end();
     await makeBlank(link);
   }
 
@@ -276,7 +264,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     how: { readonly keepThis?: boolean } = {},
   ): Promise<number> {
     const link = ownLink(request);
-    const current = await link.load();
+    const { current } = link;
     const count = await current.logOutEverywhere(how);
     if (current.isEnded) await makeBlank(link);
     return count;
@@ -289,10 +277,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function rotate(request: RequestWithSession): Promise<RotateResult> {
     const link = ownLink(request);
-    const current = await link.load();
-    const result = await current.rotate();
+    const result = await link.current.rotate();
     if (result !== "rotated" || !link.session) return result;
-    giveToken(link.session, current.token);
+    giveToken(link.session, link.current.token);
     makeModified(link.session);
     return result;
   }

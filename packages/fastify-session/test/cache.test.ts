@@ -12,6 +12,10 @@ const routes: Routes = {
     dataOf(request)["a"] = 1;
     await request.session.save();
   },
+  "/forget": (request) => {
+    delete dataOf(request)["userId"];
+    dataOf(request)["a"] = 1;
+  },
   "/carry": async (request) => {
     const { userId } = dataOf(request);
     await request.session.regenerate();
@@ -67,7 +71,7 @@ describe.each(versions)("on $name", (version) => {
 
     test("nothing logs in a user who has been logged out since, in a session that goes on", async () => {
       await using site = await serveBehind(cache, version);
-      for (const path of ["/set", "/save", "/carry"]) {
+      for (const path of ["/set", "/save", "/carry", "/rotate"]) {
         const { browser, token } = await browserOf(site, version, { userId: "ada" });
         const session = await site.sessions.get(token);
         await site.sessions.save(session!, { cart: 1 });
@@ -75,6 +79,14 @@ describe.each(versions)("on $name", (version) => {
         await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
         await expect(site.sessions.get(token)).resolves.toMatchObject({ data: { cart: 1 } });
       }
+    });
+
+    test("a save that takes the user away logs out", async () => {
+      await using site = await serveBehind(cache, version);
+      const { browser, token } = await browserOf(site, version, { userId: "ada" });
+      await browser.get("/forget");
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+      await expect(site.sessions.get(token)).resolves.toMatchObject({ userId: null, data: { a: 1 } });
     });
 
     test.each(["/carry", "/logIn", "/rotate", "/destroy"])("%s leaves the old token dead", async (path) => {

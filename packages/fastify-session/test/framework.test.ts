@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { memoryStore, Sessions, StoreError } from "@tenure/core";
+import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { dataOf, type Routes, SECRET, serve } from "./site.ts";
@@ -31,6 +31,26 @@ describe.each(versions)("on $name", (version) => {
     const after = await Array.fromAsync(site.sessions.all());
     expect(after).toMatchObject([{ id: before?.id, userId: "ada" }]);
     expect(after[0]?.data).not.toHaveProperty("cart");
+  });
+
+  test("a cookie that is unknown or wrongly signed gets a blank session, and its token is never adopted", async () => {
+    await using site = await serve(version, routes);
+    const known = site.browser();
+    await known.post("/login");
+    const value = known.cookies.get("sessionId") ?? "";
+    const unknown = encodeURIComponent(new version.cookie.Signer(SECRET).sign(newToken()));
+    for (const sent of [unknown, `${value}x`, "made-up", "%"]) {
+      const browser = site.browser();
+      browser.cookies.set("sessionId", sent);
+      const { status, text } = await browser.get("/");
+      expect([status, Object.keys(JSON.parse(text) as object)]).toEqual([200, ["cookie"]]);
+      browser.cookies.set("sessionId", sent);
+      await browser.post("/set", { cart: 1 });
+      expect(browser.cookies.get("sessionId")).not.toBe(sent);
+      expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1 });
+    }
+    await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(5);
   });
 
   // A getter of its own gives a Session a hidden class of its own, which V8 keeps, with all that it refers to, for many requests more.

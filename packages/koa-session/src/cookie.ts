@@ -23,22 +23,15 @@ export function guardCookie(
 }
 
 /** Warns of settings of the middleware that are unsafe, or with which no cookie is sent. */
-export function cookieWarnings(warn: Warn): (ctx: FrameworkContext) => void {
-  let isFirst = true;
-
-  return (ctx) => {
-    // With an external key there may be no cookie at all.
-    const { sessionOptions: options } = ctx;
-    if (!options || options.externalKey) return;
-    if (options.secure && !ctx.secure) warn("TENURE_COOKIE_NOT_SENT", "set app.proxy = true");
-    if (!isFirst) return;
-    isFirst = false;
-    warnOfUnsafeCookie(warn, { ...options, secure: options.secure ?? ctx.secure }, options.key);
-    // A Keygrip does not show its secrets.
-    const keys: readonly unknown[] = Array.isArray(ctx.app.keys) ? ctx.app.keys : [];
-    warnOfWeakSecret(
-      warn,
-      keys.filter((one) => typeof one === "string"),
-    );
-  };
+export function warnOfSettings(warn: Warn, { sessionOptions: options, secure, app }: FrameworkContext): void {
+  // With an external key there may be no cookie at all.
+  if (!options || options.externalKey) return;
+  if (options.secure && !secure) warn("TENURE_COOKIE_NOT_SENT", "set app.proxy = true");
+  warnOfUnsafeCookie(warn, { ...options, secure: options.secure ?? secure }, options.key);
+  // A Keygrip does not show its secrets.
+  const keys: readonly unknown[] = Array.isArray(app.keys) ? app.keys : [];
+  warnOfWeakSecret(
+    warn,
+    keys.filter((one) => typeof one === "string"),
+  );
 }

@@ -1,4 +1,4 @@
-import { type LoginRefusal, newToken, type UserId } from "@tenure/core";
+import type { LoginRefusal, UserId } from "@tenure/core";
 import type { Bridge, RequestLogin, RequestSession, RotateResult } from "@tenure/core/bridge";
 import { guardCookie } from "./cookie.ts";
 import {
@@ -21,7 +21,7 @@ import type { FrameworkContext, FrameworkOptions, FrameworkSession } from "./fra
  * called `destroy`. It changes its key nowhere else.
  */
 export class KoaRequest<Data extends object> {
-  readonly session: RequestSession<Data>;
+  session: RequestSession<Data>;
   /** While koa-session is given the new key of a login or a rotation: it destroys a key that is replaced already. */
   isMoving = false;
   readonly #bridge: Bridge<Data>;
@@ -31,10 +31,8 @@ export class KoaRequest<Data extends object> {
   /** As it was loaded or last saved. */
   #age: CookieAge;
   #own: OwnData;
-  /** The key that koa-session has from the request. `undefined`: it gets one of {@link nextToken}. */
-  readonly #loadedKey: string | undefined;
-  /** A key that koa-session asked for without having ended the loaded session: its option `valid` refused it. */
-  #sparedKey: string | undefined;
+  /** The session that was loaded, and that the option `valid` has refused: only a logout still means it. */
+  #refused: RequestSession<Data> | undefined;
   readonly #formerKeys: string[] = [];
   /** `ctx.session = null`, by which koa-session calls the store only when it commits. */
   #isNull = false;
@@ -56,30 +54,23 @@ export class KoaRequest<Data extends object> {
     this.#configured = configured;
     this.#own = data ? ownData(data) : {};
     this.#age = data ? loadedAge(this.#own, configured) : undefined;
-    this.#loadedKey = session.isNew ? undefined : session.token;
     session.maxAge = maxAgeOf(this.#age);
   }
 
-  /** Whether this is the token of the request's session: loaded, or of {@link nextToken}. */
+  /** Whether koa-session means this request by a key: `ctx.session` goes on naming the one from before a `regenerate`. */
   has(token: string): boolean {
-    if (token === this.#sparedKey) {
-      this.session.begin(token);
-      this.#sparedKey = undefined;
-      this.#own = {};
-      this.#age = undefined;
-    }
-    return token === this.session.token;
-  }
-
-  /** Whether `ctx.session` may name this token: it goes on naming the one from before a `regenerate`. */
-  isNamedBy(token: string): boolean {
-    return this.has(token) || this.#formerKeys.includes(token);
+    return token === this.session.token || this.#formerKeys.includes(token);
   }
 
   /** For `genid`. */
   nextToken(): string {
-    const { token } = this.session;
-    return token === this.#loadedKey ? (this.#sparedKey = newToken()) : token;
+    if (!this.session.isTokenNew) {
+      this.#refused = this.session;
+      this.session = this.#bridge.request(undefined, { startedAt: this.session.startedAt });
+      this.#own = {};
+      this.#age = undefined;
+    }
+    return this.session.token;
   }
 
   /** Of `ctx.session`, before koa-session does anything about it. */
@@ -88,7 +79,7 @@ export class KoaRequest<Data extends object> {
   }
 
   get userId(): string | null {
-    return this.#isNull || this.#sparedKey !== undefined ? null : this.session.userId;
+    return this.#isNull ? null : this.session.userId;
   }
 
   /** Stores what koa-session saves. It sets the cookie when this resolves. */
@@ -105,6 +96,7 @@ export class KoaRequest<Data extends object> {
 
   /** Logs out, after `ctx.session = null`. koa-session clears the cookie when this resolves. */
   async end(): Promise<void> {
+    await this.#refused?.end();
     await this.session.end();
     this.#withholdCookie(!this.session.mayClearCookie);
   }
@@ -130,7 +122,7 @@ export class KoaRequest<Data extends object> {
     const settings = this.#ctx.sessionOptions ?? {};
     if (this.#isNull) await session.end();
     this.#isNull = false;
-    const maxAge = session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
+    const maxAge = await session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
     if (maxAge === null) settings.maxAge = this.#configured;
     const data = this.#dataToStore((current?.toJSON() ?? {}) as StoredData);
     const result = await session.logIn(user, data, options, { maxAge: maxAgeOf(this.#age) });
@@ -168,7 +160,7 @@ export class KoaRequest<Data extends object> {
   async logOutEverywhere(options: { readonly keepThis?: boolean } | undefined): Promise<number> {
     const count = await this.session.logOutEverywhere(options);
     // It is done, and koa-session has its cookie cleared.
-    if (this.session.isLoggedOut) await this.logOut();
+    if (this.session.state === "logged-out") await this.logOut();
     return count;
   }
 

@@ -5,10 +5,11 @@ import {
   type BridgeOptions,
   hiddenValue,
   isOwnToken,
+  type RequestSession,
   type SessionCalls,
   warnOnce,
 } from "@tenure/core/bridge";
-import { cookieWarnings } from "./cookie.ts";
+import { warnOfSettings } from "./cookie.ts";
 import { isShown, type StoredData } from "./data.ts";
 import type { FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
 import { KoaRequest } from "./koa-request.ts";
@@ -49,7 +50,6 @@ export function koaSessionStore<Data extends object>(
   assertOptions(options, ["silence", "isUse"]);
   const warn = warnOnce(options.silence);
   const bridge = new Bridge<Data>(sessions, warn, isShown);
-  const warnOfSettings = cookieWarnings(warn);
   const requests = hiddenValue<KoaRequest<Data>>();
   const watched = new WeakSet<object>();
 
@@ -58,8 +58,7 @@ export function koaSessionStore<Data extends object>(
       const loaded = await bridge.load(tokenIn(key));
       const session = bridge.request(loaded, { isUse: isUse(ctx) });
       const data = loaded.session && (bridge.shown(loaded.session.data) as StoredData);
-      if (ctx)
-        open(ctx, new KoaRequest(bridge, ctx, session, data, configured as FrameworkOptions["maxAge"]));
+      if (ctx) open(ctx, session, data, configured as FrameworkOptions["maxAge"]);
       if (!data) return null;
       const { _maxAge } = data;
       // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
@@ -69,7 +68,7 @@ export function koaSessionStore<Data extends object>(
     async set(key, session, _ttl, { ctx } = {}) {
       const token = tokenIn(key);
       if (!ctx) return replace(token, session as Data);
-      warnOfSettings(ctx);
+      warnOfSettings(warn, ctx);
       const { sessionOptions } = ctx as FrameworkContext;
       // A `maxAge` that is not a duration (NaN, Infinity): setting the cookie with it, after the save, would be an error.
       if (typeof sessionOptions?.maxAge === "number" && !Number.isFinite(sessionOptions.maxAge)) {
@@ -77,13 +76,12 @@ export function koaSessionStore<Data extends object>(
       }
       const known = requests.get(ctx);
       if (known?.has(token)) return known.save(session as StoredData);
-      const request = await openCached(ctx, token, session as Data);
-      if (request.session.isEnded && !isOwnToken(token)) {
+      if (!isOwnToken(token) && !(await bridge.load(token)).session) {
         throw new TypeError(
           "koa-session made a session key of its own: pass genid: store.genid to it, beside store",
         );
       }
-      return request.save(session as StoredData);
+      return openCopy(ctx, token, session).save(session as StoredData);
     },
 
     async destroy(keyOrId, { ctx } = {}) {
@@ -91,10 +89,8 @@ export function koaSessionStore<Data extends object>(
       if (!ctx) return bridge.end(token);
       const known = requests.get(ctx);
       if (known?.isMoving) return undefined;
-      // A request whose cookie is no longer valid has a new key that was never stored: it means its cookie's session.
-      if (ctx.session === null) return (known ?? (await openCached(ctx, token))).end();
-      if (known?.has(token)) return known.regenerate();
-      return (await openCached(ctx, token, ctx.session?.toJSON() as Data | undefined)).regenerate();
+      const request = known?.has(token) ? known : openCopy(ctx, token, ctx.session?.toJSON());
+      return ctx.session === null ? request.end() : request.regenerate();
     },
 
     genid(ctx) {
@@ -104,23 +100,24 @@ export function koaSessionStore<Data extends object>(
         );
       }
       const context = ctx as FrameworkContext;
-      return (requests.get(ctx) ?? begin(context)).nextToken();
+      const known = requests.get(ctx);
+      return (known ?? open(context, bridge.request(undefined, { isUse: isUse(context) }))).nextToken();
     },
 
     async logIn(ctx, user, login) {
-      return { refused: await (await requestOf(ctx)).logIn(user, login) };
+      return { refused: await requestOf(ctx).logIn(user, login) };
     },
 
     async logOut(ctx) {
-      return (await requestOf(ctx)).logOut();
+      return requestOf(ctx).logOut();
     },
 
     async logOutEverywhere(ctx, everywhere) {
-      return (await requestOf(ctx)).logOutEverywhere(everywhere);
+      return requestOf(ctx).logOutEverywhere(everywhere);
     },
 
     async rotate(ctx) {
-      return (await requestOf(ctx)).rotate();
+      return requestOf(ctx).rotate();
     },
 
     userOf(ctx) {
@@ -133,11 +130,13 @@ export function koaSessionStore<Data extends object>(
     return ctx === undefined || options.isUse?.(ctx) !== false;
   }
 
-  function begin(ctx: FrameworkContext): KoaRequest<Data> {
-    return open(ctx, new KoaRequest(bridge, ctx, bridge.request(undefined, { isUse: isUse(ctx) })));
-  }
-
-  function open(ctx: FrameworkContext, request: KoaRequest<Data>): KoaRequest<Data> {
+  function open(
+    ctx: FrameworkContext,
+    session: RequestSession<Data>,
+    data?: StoredData | null,
+    configured?: FrameworkOptions["maxAge"],
+  ): KoaRequest<Data> {
+    const request = new KoaRequest(bridge, ctx, session, data, configured);
     requests.set(ctx, request);
     watch(ctx.app.context);
     return request;
@@ -160,27 +159,20 @@ export function koaSessionStore<Data extends object>(
     });
   }
 
-  /**
-   * The session of a request that did not load it through this store, because a cache is in front of it. If it is dead, nothing that the
-   * request does is stored.
-   *
-   * @param saved the request's data, which may name a user who has been logged out since they were cached
-   */
-  async function openCached(ctx: FrameworkContext, token: string, saved?: Data): Promise<KoaRequest<Data>> {
-    const loaded = await bridge.load(token);
-    const session = bridge.requestOfCached(loaded, isUse(ctx), saved);
-    const data = session.isEnded ? undefined : (loaded.session?.data as StoredData | undefined);
-    return open(ctx, new KoaRequest(bridge, ctx, session, data));
+  /** The session of a request that did not load it through this store, because a cache is in front of it. */
+  function openCopy(ctx: FrameworkContext, token: string, data: object = {}): KoaRequest<Data> {
+    const copy = { token, data: data as Data, mayBeChanged: true };
+    return open(ctx, bridge.requestOfCopy(copy, { isUse: isUse(ctx) }));
   }
 
-  async function requestOf(given: object): Promise<KoaRequest<Data>> {
+  function requestOf(given: object): KoaRequest<Data> {
     const ctx = given as FrameworkContext;
     if (!isObject(given) || !ctx.sessionOptions) return notRun();
-    warnOfSettings(ctx);
+    warnOfSettings(warn, ctx);
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
-    if (known && (key === undefined || known.isNamedBy(tokenIn(key)))) return known;
-    return key === undefined ? notRun() : openCached(ctx, tokenIn(key));
+    if (known && (key === undefined || known.has(tokenIn(key)))) return known;
+    return key === undefined ? notRun() : openCopy(ctx, tokenIn(key), ctx.session?.toJSON());
   }
 
   /** For an application that calls `set` without a request. */

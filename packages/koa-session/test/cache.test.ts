@@ -8,6 +8,10 @@ const routes: Routes = {
   "/set": (ctx, body) => {
     Object.assign(ctx.session, body);
   },
+  "/forget": (ctx) => {
+    delete ctx.session.userId;
+    ctx.session.cart = 1;
+  },
   "/regenerate": async (ctx) => {
     await ctx.session.regenerate();
     ctx.session.late = true;
@@ -53,7 +57,16 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
     },
   );
 
-  test.each(["/set", "/regenerate"])(
+  test("a save that takes the user away logs out", async () => {
+    await using site = await cached(version, { userId: "ada" });
+    const browser = site.browser();
+    browser.cookies.set("koa.sess", site.token);
+    await browser.post("/forget");
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    await expect(site.sessions.get(site.token)).resolves.toMatchObject({ userId: null, data: { cart: 1 } });
+  });
+
+  test.each(["/set", "/regenerate", "/sudo"])(
     "%s logs nobody in who has been logged out since, in a session that goes on",
     async (path) => {
       await using site = await cached(version, { userId: "ada" });

@@ -122,33 +122,37 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await planted.get("/user")).text)).toBeNull();
   });
 
-  test("a session that the option valid refuses is replaced, not taken over; a logout ends it", async () => {
-    let isValid = true;
-    await using site = await serve(
-      version,
-      {
-        ...routes,
-        "/log-in": (ctx, _body, store) => store.logIn(ctx, "bob"),
-        "/null": (ctx) => {
-          ctx.session = null;
+  test.each(["/null", "/log-out"])(
+    "a session that the option valid refuses is replaced, not taken over; a logout by %s ends it",
+    async (logout) => {
+      let isValid = true;
+      await using site = await serve(
+        version,
+        {
+          ...routes,
+          "/log-in": (ctx, _body, store) => store.logIn(ctx, "bob"),
+          "/log-out": (ctx, _body, store) => store.logOut(ctx),
+          "/null": (ctx) => {
+            ctx.session = null;
+          },
         },
-      },
-      { plugin: { valid: () => isValid } },
-    );
-    const browser = site.browser();
-    await browser.post("/login");
-    const twin = browser.twin();
-    isValid = false;
-    expect(JSON.parse((await browser.get("/user")).text)).toBeNull();
-    await browser.post("/set", { cart: 1 });
-    await twin.twin().post("/log-in");
-    await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { userId: "ada" } }]);
-    await expect(site.sessions.listForUser("bob")).resolves.toMatchObject([{ data: {} }]);
-    await twin.post("/null");
-    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
-    isValid = true;
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1 });
-  });
+        { plugin: { valid: () => isValid } },
+      );
+      const browser = site.browser();
+      await browser.post("/login");
+      const twin = browser.twin();
+      isValid = false;
+      expect(JSON.parse((await browser.get("/user")).text)).toBeNull();
+      await browser.post("/set", { cart: 1 });
+      await twin.twin().post("/log-in");
+      await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { userId: "ada" } }]);
+      await expect(site.sessions.listForUser("bob")).resolves.toMatchObject([{ data: {} }]);
+      await twin.post(logout);
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+      isValid = true;
+      expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1 });
+    },
+  );
 });
 
 /** A memory store whose calls take some turns of the event loop, others in each round. */

@@ -7,7 +7,7 @@ import { Sessions } from "../sessions.ts";
 import { isId } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
-import { DEAD, type Loaded } from "./request-cookie.ts";
+import type { Copy, Loaded, LoadedLive, LoadedOther } from "./request-cookie.ts";
 import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -15,10 +15,10 @@ import type { Warn } from "./warnings.ts";
 export class Bridge<Data extends object> implements RequestBridge<Data> {
   readonly sessions: Sessions<Data>;
   readonly warn: Warn;
-  /** See {@link get}. */
-  notLive: Loaded<Data> | undefined;
   readonly #ctx: Context<Data>;
   readonly #isShown: (key: string) => boolean;
+  /** While the callback of {@link get} learns that there is no session: what was read. */
+  #missed: LoadedOther | undefined;
 
   /**
    * @param isShown whether the framework can show a top-level key of stored data to the application. What it does not show, a save does not
@@ -42,64 +42,59 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     }
     if (found.state !== "live") return { session: null, token, look: found, startedAt };
     const data = this.#ctx.encoding.decode(found.stored.payload, found.stored.record);
-    if (data) return { session: this.#session(found.stored, data), token, look: found, startedAt };
+    if (data) return { session: this.open(found.stored, data), token, look: found, startedAt };
     return { session: null, token, look: { state: "unreadable", record: found.stored.record }, startedAt };
   }
 
   /**
-   * `get` of a framework that passes a callback. While the callback learns that there is no session, {@link notLive} is what was read: the
-   * framework makes a new session there.
+   * `get` of a framework that passes a callback, and makes a new session inside of it if there is none.
    *
    * @param show a session in the form in which the framework loads it
    */
   get<Shown>(
     token: string,
-    show: (loaded: Loaded<Data>, session: Session<Data>) => Shown,
+    show: (loaded: LoadedLive<Data>) => Shown,
     callback: (error: unknown, shown?: Shown | null) => void,
   ): void {
-    callBack(
-      () => this.load(token),
-      (error, loaded) => {
-        if (!loaded) return callback(error);
-        if (loaded.session) return callback(null, show(loaded, loaded.session));
-        this.notLive = loaded;
-        try {
-          return callback(null, null);
-        } finally {
-          this.notLive = undefined;
-        }
-      },
-    );
+    callBack(this.load(token), (error, loaded) => {
+      if (!loaded) return callback(error);
+      if (loaded.session) return callback(null, show(loaded));
+      this.#missed = loaded;
+      try {
+        return callback(null, null);
+      } finally {
+        this.#missed = undefined;
+      }
+    });
   }
 
-  /** A stored session with data of its own. */
-  open(stored: StoredSession): Session<Data> {
-    return this.#session(stored, this.#ctx.encoding.decode(stored.payload, stored.record) ?? ({} as Data));
+  /** A stored session. Default: with data of its own. */
+  open(stored: StoredSession, data?: Data): Session<Data> {
+    const { encoding, policy } = this.#ctx;
+    const own = data ?? encoding.decode(stored.payload, stored.record) ?? ({} as Data);
+    return new LoadedSession(stored, own, timeoutsOf(stored, policy));
   }
 
   /**
    * The session of a request: the loaded one, or a new one with a token of its own.
    *
-   * @param loaded absent: the request has no cookie
+   * @param loaded absent: the request has no cookie, or {@link get} has just read it and is in its callback
    */
-  request(loaded?: Loaded<Data>, options: RequestOptions<Data> = {}): RequestSession<Data> {
+  request(
+    loaded: Loaded<Data> | undefined = this.#missed,
+    options: RequestOptions = {},
+  ): RequestSession<Data> {
+    this.#missed = undefined;
     return new RequestSession(this, this.#ctx, loaded, options);
   }
 
   /**
-   * The session of a request that a cache has shown it, so that it is not known what the request saw. The request may change the session if it is
-   * live, and begins no new one.
-   *
-   * @param saved what the request is about to keep. If that names a user whom the session does not have, the user has been logged out since it was
-   *   cached, and the session counts as dead
+   * The session of a request that a cache has shown it. The first call that needs the session reads it. The request may change it if it is live,
+   * and begins no new one. If the copy names a user whom the session does not have, the user has been logged out since, and the session counts
+   * as dead.
    */
-  requestOfCached(loaded: Loaded<Data>, isUse: boolean, saved?: Data): RequestSession<Data> {
-    const named = saved ? this.userIn(saved) : null;
-    const isStale = named !== null && named !== loaded.session?.userId;
-    return this.request(isStale ? { ...loaded, session: null, look: DEAD } : loaded, {
-      isUse,
-      seen: {} as Data,
-    });
+  requestOfCopy(copy: Copy<Data>, options: RequestOptions = {}): RequestSession<Data> {
+    return new RequestSession(this, this.#ctx, undefined, options, copy);
   }
 
   /** The part of stored data that the framework shows. The very same object if it shows all. */
@@ -118,9 +113,5 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     await this.sessions.revoke(idOrToken);
-  }
-
-  #session(stored: StoredSession, data: Data): Session<Data> {
-    return new LoadedSession(stored, data, timeoutsOf(stored, this.sessions.policy));
   }
 }

@@ -5,8 +5,14 @@ export { type HiddenValue, hiddenValue } from "./hidden-value.ts";
 export { setKey } from "./key-value.ts";
 export { isExpired, isSameMaxAge, type MaxAge } from "./max-age.ts";
 export { assertOptions, type BridgeOptions } from "./options.ts";
-export type { Loaded } from "./request-cookie.ts";
-export type { RequestLoginResult, RequestOptions, RequestSession, SaveResult } from "./request-session.ts";
+export type { Copy, Loaded, LoadedLive, LoadedOther, OtherCookie } from "./request-cookie.ts";
+export type {
+  RequestLoginResult,
+  RequestOptions,
+  RequestSession,
+  RequestState,
+  SaveResult,
+} from "./request-session.ts";
 export { type CookieOverrides, type SameSite, type SecureCookie, secureCookieOf } from "./secure-cookie.ts";
 export type { LoginOutcome, RequestLogin, RotateResult, SessionCalls } from "./session-calls.ts";
 export {

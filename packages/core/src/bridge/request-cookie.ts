@@ -2,14 +2,29 @@ import type { Look } from "../look.ts";
 import type { Session } from "../session.ts";
 import type { SessionRecord } from "../store.ts";
 
-/** What a request's cookie stands for. */
-export interface Loaded<Data extends object> {
-  /** The session to show to the framework. `null`: there is none, and the framework makes a new one. */
-  readonly session: Session<Data> | null;
+/** What a request's cookie stands for. Without a session the framework makes a new one. */
+export type Loaded<Data extends object> = LoadedLive<Data> | LoadedOther;
+export type LoadedLive<Data extends object> = Result<
+  Session<Data>,
+  Extract<Look, { readonly state: "live" }>
+>;
+export type LoadedOther = Result<null, OtherCookie>;
+
+interface Result<Shown, Found extends Look> {
+  /** To show to the framework. */
+  readonly session: Shown;
   readonly token: string;
-  readonly look: Look;
+  readonly look: Found;
   /** Of `performance.now()`. */
   readonly startedAt: number;
+}
+
+/** What a cache in front of the store has shown of a session, which has still to be read. */
+export interface Copy<Data extends object> {
+  readonly token: string;
+  readonly data: Data;
+  /** Whether the request may have changed the data already, so that it is not known what it was shown. */
+  readonly mayBeChanged: boolean;
 }
 
 /** What a request's cookie stood for, if not for a live session. */

@@ -31,7 +31,7 @@ describe("a request", () => {
   test("without a cookie stores a new session under a token of our own, at its first save", async () => {
     const { sessions, open } = framework();
     const { request } = await open(null);
-    expect(request).toMatchObject({ isNew: true, userId: null, id: null });
+    expect(request).toMatchObject({ state: "new", userId: null, id: null });
     expect(await request.save({ a: 1 }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ a: 1 });
   });
@@ -307,6 +307,26 @@ describe("a framework's regenerate", () => {
     expect((await store.read(id))!.idle).toBe(5 * 3_600_000);
   });
 
+  test.each([
+    { after: null, idle: 10_000 },
+    { after: 3000, idle: 3000 },
+    { after: 2000, idle: 2000 },
+  ])(
+    "of a session whose maxAge was 2000, saved with $after, has an idle timeout of $idle",
+    async ({ after, idle }) => {
+      for (const user of ["ada", "bob"]) {
+        const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
+        const { request: first } = await open(await visit({ userId: "ada" }));
+        await first.save({ userId: "ada" }, 2000);
+        const { request } = await open(first.token);
+        request.maxAge = 2000;
+        await request.regenerate();
+        await request.save({ userId: user }, after);
+        expect((await sessions.get(request.token))?.idle).toBe(idle);
+      }
+    },
+  );
+
   test("twice in a request gives the same hidden session", async () => {
     const { sessions, open, visit } = framework();
     const token = await visit({ userId: "ada" });
@@ -339,6 +359,15 @@ describe("a regenerate with the request's data", () => {
     await request.save({ userId: "ada" }, null);
     expect(await whose(request.token)).toBe("ada");
   });
+});
+
+test("a login by the data after a rotation keeps the idle timeout of the cookie's maxAge", async () => {
+  const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
+  const { request } = await open(await visit({ cart: 1 }));
+  await request.save({ cart: 1 }, 2000);
+  await request.rotate();
+  await request.save({ cart: 1, userId: "ada" }, 2000);
+  expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", idle: 2000 });
 });
 
 test("a request that logged out everywhere may begin a new session", async () => {
