@@ -19,15 +19,10 @@ import {
 } from "./stored-data.ts";
 
 /** The session of a request. It is attached to the request and to each `req.session`. */
-export class Attached<Data extends object> {
+export interface Attached<Data extends object> {
   readonly current: RequestSession<Data>;
   /** The cookie's settings as they are stored. */
   cookie: StoredCookie | undefined;
-
-  constructor(current: RequestSession<Data>, cookie?: StoredCookie) {
-    this.current = current;
-    this.cookie = cookie;
-  }
 }
 
 /**
@@ -85,7 +80,7 @@ export class Requests<Data extends object> {
     if (!loaded) return attached;
     // As stored: the caller may have changed its own.
     const cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
-    const made = new Attached(this.#bridge.request(loaded), cookie);
+    const made = { current: this.#bridge.request(loaded), cookie };
     made.current.maxAge = maxAgeOf(cookie);
     this.#attached.set(data, made);
     return made;
@@ -93,7 +88,7 @@ export class Requests<Data extends object> {
 
   /** An object that is not known, given to `touch` by hand. */
   ofCopy(token: string, data: SessionData): Attached<Data> {
-    const made = new Attached(this.#copy(token, data), storedCookie(data.cookie));
+    const made = { current: this.#copy(token, data), cookie: storedCookie(data.cookie) };
     made.current.maxAge = maxAgeOf(data.cookie);
     return made;
   }
@@ -117,7 +112,7 @@ export class Requests<Data extends object> {
     };
     const current =
       loaded?.token === token ? this.#bridge.request(loaded, options) : this.#copy(token, data, options);
-    const made = this.show(req, new Attached(current), data);
+    const made = this.show(req, { current, cookie: undefined }, data);
     current.maxAge = maxAgeOf(made.cookie);
     return made;
   }
@@ -155,7 +150,7 @@ export class Requests<Data extends object> {
   readonly begin = (req: Request): void => {
     const before = this.#attached.get(req);
     before?.current.begin();
-    this.showNew(req, before ?? new Attached(this.#bridge.request()));
+    this.showNew(req, before ?? { current: this.#bridge.request(), cookie: undefined });
   };
 
   /** The session of the request that is ending the session with this token, in the same turn. */

@@ -414,8 +414,8 @@ export class RequestSession<Data extends object> {
     this.#writing += 1;
     const work = this.#state === "unread" ? (): Promise<Result> => this.#read().then(write) : write;
     const started = this.#before ? this.#before.then(work) : work();
-    const done = (): void => void (this.#writing -= 1);
-    this.#before = started.then(done, done);
+    const settle = (): void => void (this.#writing -= 1);
+    this.#before = started.then(settle, settle);
     return started;
   }
 
