@@ -122,7 +122,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
     const isChanged = !isStored(data.cookie, attached.cookie, current.maxAge);
     const isRested = !isChanged && current.isRested(maxAgeOf(data.cookie));
-    // At once, as the framework allows: most page views end so, and its response then leaves in one part.
+    // At once, as the framework allows: most page views end so.
     if (isRested || current.token !== token) callback?.();
     else callBack(this.#touch(attached, data, isChanged), callback);
   }

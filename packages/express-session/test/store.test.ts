@@ -36,16 +36,6 @@ test("requests share the getter of sessionID and the method destroy", async () =
   for (const shared of [ids, methods]) expect([...shared]).toEqual([expect.any(Function)]);
 });
 
-test("a touch that has nothing to do calls back at once, so that the response leaves in one part", async () => {
-  const { routes, browsers } = await start();
-  routes.post("/look", (req, res) => {
-    let isDone = false;
-    req.sessionStore.touch?.(req.sessionID, req.session, () => (isDone = true));
-    res.json(isDone);
-  });
-  expect((await browsers[0]!.post("/look")).text).toBe("true");
-});
-
 test("a proxy of a request has its sessionID", async () => {
   const { routes, browsers } = await start();
   routes.post("/look", (req, res) => {

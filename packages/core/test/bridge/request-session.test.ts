@@ -412,6 +412,20 @@ describe("a parallel request with the cookie from before a login", () => {
     expect(await sessions.listForUser("bob")).toHaveLength(1);
   });
 
+  test("is the first request that begins in the callback of get, and no other one", async () => {
+    const { bridge, open, visit } = framework();
+    const visitor = await visit({ csrf: 1 });
+    await (await open(visitor)).request.logIn("ada", {});
+    const begun = await new Promise<string[]>((resolve) => {
+      bridge.get(visitor, Object, () => {
+        const requests = [bridge.request(), bridge.request()];
+        void Promise.all(requests.map((request) => request.save({ csrf: 2 }, null))).then(resolve);
+      });
+    });
+    expect(begun).toEqual(["withheld", "saved"]);
+    expect(await bridge.request().save({ csrf: 2 }, null)).toBe("saved");
+  });
+
   test("that loaded the session before the login drops its save", async () => {
     const { open, visit, sessions } = framework();
     const visitor = await visit({});
