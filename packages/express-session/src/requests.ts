@@ -141,9 +141,7 @@ export class Requests<Data extends object> {
   showRotated(req: Request, attached: Attached<Data>): void {
     const { cookie, ...data } = req.session;
     const settings = storedCookie(cookie, attached.current.maxAge) ?? { originalMaxAge: null };
-    const { cookie: stored } = attached;
     this.show(req, attached, { ...data, cookie: loadedCookie(settings, Number(cookie.expires)) });
-    attached.cookie = stored;
   }
 
   /** A request whose session the framework generates. */

@@ -114,10 +114,12 @@ test.for(["maxAge:300000,logIn:ada", "maxAge:300000,rotate", "rotate,maxAge:3000
 );
 
 test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who logs in at the first request", async () => {
-  const { browser, sessions } = await start({ cookie: { maxAge: 5 * MINUTE } });
+  const { browser, calls, sessions } = await start({ cookie: { maxAge: 5 * MINUTE } });
   const newcomer = browser.twin();
   newcomer.cookies.clear();
+  calls();
   await newcomer.post("/slow?do=logIn:bob");
+  expect(calls()).toEqual(["create"]);
   expect(await sessions.listForUser("bob")).toMatchObject([{ idle: 5 * MINUTE }]);
 });
 

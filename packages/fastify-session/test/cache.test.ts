@@ -12,6 +12,18 @@ const routes: Routes = {
     dataOf(request)["a"] = 1;
     await request.session.save();
   },
+  "/user": async (request, store) => {
+    const userOf = (): string | null => {
+      try {
+        return store.userOf(request);
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    const before = userOf();
+    await request.session.save();
+    return [before, userOf()];
+  },
   "/forget": (request) => {
     delete dataOf(request)["userId"];
     dataOf(request)["a"] = 1;
@@ -79,6 +91,12 @@ describe.each(versions)("on $name", (version) => {
         await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
         await expect(site.sessions.get(token)).resolves.toMatchObject({ data: { cart: 1 } });
       }
+    });
+
+    test("userOf is a TypeError until the request has saved", async () => {
+      await using site = await serveBehind(cache, version);
+      const { browser } = await browserOf(site, version, { userId: "ada" });
+      expect(JSON.parse((await browser.get("/user")).text)).toEqual(["TypeError", "ada"]);
     });
 
     test("a save that takes the user away logs out", async () => {

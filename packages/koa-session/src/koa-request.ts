@@ -66,7 +66,7 @@ export class KoaRequest<Data extends object> {
   nextToken(): string {
     if (!this.session.isTokenNew) {
       this.#refused = this.session;
-      this.session = this.#bridge.request(undefined, { startedAt: this.session.startedAt });
+      this.session = this.#bridge.request();
       this.#own = {};
       this.#age = undefined;
     }

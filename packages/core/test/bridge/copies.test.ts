@@ -7,7 +7,7 @@ type Data = Record<string, unknown>;
 
 /** A session, and a request to which a cache has shown `data` of it. */
 async function shown(stored: Data, data: Data, mayBeChanged = false, store: SessionStore = memoryStore()) {
-  const sessions = new Sessions({ store });
+  const sessions = new Sessions({ store, maxIdleTimeout: "7d", maxLifetime: "7d" });
   const bridge = new Bridge<Data>(sessions, warnOnce());
   const { token } = await sessions.create(stored);
   const request = bridge.requestOfCopy({ token, data, mayBeChanged });
@@ -32,6 +32,21 @@ test("calls at once read it once, and a read that failed is made again", async (
   await Promise.all([request.save({ a: 2 }, null), request.save({ a: 2, b: 1 }, null)]);
   expect(calls()).toEqual(["read", "update", "update"]);
   expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 1 });
+});
+
+test("the token that its regenerate is to give, asked for before anything is read, is one of the session", async () => {
+  const { sessions, token, request } = await shown({ userId: "ada" }, { userId: "ada" }, true);
+  const next = request.nextToken();
+  await request.regenerate(next, { userId: "ada" });
+  await request.save({ userId: "ada" }, null);
+  expect(await sessions.get(next)).toMatchObject({ id: sessions.idOf(token), userId: "ada" });
+});
+
+test("a login over a remembered one has the framework's default maxAge", async () => {
+  const { sessions, bridge } = await shown({}, {});
+  const login = await sessions.logIn(null, "ada", { idle: "7d", lifetime: "7d" });
+  const request = bridge.requestOfCopy({ token: login.token!, data: {}, mayBeChanged: false });
+  expect(await request.maxAgeOfLogin({}, 7 * 86_400_000)).toBeNull();
 });
 
 test("what is changed inside of a value that the copy holds is stored", async () => {

@@ -370,6 +370,19 @@ test("a login by the data after a rotation keeps the idle timeout of the cookie'
   expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", idle: 2000 });
 });
 
+test("a login by the data restarts the lifetime if the request has replaced the secret, and else does not", async () => {
+  for (const isRotated of [true, false]) {
+    let now = 1_000_000;
+    const { sessions, open, visit } = framework(memoryStore({ clock: () => now }), { lifetime: "1h" });
+    const { request } = await open(await visit({ cart: 1 }));
+    if (isRotated) await request.rotate();
+    now += 60_000;
+    await request.save({ cart: 1, userId: "ada" }, null);
+    const [session] = await sessions.listForUser("ada");
+    expect(session!.endsAt - session!.createdAt).toBe(3_600_000 + (isRotated ? 60_000 : 0));
+  }
+});
+
 test("a request that logged out everywhere may begin a new session", async () => {
   const { open, visit, whose } = framework();
   for (const data of [{ userId: "ada" }, { cart: 1 }]) {
@@ -423,6 +436,7 @@ describe("a parallel request with the cookie from before a login", () => {
       });
     });
     expect(begun).toEqual(["withheld", "saved"]);
+    await new Promise<void>((resolve) => bridge.get(visitor, Object, () => resolve()));
     expect(await bridge.request().save({ csrf: 2 }, null)).toBe("saved");
   });
 
