@@ -89,3 +89,23 @@ test("requests side by side touch once, however many they are", async () => {
   await Promise.all(running.map(({ finish }) => finish()));
   expect(calls().filter((call) => call !== "read")).toEqual(["touch"]);
 });
+
+test("the response ends after a save that the application has not waited for", async () => {
+  const backend = memoryStore();
+  let isStored = false;
+  const update: typeof backend.update = async (...args) => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    isStored = true;
+    return backend.update(...args);
+  };
+  const { app, routes } = application(expressSessionStore(new Sessions({ store: { ...backend, update } })));
+  routes.post("/save", (req, res) => {
+    req.session["a"] = 1;
+    req.session.save();
+    res.end();
+  });
+  const browser = visitor(await serve(app));
+  await browser.post("/login?user=ada");
+  await browser.post("/save");
+  expect(isStored).toBe(true);
+});
