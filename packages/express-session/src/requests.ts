@@ -88,9 +88,7 @@ export class Requests<Data extends object> {
 
   /** An object that is not known, given to `touch` by hand. */
   ofCopy(token: string, data: SessionData): Attached<Data> {
-    const made = { current: this.#copy(token, data), cookie: storedCookie(data.cookie) };
-    made.current.maxAge = maxAgeOf(data.cookie);
-    return made;
+    return { current: this.#copy(token, data), cookie: storedCookie(data.cookie) };
   }
 
   /** A stored session in the form in which `get` returns it. */

@@ -289,6 +289,14 @@ describe("a plain object given to set by hand", () => {
     expect(await called((done) => store.get(token, done))).toMatchObject({ userId: 7 });
   });
 
+  test("a touch of it with a maxAge shortens the idle timeout", async () => {
+    const sessions = sessionsOn(memoryStore());
+    const store = expressSessionStore(sessions);
+    const { token } = await sessions.create({ userId: 7 });
+    await called((done) => store.touch(token, { cookie: { originalMaxAge: 60_000 } }, done));
+    expect(await sessions.get(token)).toMatchObject({ idle: 60_000 });
+  });
+
   test("a touch of it restarts the idle timeout, and does nothing to a dead one", async () => {
     const clock = newClock();
     const store = expressSessionStore(sessionsOn(memoryStore({ clock })));

@@ -4,10 +4,14 @@ import type { SessionRecord } from "../store.ts";
 
 /** What a request's cookie stands for. Without a session the framework makes a new one. */
 export type Loaded<Data extends object> = LoadedLive<Data> | LoadedOther;
+
+/** A live session. */
 export type LoadedLive<Data extends object> = Result<
   Session<Data>,
   Extract<Look, { readonly state: "live" }>
 >;
+
+/** No session, and what the cookie stands for instead. */
 export type LoadedOther = Result<null, OtherCookie>;
 
 interface Result<Shown, Found extends Look> {

@@ -55,6 +55,8 @@ export interface RequestBridge<Data extends object> {
 }
 
 /**
+ * What a request's session is by now.
+ *
  * ```
  * unread      shown by a cache. The first call that needs the session reads it
  * new         not stored. Its first save creates it
