@@ -85,7 +85,7 @@ export class KoaRequest<Data extends object> {
   /** Stores what koa-session saves. It sets the cookie when this resolves. */
   async save(saved: StoredData): Promise<void> {
     if (this.#isNull) {
-      await this.session.end();
+      await this.#endSessions();
       throw new TypeError(
         "ctx.session = {…} after ctx.session = null keeps the key of the session that has ended: call await ctx.session.regenerate() after it, or log in with await store.logIn(ctx, user)",
       );
@@ -96,8 +96,7 @@ export class KoaRequest<Data extends object> {
 
   /** Logs out, after `ctx.session = null`. koa-session clears the cookie when this resolves. */
   async end(): Promise<void> {
-    await this.#refused?.end();
-    await this.session.end();
+    await this.#endSessions();
     this.#withholdCookie(!this.session.mayClearCookie);
   }
 
@@ -110,7 +109,7 @@ export class KoaRequest<Data extends object> {
     // koa-session clears its cookie now, and sets it if the save succeeds.
     this.#withholdCookie(true);
     this.#formerKeys.push(session.token);
-    if (this.#isNull) await session.end();
+    if (this.#isNull) await this.#endSessions();
     const data = this.#dataToStore((this.#ctx.session?.toJSON() ?? {}) as StoredData);
     if ((await session.rotate(data)) !== "rotated") await session.regenerate();
     this.#isNull = false;
@@ -120,7 +119,7 @@ export class KoaRequest<Data extends object> {
     const { session } = this;
     const current = this.#ctx.session;
     const settings = this.#ctx.sessionOptions ?? {};
-    if (this.#isNull) await session.end();
+    if (this.#isNull) await this.#endSessions();
     this.#isNull = false;
     const maxAge = await session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
     if (maxAge === null) settings.maxAge = this.#configured;
@@ -189,6 +188,11 @@ export class KoaRequest<Data extends object> {
     this.#own = nextOwnData(this.#own, this.#age, age, sessionOptions.rolling === true);
     this.#age = age;
     return { ...applicationData(saved), ...this.#own } as unknown as Data;
+  }
+
+  async #endSessions(): Promise<void> {
+    await this.#refused?.end();
+    await this.session.end();
   }
 
   #withholdCookie(isWithheld: boolean): void {

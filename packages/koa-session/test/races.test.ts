@@ -122,7 +122,7 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await planted.get("/user")).text)).toBeNull();
   });
 
-  test.each(["/null", "/log-out"])(
+  test.each(["/null", "/log-out", "/null-and-log-in"])(
     "a session that the option valid refuses is replaced, not taken over; a logout by %s ends it",
     async (logout) => {
       let isValid = true;
@@ -134,6 +134,10 @@ describe.each(versions)("on $name", (version) => {
           "/log-out": (ctx, _body, store) => store.logOut(ctx),
           "/null": (ctx) => {
             ctx.session = null;
+          },
+          "/null-and-log-in": (ctx, _body, store) => {
+            ctx.session = null;
+            return store.logIn(ctx, "bob");
           },
         },
         { plugin: { valid: () => isValid } },
