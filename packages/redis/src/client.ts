@@ -1,9 +1,9 @@
 /**
- * What the store needs of a client. Each kind of client has one file that implements it. The keys that these methods take, and the
- * errors with which they reject, are the store's business: see `commands.ts`.
+ * What the store needs of a client. `ioredis.ts` and `node-redis.ts` implement it. Keys are without `keyPrefix`, unless they are said to
+ * include it, and errors are the client's: `commands.ts` makes them safe.
  */
 export interface StoreClient {
-  /** What stands before each key on the server, and not in the keys of this interface. */
+  /** What stands before each key on the server. */
   readonly keyPrefix: string;
   /** How long the client waits for a reply, milliseconds. `undefined`: it has no limit of its own. */
   readonly commandTimeout: number | undefined;
@@ -13,8 +13,17 @@ export interface StoreClient {
   nodeOf(key: string): string;
   /** MGET of keys of one group. */
   getMany(keys: readonly string[]): Promise<unknown>;
-  /** Runs a script on keys of one group. Commands for one key run in the order of their calls. */
-  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+  /**
+   * Runs a script on keys of one group. Commands for one key run in the order of their calls.
+   *
+   * @param script the source, or for EVALSHA its SHA-1
+   */
+  run(
+    command: "EVAL" | "EVALSHA",
+    script: string,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<unknown>;
   /**
    * Runs scripts on keys of one node, and after them WAIT, on one connection.
    *
@@ -46,7 +55,16 @@ export interface ScriptCall {
   readonly args: readonly string[];
 }
 
-/** Whether a server does not have a script. It forgets them when it is restarted, flushed or replaced. */
-export function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("NOSCRIPT");
+/** The slot of a Cluster that a key belongs to: CRC16 of the key, or of what stands between its first braces. */
+export function slotOf(key: string): number {
+  const open = key.indexOf("{");
+  const close = open === -1 ? -1 : key.indexOf("}", open + 1);
+  const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
+  let crc = 0;
+  for (const byte of Buffer.from(hashed)) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
+    crc &= 0xffff;
+  }
+  return crc % 16_384;
 }

@@ -5,7 +5,7 @@ import type { Script, StoreClient } from "./client.ts";
 import { NONCE } from "./layout.ts";
 import type { RunDurably } from "./replicas.ts";
 import { Code } from "./scripts.ts";
-import { serverClock } from "./server-clock.ts";
+import type { ServerClock } from "./server-clock.ts";
 
 /**
  * How calls become commands: the calls of one turn of the event loop leave together, in as few commands as their kinds and slots allow,
@@ -18,12 +18,6 @@ export interface Commands {
   script(operation: StoreOperation, script: Script, options?: ScriptOptions): RunScript;
   /** Waits for anything else that the client does. */
   send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result>;
-  /** Waits for each of the client's pages. */
-  pages<Page>(operation: StoreOperation, open: () => AsyncIterable<Page>): AsyncIterable<Page>;
-  /** Whether two keys are on one server, and so are judged by one clock. */
-  shareClock(key: string, other: string): boolean;
-  /** Resolves once the clock of the server that has a key is past an instant that it has reported. */
-  pastInstant(operation: StoreOperation, key: string, instant: number): Promise<void>;
 }
 
 /**
@@ -44,6 +38,7 @@ export interface ScriptOptions {
 export interface CommandsOptions {
   /** How long a command may take, milliseconds. */
   readonly timeout: number;
+  readonly clock: ServerClock;
   /** Absent: the store does not wait for replicas. */
   readonly runDurably: RunDurably | undefined;
   /** Called once, at the first reply. */
@@ -51,75 +46,48 @@ export interface CommandsOptions {
 }
 
 export function commandsOver(client: StoreClient, options: CommandsOptions): Commands {
-  const { timeout, runDurably, onFirstReply } = options;
-  const clock = serverClock();
+  const { timeout, clock, runDurably, onFirstReply } = options;
   let hasReplied = false;
   const queue = batched<Call, unknown>({
     limit: Number.POSITIVE_INFINITY,
-    split: (queued) => intoCommands(queued, (key) => client.groupOf(key)),
-    run: runAll,
+    split: (queued) => intoCommands(queued, client),
+    run,
   });
 
   return {
     read(operation) {
-      const kind = { operation };
+      const kind: Kind = { isRead: true, run: (calls) => readAll(operation, calls) };
       return (key) => queue(new Call(kind, key, NO_ARGS, undefined));
     },
 
-    script(operation, script, { shared = [], isDurable = false } = {}) {
-      const kind = { operation, script, shared, isDurable };
+    script(operation, script, scriptOptions = {}) {
+      const kind: Kind = {
+        isRead: false,
+        run: (calls) => runScript(operation, script, scriptOptions, calls),
+      };
       return (key, args, startedAt) => queue(new Call(kind, key, args, startedAt));
     },
 
     send,
-
-    async *pages<Page>(operation: StoreOperation, open: () => AsyncIterable<Page>) {
-      const pages = open()[Symbol.asyncIterator]();
-      for (;;) {
-        const page = await send(operation, () => pages.next());
-        if (page.done) return;
-        yield page.value;
-      }
-    },
-
-    shareClock: (key, other) => client.nodeOf(key) === client.nodeOf(other),
-
-    async pastInstant(operation, key, instant) {
-      const wait = clock.timeUntil(client.nodeOf(key), instant + 1);
-      if (wait > timeout) {
-        throw new StoreError(
-          operation,
-          "the sessions have ended, but the clock of Redis was set back behind an earlier revokeUser: call again when it has caught up",
-        );
-      }
-      const end = performance.now() + wait;
-      if (wait >= 1) await new Promise((resolve) => setTimeout(resolve, wait));
-      // A timer counts whole milliseconds, and what is left is mostly less than one.
-      while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
-    },
   };
 
-  async function runAll(calls: readonly Call[]): Promise<readonly unknown[]> {
+  async function run(calls: readonly Call[]): Promise<readonly unknown[]> {
+    const { kind } = calls[0] as Call;
     try {
-      return await runTogether(calls);
+      return await kind.run(calls);
     } catch (error) {
       if (calls.length === 1 || !isDivided(error)) throw error;
       const answers: unknown[] = [];
       // One after the other: ioredis with auto-pipelining (6.0) asks one server for all that leave together, and finds nothing of the other's.
       for (const call of calls) {
-        const [answer] = await runTogether([call]).catch((failed: unknown) => [failed]);
+        const [answer] = await kind.run([call]).catch((failed: unknown) => [failed]);
         answers.push(answer);
       }
       return answers;
     }
   }
 
-  function runTogether(calls: readonly Call[]): Promise<readonly unknown[]> {
-    const { kind } = calls[0] as Call;
-    return kind.script ? runScript(kind as ScriptKind, calls) : readAll(kind, calls);
-  }
-
-  async function readAll({ operation }: Kind, calls: readonly Call[]): Promise<readonly unknown[]> {
+  async function readAll(operation: StoreOperation, calls: readonly Call[]): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
     const values = await send(operation, () => client.getMany(keys));
     if (Array.isArray(values) && values.length === keys.length) return values;
@@ -130,8 +98,12 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
    * Gives a script its deadline. If the script finds it passed while the callers still wait, the estimate of the server's clock was
    * wrong: the script has reported the time and changed nothing, and runs once more.
    */
-  function runScript(kind: ScriptKind, calls: readonly Call[]): Promise<readonly unknown[]> {
-    const { operation, script, shared, isDurable } = kind;
+  function runScript(
+    operation: StoreOperation,
+    script: Script,
+    { shared = NO_ARGS, isDurable = false }: ScriptOptions,
+    calls: readonly Call[],
+  ): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
     const node = client.nodeOf(keys[0] as string);
     const now = performance.now();
@@ -145,7 +117,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
         // Without a deadline, the script only learns the time.
         const reply = await (isDurable && runDurably !== undefined && deadline !== undefined
           ? runDurably(operation, script, keys, args)
-          : client.run(script, keys, args));
+          : evaluate(script, keys, args));
         if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAnAnswer(operation);
         clock.learn(node, Number(reply[0]));
         if (Number(reply[1]) === Code.LATE) continue;
@@ -155,6 +127,20 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
       }
       throw new StoreError(operation, "the command reached Redis after its deadline and changed nothing");
     });
+  }
+
+  async function evaluate(
+    { sha, source }: Script,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<unknown> {
+    try {
+      return await client.run("EVALSHA", sha, keys, args);
+    } catch (error) {
+      // A server forgets scripts when it is restarted, flushed or replaced.
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      return client.run("EVAL", source, keys, args);
+    }
   }
 
   async function send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result> {
@@ -198,34 +184,31 @@ const NO_ARGS: readonly string[] = [];
 
 /** Calls of one kind may share a command. */
 interface Kind {
-  readonly operation: StoreOperation;
-  /** Absent: it reads. */
-  readonly script?: Script;
-}
-
-interface ScriptKind extends Kind {
-  readonly script: Script;
-  readonly shared: readonly string[];
-  readonly isDurable: boolean;
+  /** Whether it is MGET, in which a key may be twice. */
+  readonly isRead: boolean;
+  /** Sends a command. Resolves to what each call is answered with. */
+  readonly run: (calls: readonly Call[]) => Promise<readonly unknown[]>;
 }
 
 /**
  * Splits calls into commands. Calls on one key keep their order, because a server runs the commands of a connection in order: where a
- * call cannot share the command of those before it on its key, it and what follows come after all those. Only reads may have a key twice.
+ * call cannot share the command of those before it on its key, it and what follows come after all those.
  */
 function intoCommands<One extends { readonly call: Call }>(
   queued: readonly One[],
-  groupOf: (key: string) => string,
+  client: StoreClient,
 ): One[][] {
   const commands: One[][] = [];
   const open = new Map<Kind, Map<string, Open<One>>>();
   const kinds = new Map<string, Kind>();
-  const areReads = queued.every(({ call }) => call.kind === queued[0]!.call.kind && !call.kind.script);
+  const first = queued[0]?.call.kind;
+  // Reads alone come in any order. Not to look for their keys saves 0.07 µs of the 9 that a page view takes.
+  const areReads = first?.isRead === true && queued.every(({ call }) => call.kind === first);
   for (const one of queued) {
     const { kind, key, args } = one.call;
     if (!areReads) {
       const before = kinds.get(key);
-      if (before !== undefined && (before !== kind || kind.script)) {
+      if (before !== undefined && (before !== kind || !kind.isRead)) {
         open.clear();
         kinds.clear();
       }
@@ -234,15 +217,15 @@ function intoCommands<One extends { readonly call: Call }>(
     let groups = open.get(kind);
     if (groups === undefined) open.set(kind, (groups = new Map()));
     const length = args.reduce((sum, arg) => sum + arg.length, 0);
-    const name = groupOf(key);
-    const last = groups.get(name);
+    const group = client.groupOf(key);
+    const last = groups.get(group);
     if (last && last.command.length < MAX_KEYS && last.length + length <= MAX_LENGTH) {
       last.command.push(one);
       last.length += length;
     } else {
       const command = [one];
       commands.push(command);
-      groups.set(name, { command, length });
+      groups.set(group, { command, length });
     }
   }
   return commands;
@@ -253,7 +236,7 @@ interface Open<One> {
   length: number;
 }
 
-/** Names one command. */
+/** Names one command. The pool of random bytes makes it take 0.1 µs instead of 4. */
 function newNonce(): string {
   if (used === random.length) {
     randomFillSync(random);
@@ -268,8 +251,8 @@ const random = Buffer.alloc(NONCE_BYTES * 256);
 let used = random.length;
 
 /**
- * While a slot moves, its keys are on two servers, which refuse a command that has keys of both. A client tries it again for a while; ioredis
- * then says "Too many Cluster redirections".
+ * While a slot moves, its keys are on two servers, which refuse a command that has keys of both. ioredis tries it again for a while, and then
+ * says "Too many Cluster redirections".
  */
 function isDivided(error: unknown): boolean {
   const { cause } = error as Error;

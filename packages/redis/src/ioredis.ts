@@ -1,12 +1,11 @@
-import { isUnknownScript, type Send, type StoreClient } from "./client.ts";
-import { slotOf } from "./slot.ts";
+import { type Send, slotOf, type StoreClient } from "./client.ts";
 
 /** What is used of a `Redis` or `Cluster` of ioredis 5 or 6. All of it is public. */
 export interface IoredisClient extends IoredisNode {
   readonly options: object;
-  eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
-  evalsha(sha1: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
   mget(...keys: string[]): Promise<unknown>;
+  eval(...args: string[]): Promise<unknown>;
+  evalsha(...args: string[]): Promise<unknown>;
   time(): Promise<unknown>;
   pipeline(): IoredisPipeline;
 }
@@ -19,8 +18,8 @@ export interface IoredisNode {
 /** Commands that leave together, on one connection. */
 export interface IoredisPipeline {
   mget(...keys: string[]): IoredisPipeline;
-  evalsha(sha1: string, numberOfKeys: number, ...args: string[]): IoredisPipeline;
-  eval(script: string, numberOfKeys: number, ...args: string[]): IoredisPipeline;
+  eval(...args: string[]): IoredisPipeline;
+  evalsha(...args: string[]): IoredisPipeline;
   wait(replicas: number, timeout: number): IoredisPipeline;
   exec(): Promise<[error: Error | null, reply: unknown][] | null>;
 }
@@ -59,30 +58,15 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 
     nodeOf: (key) => (isCluster ? (cluster.slots?.[slot(key)]?.[0] ?? "") : ""),
 
-    getMany: (keys) =>
-      following(
-        () => client.mget(...keys),
-        (pipeline) => pipeline.mget(...keys),
-      ),
+    getMany: (keys) => send("mget", keys),
 
-    async run(script, keys, args) {
-      const its = [keys.length, ...keys, ...args] as const;
-      const send = (command: "eval" | "evalsha", which: string): Promise<unknown> =>
-        following(
-          () => client[command](which, ...its),
-          (pipeline) => pipeline[command](which, ...its),
-        );
-      try {
-        return await send("evalsha", script.sha);
-      } catch (error) {
-        if (!isUnknownScript(error)) throw error;
-        return send("eval", script.source);
-      }
-    },
+    run: (command, script, keys, args) =>
+      send(command === "EVAL" ? "eval" : "evalsha", [script, String(keys.length), ...keys, ...args]),
 
     async runAndWait(calls, replicas, timeout) {
       const pipeline = client.pipeline();
-      for (const { script, keys, args } of calls) pipeline.eval(script.source, keys.length, ...keys, ...args);
+      for (const { script, keys, args } of calls)
+        pipeline.eval(script.source, String(keys.length), ...keys, ...args);
       const results = (await pipeline.wait(replicas, timeout).exec()) ?? [];
       const [waitFailed, confirmed] = results[calls.length] ?? [null, 0];
       const replies = calls.map((_, at) => waitFailed ?? results[at]?.[0] ?? results[at]?.[1]);
@@ -104,15 +88,13 @@ export function ioredisClient(client: IoredisClient): StoreClient {
    * 6.0) neither follows any nor learns where the slots are: every later command would fail. So it is with ASK. It follows both in a pipeline of
    * one.
    */
-  async function following(
-    send: () => Promise<unknown>,
-    fill: (pipeline: IoredisPipeline) => IoredisPipeline,
-  ): Promise<unknown> {
+  async function send(method: "mget" | "eval" | "evalsha", args: readonly string[]): Promise<unknown> {
     try {
-      return await send();
+      return await client[method](...args);
     } catch (redirection) {
       if (!(redirection instanceof Error && /^(?:MOVED|ASK) /.test(redirection.message))) throw redirection;
-      const [result] = (await fill(client.pipeline()).exec()) ?? [];
+      const pipeline = client.pipeline();
+      const [result] = (await pipeline[method](...args).exec()) ?? [];
       const [error, reply] = result ?? [];
       if (error) throw error;
       return reply;

@@ -1,5 +1,4 @@
-import { isUnknownScript, type ScriptCall, type Send, type StoreClient } from "./client.ts";
-import { slotOf } from "./slot.ts";
+import { type ScriptCall, type Send, slotOf, type StoreClient } from "./client.ts";
 
 /** What `createClient`, `createClientPool`, `createSentinel` and `createCluster` of node-redis 5 or later return. */
 export type NodeRedisClient = NodeRedisConnection | NodeRedisPool | NodeRedisSentinel | NodeRedisCluster;
@@ -66,10 +65,9 @@ export function isNodeRedis(client: unknown): client is NodeRedisClient {
 export function nodeRedisClient(client: NodeRedisClient): StoreClient {
   const keyPrefix = usableKeyPrefix(client);
   const cluster = "nodeClient" in client ? client : undefined;
-  const way = cluster
-    ? throughCluster(cluster)
-    : overOne(client as Exclude<NodeRedisClient, NodeRedisCluster>);
+  const { send, pipeline } = connectionOf(client);
   const slot = (key: string): number => slotOf(keyPrefix + key);
+  const withPrefix = (keys: readonly string[]): string[] => keys.map((key) => keyPrefix + key);
 
   return {
     keyPrefix,
@@ -81,26 +79,20 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
     nodeOf: (key) => cluster?.slots[slot(key)]?.master.address ?? "",
 
     getMany(keys) {
-      const whole = keys.map((key) => keyPrefix + key);
-      return way.send(whole[0], ["MGET", ...whole]);
+      const whole = withPrefix(keys);
+      return send(["MGET", ...whole], whole[0]);
     },
 
-    async run(script, keys, args) {
-      const whole = keys.map((key) => keyPrefix + key);
-      const rest = [String(keys.length), ...whole, ...args];
-      try {
-        return await way.send(whole[0], ["EVALSHA", script.sha, ...rest]);
-      } catch (error) {
-        if (!isUnknownScript(error)) throw error;
-        return way.send(whole[0], ["EVAL", script.source, ...rest]);
-      }
+    run(command, script, keys, args) {
+      const whole = withPrefix(keys);
+      return send([command, script, String(keys.length), ...whole, ...args], whole[0]);
     },
 
     runAndWait,
 
-    time: () => way.send(undefined, ["TIME"]),
+    time: () => send(["TIME"]),
 
-    primaries: () => way.primaries(),
+    primaries: async () => (cluster ? primariesOf(cluster) : [(...command) => send(command)]),
   };
 
   async function runAndWait(
@@ -112,15 +104,13 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
       "EVAL",
       script.source,
       String(keys.length),
-      ...keys.map((key) => keyPrefix + key),
+      ...withPrefix(keys),
       ...args,
     ]);
-    const [key] = (calls[0] as ScriptCall).keys as [string];
+    commands.push(["WAIT", String(replicas), String(timeout)]);
+    const firstKey = keyPrefix + calls[0]!.keys[0];
     try {
-      const replies = await way.pipeline(keyPrefix + key, [
-        ...commands,
-        ["WAIT", String(replicas), String(timeout)],
-      ]);
+      const replies = await pipeline(commands, firstKey);
       return { replies: replies.slice(0, -1), confirmed: Number(replies.at(-1)) };
     } catch (error) {
       if (calls.length === 1) return { replies: [error], confirmed: 0 };
@@ -187,32 +177,18 @@ const OPTIONS = { asap: false, abortSignal: undefined, typeMapping: {} } as cons
 
 type Command = string[];
 
-/** A way to the servers. Commands whose first key is the same are written in the order of the calls. */
-interface Way {
-  send(firstKey: string | undefined, command: Command): Promise<unknown>;
-  /** Sends commands on one connection. Rejects if one of them fails. */
-  pipeline(firstKey: string, commands: readonly Command[]): Promise<readonly unknown[]>;
-  primaries(): Promise<readonly Send[]>;
-}
-
+/** Commands whose first key is the same are written in the order of the calls. */
 interface Connection {
-  readonly send: (command: Command) => Promise<unknown>;
-  readonly pipeline: (commands: readonly Command[]) => Promise<readonly unknown[]>;
+  /** @param firstKey with the `keyPrefix`: in a Cluster its primary gets the command. Without one, any primary does */
+  readonly send: (command: Command, firstKey?: string) => Promise<unknown>;
+  /** Sends commands on one connection. Rejects if one of them fails. */
+  readonly pipeline: (commands: readonly Command[], firstKey: string) => Promise<readonly unknown[]>;
 }
 
-function overOne(client: Exclude<NodeRedisClient, NodeRedisCluster>): Way {
-  const { send, pipeline } = connectionOf(client);
-  return {
-    send: (_, command) => send(command),
-    pipeline: (_, commands) => pipeline(commands),
-    primaries: async () => [(...command: Command) => send(command)],
-  };
-}
-
-function connectionOf(client: Exclude<NodeRedisClient, NodeRedisCluster>): Connection {
+function connectionOf(client: NodeRedisClient): Connection {
+  if ("nodeClient" in client) return overCluster(client);
   if ("getSentinelNode" in client) return overSentinel(client);
-  if ("execute" in client) return borrowed((use) => client.execute((one) => use(overClient(one))));
-  return overClient(client);
+  return "execute" in client ? overPool(client) : overClient(client);
 }
 
 function overClient(client: NodeRedisConnection): Connection {
@@ -253,18 +229,18 @@ function overSentinel(sentinel: NodeRedisSentinel): Connection {
  * Borrows one connection from a pool, and returns it when no call uses it. A connection for each command would neither keep the
  * commands in order nor let them leave together.
  */
-function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Promise<void>): Connection {
+function overPool(pool: NodeRedisPool): Connection {
   let lease: Promise<Connection> | undefined;
   let giveBack: (() => void) | undefined;
   let users = 0;
   return {
     send: (command) => using((connection) => connection.send(command)),
-    pipeline: (commands) => using((connection) => connection.pipeline(commands)),
+    pipeline: (commands, firstKey) => using((connection) => connection.pipeline(commands, firstKey)),
   };
 
   async function using<Result>(call: (connection: Connection) => Promise<Result>): Promise<Result> {
     users += 1;
-    lease ??= take();
+    lease ??= borrow();
     try {
       return await call(await lease);
     } finally {
@@ -276,18 +252,13 @@ function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Pr
     }
   }
 
-  function take(): Promise<Connection> {
+  function borrow(): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      borrow(
-        (connection) =>
-          new Promise((returned) => {
-            giveBack = returned;
-            resolve(connection);
-          }),
-      ).catch((error: unknown) => {
-        lease = undefined;
-        reject(error);
+      const lent = pool.execute((client) => {
+        resolve(overClient(client));
+        return new Promise<void>((returned) => (giveBack = returned));
       });
+      lent.catch(reject);
     });
   }
 }
@@ -296,58 +267,35 @@ function borrowed(borrow: (use: (connection: Connection) => Promise<void>) => Pr
  * Sends commands to the primary of their slot, and through the client's own routing only if that redirects them: the routing takes longer
  * for MGET than for a script, so that commands for one key would pass each other.
  */
-function throughCluster(cluster: NodeRedisCluster): Way {
+function overCluster(cluster: NodeRedisCluster): Connection {
+  const primaryOf = (key: string): object | undefined => cluster.slots[slotOf(key)]?.master;
   return {
-    async send(firstKey, command) {
-      const master = masterOf(firstKey);
+    async send(command, firstKey) {
+      const primary = firstKey === undefined ? undefined : primaryOf(firstKey);
       try {
-        if (master !== undefined)
-          return await (await cluster.nodeClient(master)).sendCommand(command, OPTIONS);
+        if (primary) return await (await cluster.nodeClient(primary)).sendCommand(command, OPTIONS);
       } catch (error) {
-        if (!isAnswered(error, "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")) throw error;
+        if (!(error instanceof Error && /^(?:MOVED|ASK) /.test(error.message))) throw error;
       }
-      return redirected(firstKey, command);
+      return cluster.sendCommand(firstKey, false, command, OPTIONS);
     },
 
-    async pipeline(firstKey, commands) {
-      const master = masterOf(firstKey);
-      if (master === undefined) throw new Error("The client of the Cluster knows no primary for a key.");
-      return overClient(await cluster.nodeClient(master)).pipeline(commands);
-    },
-
-    async primaries() {
-      // The client knows the primaries once it has connected. Without one, nothing would look like an empty store.
-      if (cluster.masters.length === 0) throw new Error("The client of the Cluster has not connected yet.");
-      const nodes = await Promise.all(cluster.masters.map(async (master) => cluster.nodeClient(master)));
-      return nodes.map(
-        (node) =>
-          (...command: Command) =>
-            node.sendCommand(command, OPTIONS),
-      );
+    async pipeline(commands, firstKey) {
+      const primary = primaryOf(firstKey);
+      if (!primary) throw new Error("The client of the Cluster knows no primary for a key.");
+      const client = await cluster.nodeClient(primary);
+      return overClient(client).pipeline(commands, firstKey);
     },
   };
-
-  function masterOf(key: string | undefined): object | undefined {
-    return key === undefined ? undefined : cluster.slots[slotOf(key)]?.master;
-  }
-
-  /** The client follows MOVED and ASK. While a slot moves or is without a primary, the servers ask for another attempt. */
-  async function redirected(firstKey: string | undefined, command: Command): Promise<unknown> {
-    for (let attempts = 1; ; attempts += 1) {
-      try {
-        return await cluster.sendCommand(firstKey, false, command, OPTIONS);
-      } catch (error) {
-        if (attempts === ATTEMPTS || !isAnswered(error, "TRYAGAIN", "CLUSTERDOWN")) throw error;
-        await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      }
-    }
-  }
 }
 
-/** As many attempts, and milliseconds between them, as ioredis makes. */
-const ATTEMPTS = 16;
-const PAUSE = 100;
-
-function isAnswered(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && codes.some((code) => error.message.startsWith(`${code} `));
+/** @throws Error before the client has connected: without a primary, nothing would look like an empty store */
+async function primariesOf(cluster: NodeRedisCluster): Promise<Send[]> {
+  if (cluster.masters.length === 0) throw new Error("The client of the Cluster has not connected yet.");
+  const clients = await Promise.all(cluster.masters.map(async (master) => cluster.nodeClient(master)));
+  return clients.map(
+    (client) =>
+      (...command) =>
+        client.sendCommand(command, OPTIONS),
+  );
 }

@@ -1,3 +1,5 @@
+import { assertDuration } from "@tenure/core/store";
+
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
   /** Stands before every key of the store, after the client's own `keyPrefix`. Default `"tenure:"`. */
@@ -46,17 +48,20 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
   if (typeof prefix !== "string" || !prefix.isWellFormed()) {
     throw new TypeError("prefix must be a well-formed string");
   }
-  assertWhole("timeout", given, MAX_TIMEOUT);
+  assertDuration("timeout", given);
+  if (given > MAX_TIMEOUT) throw new TypeError(`timeout must be at most ${MAX_TIMEOUT} ms`);
   const timeout = Math.min(given, limit);
-  assertWhole("tombstoneMinimum", tombstoneMinimum);
+  assertDuration("tombstoneMinimum", tombstoneMinimum);
   if (tombstoneMinimum < 2 * timeout) {
     throw new TypeError(
       "tombstoneMinimum must be at least twice the timeout, so that late commands still meet it",
     );
   }
   if (waitForReplicas !== undefined) {
-    assertWhole("waitForReplicas.count", waitForReplicas.count);
-    assertWhole("waitForReplicas.timeout", waitForReplicas.timeout);
+    if (!Number.isSafeInteger(waitForReplicas.count) || waitForReplicas.count < 1) {
+      throw new TypeError("waitForReplicas.count must be a whole number from 1");
+    }
+    assertDuration("waitForReplicas.timeout", waitForReplicas.timeout);
     if (2 * waitForReplicas.timeout > timeout) {
       throw new TypeError(
         "waitForReplicas.timeout must be at most half the timeout: a call may have to wait for another's WAIT first",
@@ -69,11 +74,3 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
 const DEFAULT_TIMEOUT = 5000;
 /** The user index relies on it: see its patience. */
 const MAX_TIMEOUT = 30_000;
-
-function assertWhole(name: string, value: unknown, most: number = Number.MAX_SAFE_INTEGER): void {
-  if (!(typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= most)) {
-    throw new TypeError(
-      `${name} must be a whole number from 1${most === Number.MAX_SAFE_INTEGER ? "" : ` to ${most}`}`,
-    );
-  }
-}

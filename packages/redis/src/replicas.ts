@@ -24,7 +24,7 @@ export function confirmedByReplicas(client: StoreClient, { count, timeout }: Rep
       } catch (error) {
         // A client does not follow the redirection of one command among many. It follows that of a single one, and remembers it.
         if (attempts === 3 || !isRedirection(error)) throw error;
-        await client.run(script, keys, args);
+        await client.run("EVAL", script.source, keys, args);
       }
     }
   };

@@ -12,7 +12,7 @@ export interface ScriptParts {
   readonly args: readonly string[];
   /** Lua: functions for `body`. */
   readonly functions?: string;
-  /** Lua that answers one `key` with a value that is not nil: a {@link Code}, or an array of one and details. */
+  /** Lua that answers one `key` with a value that is not nil: a {@link Code}, or an array. */
   readonly body: string;
 }
 
@@ -53,7 +53,7 @@ return reply`;
   return { source, sha: createHash("sha1").update(source).digest("hex") };
 }
 
-export const Code: Readonly<Record<CodeName, number>> = {
+export const Code = {
   LATE: -1,
   /** Nothing was there, or nothing that this call may change. */
   NOTHING: 0,
@@ -62,26 +62,14 @@ export const Code: Readonly<Record<CodeName, number>> = {
   FENCED: 3,
   /** The key holds something that this store did not write for this id. */
   FOREIGN: 4,
-  /** The index must have the id first. Details: the session's end, the user. */
-  NEEDS_INDEX: 5,
   /** The session was left alive and is the user's. */
-  KEPT: 6,
+  KEPT: 5,
   /** The instant is after the server's clock. */
-  FUTURE: 7,
-};
-
-type CodeName =
-  | "LATE"
-  | "NOTHING"
-  | "DONE"
-  | "CONFLICT"
-  | "FENCED"
-  | "FOREIGN"
-  | "NEEDS_INDEX"
-  | "KEPT"
-  | "FUTURE";
+  FUTURE: 6,
+} as const;
 
 const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle", "endsAt"] as const;
+const ZEROS = NUMBERS.map(() => "0").join(", ");
 const ENTRY = NONCE + 13;
 /**
  * How much of a value is read first: mostly all but its data. Redis hashes every string that Lua gets, a microsecond for a kilobyte, so the
@@ -109,7 +97,7 @@ local function open(name)
   value = redis.pcall('GETRANGE', key, 0, ${BEGINNING - 1})
   if value == '' then
     kind, user, userLength, marks, nonces = '', '', '--------', '', ''
-    ${NUMBERS.join(", ")} = ${NUMBERS.map(() => "0").join(", ")}
+    ${NUMBERS.join(", ")} = ${ZEROS}
     return true
   end
   if type(value) == 'table' or #value < ${HEADER} then return false end
@@ -236,9 +224,9 @@ return ${Code.DONE}`,
 /**
  * flags: "t" it is a use, "d" there are new data. ifVersion: or "". terms: "", or what else changes, each followed by a space: idle or "",
  * lifetime or "", user ("" as it is, "-" none, "=" and the user), authenticatedAt or "", "" or "=" and the user whose index has the id,
- * the fence that it reported, the end that it covers. → NOTHING, DONE, CONFLICT, FENCED, FOREIGN, NEEDS_INDEX
+ * the fence that it reported, the end that it covers. → NOTHING, DONE, CONFLICT, FENCED, FOREIGN; or the session's end and the user, if the index must have the id first
  *
- * The index must have the id before the session gets a user, and before a session that has one gets a later end.
+ * That is before the session gets a user, and before a session that has one gets a later end.
  */
 export const UPDATE: Script = script({
   shared: SHARED,
@@ -267,7 +255,7 @@ if terms ~= '' then
   end
   if hasUser and (isRebound or lifetime ~= '')
     and (indexed ~= '=' .. user or (lifetime == '' and endsAt > number(indexEnd))) then
-    return { ${Code.NEEDS_INDEX}, endsAt, user }
+    return { endsAt, user }
   end
   if not hasUser then
     authenticatedAt = 0
@@ -356,12 +344,10 @@ if string.find(flags, 'm', 1, true) then
   if wasAlive then
     write(storedData(), math.min(touchedAt + idle, endsAt) - 1)
   elseif useful > now then
-    if kind ~= 'm1' then
-      kind, user, userLength, nonces = 'm1', '', '--------', ''
-      ${NUMBERS.join(", ")} = ${NUMBERS.map(() => "0").join(", ")}
-      redis.call('DEL', key)
-    end
-    write('', math.max(useful, redis.call('PEXPIRETIME', key)))
+    local before = kind == 'm1' and redis.call('PEXPIRETIME', key) or 0
+    kind, user, userLength, nonces = 'm1', '', '--------', ''
+    ${NUMBERS.join(", ")} = ${ZEROS}
+    write('', math.max(useful, before))
   end
 end
 return isTheirs and ${Code.KEPT} or ${Code.NOTHING}`,

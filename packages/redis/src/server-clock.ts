@@ -7,8 +7,8 @@ export interface ServerClock {
   learn(node: string, now: number): void;
   /** An instant of `performance.now()` by the server's clock, or a little before it. `undefined`: nothing is known of the server. */
   deadline(node: string, at: number): string | undefined;
-  /** Milliseconds until the server's clock has certainly reached an instant. */
-  timeUntil(node: string, instant: number): number;
+  /** Resolves to true once the server's clock is past an instant that it reported, or to false if that takes longer than `limit` milliseconds. */
+  waitUntilPast(node: string, instant: number, limit: number): Promise<boolean>;
 }
 
 export function serverClock(): ServerClock {
@@ -26,9 +26,15 @@ export function serverClock(): ServerClock {
       const best = samples.get(node);
       return best && String(Math.floor(best.offset + at));
     },
-    timeUntil(node, instant) {
+    async waitUntilPast(node, instant, limit) {
+      const now = performance.now();
       const best = samples.get(node);
-      return best === undefined ? 0 : instant - (best.offset + performance.now());
+      const end = best === undefined ? now : instant + 1 - best.offset;
+      if (end - now > limit) return false;
+      if (end - now >= 1) await new Promise((resolve) => setTimeout(resolve, end - now));
+      // A timer counts whole milliseconds, and what is left is mostly less than one.
+      while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
+      return true;
     },
   };
 }

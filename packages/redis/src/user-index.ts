@@ -20,6 +20,7 @@ import { Code, script } from "./scripts.ts";
  * Users and ids are encoded (layout.ts).
  */
 export interface UserIndex {
+  keyOf(user: string): string;
   /** Resolves once the index has the id, at least until the session ends, to the user's fence. */
   add(operation: "create" | "update", user: string, id: string, end: SessionEnd): Promise<Added>;
   /**
@@ -32,10 +33,6 @@ export interface UserIndex {
   fenceDurably(user: string, instant: number): Promise<void>;
   /** A page of the entries after a stamp. The last page is not full. */
   page(operation: "revokeUser" | "listUser", user: string, after: string): Promise<Page>;
-  /** Whether the index of a user and a key are on one server. */
-  sharesClock(user: string, key: string): boolean;
-  /** Resolves once the server's clock is past an instant that {@link UserIndex.fence} fixed. */
-  pastInstant(user: string, instant: number): Promise<void>;
   /** Removes entries whose stamps are still these. In the background, and it may fail. */
   remove(user: string, entries: readonly Entry[]): void;
 }
@@ -71,7 +68,7 @@ export interface FencedPage extends Page {
 }
 
 export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: number): UserIndex {
-  const key = (user: string): string => `${prefix}u:${user}`;
+  const keyOf = (user: string): string => `${prefix}u:${user}`;
   const add = {
     create: commands.script("create", ADD, { isDurable: true }),
     update: commands.script("update", ADD, { isDurable: true }),
@@ -86,37 +83,35 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
   const minimum = String(tombstoneMinimum);
 
   return {
+    keyOf,
+
     async add(operation, user, id, end) {
       const args = "endsAt" in end ? [id, "", String(end.endsAt)] : [id, String(end.lifetime), ""];
-      const [now, fence, ...found] = details(operation, await add[operation](key(user), args));
+      const [now, fence, ...found] = details(operation, await add[operation](keyOf(user), args));
       return { fence: Number(fence), sample: entriesOf(found, Number(now)) };
     },
 
     async fence(user, given) {
-      const answer = await fix(key(user), [given === undefined ? "" : String(given), minimum]);
+      const answer = await fix(keyOf(user), [given === undefined ? "" : String(given), minimum]);
       if (Number(answer) === Code.FUTURE) throw instantInTheFuture();
       const [now, instant, fence, ...found] = details("revokeUser", answer);
       return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 
     async fenceDurably(user, instant) {
-      await fixDurably(key(user), [String(instant), minimum]);
+      await fixDurably(keyOf(user), [String(instant), minimum]);
     },
 
     async page(operation, user, after) {
-      const [now, ...found] = details(operation, await read[operation](key(user), [after]));
+      const [now, ...found] = details(operation, await read[operation](keyOf(user), [after]));
       return pageOf(found, Number(now));
     },
-
-    sharesClock: (user, other) => commands.shareClock(key(user), other),
-
-    pastInstant: (user, instant) => commands.pastInstant("revokeUser", key(user), instant),
 
     remove(user, entries) {
       if (entries.length === 0) return;
       const all = entries.map(({ id, stamp }) => `${id} ${stamp} `).join("");
       // What stays is found again by the next call that reads the index.
-      remove(key(user), [all]).catch(() => undefined);
+      remove(keyOf(user), [all]).catch(() => undefined);
     },
   };
 }

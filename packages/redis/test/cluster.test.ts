@@ -5,7 +5,7 @@ import { createCluster } from "redis";
 import { createCluster as createCluster5 } from "redis5";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
-import { slotOf } from "../src/slot.ts";
+import { slotOf } from "../src/client.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { freshId, newSession, stored } from "./sessions.ts";
 
@@ -109,7 +109,7 @@ here.describe("a Cluster that changes", () => {
   test("a call of ioredis whose slot moves while it waits for a WAIT goes to the other primary", async () => {
     const client = connect();
     // One more than there are, so that every WAIT takes its whole timeout.
-    const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 5000 } });
+    const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 2000 } });
     const moving = newSession();
     await redisStore(client).create(moving);
     const slot = await client.cluster("KEYSLOT", `tenure:s:${moving.id}`);
