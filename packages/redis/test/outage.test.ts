@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { type SessionStore, StoreError } from "@tenure/core";
-import { canStart, faultyProxy, startRedis } from "@tenure/servers";
+import { canStart, faultyProxy, type OwnServer, startRedis } from "@tenure/servers";
 import { Redis, type RedisOptions } from "ioredis";
 import { createClient } from "redis";
 import { afterAll, expect, test } from "vitest";
@@ -10,7 +10,19 @@ import { freshId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis");
 const clients = new Clients();
-afterAll(() => clients[Symbol.dispose]());
+const servers = new Map<string, Promise<OwnServer>>();
+afterAll(async () => {
+  clients[Symbol.dispose]();
+  for (const own of servers.values()) await (await own)[Symbol.asyncDispose]();
+});
+
+/** A server for the tests that leave it as they found it. */
+function shared(...args: string[]): Promise<OwnServer> {
+  const name = args.join(" ");
+  let own = servers.get(name);
+  if (own === undefined) servers.set(name, (own = startRedis({ args })));
+  return own;
+}
 
 /** Every call of the contract, each on its own ids. */
 const CALLS: Record<string, (store: SessionStore) => Promise<unknown>> = {
@@ -91,7 +103,7 @@ here.describe(
     });
 
     test.each(LIBRARIES)("stopped while connections stay open, $name", async ({ open }) => {
-      await using own = await startRedis();
+      const own = await shared();
       const client = open(clients, own.url);
       const store = redisStore(client, { timeout: LIMIT });
       await store.now();
@@ -102,7 +114,7 @@ here.describe(
     });
 
     test("slower than ioredis' own commandTimeout", async () => {
-      await using own = await startRedis();
+      const own = await shared();
       await using proxy = await faultyProxy(own.url);
       const client = connect(proxy.url, { commandTimeout: 1000 });
       const store = redisStore(client);
@@ -116,7 +128,7 @@ here.describe(
     });
 
     test.each(LIBRARIES)("ended by the user, who closed the client, $name", async ({ open }) => {
-      await using own = await startRedis();
+      const own = await shared();
       const closed = new Clients();
       const store = redisStore(open(closed, own.url), { timeout: LIMIT });
       await store.now();
@@ -125,7 +137,7 @@ here.describe(
     });
 
     test("asking for another password", async () => {
-      await using own = await startRedis({ args: ["--requirepass", "right"] });
+      const own = await shared("--requirepass", "right");
       const store = redisStore(connect(own.url, { password: "wrong" }), { timeout: LIMIT });
       expect(await surprises(store)).toEqual([]);
       const right = connect(own.url, { password: "right" });
@@ -133,7 +145,7 @@ here.describe(
     });
 
     test.each(LIBRARIES)("asking for a password that the client does not have, $name", async ({ open }) => {
-      await using own = await startRedis({ args: ["--requirepass", "right"] });
+      const own = await shared("--requirepass", "right");
       expect(await surprises(redisStore(open(clients, own.url), { timeout: LIMIT }))).toEqual([]);
     });
 
@@ -168,7 +180,7 @@ here.describe(
 
 here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open }) => {
   test("out of memory: creating and saving reject, and reading, touching and ending go on", async () => {
-    await using own = await startRedis();
+    const own = await shared();
     const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client);
     const userId = freshId();
@@ -191,7 +203,7 @@ here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open
 
   test("a primary that became a replica: every change rejects, until it is a primary again", async () => {
     await using own = await startRedis();
-    await using primary = await startRedis();
+    const primary = await shared();
     const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client, { timeout: LIMIT });
     const session = newSession({ userId: freshId() });
@@ -205,7 +217,7 @@ here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open
   });
 
   test("too few replicas for its min-replicas-to-write: every change rejects", async () => {
-    await using own = await startRedis();
+    const own = await shared();
     const [admin, client] = [connect(own.url), open(clients, own.url)];
     const store = redisStore(client);
     await store.now();
@@ -221,7 +233,7 @@ here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open
     ["", {}],
     [", also where replicas are waited for", { waitForReplicas: ONE_REPLICA }],
   ])("no error shows what was to be stored, nor carries a code of the driver's%s", async (_, options) => {
-    await using own = await startRedis({ args: ["--maxmemory", "1"] });
+    const own = await shared("--maxmemory", "1");
     const store = redisStore(open(clients, own.url), options);
     const session = newSession({ userId: freshId(), data: "the secret" });
     const error = await store.create(session).catch((caught: unknown) => caught);
