@@ -55,19 +55,19 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
   if (!value.startsWith(encodedId, HEADER) || value.charCodeAt(userAt - 1) !== SPACE) return undefined;
   const kind = value.charCodeAt(0);
   if (kind !== SESSION) return kind === TOMBSTONE || kind === MARKS ? null : undefined;
-  const isAnonymous = value.charCodeAt(USER_LENGTH[0]) === DASH;
-  const marksAt = isAnonymous ? userAt : userAt + number(value, USER_LENGTH);
-  const dataAt = marksAt + number(value, MARKS_LENGTH) + number(value, NONCES_LENGTH);
-  const touchedAt = number(value, TOUCHED_AT);
-  const idle = number(value, IDLE);
-  const endsAt = number(value, ENDS_AT);
+  const isAnonymous = value.charCodeAt(POSITIONS.userLength[0]) === DASH;
+  const marksAt = isAnonymous ? userAt : userAt + number(value, POSITIONS.userLength);
+  const dataAt = marksAt + number(value, POSITIONS.marksLength) + number(value, POSITIONS.noncesLength);
+  const touchedAt = number(value, POSITIONS.touchedAt);
+  const idle = number(value, POSITIONS.idle);
+  const endsAt = number(value, POSITIONS.endsAt);
   return {
     id: decodeText(encodedId),
     userId: isAnonymous ? null : decodeText(value.slice(userAt, marksAt)),
-    authenticatedAt: isAnonymous ? null : number(value, AUTHENTICATED_AT),
+    authenticatedAt: isAnonymous ? null : number(value, POSITIONS.authenticatedAt),
     data: value.slice(dataAt),
-    version: number(value, VERSION),
-    createdAt: number(value, CREATED_AT),
+    version: number(value, POSITIONS.version),
+    createdAt: number(value, POSITIONS.createdAt),
     touchedAt,
     idle,
     expiresAt: Math.min(touchedAt + idle, endsAt),
@@ -114,18 +114,6 @@ function positions(): Record<FieldName, [start: number, end: number]> {
   });
   return Object.fromEntries(entries) as Record<FieldName, [number, number]>;
 }
-
-const {
-  version: VERSION,
-  createdAt: CREATED_AT,
-  authenticatedAt: AUTHENTICATED_AT,
-  touchedAt: TOUCHED_AT,
-  idle: IDLE,
-  endsAt: ENDS_AT,
-  userLength: USER_LENGTH,
-  marksLength: MARKS_LENGTH,
-  noncesLength: NONCES_LENGTH,
-} = POSITIONS;
 
 const TEXTS: ReadonlySet<string> = new Set<FieldName>(["kind", "userLength"]);
 /** What `encodeURIComponent` leaves as it is, in the alphabets of ids. */

@@ -11,23 +11,21 @@ export type RedisClient = IoredisClient | NodeRedisClient;
  * @throws TypeError for what is not a known client, and for a client that cannot keep the promises
  */
 export function storeClient(client: unknown): StoreClient {
-  if (isMock(client))
-    throw new TypeError(`${NEEDED}. It got a client of ioredis-mock, which runs no scripts of Redis 7`);
-  if (isIoredis(client)) return ioredisClient(client);
+  if (isIoredis(client) && !isMock(client)) return ioredisClient(client);
   if (isNodeRedis(client)) return nodeRedisClient(client);
-  throw new TypeError(`${NEEDED}. It got ${nameOf(client)}`);
+  throw new TypeError(
+    `redisStore needs a client of ioredis 5 or 6, or of node-redis 5 or later, as its first argument. It got ${nameOf(client)}`,
+  );
 }
 
-const NEEDED =
-  "redisStore needs a client of ioredis 5 or 6, or of node-redis 5 or later, as its first argument";
-
 /** ioredis-mock 8 has the methods of ioredis, and keeps its keys in the process. */
-function isMock(client: unknown): boolean {
-  return typeof client === "object" && client !== null && "keyData" in client && "shaScripts" in client;
+function isMock(client: object): boolean {
+  return "keyData" in client && "shaScripts" in client;
 }
 
 function nameOf(client: unknown): string {
   if (client === null || typeof client !== "object") return client === null ? "null" : typeof client;
+  if (isMock(client)) return "a client of ioredis-mock, which runs no scripts of Redis 7";
   if ("invokeScript" in client) return "a client of Valkey GLIDE";
   if (!("sendCommand" in client)) return "an object that is not a client";
   if ("isOpen" in client) return "a client of node-redis 4";
