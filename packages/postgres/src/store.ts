@@ -83,8 +83,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   const table = tableOf(options);
-  const operations = operationsOn(statementsFor(table, "lazy"), tombstoneMinimum);
-  const inside = operationsOn(statementsFor(table, "durable"), tombstoneMinimum);
+  const operations = operationsOn(statementsFor(table), tombstoneMinimum);
   const bind = joinedOn(pool, table.sql);
   const sweepStrip = bind(operations.sweep);
 
@@ -96,7 +95,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
           "client must be one that a transaction is open on: store.with(await pool.connect())",
         );
       }
-      return storeOn(inTransaction(client, table.sql), inside);
+      return storeOn(inTransaction(client, table.sql), operations);
     },
     sweep: () => sweep(sweepStrip),
     startSweeping: (settings) => startSweeping(sweepStrip, settings),

@@ -23,7 +23,7 @@ postgres.describe("postgresStore, the login fence", () => {
   });
 
   test("the statement that sets a fence ends once the server's clock is past it", async () => {
-    const { fence } = operationsOn(statementsFor(tableOf({ table }), "durable"), HOUR);
+    const { fence } = operationsOn(statementsFor(tableOf({ table })), HOUR);
     const client = await admin.connect();
     await client.query("begin");
     for (let round = 0; round < 200; round += 1) {

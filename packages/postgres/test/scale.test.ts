@@ -142,7 +142,7 @@ interface Planned {
 }
 
 function everyStatement(table: string): Record<string, Planned> {
-  const operations = operationsOn(statementsFor(tableOf({ table }), "lazy"), HOUR);
+  const operations = operationsOn(statementsFor(tableOf({ table })), HOUR);
   const { create, read, touch, update, revoke, fence, endUnlocked, end, listUser, scan, sweep } = operations;
   const sessions = ["new 1", "new 2"].map((id) => ({
     id,
@@ -231,7 +231,7 @@ function literals(values: readonly unknown[]): string {
 }
 
 function explainedTouch(table: string, id: string): string {
-  const { touch } = operationsOn(statementsFor(tableOf({ table }), "lazy"), HOUR);
+  const { touch } = operationsOn(statementsFor(tableOf({ table })), HOUR);
   const { statement } = touch.query([id], null);
   return `explain (analyze, wal) ${statement.text.replaceAll("$1", `'${id}'`).replaceAll("$2", "null")}`;
 }

@@ -68,10 +68,10 @@ postgres.describe("sweep", () => {
     await fill(100);
     const client = await pool.connect();
     await client.query("begin");
-    const { statement, values } = operationsOn(
-      statementsFor(tableOf({ table }), "durable"),
-      HOUR,
-    ).sweep.query([{ from: 0, to: 1000, most: 1000, inTurn: false }], null);
+    const { statement, values } = operationsOn(statementsFor(tableOf({ table })), HOUR).sweep.query(
+      [{ from: 0, to: 1000, most: 1000, inTurn: false }],
+      null,
+    );
     expect(
       (await client.query({ text: statement.text, values: [...values], rowMode: "array" })).rows,
     ).toEqual([
