@@ -402,14 +402,13 @@ export function commandsOn(
   }
 
   /** Sends a command that may be sent twice, and sends it again if its reply may have been lost. */
-  async function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
-    try {
-      return await limitCommand(command());
-    } catch (error) {
+  function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
+    const again = (error: unknown): Promise<Reply> => {
       // A transaction is run again as a whole.
       if (inTransaction() || !isAnswerLost(error)) throw error;
-      return await limitCommand(command());
-    }
+      return command();
+    };
+    return limitCommand(command().catch(again));
   }
 
   function inTransaction(): boolean {
