@@ -16,7 +16,6 @@ export class DataChange<Data extends object> {
   readonly #shown: (stored: Data) => object;
   #baseData: Data | null | undefined;
   #wantedData: Data | null | undefined;
-  #changedKeys: readonly string[] | undefined;
 
   /** @param shown the part of the stored data that the caller was shown: what is missing there it has not deleted */
   constructor(
@@ -45,7 +44,7 @@ export class DataChange<Data extends object> {
   }
 
   isEmpty(): boolean {
-    return this.base === this.wanted || this.#changed().length === 0;
+    return this.base === this.wanted || this.#changedKeys().next().done === true;
   }
 
   /** Whether the caller was shown all that was stored, so that what it wants can replace it. */
@@ -58,25 +57,30 @@ export class DataChange<Data extends object> {
 
   /** The stored data with this change made to them. */
   applyTo(stored: Data): Data {
-    const wanted = new Map(Object.entries(this.wantedData() ?? {}));
+    const wanted = entriesOf(this.wantedData());
     // A map, and fromEntries, which defines properties: `target[key] = value` with the key `__proto__` would replace the prototype.
     const result = new Map(Object.entries(stored));
-    for (const key of this.#changed()) {
-      if (wanted.has(key)) result.set(key, wanted.get(key));
+    for (const key of this.#changedKeys()) {
+      if (Object.hasOwn(wanted, key)) result.set(key, wanted[key]);
       else result.delete(key);
     }
     return Object.fromEntries(result) as Data;
   }
 
-  #changed(): readonly string[] {
-    if (this.#changedKeys) return this.#changedKeys;
+  *#changedKeys(): Generator<string> {
     const base = this.baseData();
-    const seen = new Map(Object.entries(base ? this.#shown(base) : {}));
-    const wanted = new Map(Object.entries(this.wantedData() ?? {}));
-    const deleted = [...seen.keys()].filter((key) => !wanted.has(key));
-    const set = [...wanted.keys()].filter((key) => !seen.has(key) || !isSame(seen.get(key), wanted.get(key)));
-    return (this.#changedKeys = [...deleted, ...set]);
+    const seen = entriesOf(base && this.#shown(base));
+    const wanted = entriesOf(this.wantedData());
+    for (const key of Object.keys(wanted)) {
+      if (!Object.hasOwn(seen, key) || !isSame(seen[key], wanted[key])) yield key;
+    }
+    for (const key of Object.keys(seen)) if (!Object.hasOwn(wanted, key)) yield key;
   }
+}
+
+/** Read its own keys only: any key may be one of `Object.prototype`. */
+function entriesOf(data: object | null): Readonly<Record<string, unknown>> {
+  return (data ?? {}) as Readonly<Record<string, unknown>>;
 }
 
 /** Most values are equal strings or numbers, and `isDeepStrictEqual` takes much longer to see that. */

@@ -297,8 +297,19 @@ function newEntry(session: NewSession, now: number): Live {
   const { id, userId, data, idle, lifetime } = session;
   const authenticatedAt = userId === null ? null : Math.min(session.authenticatedAt ?? now, now);
   const endsAt = now + lifetime;
-  const times = { createdAt: now, touchedAt: now, idle, expiresAt: Math.min(now + idle, endsAt), endsAt };
-  return { id, userId, authenticatedAt, data, version: 1, ...times };
+  // Each property is named: V8 would keep those of a spread apart from the object.
+  return {
+    id,
+    userId,
+    authenticatedAt,
+    data,
+    version: 1,
+    createdAt: now,
+    touchedAt: now,
+    idle,
+    expiresAt: Math.min(now + idle, endsAt),
+    endsAt,
+  };
 }
 
 function toRecord(entry: Live): SessionRecord {
