@@ -8,48 +8,48 @@ import { DAY, HOUR, type Scene } from "../scene.ts";
 export const expiry: Chapter = {
   title: "1. Expiry is exact",
   sentences: {
-    "read has a session until its expiresAt, and null from then on (ASVS 7.3.1)": async (scene) => {
-      const { pace, random } = scene;
-      const { expiring, call } = await createExpiring(
-        scene,
-        [0, 1, 2, 3].map((n) => pace + 20 * n),
-      );
-      const start = random.below(100) / 100;
-      const watches = expiring.map((session, n) =>
-        // A look takes three calls: one begins while another is under way.
-        watch(scene, session, 30 + 3 * call * (2 + (start + n) / expiring.length)),
-      );
-      assertClose(scene, call, await Promise.all(watches));
-    },
+    "read has a session until its expiresAt, and null from then on (ASVS 7.3.1)": (scene) =>
+      lookClosely(scene, async () => {
+        const { pace, random } = scene;
+        const { expiring, call } = await createExpiring(
+          scene,
+          [0, 1, 2, 3].map((n) => pace + 20 * n),
+        );
+        const start = random.below(100) / 100;
+        const watches = expiring.map((session, n) =>
+          // A read and its times take three calls: one begins while another is under way.
+          watch(scene, session, 30 + 3 * call * (2 + (start + n) / expiring.length)),
+        );
+        return { verdicts: await Promise.all(watches), call };
+      }),
 
-    "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)": async (scene) => {
-      const { store, pace, timed } = scene;
-      const { expiring, call } = await createExpiring(
-        scene,
-        Array.from({ length: 16 }, () => pace),
-      );
-      // A touch takes three calls: the first ones end before the session does, and the last ones begin after it.
-      const [first, last] = [-30 - 3 * call, 12];
-      const touchAt = async ({ id, expiresAt, near }: Expiring, n: number): Promise<Verdict> => {
-        await near(expiresAt + first + (n / (expiring.length - 1)) * (last - first));
-        const { result, from, to } = await timed(() => store.update(id, {}));
-        if (to < expiresAt) assert.equal(result, "updated", `at ${to} of ${expiresAt}`);
-        if (from >= expiresAt) assert.equal(result, "gone", `at ${from} of ${expiresAt}`);
-        return {
-          before: to < expiresAt ? expiresAt - to : Infinity,
-          after: from >= expiresAt ? from - expiresAt : Infinity,
+    "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)": (scene) =>
+      lookClosely(scene, async () => {
+        const { store, pace, timed } = scene;
+        const { expiring, call } = await createExpiring(
+          scene,
+          Array.from({ length: 16 }, () => pace),
+        );
+        // A touch and its times take three calls: the first ones end before the session does, and the last ones begin after it.
+        const [first, last] = [-30 - 3 * call, 12];
+        const touchAt = async ({ id, expiresAt, near }: Expiring, n: number): Promise<Verdict> => {
+          await near(expiresAt + first + (n / (expiring.length - 1)) * (last - first));
+          const { result, from, to } = await timed(() => store.update(id, {}));
+          if (to < expiresAt) assert.equal(result, "updated", `at ${to} of ${expiresAt}`);
+          if (from >= expiresAt) assert.equal(result, "gone", `at ${from} of ${expiresAt}`);
+          return {
+            before: to < expiresAt ? expiresAt - to : Infinity,
+            after: from >= expiresAt ? from - expiresAt : Infinity,
+          };
         };
-      };
-      const verdicts = await Promise.all(
-        expiring.map((session, n) =>
+        const touches = expiring.map((session, n) =>
           touchAt(session, n).catch((error: unknown): Verdict => {
             if (!isStoreError(error)) throw error;
             return { before: Infinity, after: Infinity };
           }),
-        ),
-      );
-      assertClose(scene, call, verdicts);
-    },
+        );
+        return { verdicts: await Promise.all(touches), call };
+      }),
 
     "an expired session is null to read, in every process": async ({
       store,
@@ -274,11 +274,24 @@ async function watch(
   }
 }
 
-/** If calls are slow, nothing may be seen close to the end. After some time that suffices. */
-function assertClose({ tried, pace }: Scene, call: number, verdicts: readonly Verdict[]): void {
+interface Look {
+  readonly verdicts: readonly Verdict[];
+  /** About how long a call took, milliseconds. */
+  readonly call: number;
+}
+
+/**
+ * Looks until something was seen close to the end. If calls are slow, that is less sharp, so there are several looks, and after some
+ * time what was seen suffices.
+ */
+async function lookClosely({ latency, tried, pace }: Scene, look: () => Promise<Look>): Promise<void> {
+  const looks: Look[] = [];
+  for (const least = latency < 3 ? 1 : 6; looks.length < least;) looks.push(await look());
+  const verdicts = looks.flatMap((one) => one.verdicts);
   const before = Math.min(...verdicts.map((verdict) => verdict.before));
   const after = Math.min(...verdicts.map((verdict) => verdict.after));
   if ((before > CLOSE || after > CLOSE) && tried < PATIENCE) {
+    const call = Math.min(...looks.map((one) => one.call));
     throw new Unclear("nothing was seen close to the end", { tooSlow: 6 * call > pace });
   }
 }
