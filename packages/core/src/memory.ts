@@ -313,7 +313,8 @@ function newEntry(session: NewSession, now: number): Live {
 }
 
 function toRecord(entry: Live): SessionRecord {
-  return { ...entry };
+  const { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt } = entry;
+  return { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt };
 }
 
 /** A `Map` whose growth copies a thousandth of it at a time. */
