@@ -32,8 +32,8 @@ export async function startClient(
   process.once("exit", () => child.kill("SIGKILL"));
 
   /**
-   * Between its turns a client is stopped. V8 collects garbage when a process is idle, half a second of each second with connect-redis on
-   * node-redis: work of its own turn, for which the next client would wait.
+   * Between its turns a client is stopped. V8 collects garbage when a process is idle: that of connect-redis on node-redis took half of the core in
+   * every third turn of Tenure, which was not its own.
    */
   async function awake<Result>(work: () => Promise<Result>): Promise<Result> {
     if (CAN_STOP) child.kill("SIGCONT");

@@ -14,8 +14,8 @@ const own = await canStart("mongo");
 const LIMITS = { connectTimeoutMS: 2000, socketTimeoutMS: 3000, serverSelectionTimeoutMS: 5000 };
 
 /**
- * Kills altogether. Each is among some 50 writes, so a store that does not wait for the server fails at the first. A round takes as long
- * as the server needs to start, so several servers share them.
+ * Kills altogether. Each is among some 50 writes, which show a store that acknowledges 400 ms before it writes; one that is 10 ms early they did not.
+ * A round takes as long as the server needs to start, so several servers share them.
  */
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 12);
 const SERVERS = Math.min(3, ROUNDS);
