@@ -1,6 +1,6 @@
 import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
-import type { StoredSession } from "./envelope.ts";
+import { StoredSession } from "./envelope.ts";
 import { type GivenTimeouts, headTimeouts } from "./session.ts";
 import { digestOf, idOf } from "./token.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
@@ -41,8 +41,6 @@ export async function createUnder<Data extends object>(
   const endsAt = now + lifetime;
   const times = { createdAt: now, touchedAt: now, idle, expiresAt: Math.min(now + idle, endsAt), endsAt };
   const authenticatedAt = userId === null ? null : (since ?? now);
-  return {
-    state: "created",
-    stored: { record: { id, userId, authenticatedAt, data: text, version: 1, ...times }, head, payload },
-  };
+  const record = { id, userId, authenticatedAt, data: text, version: 1, ...times };
+  return { state: "created", stored: new StoredSession(record, head, payload) };
 }

@@ -1,6 +1,6 @@
 import type { DataChange } from "./data-change.ts";
 import type { Encoding } from "./encoding.ts";
-import type { Envelopes, Head, StoredSession } from "./envelope.ts";
+import { type Envelopes, type Head, StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
 import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./session.ts";
 import type { SessionChanges } from "./store.ts";
@@ -134,20 +134,17 @@ export class Draft<Data extends object> {
     const usedNow = Math.max(record.touchedAt, now);
     const touchedAt = this.isUse ? usedNow : record.touchedAt;
     const endsAt = lifetime === undefined ? record.endsAt : usedNow + lifetime;
-    return {
-      record: {
-        ...record,
-        data,
-        userId,
-        authenticatedAt: userId === null ? null : Math.max(authenticatedAt, record.authenticatedAt ?? 0),
-        idle,
-        version: record.version + (makesNewVersion(changes) ? 1 : 0),
-        touchedAt,
-        endsAt,
-        expiresAt: Math.min(touchedAt + idle, endsAt),
-      },
-      head: this.head,
-      payload: this.text(),
+    const next = {
+      ...record,
+      data,
+      userId,
+      authenticatedAt: userId === null ? null : Math.max(authenticatedAt, record.authenticatedAt ?? 0),
+      idle,
+      version: record.version + (makesNewVersion(changes) ? 1 : 0),
+      touchedAt,
+      endsAt,
+      expiresAt: Math.min(touchedAt + idle, endsAt),
     };
+    return new StoredSession(next, this.head, this.text());
   }
 }

@@ -51,21 +51,39 @@ export interface PreviousToken {
   readonly wasUsers: boolean;
 }
 
-/** A record that `Sessions` wrote, its envelope open and its payload still encoded. */
-export interface StoredSession {
+/**
+ * A record that `Sessions` wrote, its envelope open and its payload still encoded.
+ *
+ * What a request holds, and what refers to more, is a class. V8 allocates what a literal makes among the old objects, once it has seen most of
+ * them live through a collection, as when a hundred requests arrive after an idle second. There each keeps all that it refers to until the
+ * next collection of old objects: a page view on the memory store took 17 µs instead of 10.
+ */
+export class StoredSession {
   readonly record: SessionRecord;
   readonly head: Head;
   /** The session's data as the codec encoded them. */
   readonly payload: string;
+
+  constructor(record: SessionRecord, head: Head, payload: string) {
+    this.record = record;
+    this.head = head;
+    this.payload = payload;
+  }
 }
 
 /** A record whose head was read, and not yet opened. */
-export interface SealedSession {
+export class SealedSession {
   readonly record: SessionRecord;
   /** `null`: plain. */
   readonly keyId: string | null;
   /** With the digests as they are stored. */
   readonly head: Head;
+
+  constructor(record: SessionRecord, keyId: string | null, head: Head) {
+    this.record = record;
+    this.keyId = keyId;
+    this.head = head;
+  }
 }
 
 /** Reads and writes envelopes, with or without protection. */
@@ -100,7 +118,7 @@ export class Envelopes {
       digest: data.slice(43, 86),
       previous,
     };
-    return { record, keyId, head };
+    return new SealedSession(record, keyId, head);
   }
 
   /**
@@ -121,17 +139,14 @@ export class Envelopes {
    */
   open({ record, keyId, head }: SealedSession): StoredSession | null {
     const { data } = record;
-    if (keyId === null) return { record, head, payload: data.slice(PLAIN_HEAD) };
+    if (keyId === null) return new StoredSession(record, head, data.slice(PLAIN_HEAD));
     const associated = associatedWith(data.slice(0, PROTECTED_HEAD), record.id, record.userId);
     const bytes = this.#withKey(keyId).decrypt(keyId, record.id, data.slice(PROTECTED_HEAD), associated);
     if (!bytes) return null;
     const digestAt = (at: number): string => bytes.toString("base64url", at, at + DIGEST);
     const previous = head.previous && { ...head.previous, digest: digestAt(DIGEST) };
-    return {
-      record,
-      head: { ...head, digest: digestAt(0), previous },
-      payload: bytes.toString("utf8", 2 * DIGEST),
-    };
+    const payload = bytes.toString("utf8", 2 * DIGEST);
+    return new StoredSession(record, { ...head, digest: digestAt(0), previous }, payload);
   }
 
   /** As `read` and `open`. */

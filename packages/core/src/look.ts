@@ -7,7 +7,7 @@ import { digestOf, idOf, isToken } from "./token.ts";
 
 /** What a token stands for. */
 export type Look =
-  | { readonly state: "live"; readonly stored: StoredSession }
+  | Live
   /** The session goes on, and another request has its new token. */
   | {
       readonly state: "superseded";
@@ -18,6 +18,16 @@ export type Look =
   /** No format of this version. Whether the token is right cannot be known. */
   | { readonly state: "unreadable"; readonly record: SessionRecord }
   | { readonly state: "dead" };
+
+/** A class for the reason given at `StoredSession`. */
+export class Live {
+  readonly state = "live";
+  readonly stored: StoredSession;
+
+  constructor(stored: StoredSession) {
+    this.stored = stored;
+  }
+}
 
 /** A token that was replaced this short a time ago may come from a request that was sent before the response with the new one arrived. Milliseconds. */
 const SUPERSEDED_FOR = 30_000;
@@ -43,7 +53,7 @@ export async function look<Data extends object>(ctx: Context<Data>, token: unkno
   // Between a framework's `regenerate` and the request's save.
   if (stored.head.isHidden) return DEAD;
   if (settling) await settling;
-  if (!isOver(ctx, stored)) return { state: "live", stored };
+  if (!isOver(ctx, stored)) return new Live(stored);
   publish("expired", { id: record.id, userId: record.userId });
   return DEAD;
 }

@@ -6,7 +6,7 @@ import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
-import { Envelopes, type StoredSession } from "./envelope.ts";
+import { Envelopes, StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
@@ -503,7 +503,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       if (result === "updated") {
         const touchedAt = Math.max(record.touchedAt, Math.floor(clock.earliest()));
         const expiresAt = Math.min(touchedAt + idle, record.endsAt);
-        const touched = { ...stored, record: { ...record, idle, touchedAt, expiresAt } };
+        const { head, payload } = stored;
+        const touched = new StoredSession({ ...record, idle, touchedAt, expiresAt }, head, payload);
         return new LoadedSession(touched, session.data, timeoutsOf(touched, this.policy));
       }
     } catch (error) {

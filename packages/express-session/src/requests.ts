@@ -18,11 +18,16 @@ import {
   storedData,
 } from "./stored-data.ts";
 
-/** The session of a request. It is attached to the request and to each `req.session`. */
-export interface Attached<Data extends object> {
+/** The session of a request. It is attached to the request and to each `req.session`. A class, as core's `StoredSession` is. */
+export class Attached<Data extends object> {
   readonly current: RequestSession<Data>;
   /** The cookie's settings as they are stored. */
   cookie: StoredCookie | undefined;
+
+  constructor(current: RequestSession<Data>, cookie?: StoredCookie) {
+    this.current = current;
+    this.cookie = cookie;
+  }
 }
 
 /**
@@ -80,7 +85,7 @@ export class Requests<Data extends object> {
     if (!loaded) return attached;
     // As stored: the caller may have changed its own.
     const cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
-    const made = { current: this.#bridge.request(loaded), cookie };
+    const made = new Attached(this.#bridge.request(loaded), cookie);
     made.current.maxAge = maxAgeOf(cookie);
     this.#attached.set(data, made);
     return made;
@@ -88,7 +93,7 @@ export class Requests<Data extends object> {
 
   /** An object that is not known, given to `touch` by hand. */
   ofCopy(token: string, data: SessionData): Attached<Data> {
-    return { current: this.#copy(token, data), cookie: storedCookie(data.cookie) };
+    return new Attached(this.#copy(token, data), storedCookie(data.cookie));
   }
 
   /** A stored session in the form in which `get` returns it. */
@@ -110,7 +115,7 @@ export class Requests<Data extends object> {
     };
     const current =
       loaded?.token === token ? this.#bridge.request(loaded, options) : this.#copy(token, data, options);
-    const made = this.show(req, { current, cookie: undefined }, data);
+    const made = this.show(req, new Attached(current), data);
     current.maxAge = maxAgeOf(made.cookie);
     return made;
   }
@@ -146,7 +151,8 @@ export class Requests<Data extends object> {
   readonly begin = (req: Request): void => {
     const before = this.#attached.get(req);
     before?.current.begin();
-    this.showNew(req, before ?? { current: this.#bridge.request(), cookie: undefined });
+    const missed = this.#bridge.missed((token) => token === req.sessionID);
+    this.showNew(req, before ?? new Attached(this.#bridge.request(missed)));
   };
 
   /** The session of the request that is ending the session with this token, in the same turn. */

@@ -1,6 +1,7 @@
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore, type ListedSession } from "@tenure/express-session";
+import express from "express";
 import session from "express-session";
 import { expect, test } from "vitest";
 import { application } from "./app.ts";
@@ -137,6 +138,18 @@ test("what a callback throws is the application's own error: it comes once, and 
   expect(thrown).toEqual([new Error("of the application")]);
   expect(rejected).toEqual([]);
   expect(calls).toBe(1);
+});
+
+test("a request that begins in the callback of an application's own get is not taken for one with that token", async () => {
+  const { store, sessions } = await start();
+  const visited = await sessions.create({ cart: 1 });
+  await sessions.logIn(visited.token, "ada");
+  const { app } = application(store);
+  const outer = express();
+  outer.use((req, res) => store.get(visited.token, () => void app(req, res)));
+  const browser = visitor(await serve(outer));
+  expect((await browser.post("/slow?do=set:a")).setCookies).toHaveLength(1);
+  expect((await browser.get("/me")).text).toBe('{"a":"a of someone"}');
 });
 
 test("a destroyed session that is saved again stays dead, also when it was never stored", async () => {

@@ -145,7 +145,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     }
     const link = linkOf(request);
     if (link) return link.ask(link.current.nextToken());
-    const made = open(request, bridge.request(undefined, useOf(request)));
+    const made = open(request, bridge.request(bridge.missed(), useOf(request)));
     whenAssigned(request, (session) => made.show(session));
     return made.current.token;
   }

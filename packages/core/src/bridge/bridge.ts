@@ -7,7 +7,7 @@ import { Sessions } from "../sessions.ts";
 import { isId } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
-import type { Copy, Loaded, LoadedLive, LoadedOther } from "./request-cookie.ts";
+import { type Copy, type Loaded, type LoadedLive, type LoadedOther, LoadResult } from "./request-cookie.ts";
 import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -40,10 +40,11 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
       const { id, userId } = found.stored.record;
       publish("superseded-token-used", { id, userId });
     }
-    if (found.state !== "live") return { session: null, token, look: found, startedAt };
-    const data = this.#ctx.encoding.decode(found.stored.payload, found.stored.record);
-    if (data) return { session: this.open(found.stored, data), token, look: found, startedAt };
-    return { session: null, token, look: { state: "unreadable", record: found.stored.record }, startedAt };
+    if (found.state !== "live") return new LoadResult(null, token, found, startedAt);
+    const { record, payload } = found.stored;
+    const data = this.#ctx.encoding.decode(payload, record);
+    if (data) return new LoadResult(this.open(found.stored, data), token, found, startedAt);
+    return new LoadResult(null, token, { state: "unreadable", record }, startedAt);
   }
 
   /**
@@ -76,15 +77,23 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
+   * What {@link get} has just read instead of a live session, for the first request that begins in its callback.
+   *
+   * @param isIts whether the token that was read is the request's, if the framework shows that: another request may begin in that callback, too
+   */
+  missed(isIts: (token: string) => boolean = () => true): LoadedOther | undefined {
+    const missed = this.#missed;
+    if (!missed || !isIts(missed.token)) return undefined;
+    this.#missed = undefined;
+    return missed;
+  }
+
+  /**
    * The session of a request: the loaded one, or a new one with a token of its own.
    *
-   * @param loaded absent: the request has no cookie, or {@link get} has just read it and is in its callback
+   * @param loaded absent: the request has no cookie
    */
-  request(
-    loaded: Loaded<Data> | undefined = this.#missed,
-    options: RequestOptions = {},
-  ): RequestSession<Data> {
-    this.#missed = undefined;
+  request(loaded?: Loaded<Data>, options: RequestOptions = {}): RequestSession<Data> {
     return new RequestSession(this, this.#ctx, loaded, options);
   }
 

@@ -1,4 +1,4 @@
-import type { Look } from "../look.ts";
+import type { Live, Look } from "../look.ts";
 import type { Session } from "../session.ts";
 import type { SessionRecord } from "../store.ts";
 
@@ -6,21 +6,26 @@ import type { SessionRecord } from "../store.ts";
 export type Loaded<Data extends object> = LoadedLive<Data> | LoadedOther;
 
 /** A live session. */
-export type LoadedLive<Data extends object> = Result<
-  Session<Data>,
-  Extract<Look, { readonly state: "live" }>
->;
+export type LoadedLive<Data extends object> = LoadResult<Session<Data>, Live>;
 
 /** No session, and what the cookie stands for instead. */
-export type LoadedOther = Result<null, OtherCookie>;
+export type LoadedOther = LoadResult<null, OtherCookie>;
 
-interface Result<Shown, Found extends Look> {
+/** A class for the reason given at `StoredSession`. */
+export class LoadResult<Shown, Found extends Look> {
   /** To show to the framework. */
   readonly session: Shown;
   readonly token: string;
   readonly look: Found;
   /** Of `performance.now()`. */
   readonly startedAt: number;
+
+  constructor(session: Shown, token: string, found: Found, startedAt: number) {
+    this.session = session;
+    this.token = token;
+    this.look = found;
+    this.startedAt = startedAt;
+  }
 }
 
 /** What a cache in front of the store has shown of a session, which has still to be read. */
@@ -32,7 +37,7 @@ export interface Copy<Data extends object> {
 }
 
 /** What a request's cookie stood for, if not for a live session. */
-export type OtherCookie = Exclude<Look, { readonly state: "live" }>;
+export type OtherCookie = Exclude<Look, Live>;
 
 export const DEAD = { state: "dead" } as const;
 

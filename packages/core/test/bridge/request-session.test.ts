@@ -431,13 +431,19 @@ describe("a parallel request with the cookie from before a login", () => {
     await (await open(visitor)).request.logIn("ada", {});
     const begun = await new Promise<string[]>((resolve) => {
       bridge.get(visitor, Object, () => {
-        const requests = [bridge.request(), bridge.request()];
+        const requests = [bridge.request(bridge.missed()), bridge.request(bridge.missed())];
         void Promise.all(requests.map((request) => request.save({ csrf: 2 }, null))).then(resolve);
       });
     });
     expect(begun).toEqual(["withheld", "saved"]);
+    const missed = await new Promise((resolve) => {
+      bridge.get(visitor, Object, () =>
+        resolve([bridge.missed(() => false), bridge.missed((token) => token === visitor)?.token]),
+      );
+    });
+    expect(missed).toEqual([undefined, visitor]);
     await new Promise<void>((resolve) => bridge.get(visitor, Object, () => resolve()));
-    expect(await bridge.request().save({ csrf: 2 }, null)).toBe("saved");
+    expect(bridge.missed()).toBeUndefined();
   });
 
   test("that loaded the session before the login drops its save", async () => {
