@@ -45,7 +45,7 @@ export async function startClient(
   async function reply(): Promise<unknown> {
     const [message] = (await Promise.race([once(child, "message"), exited])) as [Reply];
     if ("error" in message) throw new Error(`${name}: ${message.error}`);
-    return message.answer;
+    return message.result;
   }
   function order<Call extends keyof Orders>(call: Call): Orders[Call] {
     return ((...args: readonly unknown[]) => {

@@ -11,7 +11,7 @@ export interface Orders {
   populate(sessions: number): Promise<void>;
   /** @param share of the touches that are due */
   slice(profile: Profile, concurrency: number, ms: number, share: number): Promise<Slice>;
-  /** Serves an application over HTTP, once. Answers its port, and a cookie for each of some sessions. */
+  /** Serves an application over HTTP, once. Resolves to its port, and a cookie for each of some sessions. */
   serve(): Promise<{ readonly port: number; readonly cookies: readonly string[] }>;
   /** CPU time so far, microseconds, of this process and of the server, if that is ours to measure. */
   cpu(share: number): Promise<{ readonly client: number; readonly server: number | undefined }>;
@@ -26,7 +26,7 @@ export interface Order {
   readonly args: readonly unknown[];
 }
 
-export type Reply = { readonly answer: unknown } | { readonly error: string };
+export type Reply = { readonly result: unknown } | { readonly error: string };
 
 const [backend = "", name = "", url = "", serverPid = ""] = process.argv.slice(2);
 const open = (await contests[backend]?.())?.competitors[name];
@@ -34,12 +34,12 @@ if (open === undefined) throw new Error(`there is no ${name} on ${backend}`);
 const orders = ordersTo(await open(url), Number(serverPid) || undefined);
 process.on("disconnect", () => process.exit());
 process.on("message", ({ call, args }: Order) => void obey(call, args));
-reply({ answer: undefined });
+reply({ result: undefined });
 
 async function obey(call: keyof Orders, args: readonly unknown[]): Promise<void> {
   try {
     const order = orders[call] as (...given: readonly unknown[]) => Promise<unknown>;
-    reply({ answer: await order(...args) });
+    reply({ result: await order(...args) });
   } catch (error) {
     reply({ error: String(error) });
   }

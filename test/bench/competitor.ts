@@ -10,7 +10,7 @@ export interface Competitor {
   readonly dueShare?: (share: number) => void;
   /** Called once the first sessions are there: ends whatever made their creation faster. */
   readonly populated?: () => void;
-  /** Ends all sessions of a user in the way that this store has, and answers how many. */
+  /** Ends all sessions of a user in the way that this store has. Resolves to how many. */
   readonly revokeUser: (userId: string) => Promise<number>;
   /** What {@link revokeUser} does, in a few words. */
   readonly revocation: string;
@@ -28,7 +28,7 @@ export interface Contest {
 
 export interface BenchServer {
   readonly url: string;
-  /** Which it is, for people. */
+  /** Which it is, human-readable. */
   readonly about: string;
   /** Its first process. Absent: it is not of this run; then it is neither pinned nor measured. */
   readonly pid: number | undefined;

@@ -16,7 +16,7 @@ export function onFirstCore(): readonly string[] {
   }
 }
 
-/** Puts a server on the second core. Answers what came of it, for people. */
+/** Puts a server on the second core. Returns what came of it, human-readable. */
 export function pinServer(pid: number): string {
   if (availableParallelism() < 2) return "not pinned: there is one core";
   try {

@@ -6,7 +6,7 @@ import session, { type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { SECRET } from "./requests.ts";
 
-/** An application that shows who is logged in, with the real middleware. Answers its port. */
+/** An application that shows who is logged in, with the real middleware. Resolves to its port. */
 export async function listen(store: Store): Promise<number> {
   const app = express();
   app.use(

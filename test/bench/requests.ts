@@ -4,13 +4,13 @@ import session, { type SessionData, type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { sessionData } from "./session-data.ts";
 
-/** What express-session asks of its store in a request, with `resave: false` and `saveUninitialized: false`. */
+/** What express-session calls of its store in a request, with `resave: false` and `saveUninitialized: false`. */
 export interface Requests {
   /** A page that only looks at the session: get, and touch. */
   pageView(token: string): Promise<void>;
   /** A page that changes it: get, and set. */
   change(token: string): Promise<void>;
-  /** A new session: set. Answers its token. */
+  /** A new session: set. Resolves to its token. */
   login(userId: string): Promise<string>;
   /** destroy */
   logout(token: string): Promise<void>;

@@ -109,7 +109,7 @@ function summary(cell: string, clients: readonly ClientProcess[], rounds: readon
 
 /**
  * Last, because it takes away what the loads live on. Every client ends the sessions of the same users, and then of more, for
- * {@link REVOKING}: who takes a second for each is not asked for many, and who takes a millisecond is not judged by the first.
+ * {@link REVOKING}: a client that takes a second for each user ends few, and one that takes a millisecond is not judged by its first call.
  */
 async function revocations(
   clients: readonly ClientProcess[],

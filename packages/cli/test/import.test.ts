@@ -110,7 +110,7 @@ describe.each([
       expect(ran.err).toContain("--user-key");
     });
 
-    test("keeps whoever has a cookie logged in across the deploy", async () => {
+    test("keeps users who have a cookie logged in across the deploy", async () => {
       const userId = randomUUID();
       const before = await serve(origin.store);
       const login = await fetch(`${before.url}/login?${userId}`);

@@ -1,7 +1,7 @@
 import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
 import { StoredSession } from "./envelope.ts";
-import { type GivenTimeouts, headTimeouts } from "./session.ts";
+import { type GivenTimeouts, headTimeouts } from "./timeouts.ts";
 import { digestOf, idOf } from "./token.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
 

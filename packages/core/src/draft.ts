@@ -2,7 +2,7 @@ import type { DataChange } from "./data-change.ts";
 import type { Encoding } from "./encoding.ts";
 import { type Envelopes, type Head, StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
-import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./session.ts";
+import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./timeouts.ts";
 import type { SessionChanges } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";

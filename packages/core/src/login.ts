@@ -7,7 +7,7 @@ import type { Look } from "./look.ts";
 import { type Issued, replaceToken } from "./rotation.ts";
 import { refused } from "./save.ts";
 import type { StoredSession } from "./envelope.ts";
-import type { GivenTimeouts } from "./session.ts";
+import type { GivenTimeouts } from "./timeouts.ts";
 import { newToken } from "./token.ts";
 import { userIdIn } from "./user.ts";
 import type { Outcome } from "./writes.ts";

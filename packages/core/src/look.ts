@@ -1,8 +1,8 @@
 import type { Context } from "./context.ts";
 import type { PreviousToken, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
-import { timeoutsOf } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
+import { timeoutsOf } from "./timeouts.ts";
 import { digestOf, idOf, isToken } from "./token.ts";
 
 /** What a token stands for. */

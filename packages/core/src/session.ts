@@ -1,5 +1,6 @@
+import type { StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
-import type { Head, StoredSession } from "./envelope.ts";
+import { timeoutsOf } from "./timeouts.ts";
 
 /**
  * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token and is
@@ -35,41 +36,6 @@ export interface SessionFacts {
   readonly endsAt: number;
 }
 
-/** The timeouts that are in force for a session: the record's, or the policy's where that has been shortened since. */
-export interface Timeouts {
-  readonly idle: number;
-  readonly endsAt: number;
-  readonly expiresAt: number;
-}
-
-export function timeoutsOf({ record, head }: StoredSession, policy: Policy<never>): Timeouts {
-  const idle = head.hasOwnIdle ? record.idle : Math.min(record.idle, policy.idleTimeout);
-  const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
-  const endsAt = record.endsAt - shortened;
-  return { idle, endsAt, expiresAt: Math.min(record.touchedAt + idle, endsAt) };
-}
-
-/** The timeouts that a creation or a login gives a session, milliseconds. */
-export interface GivenTimeouts {
-  /** The session's own. Absent: the policy's. */
-  readonly idle?: number | undefined;
-  readonly lifetime?: number | undefined;
-  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. */
-  readonly shorterIdle?: number | undefined;
-}
-
-export function headTimeouts(
-  { idle, lifetime, shorterIdle }: GivenTimeouts,
-  policy: Policy<never>,
-): Pick<Head, "hasOwnIdle" | "hasOwnLifetime" | "idle" | "lifetime"> {
-  return {
-    hasOwnIdle: idle !== undefined,
-    hasOwnLifetime: lifetime !== undefined,
-    idle: idle ?? shorterIdle ?? policy.idleTimeout,
-    lifetime: lifetime ?? policy.lifetime,
-  };
-}
-
 /** Keeps, out of the caller's reach, what the session was made from. */
 export class LoadedSession<Data extends object> implements Session<Data> {
   readonly id: string;
@@ -84,8 +50,9 @@ export class LoadedSession<Data extends object> implements Session<Data> {
   // A private field is beyond copies and JSON, and costs a page view nothing; a WeakMap doubles the collector's work.
   readonly #stored: StoredSession;
 
-  constructor(stored: StoredSession, data: Data, timeouts: Timeouts) {
+  constructor(stored: StoredSession, data: Data, policy: Policy<never>) {
     const { record } = stored;
+    const timeouts = timeoutsOf(stored, policy);
     this.id = record.id;
     this.userId = record.userId;
     this.authenticatedAt = record.authenticatedAt;

@@ -17,14 +17,9 @@ import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { admitted, save } from "./save.ts";
-import {
-  type GivenTimeouts,
-  type ListedSession,
-  LoadedSession,
-  type Session,
-  timeoutsOf,
-} from "./session.ts";
+import { type ListedSession, LoadedSession, type Session } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
+import { type GivenTimeouts, ownTimeouts, timeoutsOf } from "./timeouts.ts";
 import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
@@ -196,17 +191,18 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * A failure of the backend is the event `touch-failed`, because a touch may be lost.
    */
   async touch(session: Session<Data>): Promise<Session<Data> | null> {
-    const { clock, touches } = this.#ctx;
-    await clock.ready();
-    if (touches.isDue(session)) return this.#touch(session);
-    // After a suspension of this machine the sample of the store's clock is too early: decide again with the next one.
-    void clock.renewing()?.then(() => (touches.isDue(session) ? this.#touch(session) : null));
-    return session;
+    return this.touchIfDue(session) ?? session;
   }
 
-  /** Whether `touch` would ask the store now. */
-  touchIsDue(session: Session<Data>): boolean {
-    return this.#ctx.clock.ready() !== undefined || this.#ctx.touches.isDue(session);
+  /** As `touch`. `undefined`: the store is not asked. */
+  touchIfDue(session: Session<Data>): Promise<Session<Data> | null> | undefined {
+    const { clock } = this.#ctx;
+    const sampling = clock.ready();
+    if (sampling) return sampling.then(() => this.#touchIfDueNow(session) ?? session);
+    const touching = this.#touchIfDueNow(session);
+    // After a suspension of this machine the sample of the store's clock is too early: decide again with the next one.
+    if (!touching) void clock.renewing()?.then(() => this.#touchIfDueNow(session));
+    return touching;
   }
 
   /**
@@ -267,7 +263,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const saved = await save(this.#ctx, { session: seen, change, since, touch: options.touch });
     if (!saved || saved.payload !== change.wanted) return saved && this.#open(saved);
     const own = change.wantedData();
-    return own && new LoadedSession(saved, own, timeoutsOf(saved, this.policy));
+    return own && new LoadedSession(saved, own, this.policy);
   }
 
   /**
@@ -311,10 +307,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   ): Promise<Created<Data> | Refused> {
     const startedAt = performance.now();
     const userId = this.#userId(user);
-    const terms = this.#terms(settings);
+    const timeouts = this.#ownTimeouts(settings);
     const since = settings.since ?? (await this.#ctx.clock.notAfter(startedAt));
     const from: Look = await look(this.#ctx, token);
-    const result = await logIn(this.#ctx, from, { userId, since, ...terms, keep: keysToKeep(settings) });
+    const result = await logIn(this.#ctx, from, { userId, since, ...timeouts, keep: keysToKeep(settings) });
     if ("refused" in result) return result;
     const session = this.#open(result.stored);
     if (session) return { token: result.token, session };
@@ -472,12 +468,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: NewSessionSettings,
   ): Promise<Session<Data> | "taken" | LoginRefusal> {
     const startedAt = performance.now();
-    const terms = this.#terms(settings);
+    const timeouts = this.#ownTimeouts(settings);
     const named = settings.userId === undefined ? this.#userIn(token, data) : settings.userId;
     const userId = named === null ? null : this.#userId(named);
     const since =
       userId === null ? undefined : (settings.since ?? (await this.#ctx.clock.notAfter(startedAt)));
-    const created = await createUnder(this.#ctx, token, data, { userId, since, ...terms });
+    const created = await createUnder(this.#ctx, token, data, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
     if (created.state === "fenced") return "logged-out-meanwhile";
     const { stored } = created;
@@ -490,6 +486,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const about = { id: idOf(token), userId: null };
     const stored = this.#ctx.encoding.decode(this.#ctx.encoding.encode(data, about), about);
     return stored && userIdIn(this.policy.userId(stored));
+  }
+
+  #touchIfDueNow(session: Session<Data>): Promise<Session<Data> | null> | undefined {
+    return this.#ctx.touches.isDue(session) ? this.#touch(session) : undefined;
   }
 
   async #touch(session: Session<Data>): Promise<Session<Data> | null> {
@@ -505,7 +505,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
         const expiresAt = Math.min(touchedAt + idle, record.endsAt);
         const { head, payload } = stored;
         const touched = new StoredSession({ ...record, idle, touchedAt, expiresAt }, head, payload);
-        return new LoadedSession(touched, session.data, timeoutsOf(touched, this.policy));
+        return new LoadedSession(touched, session.data, this.policy);
       }
     } catch (error) {
       takeBack();
@@ -552,7 +552,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /** `null`: the codec cannot read it. */
   #open(stored: StoredSession): Session<Data> | null {
     const data = this.#ctx.encoding.decode(stored.payload, stored.record);
-    return data && new LoadedSession(stored, data, timeoutsOf(stored, this.policy));
+    return data && new LoadedSession(stored, data, this.policy);
   }
 
   /** `null`: it is not to be listed. */
@@ -578,34 +578,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return actor === undefined ? null : this.#userId(actor);
   }
 
-  #terms({ idle, lifetime }: Pick<LoginSettings, "idle" | "lifetime">): GivenTimeouts {
-    return refusing(NOBODY, () => termsOf(this.policy, idle, lifetime));
+  #ownTimeouts(settings: Pick<LoginSettings, "idle" | "lifetime">): GivenTimeouts {
+    return refusing(NOBODY, () => ownTimeouts(settings, this.policy));
   }
-}
-
-/**
- * A login's own timeouts, milliseconds.
- *
- * @throws TypeError for one above the policy's maximum
- */
-export function termsOf(
-  { maxIdleTimeout, maxLifetime }: Policy<never>,
-  idle: Duration | undefined,
-  lifetime: Duration | undefined,
-): GivenTimeouts {
-  return {
-    idle: upTo("idle", idle, "maxIdleTimeout", maxIdleTimeout),
-    lifetime: upTo("lifetime", lifetime, "maxLifetime", maxLifetime),
-  };
-}
-
-function upTo(name: string, given: Duration | undefined, maximum: string, max: number): number | undefined {
-  if (given === undefined) return undefined;
-  const duration = parseDuration(name, given);
-  if (duration <= max) return duration;
-  throw new TypeError(
-    `${name} is longer than the policy allows: raise ${maximum} of Sessions, or give a shorter one`,
-  );
 }
 
 export function keysToKeep({ keep = [] }: Pick<LoginSettings, "keep">): readonly string[] {

@@ -1,6 +1,6 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** A store without tombstones and fences: an id that was revoked can be created anew. What holds here holds by identity alone. */
+/** A store without tombstones and fences: an id that was revoked can be created again. What holds here holds by identity alone. */
 export function forgetfulStore(clock: () => number): SessionStore {
   const records = new Map<string, SessionRecord>();
   const live = (id: string): SessionRecord | null => {

@@ -43,7 +43,7 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
   });
 
   test.each(["/set", "/regenerate", "/sudo", "/login"])(
-    "nothing is stored anew by %s once it has ended, a login aside, and no data go on",
+    "nothing is stored again by %s once it has ended, a login aside, and no data go on",
     async (path) => {
       for (const data of [{ userId: "ada" }, { user: { id: "ada" } }]) {
         await using site = await cached(version, data);

@@ -31,7 +31,7 @@ export interface ScanPage {
 }
 
 /** Pages of the table, from one up to another. */
-export interface Strip {
+export interface PageRange {
   readonly from: number;
   readonly to: number;
   /** How many rows to delete at most. */
@@ -62,7 +62,7 @@ export interface Operations {
   readonly listUser: Operation<string, SessionRecord[]>;
   readonly scan: Operation<string, ScanPage>;
   readonly now: Operation<null, number>;
-  readonly sweep: Operation<Strip, Swept>;
+  readonly sweep: Operation<PageRange, Swept>;
 }
 
 const MAX_BATCH = 500;
@@ -206,9 +206,9 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       name: "sweep",
       ...ONE_BY_ONE,
       keyOf: () => "sweep",
-      query: ([strip]) => ({
+      query: ([range]) => ({
         statement: statements.sweep,
-        values: [`(${strip!.from},0)`, `(${strip!.to},0)`, strip!.most, strip!.inTurn],
+        values: [`(${range!.from},0)`, `(${range!.to},0)`, range!.most, range!.inTurn],
       }),
       result([row]) {
         const [, , ours, swept, took, pages] = row!;

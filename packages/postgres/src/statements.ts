@@ -212,7 +212,7 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
     update: forms(CHANGES, (given, matching) => update(given, matching, NO_FENCES)),
     updateWithUser: forms(CHANGES, (given, matching) => update(given, matching, withFences("$10::bigint"))),
     revoke: forms(ID, revoke),
-    // It ends once the clock is past the instant. Whoever sees the fence thus has a clock that is past it.
+    // It ends once the clock is past the instant. A statement that sees the fence thus has a clock that is past it.
     fence: statement(`
 with asked as materialized (
   select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(4)}, ${DURABLE}

@@ -85,7 +85,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   const table = tableOf(options);
   const operations = operationsOn(statementsFor(table), tombstoneMinimum);
   const bind = joinedOn(pool, table.sql);
-  const sweepStrip = bind(operations.sweep);
+  const sweepPages = bind(operations.sweep);
 
   return {
     ...storeOn(bind, operations),
@@ -97,8 +97,8 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
       }
       return storeOn(inTransaction(client, table.sql), operations);
     },
-    sweep: () => sweep(sweepStrip),
-    startSweeping: (settings) => startSweeping(sweepStrip, settings),
+    sweep: () => sweep(sweepPages),
+    startSweeping: (settings) => startSweeping(sweepPages, settings),
   };
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Strip, Swept } from "./operations.ts";
+import type { PageRange, Swept } from "./operations.ts";
 
 /** Options of `startSweeping`. */
 export interface SweepingOptions {
@@ -15,23 +15,23 @@ export interface Sweeping {
   stop(): Promise<void>;
 }
 
-type SweepStrip = (strip: Strip) => Promise<Swept>;
+type SweepPages = (range: PageRange) => Promise<Swept>;
 
-/** Goes through the whole table once, a strip of pages a statement. There is no index on `expires_at`: touches would write it. */
-export async function sweep(sweepStrip: SweepStrip, turns?: AbortSignal): Promise<number> {
+/** Goes through the whole table once, a range of pages a statement. There is no index on `expires_at`: touches would write it. */
+export async function sweep(sweepPages: SweepPages, turns?: AbortSignal): Promise<number> {
   let pages = 1;
   let swept = 0;
   let width = NARROWEST;
   for (let from = 0; from < pages;) {
     if (turns?.aborted === true) break;
     const beganAt = performance.now();
-    const strip = { from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
-    const result = await sweepStrip(strip);
+    const range = { from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
+    const result = await sweepPages(range);
     if (!result.ours) break;
     // What is added while it runs has not expired.
     if (from === 0) pages = result.pages;
     swept += result.swept;
-    if (result.swept < strip.most) from = strip.to;
+    if (result.swept < range.most) from = range.to;
     if (result.took > LONG) width = Math.max(width / 2, NARROWEST);
     else if (result.took < SHORT) width = Math.min(width * 2, WIDEST);
     // At most half of one connection's time.
@@ -42,7 +42,7 @@ export async function sweep(sweepStrip: SweepStrip, turns?: AbortSignal): Promis
 
 /** @throws TypeError */
 export function startSweeping(
-  sweepStrip: SweepStrip,
+  sweepPages: SweepPages,
   { every = 60 * 60 * 1000, onError }: SweepingOptions = {},
 ): Sweeping {
   if (!(every >= 1000 && every <= MAX_EVERY)) {
@@ -54,7 +54,7 @@ export function startSweeping(
   let timer = setTimeout(turn, Math.random() * every).unref();
 
   function turn(): void {
-    current = sweep(sweepStrip, turns.signal)
+    current = sweep(sweepPages, turns.signal)
       .catch(onError)
       // What a listener throws is no reason to sweep no more.
       .catch(() => undefined)

@@ -321,7 +321,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     await hold(holder);
     const settled = new AbortController();
     const revoking = store.revokeUser(userId).finally(() => settled.abort());
-    // Whoever lets the row go has written it, and another takes it at once: what began before that can't be serialized.
+    // The statement that releases the row has written it, and another takes it at once: what began before that can't be serialized.
     while (!settled.signal.aborted) {
       const held = hold(next);
       await Promise.race([waiting(2), revoking.catch(() => undefined)]);

@@ -133,7 +133,7 @@ here.describe(
 );
 
 interface Planned {
-  /** Or planned anew at each run. */
+  /** Or planned again at each run. */
   readonly named: boolean;
   readonly text: string;
   readonly values: readonly unknown[];

@@ -24,7 +24,7 @@ export interface Commands {
  * @param args those of the key
  * @param startedAt when the call began that this command is the second of, by `performance.now()`. Its deadline is two timeouts after that
  *   at most
- * @returns what the script answers the key with
+ * @returns what the script returns for the key
  */
 export type RunScript = (key: string, args: readonly string[], startedAt?: number) => Promise<unknown>;
 
@@ -77,13 +77,13 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
       return await kind.run(calls);
     } catch (error) {
       if (calls.length === 1 || !isDivided(error)) throw error;
-      const answers: unknown[] = [];
+      const results: unknown[] = [];
       // One after the other: ioredis with auto-pipelining (6.0) asks one server for all that leave together, and finds nothing of the other's.
       for (const call of calls) {
-        const [answer] = await kind.run([call]).catch((failed: unknown) => [failed]);
-        answers.push(answer);
+        const [result] = await kind.run([call]).catch((failed: unknown) => [failed]);
+        results.push(result);
       }
-      return answers;
+      return results;
     }
   }
 
@@ -91,7 +91,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     const keys = calls.map(({ key }) => key);
     const values = await send(operation, () => client.getMany(keys));
     if (Array.isArray(values) && values.length === keys.length) return values;
-    throw notAnAnswer(operation);
+    throw notAReply(operation);
   }
 
   /**
@@ -118,12 +118,12 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
         const reply = await (isDurable && runDurably !== undefined && deadline !== undefined
           ? runDurably(operation, script, keys, args)
           : evaluate(script, keys, args));
-        if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAnAnswer(operation);
+        if (!Array.isArray(reply) || !Number.isSafeInteger(Number(reply[0]))) throw notAReply(operation);
         clock.learn(node, Number(reply[0]));
         if (Number(reply[1]) === Code.LATE) continue;
-        const answers: readonly unknown[] = reply.slice(1);
-        if (answers.length === calls.length) return answers;
-        throw notAnAnswer(operation);
+        const results: readonly unknown[] = reply.slice(1);
+        if (results.length === calls.length) return results;
+        throw notAReply(operation);
       }
       throw new StoreError(operation, "the command reached Redis after its deadline and changed nothing");
     });
@@ -186,7 +186,7 @@ const NO_ARGS: readonly string[] = [];
 interface Kind {
   /** Whether it is MGET, in which a key may be twice. */
   readonly isRead: boolean;
-  /** Sends a command. Resolves to what each call is answered with. */
+  /** Sends a command. Resolves to the result of each call. */
   readonly run: (calls: readonly Call[]) => Promise<readonly unknown[]>;
 }
 
@@ -259,7 +259,7 @@ function isDivided(error: unknown): boolean {
   return cause instanceof Error && /^(?:TRYAGAIN|Too many Cluster redirections)/.test(cause.message);
 }
 
-export function notAnAnswer(operation: StoreOperation): StoreError {
+export function notAReply(operation: StoreOperation): StoreError {
   return new StoreError(operation, "Redis returned something that is not a reply to the command");
 }
 

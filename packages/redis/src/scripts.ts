@@ -12,23 +12,23 @@ export interface ScriptParts {
   readonly args: readonly string[];
   /** Lua: functions for `body`. */
   readonly functions?: string;
-  /** Lua that answers one `key` with a value that is not nil: a {@link Code}, or an array. */
+  /** Lua that returns a result for one `key`, which is not nil: a {@link Code}, or an array. */
   readonly body: string;
 }
 
 /**
- * A script on any number of keys, which answers each by itself. Its arguments are a deadline, a nonce, those that the keys share and those of
+ * A script on any number of keys, each by itself. Its arguments are a deadline, a nonce, those that the keys share and those of
  * each key. It decides by the clock of the server that holds the keys, and the deadline is an instant of that clock: after it,
  * the script only reports the time. So a command that a client or a network held back for longer than its caller waited changes
  * nothing.
  *
  * Each may run twice, because ioredis sends a command again when the connection closed before the reply came. A value keeps
- * the nonces of the commands that wrote it until their deadlines have passed. A script that finds its own nonce answers what it had
- * answered. So no key may be in one command twice. In a tombstone, the last nonce is that of the command that ended the session.
+ * the nonces of the commands that wrote it until their deadlines have passed. A script that finds its own nonce returns what it had
+ * returned. So no key may be in one command twice. In a tombstone, the last nonce is that of the command that ended the session.
  *
  * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
  *
- * Its reply is an array: the server's time in milliseconds, then an answer for each key; or the time and {@link Code.LATE}.
+ * Its reply is an array: the server's time in milliseconds, then a result for each key; or the time and {@link Code.LATE}.
  */
 export function script({ flags, shared = [], args, functions = "", body }: ScriptParts): Script {
   const locals = shared.map((name, at) => `local ${name} = ARGV[${at + 3}]`).join("\n");
@@ -41,12 +41,12 @@ local deadline, nonce = ARGV[1], ARGV[2]
 if now >= number(deadline) then return { now, ${Code.LATE} } end
 ${locals}
 ${functions}
-local function answer(${["key", ...args].join(", ")})
+local function resultOf(${["key", ...args].join(", ")})
 ${body}
 end
 local reply, at = { now }, ${shared.length + 2}
 for i, key in ipairs(KEYS) do
-  reply[i + 1] = answer(key${ofKey})
+  reply[i + 1] = resultOf(key${ofKey})
   at = at + ${args.length}
 end
 return reply`;

@@ -15,7 +15,7 @@ import {
   canBeStored,
   isTouch,
 } from "@tenure/core/store";
-import { commandsOver, notAnAnswer } from "./commands.ts";
+import { commandsOver, notAReply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { decodeRecord, decodeText, encodeText } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
@@ -234,9 +234,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
         all.every((one) => one === "") ? "" : all.map((one) => `${one} `).join(""),
         data ?? "",
       ];
-      const answer = await call.update(key(id), args, startedAt);
-      if (!Array.isArray(answer)) return resultOf("update", answer, UPDATED);
-      const [endsAt, itsUser] = answer as readonly unknown[];
+      const result = await call.update(key(id), args, startedAt);
+      if (!Array.isArray(result)) return resultOf("update", result, UPDATED);
+      const [endsAt, itsUser] = result as readonly unknown[];
       startedAt = performance.now();
       await indexFor(String(itsUser), lifetime === undefined ? { endsAt: Number(endsAt) } : { lifetime });
     }
@@ -315,12 +315,12 @@ const REVOKED: Results<boolean> = { [Code.DONE]: true, [Code.NOTHING]: false };
 
 type Results<Result> = Readonly<Record<number, Result>>;
 
-/** @throws StoreError for a code that the script does not answer with */
-function resultOf<Result>(operation: StoreOperation, answer: unknown, results: Results<Result>): Result {
-  const code = Number(answer);
+/** @throws StoreError for a code that the script does not return */
+function resultOf<Result>(operation: StoreOperation, returned: unknown, results: Results<Result>): Result {
+  const code = Number(returned);
   if (code === Code.FOREIGN) throw foreignValue(operation);
   const result = results[code];
-  if (result === undefined) throw notAnAnswer(operation);
+  if (result === undefined) throw notAReply(operation);
   return result;
 }
 

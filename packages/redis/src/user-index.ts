@@ -1,6 +1,6 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { instantInTheFuture } from "@tenure/core/store";
-import { type Commands, notAnAnswer } from "./commands.ts";
+import { type Commands, notAReply } from "./commands.ts";
 import { Code, script } from "./scripts.ts";
 
 /**
@@ -92,9 +92,9 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
     },
 
     async fence(user, given) {
-      const answer = await fix(keyOf(user), [given === undefined ? "" : String(given), minimum]);
-      if (Number(answer) === Code.FUTURE) throw instantInTheFuture();
-      const [now, instant, fence, ...found] = details("revokeUser", answer);
+      const result = await fix(keyOf(user), [given === undefined ? "" : String(given), minimum]);
+      if (Number(result) === Code.FUTURE) throw instantInTheFuture();
+      const [now, instant, fence, ...found] = details("revokeUser", result);
       return { instant: Number(instant), fence: Number(fence), ...pageOf(found, Number(now)) };
     },
 
@@ -212,9 +212,9 @@ end
 return ${Code.DONE}`,
 });
 
-function details(operation: StoreOperation, answer: unknown): readonly unknown[] {
-  if (Array.isArray(answer)) return answer;
-  throw notAnAnswer(operation);
+function details(operation: StoreOperation, result: unknown): readonly unknown[] {
+  if (Array.isArray(result)) return result;
+  throw notAReply(operation);
 }
 
 function pageOf(found: readonly unknown[], now: number): Page {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Asks until the answer is not false; an error counts as not yet. Rejects after `ms` with `what` it waited for. */
+/** Calls until the result is not false; an error counts as not yet. Rejects after `ms` with `what` it waited for. */
 export async function until<T>(what: string, ms: number, ask: () => Promise<T | false>): Promise<T> {
   const deadline = Date.now() + ms;
   let cause: unknown;
   while (Date.now() < deadline) {
     try {
-      const answer = await ask();
-      if (answer !== false) return answer;
+      const result = await ask();
+      if (result !== false) return result;
     } catch (error) {
       cause = error;
     }

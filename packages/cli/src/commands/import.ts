@@ -74,7 +74,7 @@ const DRY = { ...FATES, imported: "would be in the store, unless it was revoked 
 /** What became of a session. */
 type Fate = keyof typeof FATES;
 
-/** Whoever has such a session is logged out. */
+/** The users of such sessions are logged out. */
 const LOST: readonly Fate[] = ["noEnd", "weakId", "unreadable", "unstorable"];
 
 interface Taken {

@@ -2,7 +2,7 @@ import type { Context } from "../context.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { look } from "../look.ts";
-import { LoadedSession, type Session, timeoutsOf } from "../session.ts";
+import { LoadedSession, type Session } from "../session.ts";
 import { Sessions } from "../sessions.ts";
 import { isId } from "../token.ts";
 import { userIdIn } from "../user.ts";
@@ -73,7 +73,7 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   open(stored: StoredSession, data?: Data): Session<Data> {
     const { encoding, policy } = this.#ctx;
     const own = data ?? encoding.decode(stored.payload, stored.record) ?? ({} as Data);
-    return new LoadedSession(stored, own, timeoutsOf(stored, policy));
+    return new LoadedSession(stored, own, policy);
   }
 
   /**

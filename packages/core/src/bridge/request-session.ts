@@ -9,7 +9,8 @@ import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
 import { admitted, save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
-import { keysToKeep, type Sessions, termsOf } from "../sessions.ts";
+import { keysToKeep, type Sessions } from "../sessions.ts";
+import { ownTimeouts } from "../timeouts.ts";
 import { idOf, newToken } from "../token.ts";
 import { type UserId, userIdOf } from "../user.ts";
 import { idleFor, isExpired, isLonger, isNone, isSameMaxAge, type MaxAge } from "./max-age.ts";
@@ -314,8 +315,7 @@ export class RequestSession<Data extends object> {
    */
   async maxAgeOfLogin({ idle }: RequestLogin, maxAge: MaxAge): Promise<number | null | undefined> {
     if (this.#state === "unread") await this.#inOrder(() => Promise.resolve());
-    if (idle !== undefined)
-      return refusing(this.#about, () => termsOf(this.#ctx.policy, idle, undefined)).idle;
+    if (idle !== undefined) return refusing(this.#about, () => ownTimeouts({ idle }, this.#ctx.policy)).idle;
     return this.ownIdle !== null && isSameMaxAge(maxAge, this.ownIdle) ? null : undefined;
   }
 
@@ -337,7 +337,7 @@ export class RequestSession<Data extends object> {
     const { policy } = this.#ctx;
     const about = this.#about;
     const userId = refusing(about, () => userIdOf(user));
-    const terms = refusing(about, () => termsOf(policy, settings.idle, settings.lifetime));
+    const timeouts = refusing(about, () => ownTimeouts(settings, policy));
     const shorterIdle = isExpired(maxAge) ? undefined : idleFor(policy.idleTimeout, maxAge);
     const keep = [...keysToKeep(settings), ...ownKeys];
     const wanted = this.#encode(data);
@@ -348,7 +348,7 @@ export class RequestSession<Data extends object> {
       const result = await logIn(this.#ctx, from, {
         userId,
         since,
-        ...terms,
+        ...timeouts,
         shorterIdle,
         keep,
         unsaved: stored && this.#changeTo(wanted),
@@ -362,7 +362,7 @@ export class RequestSession<Data extends object> {
       this.#token = result.token;
       this.#adopt(result.stored);
       this.#cookie = DEAD;
-      this.maxAge = terms.idle ?? maxAge;
+      this.maxAge = timeouts.idle ?? maxAge;
       return { refused: null, session: this.#bridge.open(result.stored) };
     });
   }
@@ -404,11 +404,9 @@ export class RequestSession<Data extends object> {
 
   /** Restarts the idle timeout, as loading a session does, at most once a `touchEvery`. Not awaited: a touch may be lost. */
   #use(session: Session<Data>): void {
-    const { sessions } = this.#bridge;
-    if (!sessions.touchIsDue(session)) return;
-    this.#before = sessions
-      .touch(session)
-      .then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
+    this.#before = this.#bridge.sessions
+      .touchIfDue(session)
+      ?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
   }
 
   /** Frameworks save one session object several times without waiting: the last one is to win. */

@@ -1,0 +1,62 @@
+import { type Duration, parseDuration } from "./duration.ts";
+import type { Head, StoredSession } from "./envelope.ts";
+import type { Policy } from "./policy.ts";
+
+/** The timeouts that are in force for a session: the record's, or the policy's where that has been shortened since. */
+export interface Timeouts {
+  readonly idle: number;
+  readonly endsAt: number;
+  readonly expiresAt: number;
+}
+
+export function timeoutsOf({ record, head }: StoredSession, policy: Policy<never>): Timeouts {
+  const idle = head.hasOwnIdle ? record.idle : Math.min(record.idle, policy.idleTimeout);
+  const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
+  const endsAt = record.endsAt - shortened;
+  return { idle, endsAt, expiresAt: Math.min(record.touchedAt + idle, endsAt) };
+}
+
+/** The timeouts that a creation or a login gives a session, milliseconds. */
+export interface GivenTimeouts {
+  /** The session's own. Absent: the policy's. */
+  readonly idle?: number | undefined;
+  readonly lifetime?: number | undefined;
+  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. */
+  readonly shorterIdle?: number | undefined;
+}
+
+export function headTimeouts(
+  { idle, lifetime, shorterIdle }: GivenTimeouts,
+  policy: Policy<never>,
+): Pick<Head, "hasOwnIdle" | "hasOwnLifetime" | "idle" | "lifetime"> {
+  return {
+    hasOwnIdle: idle !== undefined,
+    hasOwnLifetime: lifetime !== undefined,
+    idle: idle ?? shorterIdle ?? policy.idleTimeout,
+    lifetime: lifetime ?? policy.lifetime,
+  };
+}
+
+/**
+ * A login's own timeouts, milliseconds.
+ *
+ * @throws TypeError for one above the policy's maximum
+ */
+export function ownTimeouts(
+  { idle, lifetime }: { readonly idle?: Duration | undefined; readonly lifetime?: Duration | undefined },
+  { maxIdleTimeout, maxLifetime }: Policy<never>,
+): GivenTimeouts {
+  return {
+    idle: upTo("idle", idle, "maxIdleTimeout", maxIdleTimeout),
+    lifetime: upTo("lifetime", lifetime, "maxLifetime", maxLifetime),
+  };
+}
+
+function upTo(name: string, given: Duration | undefined, maximum: string, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const duration = parseDuration(name, given);
+  if (duration <= max) return duration;
+  throw new TypeError(
+    `${name} is longer than the policy allows: raise ${maximum} of Sessions, or give a shorter one`,
+  );
+}
