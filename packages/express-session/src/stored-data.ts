@@ -6,15 +6,23 @@ import session, { type SessionData } from "express-session";
  * A cookie's settings as they are stored among a session's data, under the key `cookie`. Without its `expires`: that would be stale after every
  * touch, and is derived from the session's own end at each load.
  */
-export interface StoredCookie {
-  readonly originalMaxAge: MaxAge;
-  readonly httpOnly?: boolean;
-  readonly path?: string;
-  readonly domain?: string;
-  readonly secure?: boolean | string;
-  readonly sameSite?: boolean | string;
-  readonly priority?: string;
-  readonly partitioned?: boolean;
+export type StoredCookie = Readonly<CookieSettings>;
+
+/** A class, as core's `StoredSession` is. */
+class CookieSettings {
+  originalMaxAge: MaxAge;
+  // Declared only: a field would be there with the value undefined.
+  declare httpOnly?: boolean;
+  declare path?: string;
+  declare domain?: string;
+  declare secure?: boolean | string;
+  declare sameSite?: boolean | string;
+  declare priority?: string;
+  declare partitioned?: boolean;
+
+  constructor(originalMaxAge: MaxAge) {
+    this.originalMaxAge = originalMaxAge;
+  }
 }
 
 /**
@@ -40,9 +48,8 @@ export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | un
     Record<keyof StoredCookie, unknown>
   >;
   const maxAge = maxAgeOf(cookie);
-  const stored: { -readonly [Field in keyof StoredCookie]: StoredCookie[Field] } = {
-    originalMaxAge: known !== undefined && isSameMaxAge(maxAge, known) ? known : maxAge,
-  };
+  const isKnown = known !== undefined && isSameMaxAge(maxAge, known);
+  const stored = new CookieSettings(isKnown ? known : maxAge);
   if (typeof httpOnly === "boolean") stored.httpOnly = httpOnly;
   if (typeof path === "string") stored.path = path;
   if (typeof domain === "string") stored.domain = domain;

@@ -1,3 +1,5 @@
+export type { Head, PreviousToken, StoredSession } from "../envelope.ts";
+export type { Live, Look } from "../look.ts";
 export { isOwnToken } from "../token.ts";
 export { Bridge } from "./bridge.ts";
 export { callBack } from "./callback.ts";
@@ -5,7 +7,7 @@ export { type HiddenValue, hiddenValue } from "./hidden-value.ts";
 export { setKey } from "./key-value.ts";
 export { isExpired, isSameMaxAge, type MaxAge } from "./max-age.ts";
 export { assertOptions, type BridgeOptions } from "./options.ts";
-export type { Copy, Loaded, LoadedLive, LoadedOther, OtherCookie } from "./request-cookie.ts";
+export type { Copy, Loaded, LoadedLive, LoadedOther, LoadResult, OtherCookie } from "./request-cookie.ts";
 export type {
   RequestLoginResult,
   RequestOptions,
