@@ -4,7 +4,7 @@ import session, { type SessionData, type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { sessionData } from "./session-data.ts";
 
-/** What express-session calls of its store in a request, with `resave: false` and `saveUninitialized: false`. */
+/** The calls that express-session makes of its store in a request, with `resave: false` and `saveUninitialized: false`. */
 export interface Requests {
   /** A page that only looks at the session: get, and touch. */
   pageView(token: string): Promise<void>;

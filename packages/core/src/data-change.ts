@@ -57,7 +57,7 @@ export class DataChange<Data extends object> {
 
   /** The stored data with this change made to them. */
   applyTo(stored: Data): Data {
-    const wanted = entriesOf(this.wantedData());
+    const wanted = valuesByKey(this.wantedData());
     // A map, and fromEntries, which defines properties: `target[key] = value` with the key `__proto__` would replace the prototype.
     const result = new Map(Object.entries(stored));
     for (const key of this.#changedKeys()) {
@@ -69,8 +69,8 @@ export class DataChange<Data extends object> {
 
   *#changedKeys(): Generator<string> {
     const base = this.baseData();
-    const seen = entriesOf(base && this.#shown(base));
-    const wanted = entriesOf(this.wantedData());
+    const seen = valuesByKey(base && this.#shown(base));
+    const wanted = valuesByKey(this.wantedData());
     for (const key of Object.keys(wanted)) {
       if (!Object.hasOwn(seen, key) || !isSame(seen[key], wanted[key])) yield key;
     }
@@ -79,7 +79,7 @@ export class DataChange<Data extends object> {
 }
 
 /** Read its own keys only: any key may be one of `Object.prototype`. */
-function entriesOf(data: object | null): Readonly<Record<string, unknown>> {
+function valuesByKey(data: object | null): Readonly<Record<string, unknown>> {
   return (data ?? {}) as Readonly<Record<string, unknown>>;
 }
 

@@ -55,8 +55,8 @@ export interface PreviousToken {
  * A record that `Sessions` wrote, its envelope open and its payload still encoded.
  *
  * What a request holds, and what refers to more, is a class. V8 allocates what a literal makes among the old objects, once it has seen most of
- * them live through a collection, as when a hundred requests arrive after an idle second. There each keeps all that it refers to until the
- * next collection of old objects: a page view on the memory store took 17 µs instead of 10.
+ * them live through a collection. There each keeps all that it refers to until the next collection of old objects: in about every second
+ * process that had been idle for a second, a page view on the memory store took 17 µs instead of 10.
  */
 export class StoredSession {
   readonly record: SessionRecord;

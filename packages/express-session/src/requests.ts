@@ -18,7 +18,7 @@ import {
   storedData,
 } from "./stored-data.ts";
 
-/** The session of a request. It is attached to the request and to each `req.session`. A class, as core's `StoredSession` is. */
+/** The session of a request. It is attached to the request and to each `req.session`. A class for the reason given at core's `StoredSession`. */
 export class Attached<Data extends object> {
   readonly current: RequestSession<Data>;
   /** The cookie's settings as they are stored. */

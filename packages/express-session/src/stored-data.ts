@@ -8,7 +8,7 @@ import session, { type SessionData } from "express-session";
  */
 export type StoredCookie = Readonly<CookieSettings>;
 
-/** A class, as core's `StoredSession` is. */
+/** A class for the reason given at core's `StoredSession`. */
 class CookieSettings {
   originalMaxAge: MaxAge;
   // Declared only: a field would be there with the value undefined.

@@ -14,7 +14,7 @@ const own = await canStart("mongo");
 const LIMITS = { connectTimeoutMS: 2000, socketTimeoutMS: 3000, serverSelectionTimeoutMS: 5000 };
 
 /**
- * Kills altogether. Each is among some 50 writes, which show a store that acknowledges 400 ms before it writes; one that is 10 ms early they did not.
+ * Kills altogether, each among some 50 writes. They catch a store that acknowledges 400 ms before it writes, and did not catch one that is 10 ms early.
  * A round takes as long as the server needs to start, so several servers share them.
  */
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 12);

@@ -285,8 +285,9 @@ interface Look {
  * time what was seen suffices.
  */
 async function lookClosely({ latency, tried, pace }: Scene, look: () => Promise<Look>): Promise<void> {
+  const least = latency < 3 ? 1 : 6;
   const looks: Look[] = [];
-  for (const least = latency < 3 ? 1 : 6; looks.length < least;) looks.push(await look());
+  while (looks.length < least) looks.push(await look());
   const verdicts = looks.flatMap((one) => one.verdicts);
   const before = Math.min(...verdicts.map((verdict) => verdict.before));
   const after = Math.min(...verdicts.map((verdict) => verdict.after));

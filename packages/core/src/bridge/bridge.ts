@@ -79,11 +79,11 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   /**
    * What {@link get} has just read instead of a live session, for the first request that begins in its callback.
    *
-   * @param isIts whether the token that was read is the request's, if the framework shows that: another request may begin in that callback, too
+   * @param isOfRequest whether the token that was read is the request's, if the framework shows it: another request may begin in that callback, too
    */
-  missed(isIts: (token: string) => boolean = () => true): LoadedOther | undefined {
+  missed(isOfRequest: (token: string) => boolean = () => true): LoadedOther | undefined {
     const missed = this.#missed;
-    if (!missed || !isIts(missed.token)) return undefined;
+    if (!missed || !isOfRequest(missed.token)) return undefined;
     this.#missed = undefined;
     return missed;
   }
