@@ -189,6 +189,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * has passed, the store is not asked and `session` is returned.
    *
    * A failure of the backend is the event `touch-failed`, because a touch may be lost.
+   *
+   * @throws TypeError for a copy of a session
    */
   async touch(session: Session<Data>): Promise<Session<Data> | null> {
     return this.touchIfDue(session) ?? session;
@@ -196,6 +198,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   /** As `touch`. `undefined`: the store is not asked. */
   touchIfDue(session: Session<Data>): Promise<Session<Data> | null> | undefined {
+    // Now: in the background it would be an unhandled rejection.
+    LoadedSession.storedOf(session);
     const { clock } = this.#ctx;
     const sampling = clock.ready();
     if (sampling) return sampling.then(() => this.#touchIfDueNow(session) ?? session);

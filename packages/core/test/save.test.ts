@@ -124,6 +124,7 @@ describe("save", () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({ a: 1 });
     await expect(sessions.save({ ...session }, { a: 2 })).rejects.toThrow(/not a copy/);
+    await expect(sessions.touch({ ...session })).rejects.toThrow(/not a copy/);
   });
 
   test("is not confused by what the caller does to the data it was given", async () => {
