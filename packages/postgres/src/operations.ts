@@ -1,11 +1,23 @@
 import type { CreateResult, NewSession, SessionChanges, SessionRecord, UpdateResult } from "@tenure/core";
-import type { Query } from "./driver.ts";
+import type { Query, Statement } from "./driver.ts";
 import { AGAIN, type Operation } from "./operation.ts";
 import { cancelled, decodeRecord, integer, mixedUp, wordIn } from "./reply.ts";
 import type { Forms, Statements } from "./statements.ts";
 import { decodeText, encodeText } from "./text.ts";
 
 export type Change = SessionChanges & { readonly id: string };
+
+export interface Fence {
+  readonly userId: string;
+  /** Its instant. `null`: the present. */
+  readonly upTo: number | null;
+}
+
+export interface Fenced {
+  readonly instant: number;
+  /** `"early"`, `"future"`: nothing was set, because the server's clock shows that very millisecond still, or an earlier one. */
+  readonly state: "fenced" | "early" | "future";
+}
 
 export interface Ending {
   readonly userId: string;
@@ -55,8 +67,9 @@ export interface Operations {
   readonly touch: Operation<string, UpdateResult>;
   readonly update: Operation<Change, UpdateResult>;
   readonly revoke: Operation<string, boolean>;
-  /** Sets the user's fence, with `null` at the present. Its instant, or `null` if that is in the future. */
-  readonly fence: Operation<{ readonly userId: string; readonly upTo: number | null }, number | null>;
+  /** Sets the user's fence. Its commit does not wait for the disk; that of what is ended afterwards does. */
+  readonly fence: Operation<Fence, Fenced>;
+  readonly durableFence: Operation<Fence, Fenced>;
   readonly endUnlocked: Operation<Ending, Ended>;
   readonly end: Operation<Ending, Ended>;
   readonly listUser: Operation<string, SessionRecord[]>;
@@ -77,6 +90,17 @@ const SHARED = { limit: MAX_BATCH, slots: 1, shares: true } as const;
 const ONE_BY_ONE = { limit: 1, slots: 1, shares: false } as const;
 
 export function operationsOn(statements: Statements, tombstoneMinimum: number): Operations {
+  const fenceBy = (statement: Statement): Operation<Fence, Fenced> => ({
+    name: "revokeUser",
+    ...ONE_BY_ONE,
+    keyOf: ({ userId }) => userId,
+    query: ([call], patience) => ({
+      statement,
+      values: [call!.userId, call!.upTo, tombstoneMinimum, patience],
+    }),
+    result: ([row]) => ({ instant: integer(row![2]), state: wordIn(row!, "fenced", "early", "future") }),
+  });
+
   const end: Operation<Ending, Ended> = {
     name: "revokeUser",
     ...ONE_BY_ONE,
@@ -149,16 +173,8 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "ended", "dead") === "ended"),
     },
 
-    fence: {
-      name: "revokeUser",
-      ...ONE_BY_ONE,
-      keyOf: ({ userId }) => userId,
-      query: ([call], patience) => ({
-        statement: statements.fence,
-        values: [call!.userId, call!.upTo, tombstoneMinimum, patience],
-      }),
-      result: ([row]) => (wordIn(row!, "fenced", "future") === "future" ? null : integer(row![2])),
-    },
+    fence: fenceBy(statements.fence),
+    durableFence: fenceBy(statements.durableFence),
 
     end,
 

@@ -12,7 +12,10 @@ export type Statements = Readonly<
     "createAnonymous" | "createForUser" | "read" | "touch" | "update" | "updateWithUser" | "revoke",
     Forms
   > &
-    Record<"fence" | "endUnlocked" | "end" | "listUser" | "scan" | "now" | "sweep", Statement>
+    Record<
+      "fence" | "durableFence" | "endUnlocked" | "end" | "listUser" | "scan" | "now" | "sweep",
+      Statement
+    >
 >;
 
 /**
@@ -149,6 +152,22 @@ select ${state}, given.id, case
 from given
 left join judged on judged.id = given.id left join ended on ended.id = given.id left join planted on planted.id = given.id`);
 
+  // The clock is past the instant before the fence is there. So a statement that sees a fence has a clock that is past it.
+  const fence = (durability: string): Statement =>
+    statement(`
+with asked as materialized (
+  select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(4)}, ${durability}
+), fenced as (
+  ${insertMark(`${FENCE} || $1::text`, "instant", "$3::bigint")} from asked where instant < now
+  on conflict (id) do update set
+    authenticated_at = greatest(mark.authenticated_at, excluded.authenticated_at),
+    expires_at = greatest(mark.expires_at, excluded.expires_at)
+  returning mark.id
+)
+select ${state}, $1::text, ${milliseconds("instant")}, case
+  when instant > now then 'future' when instant = now then 'early' when fenced.id is null then 'cancelled' else 'fenced' end
+from asked left join fenced on true`);
+
   const end = (from: string, lock: string, left: string): Statement =>
     statement(`
 with held as materialized (
@@ -212,23 +231,8 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
     update: forms(CHANGES, (given, matching) => update(given, matching, NO_FENCES)),
     updateWithUser: forms(CHANGES, (given, matching) => update(given, matching, withFences("$10::bigint"))),
     revoke: forms(ID, revoke),
-    // It ends once the clock is past the instant. A statement that sees the fence thus has a clock that is past it.
-    fence: statement(`
-with asked as materialized (
-  select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(4)}, ${DURABLE}
-), passed as materialized (
-  select now, instant, pg_sleep(greatest(0, date_part('epoch', instant + ${MILLISECOND} - clock_timestamp())))
-  from asked where instant <= now
-), fenced as (
-  ${insertMark(`${FENCE} || $1::text`, "instant", "$3::bigint")} from passed
-  on conflict (id) do update set
-    authenticated_at = greatest(mark.authenticated_at, excluded.authenticated_at),
-    expires_at = greatest(mark.expires_at, excluded.expires_at)
-  returning mark.id
-)
-select ${state}, $1::text, ${milliseconds("asked.instant")}, case
-  when passed.instant is null then 'future' when fenced.id is null then 'cancelled' else 'fenced' end
-from asked left join passed on true left join fenced on true`),
+    fence: fence(lazyIf("$4::text is not null")),
+    durableFence: fence(DURABLE),
     // Ends a batch of a user's sessions, except those that another transaction has locked.
     endUnlocked: end(
       "",

@@ -9,7 +9,7 @@ import {
 } from "@tenure/core/store";
 import type { PostgresClient, PostgresPool } from "./driver.ts";
 import { type Bind, joinedOn } from "./joined.ts";
-import { END_BATCH, type Operations, operationsOn } from "./operations.ts";
+import { END_BATCH, type Ended, type Ending, type Operations, operationsOn } from "./operations.ts";
 import { statementsFor } from "./statements.ts";
 import { startSweeping, sweep, type Sweeping, type SweepingOptions } from "./sweep.ts";
 import { type TableName, tableOf } from "./table.ts";
@@ -65,8 +65,12 @@ export interface PostgresStore extends SessionStore {
  * So no order of the two lets a session through. This holds above READ COMMITTED too: there a row that is newer
  * than the snapshot is an error, and the statement is repeated in READ COMMITTED.
  *
+ * The commit of the first does not wait for the disk, because that of the second does, and PostgreSQL writes its log in order. If there was
+ * nothing to end, the fence is set again, by a commit that waits.
+ *
  * **A crash between the writes of `revokeUser`** leaves the fence set and some of the user's sessions alive. No login that began before
- * the fence can be added to them, and the next `revokeUser` ends them. The call has not resolved.
+ * the fence can be added to them, and the next `revokeUser` ends them. A crash of the server can take the fence with it. The call has not
+ * resolved.
  *
  * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user
  * wait for the commit. One that began between the two is after the fence, though it may have checked what the
@@ -109,11 +113,36 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
   const update = bind(operations.update);
   const revoke = bind(operations.revoke);
   const fence = bind(operations.fence);
+  const durableFence = bind(operations.durableFence);
   const endUnlocked = bind(operations.endUnlocked);
   const end = bind(operations.end);
   const listUser = bind(operations.listUser);
   const scanPage = bind(operations.scan);
   const now = bind(operations.now);
+
+  /** Returns its instant, which the server's clock has passed: that takes a millisecond at most. */
+  async function setFence(userId: string, upTo: number | null): Promise<number> {
+    let { instant, state } = await fence({ userId, upTo });
+    while (state === "early") ({ state } = await fence({ userId, upTo: instant }));
+    if (state === "fenced") return instant;
+    if (upTo !== null) throw instantInTheFuture();
+    throw new StoreError("revokeUser", "the server's clock was set back during the call: call it again");
+  }
+
+  /** Ends a user's sessions, batch by batch. */
+  async function endAll(ending: Ending): Promise<Pick<Ended, "alive" | "found">> {
+    const ended = { alive: 0, found: 0 };
+    let waits = false;
+    for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
+      const { alive, found, left } = await (waits ? end : endUnlocked)(ending);
+      ended.alive += alive;
+      ended.found += found;
+      if (!left) return ended;
+      // What is left now is what others have locked: the rest has ended, and no new session can be at or before the fence.
+      waits ||= found < END_BATCH;
+    }
+    throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
+  }
 
   return {
     async create(session) {
@@ -148,19 +177,11 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
       const { except, authenticatedUpTo = null } = options;
       const user = encodeKey("userId", userId);
       const spared = except === undefined ? null : encodeKey("except", except);
-      const upTo = await fence({ userId: user, upTo: authenticatedUpTo });
-      if (upTo === null) throw instantInTheFuture();
+      const upTo = await setFence(user, authenticatedUpTo);
       const ending = { userId: user, except: spared, upTo, all: authenticatedUpTo === null };
-      let ended = 0;
-      let waits = false;
-      for (let batch = 0; batch < MAX_BATCHES; batch += 1) {
-        const { alive, found, left } = await (waits ? end : endUnlocked)(ending);
-        ended += alive;
-        if (!left) return ended;
-        // What is left now is what others have locked: the rest has ended, and no new session can be at or before the fence.
-        waits ||= found < END_BATCH;
-      }
-      throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
+      const { alive, found } = await endAll(ending);
+      if (found === 0) await durableFence({ userId: user, upTo });
+      return alive;
     },
 
     async listUser(userId) {

@@ -94,4 +94,23 @@ here.describe("postgresStore, when the server is killed in the middle of everyth
     console.log(`${acknowledged} acknowledged writes over ${ROUNDS} kills`);
     await pool.end();
   }, 900_000);
+
+  test("a fence that was acknowledged is there, also if the user had no session", async () => {
+    await using server = await startPostgres();
+    const pool = new Pool({ connectionString: server.url, connectionTimeoutMillis: 2000 });
+    await migrate(pool);
+    const store = postgresStore(pool);
+    const login = { idle: HOUR, lifetime: HOUR, data: "", authenticatedAt: await store.now() };
+    await store.create({ ...login, id: "of ada", userId: "ada" });
+    for (const [userId, ended] of [
+      ["ada", 1],
+      ["bob", 0],
+    ] as const) {
+      expect(await store.revokeUser(userId)).toBe(ended);
+      await server.kill();
+      await server.start();
+      expect(await store.create({ ...login, id: `of ${userId} later`, userId })).toBe("fenced");
+    }
+    await pool.end();
+  });
 });

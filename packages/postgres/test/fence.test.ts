@@ -22,17 +22,24 @@ postgres.describe("postgresStore, the login fence", () => {
     admin = pools.open({ max: 1 });
   });
 
-  test("the statement that sets a fence ends once the server's clock is past it", async () => {
+  test("a statement sets a fence only once the server's clock has passed its instant", async () => {
     const { fence } = operationsOn(statementsFor(tableOf({ table })), HOUR);
     const client = await admin.connect();
     await client.query("begin");
+    const states = new Set<string>();
     for (let round = 0; round < 200; round += 1) {
-      const { statement, values } = fence.query([{ userId: "clock", upTo: null }], null);
-      const text = statement.text.replace(/\nfrom asked/, `, clock_timestamp() as at\nfrom asked`);
-      const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
-      const [[, , instant, , at]] = rows as [[unknown, unknown, string, string, Date]];
-      expect(at.getTime()).toBeGreaterThan(Number(instant));
+      for (let upTo: number | null = null, state = "early"; state === "early";) {
+        const { statement, values } = fence.query([{ userId: "clock", upTo }], null);
+        const text = statement.text.replace(/\nselect /, "\nselect now, ");
+        const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
+        const [now, , , instant, next] = rows[0] as [Date, unknown, unknown, string, string];
+        if (next === "fenced") expect(now.getTime()).toBeGreaterThan(Number(instant));
+        else expect(now.getTime()).toBe(Number(instant));
+        states.add(next);
+        [upTo, state] = [Number(instant), next];
+      }
     }
+    expect(states).toEqual(new Set(["early", "fenced"]));
     await client.query("rollback");
     client.release();
   });
@@ -43,7 +50,7 @@ postgres.describe("postgresStore, the login fence", () => {
     const one = newSession({ userId });
     await store.create(one);
     const pool = pools.open();
-    const crashing = postgresStore(failingFrom(2, pool), { table });
+    const crashing = postgresStore(failingToEnd(pool), { table });
     await expect(crashing.revokeUser(userId)).rejects.toBeInstanceOf(StoreError);
     expect(await store.read(one.id)).toMatchObject({ id: one.id });
     expect(await store.create(newSession({ userId, authenticatedAt: began }))).toBe("fenced");
@@ -86,12 +93,11 @@ postgres.describe("postgresStore, the login fence", () => {
   });
 });
 
-/** From this statement on, the connection is lost before the server gets it. */
-function failingFrom(statement: number, pool: Pool): PostgresPool {
-  let statements = 0;
+/** The connection is lost before the server gets a statement that ends a user's sessions. */
+function failingToEnd(pool: Pool): PostgresPool {
+  const { endUnlocked } = statementsFor(tableOf({ table }));
   return intercepted(pool, async (query, next) => {
-    statements += 1;
-    if (statements >= statement) throw new Error("Connection terminated unexpectedly");
+    if (query.text === endUnlocked.text) throw new Error("Connection terminated unexpectedly");
     return next(query);
   });
 }
