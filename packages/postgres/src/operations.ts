@@ -149,7 +149,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       ...SHARED,
       keyOf: (id) => id,
       query: (ids, patience) => byKey(statements.touch, ids, patience),
-      result: ([row]) => wordIn(row!, "updated", "gone"),
+      result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "updated", "gone")),
     },
 
     update: {

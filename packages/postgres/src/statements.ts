@@ -21,7 +21,7 @@ export type Statements = Readonly<
 /**
  * Every statement of the store. These rules make them hold:
  *
- * - A write locks its row first (`held`), then asks the clock, then writes what it holds. A clock that was asked before the
+ * - A write, but for a touch, locks its row first (`held`), then asks the clock, then writes what it holds. A clock that was asked before the
  *   wait for a lock would let a session live on that had expired meanwhile.
  * - A statement that gives a session to a user first locks the user's fence (`fences`). Locks are taken in one order:
  *   fences, then sessions, each in the order of their ids, so that two statements do not deadlock.
@@ -66,24 +66,29 @@ from judged left join created on created.id = judged.id`);
 select ${state}, given.id, ${RECORD}
 from ${given} left join ${found} s on s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp()`);
 
-  // Without a patience it may be inside the application's transaction, whose commit is never lazy because of a touch.
+  // It need not lock first: what it waited for makes it look at the row again, and a touch that waited past the session's end may count from
+  // before it. Without a patience it may be inside the application's transaction, whose commit is never lazy because of a touch.
   const touch = (given: string, matching: string): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(2)}),
-${liveRows(matching, "", lazyIf("$2::text is not null"))}, touched as (
-  update ${table} s set touched_at = live.now, expires_at = least(live.now + live.idle_timeout, live.ends_at)
-  from live where s.id = live.id
+with given as materialized (select given.* from ${given}, ${patience(2)}, ${lazyIf("$2::text is not null")}), touched as (
+  update ${table} s set touched_at = ${LAST_USE}, expires_at = least(${LAST_USE} + s.idle_timeout, s.ends_at)
+  from (select ${NOW} as now offset 0) clock
+  where s.id ${matching} and s.revoked_at is null and s.expires_at > now
   returning s.id
 )
 select ${state}, given.id, case
-  when touched.id is not null then 'updated' when live.id is not null then 'cancelled' else 'gone' end
-from given left join live on live.id = given.id left join touched on touched.id = given.id`);
+  when touched.id is not null then 'updated'
+  when exists (select from ${table} s where s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp()) then 'again'
+  else 'gone' end
+from given left join touched on touched.id = given.id`);
 
   // A change that is refused by the fence is made into a tombstone by the same update.
   const update = (given: string, matching: string, fences: Fences): Statement =>
     statement(`
 with given as materialized (select given.* from ${given}, ${patience(11)})${fences.locked},
-${liveRows(matching, fences.first, DURABLE)}, judged as materialized (
+${held(matching, `and s.revoked_at is null ${fences.first}`)}, live as materialized (
+  select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
+), judged as materialized (
   select *, case
     when if_version <> version then 'conflict'
     when not locked then 'cancelled'
@@ -187,12 +192,6 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
   select s.id, s.user_id, s.authenticated_at, s.version, s.idle_timeout, s.ends_at, s.touched_at, s.expires_at, s.revoked_at
   from ${table} s where s.id ${matching} ${condition}
   order by s.id for no key update
-)`;
-  }
-
-  function liveRows(matching: string, condition: string, durability: string): string {
-    return `${held(matching, `and s.revoked_at is null ${condition}`)}, live as materialized (
-  select * from (select held.*, ${NOW} as now from held, ${durability}) held where expires_at > now
 )`;
   }
 
@@ -303,6 +302,9 @@ const OF_USER = `s.user_id = (select $1::text) and s.revoked_at is null and s.id
 
 /** The store's clock. It goes on while a statement waits; `now()` would stand still. */
 const NOW = "date_trunc('milliseconds', clock_timestamp())";
+
+/** Of a touch: `now`, unless the session was used while the touch waited. A `touched_at` ahead of the clock is from before that was set back. */
+const LAST_USE = "case when s.touched_at between now and clock_timestamp() then s.touched_at else now end";
 
 /** Under the condition, the commit of this transaction does not wait for the disk. */
 function lazyIf(condition: string): string {

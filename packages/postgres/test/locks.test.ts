@@ -47,21 +47,26 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     await sleep(Math.max(0, rows[0]!.left) + 5);
   };
 
-  /** Until a statement of ours waits for a row. */
-  const waited = async (): Promise<void> => {
-    const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1";
-    while ((await admin.query(waiting, [pools.table])).rows.length === 0) await sleep(5);
+  /** Until a statement of ours waits for a row. `forGood`: one that is not made again if it waits too long. */
+  const waited = async ({ forGood = false } = {}): Promise<void> => {
+    const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1
+      and query_start < clock_timestamp() - $2::interval`;
+    const longest = forGood ? "200 ms" : "0";
+    while ((await admin.query(waiting, [pools.table, longest])).rows.length === 0) await sleep(5);
   };
 
   for (const how of ["commit", "rollback"] as const) {
-    test(`a touch that waited past expiresAt for a ${how} is gone`, async () => {
-      const id = await fresh({ idle: BRIEF });
+    test(`a touch that waited for a ${how} counts from when it was made`, async () => {
+      const id = await fresh();
       const holder = await hold(id);
       const touching = store.update(id, {});
-      await expired(id);
+      await waited({ forGood: true });
+      const until = await store.now();
       await letGo(holder, how);
-      expect(await touching).toBe("gone");
-      expect(await store.read(id)).toBeNull();
+      expect(await touching).toBe("updated");
+      const { touchedAt, expiresAt } = (await store.read(id))!;
+      expect(touchedAt).toBeLessThan(until);
+      expect(expiresAt).toBe(touchedAt + HOUR);
     });
 
     test(`an update that waited past expiresAt for a ${how} is gone, and nothing is written`, async () => {
@@ -94,6 +99,30 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
       expect(await revoking).toBe(0);
     });
   }
+
+  test("a touch that waited for another use does not set it back", async () => {
+    const id = await fresh();
+    const holder = await hold(id);
+    const touching = store.update(id, {});
+    await waited({ forGood: true });
+    const inside = store.with(holder);
+    expect(await inside.update(id, {})).toBe("updated");
+    const used = await inside.read(id);
+    await letGo(holder, "commit");
+    expect(await touching).toBe("updated");
+    expect(await store.read(id)).toEqual(used);
+  });
+
+  test("a touch that waited for a revocation is gone", async () => {
+    const id = await fresh();
+    const holder = await hold(id);
+    const touching = store.update(id, {});
+    await waited({ forGood: true });
+    expect(await store.with(holder).revoke(id)).toBe(true);
+    await letGo(holder, "commit");
+    expect(await touching).toBe("gone");
+    expect(await store.read(id)).toBeNull();
+  });
 
   test("calls about other sessions do not wait for it, nor for two of them", async () => {
     const [one, other, ...free] = await Promise.all(Array.from({ length: 40 }, () => fresh()));
