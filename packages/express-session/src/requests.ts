@@ -33,9 +33,10 @@ export class Attached<Data extends object> {
 /**
  * Makes each `req.session`, and finds the session of a request again.
  *
- * The framework reads `req.sessionID` before it sets a cookie and before it saves, and does neither if it is not a string. So it is a getter,
+ * The framework reads `req.sessionID` before it sets a cookie and before it saves, and does neither if it is not a string. So it becomes a getter,
  * which returns `undefined` while this response must leave the browser's cookie alone. It returns the token if `req.session` is gone,
- * which is when `unset: "destroy"` asks for it.
+ * which is when `unset: "destroy"` asks for it. It stays what the framework has made it as long as a loaded session is alive: V8 makes a request
+ * whose property becomes a getter slow for all that use it, and a page view over HTTP took 72 µs instead of 62.
  */
 export class Requests<Data extends object> {
   readonly #bridge: Bridge<Data>;
@@ -132,8 +133,8 @@ export class Requests<Data extends object> {
     const stored = storedCookie(data.cookie);
     // A session that another bridge or the application made has no cookie.
     if (!stored) data.cookie = this.#middleware.newCookie(req);
-    // Or `req.sessionID` could be withheld from the new one.
-    Reflect.deleteProperty(req, "session");
+    // The framework makes it the new one's id.
+    req.sessionID = attached.current.token;
     const made = this.#createSession(req, data) as session.Session & SessionData;
     attached.cookie = stored ?? storedCookie(made.cookie);
     this.#attach(req, attached, made);
@@ -170,10 +171,13 @@ export class Requests<Data extends object> {
   }
 
   #attach(req: Request, attached: Attached<Data>, made: session.Session): void {
+    const { current } = attached;
     this.#attached.set(req, attached);
     this.#attached.set(made, attached);
-    Object.defineProperty(req, "sessionID", this.#sessionID);
     Object.defineProperty(made, "destroy", this.#destroy);
+    const watch = (): void => void Object.defineProperty(req, "sessionID", this.#sessionID);
+    if (current.state === "live" && current.token === req.sessionID) current.onEnd = watch;
+    else watch();
   }
 
   #tokenOf(req: Request): string | undefined {

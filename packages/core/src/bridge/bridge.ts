@@ -1,10 +1,11 @@
 import type { Context } from "../context.ts";
+import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { look } from "../look.ts";
 import { LoadedSession, type Session } from "../session.ts";
 import { Sessions } from "../sessions.ts";
-import { isId } from "../token.ts";
+import { idOf, isId, isOwnToken } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
 import { type Copy, type Loaded, type LoadedLive, type LoadedOther, LoadResult } from "./request-cookie.ts";
@@ -118,9 +119,15 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     return userIdIn(this.sessions.policy.userId(data));
   }
 
-  /** Ends a session by its id, as lists show it, or by its token. */
+  /**
+   * Ends a session by its id, as lists show it, or by its token. Other requests may have replaced the token since this one saw it, so one of
+   * our own ends the session whose id it names.
+   */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
-    await this.sessions.revoke(idOrToken);
+    if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
+    const { store } = this.#ctx;
+    const record = await store.read(idOf(idOrToken));
+    if (record) await endSession(store, record, "logout");
   }
 }

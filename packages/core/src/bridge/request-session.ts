@@ -77,6 +77,8 @@ export type RequestState = "unread" | "new" | "live" | "hidden" | "ended" | "log
 export class RequestSession<Data extends object> {
   /** What the framework was told of the cookie's `maxAge` when the session was loaded or last saved. */
   maxAge: MaxAge = null;
+  /** Is called when the session has ended or may have, and what {@link maySetCookie} returns may no longer be what it was. */
+  onEnd: (() => void) | undefined;
   /** Of `performance.now()`: when this request began, for the date of a login. */
   readonly startedAt: number;
   readonly #bridge: RequestBridge<Data>;
@@ -384,8 +386,10 @@ export class RequestSession<Data extends object> {
         return others;
       }
       let count = 0;
-      if (userId) count = await sessions.revokeAllForUser(userId, { actor: userId });
-      else await this.#end();
+      if (userId) {
+        count = await sessions.revokeAllForUser(userId, { actor: userId });
+        this.#die();
+      } else await this.#end();
       this.#state = "logged-out";
       return count;
     });
@@ -551,6 +555,7 @@ export class RequestSession<Data extends object> {
 
   #die(): "dead" {
     this.#state = "ended";
+    this.onEnd?.();
     return "dead";
   }
 
