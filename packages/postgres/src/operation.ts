@@ -23,7 +23,7 @@ export interface Operation<Call, Result> {
   readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }
 
-/** The row could be neither seen nor written, because another transaction has just made it. The next statement sees it. */
+/** The row could be neither read nor written, because another transaction has just made or ended it. The next statement sees that. */
 export const AGAIN: unique symbol = Symbol("again");
 
 /** What one statement says about one of its calls. */
