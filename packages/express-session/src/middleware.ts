@@ -14,18 +14,9 @@ export class Middleware {
   readonly #warn: Warn;
   #generate: Generate | undefined;
   #isCookieJudged = false;
-  /** Of the session that is being made. */
-  #token = "";
-  readonly #sessionID: PropertyDescriptor;
 
   constructor(warn: Warn) {
     this.#warn = warn;
-    this.#sessionID = {
-      configurable: true,
-      enumerable: true,
-      get: () => this.#token,
-      set: (generated: unknown) => this.#warnOfGenid(generated),
-    };
   }
 
   introduce(generate: Generate): void {
@@ -33,15 +24,15 @@ export class Middleware {
     this.#generate = generate;
   }
 
-  /** Makes a new `req.session` with this token. What `genid` returns is not used. */
-  generate(req: Request, token: string): void {
-    this.#token = token;
-    Object.defineProperty(req, "sessionID", this.#sessionID);
-    Reflect.deleteProperty(req, "session");
-    this.#generate?.(req);
-    if (this.#isCookieJudged || !req.session) return;
+  /** Makes a new `req.session`, whose id is not ours, and returns its cookie. `undefined`: the middleware has not run. */
+  generate(req: Request): SessionCookie | undefined {
+    if (!this.#generate) return undefined;
+    this.#generate(req);
+    this.#warnOfGenid(req.sessionID);
+    const { cookie } = req.session;
+    if (!this.#isCookieJudged) warnOfUnsafeCookie(this.#warn, cookie);
     this.#isCookieJudged = true;
-    warnOfUnsafeCookie(this.#warn, req.session.cookie);
+    return cookie;
   }
 
   /** The cookie that the middleware gives a new session of this request, which stays as it is. */

@@ -23,13 +23,16 @@ test("the store is one of express-session's own class", async () => {
 });
 
 // V8 makes a request slow for all that use it if a property of it becomes a getter.
-test("a request whose session is alive has the framework's own sessionID", async () => {
+test("a request whose session is alive, or new, has a plain sessionID", async () => {
   const { routes, browsers } = await start();
   routes.post("/look", (req, res) => {
     res.json(Object.getOwnPropertyDescriptor(req, "sessionID"));
   });
-  const { text } = await browsers[0]!.post("/look");
-  expect(JSON.parse(text)).toMatchObject({ value: expect.any(String), writable: true });
+  browsers[1]!.cookies.clear();
+  for (const browser of browsers.slice(0, 2)) {
+    const { text } = await browser.post("/look");
+    expect(JSON.parse(text)).toMatchObject({ value: expect.any(String), writable: true });
+  }
 });
 
 test("a session that the request finds dead leaves no sessionID, and the browser's cookie alone", async () => {
@@ -48,18 +51,17 @@ test("a session that the request finds dead leaves no sessionID, and the browser
 });
 
 // A getter of its own gives a request a hidden class of its own, which V8 keeps, with all that it refers to, for many requests more.
-test("requests without a live session share the getter of sessionID, and all share the method destroy", async () => {
+test("requests that store a new session share the getter of sessionID and the method destroy", async () => {
   const { routes, browsers } = await start();
   const [ids, methods] = [new Set<unknown>(), new Set<unknown>()];
-  routes.post("/look", (req, res) => {
+  routes.post("/look", async (req, res) => {
+    await called((done) => req.session.save(done));
     const id: object | undefined = Object.getOwnPropertyDescriptor(req, "sessionID");
     const method: object | undefined = Object.getOwnPropertyDescriptor(req.session, "destroy");
     ids.add({ get: undefined, ...id }.get);
     methods.add({ value: undefined, ...method }.value);
     res.end();
   });
-  await browsers[0]!.post("/look");
-  ids.clear();
   for (const browser of browsers) {
     browser.cookies.clear();
     await browser.post("/look");
@@ -211,6 +213,20 @@ test("unset: destroy ends a session that the application drops; unset: keep does
     expect((await browser.get("/drop")).status).toBe(200);
     expect(await sessions.listForUser("ada")).toHaveLength(unset === "destroy" ? 0 : 1);
   }
+});
+
+test("unset: destroy ends a new session that the application drops while it is being stored", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { app, routes } = application(expressSessionStore(sessions), { unset: "destroy" });
+  routes.get("/drop", async (req, res) => {
+    Object.assign(req.session, { userId: "ada" });
+    const saving = called((done) => req.session.save(done));
+    Object.assign(req, { session: null });
+    res.end();
+    await saving;
+  });
+  await visitor(await serve(app)).get("/drop");
+  expect(await sessions.listForUser("ada")).toEqual([]);
 });
 
 test("sessions that are none are refused", () => {

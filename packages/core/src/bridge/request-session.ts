@@ -77,8 +77,8 @@ export type RequestState = "unread" | "new" | "live" | "hidden" | "ended" | "log
 export class RequestSession<Data extends object> {
   /** What the framework was told of the cookie's `maxAge` when the session was loaded or last saved. */
   maxAge: MaxAge = null;
-  /** Is called when the session has ended or may have, and what {@link maySetCookie} returns may no longer be what it was. */
-  onEnd: (() => void) | undefined;
+  /** Is called when {@link isOrdinary} may no longer be true, and before a new session is stored. */
+  onChange: (() => void) | undefined;
   /** Of `performance.now()`: when this request began, for the date of a login. */
   readonly startedAt: number;
   readonly #bridge: RequestBridge<Data>;
@@ -171,6 +171,11 @@ export class RequestSession<Data extends object> {
    */
   maySetCookie(data: Data): boolean {
     return !this.isEnded && !this.#isWithheld(data);
+  }
+
+  /** Whether the session is alive, or new with no other session behind the request's cookie. Its response may set a cookie. */
+  get isOrdinary(): boolean {
+    return this.#cookie.state === "dead" && (this.#state === "live" || this.#state === "new");
   }
 
   /**
@@ -477,6 +482,7 @@ export class RequestSession<Data extends object> {
 
   async #create(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (this.#isWithheld(data)) return "withheld";
+    this.onChange?.();
     const stored = this.#ctx.encoding.decode(wanted, this.#about);
     const userId = stored && this.#bridge.userIn(stored);
     const created = await createUnder(this.#ctx, this.#token, data, {
@@ -555,7 +561,7 @@ export class RequestSession<Data extends object> {
 
   #die(): "dead" {
     this.#state = "ended";
-    this.onEnd?.();
+    this.onChange?.();
     return "dead";
   }
 
