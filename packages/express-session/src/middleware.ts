@@ -29,7 +29,8 @@ export class Middleware {
     if (!this.#generate) return undefined;
     this.#generate(req);
     this.#warnOfGenid(req.sessionID);
-    const { cookie } = req.session;
+    const cookie = req.session?.cookie;
+    if (!cookie) return undefined;
     if (!this.#isCookieJudged) warnOfUnsafeCookie(this.#warn, cookie);
     this.#isCookieJudged = true;
     return cookie;

@@ -5,7 +5,9 @@ import express from "express";
 import session from "express-session";
 import { expect, test } from "vitest";
 import { application } from "./app.ts";
+import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
+import { gate } from "./gate.ts";
 import { serve } from "./serve.ts";
 
 async function start(options: Parameters<typeof application>[1] = {}) {
@@ -226,6 +228,48 @@ test("unset: destroy ends a new session that the application drops while it is b
     await saving;
   });
   await visitor(await serve(app)).get("/drop");
+  expect(await sessions.listForUser("ada")).toEqual([]);
+});
+
+test.for(["nobody's", "another user's"])(
+  "unset: destroy ends a login that is under way when the application drops %s session",
+  async (whose) => {
+    const memory = memoryStore();
+    const held = gate();
+    let holds = false;
+    const waiting = async () => (holds ? held.wait() : undefined);
+    const sessions = new Sessions({
+      store: {
+        ...memory,
+        create: async (made) => waiting().then(() => memory.create(made)),
+        update: async (id, changes) => waiting().then(() => memory.update(id, changes)),
+      },
+    });
+    const store = expressSessionStore(sessions);
+    const { app, routes } = application(store, { unset: "destroy" });
+    routes.get("/drop", async (req, res) => {
+      holds = true;
+      const login = store.logIn(req, "ada");
+      await held.reached;
+      Object.assign(req, { session: null });
+      res.end();
+      held.open();
+      await login;
+    });
+    const browser = visitor(await serve(app));
+    if (whose !== "nobody's") await browser.post("/login?user=bob");
+    await browser.get("/drop");
+    expect(await sessions.listForUser("ada")).toEqual([]);
+  },
+);
+
+test("destroy ends the session of a token though it cannot be read", async () => {
+  const { store: breaking, fail } = breakable(memoryStore());
+  const sessions = new Sessions({ store: breaking });
+  const { token } = await sessions.create({}, { userId: "ada" });
+  fail(["read"]);
+  await called((done) => expressSessionStore(sessions).destroy(token!, done));
+  fail(undefined);
   expect(await sessions.listForUser("ada")).toEqual([]);
 });
 

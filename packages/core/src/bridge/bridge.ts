@@ -120,14 +120,16 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
-   * Ends a session by its id, as lists show it, or by its token. Other requests may have replaced the token since this one saw it, so one of
-   * our own ends the session whose id it names.
+   * Ends a session by its id, as lists show it, or by its token. A token of our own ends the session whose id it names, because other requests may
+   * have replaced it since the caller saw it.
    */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
     const { store } = this.#ctx;
-    const record = await store.read(idOf(idOrToken));
+    const id = idOf(idOrToken);
+    // What cannot be read can be ended all the same.
+    const record = await store.read(id).catch(() => ({ id, userId: null }));
     if (record) await endSession(store, record, "logout");
   }
 }

@@ -77,7 +77,7 @@ export type RequestState = "unread" | "new" | "live" | "hidden" | "ended" | "log
 export class RequestSession<Data extends object> {
   /** What the framework was told of the cookie's `maxAge` when the session was loaded or last saved. */
   maxAge: MaxAge = null;
-  /** Is called when {@link isOrdinary} may no longer be true, and before a new session is stored. */
+  /** Called when {@link isOrdinary} may no longer be true, before a new session is stored, and before a login. */
   onChange: (() => void) | undefined;
   /** Of `performance.now()`: when this request began, for the date of a login. */
   readonly startedAt: number;
@@ -348,6 +348,7 @@ export class RequestSession<Data extends object> {
     const shorterIdle = isExpired(maxAge) ? undefined : idleFor(policy.idleTimeout, maxAge);
     const keep = [...keysToKeep(settings), ...ownKeys];
     const wanted = this.#encode(data);
+    this.onChange?.();
     return this.#inOrder(async () => {
       const since = await this.#sinceKnown();
       const stored = this.#current;
