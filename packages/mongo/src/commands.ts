@@ -21,7 +21,7 @@ import {
   type Stored,
   type Unchecked,
 } from "./document.ts";
-import { isAnswerLost, isDuplicate, mayBeOneCalls } from "./failure.ts";
+import { failsAll, isAnswerLost, isDuplicate } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
 import {
   ALIVE,
@@ -124,16 +124,14 @@ export function commandsOn(
     // Of several updates of one id, each is in a command of its own: a document has few nonces by which to tell them apart.
     async updateAll(changes) {
       const results = new Map<Change, UpdateResult | Error>();
-      let left = changes;
+      let left = [...changes];
       while (left.length > 0) {
         const firsts = [...new Map(left.toReversed().map((change) => [change.id, change])).values()];
-        try {
-          const outcomes = await updateTogether(firsts);
-          for (const [i, change] of firsts.entries()) results.set(change, outcomes[i]!);
-        } catch (error) {
-          for (const change of left) results.set(change, error as Error);
-        }
+        const outcomes = await updateTogether(firsts);
+        for (const [i, change] of firsts.entries()) results.set(change, outcomes[i]!);
         left = left.filter((change) => !results.has(change));
+        const failure = outcomes.find(failsAll);
+        if (failure !== undefined) for (const change of left.splice(0)) results.set(change, failure);
       }
       return changes.map((change) => results.get(change)!);
     },
@@ -247,13 +245,13 @@ export function commandsOn(
     try {
       const { matchedCount } = await sent(() => sessions.bulkWrite(operations, options));
       if (matchedCount === changes.length) return changes.map(() => "updated" as const);
+      const reasons = await whyNot(changes);
+      return await oneAfterAnother(changes, async (change, i) => reasons[i] ?? update(change));
     } catch (error) {
+      if (failsAll(error)) return changes.map(() => error);
       // One update's error must not reject the others, and servers differ on which update they say it is.
-      if (isAnswerLost(error) || !mayBeOneCalls(error)) throw error;
       return oneAfterAnother(changes, update);
     }
-    const reasons = await whyNot(changes);
-    return oneAfterAnother(changes, async (change, i) => reasons[i] ?? update(change));
   }
 
   async function update(change: Change): Promise<UpdateResult> {
@@ -436,14 +434,16 @@ function concernOf(changes: readonly Change[]): { writeConcern?: { w: 1 } } {
   return changes.every((change) => isTouch(change.changes)) ? { writeConcern: { w: 1 } } : {};
 }
 
-/** Never many commands at once: a server that refuses all of them is not flooded. */
+/** Never many commands at once, and none after a failure of all: none waits in vain for those before it. */
 async function oneAfterAnother(
   changes: readonly Change[],
   make: (change: Change, index: number) => Promise<UpdateResult>,
 ): Promise<(UpdateResult | Error)[]> {
   const results: (UpdateResult | Error)[] = [];
   for (const [i, change] of changes.entries()) {
-    results.push(await make(change, i).catch((error: Error) => error));
+    const result = await make(change, i).catch((error: Error) => error);
+    if (failsAll(result)) return [...results, ...changes.slice(i).map(() => result)];
+    results.push(result);
   }
   return results;
 }

@@ -54,10 +54,14 @@ export function isAnswerLost(error: unknown): boolean {
   return CUT_OFF.has(name) || MOVED_ON.has(code) || hasLabel(error, "RetryableWriteError");
 }
 
-/** Whether the server may have refused one write of several, and not the command or its sender. */
-export function mayBeOneCalls(error: unknown): boolean {
+/** The reply did not arrive within the client's limits. */
+export class NoReply extends Fault {}
+
+/** Whether other calls would fail as well, each after as long a wait. Not if the server may have refused this one write. */
+export function failsAll(error: unknown): error is Error {
+  if (error instanceof Fault) return error instanceof NoReply;
   const { code } = read(error);
-  return code !== undefined && !OF_THE_COMMAND.has(code);
+  return error instanceof Error && (isAnswerLost(error) || code === undefined || OF_THE_COMMAND.has(code));
 }
 
 /** The server refused an insert because of a unique index, that of `_id` or another. */

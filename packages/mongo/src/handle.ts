@@ -1,6 +1,7 @@
-import { Fault, withDeadline } from "@tenure/core/store";
+import { withDeadline } from "@tenure/core/store";
 import type { Collection, Db, MongoClient } from "mongodb";
 import type { Stored } from "./document.ts";
+import { NoReply } from "./failure.ts";
 
 /**
  * The driver's `Collection`, of documents of any type. A structure, because a class would refuse the `Collection` of another
@@ -85,7 +86,7 @@ function longestCommand({ client }: Partial<Db>): number | undefined {
 function limit(name: string, ms: number | undefined): Limit {
   if (!ms || ms < 0) return (work) => work;
   return (work) =>
-    withDeadline(work, ms, () => new Fault(`no reply within the client's ${name} of ${ms} ms`));
+    withDeadline(work, ms, () => new NoReply(`no reply within the client's ${name} of ${ms} ms`));
 }
 
 /** BSON to and from plain JavaScript values, as in a driver without options. */

@@ -19,6 +19,8 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     const { store, live } = await onProxy(proxy.url, { serverSelectionTimeoutMS: 700 });
     await proxy.refuse();
     expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
+    const updates = () => Promise.all(["a", "b", "c", "d"].map((data) => store.update(live, { data })));
+    expect(await outcomes({ updates }, 700)).toEqual({ updates: FAILS });
     await proxy.accept();
     expect(await store.read(live)).toMatchObject({ id: live });
     expect(await outcomes(calls(store))).toEqual(ALL_ANSWER);
