@@ -30,11 +30,11 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Most of `test`, the conformance suite on servers, what kills a server again and again, and what waits for its once-a-minute work. */
+/** Most of `test`, the conformance suite on servers, what kills a server again and again, and what waits for timeouts or for its once-a-minute work. */
 function isLong(file: TestSpecification): boolean {
   return (
     file.project.name === "test" ||
-    /\/(?:conformance|durability|cleaning)[^/]*\.test\.ts$/u.test(file.moduleId)
+    /\/(?:conformance|durability|cleaning|outage|replicas)[^/]*\.test\.ts$/u.test(file.moduleId)
   );
 }
 
@@ -42,7 +42,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
-    maxWorkers: Math.max(4, availableParallelism()),
+    maxWorkers: Math.max(5, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
     projects: rooms.flatMap((root) => (measures(root) ? [project(root), alone(root)] : [project(root)])),
   },

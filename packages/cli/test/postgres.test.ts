@@ -85,7 +85,11 @@ postgres.describe("PostgreSQL", () => {
 own.describe("a PostgreSQL that keeps what it is told", () => {
   test("doctor finds nothing wrong with a table that migrate made", async () => {
     await using safe = await startPostgres({ settings: { fsync: "on" } });
-    const args = ["--store", safe.url];
+    const admin = new Pool({ connectionString: safe.url, max: 1 });
+    // A server's own databases may have another encoding.
+    await admin.query("create database app template template0 encoding 'UTF8' locale 'C'");
+    await admin.end();
+    const args = ["--store", safe.url.replace(/postgres$/, "app")];
     await expect(tenure(["migrate", ...args])).resolves.toMatchObject({ code: 0, err: "" });
     const ran = await tenure(["doctor", ...args]);
     expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);

@@ -1,6 +1,7 @@
 import { testStore } from "@tenure/conformance";
+import type { SessionStore } from "@tenure/core";
 import { server } from "@tenure/servers";
-import type { Collection } from "mongodb";
+import type { Collection, MongoClientOptions } from "mongodb";
 import { test } from "vitest";
 import { mongoStore } from "../src/index.ts";
 import { connect, connect6, freshCollection, HOSTILE, HOSTILE_TOO } from "./clients.ts";
@@ -8,34 +9,44 @@ import { mixedUpCollection } from "./mixed-up.ts";
 
 const mongo = await server("mongo");
 
-const drivers = {
-  "mongodb 7, hostile defaults": (url: string, options = {}) => connect(url, { ...HOSTILE, ...options }),
-  "mongodb 6, other hostile defaults": (url: string, options = {}) =>
-    connect6(url, { ...HOSTILE_TOO, ...options }),
-};
+const newest = (url: string, options?: MongoClientOptions) => connect(url, { ...HOSTILE, ...options });
+const older = (url: string, options?: MongoClientOptions) => connect6(url, { ...HOSTILE_TOO, ...options });
 
-for (const [name, open] of Object.entries(drivers)) {
-  // Its own: a scan takes longer with what others have left.
-  let prepared: Promise<Collection> | undefined;
-  const sessions = async (): Promise<Collection> => {
-    const { dbName, collectionName } = await (prepared ??= freshCollection(connect(mongo.url)));
-    return open(mongo.url).db(dbName).collection(collectionName);
-  };
+// Its own: a scan takes longer with what others have left.
+let prepared: Promise<Collection> | undefined;
 
-  testStore(
-    { describe: mongo.describe, test },
-    {
-      name,
-      open: async () => mongoStore(await sessions()),
-      unreachable: ({ host, port }) => {
+testStore(
+  { describe: mongo.describe, test },
+  {
+    name: "mongodb 7 and 6 in turn, hostile defaults",
+    open: () => inTurn((open) => sessions(open).then((collection) => mongoStore(collection))),
+    unreachable: ({ host, port }) =>
+      inTurn(async (open) => {
         const client = open(`mongodb://${host}:${port}`, {
           serverSelectionTimeoutMS: 500,
           connectTimeoutMS: 500,
           socketTimeoutMS: 500,
         });
         return mongoStore(client.db("tenure_test").collection("sessions"));
-      },
-      mixedUp: async (mixUp) => mongoStore(mixedUpCollection(await sessions(), mixUp)),
+      }),
+    mixedUp: (mixUp) => inTurn(async (open) => mongoStore(mixedUpCollection(await sessions(open), mixUp))),
+  },
+);
+
+async function sessions(open: typeof newest): Promise<Collection> {
+  const { dbName, collectionName } = await (prepared ??= freshCollection(connect(mongo.url)));
+  return open(mongo.url).db(dbName).collection(collectionName);
+}
+
+/** Makes each call with the one driver or the other, as two processes of an application that is being updated do. */
+async function inTurn(storeOn: (open: typeof newest) => Promise<SessionStore>): Promise<SessionStore> {
+  const stores = [await storeOn(newest), await storeOn(older)];
+  let calls = 0;
+  return new Proxy(stores[0]!, {
+    get(_, name) {
+      const store = stores[calls % stores.length]!;
+      calls += 1;
+      return Reflect.get(store, name, store);
     },
-  );
+  });
 }

@@ -18,7 +18,7 @@ const LIMITS = { connectTimeoutMS: 2000, socketTimeoutMS: 3000, serverSelectionT
  * A round takes as long as the server needs to start, so several servers share them.
  */
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 12);
-const SERVERS = Math.min(3, ROUNDS);
+const SERVERS = Math.min(2, ROUNDS);
 
 own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent: true }, () => {
   for (let number = 0; number < SERVERS; number += 1) {
