@@ -129,6 +129,21 @@ redis.describe.each(LIBRARIES)(
   },
 );
 
+redis.describe("the marks of two users on an id that has no session", () => {
+  test("last as long as the one that is needed longest", async () => {
+    const client = clients.redis(redis.url);
+    const store = redisStore(client);
+    const [id, first, second] = [freshId(), freshId(), freshId()];
+    const since = await store.now();
+    // As two logins leave it whose second scripts have not come yet.
+    for (const user of [first, second]) await client.zadd(`tenure:u:${user}`, since * 1000, id);
+    await store.revokeUser(first);
+    const needed = await client.pexpiretime(`tenure:s:${id}`);
+    await store.revokeUser(second, { authenticatedUpTo: since - 60_000 });
+    await expect(client.pexpiretime(`tenure:s:${id}`)).resolves.toBe(needed);
+  });
+});
+
 redis.describe("a fence that is ahead of the server's clock, as after a failover", () => {
   test("lets logins without an instant through, and the next revokeUser ends them and waits for the clock", async () => {
     const client = clients.redis(redis.url);

@@ -1,8 +1,9 @@
 import type { Context } from "../context.ts";
 import { createUnder } from "../creation.ts";
 import { DataChange } from "../data-change.ts";
+import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
-import { publish, publishRevoked } from "../events.ts";
+import { publish } from "../events.ts";
 import { type LoginRefusal, logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { type About, refusing } from "../refusal.ts";
@@ -537,7 +538,7 @@ export class RequestSession<Data extends object> {
 
   async #end(): Promise<"dead"> {
     if (this.#state === "logged-out") return "dead";
-    if (this.#stored) await this.#revoke(this.#stored.record);
+    if (this.#stored) await endSession(this.#ctx.store, this.#stored.record, "logout");
     else await this.#endCookie();
     return this.#die();
   }
@@ -546,11 +547,7 @@ export class RequestSession<Data extends object> {
   async #endCookie(): Promise<void> {
     const record = sessionOf(this.#cookie);
     if (!mayBePlanted(this.#cookie)) this.#cookie = DEAD;
-    if (record) await this.#revoke(record);
-  }
-
-  async #revoke({ id, userId }: { readonly id: string; readonly userId: string | null }): Promise<void> {
-    if (await this.#ctx.store.revoke(id)) publishRevoked({ id, userId, why: "logout" });
+    if (record) await endSession(this.#ctx.store, record, "logout");
   }
 
   /** Goes on with a session as it is stored. */
