@@ -78,9 +78,11 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     } catch (error) {
       if (calls.length === 1 || !isDivided(error)) throw error;
       const results: unknown[] = [];
+      const until = performance.now() + timeout;
       // One after the other: ioredis with auto-pipelining (6.0) asks one server for all that leave together, and finds nothing of the other's.
       for (const call of calls) {
-        const [result] = await kind.run([call]).catch((failed: unknown) => [failed]);
+        const isLate = performance.now() >= until;
+        const [result] = isLate ? [error] : await kind.run([call]).catch((failed: unknown) => [failed]);
         results.push(result);
       }
       return results;

@@ -113,6 +113,21 @@ here.describe(
       await expectRecovery(client, store);
     });
 
+    test("silent while a slot moves: no call waits for those that shared its command", async () => {
+      const own = await shared();
+      const client = clients.redis(own.url);
+      // A server of a Cluster refuses a command of several keys meanwhile.
+      client.mget = ((...keys: string[]) =>
+        keys.length > 1
+          ? Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot"))
+          : new Promise(() => undefined)) as typeof client.mget;
+      const store = redisStore(client, { timeout: 300 });
+      const began = performance.now();
+      const reads = Array.from({ length: 10 }, () => store.read(freshId()));
+      for (const read of reads) await expect(read).rejects.toThrow(StoreError);
+      expect(performance.now() - began).toBeLessThan(1500);
+    });
+
     test("slower than ioredis' own commandTimeout", async () => {
       const own = await shared();
       await using proxy = await faultyProxy(own.url);
