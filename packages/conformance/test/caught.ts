@@ -401,4 +401,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "a call never settles": [
     "a backend that accepts and never replies makes every call reject with a StoreError",
   ],
+  "a call waits for those before it, though they wait in vain": [
+    "calls on a backend that never replies do not wait for each other",
+  ],
 };

@@ -1069,6 +1069,13 @@ export const sabotaged: Readonly<Record<string, () => StoreUnderTest>> = {
     }),
   "a StoreError names another operation": () => absent((_operation, cause) => failsSoundly("read", cause)),
   "a call never settles": () => absent(() => new Promise(() => {})),
+  "a call waits for those before it, though they wait in vain": () => {
+    let before = Promise.resolve();
+    return absent(async (operation, cause) => {
+      await (before = before.then(() => sleep(500)));
+      return failsSoundly(operation, cause);
+    });
+  },
 };
 
 function both(replace: (sound: Parts) => Partial<Parts>): () => StoreUnderTest {

@@ -19,7 +19,8 @@ export function isLocked(error: unknown): boolean {
 /** A further try may take as long: the statement timed out, or there was no connection or no reply. */
 export function isOutOfTime(error: unknown): boolean {
   const state = sqlState(error);
-  return state === "57014" || (state === undefined && !(error instanceof StoreError));
+  const isOurs = error instanceof StoreError || error instanceof Fault;
+  return state === "57014" || (state === undefined && !isOurs);
 }
 
 /** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */

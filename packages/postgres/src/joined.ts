@@ -25,6 +25,7 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
     const join = batched<Call, Result | typeof AGAIN>({
       slots,
       limit,
+      isOutOfTime,
       ...(sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf }),
       ...(!shares && { key: keyOf }),
       async run(calls) {
@@ -32,16 +33,16 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
           return await attempt(operation, calls, PATIENCE, 3);
         } catch (error) {
           if (mayBeOneCalls(error)) return calls.map(() => AGAIN);
-          throw toStoreError(name, table, error);
+          throw error;
         }
       },
     });
     return async (call) => {
-      const result = await join(call);
-      if (result !== AGAIN) return result;
       const settle = (patience: string | null) =>
         decided(operation, () => attempt(operation, [call], patience, MAX_ATTEMPTS));
       try {
+        const result = await join(call);
+        if (result !== AGAIN) return result;
         return await alone(() => settle(BRIEF_PATIENCE)).catch((error: unknown) => {
           if (!isLocked(error)) throw error;
           return waiting(() => settle(null));
@@ -81,30 +82,13 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
 
 /** A queue of single calls, for two connections. */
 function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
-  let timeouts = 0;
-  let timedOutAt = 0;
-  let lastTimeout: unknown;
-  const line = batched<{ readonly since: number; readonly work: () => Promise<unknown> }, unknown>({
+  const line = batched<() => Promise<unknown>, unknown>({
     slots: 2,
     limit: 1,
-    async run([next]) {
-      const { since, work } = next!;
-      // It has waited for as long as the calls that timed out: to wait in turn would add their times up.
-      if (timeouts >= MAX_TIMEOUTS && since <= timedOutAt) throw lastTimeout;
-      const began = performance.now();
-      try {
-        const result = await work();
-        timeouts = 0;
-        return [result];
-      } catch (error) {
-        timeouts = isOutOfTime(error) ? timeouts + 1 : 0;
-        timedOutAt = began;
-        lastTimeout = error;
-        throw error;
-      }
-    },
+    isOutOfTime,
+    run: async ([work]) => [await work!()],
   });
-  return <Result>(work: () => Promise<Result>) => line({ since: performance.now(), work }) as Promise<Result>;
+  return <Result>(work: () => Promise<Result>) => line(work) as Promise<Result>;
 }
 
 /** As PostgreSQL writes it. */
@@ -114,5 +98,3 @@ const BRIEF_PATIENCE = "20ms";
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** With pauses of up to 100 ms between them. */
 const MAX_ATTEMPTS = 20;
-/** After so many timeouts in a row it is not one row that is held. */
-const MAX_TIMEOUTS = 3;

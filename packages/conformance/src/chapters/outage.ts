@@ -16,25 +16,54 @@ export const outage: Chapter = {
       await assertAllReject(scene, port);
     },
 
-    "a backend that accepts and never replies makes every call reject with a StoreError": async (scene) => {
-      const sockets: Socket[] = [];
-      const { server, port } = await listen((socket) => {
-        sockets.push(socket);
-        socket.on("error", () => {}).resume();
-      });
-      try {
-        await assertAllReject(scene, port);
-      } finally {
-        for (const socket of sockets) socket.destroy();
-        server.close();
-      }
-    },
+    "a backend that accepts and never replies makes every call reject with a StoreError": (scene) =>
+      whileSilent((port) => assertAllReject(scene, port)),
+
+    "calls on a backend that never replies do not wait for each other": (scene) =>
+      whileSilent(async (port) => {
+        const store = await openAt(scene, port);
+        const session = scene.id();
+        const update = () => store.update(session, { data: "new" });
+        const alone = await timeToSettle([update]);
+        const end = () => store.revokeUser(scene.user());
+        const together = await timeToSettle(Array.from({ length: 32 }, () => [update, end]).flat());
+        assert.ok(
+          together < 8 * alone + 2000,
+          `32 updates of one session and the ends of 32 users took ${together} ms to reject, and one update ${alone} ms`,
+        );
+      }),
   },
 };
 
+/** Runs something while a server on this port accepts connections and never replies. */
+async function whileSilent(run: (port: number) => Promise<void>): Promise<void> {
+  const sockets: Socket[] = [];
+  const { server, port } = await listen((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {}).resume();
+  });
+  try {
+    await run(port);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+async function openAt({ unreachable }: Scene, port: number): Promise<SessionStore> {
+  assert.ok(unreachable);
+  return unreachable({ host: "127.0.0.1", port });
+}
+
+/** Milliseconds. */
+async function timeToSettle(calls: readonly (() => Promise<unknown>)[]): Promise<number> {
+  const began = performance.now();
+  await Promise.allSettled(calls.map((call) => call()));
+  return performance.now() - began;
+}
+
 async function assertAllReject(scene: Scene, port: number): Promise<void> {
-  assert.ok(scene.unreachable);
-  const store = await scene.unreachable({ host: "127.0.0.1", port });
+  const store = await openAt(scene, port);
   await Promise.all(
     Object.entries(callsOf(store, scene)).map(async ([operation, call]) => {
       const patience = new AbortController();

@@ -9,6 +9,11 @@ export interface BatchOptions<Call, Result> {
    * Default: it keeps the slot until it settles.
    */
   readonly patience?: number;
+  /**
+   * Whether the rejection of a batch means that no reply came in time. After three in a row, calls that had waited when the last of them began
+   * reject with it: to wait in turn would add their times up. Default: never.
+   */
+  readonly isOutOfTime?: (error: unknown) => boolean;
   /** How many calls a batch may have. */
   readonly limit: number;
   /** How many bytes the calls of a batch may have together, by `sizeOf`. One larger call makes a batch of its own. Default: any number. */
@@ -45,6 +50,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   const {
     slots = Number.POSITIVE_INFINITY,
     patience,
+    isOutOfTime,
     limit,
     maxBytes = Number.POSITIVE_INFINITY,
     sizeOf,
@@ -55,13 +61,15 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   let waiting: Waiting<Call, Result>[] = [];
   const busyKeys = new Set<string>();
   let underWay = 0;
+  let begun = 0;
+  let timeouts = 0;
   let isScheduled = false;
   /** Whether calls have left in this turn, so that no more may. */
   let hasLeft = false;
 
   return (call) =>
     new Promise<Result>((resolve, reject) => {
-      waiting.push(new Waiting(call, resolve, reject));
+      waiting.push(new Waiting(call, resolve, reject, begun));
       if (underWay >= slots || hasLeft) return;
       if (!isScheduled) schedule();
       if (slots > 1 && waiting.length === PER_TURN) process.nextTick(leave);
@@ -125,12 +133,21 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     return batch;
   }
 
+  /** Rejects what waited when a batch began. */
+  function rejectOlder(number: number, error: unknown): void {
+    const older = waiting.filter(({ after }) => after < number);
+    waiting = waiting.filter(({ after }) => after >= number);
+    for (const { reject } of older) reject(error);
+  }
+
   async function runBatch(batch: Waiting<Call, Result>[]): Promise<void> {
     const calls = batch.map(({ call }) => call);
+    const number = (begun += 1);
     let holdsSlot = true;
     const timer = patience === undefined ? undefined : setTimeout(giveUpSlot, patience);
     try {
       const results = await run(calls);
+      timeouts = 0;
       if (results.length !== batch.length)
         throw new StoreError("update", "a batch got a wrong number of results");
       for (let at = 0; at < batch.length; at += 1) {
@@ -140,6 +157,8 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
+      timeouts = isOutOfTime?.(error) ? timeouts + 1 : 0;
+      if (timeouts >= MAX_TIMEOUTS) rejectOlder(number, error);
     } finally {
       clearTimeout(timer);
       if (key) for (const call of calls) busyKeys.delete(key(call));
@@ -155,6 +174,9 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   }
 }
 
+/** It is not one statement that takes long, or one row that is held. */
+const MAX_TIMEOUTS = 3;
+
 /** 64 concurrent page views on node-redis: with 32, the process waits for 2 % of the time, and with all in one command for 13 %. */
 const PER_TURN = 32;
 
@@ -167,10 +189,18 @@ class Waiting<Call, Result> {
   readonly call: Call;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
+  /** How many batches had begun before this call. */
+  readonly after: number;
 
-  constructor(call: Call, resolve: (result: Result) => void, reject: (error: unknown) => void) {
+  constructor(
+    call: Call,
+    resolve: (result: Result) => void,
+    reject: (error: unknown) => void,
+    after: number,
+  ) {
     this.call = call;
     this.resolve = resolve;
     this.reject = reject;
+    this.after = after;
   }
 }

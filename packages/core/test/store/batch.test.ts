@@ -78,14 +78,19 @@ describe("batched", () => {
   });
 
   test("gives up the slot of a batch that takes longer than its patience, so that others leave", async () => {
+    const hanging = Promise.withResolvers<void>();
     const call = batched<string, string>({
       slots: 1,
       patience: 20,
       limit: 10,
-      run: async (calls) => (calls.includes("hangs") ? new Promise<never>(() => {}) : calls),
+      async run(calls) {
+        if (!calls.includes("hangs")) return calls;
+        hanging.resolve();
+        return new Promise<never>(() => {});
+      },
     });
     void call("hangs");
-    await sleep(1);
+    await hanging.promise;
     expect(await call("leaves")).toBe("leaves");
     expect(await Promise.all(["a", "b"].map(call))).toEqual(["a", "b"]);
   });
@@ -150,6 +155,31 @@ describe("batched", () => {
     const failed = await Promise.allSettled([1, 13, 2].map(call));
     expect(failed.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
     expect(await call(3)).toBe(3);
+  });
+
+  test("rejects calls that have waited since before the third batch in a row that got no reply in time, and no others", async () => {
+    const ran: number[] = [];
+    const call = batched<number, number>({
+      slots: 1,
+      limit: 1,
+      isOutOfTime: (error) => error === "no reply",
+      async run([n]) {
+        ran.push(n!);
+        if (n === 2) call(10).then(later.resolve, later.reject);
+        await sleep(1);
+        if (n! < 3) throw "no reply";
+        if (n === 20) throw "refused";
+        return [n!];
+      },
+    });
+    const later = Promise.withResolvers<number>();
+    const settled = await Promise.allSettled([0, 1, 2, 3, 4].map(call));
+    expect(settled.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "rejected"));
+    expect(await later.promise).toBe(10);
+    expect(ran).toEqual([0, 1, 2, 10]);
+    const others = await Promise.allSettled([20, 0, 1, 11, 20, 2, 20, 12].map(call));
+    expect(others.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+    expect(ran).toHaveLength(12);
   });
 
   test("rejects a batch with a wrong number of results, instead of mixing them up", async () => {
