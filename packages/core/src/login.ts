@@ -86,8 +86,10 @@ async function bind<Data extends object>(
       refused(id, owner, userId);
       return null;
     }
-    // Another request was faster. It ended or rotated the session, or it logged another user in.
-    if (outcome.state !== "dropped" || !isOther(outcome.stored, login)) return begin(ctx, login, undefined);
+    // Another request was faster. It ended or rotated the session, or it logged another user in. Who came with an anonymous visitor's token, which
+    // may have been planted, does not end that user's session.
+    const isOwners = owner !== null && outcome.state === "dropped" && isOther(outcome.stored, login);
+    if (!isOwners) return begin(ctx, login, undefined);
     ({ stored } = outcome);
   }
   const made = await begin(ctx, login, kept(ctx, stored, login));

@@ -1,4 +1,4 @@
-import { type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
+import { type RequestSession, type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
 import type { SessionData, Store } from "express-session";
 
 /** Express's request, by way of express-session's own types: this package needs no other. */
@@ -54,11 +54,14 @@ export class Middleware {
    */
   warnIfNotSent(
     { req, cookie }: { readonly req?: Request; readonly cookie: SessionCookie },
-    token: string,
+    current: Pick<RequestSession<never>, "token" | "isEnded">,
   ): void {
+    const { token } = current;
     const { res } = req ?? {};
     if (!req || !res || cookie.secure !== true || "encrypted" in req.socket) return;
     const check = (): void => {
+      // The request has given the session another token since, or has ended it.
+      if (current.token !== token || current.isEnded) return;
       const lines = [res.getHeader("set-cookie") ?? []].flat().map(String);
       if (lines.some((line) => line.includes(token))) return;
       this.#warn("TENURE_COOKIE_NOT_SENT", 'call app.set("trust proxy", 1)');

@@ -50,7 +50,7 @@ export class Requests<Data extends object> {
   readonly #sessionID: PropertyDescriptor;
   /** Of each `req.session`. */
   readonly #destroy: PropertyDescriptor;
-  #ending: { readonly current: RequestSession<Data>; readonly token: string } | undefined;
+  #ending: { readonly current: RequestSession<Data>; readonly token: string | undefined } | undefined;
 
   /** @param createSession the framework's own: makes a `req.session` */
   constructor(
@@ -66,7 +66,7 @@ export class Requests<Data extends object> {
     this.#sessionID = tokenProperty((req) => this.#tokenOf(req));
     this.#destroy = destroyProperty((made) => {
       const attached = this.#attached.get(made);
-      if (attached) this.#ending = { current: attached.current, token: made.id };
+      if (attached) this.#begin(attached.current, made.id);
     });
   }
 
@@ -153,11 +153,11 @@ export class Requests<Data extends object> {
     this.showNew(req, before ?? new Attached(this.#bridge.request(missed)));
   };
 
-  /** The session of the request that is ending the session with this token, in the same turn. */
-  ending(token: string): RequestSession<Data> | undefined {
+  /** The session of the request that is ending the session with this token, in the same turn. `undefined`: its `req.sessionID` is. */
+  ending(token: string | undefined): RequestSession<Data> | undefined {
     const ending = this.#ending;
     this.#ending = undefined;
-    return ending?.token === token ? ending.current : undefined;
+    return ending && ending.token === token ? ending.current : undefined;
   }
 
   #copy(token: string, from: SessionData, options?: RequestOptions): RequestSession<Data> {
@@ -185,9 +185,19 @@ export class Requests<Data extends object> {
     const attached = this.#attachedTo(req);
     if (!attached) return undefined;
     const { current } = attached;
-    if (req.session) return current.maySetCookie(req.session as unknown as Data) ? current.token : undefined;
-    this.#ending = { current, token: current.token };
-    return current.token;
+    const isWithheld = req.session && !current.maySetCookie(req.session as unknown as Data);
+    const token = isWithheld ? undefined : current.token;
+    if (isWithheld || !req.session) this.#begin(current, token);
+    return token;
+  }
+
+  /** The framework, or the application, may pass what it has just read to the store's `destroy`. */
+  #begin(current: RequestSession<Data>, token: string | undefined): void {
+    const ending = { current, token };
+    this.#ending = ending;
+    queueMicrotask(() => {
+      if (this.#ending === ending) this.#ending = undefined;
+    });
   }
 
   /** A proxy of a request has the session alone. */

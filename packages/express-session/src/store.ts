@@ -129,7 +129,10 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override destroy(idOrToken: string, callback?: (error?: unknown) => void): void {
     const current = this.#requests.ending(idOrToken);
-    callBack(current ? current.end() : this.#bridge.end(idOrToken), callback);
+    // `req.sessionID` is undefined where the response must leave the browser's cookie alone.
+    const ended =
+      (idOrToken as string | undefined) === undefined ? Promise.resolve() : this.#bridge.end(idOrToken);
+    callBack(current ? current.end() : ended, callback);
   }
 
   /** On an error, too, `req.session` is blank, and nothing more of this request is stored. */
@@ -202,7 +205,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const stored = storedData(data, current.maxAge) as Data;
     if ((await current.save(stored, maxAge)) !== "saved") return;
     attached.cookie = storedCookie(cookieIn(stored));
-    if (current.isTokenNew) this.#middleware.warnIfNotSent(data, token);
+    if (current.isTokenNew) this.#middleware.warnIfNotSent(data, current);
   }
 
   async #touch(attached: Attached<Data>, data: SessionData, isChanged: boolean): Promise<void> {

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
+import type { Request } from "express";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
@@ -477,4 +479,91 @@ test("a bigint in the data is the framework's own TypeError, which keeps it from
     "none",
   );
   expect(await aliveIn(store)).toEqual([]);
+});
+
+describe("the framework's own calls", () => {
+  test("a login whose data name the user by an object is a login, also with a token that another has just replaced", async () => {
+    const { browser, who, routes } = await start();
+    routes.post("/by-object", (req, res) => {
+      req.session.userId = { toJSON: () => "ada" };
+      res.end();
+    });
+    await browser.post("/slow?do=set:cart");
+    const late = browser.twin();
+    await browser.post("/slow?do=logIn:ada");
+    expect((await late.post("/by-object")).setCookies).toHaveLength(1);
+    expect(await who(late)).toBe("ada");
+  });
+
+  test("a destroy that is not waited for does not end the session that the request begins afterwards", async () => {
+    const { browser, data, routes, store } = await start();
+    routes.post("/bye", (req, res) => {
+      req.session.destroy(() => undefined);
+      (req.sessionStore as unknown as { generate(of: typeof req): void }).generate(req);
+      req.session["flash"] = "bye";
+      res.end();
+    });
+    await browser.post("/slow?do=login:ada");
+    await browser.post("/bye");
+    expect(await data(browser)).toEqual({ flash: "bye" });
+    expect(await aliveIn(store)).toEqual(["nobody"]);
+  });
+
+  test("a regenerate of data that cannot be stored gives a new token all the same: no fixation", async () => {
+    const { browser, who, routes } = await start({ maxDataBytes: 1000 });
+    routes.post("/large", (req, res) => {
+      req.session["large"] = "x".repeat(2000);
+      req.session.regenerate((error?: unknown) => {
+        req.session.userId = "ada";
+        res.end(String(error));
+      });
+    });
+    await browser.post("/slow?do=set:cart");
+    const planted = browser.twin();
+    expect((await browser.post("/large")).text).toBe("null");
+    expect(await who(browser)).toBe("ada");
+    expect(await who(planted)).toBeNull();
+  });
+
+  test("a destroy by req.sessionID with a user's token that was just replaced ends the session", async () => {
+    const { browser, who, routes } = await start();
+    routes.post("/out", (req, res, next) => {
+      req.sessionStore.destroy(req.sessionID, (error?: unknown) => (error ? next(error) : res.end("bye")));
+    });
+    await browser.post("/slow?do=logIn:ada");
+    const before = browser.twin();
+    await browser.post("/slow?do=rotate");
+    expect((await before.post("/out")).text).toBe("bye");
+    expect(await who(browser)).toBeNull();
+  });
+
+  test("a touch by the application, long after the response, restarts the idle timeout", async () => {
+    const bridge = expressSessionStore(new Sessions({ store: memoryStore(), idleTimeout: "2s" }));
+    const { app, routes } = application(bridge);
+    const held = Promise.withResolvers<Request>();
+    routes.get("/hold", (req, res) => {
+      held.resolve(req);
+      res.end();
+    });
+    const browser = visitor(await serve(app));
+    await browser.post("/slow?do=login:ada");
+    await browser.get("/hold");
+    const { sessionStore, sessionID, session } = await held.promise;
+    for (let touches = 0; touches < 5; touches += 1) {
+      await sleep(600);
+      await called((done) => sessionStore.touch!(sessionID, session, done));
+    }
+    expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
+  });
+});
+
+test("a login of somebody else by a request with an anonymous token leaves a user alone who has logged in with it meanwhile", async () => {
+  const { browser, who } = await start();
+  await browser.post("/slow?do=set:cart");
+  const planted = browser.twin();
+  const slow = await startSlow(planted, "logIn:mallory");
+  await browser.post("/slow?do=logIn:ada");
+  await slow.finish();
+  expect(await who(planted)).toBe("mallory");
+  expect(await who(browser)).toBe("ada");
 });

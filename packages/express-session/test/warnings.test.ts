@@ -113,7 +113,7 @@ describe("a session that is stored although its cookie was not sent", () => {
     return warnings();
   }
 
-  test.for(["login:ada", "login:ada,save", "regenerate,login:ada", "logIn:ada"])(
+  test.for(["login:ada", "login:ada,save", "regenerate,login:ada", "logIn:ada", "set:a,save,logIn:ada"])(
     "is warned about, behind a proxy that is not trusted (%s)",
     async (steps) => {
       expect(await loggedIn({}, steps)).toEqual(["TENURE_COOKIE_NOT_SENT"]);
@@ -124,6 +124,8 @@ describe("a session that is stored although its cookie was not sent", () => {
     "is no cause to warn where the cookie leaves: %o",
     async (options) => {
       expect(await loggedIn(options, "logIn:ada")).toEqual([]);
+      expect(await loggedIn(options, "set:a,save,logIn:ada")).toEqual([]);
+      expect(await loggedIn(options, "set:a,save,regenerate,login:ada")).toEqual([]);
     },
   );
 });

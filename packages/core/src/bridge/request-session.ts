@@ -202,9 +202,9 @@ export class RequestSession<Data extends object> {
 
   /** Whether a {@link touch} would do nothing: most page views end so. */
   isRested(maxAge: MaxAge): boolean {
-    return (
-      this.#writing === 0 && !isExpired(maxAge) && isSameMaxAge(this.maxAge, maxAge) && this.#state === "live"
-    );
+    if (this.#writing > 0 || this.#state !== "live" || !this.#stored) return false;
+    if (isExpired(maxAge) || !isSameMaxAge(this.maxAge, maxAge)) return false;
+    return !this.#isUse || !this.#ctx.touches.isDue(this.#stored.record);
   }
 
   /**
@@ -233,10 +233,7 @@ export class RequestSession<Data extends object> {
    * request may begin a new session afterwards.
    */
   async end(): Promise<void> {
-    await this.#inOrder(async () => {
-      await this.#end();
-      this.#state = "logged-out";
-    });
+    await this.#inOrder(() => this.#end("logged-out"));
   }
 
   /**
@@ -267,7 +264,7 @@ export class RequestSession<Data extends object> {
    *   request saw, the session is ended: another request may have replaced its token meanwhile
    */
   async regenerate(token?: string, data?: Data): Promise<string> {
-    const wanted = data && this.#encode(data);
+    const wanted = data && this.#encodeForUser(data);
     return this.#inOrder(async () => {
       const next = token ?? this.nextToken();
       if (this.#state === "live" && this.#takesUserAway(wanted)) {
@@ -281,7 +278,7 @@ export class RequestSession<Data extends object> {
         return this.begin(next);
       }
       if (this.#state === "logged-out") return this.begin(next);
-      if (this.#state === "live") await this.#hide(next);
+      if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken())) return this.begin();
       this.#token = next;
       return next;
     });
@@ -295,7 +292,7 @@ export class RequestSession<Data extends object> {
    *   application that goes on must not log a user in under the old token
    */
   async rotate(data?: Data): Promise<RotateResult> {
-    const wanted = data && this.#encode(data);
+    const wanted = data && this.#encodeForUser(data);
     return this.#inOrder(async () => {
       if (this.isEnded) return "dead";
       if (this.#state === "hidden") return "rotated";
@@ -306,7 +303,9 @@ export class RequestSession<Data extends object> {
       if (rotated === null || rotated === "superseded") {
         if (this.#takesUserAway(wanted)) await this.#end();
         this.#die();
-        return rotated ?? "dead";
+        if (wanted === undefined || !(await this.#isOvertaken())) return rotated ?? "dead";
+        this.begin();
+        return "new";
       }
       this.#token = rotated.token;
       this.#stored = rotated.stored;
@@ -392,12 +391,13 @@ export class RequestSession<Data extends object> {
         this.#since = await sessions.since();
         return others;
       }
-      let count = 0;
-      if (userId) {
-        count = await sessions.revokeAllForUser(userId, { actor: userId });
-        this.#die();
-      } else await this.#end();
-      this.#state = "logged-out";
+      if (!userId) {
+        await this.#end("logged-out");
+        return 0;
+      }
+      const token = this.#token;
+      const count = await sessions.revokeAllForUser(userId, { actor: userId });
+      if (this.#token === token) this.#die("logged-out");
       return count;
     });
   }
@@ -527,20 +527,35 @@ export class RequestSession<Data extends object> {
     return "saved";
   }
 
-  async #hide(next: string): Promise<void> {
-    if (!this.#stored) return;
+  async #hide(next: string): Promise<boolean> {
+    if (!this.#stored) return false;
     // If the store fails, a framework that goes on all the same must neither keep the old token nor store what it carries over.
     this.#die();
     const hidden = await hide(this.#ctx, this.#stored, next);
-    if (!hidden) return;
+    if (!hidden) return false;
     this.#adopt(hidden.stored, "hidden");
+    return true;
   }
 
-  async #end(): Promise<"dead"> {
+  /**
+   * Whether another request was faster to replace an anonymous visitor's token, as on a double click at a login. This one may log in as well, in a
+   * session of its own: the browser may drop the response of the first.
+   */
+  async #isOvertaken(): Promise<boolean> {
+    if (this.#stored?.record.userId !== null) return false;
+    const { look } = await this.#bridge.load(this.#token);
+    if (look.state !== "superseded") return false;
+    this.#cookie = look;
+    return true;
+  }
+
+  async #end(state: "ended" | "logged-out" = "ended"): Promise<"dead"> {
     if (this.#state === "logged-out") return "dead";
+    const token = this.#token;
     if (this.#stored) await endSession(this.#ctx.store, this.#stored.record, "logout");
     else await this.#endCookie();
-    return this.#die();
+    // A framework that does not wait for this may have begun a new session.
+    return this.#token === token ? this.#die(state) : "dead";
   }
 
   /** Ends what the request's cookie stood for, if its token may log out. One that may not goes on withholding cookies. */
@@ -557,8 +572,8 @@ export class RequestSession<Data extends object> {
     this.#state = state;
   }
 
-  #die(): "dead" {
-    this.#state = "ended";
+  #die(state: "ended" | "logged-out" = "ended"): "dead" {
+    this.#state = state;
     this.onChange?.();
     return "dead";
   }
@@ -574,7 +589,13 @@ export class RequestSession<Data extends object> {
 
   /** Whether nothing of the request may be stored or sent: it came with a token that another request has just replaced. */
   #isWithheld(data: Data): boolean {
-    return this.#state === "new" && isJustReplaced(this.#cookie) && this.#bridge.userIn(data) === null;
+    return this.#state === "new" && isJustReplaced(this.#cookie) && this.#userIn(data) === null;
+  }
+
+  /** The user whom data name once they are stored: an object's `toJSON` may make it a name. `null` also for data that cannot be stored. */
+  #userIn(data: Data): string | null {
+    const stored = this.#ctx.encoding.decode(this.#encodeForUser(data), this.#about);
+    return stored && this.#bridge.userIn(stored);
   }
 
   #takesUserAway(wanted: string | undefined): boolean {
@@ -588,6 +609,15 @@ export class RequestSession<Data extends object> {
 
   #encode(data: Data): string {
     return this.#ctx.encoding.encode(data, this.#about);
+  }
+
+  /** Data that are only asked for their user. What cannot be encoded names nobody: a logout that cannot be understood logs out. */
+  #encodeForUser(data: Data): string {
+    try {
+      return this.#encode(data);
+    } catch {
+      return this.#encode({} as Data);
+    }
   }
 
   async #sinceKnown(): Promise<number> {
