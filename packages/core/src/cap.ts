@@ -1,6 +1,7 @@
 import { endSession } from "./ending.ts";
-import type { Envelopes } from "./envelope.ts";
-import type { SessionRecord, SessionStore } from "./store.ts";
+import { isOver } from "./ended-by-policy.ts";
+import type { SessionRecord } from "./store.ts";
+import type { WriteContext } from "./writes.ts";
 
 export type CapMode = "end-oldest" | "refuse";
 
@@ -9,16 +10,14 @@ export type Admission = "stays" | "too-many" | "gone";
 
 /** How many sessions a user may have alive. */
 export class Cap {
-  readonly #store: SessionStore;
-  readonly #envelopes: Envelopes;
+  readonly #ctx: CapContext;
+  /** `Infinity`: no cap, and the store is not asked. */
   readonly #max: number;
   readonly #rounds = new Map<string, Round>();
 
-  /** @param max `Infinity`: no cap, and the store is not asked */
-  constructor(store: SessionStore, envelopes: Envelopes, max: number) {
-    this.#store = store;
-    this.#envelopes = envelopes;
-    this.#max = max;
+  constructor(ctx: CapContext) {
+    this.#ctx = ctx;
+    this.#max = ctx.policy.maxPerUser;
   }
 
   /** Whether a login may begin: the user has fewer sessions than allowed, besides `id`. */
@@ -32,16 +31,19 @@ export class Cap {
    * Ends the sessions that a user has too many, after a login whose token nobody holds yet. If that fails, the session is ended: its
    * token is lost with the error.
    *
-   * @param mode `"end-oldest"` ends those whose user authenticated first, `"refuse"` those that authenticated last; ties by id, so that
-   *   all processes agree
+   * @param mode `"end-oldest"` ends those whose user authenticated first, `"refuse"` this one, if it is among those that authenticated last; ties
+   *   by id, so that all processes agree
    */
   async admit(userId: string, id: string, mode: CapMode): Promise<Admission> {
     if (this.#max === Number.POSITIVE_INFINITY) return "stays";
     try {
-      const { staying, ended } = await this.#nextRound(userId, mode);
-      return staying.has(id) ? "stays" : ended.has(id) ? "too-many" : "gone";
+      const { staying, surplus } = await this.#nextRound(userId, mode);
+      if (staying.has(id)) return "stays";
+      if (!surplus.has(id)) return "gone";
+      if (mode === "refuse") await endSession(this.#ctx.store, { id, userId }, "cap");
+      return "too-many";
     } catch (error) {
-      await endSession(this.#store, { id, userId }, "cap").catch(() => undefined);
+      await endSession(this.#ctx.store, { id, userId }, "cap").catch(() => undefined);
       throw error;
     }
   }
@@ -65,17 +67,26 @@ export class Cap {
   }
 
   async #sort(userId: string, mode: CapMode): Promise<Sorted> {
-    const sessions = (await this.#store.listUser(userId))
-      .filter((record) => this.#envelopes.read(record)?.head.isHidden !== true)
+    const { store, envelopes, clock } = this.#ctx;
+    await clock.ready();
+    const sessions = (await store.listUser(userId))
+      .filter((record) => {
+        const sealed = envelopes.read(record);
+        return !sealed || !(sealed.head.isHidden || isOver(this.#ctx, sealed));
+      })
       .toSorted(byLogin);
     const tooMany = Math.max(0, sessions.length - this.#max);
-    const ending =
-      mode === "end-oldest" ? sessions.slice(0, tooMany) : sessions.slice(sessions.length - tooMany);
-    const ended = new Set(ending.map(({ id }) => id));
-    await Promise.all(ending.map((record) => endSession(this.#store, record, "cap")));
-    return { staying: new Set(sessions.map(({ id }) => id).filter((id) => !ended.has(id))), ended };
+    const [last, others] =
+      mode === "end-oldest"
+        ? [sessions.slice(0, tooMany), sessions.slice(tooMany)]
+        : [sessions.slice(sessions.length - tooMany), sessions.slice(0, sessions.length - tooMany)];
+    if (mode === "end-oldest") await Promise.all(last.map((record) => endSession(store, record, "cap")));
+    return { staying: idsOf(others), surplus: idsOf(last) };
   }
 }
+
+/** What a cap needs of a `Sessions`. */
+export type CapContext = Omit<WriteContext<never>, "encoding">;
 
 interface Round {
   readonly running: Promise<Sorted>;
@@ -84,7 +95,11 @@ interface Round {
 
 interface Sorted {
   readonly staying: ReadonlySet<string>;
-  readonly ended: ReadonlySet<string>;
+  readonly surplus: ReadonlySet<string>;
+}
+
+function idsOf(sessions: readonly SessionRecord[]): ReadonlySet<string> {
+  return new Set(sessions.map(({ id }) => id));
 }
 
 function byLogin(a: SessionRecord, b: SessionRecord): number {

@@ -13,9 +13,8 @@ export class Encoding<Data extends object> {
 
   /** @throws what the codec throws, and TypeError for what is not session data, or too large */
   encode(data: object, about: About): string {
-    if (typeof data !== "object" || data === null || Array.isArray(data)) {
+    if (!isData(data))
       throw refusal("session data must be an object with a key for each thing to keep", about);
-    }
     const text = this.#encoded(data, about);
     if (typeof text !== "string") throw refusal("the codec must encode session data as a string", about);
     // A string has at most three bytes of UTF-8 per unit, so most need not be measured.
@@ -30,12 +29,13 @@ export class Encoding<Data extends object> {
   /** The data, or `null` for what the codec cannot read, with the event `unreadable`. */
   decode(text: string, about: About): Data | null {
     try {
-      return this.#codec.decode(text) as Data;
+      const data: unknown = this.#codec.decode(text);
+      if (isData(data)) return data as Data;
     } catch {
       // What parsers throw quotes the text.
-      publish("unreadable", { id: about.id, userId: about.userId, keyId: null });
-      return null;
     }
+    publish("unreadable", { id: about.id, userId: about.userId, keyId: null });
+    return null;
   }
 
   #encoded(data: object, { id, userId }: About): string {
@@ -47,6 +47,12 @@ export class Encoding<Data extends object> {
       throw error;
     }
   }
+}
+
+/** Whether a value has keys to merge by, as an array, a `Map` or a promise has not. */
+function isData(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return !(value instanceof Map || value instanceof Set || value instanceof Promise);
 }
 
 /** How session data becomes the string that a store keeps. */
@@ -64,14 +70,17 @@ export interface Codec {
  */
 export const jsonCodec: Codec = {
   encode(data) {
+    let text: string | undefined;
     try {
-      return JSON.stringify(data);
+      text = JSON.stringify(data);
     } catch {
       // What JSON.stringify throws names keys of the data.
       throw new TypeError(
         "session data holds a cycle, a bigint or a toJSON that throws: make it plain JSON, or give a codec",
       );
     }
+    if (text?.startsWith("{")) return text;
+    throw new TypeError("the toJSON of session data gives no object: make it plain JSON, or give a codec");
   },
   decode(text) {
     const data: unknown = JSON.parse(text);

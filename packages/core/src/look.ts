@@ -1,8 +1,8 @@
 import type { Context } from "./context.ts";
+import { isOver } from "./ended-by-policy.ts";
 import type { PreviousToken, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
 import type { SessionRecord } from "./store.ts";
-import { timeoutsOf } from "./timeouts.ts";
 import { digestOf, idOf, isToken } from "./token.ts";
 
 /** What a token stands for. */
@@ -71,12 +71,3 @@ function unreadable(record: SessionRecord, keyId: string | null): Look {
 }
 
 const DEAD = { state: "dead" } as const;
-
-/** Whether a policy that was shortened since has ended the session. The store's own times are the store's business. */
-export function isOver<Data extends object>(
-  { policy, clock }: Context<Data>,
-  stored: StoredSession,
-): boolean {
-  const { expiresAt } = timeoutsOf(stored, policy);
-  return expiresAt < stored.record.expiresAt && clock.latest() >= expiresAt;
-}

@@ -36,9 +36,10 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
   readonly onCap?: "end-oldest" | "refuse";
   /**
    * Derives the user from the session's data, wherever a framework or an application logs in by writing to them. Default:
-   * `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user is nobody.
+   * `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user is nobody. Data may lack any key: a login
+   * without a session begins with `{}`.
    */
-  readonly userId?: (data: Data) => unknown;
+  readonly userId?: (data: Partial<Data>) => unknown;
   /** Default JSON. Must be synchronous. */
   readonly codec?: Codec;
   /** Encoded data of more bytes of UTF-8 are refused. Default 1 MiB. */
@@ -61,7 +62,7 @@ export interface Policy<Data extends object> {
   readonly touchEvery: number;
   readonly maxPerUser: number;
   readonly onCap: "end-oldest" | "refuse";
-  readonly userId: (data: Data) => unknown;
+  readonly userId: (data: Partial<Data>) => unknown;
   readonly codec: Codec;
   readonly maxDataBytes: number;
   readonly minTokenBits: number;
@@ -165,17 +166,22 @@ function assertCodec(codec: Codec): void {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw new TypeError("codec must have the functions encode and decode");
   }
-  let encoded: unknown;
+  let result: unknown;
+  let name = "encode";
   try {
-    encoded = codec.encode({});
+    result = codec.encode({});
+    if (typeof result === "string") {
+      name = "decode";
+      result = codec.decode(result);
+    }
   } catch {
     // A codec may refuse an empty object; it is judged when it is given data.
   }
-  if (!(encoded instanceof Promise)) return;
+  if (!(result instanceof Promise)) return;
   // An asynchronous codec would otherwise end the process by an unhandled rejection.
-  encoded.catch(() => undefined);
+  result.catch(() => undefined);
   throw new TypeError(
-    "codec must be synchronous: its encode returned a promise. Encrypt with node:crypto instead of WebCrypto",
+    `codec must be synchronous: its ${name} returned a promise. Encrypt with node:crypto instead of WebCrypto`,
   );
 }
 

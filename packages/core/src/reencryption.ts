@@ -31,12 +31,16 @@ export async function reencrypt<Data extends object>(
     batch = [];
     onProgress?.({ ...done });
   };
-  for await (const record of ctx.store.scan()) {
-    if (signal?.aborted) break;
-    batch.push(record);
-    if (batch.length === BATCH) await finish();
+  try {
+    for await (const record of ctx.store.scan()) {
+      if (signal?.aborted) break;
+      batch.push(record);
+      if (batch.length === BATCH) await finish();
+    }
+  } finally {
+    // Also if the scan rejects, at its end, for a record that is no session.
+    if (batch.length > 0) await finish();
   }
-  if (batch.length > 0) await finish();
   return done;
 }
 

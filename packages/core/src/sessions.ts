@@ -4,13 +4,14 @@ import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import { isOver, unlessOver } from "./ended-by-policy.ts";
 import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
 import { Envelopes, StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
-import { isOver, type Look, look } from "./look.ts";
+import { type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
 import { NOBODY, refusal, refusing } from "./refusal.ts";
@@ -95,10 +96,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const clock = new StoreClock(() => store.now());
     const touches = new Touches(clock, policy.touchEvery);
     const envelopes = new Envelopes(policy.protection);
-    const writes = new Writes({ policy, store, envelopes, encoding, clock });
-    const cap = new Cap(store, envelopes, policy.maxPerUser);
+    const ctx = { policy, store, envelopes, encoding, clock };
     this.policy = policy;
-    this.#ctx = { policy, store, envelopes, encoding, clock, touches, writes, cap };
+    this.#ctx = { ...ctx, touches, writes: new Writes(ctx), cap: new Cap(ctx) };
   }
 
   /** For `@tenure/core/bridge`. @throws TypeError for an object of another copy of this package, too */
@@ -134,7 +134,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * A new session under a token that a framework made. `null`: a session with this token is alive or was revoked, or its user was logged
    * out everywhere after `since`; nothing was stored.
    *
-   * @throws TypeError for a token with room for fewer than `minTokenBits`
+   * @throws TypeError for a token with room for fewer than `minTokenBits`, and for the id of a live session: an id logs nobody in
    */
   async createWithToken(
     token: string,
@@ -142,6 +142,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: NewSessionSettings = {},
   ): Promise<Session<Data> | null> {
     this.assertStrong(token);
+    if (isId(token) && (await this.#ctx.store.read(token))) {
+      throw refusal(
+        "this is the id of a session, and an id is no token: change the session itself, or end it with revokeById",
+      );
+    }
     const created = await this.#create(token, data, settings);
     return typeof created === "string" ? null : created;
   }
@@ -216,7 +221,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @returns one value per session, in order
    */
   async areLive(sessions: readonly Session<Data>[]): Promise<boolean[]> {
-    const { store, envelopes } = this.#ctx;
+    const { store, envelopes, clock } = this.#ctx;
+    await clock.ready();
     return Promise.all(
       sessions.map(async ({ id, userId }) => {
         const record = await store.read(id);
@@ -230,11 +236,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * How long the session lives if it is not used, milliseconds, by the store's clock; 0: it has ended. Does not ask the store about the
    * session.
+   *
+   * @throws StoreError if the store's clock cannot be read
    */
   async timeLeft(session: Session<Data>): Promise<number> {
-    await this.#ctx.clock.ready();
-    const left = session.expiresAt - this.#ctx.clock.latest();
-    return Number.isNaN(left) ? 0 : Math.max(0, Math.floor(left));
+    const { clock } = this.#ctx;
+    await clock.notAfter();
+    return Math.max(0, Math.floor(session.expiresAt - clock.latest()));
   }
 
   /**
@@ -361,13 +369,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   ): Promise<boolean> {
     const actor = this.#actor(options);
     const { store } = this.#ctx;
-    if (options.userId === undefined) {
+    if (!("userId" in options)) {
       if (!isId(id)) return false;
       // Its user is for the event: what cannot be read can be ended all the same.
       const record = await store.read(id).catch(() => null);
       return endSession(store, record ?? { id, userId: null }, "id", actor);
     }
-    const userId = this.#userId(options.userId);
+    const userId = this.#userId(options.userId as UserId);
     const record = isId(id) ? await store.read(id) : null;
     return record?.userId === userId && endSession(store, record, "id", actor);
   }
@@ -411,18 +419,23 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    */
   async revokeEveryone(options: { readonly actor?: UserId } = {}): Promise<number> {
     const actor = this.#actor(options);
-    let count = 0;
-    let ending: Promise<boolean>[] = [];
-    const finish = async (): Promise<void> => {
-      count += (await Promise.all(ending)).filter(Boolean).length;
-      ending = [];
-    };
     const { store } = this.#ctx;
-    for await (const record of store.scan()) {
-      ending.push(endSession(store, record, "everyone", actor));
-      if (ending.length === 100) await finish();
+    let count = 0;
+    let found: SessionRecord[] = [];
+    const finish = async (): Promise<void> => {
+      const ending = found.map((record) => endSession(store, record, "everyone", actor));
+      found = [];
+      count += (await Promise.all(ending)).filter(Boolean).length;
+    };
+    try {
+      for await (const record of store.scan()) {
+        found.push(record);
+        if (found.length === 100) await finish();
+      }
+    } finally {
+      // Also if the scan rejects, at its end, for a record that is no session.
+      await finish();
     }
-    await finish();
     return count;
   }
 
@@ -460,9 +473,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   requireRecent(session: Session<Data>, within: Duration): void {
     const maxAge = parseDuration("within", within);
     const { clock } = this.#ctx;
-    void clock.ready();
     const { authenticatedAt } = session;
-    if (authenticatedAt !== null && clock.latest() - authenticatedAt <= maxAge) return;
+    const isKnown = clock.ready() === undefined && authenticatedAt !== null;
+    if (isKnown && clock.latest() - authenticatedAt <= maxAge) return;
     throw new ReauthenticationRequired(maxAge);
   }
 
@@ -501,6 +514,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const { record } = stored;
     const { clock, store, touches } = this.#ctx;
     const { idle } = session;
+    if (isOver(this.#ctx, stored)) return this.#touchAgain(stored, session.data);
     const takeBack = touches.begin(record.id);
     try {
       const result = await store.update(record.id, idle === record.idle ? {} : { idle });
@@ -517,6 +531,14 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       return session;
     }
     this.#publishExpired(record);
+    return null;
+  }
+
+  /** Touches a session that a shortened policy has ended, unless another request has used it since it was seen. */
+  async #touchAgain(seen: StoredSession, data: Data): Promise<Session<Data> | null> {
+    const stored = await unlessOver(this.#ctx, seen);
+    if (stored) return this.touch(new LoadedSession(stored, data, this.policy));
+    this.#publishExpired(seen.record);
     return null;
   }
 

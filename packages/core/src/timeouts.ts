@@ -9,7 +9,10 @@ export interface Timeouts {
   readonly expiresAt: number;
 }
 
-export function timeoutsOf({ record, head }: StoredSession, policy: Policy<never>): Timeouts {
+export function timeoutsOf(
+  { record, head }: Pick<StoredSession, "record" | "head">,
+  policy: Policy<never>,
+): Timeouts {
   const idle = head.hasOwnIdle ? record.idle : Math.min(record.idle, policy.idleTimeout);
   const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
   const endsAt = record.endsAt - shortened;

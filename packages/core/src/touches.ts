@@ -5,7 +5,7 @@ import type { SessionFacts } from "./session.ts";
 export class Touches {
   readonly #clock: StoreClock;
   readonly #touchEvery: number;
-  /** When this process last touched a session, of `performance.now()`. */
+  /** When this process last touched a session, by its estimate of the store's clock. Its own may stand still while the machine sleeps. */
   readonly #touchedAt = new Map<string, number>();
 
   /** @param touchEvery milliseconds */
@@ -17,9 +17,10 @@ export class Touches {
   isDue({ id, touchedAt, idle }: Pick<SessionFacts, "id" | "touchedAt" | "idle">): boolean {
     const every = Math.min(this.#touchEvery, Math.floor(idle / 4));
     // If the store's clock was never sampled this is NaN, and a touch is due.
-    if (this.#clock.latest() - touchedAt < every) return false;
+    const now = this.#clock.latest();
+    if (now - touchedAt < every) return false;
     const last = this.#touchedAt.get(id);
-    return last === undefined || performance.now() - last >= every;
+    return last === undefined || !(now - last < every);
   }
 
   /**
@@ -28,7 +29,7 @@ export class Touches {
    * @returns takes it back
    */
   begin(id: string): () => void {
-    const startedAt = performance.now();
+    const startedAt = this.#clock.latest();
     // Only requests that read the session before the touch need this: forgetting it costs those of this moment one more touch.
     if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
     this.#touchedAt.set(id, startedAt);

@@ -4,6 +4,7 @@ import { Draft, type DraftContext } from "./draft.ts";
 import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
+import { unlessOver } from "./ended-by-policy.ts";
 import type { SessionChanges, SessionStore, UpdateResult } from "./store.ts";
 
 /** One caller's change of a session. */
@@ -101,9 +102,11 @@ export class Writes<Data extends object> {
 
   async #tryToCommit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
     const { store, envelopes, clock } = this.#ctx;
-    let base = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
+    let base: StoredSession | null = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
     let hasFailed = false;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      base = base && (await unlessOver(this.#ctx, base));
+      if (!base) return settle(jobs, () => ({ state: "gone" }));
       const draft = new Draft(this.#ctx, base);
       const results = jobs.map(({ change }) => change.apply(draft));
       if (results.includes("end")) {
@@ -119,7 +122,7 @@ export class Writes<Data extends object> {
       if (written === "failed") hasFailed = true;
       else if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
       else if (written !== "conflict") {
-        const stored = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
+        const stored: StoredSession = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
         queue.latest = stored;
         if (attempt > 1) publish("conflict-merged", { id, userId: stored.record.userId });
         return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
@@ -127,9 +130,7 @@ export class Writes<Data extends object> {
       // Processes that met each other once would go on meeting without a pause of random length.
       if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
       const record = await store.read(id);
-      const stored = record && envelopes.openRecord(record);
-      if (!stored) return settle(jobs, () => ({ state: "gone" }));
-      base = stored;
+      base = record && envelopes.openRecord(record);
     }
     throw new StoreError("update", "one session is changed too often at once: send fewer requests at once");
   }

@@ -117,3 +117,15 @@ describe("maxPerUser", () => {
     expect(await request.save({ userId: "ada" }, null)).toBe("saved");
   });
 });
+
+test("a login that a lowered cap refuses ends none of the user's sessions", async () => {
+  const store = memoryStore();
+  const before = new Sessions({ store, maxPerUser: 5, onCap: "refuse" });
+  for (let n = 0; n < 4; n += 1) await before.logIn(null, "ada");
+  const { token } = await before.logIn(null, "ada");
+  const lowered = new Sessions({ store, maxPerUser: 1, onCap: "refuse" });
+  for (const from of [null, token]) {
+    expect((await lowered.logIn(from, "ada")).refused).toBe("too-many-sessions");
+  }
+  expect(await lowered.listForUser("ada")).toHaveLength(5);
+});

@@ -201,3 +201,41 @@ describe("a record that cannot be read", () => {
     expect(JSON.stringify(results)).not.toContain("s3cr3t");
   });
 });
+
+describe("a codec that gives no session data", () => {
+  test.for([undefined, null, "text", [1], new Map()])(
+    "(%o) is unreadable, and a login begins a new session",
+    async (given) => {
+      const store = memoryStore();
+      const { token } = await new Sessions({ store }).create({ cart: 1 });
+      const codec: Codec = {
+        ...jsonCodec,
+        decode: (text) => (text.includes("cart") ? given : JSON.parse(text)) as object,
+      };
+      const sessions = new Sessions({ store, codec });
+      expect(await sessions.get(token)).toBeNull();
+      const login = await sessions.logIn(token, "ada");
+      expect(login.session).toMatchObject({ userId: "ada", data: {} });
+      expect(await sessions.listForUser("ada")).toHaveLength(1);
+    },
+  );
+
+  test("at once, but later, is refused", () => {
+    const codec = { ...jsonCodec, decode: async () => ({}) } as unknown as Codec;
+    expect(() => new Sessions({ store: memoryStore(), codec })).toThrow("its decode returned a promise");
+  });
+});
+
+test("data without keys to keep are refused before anything is written", async () => {
+  const { store, calls } = counted(memoryStore());
+  const sessions = new Sessions({ store });
+  for (const data of [
+    new Map([["a", 1]]),
+    { toJSON: () => [1] },
+    { toJSON: () => "text" },
+    { toJSON: () => undefined },
+  ]) {
+    await expect(sessions.create(data as never)).rejects.toThrow(TypeError);
+  }
+  expect(calls()).not.toContain("create");
+});

@@ -1,6 +1,13 @@
 import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync } from "node:crypto";
 import { inspect } from "node:util";
-import { memoryStore, type ProtectKey, Sessions, type SessionStore, StoreError } from "@tenure/core";
+import {
+  type Codec,
+  memoryStore,
+  type ProtectKey,
+  Sessions,
+  type SessionStore,
+  StoreError,
+} from "@tenure/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Envelopes } from "../src/envelope.ts";
@@ -408,3 +415,16 @@ const FACTS = {
 /** Written with the key of 32 bytes 0x01 and a nonce of zeros. */
 const VECTOR =
   "22v-00000018000000000043200000000000000000045slJ5nhw3dCXrpmDydKtgfM_7uWU051C8RZ-qyIASE-------------------------------------------one.............AAAAAAAAAAAAAAAApTRsqSNJD23dLKH7-eGKmjLy1cw656q9cx4noqp2TP0HC7IwNDurXLhiSV_ggxEahT42EWCwG3OOxKkiJvaftMsLcFWa-_c1nKUFULBQD7zrC-dkgoonM09X";
+
+test("text that UTF-8 cannot hold is refused with protect, before anything is written", async () => {
+  const codec: Codec = {
+    encode: (data) => `${JSON.stringify(data)}\ud800`,
+    decode: (text) => JSON.parse(text.slice(0, -1)),
+  };
+  const keys = [{ id: "k", key: Buffer.alloc(32, 1) }];
+  const store = memoryStore();
+  await expect(new Sessions({ store, codec, protect: { keys } }).create({ a: 1 })).rejects.toThrow(
+    "well-formed",
+  );
+  expect(await Array.fromAsync(store.scan())).toEqual([]);
+});

@@ -1,4 +1,4 @@
-import { memoryStore, newToken, Sessions } from "@tenure/core";
+import { memoryStore, newToken, Sessions, type SessionStore, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
 
@@ -110,4 +110,55 @@ describe("revocation", () => {
     now += 30 * 60_000;
     expect(await here.areLive(loaded)).toEqual([false, false, false]);
   });
+});
+
+test("by id with a user who is not known is a TypeError, and ends nobody's session", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { token, session } = await sessions.create({}, { userId: "ada" });
+  const unknown = { userId: undefined } as unknown as { readonly userId: string };
+  await expect(sessions.revokeById(session!.id, unknown)).rejects.toThrow(TypeError);
+  expect(await sessions.get(token)).not.toBeNull();
+});
+
+test("of everyone ends all that the store can read, and then rejects with its error", async () => {
+  const store = memoryStore();
+  await Promise.all(Array.from({ length: 150 }, () => new Sessions({ store }).create({})));
+  const failing: SessionStore = {
+    ...store,
+    async *scan() {
+      yield* store.scan();
+      throw new StoreError("scan", "a record is no session");
+    },
+  };
+  await expect(new Sessions({ store: failing }).revokeEveryone()).rejects.toThrow("no session");
+  expect(await Array.fromAsync(store.scan())).toEqual([]);
+});
+
+test("of everyone rejects if the store fails while the next sessions are looked for, and the process lives", async () => {
+  const store = memoryStore();
+  await Promise.all(Array.from({ length: 3 }, () => new Sessions({ store }).create({})));
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  process.on("unhandledRejection", note);
+  const failing: SessionStore = {
+    ...store,
+    revoke: () => Promise.reject(new StoreError("revoke", "down")),
+    async *scan() {
+      for await (const record of store.scan()) {
+        yield record;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    },
+  };
+  await expect(new Sessions({ store: failing }).revokeEveryone()).rejects.toThrow("down");
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+test("an id is no token: nothing is stored under the id of a live session", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { session } = await sessions.create({ role: "admin" }, { userId: "ada" });
+  await expect(sessions.createWithToken(session!.id, { userId: "ada" })).rejects.toThrow("an id is no token");
+  expect(await sessions.get(session!.id)).toBeNull();
+  expect(await sessions.listForUser("ada")).toHaveLength(1);
 });

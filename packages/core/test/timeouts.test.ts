@@ -1,4 +1,4 @@
-import { memoryStore, ReauthenticationRequired, Sessions, type SessionStore } from "@tenure/core";
+import { memoryStore, ReauthenticationRequired, Sessions, type SessionStore, StoreError } from "@tenure/core";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { counted } from "./counted.ts";
@@ -303,4 +303,75 @@ describe("touches", () => {
       expect(await sessions.get(token)).not.toBeNull();
     }
   });
+});
+
+describe("a policy that was shortened", () => {
+  const shortened = () => {
+    const store = storeOffBy(0);
+    const before = new Sessions({ store, idleTimeout: "12h", lifetime: "24h" });
+    return { before, after: new Sessions({ store, idleTimeout: "15m", lifetime: "24h" }) };
+  };
+
+  test("ends a session for good, also for what was loaded before", async () => {
+    const { before, after } = shortened();
+    const { token } = await before.create({ userId: "ada" });
+    const seen = (await after.get(token))!;
+    vi.advanceTimersByTime(HOUR);
+    expect(await after.get(token)).toBeNull();
+    expect(await after.save(seen, { userId: "ada", late: true })).toBeNull();
+    expect(await after.update(seen, (data) => ({ ...data, late: true }))).toBeNull();
+    expect(await after.touch(seen)).toBeNull();
+    expect(await after.get(token)).toBeNull();
+  });
+
+  test("does not end a session that another request has used since this one loaded it", async () => {
+    const { before, after } = shortened();
+    const { token } = await before.create({ userId: "ada" });
+    const seen = (await after.get(token))!;
+    for (let uses = 0; uses < 3; uses += 1) {
+      vi.advanceTimersByTime(10 * MINUTE);
+      expect(await after.get(token)).not.toBeNull();
+    }
+    expect(await after.save(seen, { userId: "ada", late: true })).toMatchObject({ data: { late: true } });
+    vi.advanceTimersByTime(10 * MINUTE);
+    expect(await after.touch(seen)).not.toBeNull();
+  });
+
+  test("does not let a session that it has ended count for the cap", async () => {
+    const store = storeOffBy(0);
+    const limits = { store, lifetime: "24h", maxPerUser: 1, onCap: "refuse" } as const;
+    await new Sessions({ ...limits, idleTimeout: "12h" }).logIn(null, "ada");
+    vi.advanceTimersByTime(HOUR);
+    const login = await new Sessions({ ...limits, idleTimeout: "15m" }).logIn(null, "ada");
+    expect(login.refused).toBeUndefined();
+  });
+});
+
+describe("a machine that has slept, so that its monotonic clock stood still", () => {
+  test("makes the next use of a session restart its idle timeout", async () => {
+    const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "30m" });
+    const { token } = await sessions.create({});
+    vi.advanceTimersByTime(2 * MINUTE);
+    await sessions.get(token);
+    vi.setSystemTime(Date.now() + 25 * MINUTE);
+    await sessions.get(token);
+    vi.advanceTimersByTime(10 * MINUTE);
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+
+  test("does not make an old login recent", async () => {
+    const sessions = new Sessions({ store: storeOffBy(0), idleTimeout: "12h" });
+    const { session } = await sessions.logIn(null, "ada");
+    sessions.requireRecent(session!, "15m");
+    vi.setSystemTime(Date.now() + 2 * HOUR);
+    expect(() => sessions.requireRecent(session!, "15m")).toThrow(ReauthenticationRequired);
+  });
+});
+
+test("how long a session lives is a StoreError if the store's clock cannot be read", async () => {
+  const store = storeOffBy(0);
+  const { session } = await new Sessions({ store }).create({});
+  const blind = { ...store, now: () => Promise.reject(new StoreError("now", "down")) };
+  const other = new Sessions({ store: blind });
+  await expect(other.timeLeft(session)).rejects.toThrow(StoreError);
 });

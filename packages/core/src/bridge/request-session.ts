@@ -278,7 +278,8 @@ export class RequestSession<Data extends object> {
         return this.begin(next);
       }
       if (this.#state === "logged-out") return this.begin(next);
-      if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken())) return this.begin();
+      if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken()))
+        return this.begin();
       this.#token = next;
       return next;
     });

@@ -1,4 +1,5 @@
 import { StoreError } from "../errors.ts";
+import { clearTimeout, setImmediate, setTimeout } from "./real-time.ts";
 
 /** How concurrent calls are joined into batches. */
 export interface BatchOptions<Call, Result> {

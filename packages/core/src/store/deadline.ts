@@ -1,3 +1,5 @@
+import { clearTimeout, monotonic, setImmediate, setTimeout } from "./real-time.ts";
+
 /**
  * Rejects with `late()` if `promise` has not settled within `ms` milliseconds. What it waited for may still happen.
  *
@@ -13,9 +15,9 @@ export function withDeadline<Result>(
   late: () => Error,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const end = performance.now() + ms;
+    const end = monotonic() + ms;
     const expire = (): void => {
-      const left = end - performance.now();
+      const left = end - monotonic();
       if (left > 0) timer = setTimeout(expire, Math.ceil(left));
       else setImmediate(() => reject(late()));
     };

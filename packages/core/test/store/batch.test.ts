@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { batched } from "../../src/store/batch.ts";
+import { withDeadline } from "../../src/store/deadline.ts";
 
 describe("batched", () => {
   test("joins the calls of one turn of the event loop into one batch, and gives each its own result", async () => {
@@ -180,6 +181,15 @@ describe("batched", () => {
     const others = await Promise.allSettled([20, 0, 1, 11, 20, 2, 20, 12].map(call));
     expect(others.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
     expect(ran).toHaveLength(12);
+  });
+
+  test("goes on while a test's fake timers stand still", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const call = batched<number, number>({ limit: 10, run: async (calls) => calls });
+    expect(await Promise.all([call(1), call(2)])).toEqual([1, 2]);
+    const late = withDeadline(new Promise(() => undefined), 5, () => new Error("late"));
+    await expect(late).rejects.toThrow("late");
   });
 
   test("rejects a batch with a wrong number of results, instead of mixing them up", async () => {
