@@ -31,7 +31,7 @@ export async function createUnder<Data extends object>(
   if (userId === null) warnOfUnknownUser(policy, data);
   const timeouts = headTimeouts(creation, policy);
   const { idle, lifetime } = timeouts;
-  const head = { ...timeouts, isHidden: false, digest: digestOf(token), previous: null };
+  const head = { ...timeouts, isHidden: false, isLeft: false, digest: digestOf(token), previous: null };
   const text = envelopes.seal({ id, userId }, head, payload);
   const login = userId === null || since === undefined ? {} : { authenticatedAt: since };
   const result = await store.create({ id, userId, data: text, idle, lifetime, ...login });

@@ -91,7 +91,7 @@ export class Draft<Data extends object> {
   /** Restarts the lifetime, for a login. */
   restart(given: GivenTimeouts): void {
     const timeouts = headTimeouts(given, this.#ctx.policy);
-    this.head = { ...this.head, ...timeouts, isHidden: false };
+    this.head = { ...this.head, ...timeouts, isHidden: false, isLeft: false };
     this.idle = timeouts.idle;
     this.lifetime = timeouts.lifetime;
   }

@@ -12,7 +12,8 @@ import { isSameDigest } from "./token.ts";
  * at  width
  *   0   1   format version: "1" plain, "2" protected
  *   1   1   whose the timeouts are: "0" the policy's, "1" the idle timeout is the session's own, "2" the lifetime is, "3" both are
- *   2   1   "v" visible, "h" hidden: between a framework's `regenerate` and the request's save
+ *   2   1   "v" visible, "h" hidden: between a framework's `regenerate` and the request's save, "l": a user has logged out of it by its data, which
+ *           may still hold that user's
  *   3   1   what the previous token may do: "-" there is none, "u" it was a user's and may log out, "a" it was an anonymous visitor's,
  *           who may not have been the user
  *   4  13   the idle timeout of the session while it is visible, milliseconds
@@ -36,6 +37,8 @@ export interface Head {
   readonly hasOwnIdle: boolean;
   readonly hasOwnLifetime: boolean;
   readonly isHidden: boolean;
+  /** A user has logged out of it by its data. What is left of them is not the next user's. */
+  readonly isLeft: boolean;
   readonly idle: number;
   readonly lifetime: number;
   /** The SHA-256 of the token, base64url, whatever the format. */
@@ -114,6 +117,7 @@ export class Envelopes {
       hasOwnIdle: terms === "1" || terms === "3",
       hasOwnLifetime: terms === "2" || terms === "3",
       isHidden: data[2] === "h",
+      isLeft: data[2] === "l",
       idle,
       lifetime,
       digest: data.slice(43, 86),
@@ -207,13 +211,13 @@ const PROTECTED_HEAD = 145;
 const DIGEST = 32;
 const NO_DIGEST = "-".repeat(43);
 const KEY_ID = /^([\w-]{1,16})\.*$/;
-const KINDS = /^[12][0-3][vh][-ua]/;
+const KINDS = /^[12][0-3][vhl][-ua]/;
 
 function headText(version: string, head: Head, digest: string, previous: string | undefined): string {
   const terms = (head.hasOwnIdle ? 1 : 0) + (head.hasOwnLifetime ? 2 : 0);
   const kind = head.previous === null ? "-" : head.previous.wasUsers ? "u" : "a";
   return (
-    `${version}${terms}${head.isHidden ? "h" : "v"}${kind}` +
+    `${version}${terms}${head.isHidden ? "h" : head.isLeft ? "l" : "v"}${kind}` +
     digits(head.idle) +
     digits(head.lifetime) +
     digits(head.previous?.replacedAt ?? 0) +

@@ -32,7 +32,7 @@ export type LoginResult = Issued | { readonly refused: LoginRefusal };
 
 /**
  * A user has just authenticated. An anonymous session, and one of the same user, go on in place with a new secret; another user's
- * session is followed by a new one and ended; where there is none, a new one is made.
+ * session, and one that a user has left, is followed by a new one and ended; where there is none, a new one is made.
  */
 export async function logIn<Data extends object>(
   ctx: Context<Data>,
@@ -97,8 +97,9 @@ async function bind<Data extends object>(
   return made;
 }
 
-function isOther({ record }: StoredSession, { userId }: { readonly userId: string }): boolean {
-  return record.userId !== null && record.userId !== userId;
+/** Whether a session has another user, or data that a user has left in it. */
+function isOther({ record, head }: StoredSession, { userId }: { readonly userId: string }): boolean {
+  return record.userId === null ? head.isLeft : record.userId !== userId;
 }
 
 function continueInPlace<Data extends object>(
@@ -109,7 +110,7 @@ function continueInPlace<Data extends object>(
 ): Promise<Outcome> {
   const { userId, since, unsaved } = login;
   return replaceToken(ctx, session, token, (draft) => {
-    if (draft.userId !== null && draft.userId !== userId) return false;
+    if (draft.userId === null ? draft.head.isLeft : draft.userId !== userId) return false;
     if (unsaved) draft.merge(unsaved);
     draft.edit((data) => withoutOtherUsers(ctx, data, userId));
     draft.restart(login);

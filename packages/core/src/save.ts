@@ -55,6 +55,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
         if (after === null) {
           lost = draft.userId;
           draft.userId = null;
+          draft.head = { ...draft.head, isLeft: true };
         } else if (draft.userId === null) {
           login = after;
           draft.userId = after;

@@ -328,6 +328,7 @@ describe("the format, byte by byte", () => {
     hasOwnIdle: false,
     hasOwnLifetime: true,
     isHidden: false,
+    isLeft: false,
     idle: 1_800_000,
     lifetime: 43_200_000,
     digest: hash("sha256", `${record.id}.${"B".repeat(43)}`, "base64url"),

@@ -58,7 +58,7 @@ export class Middleware {
   ): void {
     const { token } = current;
     const { res } = req ?? {};
-    if (!req || !res || cookie.secure !== true || "encrypted" in req.socket) return;
+    if (!req || !res || !cookie.secure || "encrypted" in req.socket) return;
     const check = (): void => {
       // The request has given the session another token since, or has ended it.
       if (current.token !== token || current.isEnded) return;

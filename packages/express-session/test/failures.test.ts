@@ -42,8 +42,8 @@ describe("a touch that fails", () => {
       expect([status, text.length]).toEqual([200, LARGE.length]);
     }
     expect(errors).toEqual([]);
-    // The touch of the load, and the save of the maxAge.
-    expect(events).toHaveLength(path === "/large" ? 3 : 6);
+    // The touch of the load, and the save of the maxAge. A response that takes longer than `touchEvery` ends with another touch.
+    expect(events.length).toBeGreaterThanOrEqual(path === "/large" ? 3 : 6);
   });
 
   test("cuts the response where its error goes to the framework, as other stores do", async () => {

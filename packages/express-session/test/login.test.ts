@@ -567,3 +567,40 @@ test("a login of somebody else by a request with an anonymous token leaves a use
   expect(await who(planted)).toBe("mallory");
   expect(await who(browser)).toBe("ada");
 });
+
+describe("logOutEverywhere", () => {
+  test("with a user's token that another request has just replaced ends all sessions of the user", async () => {
+    const { browser, who, routes, bridge } = await start();
+    routes.post("/everywhere", async (req, res) => res.json(await bridge.logOutEverywhere(req)));
+    await browser.post("/slow?do=logIn:ada");
+    const phone = browser.twin();
+    phone.cookies.clear();
+    await phone.post("/slow?do=logIn:ada");
+    const before = browser.twin();
+    await browser.post("/slow?do=rotate");
+    expect((await before.post("/everywhere")).text).toBe("2");
+    expect(await who(phone)).toBeNull();
+  });
+
+  test("is before a login that follows in the same request", async () => {
+    const { browser, who, routes, bridge } = await start();
+    routes.post("/again", async (req, res) => {
+      await bridge.logOutEverywhere(req);
+      res.json(await bridge.logIn(req, "ada"));
+    });
+    await browser.post("/slow?do=logIn:ada");
+    expect((await browser.post("/again")).text).toBe('{"refused":null}');
+    expect(await who(browser)).toBe("ada");
+  });
+});
+
+test("a login after a logout by the data has nothing that the user before has left, but what is kept by name", async () => {
+  const { browser, data, who, routes, bridge } = await start();
+  routes.post("/keeping", async (req, res) => res.json(await bridge.logIn(req, "eve", { keep: ["cart"] })));
+  await browser.post("/slow?do=set:cart,set:mfa,login:ada");
+  await browser.post("/slow?do=delete:userId");
+  expect(await data(browser)).toMatchObject({ mfa: "mfa of someone" });
+  await browser.post("/keeping");
+  expect(await who(browser)).toBe("eve");
+  expect(await data(browser)).toEqual({ cart: "cart of someone" });
+});

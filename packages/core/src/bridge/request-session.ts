@@ -101,6 +101,8 @@ export class RequestSession<Data extends object> {
   /** What the next write waits for: the write before it, or the touch of the load. */
   #before: Promise<unknown> | undefined;
   #writing = 0;
+  /** When this request last restarted the idle timeout, or found that it need not, of `performance.now()`. */
+  #usedAt: number;
 
   constructor(
     bridge: RequestBridge<Data>,
@@ -111,6 +113,7 @@ export class RequestSession<Data extends object> {
   ) {
     const found = loaded?.look ?? DEAD;
     this.startedAt = startedAt;
+    this.#usedAt = startedAt;
     this.#bridge = bridge;
     this.#ctx = ctx;
     this.#isUse = isUse;
@@ -204,7 +207,8 @@ export class RequestSession<Data extends object> {
   isRested(maxAge: MaxAge): boolean {
     if (this.#writing > 0 || this.#state !== "live" || !this.#stored) return false;
     if (isExpired(maxAge) || !isSameMaxAge(this.maxAge, maxAge)) return false;
-    return !this.#isUse || !this.#ctx.touches.isDue(this.#stored.record);
+    const every = Math.min(this.#ctx.policy.touchEvery, this.#stored.record.idle / 4);
+    return !this.#isUse || performance.now() - this.#usedAt < every;
   }
 
   /**
@@ -278,8 +282,9 @@ export class RequestSession<Data extends object> {
         return this.begin(next);
       }
       if (this.#state === "logged-out") return this.begin(next);
-      if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken()))
+      if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken())) {
         return this.begin();
+      }
       this.#token = next;
       return next;
     });
@@ -386,7 +391,7 @@ export class RequestSession<Data extends object> {
     return this.#inOrder(async () => {
       const { sessions } = this.#bridge;
       // Of the session that the request saw, also if another request has ended it meanwhile.
-      const { id, userId } = this.#stored?.record ?? {};
+      const { id, userId } = this.#stored?.record ?? sessionOf(this.#cookie) ?? {};
       if (id !== undefined && userId && options.keepThis === true) {
         const others = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
         this.#since = await sessions.since();
@@ -398,6 +403,8 @@ export class RequestSession<Data extends object> {
       }
       const token = this.#token;
       const count = await sessions.revokeAllForUser(userId, { actor: userId });
+      // A login that follows in this request is after it.
+      this.#since = await sessions.since();
       if (this.#token === token) this.#die("logged-out");
       return count;
     });
@@ -521,6 +528,7 @@ export class RequestSession<Data extends object> {
       if (!touched) return this.#die();
       this.#stored = touched;
     } else if (this.#isUse) {
+      this.#usedAt = performance.now();
       const touched = await this.#bridge.sessions.touch(this.#bridge.open(this.#stored, {} as Data));
       if (touched === null) return this.#die();
     }
