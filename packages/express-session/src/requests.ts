@@ -148,9 +148,8 @@ export class Requests<Data extends object> {
   /** A request whose session the framework generates. */
   readonly begin = (req: Request): void => {
     const before = this.#attached.get(req);
-    before?.current.begin();
     const missed = this.#bridge.missed((token) => token === req.sessionID);
-    this.showNew(req, before ?? new Attached(this.#bridge.request(missed)));
+    this.showNew(req, new Attached(before?.current.successor() ?? this.#bridge.request(missed)));
   };
 
   /** The session of the request that is ending the session with this token, in the same turn. `undefined`: its `req.sessionID` is. */

@@ -509,6 +509,32 @@ describe("the framework's own calls", () => {
     expect(await aliveIn(store)).toEqual(["nobody"]);
   });
 
+  test.for(["save", "touch", "save, destroy"])(
+    "a %s that is not waited for does not reach the session that the request begins afterwards: no fixation",
+    async (calls) => {
+      const { browser, who, data, routes } = await start();
+      routes.post("/in", async (req, res) => {
+        const { session, sessionStore } = req;
+        session["seen"] = 1;
+        if (calls.includes("save")) session.save(() => undefined);
+        if (calls.includes("touch")) {
+          session.cookie.maxAge = 60_000;
+          sessionStore.touch!(req.sessionID, session, () => undefined);
+        }
+        if (calls.includes("destroy")) session.destroy(() => undefined);
+        (sessionStore as unknown as { generate(of: typeof req): void }).generate(req);
+        req.session.userId = "ada";
+        await called((done) => req.session.save(done));
+        res.end();
+      });
+      await browser.post("/slow?do=set:cart");
+      const planted = browser.twin();
+      await browser.post("/in");
+      expect(await data(browser)).toEqual({ userId: "ada" });
+      expect(await who(planted)).toBeNull();
+    },
+  );
+
   test("a regenerate of data that cannot be stored gives a new token all the same: no fixation", async () => {
     const { browser, who, routes } = await start({ maxDataBytes: 1000 });
     routes.post("/large", (req, res) => {

@@ -84,7 +84,7 @@ export class RequestSession<Data extends object> {
   readonly startedAt: number;
   readonly #bridge: RequestBridge<Data>;
   readonly #ctx: Context<Data>;
-  readonly #isUse: boolean;
+  readonly isUse: boolean;
   /** When this request began by the store's clock, once it is known. */
   #since: number | undefined;
   #cookie: OtherCookie;
@@ -116,7 +116,7 @@ export class RequestSession<Data extends object> {
     this.#usedAt = startedAt;
     this.#bridge = bridge;
     this.#ctx = ctx;
-    this.#isUse = isUse;
+    this.isUse = isUse;
     this.#since = ctx.clock.notAfterIfKnown(startedAt);
     this.#cookie = found.state === "live" ? DEAD : found;
     this.#stored = found.state === "live" ? found.stored : undefined;
@@ -208,7 +208,7 @@ export class RequestSession<Data extends object> {
     if (this.#writing > 0 || this.#state !== "live" || !this.#stored) return false;
     if (isExpired(maxAge) || !isSameMaxAge(this.maxAge, maxAge)) return false;
     const every = Math.min(this.#ctx.policy.touchEvery, this.#stored.record.idle / 4);
-    return !this.#isUse || performance.now() - this.#usedAt < every;
+    return !this.isUse || performance.now() - this.#usedAt < every;
   }
 
   /**
@@ -249,13 +249,20 @@ export class RequestSession<Data extends object> {
     return newToken(this.#state === "unread" ? idOf(this.#token) : this.#current?.record.id);
   }
 
-  /** Begins a new session, after {@link end} or where the framework has made one. Returns its token. */
+  /** Begins a new session, after {@link end}. Returns its token. */
   begin(token: string = newToken()): string {
     this.#token = token;
     this.#stored = undefined;
     this.#state = "new";
     this.maxAge = null;
     return token;
+  }
+
+  /** A new session in the same request, for a framework that begins it while writes of this one may be under way. */
+  successor(): RequestSession<Data> {
+    const next = new RequestSession(this.#bridge, this.#ctx, undefined, this);
+    next.#cookie = this.#cookie;
+    return next;
   }
 
   /**
@@ -401,11 +408,10 @@ export class RequestSession<Data extends object> {
         await this.#end("logged-out");
         return 0;
       }
-      const token = this.#token;
       const count = await sessions.revokeAllForUser(userId, { actor: userId });
       // A login that follows in this request is after it.
       this.#since = await sessions.since();
-      if (this.#token === token) this.#die("logged-out");
+      this.#die("logged-out");
       return count;
     });
   }
@@ -475,7 +481,7 @@ export class RequestSession<Data extends object> {
       change,
       since: await this.#sinceKnown(),
       idle: this.#idleChange(maxAge),
-      touch: this.#isUse,
+      touch: this.isUse,
       hasNewSecret: this.isTokenNew,
     });
     return this.#saved(saved, wanted, maxAge);
@@ -523,11 +529,11 @@ export class RequestSession<Data extends object> {
     if (this.#state !== "live" || !this.#stored) return "saved";
     const idle = this.#idleChange(maxAge);
     if (idle !== undefined && idle !== this.#stored.record.idle) {
-      const change = { session: this.#stored, change: () => undefined, since: 0, idle, touch: this.#isUse };
+      const change = { session: this.#stored, change: () => undefined, since: 0, idle, touch: this.isUse };
       const touched = await save(this.#ctx, change);
       if (!touched) return this.#die();
       this.#stored = touched;
-    } else if (this.#isUse) {
+    } else if (this.isUse) {
       this.#usedAt = performance.now();
       const touched = await this.#bridge.sessions.touch(this.#bridge.open(this.#stored, {} as Data));
       if (touched === null) return this.#die();
@@ -560,11 +566,9 @@ export class RequestSession<Data extends object> {
 
   async #end(state: "ended" | "logged-out" = "ended"): Promise<"dead"> {
     if (this.#state === "logged-out") return "dead";
-    const token = this.#token;
     if (this.#stored) await endSession(this.#ctx.store, this.#stored.record, "logout");
     else await this.#endCookie();
-    // A framework that does not wait for this may have begun a new session.
-    return this.#token === token ? this.#die(state) : "dead";
+    return this.#die(state);
   }
 
   /** Ends what the request's cookie stood for, if its token may log out. One that may not goes on withholding cookies. */
