@@ -7,7 +7,7 @@ import { type Duration, parseDuration } from "./duration.ts";
 import { isOver, unlessOver } from "./ended-by-policy.ts";
 import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
-import { Envelopes, StoredSession } from "./envelope.ts";
+import { Envelopes, type SealedSession, StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { type LoginRefusal, logIn } from "./login.ts";
@@ -227,7 +227,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       sessions.map(async ({ id, userId }) => {
         const record = await store.read(id);
         if (!record || record.userId !== userId) return false;
-        const stored = envelopes.openRecord(record);
+        const stored = this.#openIfPossible(envelopes.read(record));
         return stored !== null && !isOver(this.#ctx, stored);
       }),
     );
@@ -400,7 +400,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const userId = this.#userId(user);
     const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
-    const except = exceptToken === undefined ? exceptId : (this.idOf(exceptToken) ?? undefined);
+    const except = exceptToken === undefined ? exceptId : await this.#idOfHolder(exceptToken);
     const count = await this.#ctx.store.revokeUser(userId, {
       ...(except === undefined ? {} : { except }),
       ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
@@ -558,6 +558,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return session && options.touch !== false ? this.touch(session) : session;
   }
 
+  /** The id of the session whose token this is, or was before its last rotation. An id alone proves nothing. */
+  async #idOfHolder(token: string): Promise<string | undefined> {
+    const found = await look(this.#ctx, token);
+    return found.state === "live" || found.state === "superseded" ? found.stored.record.id : undefined;
+  }
+
   /** What cannot be known lets the logout happen. */
   #mayLogOut(record: SessionRecord, digest: string): boolean {
     const { envelopes } = this.#ctx;
@@ -581,12 +587,21 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return data && new LoadedSession(stored, data, this.policy);
   }
 
+  /** `null`: it was changed, or its key is missing, which is no reason to show none of the others. */
+  #openIfPossible(sealed: SealedSession | null): StoredSession | null {
+    try {
+      return sealed && this.#ctx.envelopes.open(sealed);
+    } catch {
+      return null;
+    }
+  }
+
   /** `null`: it is not to be listed. */
   #listed(record: SessionRecord): ListedSession<Data> | null {
     const { envelopes } = this.#ctx;
     const sealed = envelopes.read(record);
     if (sealed?.head.isHidden) return null;
-    const stored = sealed && envelopes.open(sealed);
+    const stored = this.#openIfPossible(sealed);
     if (!stored) {
       publish("unreadable", { id: record.id, userId: record.userId, keyId: sealed?.keyId ?? null });
     } else if (isOver(this.#ctx, stored)) return null;

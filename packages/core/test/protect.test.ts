@@ -429,3 +429,19 @@ test("text that UTF-8 cannot hold is refused with protect, before anything is wr
   );
   expect(await Array.fromAsync(store.scan())).toEqual([]);
 });
+
+test("a session whose key is missing is listed without its data, counts as not live, and hides no other", async () => {
+  const store = memoryStore();
+  const keys = ["a", "b"].map((id, at) => ({ id, key: Buffer.alloc(32, at + 1) }));
+  const withBoth = new Sessions({ store, protect: { keys } });
+  const first = await withBoth.create({ n: 1 }, { userId: "ada" });
+  const rotated = new Sessions({ store, protect: { keys: keys.toReversed() } });
+  const second = await rotated.create({ n: 2 }, { userId: "ada" });
+  const without = new Sessions({ store, protect: { keys: keys.slice(1) } });
+  const listed = await without.listForUser("ada");
+  expect(Object.fromEntries(listed.map(({ id, data }) => [id, data]))).toEqual({
+    [first.session!.id]: null,
+    [second.session!.id]: { n: 2 },
+  });
+  expect(await without.areLive([first.session!, second.session!])).toEqual([false, true]);
+});

@@ -162,3 +162,11 @@ test("an id is no token: nothing is stored under the id of a live session", asyn
   expect(await sessions.get(session!.id)).toBeNull();
   expect(await sessions.listForUser("ada")).toHaveLength(1);
 });
+
+test("of all a user's spares the session of a token, and none for a token with a wrong secret", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { token } = await sessions.create({}, { userId: "ada" });
+  expect(await sessions.revokeAllForUser("ada", { exceptToken: token! })).toBe(0);
+  const forged = newToken(sessions.idOf(token!)!);
+  expect(await sessions.revokeAllForUser("ada", { exceptToken: forged })).toBe(1);
+});
