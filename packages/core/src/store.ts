@@ -39,7 +39,10 @@ export interface SessionStore {
   revokeUser(userId: string, options?: RevokeUserOptions): Promise<number>;
   /** The live sessions of a user, oldest `createdAt` first; ties in any order. */
   listUser(userId: string): Promise<SessionRecord[]>;
-  /** Every live session, in any order, for counting and audit. Includes each that is alive throughout. */
+  /**
+   * Every live session, in any order, for counting and audit. Includes each that is alive throughout. If a record cannot be decoded, it rejects at
+   * its end, after all others.
+   */
   scan(): AsyncIterable<SessionRecord>;
   /** The store's clock, epoch milliseconds. */
   now(): Promise<number>;
