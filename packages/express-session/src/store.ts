@@ -129,10 +129,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override destroy(idOrToken: string, callback?: (error?: unknown) => void): void {
     const current = this.#requests.ending(idOrToken);
-    // `req.sessionID` is undefined where the response must leave the browser's cookie alone.
-    const ended =
-      (idOrToken as string | undefined) === undefined ? Promise.resolve() : this.#bridge.end(idOrToken);
-    callBack(current ? current.end() : ended, callback);
+    callBack(current ? current.end() : this.#end(idOrToken), callback);
   }
 
   /** On an error, too, `req.session` is blank, and nothing more of this request is stored. */
@@ -194,6 +191,12 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   override clear(callback?: (error?: unknown) => void): void {
     callBack(this.#bridge.sessions.revokeEveryone(), callback);
+  }
+
+  async #end(idOrToken: string | undefined): Promise<void> {
+    if (idOrToken !== undefined) return this.#bridge.end(idOrToken);
+    // `req.sessionID` is undefined where the response must leave the browser's cookie alone, and says nothing once it has been kept for later.
+    throw new TypeError("destroy got no session id: call req.session.destroy() or store.logOut(req)");
   }
 
   async #set(token: string, data: SessionData): Promise<void> {

@@ -563,6 +563,11 @@ describe("the framework's own calls", () => {
     expect(await who(browser)).toBeNull();
   });
 
+  test("a destroy without an id is an error, not a logout that did nothing", async () => {
+    const { bridge } = await start();
+    await expect(called((done) => bridge.destroy(undefined as never, done))).rejects.toThrow("no session id");
+  });
+
   test("a touch by the application, long after the response, restarts the idle timeout", async () => {
     const bridge = expressSessionStore(new Sessions({ store: memoryStore(), idleTimeout: "2s" }));
     const { app, routes } = application(bridge);

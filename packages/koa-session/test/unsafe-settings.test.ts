@@ -115,6 +115,7 @@ describe.each(versions)("on $name", (version) => {
     for (const [options, message] of [
       [{ userId: () => 1 }, "Unknown option userId. Known options: silence, isUse"],
       [{ isUse: true }, "isUse must be a function"],
+      [{ isUse: async () => false }, "not async"],
       [{ silence: ["TENURE_NONE"] }, "silence must be a list of codes"],
     ] as const) {
       expect(() => koaSessionStore(sessions, options as never)).toThrow(message);

@@ -14,7 +14,7 @@ export interface BridgeOptions<Request> {
  * Checks what an application gave a bridge.
  *
  * @param known the names of the bridge's options
- * @throws TypeError for an unknown option, and for an `isUse` that is not a function
+ * @throws TypeError for an unknown option, and for an `isUse` that is not a synchronous function
  */
 export function assertOptions(options: unknown, known: readonly string[]): void {
   const names = known.join(", ");
@@ -24,6 +24,10 @@ export function assertOptions(options: unknown, known: readonly string[]): void 
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown}. Known options: ${names}`);
   const { isUse } = options as { readonly isUse?: unknown };
-  if (isUse === undefined || typeof isUse === "function") return;
-  throw new TypeError("isUse must be a function that returns false for a request that is not a use");
+  // The promise of an async function would count as true.
+  const isSync = typeof isUse === "function" && isUse.constructor.name !== "AsyncFunction";
+  if (isUse === undefined || isSync) return;
+  throw new TypeError(
+    "isUse must be a function, and not async, that returns false for a request that is not a use",
+  );
 }
