@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { StoreError, type StoreOperation } from "@tenure/core";
-import { batched, withDeadline } from "@tenure/core/store";
+import { batched, monotonic, withDeadline } from "@tenure/core/store";
 import type { Script, StoreClient } from "./client.ts";
 import { NONCE } from "./layout.ts";
 import type { RunDurably } from "./replicas.ts";
@@ -22,7 +22,7 @@ export interface Commands {
 
 /**
  * @param args those of the key
- * @param startedAt when the call began that this command is the second of, by `performance.now()`. Its deadline is two timeouts after that
+ * @param startedAt when the call began that this command is the second of, by `monotonic()`. Its deadline is two timeouts after that
  *   at most
  * @returns what the script returns for the key
  */
@@ -78,10 +78,10 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     } catch (error) {
       if (calls.length === 1 || !isDivided(error)) throw error;
       const results: unknown[] = [];
-      const until = performance.now() + timeout;
+      const until = monotonic() + timeout;
       // One after the other: ioredis with auto-pipelining (6.0) asks one server for all that leave together, and finds nothing of the other's.
       for (const call of calls) {
-        const isLate = performance.now() >= until;
+        const isLate = monotonic() >= until;
         const [result] = isLate ? [error] : await kind.run([call]).catch((failed: unknown) => [failed]);
         results.push(result);
       }
@@ -108,7 +108,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
   ): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
     const node = client.nodeOf(keys[0] as string);
-    const now = performance.now();
+    const now = monotonic();
     const startedAt = calls.reduce((earliest, call) => Math.min(earliest, call.startedAt ?? now), now);
     const until = Math.min(now, startedAt + timeout) + timeout;
     return send(operation, async () => {
@@ -259,6 +259,13 @@ let used = random.length;
 function isDivided(error: unknown): boolean {
   const { cause } = error as Error;
   return cause instanceof Error && /^(?:TRYAGAIN|Too many Cluster redirections)/.test(cause.message);
+}
+
+export function foreignValue(operation: StoreOperation): StoreError {
+  return new StoreError(
+    operation,
+    "a key of the store holds something that was not written for this session: give the store a prefix of its own",
+  );
 }
 
 export function notAReply(operation: StoreOperation): StoreError {

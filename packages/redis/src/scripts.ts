@@ -29,6 +29,10 @@ export interface ScriptParts {
  * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
  *
  * Its reply is an array: the server's time in milliseconds, then a result for each key; or the time and {@link Code.LATE}.
+ *
+ * A key of another type, or with a value that is damaged, is {@link Code.FOREIGN}, and the others have their results. The type shows at the first
+ * access, and damage (an error of Lua's, which is a string) while the value is decoded: nothing has been written for the key by then. The
+ * server's own errors are tables, and reject the command.
  */
 export function script({ flags, shared = [], args, functions = "", body }: ScriptParts): Script {
   const locals = shared.map((name, at) => `local ${name} = ARGV[${at + 3}]`).join("\n");
@@ -46,7 +50,13 @@ ${body}
 end
 local reply, at = { now }, ${shared.length + 2}
 for i, key in ipairs(KEYS) do
-  reply[i + 1] = resultOf(key${ofKey})
+  local isDone, result = pcall(resultOf, key${ofKey})
+  if not isDone then
+    local isOthers = type(result) == 'table' and not string.find(result.err, '^WRONGTYPE')
+    if isOthers then return error(result) end
+    result = ${Code.FOREIGN}
+  end
+  reply[i + 1] = result
   at = at + ${args.length}
 end
 return reply`;

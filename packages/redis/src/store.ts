@@ -14,8 +14,9 @@ import {
   assertWellFormed,
   canBeStored,
   isTouch,
+  monotonic,
 } from "@tenure/core/store";
-import { commandsOver, notAReply } from "./commands.ts";
+import { commandsOver, foreignValue, notAReply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { decodeRecord, decodeText, encodeText } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
@@ -80,7 +81,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const { userId, data, idle, lifetime, authenticatedAt } = session;
       assertWellFormed({ id: session.id, userId, data });
       const id = encodeText(session.id);
-      const startedAt = performance.now();
+      const startedAt = monotonic();
       let [user, fence] = ["", -1];
       if (userId !== null) {
         user = encodeText(userId);
@@ -170,13 +171,18 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
     async *scan() {
       const seen = new Set<string>();
+      let isForeign = false;
       for await (const page of pagesOfIds()) {
         const ids = page.filter((id) => !seen.has(id));
         for (const id of ids) seen.add(id);
-        for (const record of await Promise.all(ids.map((id) => read("scan", id)))) {
+        const values = await Promise.all(ids.map((id) => call.scan(key(id))));
+        for (const [at, id] of ids.entries()) {
+          const record = recordIn(id, values[at]);
           if (record) yield record;
+          isForeign ||= record === undefined;
         }
       }
+      if (isForeign) throw foreignValue("scan");
     },
 
     async now() {
@@ -191,10 +197,6 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
   function key(id: string): string {
     return `${prefix}s:${id}`;
-  }
-
-  async function read(operation: "listUser" | "scan", id: string): Promise<SessionRecord | null> {
-    return recordOf(operation, id, await call[operation](key(id)));
   }
 
   /** Pages of the ids that have a key, on every primary. An id may be there twice. */
@@ -224,7 +226,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     const user = given === undefined ? (userId === null ? "-" : "") : `=${given}`;
     const terms = [textOf(idle), textOf(lifetime), user, textOf(authenticatedAt)];
     let indexed = ["", "", ""];
-    let startedAt = performance.now();
+    let startedAt = monotonic();
     if (given !== undefined && lifetime !== undefined) await indexFor(given, { lifetime });
     for (let attempts = 0; attempts < 3; attempts += 1) {
       const all = [...terms, ...indexed];
@@ -237,7 +239,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const result = await call.update(key(id), args, startedAt);
       if (!Array.isArray(result)) return resultOf("update", result, UPDATED);
       const [endsAt, itsUser] = result as readonly unknown[];
-      startedAt = performance.now();
+      startedAt = monotonic();
       await indexFor(String(itsUser), lifetime === undefined ? { endsAt: Number(endsAt) } : { lifetime });
     }
     throw new StoreError("update", "the session was bound to other users meanwhile, again and again");
@@ -279,7 +281,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
   /** The live sessions of a user among entries of the index. Removes entries that lead nowhere. */
   async function liveOf(userId: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
-    const found = await Promise.all(entries.map(({ id }) => read("listUser", id)));
+    const values = await Promise.all(entries.map(({ id }) => call.listUser(key(id))));
+    const found = entries.map(({ id }, at) => recordOf("listUser", id, values[at]));
     index.remove(
       encodeText(userId),
       entries.filter(({ isSettled }, at) => isSettled && found[at]?.userId !== userId),
@@ -293,10 +296,15 @@ const SCANNED = "500";
 
 /** @throws StoreError for a value that is not this id's */
 function recordOf(operation: StoreOperation, id: string, value: unknown): SessionRecord | null {
-  if (value === null) return null;
-  const record = typeof value === "string" ? decodeRecord(id, value) : undefined;
+  const record = recordIn(id, value);
   if (record === undefined) throw foreignValue(operation);
   return record;
+}
+
+/** `undefined`: it is not this id's value. */
+function recordIn(id: string, value: unknown): SessionRecord | null | undefined {
+  if (value === null) return null;
+  return typeof value === "string" ? decodeRecord(id, value) : undefined;
 }
 
 /** What the codes of each script mean. */
@@ -322,13 +330,6 @@ function resultOf<Result>(operation: StoreOperation, returned: unknown, results:
   const result = results[code];
   if (result === undefined) throw notAReply(operation);
   return result;
-}
-
-function foreignValue(operation: StoreOperation): StoreError {
-  return new StoreError(
-    operation,
-    "a key of the store holds something that was not written for this session: give the store a prefix of its own",
-  );
 }
 
 function textOf(value: number | undefined): string {

@@ -1,6 +1,6 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { instantInTheFuture } from "@tenure/core/store";
-import { type Commands, notAReply } from "./commands.ts";
+import { type Commands, foreignValue, notAReply } from "./commands.ts";
 import { Code, script } from "./scripts.ts";
 
 /**
@@ -214,6 +214,7 @@ return ${Code.DONE}`,
 
 function details(operation: StoreOperation, result: unknown): readonly unknown[] {
   if (Array.isArray(result)) return result;
+  if (Number(result) === Code.FOREIGN) throw foreignValue(operation);
   throw notAReply(operation);
 }
 

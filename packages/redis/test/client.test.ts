@@ -9,7 +9,7 @@ import {
   type RedisClientOptions,
 } from "redis";
 import { createClient as createClient5 } from "redis5";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
@@ -245,5 +245,19 @@ redis.describe("keys", () => {
     expect(await hours(short.id)).toBeCloseTo(1, 1);
     await redisStore(client, { tombstoneMinimum: 7_200_000 }).revoke(short.id);
     expect(await hours(short.id)).toBeCloseTo(2, 1);
+  });
+});
+
+redis.describe("a test's fake timers", () => {
+  test("stand still, and every call goes on", async () => {
+    const store = redisStore(clients.redis(redis.url));
+    await store.now();
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const session = newSession({ userId: freshId() });
+    await expect(store.create(session)).resolves.toBe("created");
+    await expect(store.update(session.id, {})).resolves.toBe("updated");
+    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });
+    await expect(store.revokeUser(session.userId!)).resolves.toBe(1);
   });
 });

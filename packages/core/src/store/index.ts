@@ -2,6 +2,7 @@ export { Fault } from "../errors.ts";
 export { type BatchOptions, batched } from "./batch.ts";
 export { isTouch, makesNewVersion } from "./changes.ts";
 export { withDeadline } from "./deadline.ts";
+export { monotonic, setImmediate, setTimeout } from "./real-time.ts";
 export {
   assertChanges,
   assertDuration,

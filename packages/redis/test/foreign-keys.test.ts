@@ -1,0 +1,96 @@
+import { type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
+import { server } from "@tenure/servers";
+import type { Redis } from "ioredis";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { redisStore } from "../src/index.ts";
+import { POSITIONS } from "../src/layout.ts";
+import { Clients } from "./clients.ts";
+import { freshId, newSession } from "./sessions.ts";
+
+const redis = await server("redis");
+const clients = new Clients();
+afterAll(() => clients[Symbol.dispose]());
+
+redis.describe("a key that holds something else", () => {
+  let client: Redis;
+  let prefix: string;
+  let store: SessionStore;
+  beforeEach(async () => {
+    client = clients.redis(redis.url);
+    prefix = `${freshId()}:`;
+    store = redisStore(client, { prefix });
+    await store.now();
+  });
+
+  test("in place of a user's index rejects calls about that user alone", async () => {
+    const [ada, bob, eve] = ["ada", "bob", "eve"];
+    await client.set(`${prefix}u:${bob}`, "something else");
+    const users = [ada, bob, eve];
+    const logins = users.map((userId) => store.create(newSession({ userId })));
+    expect(await outcomes(logins)).toEqual(["created", FOREIGN, "created"]);
+    expect(await outcomes(users.map(async (userId) => (await store.listUser(userId)).length))).toEqual([
+      1,
+      FOREIGN,
+      1,
+    ]);
+    expect(await outcomes(users.map((userId) => store.revokeUser(userId)))).toEqual([1, FOREIGN, 1]);
+  });
+
+  test("in place of a session, or a damaged one, rejects calls about it alone", async () => {
+    const [good, damaged, other] = [await stored(), await stored(), await stored()];
+    await damage(damaged);
+    await client.lpush(`${prefix}s:list`, "something else");
+    const ids = [good, damaged, "list", other];
+    expect(await outcomes(ids.map((id) => store.update(id, { data: "new" })))).toEqual([
+      "updated",
+      FOREIGN,
+      FOREIGN,
+      "updated",
+    ]);
+    expect(await outcomes(ids.map((id) => store.revoke(id)))).toEqual([true, FOREIGN, FOREIGN, true]);
+  });
+
+  test("among a user's sessions does not keep revokeUser from ending the others", async () => {
+    const userId = freshId();
+    const ids = await Promise.all(Array.from({ length: 5 }, () => stored(userId)));
+    await damage(ids[2]!);
+    await expect(store.revokeUser(userId)).rejects.toThrow(StoreError);
+    const left = await Promise.all(ids.toSpliced(2, 1).map((id) => store.read(id)));
+    expect(left).toEqual([null, null, null, null]);
+  });
+
+  test("makes scan reject at its end, after every session that there is", async () => {
+    const ids = await Promise.all(Array.from({ length: 20 }, () => stored()));
+    await client.set(`${prefix}s:${freshId()}`, "something else");
+    const found: SessionRecord[] = [];
+    const scanning = (async () => {
+      for await (const record of store.scan()) found.push(record);
+    })();
+    await expect(scanning).rejects.toThrow("was not written for this session");
+    expect(found.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  });
+
+  async function stored(userId: string | null = null): Promise<string> {
+    const { id } = newSession();
+    expect(await store.create(newSession({ id, userId }))).toBe("created");
+    return id;
+  }
+
+  /** As an edit by hand leaves it: the marks begin where the nonces are. */
+  async function damage(id: string): Promise<void> {
+    await client.setrange(`${prefix}s:${id}`, POSITIONS.marksLength[0], "00000021");
+  }
+});
+
+const FOREIGN = "foreign";
+
+async function outcomes(calls: readonly Promise<unknown>[]): Promise<unknown[]> {
+  return Promise.all(
+    calls.map((call) =>
+      call.catch((error: unknown) => {
+        expect(String(error)).toContain("was not written for this session");
+        return FOREIGN;
+      }),
+    ),
+  );
+}
