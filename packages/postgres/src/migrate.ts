@@ -16,7 +16,7 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
   await borrow(pool, never, (client) => inReadCommitted(client, () => bringUpToDate(client)));
 
   async function bringUpToDate(client: PooledClient): Promise<void> {
-    await command(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${sql}`]);
+    await lock(client, sql);
     const [found = []] = await command(
       client,
       "select to_regclass($1)::text, to_regclass($2)::text, to_regnamespace($3)::text",
@@ -30,11 +30,21 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
     }
     const version = existing === null ? 0 : await versionIn(client, versionTable);
     if (version >= SCHEMA_VERSION) return;
-    if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
+    if (existingSchema === null) {
+      // `if not exists` is an error if another transaction makes the schema at the same moment. The table's lock always comes first, so
+      // that no two calls deadlock.
+      await lock(client, `schema ${schema}`);
+      await command(client, `create schema if not exists ${schema}`);
+    }
     for (const migration of migrations(name)) {
       if (migration.version > version) await command(client, migration.sql);
     }
   }
+}
+
+/** Until the end of the transaction. */
+async function lock(client: PooledClient, what: string): Promise<void> {
+  await command(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${what}`]);
 }
 
 /** A connection that failed is in an unknown state, and takes the open transaction with it. */

@@ -42,6 +42,15 @@ postgres.describe("migrate", () => {
     expect(await store.read("id")).toMatchObject({ id: "id", version: 1 });
   });
 
+  test("tables of one new schema that are migrated at once are all made", async () => {
+    const { schema } = fresh();
+    const tables = Array.from({ length: 10 }, (_, index) => `of application ${index}`);
+    await Promise.all(tables.map((table) => migrate(pools.open({ max: 1 }), { schema, table })));
+    for (const table of tables) {
+      expect(await postgresStore(pools.open({ max: 1 }), { schema, table }).create(session)).toBe("created");
+    }
+  });
+
   test("the longest name that PostgreSQL holds is held whole, its index beside it", async () => {
     const name = { table: `${"ü".repeat(31)}x` };
     const pool = pools.open({ max: 1 });
