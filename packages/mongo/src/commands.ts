@@ -18,6 +18,7 @@ import {
   idOf,
   type Named,
   namedIn,
+  notASession,
   type Stored,
   type Unchecked,
 } from "./document.ts";
@@ -41,7 +42,7 @@ export interface Commands {
   readonly create: (session: NewSession) => Promise<CreateResult>;
   readonly read: (id: string) => Promise<SessionRecord | null>;
   /** Joined reads: for each id the live session, or `null`. */
-  readonly readAll: (ids: readonly string[]) => Promise<(SessionRecord | null)[]>;
+  readonly readAll: (ids: readonly string[]) => Promise<(SessionRecord | null | Error)[]>;
   readonly update: (change: Change) => Promise<UpdateResult>;
   /** Joined updates. None of them may bind. */
   readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Error)[]>;
@@ -114,7 +115,9 @@ export function commandsOn(
     },
 
     async read(id) {
-      return (await readAll([id]))[0]!;
+      const [result] = await readAll([id]);
+      if (result instanceof Error) throw result;
+      return result!;
     },
 
     readAll,
@@ -181,8 +184,8 @@ export function commandsOn(
     async listUser(userId) {
       const filter = { userId, $expr: ALIVE };
       const options = { ...joining, projection: { nonces: 0 } };
-      const found = await checked({ userId }, () => sessions.find(filter, options).toArray());
-      return found.map(decodeRecord).toSorted((a, b) => a.createdAt - b.createdAt);
+      const { found, recordOf } = await checked({ userId }, () => sessions.find(filter, options).toArray());
+      return found.map(recordOf).toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
     async scan(from) {
@@ -194,9 +197,9 @@ export function commandsOn(
         { $unset: "nonces" },
       ];
       const options = { ...joining, batchSize: SCAN_PAGE + 1 };
-      const found = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
+      const { found, recordOf } = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
       return {
-        records: found.filter(({ alive }) => alive).map(decodeRecord),
+        records: found.filter(({ alive }) => alive).map(recordOf),
         next: found.length < SCAN_PAGE ? null : idOf(found.at(-1)!),
       };
     },
@@ -213,12 +216,12 @@ export function commandsOn(
     },
   };
 
-  async function readAll(ids: readonly string[]): Promise<(SessionRecord | null)[]> {
+  async function readAll(ids: readonly string[]): Promise<(SessionRecord | null | Error)[]> {
     const asked = new Set(ids);
     const filter = { _id: only(asked), $expr: ALIVE };
     const options = { ...joining, projection: { nonces: 0 }, batchSize: asked.size + 1 };
-    const found = await checked({ ids: asked }, () => sessions.find(filter, options).toArray());
-    const records = new Map(found.map((document) => [idOf(document), decodeRecord(document)]));
+    const { found, recordOf } = await checked({ ids: asked }, () => sessions.find(filter, options).toArray());
+    const records = new Map(found.map((document) => [idOf(document), orError(() => recordOf(document))]));
     return ids.map((id) => records.get(id) ?? null);
   }
 
@@ -317,7 +320,9 @@ export function commandsOn(
    *
    * @returns `false` if the fence refused it
    */
-  async function check({ _id, userId, unchecked: { by } }: UncheckedSession): Promise<boolean> {
+  async function check({ _id, userId, unchecked }: UncheckedSession): Promise<boolean> {
+    const by: unknown = unchecked?.by;
+    if (typeof userId !== "string" || typeof by !== "string") throw notASession();
     return (await decide(_id, userId, by))?.refused !== by;
   }
 
@@ -383,13 +388,27 @@ export function commandsOn(
     throw new Fault("sessions of the user are left after several attempts to end them: call it again");
   }
 
-  /** Queries until none of the documents found has an unchecked binding, and checks those that have. */
-  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Named[]> {
+  /** Queries, and checks the unchecked bindings of what it found, until none is left but those whose check fails. */
+  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Checked> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const found = (await sent(query)).map((document) => namedIn(document, asked));
       const unchecked = found.filter(isUnchecked);
-      if (unchecked.length === 0) return found;
-      for (const each of unchecked) await check(each);
+      const failures = new Map<string, Error>();
+      for (const each of unchecked) {
+        try {
+          await check(each);
+        } catch (error) {
+          if (inTransaction() || failsAll(error)) throw error;
+          failures.set(idOf(each), error as Error);
+        }
+      }
+      if (unchecked.length > failures.size) continue;
+      const recordOf = (document: Named): SessionRecord => {
+        const failure = failures.get(idOf(document));
+        if (failure !== undefined) throw failure;
+        return decodeRecord(document);
+      };
+      return { found, recordOf };
     }
     throw changingTooFast();
   }
@@ -453,8 +472,22 @@ function only(ids: ReadonlySet<string>): string | { $in: string[] } {
   return others.length === 0 ? first! : { $in: [...ids] };
 }
 
+interface Checked {
+  readonly found: readonly Named[];
+  /** The record of one of them. Throws why its binding could not be checked, or a `Fault` if it is not a session. */
+  readonly recordOf: (document: Named) => SessionRecord;
+}
+
+/** What `decode` returns, or the error that it throws: of one document, which must not reject the others. */
+function orError<Result>(decode: () => Result): Result | Error {
+  try {
+    return decode();
+  } catch (error) {
+    return error as Error;
+  }
+}
+
 interface UncheckedSession extends Named {
-  readonly userId: string;
   readonly unchecked: Unchecked;
 }
 

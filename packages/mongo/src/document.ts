@@ -114,7 +114,7 @@ function millisecondsOf(value: unknown): number {
   throw notASession();
 }
 
-function notASession(): Fault {
+export function notASession(): Fault {
   return new Fault(
     "a document in the collection is not a session in the format of this version: give sessions a collection of their own",
   );

@@ -142,6 +142,25 @@ for (const [name, on] of Object.entries(servers)) {
       await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
     });
 
+    test("a document that is not a session rejects the read of it, and no other read of its find", async () => {
+      const { store, collection, session } = await scene();
+      const ids = Array.from({ length: 5 }, () => randomUUID());
+      await Promise.all(ids.map((id) => store.create({ ...session, id })));
+      const [damaged, unchecked, overtaken, ...whole] = ids as [string, string, string, string, string];
+      // Written by hand; the last as by a login that ended before it had compared the fence.
+      await edit(collection, damaged, { data: { an: "object" } });
+      await edit(collection, unchecked, { userId: 7, unchecked: { by: "a login" } });
+      await edit(collection, overtaken, { unchecked: { by: "a login" } });
+      const outcomes = await Promise.allSettled(ids.map((id) => store.read(id)));
+      for (const outcome of outcomes.slice(0, 2)) {
+        expect(outcome).toMatchObject({ reason: { name: "StoreError", operation: "read" } });
+      }
+      expect(outcomes.slice(2)).toMatchObject(
+        [overtaken, ...whole].map((id) => ({ status: "fulfilled", value: { id } })),
+      );
+      for (const id of [damaged, unchecked]) await expect(store.read(id)).rejects.toThrow("is not a session");
+    });
+
     test("a unique index of somebody else's is not taken for a taken id", async () => {
       const { store, collection, session } = await scene();
       await collection.createIndex({ data: 1 }, { unique: true });
@@ -162,6 +181,10 @@ interface Scene {
   readonly collection: Collection;
   readonly store: ReturnType<typeof mongoStore>;
   readonly session: { id: string; userId: string; data: string; idle: number; lifetime: number };
+}
+
+async function edit(collection: Collection, id: string, values: Document): Promise<void> {
+  await collection.updateOne({ _id: id as never }, { $set: values });
 }
 
 function raw(collection: Collection, id: string): Promise<Document | null> {
