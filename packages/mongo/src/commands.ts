@@ -54,7 +54,8 @@ export interface Commands {
 }
 
 export interface ScanPage {
-  readonly records: readonly SessionRecord[];
+  /** An `Error` for a document whose record cannot be had. */
+  readonly records: readonly (SessionRecord | Error)[];
   /** The id after which the next page begins; `null` after the last. */
   readonly next: string | null;
 }
@@ -199,7 +200,7 @@ export function commandsOn(
       const options = { ...joining, batchSize: SCAN_PAGE + 1 };
       const { found, recordOf } = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
       return {
-        records: found.filter(({ alive }) => alive).map(recordOf),
+        records: found.filter(({ alive }) => alive).map((document) => orError(() => recordOf(document))),
         next: found.length < SCAN_PAGE ? null : idOf(found.at(-1)!),
       };
     },

@@ -201,12 +201,18 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
     },
 
     async *scan() {
+      // Not before the end: "log everybody out" must end the sessions behind a document that is not one.
+      let failure: Error | undefined;
       for (let from: string | null = ""; from !== null;) {
         const place: string = from;
         const page = await attempt("scan", () => commands.scan(place));
-        yield* page.records;
+        for (const record of page.records) {
+          if (record instanceof Error) failure ??= record;
+          else yield record;
+        }
         from = page.next;
       }
+      if (failure !== undefined) throw toStoreError("scan", failure);
     },
 
     now() {

@@ -161,6 +161,28 @@ for (const [name, on] of Object.entries(servers)) {
       for (const id of [damaged, unchecked]) await expect(store.read(id)).rejects.toThrow("is not a session");
     });
 
+    test("a scan has every live session of all pages beside documents that are not sessions, and rejects at its end", async () => {
+      const { store, collection, session } = await scene();
+      // A page has 100 documents.
+      const ids = Array.from({ length: 250 }, () => randomUUID()).toSorted();
+      await Promise.all(ids.map((id) => store.create({ ...session, id })));
+      const damaged = { data: { an: "object" } };
+      const unchecked = { userId: 7, unchecked: { by: "a login" } };
+      const edits = new Map<number, Document>([
+        [10, damaged],
+        [20, unchecked],
+        [120, damaged],
+        [240, unchecked],
+      ]);
+      for (const [at, values] of edits) await edit(collection, ids[at]!, values);
+      const found: string[] = [];
+      const scanning = async () => {
+        for await (const { id } of store.scan()) found.push(id);
+      };
+      await expect(scanning()).rejects.toMatchObject({ name: "StoreError", operation: "scan" });
+      expect(found).toEqual(ids.filter((_, at) => !edits.has(at)));
+    });
+
     test("a unique index of somebody else's is not taken for a taken id", async () => {
       const { store, collection, session } = await scene();
       await collection.createIndex({ data: 1 }, { unique: true });

@@ -2,7 +2,7 @@ import { StoreError, type StoreOperation } from "@tenure/core";
 import { Fault } from "@tenure/core/store";
 import type { Query, Row } from "./driver.ts";
 import { hiddenRows, STANDBY } from "./failure.ts";
-import { mixedUp } from "./reply.ts";
+import { mixedUp, orFault } from "./reply.ts";
 
 /** One kind of call, as a statement and its reply. Keys in it are encoded already. */
 export interface Operation<Call, Result> {
@@ -58,12 +58,7 @@ export function resultsOf<Call, Result>(
     const its = rowsOf.get(key);
     if (!its) throw mixedUp();
     keys.add(key);
-    try {
-      return operation.result(its, call);
-    } catch (error) {
-      if (error instanceof Fault) return error;
-      throw error;
-    }
+    return orFault(() => operation.result(its, call));
   });
   if (rowsOf.size > keys.size) throw mixedUp();
   return results;

@@ -1,7 +1,8 @@
 import type { CreateResult, NewSession, SessionChanges, SessionRecord, UpdateResult } from "@tenure/core";
+import type { Fault } from "@tenure/core/store";
 import type { Query, Statement } from "./driver.ts";
 import { AGAIN, type Operation } from "./operation.ts";
-import { cancelled, decodeRecord, integer, mixedUp, wordIn } from "./reply.ts";
+import { cancelled, decodeRecord, integer, mixedUp, orFault, wordIn } from "./reply.ts";
 import type { Forms, Statements } from "./statements.ts";
 import { decodeText, encodeText } from "./text.ts";
 
@@ -37,7 +38,8 @@ export interface Ended {
 }
 
 export interface ScanPage {
-  readonly records: readonly SessionRecord[];
+  /** A `Fault` for a row that is not a session. */
+  readonly records: readonly (SessionRecord | Fault)[];
   /** Where the next page begins; `null` after the last. */
   readonly next: string | null;
 }
@@ -204,7 +206,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       keyOf: (from) => from,
       query: ([from]) => ({ statement: statements.scan, values: [from, SCAN_PAGE] }),
       result: (rows) => ({
-        records: rows.filter((row) => row.at(-1) === "true").map(decodeRecord),
+        records: rows.filter((row) => row.at(-1) === "true").map((row) => orFault(() => decodeRecord(row))),
         // Nothing that text can hold sorts between the two.
         next: rows.length === SCAN_PAGE ? `${rows.at(-1)![2]}\u0001` : null,
       }),

@@ -25,6 +25,16 @@ export function decodeRecord(row: Row): SessionRecord {
   };
 }
 
+/** What `decode` returns, or the `Fault` that it throws: of one row or call, which must not reject the others. */
+export function orFault<Result>(decode: () => Result): Result | Fault {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof Fault) return error;
+    throw error;
+  }
+}
+
 /** The last column, which is one of these words. */
 export function wordIn<Word extends string>(row: Row, ...words: readonly Word[]): Word {
   const word = row.at(-1);
@@ -56,5 +66,7 @@ export function cancelled(): Fault {
 }
 
 function notASession(): Fault {
-  return new Fault("the reply is not what Tenure's statement selects: something changes rows on their way");
+  return new Fault(
+    "the reply is not what Tenure's statement selects: something changes rows, in the table or on their way",
+  );
 }

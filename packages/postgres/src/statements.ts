@@ -246,7 +246,7 @@ from unnest($1::text[]) given(user_id) left join lateral (
   where s.user_id = given.user_id and s.revoked_at is null and s.expires_at > clock_timestamp() offset 0
 ) s on true`),
     scan: statement(`
-select ${state}, $1::text, ${RECORD}, (s.revoked_at is null and s.expires_at > clock_timestamp())::text
+select ${state}, $1::text, ${SCANNED}, (s.revoked_at is null and s.expires_at > clock_timestamp())::text
 from (select) one left join (select * from ${table} s where s.id >= $1 order by s.id limit $2::bigint) s on true
 order by s.id`),
     now: statement(`select case when pg_is_in_recovery() then 'standby' end, 'now', ${milliseconds(NOW)}`),
@@ -320,13 +320,20 @@ function patience(parameter: number): string {
   return `(select case when $${parameter}::text is not null then set_config('lock_timeout', $${parameter}, true) end) patience`;
 }
 
-const RECORD = [
-  "s.id, s.user_id, s.data, s.version::text",
-  milliseconds("case when s.user_id is not null then coalesce(s.authenticated_at, s.created_at) end"),
-  ...["created_at", "touched_at", "idle_timeout", "expires_at", "ends_at"].map((column) =>
-    milliseconds(`s.${column}`),
-  ),
-].join(", ");
+const RECORD = recordBy(milliseconds);
+
+/** `infinity`, written by hand, has no milliseconds (SQLSTATE 22003), and would make every page with it fail. */
+const SCANNED = recordBy((moment) => `case when isfinite(${moment}) then ${milliseconds(moment)} end`);
+
+function recordBy(toMilliseconds: (moment: string) => string): string {
+  return [
+    "s.id, s.user_id, s.data, s.version::text",
+    toMilliseconds("case when s.user_id is not null then coalesce(s.authenticated_at, s.created_at) end"),
+    ...["created_at", "touched_at", "idle_timeout", "expires_at", "ends_at"].map((column) =>
+      toMilliseconds(`s.${column}`),
+    ),
+  ].join(", ");
+}
 
 function milliseconds(moment: string): string {
   return `(date_part('epoch', ${moment}) * 1000)::bigint::text`;

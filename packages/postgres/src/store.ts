@@ -4,6 +4,7 @@ import {
   assertDuration,
   assertNewSession,
   assertRevokeUser,
+  Fault,
   instantInTheFuture,
   isTouch,
 } from "@tenure/core/store";
@@ -189,11 +190,17 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
     },
 
     async *scan() {
+      // Not before the end: "log everybody out" must end the sessions behind a row that is not one.
+      let fault: Fault | undefined;
       for (let from: string | null = ""; from !== null;) {
         const page: Awaited<ReturnType<typeof scanPage>> = await scanPage(from);
-        yield* page.records;
+        for (const record of page.records) {
+          if (record instanceof Fault) fault ??= record;
+          else yield record;
+        }
         from = page.next;
       }
+      if (fault !== undefined) throw new StoreError("scan", fault.message);
     },
 
     async now() {

@@ -1,8 +1,19 @@
-import type { SessionRecord } from "@tenure/core";
+import { type SessionRecord, StoreError, type StoreOperation } from "@tenure/core";
+
+const TEXTS = ["id", "user_id", "data"];
+const NUMBERS = ["authenticated_at", "version", "created_at", "touched_at", "idle", "expires_at", "ends_at"];
+const LARGEST = Number.MAX_SAFE_INTEGER;
 
 /** The columns of a session, as {@link decodeRecord} reads them. */
-export const RECORD =
-  "id, user_id, authenticated_at, data, version, created_at, touched_at, idle, expires_at, ends_at";
+export const RECORD: string = [...TEXTS, ...NUMBERS].join(", ");
+
+/** The same in a scan. For an integer that JavaScript's numbers do not hold, written by hand, node:sqlite would reject the whole page. */
+export const SCANNED: string = [
+  ...TEXTS,
+  ...NUMBERS.map(
+    (column) => `iif(${column} between ${-LARGEST} and ${LARGEST}, ${column}, null) as ${column}`,
+  ),
+].join(", ");
 
 /** The session in a row; `undefined` if the row is not one. */
 export function decodeRecord(row: unknown): SessionRecord | undefined {
@@ -42,4 +53,8 @@ function isText(value: unknown): boolean {
 
 function isInteger(value: unknown): boolean {
   return Number.isSafeInteger(value);
+}
+
+export function notASession(operation: StoreOperation): StoreError {
+  return new StoreError(operation, "a row of tenure_sessions is not a session");
 }

@@ -9,7 +9,7 @@ import {
 } from "@tenure/core";
 import { makesNewVersion } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
-import { decodeRecord, RECORD } from "./record.ts";
+import { decodeRecord, notASession, RECORD, SCANNED } from "./record.ts";
 
 /** What each call does in the tables, inside a transaction. `now` is the store's clock. */
 export interface Sessions {
@@ -25,7 +25,8 @@ export interface Sessions {
   /** Ends a batch of the sessions that are at or before the fence. */
   endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
   listSome(userId: string, from: Place, now: number): Page<Place>;
-  scanSome(from: number, now: number): Page<number>;
+  /** `undefined` for a row that is not a session. */
+  scanSome(from: number, now: number): Page<number, SessionRecord | undefined>;
   /** Deletes what has expired, a few rows for each call, so that sweeping keeps up with the calls that add rows. */
   sweep(now: number, calls: number): void;
 }
@@ -44,8 +45,8 @@ export interface Place {
   readonly n: number;
 }
 
-export interface Page<Next> {
-  readonly records: readonly SessionRecord[];
+export interface Page<Next, Found = SessionRecord> {
+  readonly records: readonly Found[];
   /** `undefined` after the last page. */
   readonly next: Next | undefined;
 }
@@ -97,7 +98,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
      order by authenticated_at, n limit ${PAGE}`,
   );
   const scanning = database.prepare(
-    `select n, revoked_at, ${RECORD} from tenure_sessions where n > ? order by n limit ${PAGE}`,
+    `select n, revoked_at is null and expires_at > ? as is_live, ${SCANNED} from tenure_sessions where n > ? order by n limit ${PAGE}`,
   );
 
   return {
@@ -186,10 +187,10 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     scanSome(from, now) {
-      const rows = scanning.all(from);
+      const rows = scanning.all(now, from) as (Row & { readonly is_live: number })[];
       return {
-        records: rows.filter((row) => isLive(row as Row, now)).map((row) => recordIn("scan", row)),
-        next: rows.length === PAGE ? (rows.at(-1) as Row).n : undefined,
+        records: rows.filter(({ is_live }) => is_live === 1).map(decodeRecord),
+        next: rows.length === PAGE ? rows.at(-1)!.n : undefined,
       };
     },
 
@@ -254,7 +255,7 @@ function isLive({ revoked_at, expires_at }: Row, now: number): boolean {
 
 function recordIn(operation: StoreOperation, row: unknown): SessionRecord {
   const record = decodeRecord(row);
-  if (record === undefined) throw new StoreError(operation, "a row of tenure_sessions is not a session");
+  if (record === undefined) throw notASession(operation);
   return record;
 }
 

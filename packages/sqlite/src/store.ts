@@ -10,6 +10,7 @@ import {
   isTouch,
 } from "@tenure/core/store";
 import { assertDatabase, type SqliteDatabase } from "./database.ts";
+import { notASession } from "./record.ts";
 import { assertMigrated } from "./schema.ts";
 import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
 import { transactionsOn } from "./transactions.ts";
@@ -113,12 +114,18 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
     },
 
     async *scan() {
+      let isWhole = true;
       for (let from: number | undefined = 0; from !== undefined;) {
         const place: number = from;
         const page = await read("scan", (sessions, now) => sessions.scanSome(place, now));
-        yield* page.records;
+        for (const record of page.records) {
+          if (record === undefined) isWhole = false;
+          else yield record;
+        }
         from = page.next;
       }
+      // Not before the end: "log everybody out" must end the sessions behind a row that is not one.
+      if (!isWhole) throw notASession("scan");
     },
 
     async now() {
