@@ -140,6 +140,23 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     expect(await Promise.all(waiting)).toEqual(["updated", "updated"]);
   });
 
+  test("in a pool of three connections too, calls about other sessions do not wait for it", async () => {
+    const small = await pools.store({ max: 3, connectionTimeoutMillis: 1000 });
+    const [held, free] = [await fresh(), await fresh()];
+    const holder = await hold(held);
+    const waiting = Promise.all([
+      ...Array.from({ length: 5 }, () => small.update(held, {})),
+      ...Array.from({ length: 5 }, () => small.update(held, { data: "new" })),
+    ]);
+    await waited({ forGood: true });
+    for (let round = 0; round < 20; round += 1) {
+      expect(await small.read(free)).toMatchObject({ id: free });
+      expect(await small.update(free, { data: "new" })).toBe("updated");
+    }
+    await letGo(holder);
+    expect(new Set(await waiting)).toEqual(new Set(["updated"]));
+  });
+
   test("a call whose row is locked for a moment does not wait for one whose row is locked for long", async () => {
     const [long, brief] = [await fresh(), await fresh()];
     const [longHolder, briefHolder] = [await hold(long), await hold(brief)];
