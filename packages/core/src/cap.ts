@@ -8,6 +8,13 @@ export type CapMode = "end-oldest" | "refuse";
 /** Whether a session stays. `"too-many"`: the cap ended it. `"gone"`: it has ended otherwise. */
 export type Admission = "stays" | "too-many" | "gone";
 
+/** Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as `maxPerUser` allows. */
+export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
+
+export function whyRefused(admission: Exclude<Admission, "stays">): LoginRefusal {
+  return admission === "too-many" ? "too-many-sessions" : "logged-out-meanwhile";
+}
+
 /** How many sessions a user may have alive. */
 export class Cap {
   readonly #ctx: CapContext;

@@ -85,5 +85,11 @@ function valuesByKey(data: object | null): Readonly<Record<string, unknown>> {
 
 /** Most values are equal strings or numbers, and `isDeepStrictEqual` takes much longer to see that. */
 function isSame(a: unknown, b: unknown): boolean {
-  return Object.is(a, b) || (typeof a === "object" && typeof b === "object" && isDeepStrictEqual(a, b));
+  if (Object.is(a, b)) return true;
+  try {
+    return typeof a === "object" && typeof b === "object" && isDeepStrictEqual(a, b);
+  } catch {
+    // A RangeError: they are nested some thousand deep, which JSON can be.
+    return false;
+  }
 }

@@ -9,7 +9,7 @@ export type {
   SessionEvent,
   SessionEvents,
 } from "./events.ts";
-export type { LoginRefusal } from "./login.ts";
+export type { LoginRefusal } from "./cap.ts";
 export { memoryStore, type MemoryStoreOptions } from "./memory.ts";
 export type { Policy, SessionsOptions } from "./policy.ts";
 export type { ProtectKey, ProtectOptions } from "./protection.ts";

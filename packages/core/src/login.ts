@@ -1,3 +1,4 @@
+import { type LoginRefusal, whyRefused } from "./cap.ts";
 import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import type { DataChange } from "./data-change.ts";
@@ -25,9 +26,6 @@ export interface Login<Data extends object> extends GivenTimeouts {
   readonly data?: Data | undefined;
 }
 
-/** Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as `maxPerUser` allows. */
-export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
-
 export type LoginResult = Issued | { readonly refused: LoginRefusal };
 
 /**
@@ -53,7 +51,7 @@ export async function logIn<Data extends object>(
     publish("logged-in", { id, userId });
     return made;
   }
-  const why = admission === "too-many" ? "too-many-sessions" : "logged-out-meanwhile";
+  const why = whyRefused(admission);
   publish("login-refused", { id, userId, why });
   return { refused: why };
 }

@@ -62,6 +62,8 @@ function superseded<Data extends object>({ clock }: Context<Data>, stored: Store
   const { previous } = stored.head;
   if (!previous) return DEAD;
   const isRecent = clock.earliest() - previous.replacedAt < SUPERSEDED_FOR;
+  const { id, userId } = stored.record;
+  if (!isRecent) publish("superseded-token-used", { id, userId });
   return { state: "superseded", stored, previous, isRecent };
 }
 

@@ -49,10 +49,14 @@ function reported(operation: StoreOperation, about: About, cause: unknown): Erro
     publish("refused", { id, userId, why: cause.message });
     return cause;
   }
-  const error =
-    cause instanceof StoreError ? cause : new StoreError(operation, "the store failed", { cause });
+  const error = isStoreError(cause) ? cause : new StoreError(operation, "the store failed", { cause });
   publish("store-failure", { id, userId, error });
   return error;
+}
+
+/** Also of another copy of this package, as a store may bring one. */
+function isStoreError(error: unknown): error is StoreError {
+  return error instanceof Error && error.name === "StoreError";
 }
 
 /**

@@ -1,3 +1,4 @@
+import { whyRefused } from "./cap.ts";
 import type { Context } from "./context.ts";
 import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
@@ -166,7 +167,11 @@ export async function admitted<Data extends object>(
 ): Promise<Saved> {
   const { id } = stored.record;
   // Of concurrent logins those that authenticated first go, also if it is this one.
-  if ((await ctx.cap.admit(userId, id, "end-oldest")) !== "stays") return null;
-  publish("logged-in", { id, userId });
-  return stored;
+  const admission = await ctx.cap.admit(userId, id, "end-oldest");
+  if (admission === "stays") {
+    publish("logged-in", { id, userId });
+    return stored;
+  }
+  publish("login-refused", { id, userId, why: whyRefused(admission) });
+  return null;
 }

@@ -1,4 +1,4 @@
-import { Cap } from "./cap.ts";
+import { Cap, type LoginRefusal } from "./cap.ts";
 import { StoreClock } from "./clock.ts";
 import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
@@ -10,7 +10,7 @@ import { Encoding } from "./encoding.ts";
 import { Envelopes, type SealedSession, StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
-import { type LoginRefusal, logIn } from "./login.ts";
+import { logIn } from "./login.ts";
 import { type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
@@ -181,10 +181,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
     const found = await look(this.#ctx, token);
-    if (found.state === "superseded" && !found.isRecent) {
-      const { id, userId } = found.stored.record;
-      publish("superseded-token-used", { id, userId });
-    }
     const session = found.state === "live" ? this.#open(found.stored) : null;
     return session && options.touch !== false ? this.touch(session) : session;
   }
@@ -492,7 +488,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       userId === null ? undefined : (settings.since ?? (await this.#ctx.clock.notAfter(startedAt)));
     const created = await createUnder(this.#ctx, token, data, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
-    if (created.state === "fenced") return "logged-out-meanwhile";
+    if (created.state === "fenced") {
+      publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
+      return "logged-out-meanwhile";
+    }
     const { stored } = created;
     if (userId !== null && !(await admitted(this.#ctx, stored, userId))) return "too-many-sessions";
     return this.#open(stored) ?? "taken";

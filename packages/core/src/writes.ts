@@ -124,7 +124,8 @@ export class Writes<Data extends object> {
       else if (written !== "conflict") {
         const stored: StoredSession = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
         queue.latest = stored;
-        if (attempt > 1) publish("conflict-merged", { id, userId: stored.record.userId });
+        const isMerged = attempt > 1 && results.includes("applied");
+        if (isMerged) publish("conflict-merged", { id, userId: stored.record.userId });
         return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
       }
       // Processes that met each other once would go on meeting without a pause of random length.

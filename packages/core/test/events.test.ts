@@ -155,6 +155,30 @@ describe("events", () => {
     ]);
   });
 
+  test("report a create that was refused as the login that it is (ASVS 16.3.1)", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1 });
+    const since = await sessions.since();
+    await sessions.revokeAllForUser("ada");
+    await sessions.create({}, { userId: "ada", since });
+    expect(told().at(-1)).toEqual({
+      event: "login-refused",
+      id: null,
+      userId: "ada",
+      why: "logged-out-meanwhile",
+    });
+  });
+
+  test("report no merge of a save that met another and was dropped", async () => {
+    const store = memoryStore();
+    const [sessions, otherProcess] = [0, 1].map(() => new Sessions({ store })) as [Sessions, Sessions];
+    const { token } = await sessions.create({ a: 1 });
+    const seen = (await otherProcess.get(token))!;
+    await sessions.rotate(token);
+    heard = [];
+    await otherProcess.save(seen, { a: 2 });
+    expect(told().map(({ event }) => event)).toEqual(["late-save-dropped"]);
+  });
+
   test("report merges across processes, and what a late save and a touch found dead", async () => {
     const store = memoryStore();
     const [sessions, otherProcess] = [0, 1].map(() => new Sessions({ store, idleTimeout: 60_000 })) as [
@@ -210,6 +234,9 @@ describe("events", () => {
     vi.advanceTimersByTime(2000);
     await sessions.get(token);
     expect(told()).toEqual([{ event: "superseded-token-used", id: session.id, userId: "ada" }]);
+    await sessions.rotate(token);
+    expect(told().at(-1)).toEqual({ event: "superseded-token-used", id: session.id, userId: "ada" });
+    expect(told()).toHaveLength(2);
   });
 
   test("report nothing where nothing was revoked, but for log out everywhere, which fences", async () => {

@@ -279,3 +279,10 @@ describe("update", () => {
     expect(await sessions.update(session, () => ({}))).toBeNull();
   });
 });
+
+test("data that are nested some thousand deep are saved again and again", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const deep = JSON.parse(`${'{"a":'.repeat(3000)}1${"}".repeat(3000)}`) as Record<string, unknown>;
+  const { session } = await sessions.create({ deep });
+  expect(await sessions.save(session, { deep, cart: 1 })).toMatchObject({ data: { cart: 1 } });
+});

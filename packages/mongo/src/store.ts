@@ -187,10 +187,13 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
         throw instantInTheFuture();
       }
       if (!canBeStored("userId", userId)) return 0;
+      // BSON would make a lone surrogate the id of another session.
+      const { except, ...others } = options;
+      const spared = except !== undefined && canBeStored("except", except) ? { except } : {};
       // Its commands are limited one by one: a user may have any number of sessions.
       return attempt(
         "revokeUser",
-        () => commands.revokeUser(userId, options),
+        () => commands.revokeUser(userId, { ...others, ...spared }),
         (work) => work,
       );
     },

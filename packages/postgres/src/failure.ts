@@ -88,8 +88,8 @@ function withoutData(error: ServersError): Error {
 
 // Classes of SQLSTATEs. https://www.postgresql.org/docs/current/errcodes-appendix.html
 
-/** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger. */
-const OF_ONE_CALL = /^(22|23|54|P0)/;
+/** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger, and a damaged page or index. */
+const OF_ONE_CALL = /^(22|23|54|P0|XX00[12])/;
 /** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database, shutdown. */
 const OF_CONNECTION = /^(08|25|28|53|57P|3D|XX)/;
 /** Classes whose messages name objects, settings and limits only. */

@@ -1,7 +1,6 @@
 import type { Context } from "../context.ts";
 import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
-import { publish } from "../events.ts";
 import { look } from "../look.ts";
 import { LoadedSession, type Session } from "../session.ts";
 import { Sessions } from "../sessions.ts";
@@ -37,10 +36,6 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   async load(token: string): Promise<Loaded<Data>> {
     const startedAt = performance.now();
     const found = await look(this.#ctx, token);
-    if (found.state === "superseded" && !found.isRecent) {
-      const { id, userId } = found.stored.record;
-      publish("superseded-token-used", { id, userId });
-    }
     if (found.state !== "live") return new LoadResult(null, token, found, startedAt);
     const { record, payload } = found.stored;
     const data = this.#ctx.encoding.decode(payload, record);

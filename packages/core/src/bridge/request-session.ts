@@ -1,10 +1,11 @@
+import type { LoginRefusal } from "../cap.ts";
 import type { Context } from "../context.ts";
 import { createUnder } from "../creation.ts";
 import { DataChange } from "../data-change.ts";
 import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
-import { type LoginRefusal, logIn } from "../login.ts";
+import { logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";

@@ -1,4 +1,4 @@
-import type { LoginRefusal } from "../login.ts";
+import type { LoginRefusal } from "../cap.ts";
 import type { LoginSettings } from "../sessions.ts";
 import type { UserId } from "../user.ts";
 
