@@ -142,7 +142,7 @@ function kept<Data extends object>(ctx: Context<Data>, stored: StoredSession, lo
 /** The data without what names another user. The very same object if there is nothing of the kind. */
 function withoutOtherUsers<Data extends object>({ policy }: Context<Data>, data: Data, userId: string): Data {
   const namesOther = (some: object): boolean => {
-    const named = userIdIn(policy.userId(some as Data));
+    const named = userIdIn(policy.userId(some));
     return named !== null && named !== userId;
   };
   if (!namesOther(data)) return data;

@@ -371,7 +371,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       const record = await store.read(id).catch(() => null);
       return endSession(store, record ?? { id, userId: null }, "id", actor);
     }
-    const userId = this.#userId(options.userId as UserId);
+    const userId = this.#userId(options.userId);
     const record = isId(id) ? await store.read(id) : null;
     return record?.userId === userId && endSession(store, record, "id", actor);
   }

@@ -168,6 +168,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
           if (found) link.noteLoaded(session, data);
         }),
       );
+      // The response has still to set the cookie of a login.
+      if (found && link.session && link.current.isTokenNew) makeModified(link.session);
     });
   }
 
@@ -183,8 +185,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     // A `regenerate` hands its Session over. It is not yet the request's save: what it has kept makes it modified, so that it is saved with the response.
     if (isNew) {
       link.show(session);
-      // A regenerate that was a logout is followed by a session with another id.
-      if (link.current.state === "new") giveToken(session, link.current.token);
+      // A regenerate that was a logout, or that overlapped another, has not given the session the token that was asked for.
+      giveToken(session, link.current.token);
       return;
     }
     // A Session from before a regenerate or reload.
@@ -247,6 +249,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     }
     // Also one that stays: the cookie's end is as old as the request.
     if (cookie && (isChanged || typeof maxAge === "number")) cookie.maxAge = maxAge;
+    // The framework may have replaced it for a `destroy` or `regenerate` that was not waited for.
+    link.session = session;
+    link.request.session = session;
     link.fill(session, result.session.data);
     giveToken(session, current.token);
     makeModified(session);

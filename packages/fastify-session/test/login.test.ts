@@ -20,6 +20,8 @@ const routes: Routes = {
   "/others": (request, store) => store.logOutEverywhere(request, { keepThis: true }),
 };
 
+const ignored = (): void => undefined;
+
 describe.each(versions)("on $name", (version) => {
   test("logIn of a visitor without a session makes one that names its user by the record", async () => {
     await using site = await serve(version, routes);
@@ -51,6 +53,64 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1, unsaved: 1, after: 1 });
     expect((await planted.get("/who")).text).toBe("null");
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ id: before?.id }]);
+  });
+
+  test.for<[string, Routes[string]]>([
+    [
+      "a save that is not waited for, and a regenerate",
+      async (request) => {
+        dataOf(request)["visits"] = 1;
+        request.session.save(ignored);
+        await request.session.regenerate();
+        dataOf(request)["userId"] = "ada";
+      },
+    ],
+    [
+      "two regenerates at once",
+      async (request) => {
+        await Promise.all([request.session.regenerate(), request.session.regenerate()]);
+        dataOf(request)["userId"] = "ada";
+      },
+    ],
+    [
+      "a destroy that is not waited for",
+      async (request, store) => {
+        request.session.destroy(ignored);
+        await store.logIn(request, "ada");
+      },
+    ],
+    [
+      "a regenerate that is not waited for",
+      async (request, store) => {
+        request.session.regenerate(ignored);
+        await store.logIn(request, "ada");
+      },
+    ],
+    [
+      "a reload after it",
+      async (request, store) => {
+        await store.logIn(request, "ada");
+        await request.session.reload();
+      },
+    ],
+    [
+      "a destroy of the old id after it",
+      async (request, store) => {
+        const { sessionId } = request.session;
+        await request.session.regenerate();
+        dataOf(request)["userId"] = "ada";
+        await request.session.save();
+        await new Promise((done) => store.destroy(sessionId, done));
+      },
+    ],
+  ])("a login with %s is the session of the response", async ([, login]) => {
+    await using site = await serve(version, { ...routes, "/in": login });
+    for (const visits of [0, 1]) {
+      const browser = site.browser();
+      if (visits > 0) await browser.post("/set", { cart: 1 });
+      expect((await browser.post("/in")).status).toBe(200);
+      expect((await browser.get("/who")).text).toBe('"ada"');
+    }
   });
 
   test("logIn over another user's session begins a new one with the keys to keep, and ends the other", async () => {

@@ -7,7 +7,14 @@ import { Sessions } from "../sessions.ts";
 import { idOf, isId, isOwnToken } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
-import { type Copy, type Loaded, type LoadedLive, type LoadedOther, LoadResult } from "./request-cookie.ts";
+import {
+  type Copy,
+  type Loaded,
+  type LoadedLive,
+  type LoadedOther,
+  LoadResult,
+  mayBePlanted,
+} from "./request-cookie.ts";
 import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -116,12 +123,15 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
 
   /**
    * Ends a session by its id, as lists show it, or by its token. A token of our own ends the session whose id it names, because other requests may
-   * have replaced it since the caller saw it.
+   * have replaced it since the caller saw it. An anonymous visitor's token that a login has replaced ends nothing: applications destroy it after the
+   * login, and it may have been planted.
    */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
     const { store } = this.#ctx;
+    const found = await look(this.#ctx, idOrToken).catch(() => undefined);
+    if (found?.state === "superseded" && mayBePlanted(found)) return;
     const id = idOf(idOrToken);
     // What cannot be read can be ended all the same.
     const record = await store.read(id).catch(() => ({ id, userId: null }));

@@ -247,7 +247,8 @@ export class RequestSession<Data extends object> {
    */
   nextToken(): string {
     if (this.#state === "hidden") return this.#token;
-    return newToken(this.#state === "unread" ? idOf(this.#token) : this.#current?.record.id);
+    const willBeStored = this.#state === "unread" || (this.#state === "new" && this.#writing > 0);
+    return newToken(willBeStored ? idOf(this.#token) : this.#current?.record.id);
   }
 
   /** Begins a new session, after {@link end}. Returns its token. */
@@ -290,6 +291,7 @@ export class RequestSession<Data extends object> {
         return this.begin(next);
       }
       if (this.#state === "logged-out") return this.begin(next);
+      if (this.#state === "hidden") return this.#token;
       if (this.#state === "live" && !(await this.#hide(next)) && (await this.#isOvertaken())) {
         return this.begin();
       }

@@ -563,3 +563,16 @@ test("a save that is dropped publishes an event, and one that changed nothing do
 test("a bridge is refused what is not a Sessions of this copy of the package", () => {
   expect(() => new Bridge({} as never, silent)).toThrow(/one copy of @tenure\/core/);
 });
+
+test("an end by an anonymous visitor's token that a login has replaced ends nothing, and by a user's the session", async () => {
+  const { bridge, open, visit, whose } = framework();
+  const anonymous = await visit({ cart: 1 });
+  const { request, data } = await open(anonymous);
+  await request.logIn("ada", data);
+  await bridge.end(anonymous);
+  expect(await whose(request.token)).toBe("ada");
+  const before = request.token;
+  await request.rotate();
+  await bridge.end(before);
+  expect(await whose(request.token)).toBeNull();
+});
