@@ -60,6 +60,12 @@ export function addressOf(url: string): Address {
   if (scheme === undefined || hosts === undefined) {
     throw new UsageError(`This is not a URL of a store. ${KNOWN}`);
   }
+  // A password with one of these would be taken for a host and a path, and shown.
+  if (userinfo === "" && url.includes("@")) {
+    throw new UsageError(
+      "Write a / in the URL's user or password as %2F, a ? as %3F, a # as %23 and an @ as %40",
+    );
+  }
   const label = `${scheme}://${masked(userinfo)}${hosts}${path}`;
   if (scheme in REDIS) return redisAddress(scheme, { userinfo, hosts, path, query, label });
   if (scheme === "postgres" || scheme === "postgresql") return { backend: "postgres", url, label };

@@ -72,7 +72,7 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void streams.stdout.write(text),
-      writeErr: (text) => void streams.stderr.write(text),
+      writeErr: (text) => void streams.stderr.write(withoutSecrets(text)),
     })
     .addHelpText("after", EPILOGUE);
 
@@ -214,6 +214,11 @@ function reasonOf(error: unknown): string {
   const own = error.message !== "" ? error.message : first === undefined ? error.name : reasonOf(first);
   const cause = error.cause instanceof Error ? reasonOf(error.cause) : "";
   return cause === "" || own.includes(cause) ? own : `${own} (${cause})`;
+}
+
+/** For what commander quotes of the command line: a URL's user and password, and what looks like a token. */
+function withoutSecrets(text: string): string {
+  return text.replaceAll(/:\/\/[^\s']*@/g, "://***@").replaceAll(/[\w-]{22,43}\.[\w-]{43}/g, "***");
 }
 
 function without(secrets: readonly string[], text: string): string {
