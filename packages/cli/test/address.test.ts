@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { addressOf, secretsIn } from "../src/address.ts";
 import { tenure } from "./tenure.ts";
@@ -123,4 +125,14 @@ test.each([
   expect(ran).toMatchObject({ code: 1, out: "" });
   expect(ran.err).toMatch(/^tenure: .*\S\n$/);
   expect(ran.err).not.toContain("s3cret");
+});
+
+test("a Sentinel that accepts and never replies is exit code 1, soon", async () => {
+  const silent = createServer((socket) => void socket.on("error", () => undefined).resume());
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const ran = await tenure(["count", "--store", `redis+sentinel://127.0.0.1:${port}/mymaster`]);
+  expect(ran).toMatchObject({ code: 1, out: "" });
+  silent.close();
 });

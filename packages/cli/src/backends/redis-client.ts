@@ -59,6 +59,8 @@ function newClient(address: RedisAddress): Redis | Cluster {
     sentinels: [...hosts],
     name: primary ?? "",
     sentinelRetryStrategy: retry,
+    // `connectTimeout` does not cover a Sentinel that accepts and never replies.
+    sentinelCommandTimeout: 2000,
     ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
     ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
     ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
