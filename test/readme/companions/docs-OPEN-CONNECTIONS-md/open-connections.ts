@@ -1,8 +1,8 @@
 import type { Session, Sessions } from "@tenure/core";
 
 /** Closes connections whose session has ended, in whatever process. */
-export function closeWithSession(sessions: Sessions, everyMs = 5000) {
-  const connections = new Map<() => void, Session>();
+export function closeWithSession<Data extends object>(sessions: Sessions<Data>, everyMs = 5000) {
+  const connections = new Map<() => void, Session<Data>>();
   let failures = 0;
 
   const check = async (): Promise<void> => {
@@ -21,7 +21,7 @@ export function closeWithSession(sessions: Sessions, everyMs = 5000) {
 
   return {
     /** Give it the session of the request that opened the connection. Returns what to call when the connection has closed. */
-    add(session: Session, close: () => void): () => void {
+    add(session: Session<Data>, close: () => void): () => void {
       connections.set(close, session);
       return () => connections.delete(close);
     },
