@@ -40,12 +40,13 @@ export function loadedData(shown: object, notice: (session: FrameworkSession) =>
 }
 
 /**
- * From 11.1.2 on the framework fills in what a cookie lacks from the plugin's options, so that a `maxAge` which the session went back from
- * would return.
+ * From 11.1.2 on the framework fills in what a cookie lacks from the plugin's options: a `maxAge` which the session went back from would return,
+ * and an `expires` of the server's start would end the session.
  */
 function loadedCookie(cookie: FrameworkCookie): FrameworkCookie {
   const settings = settingsOf(cookie);
-  return typeof settings.originalMaxAge === "number" ? settings : { ...settings, maxAge: null };
+  const hasMaxAge = typeof settings.originalMaxAge === "number";
+  return hasMaxAge ? { ...settings, expires: null } : { ...settings, maxAge: null };
 }
 
 /** Whether a Session can have a key. With others it would lose its methods or its prototype: one `__proto__` ends the process. */

@@ -31,6 +31,16 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 60_000 }]);
   });
 
+  test("an expires among the plugin's options, which has passed since the server started, ends no session that has a maxAge", async () => {
+    const cookie = { secure: false, maxAge: 60_000, expires: new Date(Date.now() - 1000) };
+    await using site = await serve(version, routes, { plugin: { cookie } });
+    const browser = site.browser();
+    await browser.post("/login");
+    for (let visits = 0; visits < 2; visits += 1) {
+      expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada" });
+    }
+  });
+
   describe.each(NONE)("cookie.maxAge = %s", (none) => {
     const forgetting: Routes = {
       ...routes,

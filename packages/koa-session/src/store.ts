@@ -171,6 +171,8 @@ export function koaSessionStore<Data extends object>(
     warnOfSettings(warn, ctx);
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
+    // koa-session makes a session at the first look, if it has not run.
+    if (!known && requests.get(ctx)) return notRun();
     if (known && (key === undefined || known.has(tokenIn(key)))) return known;
     return key === undefined ? notRun() : openCopy(ctx, tokenIn(key), ctx.session?.toJSON());
   }

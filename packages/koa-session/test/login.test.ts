@@ -381,6 +381,18 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
+  test("the bridge's calls before the middleware are a TypeError, too, and no logout that does nothing", async () => {
+    await using site = await serve(version, routes);
+    const { app, store } = site;
+    app.middleware.unshift(async (ctx, next) => {
+      if (ctx.path !== "/early") return next();
+      ctx.body = await store.logOut(ctx).catch(String);
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.post("/early")).text).toContain("koa-session has not run for this request");
+  });
+
   test.each(["/login", "/sudo"])(
     "%s whose store fails is an error, and leaves at most one login",
     async (path) => {

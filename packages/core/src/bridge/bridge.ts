@@ -4,17 +4,11 @@ import type { StoredSession } from "../envelope.ts";
 import { look } from "../look.ts";
 import { LoadedSession, type Session } from "../session.ts";
 import { Sessions } from "../sessions.ts";
-import { idOf, isId, isOwnToken } from "../token.ts";
+import type { SessionRecord } from "../store.ts";
+import { digestOf, idOf, isId, isOwnToken } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
-import {
-  type Copy,
-  type Loaded,
-  type LoadedLive,
-  type LoadedOther,
-  LoadResult,
-  mayBePlanted,
-} from "./request-cookie.ts";
+import { type Copy, type Loaded, type LoadedLive, type LoadedOther, LoadResult } from "./request-cookie.ts";
 import { type RequestBridge, type RequestOptions, RequestSession } from "./request-session.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -116,6 +110,18 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
   }
 
+  #isReplacedVisitors(record: SessionRecord, token: string): boolean {
+    const { envelopes } = this.#ctx;
+    const sealed = envelopes.read(record);
+    if (sealed?.head.previous?.wasUsers !== false) return false;
+    try {
+      return envelopes.tokenOf(sealed, digestOf(token)) === "previous";
+    } catch {
+      // The key is missing: a logout that cannot be understood logs out.
+      return false;
+    }
+  }
+
   /** The user whom data name, or `null`. */
   userIn(data: Data): string | null {
     return userIdIn(this.sessions.policy.userId(data));
@@ -130,11 +136,10 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
     const { store } = this.#ctx;
-    const found = await look(this.#ctx, idOrToken).catch(() => undefined);
-    if (found?.state === "superseded" && mayBePlanted(found)) return;
     const id = idOf(idOrToken);
     // What cannot be read can be ended all the same.
-    const record = await store.read(id).catch(() => ({ id, userId: null }));
-    if (record) await endSession(store, record, "logout");
+    const record = await store.read(id).catch(() => undefined);
+    if (record === null || (record && this.#isReplacedVisitors(record, idOrToken))) return;
+    await endSession(store, record ?? { id, userId: null }, "logout");
   }
 }
