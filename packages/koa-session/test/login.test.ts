@@ -382,12 +382,8 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test("the bridge's calls before the middleware are a TypeError, too, and no logout that does nothing", async () => {
-    await using site = await serve(version, routes);
-    const { app, store } = site;
-    app.middleware.unshift(async (ctx, next) => {
-      if (ctx.path !== "/early") return next();
-      ctx.body = await store.logOut(ctx).catch(String);
-    });
+    const early: Routes = { "/early": (ctx, _body, store) => store.logOut(ctx).catch(String) };
+    await using site = await serve(version, routes, { early });
     const browser = site.browser();
     await browser.post("/login");
     expect((await browser.post("/early")).text).toContain("koa-session has not run for this request");

@@ -31,6 +31,8 @@ export interface SiteOptions {
   /** Called before each call of the store gets through, with its name. */
   readonly meet?: (call: string) => unknown;
   readonly keys?: string[];
+  /** A path that is served before koa-session has run, and what the route does. */
+  readonly early?: Routes;
 }
 
 /** A route is a path and what it does; the answer is what it returns, as JSON. */
@@ -47,6 +49,11 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   app.silent = true;
   app.keys = keys;
   const given = typeof plugin === "function" ? plugin(store, sessions) : { genid: store.genid, ...plugin };
+  app.use(async (ctx, next) => {
+    const early = options.early?.[ctx.path];
+    if (early) ctx.body = JSON.stringify((await early(ctx, {}, store)) ?? null);
+    else await next();
+  });
   app.use(version.makeSession("ContextStore" in given ? given : { store, ...given }, app));
   app.use(async (ctx) => {
     const body = await text(ctx.req);
