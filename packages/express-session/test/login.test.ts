@@ -551,6 +551,15 @@ describe("the framework's own calls", () => {
     expect(await who(planted)).toBeNull();
   });
 
+  test("a regenerate leaves nobody logged in until the request names a user", async () => {
+    const { browser, routes, bridge } = await start();
+    routes.post("/again", (req, res, next) => {
+      req.session.regenerate((error?: unknown) => (error ? next(error) : res.json(bridge.userOf(req))));
+    });
+    await browser.post("/slow?do=logIn:ada");
+    expect((await browser.post("/again")).text).toBe("null");
+  });
+
   test("a destroy by req.sessionID with a user's token that was just replaced ends the session", async () => {
     const { browser, who, routes } = await start();
     routes.post("/out", (req, res, next) => {

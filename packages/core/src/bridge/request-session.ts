@@ -138,9 +138,9 @@ export class RequestSession<Data extends object> {
     return this.#token;
   }
 
-  /** Whose the session is, by its record. `null`: nobody's. */
+  /** Whose the session is, by its record. `null`: nobody's, or hidden until the request saves. */
   get userId(): string | null {
-    return this.#current?.record.userId ?? null;
+    return this.#state === "hidden" ? null : this.#about.userId;
   }
 
   /** The session's id, once it is stored. It logs nobody in. */
@@ -600,7 +600,7 @@ export class RequestSession<Data extends object> {
   }
 
   get #about(): About {
-    return { id: this.id, userId: this.userId };
+    return { id: this.id, userId: this.#current?.record.userId ?? null };
   }
 
   /** Whether nothing of the request may be stored or sent: it came with a token that another request has just replaced. */
