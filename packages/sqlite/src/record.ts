@@ -15,6 +15,9 @@ export const SCANNED: string = [
   ),
 ].join(", ");
 
+/** The column where calls about others read it, too, which an integer written by hand must not keep from being made. */
+export const EXPIRES_AT: string = `max(${-LARGEST}, min(expires_at, ${LARGEST})) as expires_at`;
+
 /** The session in a row; `undefined` if the row is not one. */
 export function decodeRecord(row: unknown): SessionRecord | undefined {
   // The one cast of a row: each value is checked below.

@@ -9,7 +9,7 @@ import {
 } from "@tenure/core";
 import { makesNewVersion } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
-import { decodeRecord, notASession, RECORD, SCANNED } from "./record.ts";
+import { decodeRecord, EXPIRES_AT, notASession, RECORD, SCANNED } from "./record.ts";
 
 /** What each call does in the tables, inside a transaction. `now` is the store's clock. */
 export interface Sessions {
@@ -74,7 +74,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
   );
   const remove = database.prepare("delete from tenure_sessions where n = ?");
   const due = database.prepare(
-    "select n, expires_at from tenure_sessions where sweep_at <= ? order by sweep_at limit ?",
+    `select n, ${EXPIRES_AT} from tenure_sessions where sweep_at <= ? order by sweep_at limit ?`,
   );
   const postpone = database.prepare("update tenure_sessions set sweep_at = ? where n = ?");
 
@@ -90,7 +90,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
 
   // Two ranges of one index. The second is empty unless all of them end.
   const ending = database.prepare(
-    `select n, expires_at from tenure_sessions
+    `select n, ${EXPIRES_AT} from tenure_sessions
      where (user_id = ? and authenticated_at <= ? or user_id = ? and authenticated_at > ?) and id is not ? limit ${PAGE}`,
   );
   const listing = database.prepare(

@@ -41,3 +41,21 @@ describe.each(Object.entries(drivers))("a scan, on %s,", (_name, open) => {
     expect(found).toEqual(ids.filter((_, at) => at > 0 && !edits.has(at)));
   });
 });
+
+test.each(Object.entries(drivers))(
+  "an instant that JavaScript's numbers do not hold, written by hand, keeps no call about others from being made, on %s",
+  async (_name, open) => {
+    const database = open();
+    await migrate(database);
+    const store = sqliteStore(database);
+    const session = (id: string) => ({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR });
+    for (const id of ["one", "two"]) await store.create(session(id));
+    for (const instant of ["9223372036854775807", "-9223372036854775808"]) {
+      database.exec(`update tenure_sessions set expires_at = ${instant}, sweep_at = 0 where id = 'one'`);
+      await expect(store.update("two", { data: "new" })).resolves.toBe("updated");
+    }
+    await store.create(session("three"));
+    database.exec("update tenure_sessions set expires_at = 9223372036854775807 where id = 'three'");
+    await expect(store.revokeUser("ada")).resolves.toBe(2);
+  },
+);
