@@ -30,9 +30,12 @@ export interface ScriptParts {
  *
  * Its reply is an array: the server's time in milliseconds, then a result for each key; or the time and {@link Code.LATE}.
  *
- * A key of another type, or with a value that is damaged, is {@link Code.FOREIGN}, and the others have their results. The type shows at the first
- * access, and damage (an error of Lua's, which is a string) while the value is decoded: nothing has been written for the key by then. The
- * server's own errors are tables, and reject the command.
+ * A key of another type, or with a value that is damaged, is {@link Code.FOREIGN}, and the others have their results. The type shows
+ * at the first access, and damage (an error of Lua's) while the value is decoded: nothing has been written for the key by then.
+ *
+ * The server's other errors reject the command. On Redis 8.0 and Valkey 9.1, `pcall` returns every error as a text: the server's begin
+ * with their code, in capitals, and Lua's with `user_script:`. Raising a text puts another code in front of it; raising a table with
+ * `err` does not.
  */
 export function script({ flags, shared = [], args, functions = "", body }: ScriptParts): Script {
   const locals = shared.map((name, at) => `local ${name} = ARGV[${at + 3}]`).join("\n");
@@ -52,8 +55,7 @@ local reply, at = { now }, ${shared.length + 2}
 for i, key in ipairs(KEYS) do
   local isDone, result = pcall(resultOf, key${ofKey})
   if not isDone then
-    local isOthers = type(result) == 'table' and not string.find(result.err, '^WRONGTYPE')
-    if isOthers then return error(result) end
+    if string.find(result, '^%u') and not string.find(result, '^WRONGTYPE ') then error({ err = result }) end
     result = ${Code.FOREIGN}
   end
   reply[i + 1] = result
@@ -104,13 +106,13 @@ idAt, minimum = number(idAt), number(minimum)
 local function open(name)
   key = name
   id = sub(key, idAt)
-  value = redis.pcall('GETRANGE', key, 0, ${BEGINNING - 1})
+  value = redis.call('GETRANGE', key, 0, ${BEGINNING - 1})
   if value == '' then
     kind, user, userLength, marks, nonces = '', '', '--------', '', ''
     ${NUMBERS.join(", ")} = ${ZEROS}
     return true
   end
-  if type(value) == 'table' or #value < ${HEADER} then return false end
+  if #value < ${HEADER} then return false end
   kind = ${luaField("kind")}
   if kind ~= 's1' and kind ~= 'x1' and kind ~= 'm1' then return false end
   local at = ${HEADER + 2} + #id
@@ -218,9 +220,9 @@ local touched = string.format('%013d', now)
 idAt = number(idAt)`,
   body: `
 local id = sub(key, idAt) .. ' '
-local value = redis.pcall('GETRANGE', key, 0, ${HEADER - 1} + #id)
+local value = redis.call('GETRANGE', key, 0, ${HEADER - 1} + #id)
 if value == '' then return ${Code.NOTHING} end
-if type(value) ~= 'string' or sub(value, ${HEADER + 1}) ~= id then return ${Code.FOREIGN} end
+if sub(value, ${HEADER + 1}) ~= id then return ${Code.FOREIGN} end
 local kind = ${luaField("kind")}
 if kind == 'x1' or kind == 'm1' then return ${Code.NOTHING} end
 local idle, endsAt, touchedAt = ${luaField("idle")}, ${luaField("endsAt")}, ${luaField("touchedAt")}

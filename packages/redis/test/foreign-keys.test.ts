@@ -1,6 +1,6 @@
 import { type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
-import type { Redis } from "ioredis";
+import { Redis } from "ioredis";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { POSITIONS } from "../src/layout.ts";
@@ -68,6 +68,23 @@ redis.describe("a key that holds something else", () => {
     })();
     await expect(scanning).rejects.toThrow("was not written for this session");
     expect(found.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  });
+
+  test("is not what a call reports that the server itself refuses", async () => {
+    const id = await stored();
+    const username = freshId();
+    const forbidden = ["-set", "-zadd", "-setrange", "-pexpireat"];
+    await client.call("ACL", "SETUSER", username, "on", ">secret", "~*", "+@all", ...forbidden);
+    const restricted = redisStore(clients.add(new Redis(redis.url, { username, password: "secret" })), {
+      prefix,
+    });
+    const refused = /failed or refused: (?:ERR|NOPERM) ACL failure/;
+    await expect(restricted.create(newSession())).rejects.toThrow(refused);
+    await expect(restricted.create(newSession({ userId: "ada" }))).rejects.toThrow(refused);
+    await expect(restricted.update(id, {})).rejects.toThrow(refused);
+    await client.call("ACL", "SETUSER", username, "-getrange");
+    await expect(restricted.revoke(id)).rejects.toThrow(refused);
+    await client.call("ACL", "DELUSER", username);
   });
 
   async function stored(userId: string | null = null): Promise<string> {
