@@ -91,11 +91,11 @@ export function decodeText(encoded: string): string {
   return encoded.includes("%") ? decodeURIComponent(encoded) : encoded;
 }
 
-/** Lua that reads a field of `value`, with `sub` and `number`: a number, except for `kind` and `userLength`. */
+/** Lua that reads a field of `value`, with `sub` and `digits`: a number, except for `kind` and `userLength`. */
 export function luaField(name: FieldName): string {
   const [start, end] = POSITIONS[name];
   const text = `sub(value, ${start + 1}, ${end})`;
-  return TEXTS.has(name) ? text : `number(${text})`;
+  return TEXTS.has(name) ? text : `digits(${text})`;
 }
 
 /** Lua that makes a value of variables named as the fields, and of `id`, `user`, `marks`, `nonces` and `data`. */

@@ -42,6 +42,10 @@ export function script({ flags, shared = [], args, functions = "", body }: Scrip
   const ofKey = args.map((_, at) => `, ARGV[at + ${at + 1}]`).join("");
   const source = `#!lua${flags === undefined ? "" : ` flags=${flags}`}
 local sub, number = string.sub, tonumber
+-- A number in a value, which has digits only. Elsewhere Lua reads "-21", "1e9" and "inf", by which a loop would not end, or a write would fail.
+local function digits(text)
+  return not string.find(text, '%D') and number(text) or nil
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local deadline, nonce = ARGV[1], ARGV[2]
@@ -119,9 +123,10 @@ local function open(name)
   if sub(value, ${HEADER + 1}, at - 1) ~= id .. ' ' then return false end
   ${NUMBERS.join(", ")} = ${NUMBERS.map(luaField).join(", ")}
   userLength = ${luaField("userLength")}
-  local userEnd = at + (number(userLength) or 0)
+  local userSize = userLength == '--------' and 0 or digits(userLength)
   local marksLength, noncesLength = ${luaField("marksLength")}, ${luaField("noncesLength")}
-  if not (${[...NUMBERS, "marksLength", "noncesLength"].join(" and ")}) then return false end
+  if not (${[...NUMBERS, "userSize", "marksLength", "noncesLength"].join(" and ")}) then return false end
+  local userEnd = at + userSize
   dataAt = userEnd + marksLength + noncesLength
   if dataAt > #value + 1 then value = redis.call('GET', key) end
   user = sub(value, at, userEnd - 1)
@@ -151,7 +156,7 @@ end
 local function sign()
   local kept = ''
   for at = math.max(1, #nonces - ${200 * ENTRY - 1}), #nonces, ${ENTRY} do
-    if number(sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
+    if digits(sub(nonces, at + ${NONCE}, at + ${ENTRY - 1})) + 1000 >= now then
       kept = kept .. sub(nonces, at, at + ${ENTRY - 1})
     end
   end
@@ -162,8 +167,8 @@ end
 local function markOf(name)
   local at = 1
   while at <= #marks do
-    local length = number(sub(marks, at + 13, at + 20))
-    if sub(marks, at + 21, at + 20 + length) == name then return number(sub(marks, at, at + 12)) end
+    local length = digits(sub(marks, at + 13, at + 20))
+    if sub(marks, at + 21, at + 20 + length) == name then return digits(sub(marks, at, at + 12)) end
     at = at + 21 + length
   end
   return -1
@@ -330,7 +335,7 @@ instant, fence = number(instant), number(fence)
 local function mark()
   local kept, latest, at = '', fence, 1
   while at <= #marks do
-    local its, length = number(sub(marks, at, at + 12)), number(sub(marks, at + 13, at + 20))
+    local its, length = digits(sub(marks, at, at + 12)), digits(sub(marks, at + 13, at + 20))
     if sub(marks, at + 21, at + 20 + length) == name then
       latest = math.max(latest, its)
     elseif its + minimum > now then

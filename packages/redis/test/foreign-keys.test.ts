@@ -3,7 +3,7 @@ import { server } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
-import { POSITIONS } from "../src/layout.ts";
+import { HEADER, POSITIONS } from "../src/layout.ts";
 import { Clients } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
 
@@ -48,6 +48,29 @@ redis.describe("a key that holds something else", () => {
       "updated",
     ]);
     expect(await outcomes(ids.map((id) => store.revoke(id)))).toEqual([true, FOREIGN, FOREIGN, true]);
+  });
+
+  test("with a length that is not written in digits rejects calls about it alone", async () => {
+    const userId = freshId();
+    const ids = [await stored(userId), await stored(userId), await stored(userId)];
+    await client.setrange(`${prefix}s:${ids[1]}`, POSITIONS.userLength[0], "0000003x");
+    expect(await outcomes(ids.map((id) => store.update(id, { data: "new" })))).toEqual([
+      "updated",
+      FOREIGN,
+      "updated",
+    ]);
+    expect(await outcomes([store.revokeUser(userId)])).toEqual([FOREIGN]);
+  });
+
+  test("with a mark whose length is negative rejects calls about it, and does not keep the server busy", async () => {
+    const [good, damaged] = [await stored(), await stored()];
+    const value = (await client.get(`${prefix}s:${damaged}`))!;
+    const marksAt = HEADER + damaged.length + 1;
+    const withMark = `${value.slice(0, marksAt)}0000000000001-0000021${value.slice(marksAt)}`;
+    await client.set(`${prefix}s:${damaged}`, withMark, "KEEPTTL");
+    await client.setrange(`${prefix}s:${damaged}`, POSITIONS.marksLength[0], "00000021");
+    const bindings = [good, damaged].map((id) => store.update(id, { userId: "ada" }));
+    expect(await outcomes(bindings)).toEqual(["updated", FOREIGN]);
   });
 
   test("among a user's sessions does not keep revokeUser from ending the others", async () => {
