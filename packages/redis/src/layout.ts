@@ -61,9 +61,11 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
   const touchedAt = number(value, POSITIONS.touchedAt);
   const idle = number(value, POSITIONS.idle);
   const endsAt = number(value, POSITIONS.endsAt);
+  const userId = isAnonymous ? null : decodedUser(value.slice(userAt, marksAt));
+  if (userId === undefined) return undefined;
   return {
     id: decodeText(encodedId),
-    userId: isAnonymous ? null : decodeText(value.slice(userAt, marksAt)),
+    userId,
     authenticatedAt: isAnonymous ? null : number(value, POSITIONS.authenticatedAt),
     data: value.slice(dataAt),
     version: number(value, POSITIONS.version),
@@ -125,6 +127,15 @@ const MARKS = 0x6d;
 const FORMAT = 0x31;
 const DASH = 0x2d;
 const SPACE = 0x20;
+
+/** `undefined`: `encodeText` has not written it. */
+function decodedUser(encoded: string): string | undefined {
+  try {
+    return decodeText(encoded);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Reads digits one by one: five times as fast as `Number(value.slice(start, end))`, and most of the cost of decoding. */
 function number(value: string, [start, end]: readonly [number, number]): number {

@@ -73,6 +73,20 @@ redis.describe("a key that holds something else", () => {
     expect(await outcomes(bindings)).toEqual(["updated", FOREIGN]);
   });
 
+  test("with a user id that cannot be decoded rejects reads of it alone, and scan at its end", async () => {
+    const [good, damaged, other] = [await stored(), await stored("100%"), await stored()];
+    const value = (await client.get(`${prefix}s:${damaged}`))!;
+    await client.set(`${prefix}s:${damaged}`, value.replace("100%25", "100%zz"), "KEEPTTL");
+    const reads = [good, damaged, other].map(async (id) => (await store.read(id))?.id);
+    expect(await outcomes(reads)).toEqual([good, FOREIGN, other]);
+    const found: string[] = [];
+    const scanning = (async () => {
+      for await (const { id } of store.scan()) found.push(id);
+    })();
+    expect(await outcomes([scanning])).toEqual([FOREIGN]);
+    expect(found.toSorted()).toEqual([good, other].toSorted());
+  });
+
   test("among a user's sessions does not keep revokeUser from ending the others", async () => {
     const userId = freshId();
     const ids = await Promise.all(Array.from({ length: 5 }, () => stored(userId)));
