@@ -33,7 +33,7 @@ export interface ScriptParts {
  * A key of another type, or with a value that is damaged, is {@link Code.FOREIGN}, and the others have their results. The type shows
  * at the first access, and damage (an error of Lua's) while the value is decoded: nothing has been written for the key by then.
  *
- * The server's other errors reject the command. On Redis 8.0 and Valkey 9.1, `pcall` returns every error as a text: the server's begin
+ * The server's other errors reject the command. On Redis 7.0 and 8.0 and Valkey 9.1, `pcall` returns every error as a text: the server's begin
  * with their code, in capitals, and Lua's with `user_script:`. Raising a text puts another code in front of it; raising a table with
  * `err` does not.
  */
