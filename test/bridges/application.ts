@@ -23,6 +23,8 @@ export type Step =
 /** The session of a request, by the calls of its framework and of the bridge. */
 export interface SessionInHand {
   readonly token: string;
+  /** By the session's record. */
+  readonly user: string | null;
   entries(): Record<string, unknown>;
   set(key: string, value: unknown): void;
   delete(key: string): void;

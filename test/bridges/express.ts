@@ -72,6 +72,9 @@ function inHand(req: Request, bridge: ExpressSessionStore | undefined): SessionI
     get token() {
       return req.sessionID;
     },
+    get user() {
+      return bridge ? bridge.userOf(req) : ((data()["userId"] ?? null) as string | null);
+    },
     entries() {
       const { cookie: _, ...entries } = data();
       return entries;

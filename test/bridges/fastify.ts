@@ -86,6 +86,9 @@ function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
     get token() {
       return request.session.sessionId;
     },
+    get user() {
+      return store ? store.userOf(request) : ((data()["userId"] ?? null) as string | null);
+    },
     entries() {
       const { cookie: _, ...entries } = data();
       return entries;

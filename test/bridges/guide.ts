@@ -89,6 +89,9 @@ function inHand(session: GuideSession): SessionInHand {
     get token() {
       return session.token;
     },
+    get user() {
+      return session.userId;
+    },
     entries: () => session.data,
     set(key, value) {
       session.data[key] = value;

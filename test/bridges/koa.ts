@@ -75,6 +75,9 @@ function inHand(ctx: Context, store: Partial<KoaSessionStore>): SessionInHand {
     get token() {
       return ctx.session.externalKey;
     },
+    get user() {
+      return store.userOf ? store.userOf(ctx) : ((ctx.session?.userId ?? null) as string | null);
+    },
     entries: () => ctx.session.toJSON(),
     set(key, value) {
       ctx.session[key] = value;
