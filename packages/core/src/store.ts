@@ -1,50 +1,59 @@
 /**
  * The contract between Tenure and a backend.
  *
- * A store keeps session records and changes each of them atomically. It knows nothing about tokens, cookies, policy or
- * frameworks. Every instant is epoch milliseconds of the **store's** clock and every duration is milliseconds, so an
- * application server with a wrong clock can neither shorten nor lengthen a session.
+ * A store keeps session records and changes each of them atomically. It knows nothing about tokens, cookies,
+ * policy or frameworks. Every instant is epoch milliseconds of the **store's** clock and every duration is
+ * milliseconds, so an application server with a wrong clock can neither shorten nor lengthen a session.
  *
- * Absence is a value: a session that is dead, unknown or expired is `null`, `false` or `"gone"`. A backend that is down, slow or
- * refuses rejects with a {@link StoreError}, and then the change may or may not have happened.
+ * Absence is a value: `null`, `false` or `"gone"` for a session that is dead, unknown or expired. If the
+ * backend is down, slow or refuses, a call rejects with a {@link StoreError}, and the change may or may not
+ * have happened.
  *
- * The promises of a store, and how their words are read, are in `docs/ARCHITECTURE.md`. Each is a chapter of
- * `@tenure/conformance`.
+ * `docs/ARCHITECTURE.md` lists the promises of a store. Each is a chapter of `@tenure/conformance`.
  */
 export interface SessionStore {
   /**
-   * Stores a new session. `"taken"`: a session with this id is alive or was revoked. `"fenced"`: the user was logged out
-   * everywhere at or after `authenticatedAt`. In both cases nothing readable is written. Of any number of concurrent creates of one id, one
-   * resolves to `"created"`.
+   * Stores a new session. Of any number of concurrent creates of one id, one resolves to `"created"`.
+   *
+   * @returns `"taken"`: a session with this id is alive or was revoked. `"fenced"`: the user was logged out
+   *   everywhere at or after `authenticatedAt`. Neither leaves anything readable
    */
   create(session: NewSession): Promise<CreateResult>;
-  /** The live session, or `null`: unknown, expired or revoked. Reading is not a use and restarts nothing. */
+  /** Returns the live session. `null`: unknown, expired or revoked. A read is not a use. */
   read(id: string): Promise<SessionRecord | null>;
   /**
-   * Makes all of `changes` to a live session, or none. Restarts the idle timeout unless `touch` is `false`; `{}` is a touch.
+   * Makes all of `changes` to a live session, or none. Restarts the idle timeout unless `touch` is `false`;
+   * `{}` is a touch.
    *
-   * `"gone"`: there is no live session. `"conflict"`: it is alive, and its version is not `ifVersion`. `"fenced"`: the change binds a
-   * session to a user who was logged out everywhere at or after `authenticatedAt`; the session has been ended.
+   * @returns `"gone"`: there is no live session. `"conflict"`: the session is alive, but its version is not
+   *   `ifVersion`. `"fenced"`: the change would bind the session to a user who was logged out everywhere at
+   *   or after `authenticatedAt`; the session has ended
    */
   update(id: string, changes: SessionChanges): Promise<UpdateResult>;
-  /** Ends a session and leaves a tombstone, whatever it found. `true`: it was alive, and this call ended it. */
+  /**
+   * Ends a session, and leaves a tombstone even if there is none to end. `true`: this call ended a live
+   * session.
+   */
   revoke(id: string): Promise<boolean>;
   /**
-   * Fixes the user's fence at an instant of the store's clock, ends the user's sessions that were authenticated at or before it, and
-   * resolves once the clock has passed it. Resolves to the number of sessions that this call ended.
+   * Sets the user's fence to an instant of the store's clock, ends the user's sessions that authenticated at
+   * or before it, and resolves once the clock has passed it.
    *
-   * Once it has resolved, every create for this user, and every update that binds another session to this user, is refused if its
-   * `authenticatedAt` is at or before the fence, whether it began before or after this call. A later call never lowers the fence.
+   * From then on, the store refuses every create for this user, and every update that binds a session that is
+   * not yet this user's, if its `authenticatedAt` is at or before the fence, whether that call began before
+   * or after this one. A later call never lowers the fence.
+   *
+   * @returns how many sessions this call ended
    */
   revokeUser(userId: string, options?: RevokeUserOptions): Promise<number>;
-  /** The live sessions of a user, oldest `createdAt` first; ties in any order. */
+  /** Returns the live sessions of a user, oldest `createdAt` first; ties in any order. */
   listUser(userId: string): Promise<SessionRecord[]>;
   /**
-   * Every live session, in any order, for counting and audit. Includes each that is alive throughout. If a record cannot be decoded, it rejects at
-   * its end, after all others.
+   * Iterates over the live sessions, in any order, for counting and audit. Includes each session that is
+   * alive throughout. If a record cannot be decoded, the scan yields all others first and then rejects.
    */
   scan(): AsyncIterable<SessionRecord>;
-  /** The store's clock, epoch milliseconds. */
+  /** Returns the store's clock, epoch milliseconds. */
   now(): Promise<number>;
 }
 
@@ -71,20 +80,21 @@ export interface SessionRecord {
   readonly endsAt: number;
 }
 
-/** A session to create. Durations are milliseconds, and the store's clock decides. */
+/** A session to create. Its durations are positive integers of milliseconds, up to {@link MAX_DURATION}. */
 export interface NewSession {
   readonly id: string;
   readonly userId: string | null;
   readonly data: string;
-  /** The idle timeout, milliseconds. A positive integer up to {@link MAX_DURATION}. */
   readonly idle: number;
-  /** The absolute lifetime, milliseconds. A positive integer up to {@link MAX_DURATION}. */
   readonly lifetime: number;
-  /** An instant at or before the user's login, as in {@link SessionChanges.authenticatedAt}. Only with a `userId`. */
+  /**
+   * An instant at or before the user's login, as in {@link SessionChanges.authenticatedAt}. Only with a
+   * `userId`.
+   */
   readonly authenticatedAt?: number;
 }
 
-/** What an update changes. A key that is absent leaves what is stored. */
+/** What an update changes. An absent key changes nothing. */
 export interface SessionChanges {
   readonly data?: string;
   /** `null` unbinds the session from its user. */
@@ -94,32 +104,34 @@ export interface SessionChanges {
   /** Restarts the absolute lifetime: `endsAt` is this many milliseconds from now. */
   readonly lifetime?: number;
   /**
-   * An instant of the store's clock that is certainly not after the beginning of the login. An instant in the future counts as now. Absent in
-   * a change that binds: after every fence so far. If it is older than the store's tombstone minimum, the call is refused (`"fenced"`)
-   * in any case, so that a store may forget a fence after that time.
+   * An instant of the store's clock at or before the beginning of the login. A future instant counts as now.
+   * If a change that binds has none, it counts as later than every fence so far. An instant older than the
+   * store's tombstone minimum is always refused (`"fenced"`), so that a store may forget a fence after that
+   * time.
    *
-   * An update **binds** if it changes `userId` to a user or gives `authenticatedAt`. The same `userId` alone changes nothing.
+   * An update **binds** if it changes `userId` to a user or gives `authenticatedAt`. The same `userId` alone
+   * changes nothing.
    */
   readonly authenticatedAt?: number;
-  /** `false`: this update is not a use and leaves `touchedAt` as it is. */
+  /** `false`: this update is not a use and leaves `touchedAt` unchanged. */
   readonly touch?: boolean;
   /** Change only this version of the session. */
   readonly ifVersion?: number;
 }
 
-/** `"taken"`: the id is alive or was revoked. `"fenced"`: the login is older than the user's fence. Both wrote nothing. */
+/** The results of {@link SessionStore.create}. */
 export type CreateResult = "created" | "taken" | "fenced";
 
-/** `"gone"`: the session is dead. `"conflict"`: it is alive, with another version. `"fenced"`: the login was refused, and the session has ended. */
+/** The results of {@link SessionStore.update}. */
 export type UpdateResult = "updated" | "gone" | "conflict" | "fenced";
 
-/** What `revokeUser` spares. */
+/** Limits what `revokeUser` ends. */
 export interface RevokeUserOptions {
   /** The id of a session to leave alive: the current one, after a change of password. */
   readonly except?: string;
   /**
-   * Fixes the fence at this instant instead of now, so that a logout that arrives late ends only older logins. A `TypeError` if it is in
-   * the future.
+   * Sets the fence to this instant instead of now, so that a logout that arrives late ends only older logins.
+   * A future instant is a `TypeError`.
    */
   readonly authenticatedUpTo?: number;
 }
