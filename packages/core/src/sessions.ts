@@ -26,30 +26,30 @@ import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
 import { Writes } from "./writes.ts";
 
-/** How a session begins. With a user it begins by a login. */
+/** Settings of a new session. With a user, its creation is a login. */
 export interface NewSessionSettings extends Pick<LoginSettings, "since" | "idle" | "lifetime"> {
-  /** Whose the session is. Default: the user that the data name; `null`: nobody. */
+  /** The session's user, or `null` for none. Default: the user that the data name. */
   readonly userId?: UserId | null;
 }
 
-/** How a user logs in. */
+/** Settings of a login. */
 export interface LoginSettings {
-  /** The top-level keys of the data to take over from another user's session: a basket. Default: none. */
+  /** The top-level keys to take over from another user's session, such as a basket. Default: none. */
   readonly keep?: readonly string[];
   /**
-   * When the login began, epoch milliseconds of the store's clock: take it from `sessions.since()` before the password is checked. A user who
-   * was logged out everywhere after that is not logged in. Default: now.
+   * When the login began: what `sessions.since()` returned before the password was checked. If the user was
+   * logged out everywhere after that, the login is refused. Default: now.
    */
   readonly since?: number;
-  /** This login's own idle timeout ("remember me"), up to the policy's `maxIdleTimeout`. Default: the policy's. */
+  /** The login's own idle timeout ("remember me"), up to `maxIdleTimeout`. Default: the policy's. */
   readonly idle?: Duration;
-  /** This login's own lifetime, up to the policy's `maxLifetime`. Default: the policy's. */
+  /** The login's own lifetime, up to `maxLifetime`. Default: the policy's. */
   readonly lifetime?: Duration;
 }
 
-/** A new session, and its token. */
+/** A session and its new token. */
 export interface Created<Data extends object> {
-  /** The secret for the browser's cookie. It is returned here and never again. */
+  /** For the browser's cookie. Never returned again. */
   readonly token: string;
   readonly session: Session<Data>;
   readonly refused?: undefined;
@@ -58,15 +58,15 @@ export interface Created<Data extends object> {
 /** A login that was refused. */
 export interface Refused {
   /**
-   * `"logged-out-meanwhile"`: the user was logged out everywhere after the login began. `"too-many-sessions"`: the user has
-   * `maxPerUser` sessions, or as many later logins.
+   * `"logged-out-meanwhile"`: the user was logged out everywhere after the login began.
+   * `"too-many-sessions"`: the user already has `maxPerUser` sessions, or that many later logins.
    */
   readonly refused: LoginRefusal;
   readonly token?: undefined;
   readonly session?: undefined;
 }
 
-/** A `create` whose data name a user who was logged out everywhere meanwhile, or has too many sessions. */
+/** The error of a `create` whose data name a user whose login is refused. */
 export class LoginRefused extends Error {
   override readonly name: string = "LoginRefused";
   readonly refused: LoginRefusal;
@@ -80,15 +80,14 @@ export class LoginRefused extends Error {
 /**
  * Sessions over any store: tokens, timeouts, logins, merging, caps and events.
  *
- * What is dead, unknown or expired is `null` or `false`. Every call rejects with a `StoreError` if the backend fails, and with
- * a `TypeError`, before anything is written, for what the caller can correct.
+ * A dead, unknown or expired session is `null` or `false`. Calls reject with a `StoreError` if the backend
+ * fails, and with a `TypeError` for wrong input, before anything is written.
  */
 export class Sessions<Data extends object = Record<string, unknown>> {
-  /** The options with their defaults, durations in milliseconds. */
   readonly policy: Policy<Data>;
   readonly #ctx: Context<Data>;
 
-  /** @throws TypeError naming the option that is wrong */
+  /** @throws TypeError naming the wrong option */
   constructor(options: SessionsOptions<Data>) {
     const policy = policyOf(options);
     const store = reportFailures(options.store);
@@ -101,18 +100,18 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     this.#ctx = { ...ctx, touches, writes: new Writes(ctx), cap: new Cap(ctx) };
   }
 
-  /** For `@tenure/core/bridge`. @throws TypeError for an object of another copy of this package, too */
+  /** For `@tenure/core/bridge`. @throws TypeError even for a `Sessions` of another copy of this package */
   static contextOf<Data extends object>(sessions: Sessions<Data>): Context<Data> {
     if (typeof sessions === "object" && sessions !== null && #ctx in sessions) return sessions.#ctx;
     throw new TypeError(
-      "sessions is not a Sessions of this @tenure/core: give new Sessions({ store }), and install one copy of @tenure/core",
+      "sessions is not a Sessions of this @tenure/core: pass new Sessions({ store }), and install one copy of @tenure/core",
     );
   }
 
   /**
-   * A new session and its token; with `userId`, a login, which can be refused.
+   * Creates a session. With a user this is a login, which can be refused.
    *
-   * @throws LoginRefused if the data alone name a user, and the login is refused
+   * @throws LoginRefused if the login is refused and only the data name its user
    */
   create(data: Data, settings?: NewSessionSettings & { readonly userId?: null }): Promise<Created<Data>>;
   create(data: Data, settings: NewSessionSettings): Promise<Created<Data> | Refused>;
@@ -122,7 +121,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     if (created === "taken") {
       throw new StoreError(
         "create",
-        'the store refused an id of 128 random bits: its create returns "taken" by mistake',
+        'the store returned "taken" for a new id of 128 random bits: fix its create',
       );
     }
     if (typeof created !== "string") return { token, session: created };
@@ -131,10 +130,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * A new session under a token that a framework made. `null`: a session with this token is alive or was revoked, or its user was logged
-   * out everywhere after `since`; nothing was stored.
+   * Creates a session under a token that a framework made. `null`: a session with this token is alive or was
+   * revoked, or the login is refused.
    *
-   * @throws TypeError for a token with room for fewer than `minTokenBits`, and for the id of a live session: an id logs nobody in
+   * @throws TypeError for a token with room for fewer than `minTokenBits`, and for the id of a live session
    */
   async createWithToken(
     token: string,
@@ -144,35 +143,30 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     this.assertStrong(token);
     if (isId(token) && (await this.#ctx.store.read(token))) {
       throw refusal(
-        "this is the id of a session, and an id is no token: change the session itself, or end it with revokeById",
+        "this is the id of a live session, and an id is not a token: save the session, or end it with revokeById",
       );
     }
     const created = await this.#create(token, data, settings);
     return typeof created === "string" ? null : created;
   }
 
-  /**
-   * Refuses a framework's token that is too weak.
-   *
-   * @throws TypeError
-   */
+  /** @throws TypeError for a framework's token that is too weak */
   assertStrong(token: string): void {
     if (!isToken(token)) throw refusal("a token must be a well-formed string of 1 to 1024 characters");
     if (maxBitsOf(token) < this.policy.minTokenBits) {
       throw refusal(
-        `a token with room for ${maxBitsOf(token)} random bits is too weak: generate ${this.policy.minTokenBits} or more, as crypto.randomBytes(32) gives`,
+        `a token with room for ${maxBitsOf(token)} random bits is too weak: generate ${this.policy.minTokenBits} or more, for example with crypto.randomBytes(32)`,
       );
     }
   }
 
-  /** The id of the session that a token is for. `null`: it cannot be a token. */
+  /** Returns the id of a token's session. `null`: this cannot be a token. */
   idOf(token: string): string | null {
     return isToken(token) ? idOf(token) : null;
   }
 
   /**
-   * The live session of a token, or `null`. This is a use: it restarts the idle timeout once `touchEvery` has passed. A failure to
-   * do so is the event `touch-failed`.
+   * Returns the live session of a token, or `null`. This is a use: it calls {@link touch}.
    *
    * @param options `touch: false`: not a use, for polling
    */
@@ -186,10 +180,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Restarts the idle timeout, if `touchEvery` has passed since it last was restarted. `null`: the session is dead. Before `touchEvery`
-   * has passed, the store is not asked and `session` is returned.
-   *
-   * A failure of the backend is the event `touch-failed`, because a touch may be lost.
+   * Restarts the idle timeout if `touchEvery` has passed since the last restart, and otherwise returns
+   * `session`. `null`: the session is dead. A failure of the backend is the event `touch-failed`, because a
+   * touch may be lost.
    *
    * @throws TypeError for a copy of a session
    */
@@ -197,24 +190,23 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return this.touchIfDue(session) ?? session;
   }
 
-  /** As `touch`. `undefined`: the store is not asked. */
+  /** As `touch`. `undefined`: no touch is due. */
   touchIfDue(session: Session<Data>): Promise<Session<Data> | null> | undefined {
-    // Now: in the background it would be an unhandled rejection.
+    // Check now: in the background this would be an unhandled rejection.
     LoadedSession.storedOf(session);
     const { clock } = this.#ctx;
     const sampling = clock.ready();
     if (sampling) return sampling.then(() => this.#touchIfDueNow(session) ?? session);
     const touching = this.#touchIfDueNow(session);
-    // After a suspension of this machine the sample of the store's clock is too early: decide again with the next one.
+    // After a suspension of this machine, the estimated clock is behind: decide again once it is renewed.
     if (!touching) void clock.renewing()?.then(() => this.#touchIfDueNow(session));
     return touching;
   }
 
   /**
-   * Whether sessions that were loaded before are still alive and still their user's, for open connections (WebSockets, server-sent events):
-   * close those that are not. Not a use. The reads leave together, so a store joins them into few commands.
-   *
-   * @returns one value per session, in order
+   * Returns for each session whether it is still alive with the same user. For open connections (WebSockets,
+   * server-sent events): close those whose session is not. Not a use. A store joins the reads into few
+   * commands.
    */
   async areLive(sessions: readonly Session<Data>[]): Promise<boolean[]> {
     const { store, envelopes, clock } = this.#ctx;
@@ -230,8 +222,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * How long the session lives if it is not used, milliseconds, by the store's clock; 0: it has ended. Does not ask the store about the
-   * session.
+   * Returns how long the session lives if it is not used, milliseconds; 0 if it has ended. Does not read the
+   * session again.
    *
    * @throws StoreError if the store's clock cannot be read
    */
@@ -242,7 +234,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * An instant of the store's clock that is not after now: when a login begins. Give it to `logIn`.
+   * Returns an instant of the store's clock that is not after now, for a login that begins now.
    *
    * @throws StoreError if the store's clock cannot be read
    */
@@ -251,11 +243,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Stores the top-level keys by which `data` differs from the session's data as they were returned. Changes of others to other keys
-   * stay; for the same key the later save wins. Returns the session as it is stored, changes of others included, or `null`: the session is
-   * dead, or has another user or token, and nothing was stored.
+   * Stores the top-level keys in which `data` differs from the data that `session` was returned with. Changes
+   * by other requests to other keys stay; for the same key the later save wins.
    *
    * @param options `touch: false`: the save is not a use
+   * @returns the stored session, changes by other requests included. `null`: the session is dead, or has
+   *   another user or token; nothing was stored
    */
   async save(
     session: Session<Data>,
@@ -275,9 +268,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Changes the data as they are stored, for counters and lists. Returns the session as it is stored, or `null` as `save` does.
+   * Changes the stored data, for counters and lists. Returns what {@link save} does.
    *
-   * @param change changes the data in place, or returns new data. Synchronous; runs again if another request was faster
+   * @param change changes the data in place, or returns new data. Synchronous. Runs again after a conflict
    */
   async update(session: Session<Data>, change: (data: Data) => Data | void): Promise<Session<Data> | null> {
     const startedAt = performance.now();
@@ -287,7 +280,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       session: seen,
       since: await clock.notAfter(startedAt),
       change(draft) {
-        // The draft's own data are shared.
+        // A copy, because the draft's data are shared.
         const own = encoding.decode(draft.text(), seen.record);
         if (!own) return;
         const changed = change(own) ?? own;
@@ -302,11 +295,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Logs a user in who has just authenticated: a new token, the lifetime restarts (OWASP ASVS 5.0 7.2.4). An anonymous session, and one of
-   * the same user, go on with their data. Over another user's session a new one begins, with the keys named in `keep`, and the
-   * old one ends. Without a live session a new one begins.
-   *
-   * @param token the request's, or `null`
+   * Logs in a user who has just authenticated: the session gets a new token, and its lifetime restarts
+   * (OWASP ASVS 5.0 7.2.4). An anonymous session, or one of the same user, keeps its data. Another user's
+   * session ends, and a new one begins with the keys named in `keep`. Without a live session, a new one
+   * begins.
    */
   async logIn(
     token: string | null | undefined,
@@ -322,12 +314,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     if ("refused" in result) return result;
     const session = this.#open(result.stored);
     if (session) return { token: result.token, session };
-    throw new StoreError("read", "the codec cannot read what it has encoded");
+    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
   }
 
   /**
-   * Gives a session a new token, at a change of privilege (OWASP ASVS 5.0 7.2.4); `logIn` does so by itself. Data, user and times stay.
-   * `null`: the session is dead. `"superseded"`: it goes on, and another request has its new token.
+   * Gives a session a new token, for a change of privilege (OWASP ASVS 5.0 7.2.4); `logIn` does this itself.
+   * Data, user and lifetime stay; the idle timeout restarts. `null`: the session is dead. `"superseded"`:
+   * another request has its new token.
    */
   async rotate(token: string): Promise<Created<Data> | "superseded" | null> {
     const found = await look(this.#ctx, token);
@@ -340,24 +333,26 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Logs out: ends the session of a token. `true`: it was alive. A user's token that was replaced by a rotation ends the session, too.
+   * Logs out: ends the session of a token. `true`: this call ended a live session. A superseded token works
+   * if it was a user's.
    */
   async revoke(token: string): Promise<boolean> {
     if (!isToken(token)) return false;
     const id = idOf(token);
     const { store } = this.#ctx;
     const record = await store.read(id);
-    // Only a framework's token can be used again: ids of our own are random and made once.
+    // Only a framework may create a session under this token later: leave a tombstone.
     if (!record) return !isOwnToken(token) && endSession(store, { id, userId: null }, "logout");
     const mayLogOut = this.#mayLogOut(record, digestOf(token));
     return mayLogOut && endSession(store, record, "logout");
   }
 
   /**
-   * Ends a session by its id, as a "your devices" page shows it (OWASP ASVS 5.0 7.5.2). `true`: it was alive.
+   * Ends a session by its id, which a "your devices" page shows (OWASP ASVS 5.0 7.5.2). `true`: this call
+   * ended a live session.
    *
-   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client. `actor`: who ends it, for the
-   *   event; the user, or an administrator
+   * @param options `userId`: end it only if it is this user's. Give it wherever the id comes from a client.
+   *   `actor`: who ends it, for the event
    */
   async revokeById(
     id: string,
@@ -367,7 +362,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const { store } = this.#ctx;
     if (!("userId" in options)) {
       if (!isId(id)) return false;
-      // Its user is for the event: what cannot be read can be ended all the same.
+      // Only the event needs the record: a session that cannot be read can still be ended.
       const record = await store.read(id).catch(() => null);
       return endSession(store, record ?? { id, userId: null }, "id", actor);
     }
@@ -377,12 +372,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Logs a user out everywhere (OWASP ASVS 5.0 7.4.2, 7.4.3, 7.4.5). Once it resolves, every session of the user is dead, and a login that had
-   * begun before is refused. Returns how many sessions it ended.
+   * Logs a user out everywhere (OWASP ASVS 5.0 7.4.2, 7.4.3, 7.4.5) and returns how many sessions it ended.
+   * Once it resolves, every session of the user is dead, and a login that began before is refused.
    *
-   * @param options `exceptToken`, `exceptId`: the one session to keep, after a change of password. `authenticatedUpTo`: end only
-   *   logins up to this instant of the store's clock, for a message that arrives late. `actor`: who logs the user out, for the event; the
-   *   user, or an administrator
+   * @param options `exceptToken`, `exceptId`: the one session to keep, after a change of password.
+   *   `authenticatedUpTo`: end only logins up to this instant of the store's clock, for a logout message that
+   *   arrives late. `actor`: who does it, the user or an administrator, for the event
    */
   async revokeAllForUser(
     user: UserId,
@@ -396,20 +391,20 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const userId = this.#userId(user);
     const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
-    const except = exceptToken === undefined ? exceptId : await this.#idOfHolder(exceptToken);
+    const except = exceptToken === undefined ? exceptId : await this.#idProvenBy(exceptToken);
     const count = await this.#ctx.store.revokeUser(userId, {
       ...(except === undefined ? {} : { except }),
       ...(authenticatedUpTo === undefined ? {} : { authenticatedUpTo }),
     });
     publishRevoked({ id: null, userId, why: "user", count, actor });
-    // So that a login which begins from here on in this process is dated after the fence.
+    // Dates this process's next login after the fence.
     await this.#ctx.clock.renew().catch(() => undefined);
     return count;
   }
 
   /**
-   * Ends every session of everyone (OWASP ASVS 5.0 7.4.5) and returns how many. Reads them all: minutes where there are millions. A login
-   * that overlaps it can survive: call it again.
+   * Ends every session of every user (OWASP ASVS 5.0 7.4.5) and returns how many. Reads them all, which takes
+   * minutes for millions. A login that overlaps it can survive: call it again.
    *
    * @param options `actor`: the administrator, for the events
    */
@@ -429,30 +424,29 @@ export class Sessions<Data extends object = Record<string, unknown>> {
         if (found.length === 100) await finish();
       }
     } finally {
-      // Also if the scan rejects, at its end, for a record that is no session.
+      // Even if the scan rejects: for an unreadable record it does so only after all others.
       await finish();
     }
     return count;
   }
 
   /**
-   * Stores every session with the first key of `protect`: after a new key, and after the change to `protect` with
-   * `acceptPlain`. Can be stopped and started again, runs while logins go on, and extends no session.
+   * Protects every session with the first key of `protect`, after a key was added or `acceptPlain` was set.
+   * Can be stopped and started again, runs during logins, and extends no session.
    *
-   * @returns how many sessions it moved, how many were as they should be, and how many cannot be read
    * @throws StoreError if the backend fails, or a key is missing: start it again
    */
   reencrypt(options: ReencryptOptions = {}): Promise<Reencrypted> {
     return reencrypt(this.#ctx, options);
   }
 
-  /** The live sessions of a user, oldest first, for a "your devices" page. */
+  /** Returns the live sessions of a user, oldest first, for a "your devices" page. */
   async listForUser(user: UserId): Promise<ListedSession<Data>[]> {
     const records = await this.#ctx.store.listUser(this.#userId(user));
     return records.map((record) => this.#listed(record)).filter((session) => session !== null);
   }
 
-  /** Every live session, in any order, for counting and audit. Reads them all. */
+  /** Iterates over the live sessions, in any order, for counting and audit. */
   async *all(): AsyncIterable<ListedSession<Data>> {
     for await (const record of this.#ctx.store.scan()) {
       const session = this.#listed(record);
@@ -461,10 +455,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Throws unless the user authenticated at most this long ago: before a password is changed, or other devices are ended (OWASP ASVS
-   * 5.0 7.5.2).
+   * Throws unless the user authenticated at most `within` ago. Call it before a change of password, or before
+   * other devices are logged out (OWASP ASVS 5.0 7.5.2).
    *
-   * @throws ReauthenticationRequired also if it cannot be known
+   * @throws ReauthenticationRequired also for an anonymous session, and while the store's clock is unknown
    */
   requireRecent(session: Session<Data>, within: Duration): void {
     const maxAge = parseDuration("within", within);
@@ -497,7 +491,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return this.#open(stored) ?? "taken";
   }
 
-  /** The user whom the data name once they are stored. */
+  /** The user whom the data name after a round trip through the codec. */
   #userIn(token: string, data: Data): string | null {
     const about = { id: idOf(token), userId: null };
     const stored = this.#ctx.encoding.decode(this.#ctx.encoding.encode(data, about), about);
@@ -533,7 +527,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return null;
   }
 
-  /** Touches a session that a shortened policy has ended, unless another request has used it since it was seen. */
+  /** Touches a session that a shortened policy seems to have ended, if another request has used it since. */
   async #touchAgain(seen: StoredSession, data: Data): Promise<Session<Data> | null> {
     const stored = await unlessOver(this.#ctx, seen);
     if (stored) return this.touch(new LoadedSession(stored, data, this.policy));
@@ -541,7 +535,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return null;
   }
 
-  /** For a save that changes nothing: the store is asked, because the result is the session as it is stored now. */
+  /** Reads the session for a save that changes nothing, because `save` returns what is stored. */
   async #stillAlive(
     seen: StoredSession,
     options: { readonly touch?: boolean },
@@ -557,13 +551,12 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return session && options.touch !== false ? this.touch(session) : session;
   }
 
-  /** The id of the session whose token this is, or was before its last rotation. An id alone proves nothing. */
-  async #idOfHolder(token: string): Promise<string | undefined> {
+  async #idProvenBy(token: string): Promise<string | undefined> {
     const found = await look(this.#ctx, token);
     return found.state === "live" || found.state === "superseded" ? found.stored.record.id : undefined;
   }
 
-  /** What cannot be known lets the logout happen. */
+  /** Whether a token may log out. If a key is missing or the record cannot be read, it may. */
   #mayLogOut(record: SessionRecord, digest: string): boolean {
     const { envelopes } = this.#ctx;
     const sealed = envelopes.read(record);
@@ -580,13 +573,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     if (this.#ctx.clock.latest() >= expiresAt) publish("expired", { id, userId });
   }
 
-  /** `null`: the codec cannot read it. */
+  /** `null`: the codec cannot decode the data. */
   #open(stored: StoredSession): Session<Data> | null {
     const data = this.#ctx.encoding.decode(stored.payload, stored.record);
     return data && new LoadedSession(stored, data, this.policy);
   }
 
-  /** `null`: it was changed, or its key is missing, which is no reason to show none of the others. */
+  /**
+   * `null`: the record cannot be read, or its key is missing. It must not hide the other records of a list.
+   */
   #openIfPossible(sealed: SealedSession | null): StoredSession | null {
     try {
       return sealed && this.#ctx.envelopes.open(sealed);
@@ -595,7 +590,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     }
   }
 
-  /** `null`: it is not to be listed. */
+  /** `null`: the session is hidden, or the policy has ended it. */
   #listed(record: SessionRecord): ListedSession<Data> | null {
     const { envelopes } = this.#ctx;
     const sealed = envelopes.read(record);
@@ -625,5 +620,5 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
 export function keysToKeep({ keep = [] }: Pick<LoginSettings, "keep">): readonly string[] {
   if (Array.isArray(keep) && keep.every((key) => typeof key === "string")) return keep;
-  throw refusal("keep must be a list of the top-level keys to take over");
+  throw refusal("keep must be an array of the top-level keys to take over");
 }

@@ -158,7 +158,9 @@ test("of everyone rejects if the store fails while the next sessions are looked 
 test("an id is no token: nothing is stored under the id of a live session", async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const { session } = await sessions.create({ role: "admin" }, { userId: "ada" });
-  await expect(sessions.createWithToken(session!.id, { userId: "ada" })).rejects.toThrow("an id is no token");
+  await expect(sessions.createWithToken(session!.id, { userId: "ada" })).rejects.toThrow(
+    "an id is not a token",
+  );
   expect(await sessions.get(session!.id)).toBeNull();
   expect(await sessions.listForUser("ada")).toHaveLength(1);
 });
