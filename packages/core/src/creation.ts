@@ -15,7 +15,7 @@ export type CreationResult =
   | { readonly state: "created"; readonly stored: StoredSession }
   /** A session with this token is alive or was revoked. */
   | { readonly state: "taken" }
-  /** The user was logged out everywhere meanwhile. */
+  /** The user was logged out everywhere after the login began. */
   | { readonly state: "fenced" };
 
 /** Stores a new session under a token. */

@@ -2,9 +2,9 @@ import { publishRevoked, type RevokeReason } from "./events.ts";
 import type { SessionRecord, SessionStore } from "./store.ts";
 
 /**
- * Ends a session and publishes that, unless it had ended before. Returns whether this call ended it.
+ * Ends a session. Returns whether this call ended it, and publishes the event only then.
  *
- * @param actor who ends it, if the application named it. `null`: it did not
+ * @param actor the user or administrator who ends it. `null`: unknown
  */
 export async function endSession(
   store: SessionStore,

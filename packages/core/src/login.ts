@@ -13,24 +13,24 @@ import { newToken } from "./token.ts";
 import { userIdIn } from "./user.ts";
 import type { Outcome } from "./writes.ts";
 
-/** A login whose input has been checked. */
+/** A login with valid input. */
 export interface Login<Data extends object> extends GivenTimeouts {
   readonly userId: string;
-  /** An instant of the store's clock that is not after the beginning of the login. */
+  /** An instant of the store's clock at or before the beginning of the login. */
   readonly since: number;
-  /** The top-level keys to take over from another user's session. */
   readonly keep: readonly string[];
-  /** What the request has changed and not saved yet. */
+  /** The request's unsaved changes. */
   readonly unsaved?: DataChange<Data> | undefined;
-  /** The data of a request whose session is not stored yet. */
+  /** The request's data, if its session is not stored yet. */
   readonly data?: Data | undefined;
 }
 
 export type LoginResult = Issued | { readonly refused: LoginRefusal };
 
 /**
- * A user has just authenticated. An anonymous session, and one of the same user, go on in place with a new secret; another user's
- * session, and one that a user has left, is followed by a new one and ended; where there is none, a new one is made.
+ * Logs in a user who has just authenticated. An anonymous session, or one of the same user, continues in
+ * place with a new secret. Otherwise a new session begins, and replaces another user's session and one that a
+ * user has left.
  */
 export async function logIn<Data extends object>(
   ctx: Context<Data>,
@@ -65,7 +65,7 @@ async function bind<Data extends object>(
   const { userId } = login;
   if (from.state === "superseded") {
     const made = await begin(ctx, login, login.data);
-    // A double click within the 30 seconds keeps both; a token that is older is given up for the new one.
+    // Within 30 s this is a double click, and both logins stay. Later, the new session replaces the old one.
     if (made && !from.isRecent && from.stored.record.userId === userId) {
       await endSession(ctx.store, from.stored.record, "login");
     }
@@ -74,7 +74,7 @@ async function bind<Data extends object>(
   if (from.state !== "live") return begin(ctx, login, login.data);
   let { stored } = from;
   const { id, userId: owner } = stored.record;
-  // What cannot be read is not overwritten: its owner gets a new session.
+  // Data that cannot be decoded are not overwritten.
   if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login, login.data);
   if (!isOther(stored, login)) {
     const token = newToken(id);
@@ -84,8 +84,8 @@ async function bind<Data extends object>(
       refused(id, owner, userId);
       return null;
     }
-    // Another request was faster. It ended or rotated the session, or it logged another user in. Who came with an anonymous visitor's token, which
-    // may have been planted, does not end that user's session.
+    // Another request has ended or rotated the session, or logged another user in. That user's session ends
+    // below, unless this request's token was an anonymous visitor's, which may have been planted.
     const isOwners = owner !== null && outcome.state === "dropped" && isOther(outcome.stored, login);
     if (!isOwners) return begin(ctx, login, undefined);
     ({ stored } = outcome);
@@ -95,7 +95,7 @@ async function bind<Data extends object>(
   return made;
 }
 
-/** Whether a session has another user, or data that a user has left in it. */
+/** Whether a session has another user, or a user has left it. */
 function isOther({ record, head }: StoredSession, { userId }: { readonly userId: string }): boolean {
   return record.userId === null ? head.isLeft : record.userId !== userId;
 }
@@ -118,7 +118,7 @@ function continueInPlace<Data extends object>(
   });
 }
 
-/** A new session. `null`: fenced. */
+/** Begins a new session. `null`: fenced. */
 async function begin<Data extends object>(
   ctx: Context<Data>,
   login: Login<Data>,
@@ -133,13 +133,13 @@ async function begin<Data extends object>(
   return null;
 }
 
-/** The keys of another user's data that the login takes over, as they were for the request. */
+/** The part of another user's data that the login takes over, with the request's unsaved changes. */
 function kept<Data extends object>(ctx: Context<Data>, stored: StoredSession, login: Login<Data>): Data {
   const data = login.unsaved?.wantedData() ?? ctx.encoding.decode(stored.payload, stored.record) ?? {};
   return Object.fromEntries(Object.entries(data).filter(([key]) => login.keep.includes(key))) as Data;
 }
 
-/** The data without what names another user. The very same object if there is nothing of the kind. */
+/** Removes the keys that name another user. Returns the same object if there are none. */
 function withoutOtherUsers<Data extends object>({ policy }: Context<Data>, data: Data, userId: string): Data {
   const namesOther = (some: object): boolean => {
     const named = userIdIn(policy.userId(some));
@@ -150,6 +150,6 @@ function withoutOtherUsers<Data extends object>({ policy }: Context<Data>, data:
     ([key, value]) => !namesOther(Object.fromEntries([[key, value]])),
   );
   const rest = Object.fromEntries(others);
-  // Named by several keys together: none of them is kept.
+  // Several keys together name the other user: keep nothing.
   return (namesOther(rest) ? {} : rest) as Data;
 }

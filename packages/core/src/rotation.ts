@@ -5,29 +5,29 @@ import { publish } from "./events.ts";
 import { digestOf, newToken } from "./token.ts";
 import type { Outcome } from "./writes.ts";
 
-/** A session, and the token that was made for it. */
+/** A session and its new token. */
 export interface Issued {
   readonly token: string;
   readonly stored: StoredSession;
 }
 
-/** Gives a session a new secret. `null`: it is dead. `"superseded"`: it goes on, and another request has its new token. */
+/** Gives a session a new secret. `null`: it is dead. `"superseded"`: another request has its new token. */
 export async function rotate<Data extends object>(
   ctx: Context<Data>,
   session: StoredSession,
 ): Promise<Issued | "superseded" | null> {
   const token = newToken(session.record.id);
-  const outcome = await replaceToken(ctx, session, token, (draft) => isTheirs(draft, session));
+  const outcome = await replaceToken(ctx, session, token, (draft) => hasSameUser(draft, session));
   if (outcome.state === "dropped") return "superseded";
   return outcome.state === "stored" ? { token, stored: outcome.stored } : null;
 }
 
 /**
- * Gives a session a new secret, blanks its data and hides it until the request's save. It stays bound to its user, within reach of
- * "log out everywhere" and of a logout with the old token. `null`: it is dead, or no longer as the request saw it.
+ * Gives a session a new secret, blanks its data and hides it until the request's save. It stays bound to its
+ * user, within reach of "log out everywhere" and of a logout with the old token. `null`: it is dead, or has
+ * another user or secret than the request saw.
  *
- * Its idle timeout is shortened, so that a request that never saves leaves nothing for long, and nothing has to run at the
- * end of a response.
+ * The idle timeout is shortened, so that the session soon ends by itself if its request never saves.
  *
  * @param token a new one with the session's id
  */
@@ -38,7 +38,7 @@ export async function hide<Data extends object>(
 ): Promise<Issued | null> {
   const blank = ctx.encoding.encode({}, session.record);
   const outcome = await replaceToken(ctx, session, token, (draft) => {
-    if (!isTheirs(draft, session)) return false;
+    if (!hasSameUser(draft, session)) return false;
     draft.replaceData(blank);
     draft.head = { ...draft.head, isHidden: true, idle: draft.idle };
     draft.idle = Math.min(draft.idle, HIDDEN_FOR);
@@ -47,17 +47,19 @@ export async function hide<Data extends object>(
   return outcome.state === "stored" ? { token, stored: outcome.stored } : null;
 }
 
-/** A request that saw a user does not go on in a session that another one has logged out. */
-function isTheirs<Data extends object>(draft: Draft<Data>, { record }: StoredSession): boolean {
+/**
+ * Whether the session still has the user that the request saw. Another request may have logged that user out.
+ */
+function hasSameUser<Data extends object>(draft: Draft<Data>, { record }: StoredSession): boolean {
   return draft.userId === record.userId;
 }
 
 /**
- * Gives a session a new secret by one conditional update, so of two concurrent ones one wins, and the other is dropped. If the store fails
- * once, one read shows whether the new token or the old one is right.
+ * Gives a session a new secret by one conditional update: of two concurrent calls, one wins and the other is
+ * dropped. If the store fails once, one read shows whether the new secret was stored.
  *
  * @param token a new one with the session's id
- * @param change what else to change. `false`: nothing is to be changed, it is too late
+ * @param change what else to change. `false`: it is too late, change nothing
  */
 export async function replaceToken<Data extends object>(
   { writes, clock }: Context<Data>,
@@ -89,5 +91,5 @@ export async function replaceToken<Data extends object>(
   return outcome;
 }
 
-/** Milliseconds. No request saves later than this: it is the default of the stores' tombstone minimum. */
+/** Milliseconds: the stores' default tombstone minimum, which is longer than any request takes. */
 const HIDDEN_FOR = 60 * 60 * 1000;

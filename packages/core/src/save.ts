@@ -9,30 +9,30 @@ import { warnOfUnknownUser } from "./unknown-user.ts";
 import { userIdIn } from "./user.ts";
 import type { Outcome } from "./writes.ts";
 
-/** A change of a session's data, with what its caller knew. */
+/** A change of a session's data, with what its caller saw. */
 export interface Save<Data extends object> {
-  /** The session that the caller saw, whose user and secret the save applies to. */
+  /** The session that the caller saw. The save applies to its user and secret. */
   readonly session: StoredSession;
-  /** What the caller changed, or a function of the stored data. Made again if another process was faster. */
+  /** What the caller changed, or a function of the stored data. Applied again after a conflict. */
   readonly change: DataChange<Data> | ((draft: Draft<Data>) => void);
-  /** When the caller's request began, store's clock: dates a login that the data make. */
+  /** When the caller's request began, by the store's clock: dates a login by the data. */
   readonly since: number;
-  /** A new idle timeout, milliseconds. Absent: as it is. */
+  /** A new idle timeout, milliseconds. Absent: unchanged. */
   readonly idle?: number | undefined;
   /** `false`: the save is not a use. */
   readonly touch?: boolean | undefined;
-  /** The request has replaced the secret before: a login by the data restarts the lifetime. */
+  /** The request has replaced the secret, so a login by the data restarts the lifetime. */
   readonly hasNewSecret?: boolean;
 }
 
-/** `null`: the session is dead, or has another user or secret, and nothing was stored. */
+/** `null`: the session is dead, or has another user or secret. */
 export type Saved = StoredSession | null;
 
 /**
- * Changes the data of a session, and its user where the data name another than before.
+ * Changes the data of a session, and its user if the data name another one than before.
  *
- * The save applies to the user that the caller saw and to the secret that it came with. Otherwise it is late and is dropped, unless it
- * takes the user away: a logout is never late, and ends the session.
+ * If the session has another user or secret than the caller saw, the save is late and is dropped. But a
+ * logout is never late: a save that takes the user away ends that user's session.
  */
 export async function save<Data extends object>(ctx: Context<Data>, wish: Save<Data>): Promise<Saved> {
   const { session, change, since, idle, touch = true } = wish;
@@ -79,13 +79,13 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
   if (isTaken) {
     warnOnce(
       "TENURE_USER_CHANGED",
-      "a save replaced the session's user by another, and the session was ended: log the other user in with logIn",
+      "a save changed the session's user to another one, so the session was ended: log the other user in with logIn",
     );
   }
   return null;
 }
 
-/** Whether the data named a user for the caller, and name nobody any more. */
+/** Whether the data named a user before the change, and name none after it. */
 export function takesUserAway<Data extends object>(
   { policy }: Context<Data>,
   change: DataChange<Data>,
@@ -100,8 +100,8 @@ export interface HiddenSave extends Pick<Save<never>, "session" | "since" | "idl
 }
 
 /**
- * Shows a hidden session again, with the request's data. Its user is who the data name, nobody included; a user who was not the session's
- * has logged in, and the lifetime restarts.
+ * Shows a hidden session again, with the request's data and the user that they name, if any. Another user
+ * than the session's is a login, and restarts the lifetime.
  */
 export async function showAgain<Data extends object>(ctx: Context<Data>, change: HiddenSave): Promise<Saved> {
   const { session, wanted, since, idle } = change;
@@ -132,10 +132,10 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
 }
 
 /**
- * Publishes what a save came to.
+ * Publishes the result of a save.
  *
- * @param login the user who logged in by it
- * @param lost the user whose session it was until then
+ * @param login the user whom the save logged in
+ * @param lost the user whom the save logged out
  */
 async function concluded<Data extends object>(
   ctx: Context<Data>,
@@ -153,20 +153,20 @@ async function concluded<Data extends object>(
   return null;
 }
 
-/** Publishes what a refused login did to a session. */
+/** Publishes that a login was refused, and that its session has ended. */
 export function refused(id: string, owner: string | null, userId: string | null): void {
   publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
   publishRevoked({ id, userId: owner, why: "fenced" });
 }
 
-/** A session once the cap has admitted its login. `null`: the cap has ended it. */
+/** Applies the cap to a login. Returns its session, or `null` if the session has ended. */
 export async function admitted<Data extends object>(
   ctx: Context<Data>,
   stored: StoredSession,
   userId: string,
 ): Promise<Saved> {
   const { id } = stored.record;
-  // Of concurrent logins those that authenticated first go, also if it is this one.
+  // Of concurrent logins, the cap ends those that authenticated first, even this one.
   const admission = await ctx.cap.admit(userId, id, "end-oldest");
   if (admission === "stays") {
     publish("logged-in", { id, userId });
