@@ -7,7 +7,6 @@ import type { SessionChanges } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";
 
-/** What a draft needs of a `Sessions`. */
 export interface DraftContext<Data extends object> {
   readonly policy: Policy<Data>;
   readonly envelopes: Envelopes;
@@ -15,8 +14,8 @@ export interface DraftContext<Data extends object> {
 }
 
 /**
- * A stored session that several changes are made to, one after another, before it is stored by one update. Data are encoded once, at the
- * end.
+ * A stored session that takes several changes, in order, before one update stores them. Data are encoded
+ * once, at the end.
  */
 export class Draft<Data extends object> {
   readonly base: StoredSession;
@@ -24,14 +23,14 @@ export class Draft<Data extends object> {
   userId: string | null;
   /** Milliseconds. */
   idle: number;
-  /** Set: the change is a login, which began at this instant or later. */
+  /** Set by a login, which began at this instant or later. */
   authenticatedAt: number | undefined;
-  /** Milliseconds. Set: the lifetime restarts. */
+  /** Milliseconds. Set by a restart of the lifetime. */
   lifetime: number | undefined;
-  /** Whether one of the changes restarts the idle timeout. */
+  /** Whether a change restarts the idle timeout. */
   isUse = false;
   readonly #ctx: DraftContext<Data>;
-  /** The payload. `undefined`: `#data` are newer. */
+  /** The payload. `undefined`: `#data` is newer. */
   #text: string | undefined;
   #data: Data | undefined;
 
@@ -40,17 +39,17 @@ export class Draft<Data extends object> {
     this.base = base;
     this.head = base.head;
     this.userId = base.record.userId;
-    // A policy that was shortened is written with the next change.
+    // The next change also stores the idle timeout of a shortened policy.
     this.idle = base.head.isHidden ? base.record.idle : timeoutsOf(base, ctx.policy).idle;
     this.#text = base.payload;
   }
 
-  /** The session's data, encoded. */
+  /** Returns the encoded data. */
   text(): string {
     return (this.#text ??= this.#ctx.encoding.encode(this.#data ?? {}, this.base.record));
   }
 
-  /** The session's data, shared: not to be changed. `null`: the codec cannot read them. */
+  /** Returns the decoded data, which are shared: do not change them. `null`: the codec cannot decode them. */
   data(): Data | null {
     this.#data ??= this.#ctx.encoding.decode(this.text(), this.base.record) ?? undefined;
     return this.#data ?? null;
@@ -61,14 +60,13 @@ export class Draft<Data extends object> {
     this.#data = undefined;
   }
 
-  /** Takes over what a caller has decoded, if it is what is stored. Returns whether it is. */
+  /** Takes over a caller's decoded data, if their text is the draft's. Returns whether it is. */
   adopt(change: DataChange<Data>): boolean {
     const isUnchanged = this.#text === change.base;
     if (isUnchanged) this.#data ??= change.baseData() ?? undefined;
     return isUnchanged;
   }
 
-  /** Makes a caller's changes to the data as they are by now. */
   merge(change: DataChange<Data>): void {
     if (this.adopt(change) && change.replaces()) {
       this.#text = change.wanted;
@@ -78,7 +76,7 @@ export class Draft<Data extends object> {
     }
   }
 
-  /** @param change returns the new data, or the very same object for no change */
+  /** @param change returns the new data, or the same object for no change */
   edit(change: (data: Data) => Data): void {
     const data = this.data();
     if (!data) return;
@@ -96,13 +94,12 @@ export class Draft<Data extends object> {
     this.lifetime = timeouts.lifetime;
   }
 
-  /** The user that the data name, or `null`. */
   userInData(): string | null {
     const data = this.data();
     return data && userIdIn(this.#ctx.policy.userId(data));
   }
 
-  /** What a store is to change. `null`: nothing, a use aside. */
+  /** Returns the changes for the store. `null`: none, except perhaps a use. */
   changes(): SessionChanges | null {
     const { record, head, payload } = this.base;
     const { envelopes } = this.#ctx;
@@ -123,7 +120,7 @@ export class Draft<Data extends object> {
   }
 
   /**
-   * The session once the store has made these changes.
+   * Returns the session with these changes stored.
    *
    * @param now the store's clock, estimated
    */

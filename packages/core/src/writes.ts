@@ -7,42 +7,39 @@ import { publish } from "./events.ts";
 import { unlessOver } from "./ended-by-policy.ts";
 import type { SessionChanges, SessionStore, UpdateResult } from "./store.ts";
 
-/** One caller's change of a session. */
 export interface Change<Data extends object> {
   /**
-   * Makes the change to a draft. Runs again on what is stored by then if another process was faster, or if the store failed: applied to a
-   * draft that has it already, it must change nothing.
+   * Makes the change to a draft. Runs again after a conflict with another process. With `survivesFailure`, it
+   * may run on a draft that already has the change, and must then change nothing.
    *
-   * `"dropped"`: the change comes too late and is not made. `"end"`: the session is to be ended instead.
+   * @returns `"dropped"`: it is too late for the change. `"end"`: end the session instead
    */
   readonly apply: (draft: Draft<Data>) => "applied" | "dropped" | "end";
-  /** After one failure of the store, read what is stored and try again: for a change that gives out a new token. */
+  /** Whether to try again after one failure of the store, for a change that gives out a new token. */
   readonly survivesFailure?: boolean;
 }
 
-/** What writes need of a `Sessions`. */
 export interface WriteContext<Data extends object> extends DraftContext<Data> {
-  /** Its failures are published as events. */
+  /** Publishes its failures as events. */
   readonly store: SessionStore;
   readonly clock: StoreClock;
 }
 
-/** What became of a change. */
 export type Outcome =
   | { readonly state: "stored"; readonly stored: StoredSession }
-  /** It was too late. `stored`: the session as it is. */
+  /** The change was too late. `stored`: the session without it. */
   | { readonly state: "dropped"; readonly stored: StoredSession }
-  /** It ended the session. `wasAlive`: this call did. */
+  /** The change ended the session. `wasAlive`: the session was alive until then. */
   | { readonly state: "ended"; readonly wasAlive: boolean }
   /** The session is dead. */
   | { readonly state: "gone" }
-  /** The store refused the login in it, and ended the session. */
+  /** The store refused the login in the change, and ended the session. */
   | { readonly state: "fenced" };
 
 /**
- * Writes to stored sessions. The changes of one session in one process wait for each other and leave together: n waiting changes are
- * one update that makes n changes in order. A change that cannot be stored rejects alone. Across processes, the one
- * that meets another's update reads again and repeats its own.
+ * Writes to stored sessions. In one process, the changes of one session wait for each other, and one update
+ * makes all that wait, in order. A change that cannot be stored rejects alone. After a conflict with another
+ * process, the changes are made again to the stored session.
  */
 export class Writes<Data extends object> {
   readonly #ctx: WriteContext<Data>;
@@ -55,7 +52,7 @@ export class Writes<Data extends object> {
 
   /**
    * @param seen the session as the caller last saw it
-   * @throws StoreError when the backend fails, or when too many changes of one session wait
+   * @throws StoreError if the backend fails, or if too many changes of one session wait
    * @throws TypeError for data or a user that cannot be stored, before anything is written
    */
   write(seen: StoredSession, change: Change<Data>): Promise<Outcome> {
@@ -64,7 +61,7 @@ export class Writes<Data extends object> {
       const queue = this.#queues.get(id);
       if (queue && queue.waiting.length >= MAX_WAITING) {
         return reject(
-          new StoreError("update", "too many changes of one session wait: send fewer requests at once"),
+          new StoreError("update", "too many changes of one session wait: send fewer concurrent requests"),
         );
       }
       const job = { seen, change, resolve, reject };
@@ -80,8 +77,8 @@ export class Writes<Data extends object> {
       while (queue.waiting.length > 0) await this.#commit(id, queue, queue.waiting.splice(0));
     } finally {
       this.#queues.delete(id);
-      // V8 links each table of a Map to the one that replaces it. Once one is among the old objects, it keeps what all that follow have held,
-      // until the next collection of old objects: 8 kB a save. A copy has no such link.
+      // V8 links each table of a Map to its replacement. Once a table is in old space, it retains all later
+      // tables and what they held until the next major collection: 8 kB a save. A copy has no such link.
       this.#done += 1;
       if (this.#done % COPY_EVERY === 0) this.#queues = new Map(this.#queues);
     }
@@ -128,12 +125,12 @@ export class Writes<Data extends object> {
         if (isMerged) publish("conflict-merged", { id, userId: stored.record.userId });
         return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "dropped" : "stored", stored }));
       }
-      // Processes that met each other once would go on meeting without a pause of random length.
+      // Without a random pause, processes that conflicted once would keep conflicting.
       if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
       const record = await store.read(id);
       base = record && envelopes.openRecord(record);
     }
-    throw new StoreError("update", "one session is changed too often at once: send fewer requests at once");
+    throw new StoreError("update", "too many processes change one session: send fewer concurrent requests");
   }
 
   async #update(id: string, changes: SessionChanges, mayFail: boolean): Promise<UpdateResult | "failed"> {
@@ -148,7 +145,7 @@ export class Writes<Data extends object> {
 
 interface Queue<Data extends object> {
   waiting: Job<Data>[];
-  /** As this process last stored it. */
+  /** The session as this process last stored it. */
   latest: StoredSession;
 }
 
@@ -160,9 +157,9 @@ interface Job<Data extends object> {
 }
 
 const COPY_EVERY = 256;
-/** More than the requests of one browser; past this somebody floods one session. */
+/** More than the concurrent requests of one browser. */
 const MAX_WAITING = 1000;
-/** More processes than change one session at once. */
+/** More than the processes that change one session concurrently. */
 const MAX_ATTEMPTS = 64;
 
 function newest([first, ...others]: readonly StoredSession[]): StoredSession {
