@@ -5,67 +5,67 @@ import type { SessionRecord } from "./store.ts";
 import { isSameDigest } from "./token.ts";
 
 /**
- * What `Sessions` writes into a record's `data`: a head of fixed width, then the payload, which is the session's data as the codec
- * encoded them.
+ * What `Sessions` writes into a record's `data`: a head of fixed width, then the payload, which is the
+ * session's encoded data.
  *
  * ```
  * at  width
  *   0   1   format version: "1" plain, "2" protected
- *   1   1   whose the timeouts are: "0" the policy's, "1" the idle timeout is the session's own, "2" the lifetime is, "3" both are
- *   2   1   "v" visible, "h" hidden: between a framework's `regenerate` and the request's save, "l": a user has logged out of it by its data, which
- *           may still hold that user's
- *   3   1   what the previous token may do: "-" there is none, "u" it was a user's and may log out, "a" it was an anonymous visitor's,
- *           who may not have been the user
- *   4  13   the idle timeout of the session while it is visible, milliseconds
- *  17  13   the lifetime, milliseconds: it began at the record's `endsAt` less this
- *  30  13   when the previous token was replaced, epoch milliseconds of the store's clock as `Sessions` estimates it
+ *   1   1   the session's own timeouts: "0" none, "1" idle, "2" lifetime, "3" both. Others are the policy's
+ *   2   1   "v" visible. "h" hidden, between a framework's `regenerate` and the request's save. "l" left: a user
+ *           has logged out by a change of the data, which may still hold that user's
+ *   3   1   the previous token: "-" none. "u" a user's, which may log out. "a" an anonymous visitor's, which may
+ *           have been planted and may not log out
+ *   4  13   the idle timeout while the session is visible, milliseconds
+ *  17  13   the lifetime, milliseconds: it began at the record's `endsAt` minus this
+ *  30  13   when the previous token was replaced, epoch milliseconds of the store's clock, estimated
  *  43  43   the digest of the token
  *  86  43   the digest of the previous token, or dashes
  * 129       format 1: the payload
  *
- * 129  16   format 2: the id of the key, dots behind it
- * 145       format 2: base64url of a nonce (12 bytes), the ciphertext, and a tag (16 bytes)
+ * 129  16   format 2: the id of the key, padded with dots
+ * 145       format 2: base64url of nonce (12 bytes), ciphertext and tag (16 bytes)
  * ```
- * In format 1 a digest is the SHA-256 of the token. In format 2 it is the HMAC-SHA-256 of that, and the plaintext is the two SHA-256 digests (32
- * bytes each, zeros for none) and the payload in UTF-8, so that another key can take over without the token. The associated data are
- * the head (145 characters), the session's id, a NUL, and, for a session with a user, "u" and the user id. So a row that is copied onto
- * another session, or given to another user, cannot be read.
- *
- * The digest of a token is compared before anything is decrypted or decoded.
+ * In format 1, a digest is the SHA-256 of the token. In format 2, it is the HMAC-SHA-256 of that. The
+ * plaintext of format 2 is the two SHA-256 digests (32 bytes each, zeros for none) and the payload in UTF-8,
+ * so that another key can take over without the token. The associated data are the head (145 characters), the
+ * session's id, a NUL and, for a session with a user, "u" and the user id, so a row that is copied to another
+ * session or given to another user cannot be read.
  */
 export interface Head {
   readonly hasOwnIdle: boolean;
   readonly hasOwnLifetime: boolean;
   readonly isHidden: boolean;
-  /** A user has logged out of it by its data. What is left of them is not the next user's. */
+  /** A user has logged out by a change of the data. The next user must not get what is left. */
   readonly isLeft: boolean;
   readonly idle: number;
   readonly lifetime: number;
-  /** The SHA-256 of the token, base64url, whatever the format. */
+  /** The SHA-256 of the token, base64url, in both formats. */
   readonly digest: string;
   readonly previous: PreviousToken | null;
 }
 
-/** The token that a session had before its last rotation. */
+/** The token before the last rotation. */
 export interface PreviousToken {
   readonly digest: string;
   /** Epoch milliseconds of the store's clock, estimated. */
   readonly replacedAt: number;
-  /** Whether the session had a user then. If not, somebody else may have planted the token. */
+  /** Whether the session had a user then. If not, the token may have been planted. */
   readonly wasUsers: boolean;
 }
 
 /**
- * A record that `Sessions` wrote, its envelope open and its payload still encoded.
+ * A record that `Sessions` wrote, with its envelope open and its payload still encoded.
  *
- * What a request holds, and what refers to more, is a class. V8 allocates what a literal makes among the old objects, once it has seen most of
- * them live through a collection. There each keeps all that it refers to until the next collection of old objects: in about every second
- * process that had been idle for a second, a page view on the memory store took 17 µs instead of 10.
+ * Objects that a request holds and that refer to others are of classes. V8 allocates a literal in old space
+ * once most of its objects have survived a collection, and there each retains all that it refers to until the
+ * next major collection: in about half of the processes that had been idle for a second, a page view on the
+ * memory store took 17 µs instead of 10.
  */
 export class StoredSession {
   readonly record: SessionRecord;
   readonly head: Head;
-  /** The session's data as the codec encoded them. */
+  /** The session's data, encoded. */
   readonly payload: string;
 
   constructor(record: SessionRecord, head: Head, payload: string) {
@@ -75,12 +75,12 @@ export class StoredSession {
   }
 }
 
-/** A record whose head was read, and not yet opened. */
+/** A record whose head was read and whose envelope is not open. */
 export class SealedSession {
   readonly record: SessionRecord;
   /** `null`: plain. */
   readonly keyId: string | null;
-  /** With the digests as they are stored. */
+  /** With the digests as stored. */
   readonly head: Head;
 
   constructor(record: SessionRecord, keyId: string | null, head: Head) {
@@ -90,7 +90,6 @@ export class SealedSession {
   }
 }
 
-/** Reads and writes envelopes, with or without protection. */
 export class Envelopes {
   readonly #protection: Protection | undefined;
 
@@ -98,7 +97,7 @@ export class Envelopes {
     this.#protection = protection;
   }
 
-  /** The head of a record. `null`: this version, with these options, does not read it. */
+  /** Reads the head of a record. `null`: this version, with these options, cannot read it. */
   read(record: SessionRecord): SealedSession | null {
     const { data } = record;
     const idle = digitsIn(data, 4);
@@ -127,7 +126,8 @@ export class Envelopes {
   }
 
   /**
-   * Which of a session's tokens has this digest.
+   * Returns which of a session's tokens has this digest. Call it before {@link open}: nothing is decrypted
+   * for a wrong token.
    *
    * @throws StoreError if the session's key is missing
    */
@@ -138,7 +138,7 @@ export class Envelopes {
   }
 
   /**
-   * Opens an envelope. `null`: it was changed, cut, or belongs to another session or user.
+   * Opens an envelope. `null`: it was changed, truncated, or belongs to another session or user.
    *
    * @throws StoreError if the session's key is missing
    */
@@ -154,18 +154,18 @@ export class Envelopes {
     return new StoredSession(record, { ...head, digest: digestAt(0), previous }, payload);
   }
 
-  /** As `read` and `open`. */
+  /** Reads the head and opens the envelope. `null` as for both. */
   openRecord(record: SessionRecord): StoredSession | null {
     const sealed = this.read(record);
     return sealed && this.open(sealed);
   }
 
-  /** Whether a session would be written otherwise by now: with another key, or protected. */
+  /** Whether the session's key, or the lack of one, is not what {@link seal} uses. */
   isOutdated({ keyId }: SealedSession): boolean {
     return keyId !== (this.#protection?.keyId ?? null);
   }
 
-  /** Whether the user is part of what an envelope authenticates, so that a change of user has to write the data. */
+  /** Whether an envelope authenticates the user, so that a change of user must write the data. */
   get bindsUser(): boolean {
     return this.#protection !== undefined;
   }
@@ -174,7 +174,8 @@ export class Envelopes {
     const { previous } = head;
     const protection = this.#protection;
     if (!protection) {
-      // `+` would leave it to the next read to copy both into one string, among V8's old objects: a save in memory took 23 µs instead of 20.
+      // `+` would leave the copying to the next read, in V8's old space: a save in memory took 23 µs instead
+      // of 20.
       return [headText(PLAIN, head, head.digest, previous?.digest), payload].join("");
     }
     // UTF-8 cannot hold a lone surrogate.
@@ -197,7 +198,7 @@ export class Envelopes {
     if (this.#protection) return this.#protection;
     throw new StoreError(
       "read",
-      `a session is protected with the key ${keyId}: give Sessions the option protect`,
+      `a session is protected with the key ${keyId}: set the option protect of Sessions`,
     );
   }
 }
@@ -236,7 +237,7 @@ function digits(value: number): string {
   return String(value).padStart(DIGITS, "0");
 }
 
-/** NaN where there are not so many. A regular expression and `Number` take twice as long, a thirtieth of a page view. */
+/** NaN for fewer digits. A regular expression and `Number` take twice as long, a thirtieth of a page view. */
 function digitsIn(data: string, start: number): number {
   let value = 0;
   for (let at = start; at < start + DIGITS; at += 1) {

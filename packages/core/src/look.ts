@@ -8,14 +8,14 @@ import { digestOf, idOf, isToken } from "./token.ts";
 /** What a token stands for. */
 export type Look =
   | Live
-  /** The session goes on, and another request has its new token. */
+  /** The session is alive, and another request has its new token. */
   | {
       readonly state: "superseded";
       readonly stored: StoredSession;
       readonly previous: PreviousToken;
       readonly isRecent: boolean;
     }
-  /** No format of this version. Whether the token is right cannot be known. */
+  /** The record cannot be read, so the token may or may not be right. */
   | { readonly state: "unreadable"; readonly record: SessionRecord }
   | { readonly state: "dead" };
 
@@ -29,11 +29,13 @@ export class Live {
   }
 }
 
-/** A token that was replaced this short a time ago may come from a request that was sent before the response with the new one arrived. Milliseconds. */
+/**
+ * Milliseconds. For this long, a superseded token may come from a request sent before the new token arrived.
+ */
 const SUPERSEDED_FOR = 30_000;
 
 /**
- * Reads what a token stands for. Nothing is decrypted or decoded before its digest matched.
+ * Looks up what a token stands for. Decrypts and decodes nothing before the digest has matched.
  *
  * @throws StoreError if the session's key is missing
  */

@@ -12,17 +12,22 @@ import { StoreError } from "./errors.ts";
 /** The option `protect` of `Sessions`. */
 export interface ProtectOptions {
   /**
-   * The keys, newest first. The first one protects what is written; all of them can read. Remove a key only after
+   * The keys, newest first. The first one writes, all of them read. Remove a key only after
    * `sessions.reencrypt()` has moved every session to the first.
    */
   readonly keys: readonly ProtectKey[];
-  /** Accepts sessions that were stored without protection, until `sessions.reencrypt()` has moved them. Default `false`. */
+  /**
+   * Accepts sessions stored without protection, until `sessions.reencrypt()` has moved them. Default `false`.
+   */
   readonly acceptPlain?: boolean;
 }
 
 /** A key that protects session data and the digests of tokens. */
 export interface ProtectKey {
-  /** Names the key in what is stored: 1 to 16 letters, digits, `-` and `_`. Never give an old id to a new key. */
+  /**
+   * Names the key in stored sessions: 1 to 16 letters, digits, `-` and `_`. Never give an old id to a new
+   * key.
+   */
   readonly id: string;
   /** At least 32 random bytes, or their base64 (`openssl rand -base64 32`). */
   readonly key: Uint8Array | string;
@@ -31,32 +36,33 @@ export interface ProtectKey {
 /**
  * The cryptography of stored sessions.
  *
- * From each key two others are derived with HKDF-SHA-256 (RFC 5869), one for each purpose: `tenure token digest v1` keys the
- * digests of tokens (HMAC-SHA-256), `tenure session data v1` gives each session a key of its own for its data (HMAC-SHA-256 of the session's id).
- * Data are encrypted with AES-256-GCM and a random nonce of 96 bits, so one session may be written 2^32 times under one key (NIST SP
- * 800-38D, 8.3).
+ * HKDF-SHA-256 (RFC 5869) derives two keys from each key. `tenure token digest v1` keys the digests of tokens
+ * (HMAC-SHA-256). `tenure session data v1` gives each session its own data key (HMAC-SHA-256 of the session's
+ * id). Data are encrypted with AES-256-GCM and a random nonce of 96 bits, so one session may be written 2^32
+ * times under one key (NIST SP 800-38D, 8.3).
  */
 export interface Protection {
   /** The id of the key that writes. */
   readonly keyId: string;
   readonly acceptsPlain: boolean;
   /**
-   * The keyed digest of a token's digest.
+   * Returns the keyed digest of a token's digest.
    *
-   * @throws StoreError if there is no such key
+   * @throws StoreError if the key is missing
    */
   keyedDigest(keyId: string, digest: string): string;
-  /** Nonce, ciphertext and tag in base64url. */
+  /** Returns nonce, ciphertext and tag in base64url. */
   encrypt(id: string, text: Buffer, associated: string): string;
   /**
-   * `null`: the text was changed, cut, or belongs to another session, user or head.
+   * Returns the plaintext. `null`: `sealed` was changed, truncated, or belongs to another session, user or
+   * head.
    *
-   * @throws StoreError if there is no such key
+   * @throws StoreError if the key is missing
    */
   decrypt(keyId: string, id: string, sealed: string, associated: string): Buffer | null;
 }
 
-/** @throws TypeError naming what is wrong, without showing a key */
+/** @throws TypeError for invalid options, without showing a key */
 export function protectionWith(options: ProtectOptions): Protection {
   const { keys, acceptPlain = false } = options;
   if (!Array.isArray(keys) || keys.length === 0) {
@@ -125,7 +131,7 @@ function derive(id: string, given: Uint8Array | string): DerivedKeys {
   const key = typeof given === "string" ? Buffer.from(given, "base64") : given;
   if (!(key instanceof Uint8Array) || key.length < KEY) {
     throw new TypeError(
-      `protect: the key ${id} must have at least 32 random bytes, as openssl rand -base64 32 gives`,
+      `protect: the key ${id} must have at least 32 random bytes: generate it with openssl rand -base64 32`,
     );
   }
   const derived = (purpose: string): KeyObject =>
@@ -137,14 +143,14 @@ function hmac(key: KeyObject, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
 }
 
-/** With a buffer in place of a `KeyObject`, Node takes three times as long for a short message (24.21: 11 µs instead of 3). */
+/** A `KeyObject`, because with a buffer Node 24.21 takes 11 µs instead of 3 for a short message. */
 function sessionKey(key: KeyObject, id: string): KeyObject {
   return createSecretKey(hmac(key, id));
 }
 
 /**
- * Whether a text is the one that these bytes are written as. Node skips characters that base64url does not have, and bits of the last
- * character that stand for nothing.
+ * Whether a text is the exact base64url of these bytes. Node's decoder skips foreign characters and ignores
+ * the unused bits of the last one.
  */
 function isCanonical(text: string, bytes: Buffer): boolean {
   const last = bytes.length - (bytes.length % 3 || 3);

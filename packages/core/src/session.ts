@@ -3,8 +3,8 @@ import type { Policy } from "./policy.ts";
 import { timeoutsOf } from "./timeouts.ts";
 
 /**
- * A session as the caller saw it at one instant. Instants are epoch milliseconds of the store's clock. It holds no token and is
- * safe to list.
+ * A session when it was returned. Instants are epoch milliseconds of the store's clock. It holds no token and
+ * is safe to list.
  */
 export interface Session<Data extends object = Record<string, unknown>> extends SessionFacts {
   /** The caller's own copy: change it and `save` it. */
@@ -13,13 +13,16 @@ export interface Session<Data extends object = Record<string, unknown>> extends 
 
 /** A session in a list. */
 export interface ListedSession<Data extends object = Record<string, unknown>> extends SessionFacts {
-  /** `null`: it cannot be read (another codec, another version, a row written by hand). It can be ended by its id. */
+  /**
+   * `null`: unreadable (another codec or version, a row written by hand). `revokeById` can still end the
+   * session.
+   */
   readonly data: Data | null;
 }
 
-/** What is known of a session except its data. */
+/** A session without its data. */
 export interface SessionFacts {
-  /** Names the session for its whole life. It logs nobody in. */
+  /** Names the session for its whole life. Logs nobody in. */
   readonly id: string;
   /** `null` while anonymous. */
   readonly userId: string | null;
@@ -36,7 +39,7 @@ export interface SessionFacts {
   readonly endsAt: number;
 }
 
-/** Keeps, out of the caller's reach, what the session was made from. */
+/** A session that keeps the stored session behind it out of the caller's reach. */
 export class LoadedSession<Data extends object> implements Session<Data> {
   readonly id: string;
   readonly userId: string | null;
@@ -47,7 +50,8 @@ export class LoadedSession<Data extends object> implements Session<Data> {
   readonly idle: number;
   readonly expiresAt: number;
   readonly endsAt: number;
-  // A private field is beyond copies and JSON, and costs a page view nothing; a WeakMap doubles the collector's work.
+  // Copies and JSON omit a private field, and it costs a page view nothing. A WeakMap doubles the work of the
+  // garbage collector.
   readonly #stored: StoredSession;
 
   constructor(stored: StoredSession, data: Data, policy: Policy<never>) {
@@ -65,11 +69,11 @@ export class LoadedSession<Data extends object> implements Session<Data> {
     this.#stored = stored;
   }
 
-  /** @throws TypeError for an object that `Sessions` did not return, a copy included: a copy does not say what was seen */
+  /** @throws TypeError for an object that `Sessions` did not return, such as a copy */
   static storedOf(session: Session<object>): StoredSession {
     if (typeof session === "object" && session !== null && #stored in session) return session.#stored;
     throw new TypeError(
-      "this is not a session that create, get, save or logIn returned: pass that very object, not a copy",
+      "this is not a session that create, get, save or logIn returned: pass the object itself, not a copy",
     );
   }
 }
