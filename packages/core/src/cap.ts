@@ -5,20 +5,23 @@ import type { WriteContext } from "./writes.ts";
 
 export type CapMode = "end-oldest" | "refuse";
 
-/** Whether a session stays. `"too-many"`: the cap ended it. `"gone"`: it has ended otherwise. */
+/** Whether a session stays. `"too-many"`: the cap ended it. `"gone"`: something else did. */
 export type Admission = "stays" | "too-many" | "gone";
 
-/** Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as `maxPerUser` allows. */
+/**
+ * Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as
+ * `maxPerUser` allows.
+ */
 export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
 
 export function whyRefused(admission: Exclude<Admission, "stays">): LoginRefusal {
   return admission === "too-many" ? "too-many-sessions" : "logged-out-meanwhile";
 }
 
-/** How many sessions a user may have alive. */
+/** Limits how many live sessions a user may have. */
 export class Cap {
   readonly #ctx: CapContext;
-  /** `Infinity`: no cap, and the store is not asked. */
+  /** `Infinity`: no cap, and the store is not read. */
   readonly #max: number;
   readonly #rounds = new Map<string, Round>();
 
@@ -27,7 +30,7 @@ export class Cap {
     this.#max = ctx.policy.maxPerUser;
   }
 
-  /** Whether a login may begin: the user has fewer sessions than allowed, besides `id`. */
+  /** Whether a login may begin: the user has fewer sessions than `maxPerUser`, not counting `id`. */
   async hasRoom(userId: string, id: string | null): Promise<boolean> {
     if (this.#max === Number.POSITIVE_INFINITY) return true;
     const { staying } = await this.#nextRound(userId, "refuse");
@@ -35,11 +38,11 @@ export class Cap {
   }
 
   /**
-   * Ends the sessions that a user has too many, after a login whose token nobody holds yet. If that fails, the session is ended: its
-   * token is lost with the error.
+   * Ends the user's surplus sessions after a login. If that fails, ends the login's session, because nobody
+   * has its token.
    *
-   * @param mode `"end-oldest"` ends those whose user authenticated first, `"refuse"` this one, if it is among those that authenticated last; ties
-   *   by id, so that all processes agree
+   * @param mode `"end-oldest"` ends the sessions that authenticated first. `"refuse"` ends this one, if it is
+   *   among the surplus that authenticated last. Ties are broken by id, so that all processes agree
    */
   async admit(userId: string, id: string, mode: CapMode): Promise<Admission> {
     if (this.#max === Number.POSITIVE_INFINITY) return "stays";
@@ -55,7 +58,7 @@ export class Cap {
     }
   }
 
-  /** A round that begins after this call. Logins of one user in one process share one list per round. */
+  /** The result of a round that begins after this call. A round serves all logins that wait for it. */
   #nextRound(userId: string, mode: CapMode): Promise<Sorted> {
     const key = `${mode} ${userId}`;
     const round = this.#rounds.get(key);
@@ -92,7 +95,6 @@ export class Cap {
   }
 }
 
-/** What a cap needs of a `Sessions`. */
 export type CapContext = Omit<WriteContext<never>, "encoding">;
 
 interface Round {

@@ -1,42 +1,43 @@
 /**
- * The store's clock, estimated from this process's monotonic clock and a sample of the store's now and then.
+ * Estimates the store's clock from an occasional sample and this process's monotonic clock, so that a wrong
+ * wall clock, or one that is set while the process runs, neither causes a touch at every request nor lets
+ * sessions in use end.
  *
- * So a machine whose wall clock is wrong, or is set while it runs, neither touches at every request nor lets sessions in use end.
- * The sample was taken somewhere between the question and its reply. Both ends of that interval are kept: the later one decides
- * whether a touch is due, so an error makes a touch early, never late; the earlier one dates a login.
+ * The store read its clock at some instant between the call and its reply. Both bounds are kept. The latest
+ * possible time decides whether a touch is due, so an error makes a touch early, never late. The earliest
+ * possible time dates a login.
  */
 export class StoreClock {
   readonly #now: () => Promise<number>;
   #sample: Sample | undefined;
   #sampling: Promise<void> | undefined;
 
-  /** @param now the store's `now()` */
   constructor(now: () => Promise<number>) {
     this.#now = now;
   }
 
   /**
-   * Resolves when there is a sample to estimate from; `undefined`: there is one. An old sample is renewed in the background.
-   * Never rejects: without a sample, {@link latest} is NaN.
+   * Resolves when there is a sample; `undefined`: there is one. Renews an old sample in the background. Never
+   * rejects: without a sample, {@link latest} is NaN.
    */
   ready(): Promise<void> | undefined {
     const now = performance.now();
     const sample = this.#usable(now);
     if (sample && now - sample.sampledAt < SAMPLE_EVERY) return undefined;
-    // Also in the background: a rejection that nobody handles would end the process.
+    // In the background, an unhandled rejection would end the process.
     const renewing = this.#renewOnce().catch(() => undefined);
     return sample ? undefined : renewing;
   }
 
-  /** The renewal of the sample that is under way, if one is. Never rejects. */
+  /** The renewal that is under way, if any. Never rejects. */
   renewing(): Promise<void> | undefined {
     return this.#sampling?.catch(() => undefined);
   }
 
   /**
-   * A time of the store's clock that is certainly not after the instant `at`.
+   * Returns an instant of the store's clock that is certainly not after `at`.
    *
-   * @param at of `performance.now()`
+   * @param at an instant of `performance.now()`
    * @throws StoreError if the store's clock cannot be read
    */
   async notAfter(at: number = performance.now()): Promise<number> {
@@ -44,31 +45,37 @@ export class StoreClock {
     return Math.floor((this.#sample?.earliest ?? Number.NaN) + at);
   }
 
-  /** As {@link notAfter}, if no call of the store is needed. */
+  /** As {@link notAfter}, without a call of the store. `undefined`: it needs one. */
   notAfterIfKnown(at: number): number | undefined {
     const sample = this.#usable();
     return sample && Math.floor(sample.earliest + at);
   }
 
-  /** Takes a new sample, so that what begins after this resolves is dated after everything that the store has done until now. */
+  /**
+   * Takes a new sample, so that a login that begins afterwards is dated after all that the store has done so
+   * far.
+   */
   async renew(): Promise<void> {
     await this.#sampling?.catch(() => undefined);
     await this.#renewOnce();
   }
 
-  /** The latest instant that the store's clock may show now. NaN while it was never sampled. */
+  /** The latest instant that the store's clock may show now. NaN before the first sample. */
   latest(): number {
     return this.#sample ? this.#sample.latest + performance.now() : Number.NaN;
   }
 
-  /** The earliest instant that the store's clock may show now. While it was never sampled: this machine's clock. */
+  /**
+   * The earliest instant that the store's clock may show now. Before the first sample: this machine's clock.
+   */
   earliest(): number {
     return this.#sample ? this.#sample.earliest + performance.now() : Date.now();
   }
 
   /**
-   * The sample, unless the wall clock moved against the monotonic clock since. The monotonic clock stands still while a machine is
-   * suspended (on Linux: CLOCK_MONOTONIC), and the wall clock is set afterwards.
+   * The sample, unless the wall clock has moved against the monotonic clock since. While a machine is
+   * suspended, the monotonic clock stands still (on Linux: CLOCK_MONOTONIC), and the wall clock is set
+   * afterwards.
    */
   #usable(now: number = performance.now()): Sample | undefined {
     const sample = this.#sample;
@@ -86,10 +93,10 @@ export class StoreClock {
     const before = this.#usable();
     const earliest = storeNow - repliedAt;
     this.#sample = {
-      // A reply that took long must not date a login before one that was known to be later.
+      // A slow reply gives a low bound. It must not replace a higher one that still holds.
       earliest:
         before && repliedAt - before.sampledAt < TRUSTED_FOR ? Math.max(before.earliest, earliest) : earliest,
-      // A store rounds down to whole milliseconds, hence the one more.
+      // Plus 1, because a store rounds down to whole milliseconds.
       latest: storeNow + 1 - askedAt,
       sampledAt: repliedAt,
       wall: Date.now() - repliedAt,
@@ -98,18 +105,18 @@ export class StoreClock {
 }
 
 interface Sample {
-  /** The store's clock less `performance.now()`, at least and at most. */
+  /** The store's clock minus `performance.now()`, at least and at most. */
   readonly earliest: number;
   readonly latest: number;
-  /** Of `performance.now()`. */
+  /** By `performance.now()`. */
   readonly sampledAt: number;
-  /** The wall clock less `performance.now()`. */
+  /** The wall clock minus `performance.now()`. */
   readonly wall: number;
 }
 
 /** Milliseconds. */
 const SAMPLE_EVERY = 5000;
-/** Milliseconds: two clocks that differ by 100 ppm are apart by one then. */
+/** Milliseconds: in this time, clocks that differ by 100 ppm drift apart by one. */
 const TRUSTED_FOR = 10_000;
 /** Milliseconds: more than a clock is slewed between two samples, less than a suspension that matters. */
 const JUMP = 1000;

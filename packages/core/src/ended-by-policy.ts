@@ -9,7 +9,9 @@ interface PolicyContext {
   readonly clock: StoreClock;
 }
 
-/** Whether a policy that was shortened since has ended the session. The store's own times are the store's business. */
+/**
+ * Whether a policy that was shortened since has ended the session. The store enforces the record's own end.
+ */
 export function isOver(
   { policy, clock }: PolicyContext,
   stored: Pick<StoredSession, "record" | "head">,
@@ -19,8 +21,8 @@ export function isOver(
 }
 
 /**
- * A session that was seen some time ago, unless a shortened policy has ended it. If it seems so, the store is asked: another request may have used
- * it since.
+ * Returns a session that was seen earlier, or `null` if a shortened policy has ended it. Reads it again
+ * before it returns `null`, because another request may have used it since.
  */
 export async function unlessOver(
   ctx: PolicyContext & { readonly store: SessionStore; readonly envelopes: Envelopes },

@@ -9,13 +9,13 @@ import { userOfData } from "./user.ts";
 export interface SessionsOptions<Data extends object = Record<string, unknown>> {
   readonly store: SessionStore;
   /**
-   * A session ends this long after its last use (OWASP ASVS 5.0 7.3.1). Default `"30m"`, or the lifetime if that is shorter. A
-   * shorter one applies to live sessions at once.
+   * A session ends this long after its last use (OWASP ASVS 5.0 7.3.1). Default `"30m"`, or the lifetime if
+   * that is shorter. A shorter value applies to live sessions immediately.
    */
   readonly idleTimeout?: Duration;
   /**
-   * A session ends this long after the login, or after its creation while nobody has logged in, however much it is used (OWASP ASVS
-   * 5.0 7.3.2). Default `"12h"`. A shorter one applies to live sessions at once.
+   * A session ends this long after its login, or after its creation while anonymous, however much it is used
+   * (OWASP ASVS 5.0 7.3.2). Default `"12h"`. A shorter value applies to live sessions immediately.
    */
   readonly lifetime?: Duration;
   /** The longest idle timeout that a login may ask for ("remember me"). Default: `idleTimeout`. */
@@ -23,32 +23,32 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
   /** The longest lifetime that a login may ask for ("remember me"). Default: `lifetime`. */
   readonly maxLifetime?: Duration;
   /**
-   * A use restarts the idle timeout at most this often, so that not every request writes. At most a quarter of the idle
-   * timeout. Default `"1m"`, or that quarter if it is shorter.
+   * The shortest time between two restarts of the idle timeout, so that not every request writes. At most a
+   * quarter of `idleTimeout`. Default `"1m"`, or that quarter if it is shorter.
    */
   readonly touchEvery?: Duration;
-  /** How many sessions a user may have alive. Default: any number. */
+  /** How many live sessions a user may have. Default: no limit. */
   readonly maxPerUser?: number;
   /**
-   * What happens at a login beyond `maxPerUser`. `"end-oldest"` (default) ends the session whose user authenticated first;
-   * `"refuse"` refuses `logIn`.
+   * What happens at a login beyond `maxPerUser`. `"end-oldest"` (default) ends the session whose user
+   * authenticated first; `"refuse"` refuses `logIn`.
    */
   readonly onCap?: "end-oldest" | "refuse";
   /**
-   * Derives the user from the session's data, wherever a framework or an application logs in by writing to them. Default:
-   * `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user is nobody. Data may lack any key: a login
-   * without a session begins with `{}`.
+   * Derives the user from the session's data, for frameworks and applications that log in by writing to them.
+   * Default: `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user
+   * means no user. Data may lack any key: a login without a session begins with `{}`.
    */
   readonly userId?: (data: Partial<Data>) => unknown;
-  /** Default JSON. Must be synchronous. */
+  /** Must be synchronous. Default: JSON. */
   readonly codec?: Codec;
-  /** Encoded data of more bytes of UTF-8 are refused. Default 1 MiB. */
+  /** The most bytes of UTF-8 that encoded data may have. Default 1 MiB. */
   readonly maxDataBytes?: number;
   /** How many random bits a framework's token must have room for. Default 128 (OWASP ASVS 5.0 7.2.3). */
   readonly minTokenBits?: number;
   /**
-   * Encrypts session data and keys the digests of tokens, so that who can read the backend cannot read data, and who can write to it cannot
-   * make a session. Ids, user ids and times stay readable. Default: none.
+   * Encrypts session data and keys the digests of tokens, so that read access to the backend reveals no data,
+   * and write access cannot forge a session. Ids, user ids and times stay readable. Default: none.
    */
   readonly protect?: ProtectOptions;
 }
@@ -66,11 +66,11 @@ export interface Policy<Data extends object> {
   readonly codec: Codec;
   readonly maxDataBytes: number;
   readonly minTokenBits: number;
-  /** Holds keys: never logged. */
+  /** Holds keys: never log it. */
   readonly protection: Protection | undefined;
 }
 
-/** @throws TypeError naming the option that is wrong or unknown */
+/** @throws TypeError naming the wrong or unknown option */
 export function policyOf<Data extends object>(options: SessionsOptions<Data>): Policy<Data> {
   assertStore(options?.store);
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
@@ -151,15 +151,17 @@ function assertStore(store: SessionStore | undefined): void {
   throw new TypeError(`store is not a SessionStore such as memoryStore(): it lacks ${missing.join(", ")}`);
 }
 
-/** An idle timeout that is longer than this implies a lifetime that is, too. */
 function warnOfLongTimeout(name: string): void {
   warnOnce(
     "TENURE_TIMEOUT_LONG",
-    `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks everybody to authenticate again: new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
+    `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks users to authenticate again: use new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
   );
 }
 
-/** The overall timeout of AAL1 (2.1.3), the longest of all assurance levels, milliseconds. It has no limit for the idle timeout. */
+/**
+ * Milliseconds. NIST's overall timeout for AAL1 (2.1.3), the longest of all assurance levels. AAL1 needs no
+ * idle timeout.
+ */
 const LONGEST_OF_NIST = 30 * 24 * 60 * 60 * 1000;
 
 function assertCodec(codec: Codec): void {
@@ -175,10 +177,10 @@ function assertCodec(codec: Codec): void {
       result = codec.decode(result);
     }
   } catch {
-    // A codec may refuse an empty object; it is judged when it is given data.
+    // A codec may refuse an empty object. Real data show whether it works.
   }
   if (!(result instanceof Promise)) return;
-  // An asynchronous codec would otherwise end the process by an unhandled rejection.
+  // An unhandled rejection would end the process.
   result.catch(() => undefined);
   throw new TypeError(
     `codec must be synchronous: its ${name} returned a promise. Encrypt with node:crypto instead of WebCrypto`,

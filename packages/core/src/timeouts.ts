@@ -2,7 +2,7 @@ import { type Duration, parseDuration } from "./duration.ts";
 import type { Head, StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
 
-/** The timeouts that are in force for a session: the record's, or the policy's where that has been shortened since. */
+/** The timeouts in force for a session: the record's, or the policy's where it has been shortened since. */
 export interface Timeouts {
   readonly idle: number;
   readonly endsAt: number;
@@ -24,7 +24,7 @@ export interface GivenTimeouts {
   /** The session's own. Absent: the policy's. */
   readonly idle?: number | undefined;
   readonly lifetime?: number | undefined;
-  /** An idle timeout below the policy's that is not the session's own: of a cookie's `maxAge`. */
+  /** An idle timeout below the policy's, from a cookie's `maxAge`. Does not count as the session's own. */
   readonly shorterIdle?: number | undefined;
 }
 
@@ -41,7 +41,7 @@ export function headTimeouts(
 }
 
 /**
- * A login's own timeouts, milliseconds.
+ * Returns a login's own timeouts, milliseconds.
  *
  * @throws TypeError for one above the policy's maximum
  */
@@ -60,6 +60,6 @@ function upTo(name: string, given: Duration | undefined, maximum: string, max: n
   const duration = parseDuration(name, given);
   if (duration <= max) return duration;
   throw new TypeError(
-    `${name} is longer than the policy allows: raise ${maximum} of Sessions, or give a shorter one`,
+    `${name} is longer than the policy allows: raise ${maximum} of Sessions, or pass a shorter ${name}`,
   );
 }

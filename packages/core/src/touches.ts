@@ -1,11 +1,14 @@
 import type { StoreClock } from "./clock.ts";
 import type { SessionFacts } from "./session.ts";
 
-/** When a touch is due, by the store's clock and by what this process touched itself. */
+/** Decides when a touch is due, by the store's clock and by this process's own touches. */
 export class Touches {
   readonly #clock: StoreClock;
   readonly #touchEvery: number;
-  /** When this process last touched a session, by its estimate of the store's clock. Its own may stand still while the machine sleeps. */
+  /**
+   * When this process last touched a session, by the store's clock: its own may stand still while the machine
+   * sleeps.
+   */
   readonly #touchedAt = new Map<string, number>();
 
   /** @param touchEvery milliseconds */
@@ -16,7 +19,7 @@ export class Touches {
 
   isDue({ id, touchedAt, idle }: Pick<SessionFacts, "id" | "touchedAt" | "idle">): boolean {
     const every = Math.min(this.#touchEvery, Math.floor(idle / 4));
-    // If the store's clock was never sampled this is NaN, and a touch is due.
+    // NaN if the store's clock was never sampled: then a touch is due.
     const now = this.#clock.latest();
     if (now - touchedAt < every) return false;
     const last = this.#touchedAt.get(id);
@@ -24,13 +27,14 @@ export class Touches {
   }
 
   /**
-   * Records a touch before its reply, so that concurrent requests to each of which a touch is due make one.
+   * Records a touch before its reply, so that concurrent requests make only one.
    *
-   * @returns takes it back
+   * @returns a function that takes it back
    */
   begin(id: string): () => void {
     const startedAt = this.#clock.latest();
-    // Only requests that read the session before the touch need this: forgetting it costs those of this moment one more touch.
+    // Only requests that have read the session before the touch need the entry. Clearing all costs them one
+    // more touch.
     if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
     this.#touchedAt.set(id, startedAt);
     return () => {
