@@ -1,9 +1,8 @@
 import type { SessionRecord } from "@tenure/core";
 
 /**
- * The value of a session's key: a header of fixed width, written from this table, then the id and a space, the user, the marks, the
- * nonces and the data, each right after the other. It is text, so that `redis-cli` shows it. A touch rewrites thirteen
- * bytes of the header.
+ * The header of a session's value: fields of fixed width. Then come the id and a space, the user, the marks,
+ * the nonces and the data. It is text, so that `redis-cli` shows it. A touch rewrites thirteen bytes.
  *
  * The decoder, the scripts and the README's table come from these rows.
  */
@@ -34,20 +33,18 @@ export const FIELDS = [
 
 type FieldName = (typeof FIELDS)[number][0];
 
-/** Where each field begins, from 0, and ends, exclusive. One space separates the fields, and the header from the rest. */
+/** The start and end (exclusive) of each field, from 0. A space follows each field. */
 export const POSITIONS: Readonly<Record<FieldName, readonly [start: number, end: number]>> = positions();
 
-/** The length of the header. */
 export const HEADER: number = FIELDS.reduce((length, [, width]) => length + width + 1, 0);
 
-/** How many characters of a nonce are random. */
+/** Random characters in a nonce. */
 export const NONCE = 8;
 
 /**
- * Decodes the value of a session's key. The scripts decode the same layout by {@link luaField}.
+ * Decodes a session's value. The scripts do the same with {@link luaField}.
  *
- * @param encodedId the id as {@link encodeText} writes it
- * @returns `null` if there is no live session in it, `undefined` if it is not a value of this id
+ * @returns `null` for a tombstone or marks, `undefined` for a value that does not belong to this id
  */
 export function decodeRecord(encodedId: string, value: string): SessionRecord | null | undefined {
   if (value.length < HEADER || value.charCodeAt(1) !== FORMAT) return undefined;
@@ -78,14 +75,14 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
 }
 
 /**
- * An id or a user id as it stands in keys and values: ASCII, so that Lua and JavaScript count it alike.
+ * Percent-encodes an id or user id. The result is ASCII, so Lua and JavaScript agree on its length.
  *
- * @throws TypeError for one that the eight digits of a length cannot count, at least 11 megabytes
+ * @throws TypeError for a length of more than eight digits: 11 million characters at least
  */
 export function encodeText(text: string): string {
   const encoded = PLAIN.test(text) ? text : encodeURIComponent(text);
   if (encoded.length > LONGEST)
-    throw new TypeError("an id or a user id is too long: it may have 11 megabytes");
+    throw new TypeError("the id or user id is too long: 11 million characters always fit");
   return encoded;
 }
 
@@ -93,14 +90,14 @@ export function decodeText(encoded: string): string {
   return encoded.includes("%") ? decodeURIComponent(encoded) : encoded;
 }
 
-/** Lua that reads a field of `value`, with `sub` and `digits`: a number, except for `kind` and `userLength`. */
+/** Returns Lua that reads a field of `value` with `sub` and `digits`. A number that is not digits is nil. */
 export function luaField(name: FieldName): string {
   const [start, end] = POSITIONS[name];
   const text = `sub(value, ${start + 1}, ${end})`;
   return TEXTS.has(name) ? text : `digits(${text})`;
 }
 
-/** Lua that makes a value of variables named as the fields, and of `id`, `user`, `marks`, `nonces` and `data`. */
+/** Returns Lua that builds a value from variables with the names of its parts. */
 export function luaValue(): string {
   const format = FIELDS.map(([name, width]) => (TEXTS.has(name) ? "%s " : `%0${width}d `)).join("");
   const variables = FIELDS.map(([name]) => name).join(", ");
@@ -118,7 +115,7 @@ function positions(): Record<FieldName, [start: number, end: number]> {
 }
 
 const TEXTS: ReadonlySet<string> = new Set<FieldName>(["kind", "userLength"]);
-/** What `encodeURIComponent` leaves as it is, in the alphabets of ids. */
+/** The characters of common ids that `encodeURIComponent` leaves unchanged. */
 const PLAIN = /^[\w.~-]*$/;
 const LONGEST = 99_999_999;
 const SESSION = 0x73;
@@ -128,7 +125,7 @@ const FORMAT = 0x31;
 const DASH = 0x2d;
 const SPACE = 0x20;
 
-/** `undefined`: `encodeText` has not written it. */
+/** `undefined`: `encodeText` did not write it. */
 function decodedUser(encoded: string): string | undefined {
   try {
     return decodeText(encoded);
@@ -137,7 +134,10 @@ function decodedUser(encoded: string): string | undefined {
   }
 }
 
-/** Reads digits one by one: five times as fast as `Number(value.slice(start, end))`, and most of the cost of decoding. */
+/**
+ * Reads digits one by one, most of the cost of decoding. `Number(value.slice(start, end))` takes five times
+ * as long.
+ */
 function number(value: string, [start, end]: readonly [number, number]): number {
   let result = 0;
   for (let at = start; at < end; at += 1) result = result * 10 + value.charCodeAt(at) - 0x30;

@@ -2,47 +2,48 @@ import { createHash } from "node:crypto";
 import type { Script } from "./client.ts";
 import { HEADER, luaField, luaValue, NONCE, POSITIONS } from "./layout.ts";
 
-/** What a script is made of. */
 export interface ScriptParts {
-  /** `allow-oom` is for what must work on a server that is full: touching and ending sessions. */
+  /** `allow-oom` is for what must work while the server's memory is full: touching and ending sessions. */
   readonly flags?: "allow-oom" | "no-writes";
-  /** Names of the arguments that its keys share. */
+  /** Names of the arguments that all keys share. */
   readonly shared?: readonly string[];
-  /** Names of the arguments that each key has. */
+  /** Names of the arguments of each key. */
   readonly args: readonly string[];
-  /** Lua: functions for `body`. */
+  /** Lua functions for `body`. */
   readonly functions?: string;
-  /** Lua that returns a result for one `key`, which is not nil: a {@link Code}, or an array. */
+  /** Lua that returns the result for `key`: a {@link Code} or an array, never nil. */
   readonly body: string;
 }
 
 /**
- * A script on any number of keys, each by itself. Its arguments are a deadline, a nonce, those that the keys share and those of
- * each key. It decides by the clock of the server that holds the keys, and the deadline is an instant of that clock: after it,
- * the script only reports the time. So a command that a client or a network held back for longer than its caller waited changes
- * nothing.
+ * Builds a script for any number of keys, which it handles independently. Its arguments are a deadline, a
+ * nonce, the shared arguments and those of each key. It replies with the server's time in milliseconds and a
+ * result for each key, or with the time and {@link Code.LATE}.
  *
- * Each may run twice, because ioredis sends a command again when the connection closed before the reply came. A value keeps
- * the nonces of the commands that wrote it until their deadlines have passed. A script that finds its own nonce returns what it had
- * returned. So no key may be in one command twice. In a tombstone, the last nonce is that of the command that ended the session.
+ * **Deadline.** An instant of the clock of the server that holds the keys. From then on the script only
+ * reports the time, so a command that the client or the network held back for longer than its caller waited
+ * changes nothing.
  *
- * The server treats a key as expired once its clock is *past* the given instant, hence the `- 1`.
+ * **Nonce.** ioredis sends a command again if the connection closes before the reply. A value keeps the
+ * nonces of the commands that wrote it until their deadlines, and a script that finds its own nonce returns
+ * its first result. So a command must not contain a key twice. A tombstone's last nonce is that of the
+ * command that ended the session.
  *
- * Its reply is an array: the server's time in milliseconds, then a result for each key; or the time and {@link Code.LATE}.
+ * **Errors.** A key of another type or with a damaged value gets {@link Code.FOREIGN}, and the others get
+ * their results. Both faults show before the key is written: the type at the first access, damage as a Lua
+ * error while decoding. Other server errors reject the command. On Redis 7.0 and 8.0 and Valkey 9.1, `pcall`
+ * returns errors as strings: a server error begins with its code in capitals, a Lua error with
+ * `user_script:`. Raising a string puts another code in front of it; raising a table with `err` does not.
  *
- * A key of another type, or with a value that is damaged, is {@link Code.FOREIGN}, and the others have their results. The type shows
- * at the first access, and damage (an error of Lua's) while the value is decoded: nothing has been written for the key by then.
- *
- * The server's other errors reject the command. On Redis 7.0 and 8.0 and Valkey 9.1, `pcall` returns every error as a text: the server's begin
- * with their code, in capitals, and Lua's with `user_script:`. Raising a text puts another code in front of it; raising a table with
- * `err` does not.
+ * A key expires once the server's clock is *past* the given instant, hence the `- 1`.
  */
 export function script({ flags, shared = [], args, functions = "", body }: ScriptParts): Script {
   const locals = shared.map((name, at) => `local ${name} = ARGV[${at + 3}]`).join("\n");
   const ofKey = args.map((_, at) => `, ARGV[at + ${at + 1}]`).join("");
   const source = `#!lua${flags === undefined ? "" : ` flags=${flags}`}
 local sub, number = string.sub, tonumber
--- A number in a value, which has digits only. Elsewhere Lua reads "-21", "1e9" and "inf", by which a loop would not end, or a write would fail.
+-- Parses a stored number, which has digits only. Lua also accepts "-21", "1e9" and "inf", which would make a
+-- loop endless or a write fail.
 local function digits(text)
   return not string.find(text, '%D') and number(text) or nil
 end
@@ -71,16 +72,16 @@ return reply`;
 
 export const Code = {
   LATE: -1,
-  /** Nothing was there, or nothing that this call may change. */
+  /** No session, or none that this call may change. */
   NOTHING: 0,
   DONE: 1,
   CONFLICT: 2,
   FENCED: 3,
   /** The key holds something that this store did not write for this id. */
   FOREIGN: 4,
-  /** The session was left alive and is the user's. */
+  /** The session is the user's, and stays alive. */
   KEPT: 5,
-  /** The instant is after the server's clock. */
+  /** The instant is later than the server's clock. */
   FUTURE: 6,
 } as const;
 
@@ -88,25 +89,24 @@ const NUMBERS = ["version", "createdAt", "authenticatedAt", "touchedAt", "idle",
 const ZEROS = NUMBERS.map(() => "0").join(", ");
 const ENTRY = NONCE + 13;
 /**
- * How much of a value is read first: mostly all but its data. Redis hashes every string that Lua gets, a microsecond for a kilobyte, so the
- * data are not read where they are not needed.
+ * How much of a value is read first, usually all but its data. Redis hashes every string that it passes to
+ * Lua, at 1 µs per kilobyte.
  */
 const BEGINNING = 256;
 
-/** What scripts on sessions share: where the id begins in a key, and the tombstone minimum. */
+/** The position of the id in a key, and the tombstone minimum. */
 const SHARED = ["idAt", "minimum"];
 
 /**
  * `open` reads a key into variables, and `write` writes them.
  *
- * Nonces are kept a second longer than their deadlines: a call may be repeated with a new deadline, within the time that its
- * caller waits, if the deadline was found to be wrong.
+ * A nonce is kept for a second after its deadline, for a call that is repeated with a corrected deadline.
  */
 const SESSION = `
 local key, id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonces, dataAt
 idAt, minimum = number(idAt), number(minimum)
 
--- Whether the key has nothing, or a value that was written for its id.
+-- Reads a key. Returns false if it holds a value that was not written for its id.
 local function open(name)
   key = name
   id = sub(key, idAt)
@@ -143,16 +143,17 @@ local function isAlive()
   return kind == 's1' and now < math.min(touchedAt + idle, endsAt)
 end
 
--- 'last', 'earlier' or nil: whether this command has written the value.
+-- Returns 'last' or 'earlier' if this command has already written the value, else nil.
 local function written()
   local at = string.find(nonces, nonce, 1, true)
   if not at or (at - 1) % ${ENTRY} ~= 0 then return nil end
-  -- WAIT waits for what its own connection wrote, so a repeated command writes too, though nothing new.
+  -- WAIT covers only writes of its own connection, so a repeated command writes too, without changing
+  -- anything.
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', key))
   return at == #nonces - ${ENTRY - 1} and 'last' or 'earlier'
 end
 
--- Adds the command's nonce, and drops those of commands that can come again no more, or that 200 others have followed.
+-- Adds this command's nonce. Drops nonces whose commands cannot come again, and all but the latest 200.
 local function sign()
   local kept = ''
   for at = math.max(1, #nonces - ${200 * ENTRY - 1}), #nonces, ${ENTRY} do
@@ -163,7 +164,7 @@ local function sign()
   nonces = kept .. nonce .. string.format('%013d', deadline)
 end
 
--- The fence that revokeUser left in this value for a user, or -1.
+-- Returns the fence that revokeUser left in this value for a user, or -1.
 local function markOf(name)
   local at = 1
   while at <= #marks do
@@ -186,7 +187,10 @@ local function bury(wasAlive)
 end
 `;
 
-/** givenUser: "" or "=" and the user. givenInstant: authenticatedAt or "". fence: that the index reported. → NOTHING (taken), DONE, FENCED, FOREIGN */
+/**
+ * givenUser: "" or "=" and the user. givenInstant: authenticatedAt or "". fence: as the index reported it.
+ * Returns NOTHING (taken), DONE, FENCED or FOREIGN.
+ */
 export const CREATE: Script = script({
   shared: SHARED,
   args: ["givenIdle", "lifetime", "givenUser", "givenInstant", "fence", "data"],
@@ -211,11 +215,7 @@ write(data, math.min(now + idle, endsAt) - 1)
 return ${Code.DONE}`,
 });
 
-/**
- * → NOTHING, DONE, FOREIGN
- *
- * It needs no nonce: touching twice is touching at the second time.
- */
+/** Returns NOTHING, DONE or FOREIGN. Needs no nonce: the later of two touches counts. */
 export const TOUCH: Script = script({
   flags: "allow-oom",
   shared: SHARED,
@@ -239,11 +239,13 @@ return ${Code.DONE}`,
 });
 
 /**
- * flags: "t" it is a use, "d" there are new data. ifVersion: or "". terms: "", or what else changes, each followed by a space: idle or "",
- * lifetime or "", user ("" as it is, "-" none, "=" and the user), authenticatedAt or "", "" or "=" and the user whose index has the id,
- * the fence that it reported, the end that it covers. → NOTHING, DONE, CONFLICT, FENCED, FOREIGN; or the session's end and the user, if the index must have the id first
+ * flags: "t" for a use, "d" for new data. ifVersion: or "". terms: "" or these, each followed by a space:
+ * idle or "", lifetime or "", user ("" unchanged, "-" none, "=" and the user), authenticatedAt or "", and for
+ * the index entry "" or "=" and its user, the fence that the index reported, the session end that the entry
+ * covers.
  *
- * That is before the session gets a user, and before a session that has one gets a later end.
+ * Returns NOTHING, DONE, CONFLICT, FENCED or FOREIGN; or the session's end and user if the index must have
+ * the id first: before the session gets a user, and before a session with a user gets a later end.
  */
 export const UPDATE: Script = script({
   shared: SHARED,
@@ -300,7 +302,7 @@ write(string.find(flags, 'd', 1, true) and data or storedData(), math.min(touche
 return ${Code.DONE}`,
 });
 
-/** → NOTHING, DONE (it was alive), FOREIGN */
+/** Returns NOTHING, DONE (the session was alive) or FOREIGN. */
 export const REVOKE: Script = script({
   flags: "allow-oom",
   shared: SHARED,
@@ -318,12 +320,12 @@ return wasAlive and ${Code.DONE} or ${Code.NOTHING}`,
 });
 
 /**
- * On sessions of the ids in a user's index. instant: up to which sessions end. fence: the user's. flags: any of the letters "k" (keep the
- * session), "m" (leave a mark) and "n" (end up to this server's time).
- * → NOTHING, DONE (it was alive), KEPT, FOREIGN
+ * instant: sessions authenticated up to it end. fence: the user's. flags: "k" (keep the session), "m" (leave
+ * a mark), "n" (end up to this server's time). Returns NOTHING, DONE (the session was alive), KEPT or
+ * FOREIGN.
  *
- * What is not ended gets the fence as a mark, so that a create or a binding that had read the index before the fence was
- * there meets it here.
+ * A value that does not end gets the fence as a mark, which stops a create or binding that read the index
+ * before the fence was set.
  */
 export const END: Script = script({
   flags: "allow-oom",

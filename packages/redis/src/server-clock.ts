@@ -1,15 +1,18 @@
 import { monotonic, setImmediate, setTimeout } from "@tenure/core/store";
 
 /**
- * What is known of the clocks of servers, from the times in their replies. An estimate is never ahead of the server's clock, as long as
- * that is not set back: a reply takes some time to arrive. So a deadline by it never comes later than meant.
+ * Estimates the clocks of servers from the times in their replies. A reply takes time to arrive, so an
+ * estimate is never ahead of the server's clock, unless that is set back, and a deadline is never later than
+ * intended.
  */
 export interface ServerClock {
   /** Takes the time in a reply that has just arrived. */
   learn(node: string, now: number): void;
-  /** An instant of `monotonic()` by the server's clock, or a little before it. `undefined`: nothing is known of the server. */
+  /** An instant of `monotonic()` by the server's clock, or slightly earlier. `undefined`: no reply so far. */
   deadline(node: string, at: number): string | undefined;
-  /** Resolves to true once the server's clock is past an instant that it reported, or to false if that takes longer than `limit` milliseconds. */
+  /**
+   * Waits until the server's clock is past an instant. False: that takes longer than `limit` milliseconds.
+   */
   waitUntilPast(node: string, instant: number, limit: number): Promise<boolean>;
 }
 
@@ -20,7 +23,8 @@ export function serverClock(): ServerClock {
       const at = monotonic();
       const offset = now - at;
       const best = samples.get(node);
-      // The latest of a minute: the reply that took the least time. Older ones are forgotten, because clocks drift and are set.
+      // The highest offset of a minute is from the fastest reply. Older ones expire: clocks drift and are
+      // adjusted.
       if (best === undefined || offset > best.offset || at - best.at > 60_000)
         samples.set(node, { offset, at });
     },
@@ -34,14 +38,14 @@ export function serverClock(): ServerClock {
       const end = best === undefined ? now : instant + 1 - best.offset;
       if (end - now > limit) return false;
       if (end - now >= 1) await new Promise((resolve) => setTimeout(resolve, end - now));
-      // A timer counts whole milliseconds, and what is left is mostly less than one.
+      // A timer counts whole milliseconds, and usually less than one is left.
       while (monotonic() < end) await new Promise((resolve) => setImmediate(resolve));
       return true;
     },
   };
 }
 
-/** How far the server's clock is ahead of `monotonic()`, at least, and when that was learned. */
+/** The least that the server's clock is ahead of `monotonic()`, and when that was learned. */
 interface Sample {
   readonly offset: number;
   readonly at: number;
