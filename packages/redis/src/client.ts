@@ -1,22 +1,22 @@
 /**
- * What the store needs of a client. `ioredis.ts` and `node-redis.ts` implement it. Keys are without `keyPrefix`, unless they are said to
- * include it, and errors are the client's: `commands.ts` makes them safe.
+ * The operations that the store needs from a Redis client. Keys exclude `keyPrefix` unless stated otherwise.
+ * Errors are the client's own: `commands.ts` makes them safe to log.
  */
 export interface StoreClient {
-  /** What stands before each key on the server. */
+  /** Prefix of every key on the server. */
   readonly keyPrefix: string;
-  /** How long the client waits for a reply, milliseconds. `undefined`: it has no limit of its own. */
+  /** The client's own limit on the wait for a reply, milliseconds. `undefined`: it has none. */
   readonly commandTimeout: number | undefined;
-  /** Keys of one group may share a command. */
+  /** Returns the group of a key. Keys of one group may share a command. */
   groupOf(key: string): string;
-  /** Names the server that holds a key, as far as the client knows. */
+  /** Returns the address of a key's primary, or `""` if the client knows none or is not a Cluster. */
   nodeOf(key: string): string;
-  /** MGET of keys of one group. */
+  /** Sends MGET for keys of one group. */
   getMany(keys: readonly string[]): Promise<unknown>;
   /**
-   * Runs a script on keys of one group. Commands for one key run in the order of their calls.
+   * Runs a script on keys of one group. Commands for one key run in the order of the calls.
    *
-   * @param script the source, or for EVALSHA its SHA-1
+   * @param script the source for EVAL, its SHA-1 for EVALSHA
    */
   run(
     command: "EVAL" | "EVALSHA",
@@ -25,18 +25,17 @@ export interface StoreClient {
     args: readonly string[],
   ): Promise<unknown>;
   /**
-   * Runs scripts on keys of one node, and after them WAIT, on one connection.
+   * Runs scripts on keys of one node, then WAIT, all on one connection.
    *
-   * @returns for each script its reply or its error, and how many replicas have what they wrote
+   * @returns the reply or the error of each script, and how many replicas confirmed their writes
    */
   runAndWait(
     calls: readonly ScriptCall[],
     replicas: number,
     timeout: number,
   ): Promise<{ readonly replies: readonly unknown[]; readonly confirmed: number }>;
-  /** The reply of TIME. */
   time(): Promise<unknown>;
-  /** The primaries, for what concerns every key. */
+  /** Returns a sender for each primary. */
   primaries(): Promise<readonly Send[]>;
 }
 
@@ -55,7 +54,7 @@ export interface ScriptCall {
   readonly args: readonly string[];
 }
 
-/** The slot of a Cluster that a key belongs to: CRC16 of the key, or of what stands between its first braces. */
+/** Returns the Cluster slot of a key: CRC16 of the key, or of the text in its first braces. */
 export function slotOf(key: string): number {
   const open = key.indexOf("{");
   const close = open === -1 ? -1 : key.indexOf("}", open + 1);

@@ -1,6 +1,6 @@
 import { type Send, slotOf, type StoreClient } from "./client.ts";
 
-/** What is used of a `Redis` or `Cluster` of ioredis 5 or 6. All of it is public. */
+/** The public members of an ioredis 5 or 6 `Redis` or `Cluster` that the store uses. */
 export interface IoredisClient extends IoredisNode {
   readonly options: object;
   mget(...keys: string[]): Promise<unknown>;
@@ -10,12 +10,12 @@ export interface IoredisClient extends IoredisNode {
   pipeline(): IoredisPipeline;
 }
 
-/** One server: the client itself, or one of a `Cluster`'s. */
+/** One server: the client itself, or a node of a `Cluster`. */
 export interface IoredisNode {
   call(command: string, ...args: string[]): Promise<unknown>;
 }
 
-/** Commands that leave together, on one connection. */
+/** Commands that leave together on one connection. */
 export interface IoredisPipeline {
   mget(...keys: string[]): IoredisPipeline;
   eval(...args: string[]): IoredisPipeline;
@@ -29,20 +29,20 @@ export function isIoredis(client: unknown): client is IoredisClient {
   return typeof it?.evalsha === "function" && typeof it.mget === "function" && typeof it.options === "object";
 }
 
-/** @throws TypeError for a client that reads from replicas, and for one that subscribes or monitors */
+/** @throws TypeError for a client that reads from replicas, subscribes or monitors */
 export function ioredisClient(client: IoredisClient): StoreClient {
   const { mode } = client as { readonly mode?: unknown };
   if (mode === "subscriber" || mode === "monitor") {
     throw new TypeError(
-      `redisStore got a client of ioredis in ${mode} mode, which sends no other commands: give it a client of its own`,
+      `redisStore got an ioredis client in ${mode} mode, which sends no other commands: give the store its own client`,
     );
   }
   const { keyPrefix: prefix, commandTimeout, redisOptions, ...reading } = client.options as Options;
   const { scaleReads = "master", role = "master", readOnly = false } = reading;
   if (scaleReads !== "master" || role !== "master" || readOnly) {
     throw new TypeError(
-      "redisStore must read from primaries, because a replica still shows sessions that were revoked: " +
-        'leave scaleReads at "master", role at "master" and readOnly at false, or give it a client of its own',
+      "redisStore must read from primaries, because a replica still returns revoked sessions: " +
+        'leave scaleReads at "master", role at "master" and readOnly at false, or give the store its own client',
     );
   }
   const keyPrefix = prefix ?? "";
@@ -77,16 +77,17 @@ export function ioredisClient(client: IoredisClient): StoreClient {
 
     async primaries() {
       if (!isCluster || !cluster.nodes) return [sendTo(client)];
-      // A Cluster knows its primaries after its first reply.
+      // A Cluster knows its primaries only after its first reply.
       await client.time();
       return cluster.nodes("master").map(sendTo);
     },
   };
 
   /**
-   * Auto-pipelining joins commands of several slots to one server. If a failover moved those, each gets another MOVED, and ioredis (5.11 and
-   * 6.0) neither follows any nor learns where the slots are: every later command would fail. So it is with ASK. It follows both in a pipeline of
-   * one.
+   * Follows MOVED and ASK where ioredis (5.11 and 6.0) does not. Auto-pipelining joins commands for several
+   * slots of one server. If those slots move, each command gets a different redirection, and ioredis neither
+   * follows them nor learns the new slots: every later command would fail. It follows them in a pipeline of
+   * one command.
    */
   async function send(method: "mget" | "eval" | "evalsha", args: readonly string[]): Promise<unknown> {
     try {
@@ -106,7 +107,7 @@ function sendTo(node: IoredisNode): Send {
   return (command, ...args) => node.call(command, ...args);
 }
 
-/** Of `RedisOptions` and `ClusterOptions`, what is read. */
+/** The fields of `RedisOptions` and `ClusterOptions` that matter here. */
 interface Options {
   readonly scaleReads?: unknown;
   readonly role?: unknown;
@@ -116,10 +117,10 @@ interface Options {
   readonly redisOptions?: { readonly commandTimeout?: number };
 }
 
-/** Where a `Cluster` differs from a `Redis`. */
+/** Members in which a `Cluster` differs from a `Redis`. */
 interface ClusterPart {
   readonly isCluster?: boolean;
-  /** The addresses of the servers of each slot, the primary first. */
+  /** The server addresses of each slot, primary first. */
   readonly slots?: readonly (readonly string[] | undefined)[];
   nodes?(role: "master"): IoredisNode[];
 }

@@ -1,23 +1,23 @@
 import { type ScriptCall, type Send, slotOf, type StoreClient } from "./client.ts";
 
-/** What `createClient`, `createClientPool`, `createSentinel` and `createCluster` of node-redis 5 or later return. */
+/** The clients of node-redis 5 or later. The interfaces below have only the members that the store uses. */
 export type NodeRedisClient = NodeRedisConnection | NodeRedisPool | NodeRedisSentinel | NodeRedisCluster;
 
-/** What the store uses of a client of node-redis. */
+/** What `createClient` returns. */
 export interface NodeRedisConnection {
   readonly isOpen: boolean;
   sendCommand(command: string[], options?: object): Promise<unknown>;
   withTypeMapping(mapping: {}): { multi(): NodeRedisMulti };
 }
 
-/** What the store uses of a pool of node-redis. */
+/** What `createClientPool` returns. */
 export interface NodeRedisPool {
   readonly isOpen: boolean;
   readonly idleClients: number;
   execute<Result>(use: (client: NodeRedisConnection) => Promise<Result>): Promise<Result>;
 }
 
-/** What the store uses of a Sentinel client of node-redis. */
+/** What `createSentinel` returns. */
 export interface NodeRedisSentinel {
   readonly isOpen: boolean;
   getSentinelNode(): unknown;
@@ -25,10 +25,10 @@ export interface NodeRedisSentinel {
   withTypeMapping(mapping: {}): { multi(): NodeRedisSentinelMulti };
 }
 
-/** What the store uses of a cluster of node-redis. */
+/** What `createCluster` returns. */
 export interface NodeRedisCluster {
   readonly isOpen: boolean;
-  /** `undefined` before the client has connected. */
+  /** Entries are `undefined` before the client has connected. */
   readonly slots: readonly ({ readonly master: { readonly address: string } } | undefined)[];
   readonly masters: readonly object[];
   nodeClient(node: object): NodeRedisConnection | Promise<NodeRedisConnection>;
@@ -40,7 +40,7 @@ export interface NodeRedisCluster {
   ): Promise<unknown>;
 }
 
-/** Commands that leave together, on one connection. */
+/** Commands that leave together on one connection. */
 export interface NodeRedisMulti {
   addCommand(command: string[]): unknown;
   execAsPipeline(): Promise<readonly unknown[]>;
@@ -61,7 +61,7 @@ export function isNodeRedis(client: unknown): client is NodeRedisClient {
   );
 }
 
-/** @throws TypeError for a client that is not connected, that subscribes, that caches or that reads from replicas */
+/** @throws TypeError for a client that is not connected, subscribes, caches or reads from replicas */
 export function nodeRedisClient(client: NodeRedisClient): StoreClient {
   const keyPrefix = usableKeyPrefix(client);
   const cluster = "nodeClient" in client ? client : undefined;
@@ -71,7 +71,8 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
 
   return {
     keyPrefix,
-    // The `timeout` of `commandOptions` ends once a command was written. No client of node-redis limits the wait for a reply.
+    // node-redis does not limit the wait for a reply: the `timeout` of `commandOptions` ends when a command
+    // is written.
     commandTimeout: undefined,
 
     groupOf: (key) => (cluster ? String(slot(key)) : ""),
@@ -114,7 +115,8 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
       return { replies: replies.slice(0, -1), confirmed: Number(replies.at(-1)) };
     } catch (error) {
       if (calls.length === 1) return { replies: [error], confirmed: 0 };
-      // A pipeline rejects as a whole if one of its commands fails. Each script may run twice, so each runs again, alone.
+      // A pipeline rejects as a whole if one command fails. Scripts may safely run twice, so each runs again,
+      // alone.
       const each = await Promise.all(calls.map((call) => runAndWait([call], replicas, timeout)));
       const done = each.filter(({ replies: [reply] }) => !(reply instanceof Error));
       return {
@@ -126,7 +128,8 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
 }
 
 /**
- * The `keyPrefix` of node-redis 6 or later. The client does not add it to the commands of `sendCommand`, so the store does.
+ * Returns the client's `keyPrefix`, which node-redis 6 introduced. `sendCommand` does not add it, so the
+ * store does.
  *
  * @throws TypeError for a client that cannot keep the promises
  */
@@ -134,23 +137,23 @@ function usableKeyPrefix(client: NodeRedisClient): string {
   const { isOpen, isPubSubActive, clientSideCache, options, _options, _keyPrefix } = client as Facts;
   if (!isOpen) {
     throw new TypeError(
-      "redisStore got a client of node-redis that is not connected: call its connect() first, and handle its error events",
+      "redisStore got a node-redis client that is not connected: call connect() first, and listen for its error events",
     );
   }
   if (isPubSubActive === true) {
     throw new TypeError(
-      "redisStore got a client of node-redis that subscribes to channels: give it a client of its own, as client.duplicate() makes one",
+      "redisStore got a node-redis client that subscribes to channels: give the store its own, such as client.duplicate()",
     );
   }
   if (clientSideCache !== undefined) {
     throw new TypeError(
-      "redisStore must read from the server, because a clientSideCache still shows sessions that were revoked: give it a client without one",
+      "redisStore must read from the server, because a clientSideCache still returns revoked sessions: give it a client without a cache",
     );
   }
   if (options?.readonly === true || _options?.useReplicas === true) {
     throw new TypeError(
-      "redisStore must read from primaries, because a replica still shows sessions that were revoked: " +
-        "leave readonly and useReplicas at false, or give it a client of its own",
+      "redisStore must read from primaries, because a replica still returns revoked sessions: " +
+        "leave readonly and useReplicas at false, or give the store its own client",
     );
   }
   if (_keyPrefix !== undefined && typeof _keyPrefix !== "string") {
@@ -159,7 +162,7 @@ function usableKeyPrefix(client: NodeRedisClient): string {
   return _keyPrefix ?? "";
 }
 
-/** What else a client reveals. Most of it is missing in some kind of client, or in some version. */
+/** Further members, most of which are missing in some kinds or versions of client. */
 interface Facts {
   readonly isOpen: boolean;
   readonly isPubSubActive?: boolean;
@@ -170,16 +173,16 @@ interface Facts {
 }
 
 /**
- * The options of every command: in order, never aborted by a signal that the client was given for something else, and with replies
- * of the same types whatever the client maps them to.
+ * Options of every command. They override the client's own, which could reorder it, abort it or change the
+ * types of its reply.
  */
 const OPTIONS = { asap: false, abortSignal: undefined, typeMapping: {} } as const;
 
 type Command = string[];
 
-/** Commands whose first key is the same are written in the order of the calls. */
+/** Writes commands with the same first key in the order of the calls. */
 interface Connection {
-  /** @param firstKey with the `keyPrefix`: in a Cluster its primary gets the command. Without one, any primary does */
+  /** @param firstKey with `keyPrefix`. In a Cluster, its primary gets the command. Absent: any primary */
   readonly send: (command: Command, firstKey?: string) => Promise<unknown>;
   /** Sends commands on one connection. Rejects if one of them fails. */
   readonly pipeline: (commands: readonly Command[], firstKey: string) => Promise<readonly unknown[]>;
@@ -203,8 +206,9 @@ function overClient(client: NodeRedisConnection): Connection {
 }
 
 /**
- * The client shares one connection among the commands under way. Those that begin while none is under way take it in turns, a round trip
- * each. So the first command of a turn of the event loop begins alone: 64 at once take 1 ms instead of 10 ms.
+ * The client shares one connection among commands in flight. Commands that start while none is in flight run
+ * one after the other, a round trip each. So the first command of a turn starts alone: 64 concurrent commands
+ * take 1 ms instead of 10 ms.
  */
 function overSentinel(sentinel: NodeRedisSentinel): Connection {
   let turn: Promise<void> | undefined;
@@ -226,8 +230,8 @@ function overSentinel(sentinel: NodeRedisSentinel): Connection {
 }
 
 /**
- * Borrows one connection from a pool, and returns it when no call uses it. A connection for each command would neither keep the
- * commands in order nor let them leave together.
+ * Borrows one connection from the pool while commands are in flight. With a connection for each command,
+ * commands would neither stay in order nor leave together.
  */
 function overPool(pool: NodeRedisPool): Connection {
   let lease: Promise<Connection> | undefined;
@@ -264,8 +268,8 @@ function overPool(pool: NodeRedisPool): Connection {
 }
 
 /**
- * Sends commands to the primary of their slot, and through the client's own routing only if that redirects them: the routing takes longer
- * for MGET than for a script, so that commands for one key would pass each other.
+ * Sends commands to the primary of their slot, and uses the client's routing only after a redirection. That
+ * routing takes longer for MGET than for a script, so commands for one key would overtake each other.
  */
 function overCluster(cluster: NodeRedisCluster): Connection {
   const primaryOf = (key: string): object | undefined => cluster.slots[slotOf(key)]?.master;
@@ -282,16 +286,16 @@ function overCluster(cluster: NodeRedisCluster): Connection {
 
     async pipeline(commands, firstKey) {
       const primary = primaryOf(firstKey);
-      if (!primary) throw new Error("The client of the Cluster knows no primary for a key.");
+      if (!primary) throw new Error("The Cluster client does not know the primary of a key.");
       const client = await cluster.nodeClient(primary);
       return overClient(client).pipeline(commands, firstKey);
     },
   };
 }
 
-/** @throws Error before the client has connected: without a primary, nothing would look like an empty store */
+/** @throws Error before the client has connected: a scan of no primaries would look like an empty store */
 async function primariesOf(cluster: NodeRedisCluster): Promise<Send[]> {
-  if (cluster.masters.length === 0) throw new Error("The client of the Cluster has not connected yet.");
+  if (cluster.masters.length === 0) throw new Error("The Cluster client has not connected yet.");
   const clients = await Promise.all(cluster.masters.map(async (master) => cluster.nodeClient(master)));
   return clients.map(
     (client) =>
