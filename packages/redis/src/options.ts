@@ -2,34 +2,33 @@ import { assertDuration } from "@tenure/core/store";
 
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
-  /** Stands before every key of the store, after the client's own `keyPrefix`. Default `"tenure:"`. */
+  /** Prefix of every key of the store, after the client's own `keyPrefix`. Default `"tenure:"`. */
   readonly prefix?: string;
   /**
-   * How long one command may take, milliseconds, from 1 to 30,000; then the call rejects. Default: the client's
-   * `commandTimeout`, else 5000. It is never longer than the `commandTimeout`.
+   * How long one command may take, milliseconds, from 1 to 30,000, until the call rejects. Default: the
+   * client's `commandTimeout`, else 5000. The `commandTimeout` also caps it.
    */
   readonly timeout?: number;
-  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /** Minimum life of tombstones and fences, milliseconds: longer than any request. Default one hour. */
   readonly tombstoneMinimum?: number;
   /**
-   * Lets `create`, `revoke` and `revokeUser` wait until replicas have the change. Default: they wait for none. A connection
-   * that waits replies to nothing else: give sessions a client of their own.
+   * Makes `create`, `revoke` and `revokeUser` wait until replicas have the change, and an `update` that binds
+   * until they have its index entry. Default: no wait. A waiting connection replies to nothing else: give
+   * sessions their own client.
    */
   readonly waitForReplicas?: ReplicaWait;
 }
 
-/** For how many replicas a change waits, and how long. */
 export interface ReplicaWait {
   /** How many replicas of the primary must confirm. */
   readonly count: number;
   /**
-   * How long to wait for them, milliseconds, at most half the store's `timeout`; then the call rejects, although the primary
-   * has the change.
+   * How long to wait, milliseconds, at most half the store's `timeout`. Then the call rejects, although the
+   * primary has the change.
    */
   readonly timeout: number;
 }
 
-/** The options with their defaults. */
 export interface Settings {
   readonly prefix: string;
   readonly timeout: number;
@@ -39,7 +38,7 @@ export interface Settings {
 
 /**
  * @param commandTimeout the client's own limit, milliseconds
- * @throws TypeError naming the option that is wrong
+ * @throws TypeError naming the invalid option
  */
 export function settingsFrom(options: RedisStoreOptions, commandTimeout: number | undefined): Settings {
   const { prefix = "tenure:", tombstoneMinimum = 60 * 60 * 1000, waitForReplicas } = options;
@@ -54,17 +53,17 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   if (tombstoneMinimum < 2 * timeout) {
     throw new TypeError(
-      "tombstoneMinimum must be at least twice the timeout, so that late commands still meet it",
+      "tombstoneMinimum must be at least twice the timeout, so that late commands still find tombstones",
     );
   }
   if (waitForReplicas !== undefined) {
     if (!Number.isSafeInteger(waitForReplicas.count) || waitForReplicas.count < 1) {
-      throw new TypeError("waitForReplicas.count must be a whole number from 1");
+      throw new TypeError("waitForReplicas.count must be a whole number of at least 1");
     }
     assertDuration("waitForReplicas.timeout", waitForReplicas.timeout);
     if (2 * waitForReplicas.timeout > timeout) {
       throw new TypeError(
-        "waitForReplicas.timeout must be at most half the timeout: a call may have to wait for another's WAIT first",
+        "waitForReplicas.timeout must be at most half the timeout, because a call may first wait for another call's WAIT",
       );
     }
   }
@@ -72,5 +71,5 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
 }
 
 const DEFAULT_TIMEOUT = 5000;
-/** The user index relies on it: see its patience. */
+/** `PATIENCE` in the user index depends on this. */
 const MAX_TIMEOUT = 30_000;

@@ -4,9 +4,11 @@ import type { Script, ScriptCall, StoreClient } from "./client.ts";
 import type { ReplicaWait } from "./options.ts";
 
 /**
- * Runs scripts, and then waits on their connection until replicas have what they wrote, because WAIT knows of nothing else.
+ * Runs scripts and waits until replicas have their writes. WAIT follows the scripts on their connection,
+ * because it covers only the writes of its own.
  *
- * WAIT blocks its connection. So each node has one at a time, for all scripts that came since the last.
+ * WAIT blocks that connection, so a node has one at a time, for all scripts that arrived during the previous
+ * one.
  */
 export function confirmedByReplicas(client: StoreClient, { count, timeout }: ReplicaWait): RunDurably {
   const nodes = new Map<string, (call: ScriptCall) => Promise<Confirmed>>();
@@ -19,10 +21,11 @@ export function confirmedByReplicas(client: StoreClient, { count, timeout }: Rep
         if (confirmed >= count) return reply;
         throw new StoreError(
           operation,
-          `done on the primary, but ${confirmed} of ${count} replicas confirmed within ${timeout} ms: a failover may undo it`,
+          `done on the primary, but only ${confirmed} of ${count} replicas confirmed within ${timeout} ms: a failover may undo it`,
         );
       } catch (error) {
-        // A client does not follow the redirection of one command among many. It follows that of a single one, and remembers it.
+        // Clients do not follow redirections in a pipeline. They follow that of a single command, and
+        // remember it.
         if (attempts === 3 || !isRedirection(error)) throw error;
         await client.run("EVAL", script.source, keys, args);
       }
@@ -44,7 +47,7 @@ export function confirmedByReplicas(client: StoreClient, { count, timeout }: Rep
   }
 }
 
-/** Runs a script, and resolves to its reply once what it wrote is safe. */
+/** Runs a script, and resolves to its reply once replicas have its writes. */
 export type RunDurably = (
   operation: StoreOperation,
   script: Script,
@@ -57,7 +60,7 @@ interface Confirmed {
   readonly confirmed: number;
 }
 
-/** The last one is ioredis': a slot has moved while its call waited, so the calls are for two nodes. */
+/** The last pattern is from ioredis: a slot moved while its call waited, so the calls are for two nodes. */
 function isRedirection(error: unknown): boolean {
   const pattern = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN) |same slots allocation group/;
   return error instanceof Error && pattern.test(error.message);

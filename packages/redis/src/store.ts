@@ -27,29 +27,32 @@ import { serverClock } from "./server-clock.ts";
 import { type Entry, type Page, type SessionEnd, userIndex } from "./user-index.ts";
 
 /**
- * Sessions on Redis ≥ 7 or Valkey ≥ 7.2: standalone, behind Sentinel or in a Cluster.
+ * Stores sessions in Redis ≥ 7 or Valkey ≥ 7.2: standalone, behind Sentinel or in a Cluster.
  *
  * ```
  * tenure:s:<id>     a session, its tombstone, or marks (layout.ts)     the session's key decides every write
  * tenure:u:<user>   the ids of a user's sessions, and the user's fence (user-index.ts)
  * ```
- * No two keys need to be in one slot. Where two are written, this is the order:
+ * No two keys need to be in one slot. Calls that write two keys write them in this order:
  *
- * - **`create` with a user, and an `update` that binds: the index, then the session.** The script on the index adds the id and reports
- *   the fence. The script on the session compares, and decides.
- * - **`revokeUser`: the index, then the sessions.** The first script fixes the fence and reads the ids; the others end the
- *   sessions that have them, and leave the fence in each other value, present or absent, as a *mark*.
+ * - **`create` with a user, and an `update` that binds: the index, then the session.** The script on the
+ *   index adds the id and reports the fence. The script on the session compares the login with it, and
+ *   decides.
+ * - **`revokeUser`: the index, then the sessions.** The script on the index sets the fence and reads the ids.
+ *   Scripts on those keys end the sessions, and leave the fence as a *mark* in every other value, present or
+ *   absent.
  *
- * So a login that overlaps `revokeUser` cannot miss it: either its first script came after the fence and reports it, or the
- * id is on a page, and its second script comes after the mark and meets it, or comes before and the session is ended.
+ * So a login cannot escape a `revokeUser` that overlaps it. Either its first script runs after the fence is
+ * set and reports it, or its id is on a page. In that case its second script finds the mark, or it ran
+ * earlier and the session is ended.
  *
- * A crash between the two writes of a login leaves an id in the index that leads to nothing: it is skipped, and removed later.
- * One within `revokeUser` leaves the fence, and some sessions alive: the call has not resolved. Every script carries a
- * deadline by the server's clock, so none of these writes happens after its caller's time has passed; marks and entries
- * of the index last longer than that.
+ * A crash between the two writes of a login leaves an index entry without a session, which is skipped and
+ * later removed. A crash within `revokeUser` leaves the fence and some live sessions; the call has not
+ * resolved. Every script has a deadline by the server's clock, so none of these writes happens after its
+ * caller has given up. Marks and index entries last longer than that.
  *
- * @param client a client of ioredis or node-redis: `recognise.ts`
- * @throws TypeError for an option that is wrong, and for a client that is unknown, is not connected or reads from replicas
+ * @throws TypeError for an invalid option, and for a client that is unknown, is not connected or reads from
+ *   replicas
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SessionStore {
   const redis = storeClient(client);
@@ -132,7 +135,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const flagsOf = ({ id, isSettled }: Entry): string => {
         const keep = id === kept ? "k" : "";
         const mark = isSettled ? "" : "m";
-        // Another server of a Cluster compares by its own clock, so that skew spares no session that is there.
+        // On another server of a Cluster, that server's own clock counts, so that skew spares no existing
+        // session.
         const upToNow = authenticatedUpTo === undefined && redis.nodeOf(key(id)) !== indexNode ? "n" : "";
         return keep + mark + upToNow;
       };
@@ -148,10 +152,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       if (!(await clock.waitUntilPast(indexNode, fenced.instant, timeout))) {
         throw new StoreError(
           "revokeUser",
-          "the sessions have ended, but the clock of Redis was set back behind an earlier revokeUser: call again when it has caught up",
+          "the sessions have ended, but Redis's clock was set back to before an earlier revokeUser: call again once it has caught up",
         );
       }
-      // At the end, so that sessions end also while replicas are missing.
+      // Last, so that sessions end even while replicas are missing.
       if (waitForReplicas) await index.fenceDurably(user, fenced.instant);
       return count;
     },
@@ -190,7 +194,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const [seconds, microseconds] = Array.isArray(reply) ? reply : [];
       const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
       if (!Number.isSafeInteger(now))
-        throw new StoreError("now", "Redis returned something that is not a time");
+        throw new StoreError("now", "Redis returned an unexpected reply to TIME");
       return now;
     },
   };
@@ -199,7 +203,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return `${prefix}s:${id}`;
   }
 
-  /** Pages of the ids that have a key, on every primary. An id may be there twice. */
+  /** Yields the ids that have a key on any primary, page by page. An id may occur twice. */
   async function* pagesOfIds(): AsyncGenerator<readonly string[]> {
     const beginning = redis.keyPrefix + key("");
     const pattern = `${beginning.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
@@ -218,7 +222,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     }
   }
 
-  /** A login gives a user and a lifetime, and takes two scripts. Other changes that need the index take three. */
+  /** A login gives a user and a lifetime: two scripts. Other changes that need the index take three. */
   async function update(id: string, changes: SessionChanges): Promise<UpdateResult> {
     const { data, userId, idle, lifetime, authenticatedAt, touch, ifVersion } = changes;
     const given = typeof userId === "string" ? encodeText(userId) : undefined;
@@ -242,7 +246,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       startedAt = monotonic();
       await indexFor(String(itsUser), lifetime === undefined ? { endsAt: Number(endsAt) } : { lifetime });
     }
-    throw new StoreError("update", "the session was bound to other users meanwhile, again and again");
+    throw new StoreError(
+      "update",
+      "concurrent updates kept changing the user or the end of the session: call again",
+    );
 
     async function indexFor(whose: string, end: SessionEnd): Promise<void> {
       const fence = await addToIndex("update", whose, id, end);
@@ -250,7 +257,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     }
   }
 
-  /** Ends the sessions of a page. Resolves to a code for each. */
+  /** Ends the sessions of a page, and removes entries without one. Resolves to a code for each entry. */
   async function endPage(
     user: string,
     { entries }: Page,
@@ -274,12 +281,12 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     end: SessionEnd,
   ): Promise<number> {
     const { fence, sample } = await index.add(operation, user, id, end);
-    // In the background, and it may fail: the next addition takes another sample.
+    // May fail: the next addition takes another sample.
     if (sample.length > 0) void liveOf(decodeText(user), sample).catch(() => undefined);
     return fence;
   }
 
-  /** The live sessions of a user among entries of the index. Removes entries that lead nowhere. */
+  /** Resolves to the user's live sessions among index entries. Removes entries without one. */
   async function liveOf(userId: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
     const values = await Promise.all(entries.map(({ id }) => call.listUser(key(id))));
     const found = entries.map(({ id }, at) => recordOf("listUser", id, values[at]));
@@ -291,23 +298,22 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 }
 
-/** Keys in one SCAN: about 0.2 ms of the server's time. */
+/** Keys per SCAN: about 0.2 ms of the server's time. */
 const SCANNED = "500";
 
-/** @throws StoreError for a value that is not this id's */
+/** @throws StoreError for a value that does not belong to this id */
 function recordOf(operation: StoreOperation, id: string, value: unknown): SessionRecord | null {
   const record = recordIn(id, value);
   if (record === undefined) throw foreignValue(operation);
   return record;
 }
 
-/** `undefined`: it is not this id's value. */
+/** `undefined`: the value does not belong to this id. */
 function recordIn(id: string, value: unknown): SessionRecord | null | undefined {
   if (value === null) return null;
   return typeof value === "string" ? decodeRecord(id, value) : undefined;
 }
 
-/** What the codes of each script mean. */
 const CREATED: Results<CreateResult> = {
   [Code.DONE]: "created",
   [Code.NOTHING]: "taken",
@@ -323,7 +329,6 @@ const REVOKED: Results<boolean> = { [Code.DONE]: true, [Code.NOTHING]: false };
 
 type Results<Result> = Readonly<Record<number, Result>>;
 
-/** @throws StoreError for a code that the script does not return */
 function resultOf<Result>(operation: StoreOperation, returned: unknown, results: Results<Result>): Result {
   const code = Number(returned);
   if (code === Code.FOREIGN) throw foreignValue(operation);

@@ -4,51 +4,51 @@ import { type Commands, foreignValue, notAReply } from "./commands.ts";
 import { Code, script } from "./scripts.ts";
 
 /**
- * Which sessions a user may have, and the user's fence, in one sorted set: so a script that adds an id reads the fence.
+ * The ids of each user's sessions and the user's fence, in one sorted set, so that a script that adds an id
+ * reads the fence.
  *
  * ```
- * ZADD tenure:u:<user> <stamp> <id>       a stamp is the instant of the last addition, microseconds
+ * ZADD tenure:u:<user> <stamp> <id>       the stamp is the instant of the last addition, microseconds
  * ZADD tenure:u:<user> -<fence> :fence    milliseconds
  * ```
- * It names more ids than are alive, never fewer. Stamps are unique in a set and grow, so paging in their order misses no
- * id that is there throughout, and none that is added again meanwhile.
+ * A set may have ids without a live session, and has every id with one. Its stamps are unique and grow, so
+ * paging by stamp misses no id that stays in the set, and none that is added again meanwhile.
  *
- * An entry goes when a look at its session found nothing of this user's, and only if its stamp is still the same (so a removal may
- * arrive at any time). The look must come when no create or binding that relies on this addition can be under way: once
- * the stamp is {@link PATIENCE} old, or after the session got a tombstone.
+ * An entry is removed after a read of its session found nothing of this user's, if the stamp is still the
+ * same (so a removal may arrive at any time). No create or binding that relies on the addition may be in
+ * flight at that read: the stamp must be {@link PATIENCE} old, or the session have a tombstone.
  *
  * Users and ids are encoded (layout.ts).
  */
 export interface UserIndex {
   keyOf(user: string): string;
-  /** Resolves once the index has the id, at least until the session ends, to the user's fence. */
+  /** Adds an id, which then stays at least until the session ends. */
   add(operation: "create" | "update", user: string, id: string, end: SessionEnd): Promise<Added>;
   /**
-   * Fixes the fence, at the server's time if no instant is given, and resolves to the first page.
+   * Sets the fence to an instant, by default to the server's time, and resolves to the first page.
    *
    * @throws TypeError for an instant after the server's time
    */
   fence(user: string, instant: number | undefined): Promise<FencedPage>;
-  /** Resolves once replicas have the user's fence. */
   fenceDurably(user: string, instant: number): Promise<void>;
-  /** A page of the entries after a stamp. The last page is not full. */
+  /** Resolves to the entries after a stamp. The last page is not full. */
   page(operation: "revokeUser" | "listUser", user: string, after: string): Promise<Page>;
-  /** Removes entries whose stamps are still these. In the background, and it may fail. */
+  /** Removes entries whose stamps are unchanged, in the background. May fail. */
   remove(user: string, entries: readonly Entry[]): void;
 }
 
-/** The end of a session: known, or a lifetime after the server's time. */
+/** When a session ends: an instant, or a lifetime from the server's time. */
 export type SessionEnd = { readonly endsAt: number } | { readonly lifetime: number };
 
 export interface Entry {
   readonly id: string;
   readonly stamp: string;
-  /** No create or binding that relies on this entry can be under way. */
+  /** No create or binding that relies on this entry can be in flight. */
   readonly isSettled: boolean;
 }
 
 export interface Added {
-  /** -1: the user has none. */
+  /** The user's fence. -1: there is none. */
   readonly fence: number;
   /** A few settled entries of an index that has grown. */
   readonly sample: readonly Entry[];
@@ -56,14 +56,14 @@ export interface Added {
 
 export interface Page {
   readonly entries: readonly Entry[];
-  /** The stamp of the last entry; `undefined`: this is the last page. */
+  /** The stamp of the last entry. `undefined`: this is the last page. */
   readonly next: string | undefined;
 }
 
 export interface FencedPage extends Page {
-  /** The instant that this call fixed. */
+  /** The instant that this call gave the fence. */
   readonly instant: number;
-  /** The user's fence, which an earlier call may have set later. */
+  /** The user's fence, which an earlier call may have set to a later instant. */
   readonly fence: number;
 }
 
@@ -110,27 +110,27 @@ export function userIndex(commands: Commands, prefix: string, tombstoneMinimum: 
     remove(user, entries) {
       if (entries.length === 0) return;
       const all = entries.map(({ id, stamp }) => `${id} ${stamp} `).join("");
-      // What stays is found again by the next call that reads the index.
+      // The next call that reads the index finds what was not removed.
       remove(keyOf(user), [all]).catch(() => undefined);
     },
   };
 }
 
 /**
- * Entries in one command: the server takes about 0.2 ms for them. `page` of an index that grows as fast as it is read would not
- * end: a user would need this many logins in each round trip.
+ * Entries per command: about 0.2 ms of the server's time. Paging ends unless a user logs in this often per
+ * round trip.
  */
 const PAGE = 200;
 /**
- * Milliseconds: longer than any create or binding is under way, which is at most twice the longest `timeout`, and the skew between
- * the clocks of a Cluster.
+ * Milliseconds: longer than a create or binding can be in flight (twice the longest `timeout`), with an
+ * allowance for the clock skew in a Cluster.
  */
 const PATIENCE = 10 * 60 * 1000;
-/** Milliseconds that an index lives longer than its sessions, whose servers may have other clocks. */
+/** Milliseconds that an index outlives its sessions, whose servers may have other clocks. */
 const ALLOWANCE = 60 * 60 * 1000;
-/** The size from which additions return a sample, so that sessions that expire unlisted do not fill an index. */
+/** Additions to a larger index return a sample, so that sessions that expire unlisted do not fill it. */
 const GROWN = 8;
-/** The member that holds the fence. `encodeText` leaves no colon in an id. */
+/** The member that holds the fence. An encoded id has no colon. */
 const MEMBER = ":fence";
 
 const FENCE_OF = `
@@ -142,7 +142,7 @@ local function expire(key, at)
 end
 `;
 
-/** lifetime, endsAt: one of them, the other is "". → the time, the fence, then ids and stamps in turn */
+/** One of lifetime and endsAt is "". Returns the time, the fence, then ids and stamps in turn. */
 const ADD = script({
   args: ["id", "lifetime", "endsAt"],
   functions: FENCE_OF,
@@ -165,7 +165,7 @@ end
 return found`,
 });
 
-/** Adds a page after a stamp to an array. */
+/** Appends the page after a stamp to an array. */
 const ADD_PAGE = `
 local function addPage(found, key, after)
   for _, one in ipairs(redis.call('ZRANGE', key, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, ${PAGE}, 'WITHSCORES')) do
@@ -175,14 +175,18 @@ local function addPage(found, key, after)
 end
 `;
 
-/** given: the instant of the fence, or "". → the time, the instant, the user's fence, ids and stamps in turn; or FUTURE */
+/**
+ * given: the instant of the fence, or "". Returns the time, the instant, the user's fence, then ids and
+ * stamps in turn; or FUTURE.
+ */
 const FENCE = script({
   flags: "allow-oom",
   args: ["given", "minimum"],
   functions: FENCE_OF + ADD_PAGE,
   body: `
 local fence = fenceOf(key)
--- A login without an instant of its own is stored as a millisecond after the fence. In the same millisecond it must not be missed.
+-- A login without authenticatedAt is dated a millisecond after the fence. A fence in that same millisecond
+-- must cover it.
 local instant = number(given) or math.max(now, fence + 1)
 if given ~= '' and instant > now then return ${Code.FUTURE} end
 fence = math.max(fence, instant)
@@ -191,7 +195,7 @@ expire(key, fence + minimum)
 return addPage({ now, instant, fence }, key, '0')`,
 });
 
-/** after: a stamp. → the time, then ids and stamps in turn */
+/** after: a stamp. Returns the time, then ids and stamps in turn. */
 const READ = script({
   flags: "no-writes",
   args: ["after"],
@@ -200,7 +204,7 @@ const READ = script({
 return addPage({ now }, key, after)`,
 });
 
-/** entries: ids and stamps in turn, each followed by a space. → DONE */
+/** entries: ids and stamps in turn, each followed by a space. Returns DONE. */
 const REMOVE = script({
   flags: "allow-oom",
   args: ["entries"],
@@ -228,7 +232,7 @@ function entriesOf(found: readonly unknown[], now: number): Entry[] {
   for (let at = 0; at + 1 < found.length; at += 2) {
     const [id, stamp] = [found[at], String(found[at + 1])];
     if (typeof id !== "string")
-      throw new StoreError("listUser", "a user's index returned something that is not an id");
+      throw new StoreError("listUser", "Redis returned an id in a user's index that is not a string");
     entries.push({ id, stamp, isSettled: Number(stamp) / 1000 + PATIENCE < now });
   }
   return entries;

@@ -103,7 +103,7 @@ redis.describe("a key that holds something else", () => {
     const scanning = (async () => {
       for await (const record of store.scan()) found.push(record);
     })();
-    await expect(scanning).rejects.toThrow("was not written for this session");
+    await expect(scanning).rejects.toThrow("did not write there");
     expect(found.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
   });
 
@@ -115,8 +115,9 @@ redis.describe("a key that holds something else", () => {
     const restricted = redisStore(clients.add(new Redis(redis.url, { username, password: "secret" })), {
       prefix,
     });
-    // As Redis 8 and 7.0 say it.
-    const refused = /failed or refused: (?:ERR|NOPERM) (?:ACL failure|The user executing the script)/;
+    // The messages of Redis 8 and 7.0.
+    const refused =
+      /failed or refused the command: (?:ERR|NOPERM) (?:ACL failure|The user executing the script)/;
     await expect(restricted.create(newSession())).rejects.toThrow(refused);
     await expect(restricted.create(newSession({ userId: "ada" }))).rejects.toThrow(refused);
     await expect(restricted.update(id, {})).rejects.toThrow(refused);
@@ -131,7 +132,7 @@ redis.describe("a key that holds something else", () => {
     return id;
   }
 
-  /** As an edit by hand leaves it: the marks begin where the nonces are. */
+  /** Damages a value like an edit by hand: the marks begin where the nonces are. */
   async function damage(id: string): Promise<void> {
     await client.setrange(`${prefix}s:${id}`, POSITIONS.marksLength[0], "00000021");
   }
@@ -143,7 +144,7 @@ async function outcomes(calls: readonly Promise<unknown>[]): Promise<unknown[]> 
   return Promise.all(
     calls.map((call) =>
       call.catch((error: unknown) => {
-        expect(String(error)).toContain("was not written for this session");
+        expect(String(error)).toContain("did not write there");
         return FOREIGN;
       }),
     ),
