@@ -1,6 +1,6 @@
 /**
- * What the store needs of a connection to SQLite. `DatabaseSync` of `node:sqlite` and the `Database` of better-sqlite3 both have
- * it, so neither is imported.
+ * The members of a SQLite connection that the store uses. `DatabaseSync` of `node:sqlite` and `Database` of
+ * better-sqlite3 both have them, so neither is imported.
  */
 export interface SqliteDatabase {
   exec(sql: string): unknown;
@@ -8,8 +8,9 @@ export interface SqliteDatabase {
 }
 
 /**
- * A prepared statement. Strings, numbers and nulls are bound to `?` in order (better-sqlite3 has no `?1`); a row is an object with a
- * property for each column. `any`, because the two drivers have different types for what they bind.
+ * A prepared statement. It binds strings, numbers and nulls to `?` in order (better-sqlite3 has no `?1`). A
+ * row is an object with a property for each column. Values are `any`, because the drivers type them
+ * differently.
  */
 export interface SqliteStatement {
   /** The first row, or `undefined`. */
@@ -20,7 +21,7 @@ export interface SqliteStatement {
 
 /** @throws TypeError for a value that is not a synchronous connection to SQLite */
 export function assertDatabase(database: SqliteDatabase): void {
-  // The package sqlite3 has both methods too, but takes callbacks. It also has `each`, which the other two lack.
+  // The package sqlite3 has both methods too, but takes callbacks. Only it has `each`.
   const has = (name: string): boolean =>
     typeof (database as unknown as Record<string, unknown> | null)?.[name] === "function";
   if (!has("exec") || !has("prepare") || has("each")) {
@@ -30,11 +31,11 @@ export function assertDatabase(database: SqliteDatabase): void {
   }
 }
 
-/** Ends a transaction that failed. SQLite has already ended it after some errors, such as a full disk. */
+/** Rolls back a transaction that failed. */
 export function rollBack(database: SqliteDatabase): void {
   try {
     database.exec("rollback");
   } catch {
-    // There was no transaction anymore.
+    // SQLite rolls back by itself after some errors, such as a full disk.
   }
 }

@@ -4,10 +4,13 @@ const TEXTS = ["id", "user_id", "data"];
 const NUMBERS = ["authenticated_at", "version", "created_at", "touched_at", "idle", "expires_at", "ends_at"];
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
-/** The columns of a session, as {@link decodeRecord} reads them. */
+/** The columns that {@link decodeRecord} reads. */
 export const RECORD: string = [...TEXTS, ...NUMBERS].join(", ");
 
-/** The same in a scan. For an integer that JavaScript's numbers do not hold, written by hand, node:sqlite would reject the whole page. */
+/**
+ * The same for a scan. An unsafe integer, written by hand, becomes null: node:sqlite would reject the whole
+ * page.
+ */
 export const SCANNED: string = [
   ...TEXTS,
   ...NUMBERS.map(
@@ -15,12 +18,15 @@ export const SCANNED: string = [
   ),
 ].join(", ");
 
-/** The column where calls about others read it, too, which an integer written by hand must not keep from being made. */
+/**
+ * `expires_at` for calls about other sessions, clamped: an unsafe integer written by hand must not make them
+ * fail.
+ */
 export const EXPIRES_AT: string = `max(${-LARGEST}, min(expires_at, ${LARGEST})) as expires_at`;
 
-/** The session in a row; `undefined` if the row is not one. */
+/** Decodes a row. `undefined`: the row is not a session. */
 export function decodeRecord(row: unknown): SessionRecord | undefined {
-  // The one cast of a row: each value is checked below.
+  // The only cast of a row: each value is checked below.
   const given = row as Readonly<Record<string, unknown>> | null | undefined;
   const { id, user_id: userId, authenticated_at: authenticatedAt, data, version } = given ?? {};
   const {

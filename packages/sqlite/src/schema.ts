@@ -4,11 +4,11 @@ import { assertDatabase, rollBack, type SqliteDatabase } from "./database.ts";
 import { isLocked, reasonOf } from "./failure.ts";
 
 /**
- * Creates the tables, or brings them to this release's version, and turns on WAL. Any number of processes may call it at once, at
- * every start. It leaves a newer schema alone.
+ * Creates the tables, or brings them to this release's version, and turns on WAL. Any number of processes may
+ * call it concurrently, at every start. It does not change a newer schema.
  *
- * @throws TypeError for a value that is not a database; an `Error` if the file is another application's, read-only, or on a file system
- *   where WAL does not work, and if another process keeps it locked for 30 seconds
+ * @throws TypeError for a value that is not a database; an `Error` if the file belongs to another
+ *   application, is read-only, is on a file system without WAL, or if another process locks it for 30 seconds
  */
 export async function migrate(database: SqliteDatabase): Promise<void> {
   assertDatabase(database);
@@ -26,26 +26,26 @@ export async function migrate(database: SqliteDatabase): Promise<void> {
   }
 }
 
-/** Milliseconds. A migration of a later release may have a large table to change. */
+/** Milliseconds. A migration of a later release may have to change a large table. */
 const PATIENCE = 30_000;
 
 function bringUpToDate(database: SqliteDatabase): void {
   database.exec("pragma busy_timeout = 0");
-  // Before anything is changed, the journal mode included: whose file it is.
+  // Check the file's owner before changing anything, even the journal mode.
   versionOf(database);
-  // Not possible inside a transaction. It has no effect where WAL is on already, and needs no lock then.
+  // Must be outside of a transaction. If WAL is already on, this has no effect and needs no lock.
   const { journal_mode: mode } = rowOf(database, "pragma journal_mode = wal");
   if (mode !== "wal" && mode !== "memory") {
     throw new Fault(
-      `the database's journal mode is ${String(mode)} and cannot become wal: use a file on a disk of this machine`,
+      `the database's journal mode is ${String(mode)} and cannot be changed to wal: use a file on a local disk`,
     );
   }
   database.exec("begin immediate");
   try {
-    // Another process may have migrated it since.
+    // Another process may have migrated the file since.
     const version = versionOf(database);
     for (const step of STEPS.slice(version)) database.exec(step);
-    // Written also where nothing changed: `begin immediate` does not notice that a database is read-only, a write does.
+    // Write even without a change: `begin immediate` does not detect a read-only database, a write does.
     database.exec(`pragma user_version = ${Math.max(version, SCHEMA_VERSION)}`);
     database.exec("commit");
   } catch (error) {
@@ -54,7 +54,7 @@ function bringUpToDate(database: SqliteDatabase): void {
   }
 }
 
-/** @throws Fault if the tables are not those that this release works on */
+/** @throws Fault if the tables are missing or older than this release */
 export function assertMigrated(database: SqliteDatabase): void {
   if (versionOf(database) < SCHEMA_VERSION) {
     throw new Fault(
@@ -64,10 +64,10 @@ export function assertMigrated(database: SqliteDatabase): void {
 }
 
 /**
- * The schema's version, 0 if the database is empty. One statement, because each reads as of its own moment: between two of them another
- * process may migrate the file, which would then be neither empty nor ours.
+ * Returns the schema's version, 0 for an empty database. This is one statement, because between two another
+ * process could migrate the file, which would then seem neither empty nor ours.
  *
- * @throws Fault if it is another application's
+ * @throws Fault if the file belongs to another application
  */
 function versionOf(database: SqliteDatabase): number {
   const { owner, version, objects } = rowOf(
@@ -84,28 +84,28 @@ function rowOf(database: SqliteDatabase, sql: string): Readonly<Record<string, u
   return database.prepare(sql).get() as Readonly<Record<string, unknown>>;
 }
 
-const FOREIGN = "the database belongs to another application: give Tenure a file of its own";
+const FOREIGN = "the database belongs to another application: give Tenure its own file";
 
-/** "Tnre". SQLite keeps it in the header of the file, where it says whose file it is. */
+/** "Tnre". SQLite keeps it in the file's header, to identify the owner. */
 const APPLICATION_ID = 0x54_6e_72_65;
 
-/** Each brings the schema to the version that is its place in the list, from 1 on. */
+/** Each step brings the schema to the version of its position in the list, from 1. */
 const STEPS: readonly string[] = [
   `
 create table tenure_sessions (
   n                integer primary key,   -- the order of a scan
-  id               text not null unique,  -- names the session; not a login
-  user_id          text,                  -- null while anonymous, and once revoked
+  id               text not null unique,  -- names the session; not a secret
+  user_id          text,                  -- null if anonymous or revoked
   authenticated_at integer,               -- when the user logged in
   version          integer not null,
   created_at       integer not null,
   touched_at       integer not null,
   idle             integer not null,      -- the idle timeout, ms
   ends_at          integer not null,      -- the end of the lifetime
-  expires_at       integer not null,      -- dead from here on; once revoked: the row may go
+  expires_at       integer not null,      -- dead from here on; a tombstone: deletable from here on
   revoked_at       integer,               -- not null: a tombstone
-  sweep_at         integer not null,      -- when a sweep looks at the row; no touch moves it
-  data             text not null          -- empty once revoked. Last, so that the other columns are read without it
+  sweep_at         integer not null,      -- when a sweep checks the row; no touch moves it
+  data             text not null          -- empty if revoked. Last, so that other columns are read without it
 ) strict;
 create index tenure_sessions_user on tenure_sessions (user_id, authenticated_at) where user_id is not null;
 create index tenure_sessions_sweep on tenure_sessions (sweep_at);
@@ -120,5 +120,4 @@ pragma application_id = ${APPLICATION_ID};
 `,
 ];
 
-/** The version that this release works on. */
 const SCHEMA_VERSION = STEPS.length;

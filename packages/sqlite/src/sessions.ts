@@ -11,23 +11,23 @@ import { makesNewVersion } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
 import { decodeRecord, EXPIRES_AT, notASession, RECORD, SCANNED } from "./record.ts";
 
-/** What each call does in the tables, inside a transaction. `now` is the store's clock. */
+/** The work of each call on the tables, inside a transaction. `now` is the store's clock. */
 export interface Sessions {
   create(session: NewSession, now: number): CreateResult;
   read(id: string, now: number): SessionRecord | null;
   update(id: string, changes: SessionChanges, now: number): UpdateResult;
   revoke(id: string, now: number): boolean;
   /**
-   * Raises the user's fence to `upTo`, or if it is absent to the present, and after what was bound since the last fence. Returns the
-   * instant up to which sessions are to end.
+   * Raises the user's fence to `upTo`, or by default to the present and past every login since the last
+   * fence. Returns the instant up to which sessions must end.
    */
   fence(userId: string, upTo: number | undefined, now: number): number;
-  /** Ends a batch of the sessions that are at or before the fence. */
+  /** Ends a batch of the user's sessions. `left`: there may be more. */
   endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
   listSome(userId: string, from: Place, now: number): Page<Place>;
-  /** `undefined` for a row that is not a session. */
+  /** A row that is not a session yields `undefined`. */
   scanSome(from: number, now: number): Page<number, SessionRecord | undefined>;
-  /** Deletes what has expired, a few rows for each call, so that sweeping keeps up with the calls that add rows. */
+  /** Deletes a few expired rows per call, so that sweeping keeps up with the calls that add rows. */
   sweep(now: number, calls: number): void;
 }
 
@@ -35,11 +35,11 @@ export interface Ending {
   readonly userId: string;
   readonly spared: string | null;
   readonly upTo: number;
-  /** Also sessions that were authenticated in the future: before the clock was set back. */
+  /** Also end sessions that were authenticated in the future, before the clock was set back. */
   readonly all: boolean;
 }
 
-/** A place in the index of a user's sessions: the next page begins after it. */
+/** A position in the index of a user's sessions. The next page begins after it. */
 export interface Place {
   readonly authenticatedAt: number;
   readonly n: number;
@@ -61,7 +61,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     `insert into tenure_sessions (id, user_id, authenticated_at, version, created_at, touched_at, idle, ends_at, expires_at, revoked_at, sweep_at, data)
      values (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  // No index has a column of this one, so a touch writes one page.
+  // No index has one of these columns, so a touch writes one page.
   const change = database.prepare(
     `update tenure_sessions set version = ?, touched_at = ?, idle = ?, ends_at = ?, expires_at = ?, data = coalesce(?, data)
      where n = ?`,
@@ -88,7 +88,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
        (select user_id from tenure_fences where instant <= ? order by instant limit ${SWEPT_PER_CALL})`,
   );
 
-  // Two ranges of one index. The second is empty unless all of them end.
+  // Two ranges of one index. The second is empty unless {@link Ending.all} is set.
   const ending = database.prepare(
     `select n, ${EXPIRES_AT} from tenure_sessions
      where (user_id = ? and authenticated_at <= ? or user_id = ? and authenticated_at > ?) and id is not ? limit ${PAGE}`,
@@ -198,7 +198,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
       const rows = due.all(now, Math.min(calls * SWEPT_PER_CALL, SWEPT_AT_ONCE)) as Row[];
       for (const { n, expires_at: expiresAt } of rows) {
         if (expiresAt <= now) remove.run(n);
-        // It was used since, so it lives longer than it was to.
+        // It was used since, and expires later.
         else postpone.run(expiresAt, n);
       }
     },
@@ -210,14 +210,17 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     return row;
   }
 
-  /** When the user logged in, or that the fence refuses it. */
+  /** Returns when the user logged in, or FENCED if that is refused. */
   function loginOf(userId: string, authenticatedAt: number | undefined, now: number): number | typeof FENCED {
     if (authenticatedAt === undefined) return afterFence(userId, now);
     const at = notTooOld(authenticatedAt, now);
     return at !== FENCED && at <= fenceOf(userId) ? FENCED : at;
   }
 
-  /** The present, or the first instant after the user's fence: in the millisecond of the fence, and after the clock was set back. */
+  /**
+   * Returns the present, or if it is later, the instant after the user's fence: the clock may have been set
+   * back.
+   */
   function afterFence(userId: string, now: number): number {
     return Math.max(now, fenceOf(userId) + 1);
   }
@@ -234,7 +237,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
 
 const FENCED: unique symbol = Symbol("fenced");
 
-/** What the statements that decide select: some of these. */
+/** A row of the statements that decide. Each selects some of these columns. */
 interface Row {
   readonly n: number;
   readonly id: string;
@@ -260,13 +263,13 @@ function recordIn(operation: StoreOperation, row: unknown): SessionRecord {
 }
 
 function notAsked(operation: StoreOperation): StoreError {
-  return new StoreError(operation, "SQLite returned another row than was asked for");
+  return new StoreError(operation, "SQLite returned a different row from the one requested");
 }
 
-/** Each call adds one row at most. */
+/** A call adds one row at most. */
 const SWEPT_PER_CALL = 2;
-/** As many as the calls of one transaction can add. */
+/** As many rows as the calls of one transaction can add. */
 const SWEPT_AT_ONCE = 64;
 
-/** Rows in one turn of the event loop, a few milliseconds at a million sessions. */
+/** Rows per turn of the event loop: a few milliseconds with a million sessions. */
 const PAGE = 100;

@@ -17,29 +17,30 @@ import { transactionsOn } from "./transactions.ts";
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
-  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /** Minimum life of tombstones and fences, milliseconds: longer than any request. Default one hour. */
   readonly tombstoneMinimum?: number;
   /**
-   * How long a call tries to get a lock that another process holds, milliseconds, before it is a `StoreError`. The process goes
-   * on with other work meanwhile. Default 5000.
+   * How long a call retries to get a lock that another process holds, milliseconds, before it rejects. The
+   * process does other work in between. Default 5000.
    */
   readonly lockTimeout?: number;
 }
 
 /**
- * Sessions in a SQLite file, which processes of one machine share. {@link migrate} creates the tables: a row for each session or
- * tombstone, and a row for the fence of each user who was logged out everywhere.
+ * Stores sessions in a SQLite file that processes of one machine share. {@link migrate} creates the tables: a
+ * row for each session or tombstone, and a row for the fence of each user who was logged out everywhere.
  *
- * **What decides.** A change begins with `begin immediate`, so it holds SQLite's one write lock while it checks and writes.
- * No other change, of whatever process, comes between a login's check of the fence and its write, or between
- * the version that an update expects and the update. A crash undoes the transaction as a whole. Reads take one snapshot and no lock.
+ * **What decides.** A change begins with `begin immediate`, so it holds SQLite's one write lock while it
+ * checks and writes. No change of any process comes between a login's check of the fence and its write, or
+ * between an update's check of the version and its write. A crash undoes the whole transaction. Reads take
+ * one snapshot and no lock.
  *
- * **`revokeUser`** is one transaction for the fence and one for each batch of sessions. A crash between them leaves the fence set and
- * some sessions alive; none that began before the fence can be added to them, and the next `revokeUser` ends them. The call has
- * not resolved.
+ * **`revokeUser`** is one transaction for the fence and one for each batch of sessions. A crash between them
+ * leaves the fence and some live sessions; the call has not resolved. The fence keeps older logins from
+ * adding sessions, and the next `revokeUser` ends the rest.
  *
- * @param database the application's own connection, on a file that holds nothing else. The store sets `busy_timeout` and `synchronous` on it,
- *   and never closes it
+ * @param database the application's own connection, on a file that holds nothing else. The store sets
+ *   `busy_timeout` and `synchronous` on it, and never closes it
  * @throws TypeError for a value that is not a database, or an invalid option
  */
 export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SessionStore {
@@ -97,12 +98,12 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
         ended += alive;
         if (!left) return ended;
       }
-      throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
+      throw new StoreError("revokeUser", "the user has more sessions than one call can end: call again");
     },
 
     async listUser(userId) {
       if (!canBeHere("userId", userId)) return [];
-      // By id: a session that logs in again meanwhile moves, and is found twice.
+      // By id, because a session that logs in again meanwhile moves, and is found twice.
       const found = new Map<string, SessionRecord>();
       for (let from: Place | undefined = { authenticatedAt: -1, n: 0 }; from;) {
         const place: Place = from;
@@ -124,7 +125,7 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
         }
         from = page.next;
       }
-      // Not before the end: "log everybody out" must end the sessions behind a row that is not one.
+      // Only at the end: "log everybody out" must end the sessions behind a row that is not one.
       if (!isWhole) throw notASession("scan");
     },
 
@@ -134,9 +135,9 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
   };
 }
 
-/** At the first call, because the application may call `migrate` after `sqliteStore`. */
+/** Runs at the first call, because the application may call `migrate` after `sqliteStore`. */
 function open(database: SqliteDatabase, tombstoneMinimum: number): Sessions {
-  // SQLite would wait for a lock inside the call, and stop the whole process.
+  // SQLite's own wait for a lock would stop the whole process.
   database.exec("pragma busy_timeout = 0");
   assertMigrated(database);
   return sessionsIn(database, tombstoneMinimum);
@@ -152,23 +153,23 @@ function assertMilliseconds(name: string, value: number, least: number): void {
 function assertStorable(texts: Readonly<Record<string, string | null | undefined>>): void {
   assertWellFormed(texts);
   for (const name in texts) {
-    // node:sqlite of Node 22 reads text only up to the first one.
+    // node:sqlite of Node 22 reads text only up to the first NUL.
     if (texts[name]?.includes("\0")) throw new TypeError(`${name} must not contain NUL, U+0000`);
   }
 }
 
-/** Whether a session can exist under this id or user at all. */
+/** Whether a session with this id or user can exist. */
 function canBeHere(name: string, text: string): boolean {
   return canBeStored(name, text) && !text.includes("\0");
 }
 
 /**
- * Resolves once the clock has passed the instant, a millisecond later. If the clock is set back meanwhile, it does not wait
- * for the same time to come again: a login that begins before then is refused.
+ * Resolves once the clock has passed the instant, a millisecond later. If the clock is set back meanwhile, it
+ * does not wait for it to catch up: the fence refuses logins until then.
  */
 async function untilPast(instant: number): Promise<void> {
   for (let tries = 0; tries < 20 && Date.now() <= instant; tries += 1) await sleep(1);
 }
 
-/** A million sessions are a tenth of this. */
+/** Ten times as many as a million sessions need. */
 const MAX_BATCHES = 100_000;

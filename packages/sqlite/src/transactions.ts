@@ -5,7 +5,7 @@ import { rollBack, type SqliteDatabase } from "./database.ts";
 import { isLocked, toStoreError } from "./failure.ts";
 import type { Sessions } from "./sessions.ts";
 
-/** What a call does, inside a transaction. It throws a `StoreError` only before its first write. */
+/** The work of a call inside a transaction. It throws a `StoreError` only before its first write. */
 export type Work<Result> = (sessions: Sessions, now: number) => Result;
 
 /** Runs `work` in a transaction, together with the other calls of this turn of the event loop. */
@@ -16,22 +16,23 @@ export type Run = <Result>(
 ) => Promise<Result>;
 
 export interface Details {
-  /** Whether a power cut may undo it although it has resolved. */
+  /** Whether a power cut may undo the change after it has resolved. */
   readonly mayBeLost?: boolean;
-  /** How many characters of data it writes. */
+  /** Characters of data that the call writes. */
   readonly size?: number;
 }
 
 export interface Transactions {
-  /** Works on one snapshot of the database. Needs no lock. */
+  /** Works on one snapshot of the database, without a lock. */
   readonly read: Run;
-  /** Holds the write lock, from before the check of anything until the commit. */
+  /** Holds the write lock from before the first check until the commit. */
   readonly write: Run;
 }
 
 /**
- * Each transaction begins and ends in one turn of the event loop, because both drivers are synchronous. So no two transactions of this
- * process overlap, and another process waits for no JavaScript but the work of one batch.
+ * Runs calls in transactions. Both drivers are synchronous, so each transaction begins and ends in one turn
+ * of the event loop. Transactions of this process never overlap, and another process waits for the work of
+ * one batch at most.
  *
  * @param open prepares the connection, at the first call
  */
@@ -56,7 +57,7 @@ export function transactionsOn(
     const sessions = (opened ??= open());
     database.exec(begin);
     try {
-      // Now that the lock is ours: a call that waited for it could find a session alive that has expired meanwhile.
+      // Read after the lock is held: a session may have expired while the call waited for it.
       const now = Date.now();
       const outcomes = calls.map(({ work }) => outcomeOf(() => work(sessions, now)));
       if (begin === "begin immediate") sessions.sweep(now, calls.length);
@@ -89,12 +90,12 @@ export function transactionsOn(
   }
 }
 
-/** Retries while another process holds the lock; the event loop goes on meanwhile. */
+/** Retries while another process holds the lock, without blocking the event loop. */
 async function settled(
   transaction: (calls: readonly Call[]) => Outcome[],
   calls: readonly Call[],
 ): Promise<readonly Outcome[]> {
-  // The last call's: those before it wait longer than lockTimeout, by at most the time that one batch may wait.
+  // That of the last call. Earlier calls exceed lockTimeout by at most the time that one batch may wait.
   const { giveUpAt } = calls.at(-1)!;
   for (;;) {
     try {
@@ -108,7 +109,7 @@ async function settled(
         return calls.map(({ operation }) => toStoreError(operation, error));
       }
     }
-    // Nothing was written. Only the calls that fail by themselves shall reject.
+    // Nothing was written. Run each call alone, so that only those that fail by themselves reject.
     const outcomes: Outcome[] = [];
     for (const call of calls) outcomes.push(...(await settled(transaction, [call])));
     return outcomes;
@@ -119,7 +120,7 @@ interface Call {
   readonly operation: StoreOperation;
   readonly mayBeLost: boolean;
   readonly size: number;
-  /** Of `performance.now()`. */
+  /** By `performance.now()`. */
   readonly giveUpAt: number;
   readonly work: Work<void>;
 }
@@ -136,9 +137,11 @@ function outcomeOf(work: () => void): Outcome {
   }
 }
 
-/** A transaction of so many calls, or characters of data, takes a few milliseconds, during which nothing else of the process runs. */
+/**
+ * Calls, and characters of data, per transaction: a few milliseconds, in which the process does nothing else.
+ */
 const MAX_CALLS = 64;
 const MAX_SIZE = 512 * 1024;
 
-/** Milliseconds between two tries to get the lock, of random length, so that processes do not try in step. */
+/** Milliseconds between attempts to get the lock, random so that processes do not retry in step. */
 const LONGEST_PAUSE = 5;

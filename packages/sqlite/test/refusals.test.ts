@@ -55,7 +55,7 @@ describe.each(Object.entries(drivers))("what is refused, on %s:", (_name, connec
     const before = readFileSync(file);
     const database = connect(file);
     await expect(migrate(database)).rejects.toThrow(
-      "belongs to another application: give Tenure a file of its own",
+      "belongs to another application: give Tenure its own file",
     );
     await expectEachRefused(sqliteStore(database), "belongs to another application");
     expect(readFileSync(file)).toEqual(before);
@@ -113,7 +113,7 @@ describe.each(Object.entries(drivers))("what is refused, on %s:", (_name, connec
     expect(await store.read("one")).toEqual(before);
     expect(await store.read("two")).toMatchObject({ data: "small" });
     expect(await store.read("three")).toBeNull();
-    // Once there is room again, the same save is made.
+    // With more room, the same save succeeds.
     database.exec("pragma max_page_count = 1000000");
     expect(await store.update("one", { data: large })).toBe("updated");
   });
