@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
-/** The user that the README describes, with the rules for a Cluster. Tests use it to show that these rules are enough. */
+/** The restricted user of the README, with the rules for a Cluster. Tests run as this user. */
 export const README_USER = { username: "tenure", password: "secret" } as const;
 
 export function readmeRules(): string[] {

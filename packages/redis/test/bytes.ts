@@ -4,8 +4,8 @@ import { Redis } from "ioredis";
 import { redisStore } from "../src/index.ts";
 
 /**
- * Prints how much of a server's memory a session takes, compared with what connect-redis 10 writes for the same data:
- * `SET sess:<token> <data with its cookie> EX 1800`. Ten sessions a user. Only Tenure has an index of them.
+ * Prints how much of the server's memory a session takes, compared with connect-redis 10 and the same data:
+ * `SET sess:<token> <data with its cookie> EX 1800`. Each user has ten sessions. Only Tenure indexes them.
  */
 const sessions = Number(process.argv[2] ?? 20_000);
 const cookie = {

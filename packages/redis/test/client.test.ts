@@ -73,7 +73,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
     [{ evalsha() {}, mget() {}, options: {}, keyData: {}, shaScripts: {} }, "ioredis-mock"],
     [{}, "an object that is not a client"],
   ])("%j is not a client, and the error says what it is", (client, name) => {
-    // As a caller without types would.
+    // A caller without types may pass any value.
     expect(() => redisStore(client as RedisClient)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
     );
@@ -106,7 +106,7 @@ describe("an option that is wrong is refused when the store is made", () => {
 });
 
 redis.describe("a client that receives messages is refused", () => {
-  // ioredis 6 receives messages by RESP 3, and goes on sending commands.
+  // ioredis 6 receives messages with RESP 3, and can still send commands.
   test("ioredis 5", async () => {
     const client = clients.add(new Redis5(redis.url));
     await client.subscribe("channel");
@@ -126,7 +126,7 @@ redis.describe("node-redis", () => {
     const store = redisStore(client.withAbortSignal(AbortSignal.abort()).asap());
     const { id } = newSession();
     await expect(store.create(newSession({ id }))).resolves.toBe("created");
-    // The server has the scripts.
+    // Load the scripts.
     await store.update(id, { data: "known" });
     await store.revoke(freshId());
     const results = await Promise.all([

@@ -6,7 +6,10 @@ interface Client {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** The clients of a test file, closed together. Their error events are ignored, because the store rejects with the same errors. */
+/**
+ * The clients of a test file, closed together. The store rejects with the errors that they emit, so these are
+ * ignored.
+ */
 export class Clients implements Disposable {
   readonly #open: Client[] = [];
   readonly #connecting = new WeakMap<object, Promise<unknown>>();
@@ -17,7 +20,7 @@ export class Clients implements Disposable {
     return client;
   }
 
-  /** Adds a client of node-redis and lets it connect. It need not have connected yet. */
+  /** Adds a client of node-redis that is still connecting. */
   connecting<Given extends Client & { connect(): Promise<unknown> }>(client: Given): Given {
     const connecting = this.add(client).connect();
     connecting.catch(() => undefined);
@@ -25,7 +28,7 @@ export class Clients implements Disposable {
     return client;
   }
 
-  /** Resolves to a client of {@link connecting} once it has connected, and to another at once. */
+  /** Waits until a client of {@link connecting} has connected. Returns any other client immediately. */
   async ready<Given extends object>(client: Given): Promise<Given> {
     await this.#connecting.get(client);
     return client;
@@ -50,16 +53,15 @@ export class Clients implements Disposable {
   }
 }
 
-/** What the fault tests need of a client besides the store. */
+/** What the fault tests need from a client library. */
 export interface Library {
   readonly name: string;
-  /** Opens a client that tries to connect again after so many milliseconds, or never. */
+  /** Opens a client that reconnects after this many milliseconds, or with null never. */
   readonly open: (clients: Clients, url: string, retryAfter?: number | null) => RedisClient;
-  /** Whether the client itself sends a command again whose reply was lost. */
+  /** Whether the client sends a command again if the reply is lost. */
   readonly resends: boolean;
 }
 
-/** The clients with which the fault tests run. */
 export const LIBRARIES: readonly Library[] = [
   {
     name: "ioredis",
@@ -74,7 +76,10 @@ export const LIBRARIES: readonly Library[] = [
   },
 ];
 
-/** The address of another database of the server. A scan passes all keys of its database: those of other tests make it long. */
+/**
+ * Returns the address of another database of the server. A scan reads all keys of its database, other tests'
+ * included.
+ */
 export function databaseOf(url: string, number: number): string {
   return new URL(`/${number}`, url).href;
 }
@@ -83,13 +88,13 @@ export function onLoopback(ports: readonly number[]): { host: string; port: numb
   return ports.map((port) => ({ host: "127.0.0.1", port }));
 }
 
-/** ioredis closes by `disconnect`, and node-redis by `destroy`, which throws if the client is closed. */
+/** `destroy` of node-redis throws if the client is closed. */
 function close(client: object): void {
   try {
     if ("destroy" in client && typeof client.destroy === "function") {
       Promise.resolve(client.destroy()).catch(() => undefined);
     } else if ("disconnect" in client && typeof client.disconnect === "function") client.disconnect();
   } catch {
-    // It was closed before.
+    // It was already closed.
   }
 }

@@ -23,7 +23,8 @@ const LIBRARIES: Record<string, () => Promise<RedisClient>> = {
 
 here.describe("a Cluster that changes", () => {
   beforeAll(async () => {
-    // On a busy machine, a primary that is only slow must not be replaced: what it has not replicated would be lost.
+    // On a busy machine, a slow primary must not be replaced: writes that it has not replicated would be
+    // lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
   });
   afterAll(async () => {
@@ -108,7 +109,7 @@ here.describe("a Cluster that changes", () => {
 
   test("a call of ioredis whose slot moves while it waits for a WAIT goes to the other primary", async () => {
     const client = connect();
-    // One more than there are, so that every WAIT takes its whole timeout.
+    // More than there are, so that every WAIT takes its whole timeout.
     const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 2000 } });
     const moving = newSession();
     await redisStore(client).create(moving);
@@ -137,7 +138,7 @@ here.describe("a Cluster that changes", () => {
   test.each(Object.keys(LIBRARIES))(
     "while a slot moves to another primary (ASK, then MOVED), every call succeeds: %s",
     async (name) => {
-      // All in one slot.
+      // All keys are in one slot.
       const prefix = `{${freshId()}}:`;
       const client = await LIBRARIES[name]!();
       const store = redisStore(client, { prefix });
@@ -158,7 +159,7 @@ here.describe("a Cluster that changes", () => {
         await expect(store.update(id, {})).resolves.toBe("updated");
         await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
       }
-      // One of these is on each server, which refuse commands that have both.
+      // Each server has one of these, and refuses a command with both.
       const divided = [ids[0], ids[1]];
       const saves = divided.map((id) => store.update(id, { data: "divided" }));
       await expect(Promise.all(saves)).resolves.toEqual(["updated", "updated"]);
@@ -167,7 +168,7 @@ here.describe("a Cluster that changes", () => {
       await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
       await expect(store.revoke(ids[1])).resolves.toBe(true);
 
-      // These wait for another attempt, too.
+      // These have to be retried, too.
       const both = Promise.all([store.read(ids[0]), store.read(ids[1])]);
       // Other tests may have left keys in the slot.
       const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
@@ -188,7 +189,7 @@ here.describe("a Cluster that changes", () => {
     "when a primary dies, calls succeed or reject in time, and soon all succeed again",
     { timeout: 60_000 },
     async () => {
-      // node-redis 5 does not look for the new primary.
+      // node-redis 5 does not find the new primary.
       const names = Object.keys(LIBRARIES).filter((name) => name !== "node-redis 5");
       const stores = await Promise.all(
         names.map(async (name) => redisStore(await LIBRARIES[name]!(), { timeout: 1000 })),
@@ -249,7 +250,7 @@ interface Owner {
   readonly admin: Redis;
 }
 
-/** The owner of the slot, and another primary. */
+/** Returns the owner of the slot, and another primary. */
 async function ownersOf(slot: number): Promise<[Owner, Owner]> {
   const owners = await Promise.all(
     cluster.nodes.slice(0, 3).map(async ({ url, port }) => {

@@ -69,7 +69,7 @@ redis.describe.each(LIBRARIES)("how many commands a call takes on $name", ({ ope
 
   test.each([
     { calls: 31, shared: 1 },
-    // In two turns, so that the server works on some while this process works on the others.
+    // In two turns: the server works on some calls while this process works on the others.
     { calls: 50, shared: 2 },
   ])(
     "$calls reads of one turn of the event loop are $shared commands, as are touches, saves and logouts; logins twice as many",
@@ -167,7 +167,7 @@ redis.describe.each(LIBRARIES)("a process that is busy for longer than the timeo
     const store = redisStore(client, { timeout: 1000 });
     await store.update(session.id, {});
     const calls = [store.read(session.id), store.update(session.id, {}), store.now()];
-    // They are sent before the process stops to listen.
+    // Two turns later they are sent. Then the process stops listening.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     for (const until = performance.now() + 1500; performance.now() < until;);
     await expect(Promise.all(calls)).resolves.toMatchObject([
@@ -180,7 +180,7 @@ redis.describe.each(LIBRARIES)("a process that is busy for longer than the timeo
 
 here.describe.each(LIBRARIES)("a server that has forgotten the scripts, on $name", ({ open }) => {
   test("gets them again", async () => {
-    // A server of its own: others count on their scripts being there.
+    // Other tests rely on the scripts of the shared server.
     await using own = await startRedis();
     const admin = clients.redis(own.url);
     const store = redisStore(open(clients, own.url));
@@ -218,7 +218,7 @@ here.describe("a user of 10,000 sessions", () => {
     await expect(store.revokeUser(userId, { except: listed[5000]!.id })).resolves.toBe(9_999);
     await expect(store.listUser(userId)).resolves.toMatchObject([{ id: listed[5000]!.id }]);
     await expect(store.revokeUser(userId)).resolves.toBe(1);
-    // The mean, because other processes of the machine make a single command slow.
+    // The mean, because a single command may be slow on a busy machine.
     const commands = (await admin.info("commandstats")).matchAll(
       /^cmdstat_(\w+):.*?usec_per_call=([\d.]+)/gm,
     );
@@ -230,7 +230,10 @@ here.describe("a user of 10,000 sessions", () => {
   });
 });
 
-/** A store's first script learns the server's clock, and its first reply is followed by a look at the eviction policy. */
+/**
+ * Runs every command once: the first script of a store learns the server's clock, and INFO follows the first
+ * reply.
+ */
 async function warmUp(store: SessionStore): Promise<void> {
   const { id, userId } = newSession({ userId: freshId() });
   await store.create(newSession({ id, userId }));
@@ -240,6 +243,6 @@ async function warmUp(store: SessionStore): Promise<void> {
   await store.listUser(userId!);
   await store.revokeUser(userId!);
   await store.revoke(id);
-  // The background command of revokeUser, which is sent again if the server does not have its script.
+  // Wait for revokeUser's background command, which is sent again if the server does not have its script.
   for (let turn = 0; turn < 3; turn += 1) await store.now();
 }

@@ -30,7 +30,8 @@ const variants: Record<string, (ports: number[]) => RedisClient> = {
 
 here.describe("the contract", () => {
   beforeAll(async () => {
-    // On a busy machine, a primary that is only slow must not be replaced: what it has not replicated would be lost.
+    // On a busy machine, a slow primary must not be replaced: writes that it has not replicated would be
+    // lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
     for (const { url } of cluster.nodes) {
       const admin = clients.redis(url);

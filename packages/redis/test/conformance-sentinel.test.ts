@@ -47,7 +47,7 @@ here.describe("Sentinel", () => {
 
     test.each(Object.keys(LIBRARIES))("%s", async (name) => {
       const { userId, kept, ended } = stages[name]!;
-      // The first calls may use the dead connection: each succeeds or rejects in time, and soon all succeed.
+      // The first calls may use the dead connection. Each succeeds or rejects in time, and soon all succeed.
       for (const client of [LIBRARIES[name]!(sentinels()), beforeFailover[name]!]) {
         await expect
           .poll(() => stored(redisStore(client), kept.id), { timeout: 20_000 })
@@ -83,7 +83,7 @@ here.describe("Sentinel", () => {
   }
 });
 
-/** Creates and ends sessions, which two replicas confirm. */
+/** Creates and ends sessions that two replicas confirm. */
 async function setStage(client: RedisClient) {
   const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 15_000 } });
   const userId = freshId();

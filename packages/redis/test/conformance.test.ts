@@ -15,10 +15,10 @@ const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** The server may be used by others. */
+/** A name of its own, because other tests use the server too. */
 const restricted = { ...README_USER, username: `tenure-${freshId()}` };
 const keyPrefix = "app{1}*?[x]:";
-/** Each with a database of its own, but the restricted users, who may not choose one. */
+/** Each has its own database, except the restricted users, who cannot select one. */
 const variants: Record<string, (url: string) => RedisClient> = {
   "ioredis 6, the README's restricted user": (url) => clients.add(new Redis(url, restricted)),
   "ioredis 6, RESP3 shapes, keyPrefix, auto-pipelining": (url) =>

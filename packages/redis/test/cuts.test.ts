@@ -12,7 +12,7 @@ const url = databaseOf(redis.url, 7);
 const client = clients.redis(url);
 afterAll(() => clients[Symbol.dispose]());
 
-/** What is lost: the command, which then never ran, or its reply. */
+/** What is lost: the command, which then does not run, or its reply. */
 const cuts: readonly [string, Fault["on"]][] = [
   ["before it reaches the server", "command"],
   ["after it ran", "reply"],

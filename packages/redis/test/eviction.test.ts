@@ -57,7 +57,7 @@ here.describe("a server that may evict sessions", () => {
   });
 });
 
-/** The warnings of a first use, after the client has got the server's policy. */
+/** Returns the warnings of a first use, once the client has the server's policy. */
 async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Error[]> {
   const heard: Error[] = [];
   const listener = (warning: Error): void => void heard.push(warning);

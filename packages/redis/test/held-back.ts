@@ -3,17 +3,17 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export interface HeldBack extends AsyncDisposable {
   readonly url: string;
-  /** Holds back what clients send from now on. */
+  /** Holds back everything that clients send from now on. */
   hold(): void;
-  /** Holds back what clients send after the next reply. */
+  /** Holds back everything that clients send after the next reply. */
   holdAfterReply(): void;
-  /** Whether something is held back. */
+  /** Whether anything is held back. */
   isHolding(): boolean;
-  /** Passes on what was held back. */
+  /** Passes on everything that is held back. */
   release(): void;
 }
 
-/** Opens a way to a server that can hold back what clients send, as a network does. */
+/** Opens a proxy that can hold back what clients send, like a slow network. */
 export async function heldBack(target: string): Promise<HeldBack> {
   const address = new URL(target);
   const waiting: (() => void)[] = [];

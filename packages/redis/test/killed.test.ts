@@ -13,7 +13,7 @@ const url = databaseOf(redis.url, 6);
 const client = clients.redis(url);
 afterAll(() => clients[Symbol.dispose]());
 
-/** More than any operation sends, in the background too. */
+/** More commands than any operation sends, background commands included. */
 const MOST_COMMANDS = 8;
 
 redis.describe.each(LIBRARIES)("a process on $name that is killed after any command", ({ name }) => {
@@ -22,7 +22,8 @@ redis.describe.each(LIBRARIES)("a process on $name that is killed after any comm
     { timeout: 120_000 },
     async (operation) => {
       await using proxies = new AsyncDisposableStack();
-      // One process makes the operation many times, each on a connection and a prefix of its own. Each is held up at another command.
+      // One process runs the operation many times, each with its own connection and prefix, stopped at a
+      // different command.
       const places = await Promise.all(
         Array.from({ length: MOST_COMMANDS }, async () => {
           const prefix = `${freshId()}:`;
@@ -39,7 +40,7 @@ redis.describe.each(LIBRARIES)("a process on $name that is killed after any comm
         { execArgv: ["--conditions=@tenure/source"] },
       );
       await once(child, "message");
-      // The server runs it, and the process never gets the reply.
+      // The server runs the command, but the process never gets the reply.
       const plans = places.map(({ proxy }, index) =>
         proxy.plan({ on: "reply", nth: index + 1, by: "silence" }),
       );

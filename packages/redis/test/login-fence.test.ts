@@ -20,7 +20,7 @@ redis.describe.each(LIBRARIES)(
       way = await heldBack(redis.url);
       slow = redisStore(open(clients, way.url), { timeout: 30_000 });
       store = redisStore(clients.redis(redis.url));
-      // The scripts are known, and so is the server's clock.
+      // Load the scripts, and learn the server's clock.
       const { id, userId } = newSession({ userId: freshId() });
       await slow.create(newSession({ id, userId }));
       await slow.update(id, { data: "known" });
@@ -114,7 +114,10 @@ redis.describe.each(LIBRARIES)(
       await expect(store.read(session.id)).resolves.toBeNull();
     });
 
-    /** Makes a call of two scripts, and something else after its first reply and before its second command arrives. */
+    /**
+     * Makes a call of two scripts, and runs `meanwhile` after the first reply, before the second command
+     * arrives.
+     */
     async function between<Result>(
       call: () => Promise<Result>,
       meanwhile: () => Promise<unknown>,
@@ -135,7 +138,7 @@ redis.describe("the marks of two users on an id that has no session", () => {
     const store = redisStore(client);
     const [id, first, second] = [freshId(), freshId(), freshId()];
     const since = await store.now();
-    // As two logins leave it whose second scripts have not come yet.
+    // The state after the first scripts of two logins.
     for (const user of [first, second]) await client.zadd(`tenure:u:${user}`, since * 1000, id);
     await store.revokeUser(first);
     const needed = await client.pexpiretime(`tenure:s:${id}`);

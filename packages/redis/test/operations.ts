@@ -39,10 +39,10 @@ export async function setStage(store: SessionStore): Promise<Stage> {
 }
 
 /**
- * The places where index and sessions disagree. A live session must be listed for its user, and revokeUser must end it.
- * Ends them all.
+ * Returns where index and sessions disagree: a live session must be in its user's list, and revokeUser must
+ * end it. Ends all sessions.
  *
- * @param store with a prefix of its own
+ * @param store with its own prefix
  */
 export async function disagreements(
   store: SessionStore,

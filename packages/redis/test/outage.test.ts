@@ -16,7 +16,7 @@ afterAll(async () => {
   for (const own of servers.values()) await (await own)[Symbol.asyncDispose]();
 });
 
-/** A server for the tests that leave it as they found it. */
+/** A server for tests that restore its state. */
 function shared(...args: string[]): Promise<OwnServer> {
   const name = args.join(" ");
   let own = servers.get(name);
@@ -116,7 +116,7 @@ here.describe(
     test("silent while a slot moves: no call waits for those that shared its command", async () => {
       const own = await shared();
       const client = clients.redis(own.url);
-      // A server of a Cluster refuses a command of several keys meanwhile.
+      // A server of a Cluster refuses commands with several keys of a moving slot.
       client.mget = ((...keys: string[]) =>
         keys.length > 1
           ? Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot"))
@@ -137,7 +137,7 @@ here.describe(
       proxy.delayReplies(3000);
       expect(await surprises(store, 1000)).toEqual([]);
       proxy.delayReplies(0);
-      // Replies that are already late arrive before any other.
+      // Replies that are already late arrive before this one.
       await expect.poll(() => client.ping().catch(String)).toBe("PONG");
       await expectRecovery(client, store);
     });
@@ -165,7 +165,7 @@ here.describe(
     });
 
     test("loading its data", async () => {
-      // Some 6 s for 6000 keys.
+      // Loading 6000 keys takes about 6 s.
       const slow = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
       await using own = await startRedis({ args: ["--save", "3600 1", ...slow] });
       const admin = connect(own.url);
@@ -177,12 +177,12 @@ here.describe(
       await redisStore(admin).create(session);
       await own.stop();
       const started = own.start();
-      // Without the ready check, commands go out while the server loads; with it they wait.
+      // Without the ready check, commands are sent while the server loads. With it, they wait.
       const [sending, waiting] = [connect(own.url, { enableReadyCheck: false }), connect(own.url)];
       const eager = redisStore(sending, { timeout: LIMIT });
       const patient = redisStore(waiting, { timeout: LIMIT });
       await expect.poll(() => eager.read(session.id).catch(String), { interval: 20 }).toContain("LOADING");
-      // A server replies to TIME while it loads.
+      // A server that loads still replies to TIME.
       const { now: _, ...calls } = CALLS;
       expect(await Promise.all([surprises(eager, LIMIT, calls), surprises(patient)])).toEqual([[], []]);
       await started;
@@ -260,7 +260,7 @@ here.describe.each(LIBRARIES)("a server that refuses some calls, $name", ({ open
   });
 });
 
-/** The calls that did anything else than reject with a StoreError in time. */
+/** Returns the calls that did not reject with a StoreError in time. */
 async function surprises(
   store: SessionStore,
   limit: number = LIMIT,
@@ -268,7 +268,8 @@ async function surprises(
 ): Promise<string[]> {
   const told = await Promise.all(
     Object.entries(calls).map(async ([name, call]) => {
-      // No call sends a second command before it fails. On a busy machine, this timer is as late as the store's.
+      // No call sends a second command before it fails. On a busy machine, this timer is as late as the
+      // store's.
       using late = timer(limit + 1000);
       const outcome: unknown = await Promise.race([
         late.over.then(() => "nothing in time"),

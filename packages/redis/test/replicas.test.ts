@@ -75,7 +75,7 @@ here.describe("waiting for replicas", () => {
       await lagging.pause();
       await expect(store.revoke(session.id)).rejects.toThrow("1 of 2 replicas");
       setTimeout(() => void lagging.resume(), 100);
-      // There is nothing left to end, but the tombstone must reach the replica.
+      // No session is left to end, but the tombstone must reach the replica.
       await expect(patient(primary).revoke(session.id)).resolves.toBe(false);
       await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
     });
@@ -111,7 +111,7 @@ here.describe("waiting for replicas", () => {
       }
       for (const failure of creating) await expect(failure).resolves.toContain("1 of 2 replicas");
       await lagging.resume();
-      // One where all came before the first WAIT was sent.
+      // One WAIT if all calls came before the first was sent.
       expect([1, 2]).toContain(await waits());
     });
 
@@ -141,7 +141,7 @@ here.describe("waiting for replicas", () => {
       ]);
     });
 
-    // Since Redis 7.2, WAIT waits for what its own connection has written, and a new connection has written nothing.
+    // Since Redis 7.2, WAIT waits for the writes of its own connection, and a new connection has none.
     test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
       await using proxy = await faultyProxy(primaryUrl);
       const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
@@ -156,7 +156,7 @@ here.describe("waiting for replicas", () => {
     });
   });
 
-  /** How many WAIT commands the primary got. */
+  /** The number of WAIT commands that the primary got. */
   async function waits(): Promise<number> {
     return Number(/^cmdstat_wait:calls=(\d+)/m.exec(await primary.info("commandstats"))?.[1]);
   }

@@ -12,7 +12,7 @@ const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** The client sends a command that got no reply again after 300 ms, so that others can come first. */
+/** The client reconnects after 300 ms and sends the command again, so that other commands can come first. */
 const LATER = { retryStrategy: () => 300 };
 
 redis.describe.each([
@@ -28,7 +28,7 @@ redis.describe.each([
     proxy = await faultyProxy(redis.url);
     cut = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
     other = redisStore(clients.redis(redis.url));
-    // Both know the scripts and the server's clock.
+    // Let both load the scripts and learn the server's clock.
     const { id } = newSession();
     await cut.create(newSession({ id }));
     await cut.update(id, { data: "b" });
@@ -156,7 +156,7 @@ redis.describe.each([
     }
   });
 
-  /** Makes a call whose script's reply is lost, and something else before the client connects again. */
+  /** Makes a call whose script's reply is lost, and runs `meanwhile` before the client reconnects. */
   async function loseReply<Answer>(
     call: () => Promise<Answer>,
     meanwhile?: () => Promise<unknown>,

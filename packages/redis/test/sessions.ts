@@ -10,7 +10,7 @@ export function newSession(given: Partial<NewSession> = {}): NewSession {
   return { id: freshId(), userId: null, data: '{"a":1}', idle: 3_600_000, lifetime: 86_400_000, ...given };
 }
 
-/** The session, or the StoreError of a backend that is down: for polling until it is up. */
+/** Reads a session, or returns the StoreError of a backend that is down, to poll until it is up. */
 export async function stored(store: SessionStore, id: string): Promise<SessionRecord | StoreError | null> {
   try {
     return await store.read(id);

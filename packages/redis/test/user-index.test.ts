@@ -48,14 +48,14 @@ here.describe("the index of a user's sessions", () => {
     await store.update(id, { userId: null });
     await age(userId);
     const lister = clients.redis(own.url);
-    // The look finds the session unbound, and the removal is held back while the session is bound again.
+    // The listing finds the session unbound. Its removal is held back until the session is bound again.
     const evalsha = lister.evalsha.bind(lister) as (...args: unknown[]) => Promise<unknown>;
     const { promise: bound, resolve: letGo } = Promise.withResolvers<void>();
     let scripts = 0;
     let removal: Promise<unknown> | undefined;
     lister.evalsha = (...args: unknown[]) => {
       scripts += 1;
-      // The first call is refused, because it learns the server's clock.
+      // The first call only learns the server's clock.
       if (scripts < 3) return evalsha(...args);
       removal = bound.then(() => evalsha(...args));
       return removal;
@@ -78,7 +78,7 @@ here.describe("the index of a user's sessions", () => {
         await Promise.all(
           Array.from({ length: 5 }, () => create({ userId, idle: 1, lifetime: 3_000_000_000_000 })),
         );
-        // The looks that follow a create, and the removals that follow a look.
+        // Wait for the reads that follow a create, and the removals that follow those.
         for (let turn = 0; turn < 3; turn += 1) await store.now();
         await age(userId);
         largest = Math.max(largest, await admin.zcard(indexOf(userId)));
@@ -92,7 +92,7 @@ here.describe("the index of a user's sessions", () => {
     const long = await create({ userId, lifetime: 7_200_000 });
     await create({ userId, lifetime: 60_000 });
     const { endsAt } = (await store.read(long))!;
-    // The index was written before the session was.
+    // The index was written before the session.
     const expires = Number(await admin.call("PEXPIRETIME", indexOf(userId)));
     expect(expires).toBeGreaterThan(endsAt + 3_600_000 - 5000);
     expect(expires).toBeLessThanOrEqual(endsAt + 3_600_000);

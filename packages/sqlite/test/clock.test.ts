@@ -42,10 +42,10 @@ test("after the clock was set back, a login is refused until it has passed the f
   const began = await store.now();
   await store.revokeUser("ada");
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - HOUR / 2 });
-  // It cannot be told from a login that began before the fence.
+  // It is indistinguishable from a login before the fence.
   expect(await store.create({ ...session("dated"), authenticatedAt: await store.now() })).toBe("fenced");
   expect(await store.create(session("undated"))).toBe("created");
-  // What was authenticated in the future is ended by the next one too.
+  // The next revokeUser also ends sessions that were authenticated in the future.
   expect(await store.revokeUser("ada")).toBe(1);
   expect(await store.read("undated")).toBeNull();
   vi.useRealTimers();

@@ -9,7 +9,7 @@ const newFile = newFiles();
 
 const drivers: Readonly<Record<string, (file: string) => SqliteDatabase>> = {
   "node:sqlite": (file) => new DatabaseSync(file),
-  // Waits for a lock inside the call by default, which the store has to turn off.
+  // By default, it waits for a lock inside the call. The store must turn that off.
   "better-sqlite3": (file) => new BetterSqlite3(file),
 };
 
@@ -24,7 +24,7 @@ for (const [name, connect] of Object.entries(drivers)) {
         await migrate(database);
         return sqliteStore(database);
       },
-      // There is no server: what a file can do is in refusals.test.ts.
+      // There is no server. refusals.test.ts covers faults of the file.
       unreachable: null,
       async mixedUp(mixUp) {
         await migrate(connect(file));

@@ -3,7 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 
-/** Paths of files that do not exist yet, in a folder that is removed after the tests of the file that asks. */
+/**
+ * Returns a function that returns paths of new files, in a folder that is removed after the calling file's
+ * tests.
+ */
 export function newFiles(): () => string {
   const folder = mkdtempSync(join(tmpdir(), "tenure-sqlite-"));
   let count = 0;

@@ -52,7 +52,7 @@ describe("sqliteStore, the calls of one turn of the event loop", () => {
   });
 
   test("each get their own result, and one that fails rejects alone", async () => {
-    // Written by hand: a row that is not a session.
+    // Written by hand: the row is not a session any more.
     database.exec("update tenure_sessions set user_id = 'ada', authenticated_at = null where id = 'one'");
     await store.create(session("two"));
     const outcomes = await Promise.allSettled([store.read("one"), store.read("two"), store.read("three")]);

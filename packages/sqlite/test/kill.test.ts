@@ -9,7 +9,7 @@ import { messageOf, startProcess } from "./other-process.ts";
 import type { Done } from "./writing.fixture.ts";
 
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 100);
-/** Files at once: most of a round is the start of a process. */
+/** Concurrent files: most of a round is the start of a process. */
 const LANES = 4;
 const HOUR = 3_600_000;
 const anonymous = { userId: null, data: "", idle: HOUR, lifetime: HOUR };
@@ -55,14 +55,15 @@ async function assertKept(store: SessionStore, done: readonly Done[]): Promise<v
       if (one.did === "revokedUser") {
         const session = { ...anonymous, id: `${one.userId} again`, userId: one.userId };
         expect(await store.listUser(one.userId)).toEqual([]);
-        // The fence is there.
+        // The fence exists.
         expect(await store.create({ ...session, authenticatedAt: began - 60_000 })).toBe("fenced");
       } else if (ended.has(one.id) || endedUsers.has(`user ${one.id}`)) {
         expect(await store.read(one.id)).toBeNull();
         expect(await store.update(one.id, {})).toBe("gone");
       } else {
         const record = await store.read(one.id);
-        // If it is not alive, it was ended, which the process could not report anymore. Otherwise the id would be free.
+        // If it is dead, the process ended it and was killed before it could report that. Otherwise the id
+        // would be free.
         if (record === null) expect(await store.create({ ...anonymous, id: one.id })).toBe("taken");
         else if (one.did === "updated") expect(record.data).toBe(one.data);
       }

@@ -16,8 +16,8 @@ const drivers: Readonly<Record<string, (file: string) => SqliteDatabase>> = {
 };
 
 /**
- * A store, and another connection, whose lock SQLite treats as one of another process. Both are of one driver: each driver has a copy of
- * SQLite, and two copies in one process do not see each other's locks.
+ * Opens a store and another connection, whose locks SQLite treats like those of another process. Both use one
+ * driver: each driver has its own copy of SQLite, and copies in one process do not see each other's locks.
  */
 async function open(connect: (file: string) => SqliteDatabase, options?: SqliteStoreOptions) {
   const file = newFile();
@@ -29,7 +29,8 @@ describe.each(Object.entries(drivers))("a lock that another process holds, on %s
   test("is waited for while the event loop goes on, though the connection was opened with a timeout of its own", async () => {
     const { store, other } = await open(connect, { lockTimeout: 4000 });
     other.exec("begin immediate");
-    // Each turn comes when the event loop is free. If SQLite waited, one turn would take 5 s, and the call would be out of time.
+    // A turn needs a free event loop. If SQLite waited, one turn would take 5 s, and the call would run out
+    // of time.
     const held = (async () => {
       for (let turns = 0; turns < 20; turns += 1) await sleep(2);
       other.exec("commit");

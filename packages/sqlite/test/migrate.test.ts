@@ -79,7 +79,7 @@ test("the file is in WAL, so that nobody who reads waits for a write", async () 
   expect(new DatabaseSync(file).prepare("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
 });
 
-/** The same database, which calls back before each statement. */
+/** Wraps a database, to call back before each statement. */
 function beforeEach(database: SqliteDatabase, callback: () => void): SqliteDatabase {
   return {
     exec(sql) {

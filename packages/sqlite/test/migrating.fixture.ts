@@ -1,4 +1,4 @@
-/** A process that migrates the file that its argument names when its parent says so, and creates a session in it. */
+/** A process that waits for its parent, migrates the file in its argument, and creates a session there. */
 import { once } from "node:events";
 import { DatabaseSync } from "node:sqlite";
 import { migrate, sqliteStore } from "@tenure/sqlite";

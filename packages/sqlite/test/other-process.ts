@@ -1,14 +1,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { type SessionRecord, type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 
-/** A call that the other process makes. */
+/** A call for the other process. */
 export interface Asked {
   readonly call: number;
   readonly method: keyof SessionStore;
   readonly args: readonly unknown[];
 }
 
-/** What the call gave. */
+/** The outcome of a call. */
 export interface Given {
   readonly call: number;
   readonly result?: unknown;
@@ -19,7 +19,7 @@ export interface Given {
   };
 }
 
-/** Starts a module of this folder as a process of its own. */
+/** Starts a module of this folder in its own process. */
 export function startProcess(fixture: string, args: readonly string[]): ChildProcess {
   return fork(new URL(fixture, import.meta.url), args, {
     execArgv: ["--conditions=@tenure/source", "--disable-warning=ExperimentalWarning"],
@@ -27,16 +27,16 @@ export function startProcess(fixture: string, args: readonly string[]): ChildPro
   });
 }
 
-/** The next message of a process. Rejects if it ends without one. */
+/** Resolves to the next message of a process. Rejects if the process ends without one. */
 export function messageOf(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
     child.once("message", resolve);
-    // Not "exit", which can come before a message that was sent earlier.
+    // "exit" may come before a message that was sent earlier.
     child.once("close", (code) => reject(new Error(`the process ended (${code}) without a message`)));
   });
 }
 
-/** A store on the file in a process of its own. */
+/** Returns a store on the file, in its own process. */
 export async function storeInOtherProcess(
   file: string,
 ): Promise<SessionStore & { readonly stop: () => void }> {
@@ -53,7 +53,7 @@ export async function storeInOtherProcess(
     const call = (calls += 1);
     const { result, error } = await new Promise<Given>((resolve) => {
       waiting.set(call, resolve);
-      // Throws, and so rejects, for a symbol, which no process can be sent.
+      // Throws for a symbol, which cannot be sent to a process. The promise rejects.
       child.send({ call, method, args } satisfies Asked);
     });
     if (!error) return result as never;
@@ -77,7 +77,7 @@ export async function storeInOtherProcess(
   };
 }
 
-/** Every second call goes to the other store. */
+/** Sends every second call to the other store. */
 export function alternating(one: SessionStore, other: SessionStore): SessionStore {
   let calls = 0;
   const next = (): SessionStore => ((calls += 1) % 2 === 0 ? one : other);

@@ -22,7 +22,7 @@ describe.each(Object.entries(drivers))("a scan, on %s,", (_name, open) => {
     await Promise.all(
       ids.map((id) => store.create({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR })),
     );
-    // Written by hand. No number of JavaScript is as large.
+    // Written by hand. JavaScript numbers cannot hold these integers.
     const edits = new Map([
       [10, "authenticated_at = null"],
       [20, "ends_at = 9223372036854775807, expires_at = 9223372036854775807"],

@@ -1,4 +1,6 @@
-/** A process with a store on the file that its argument names. It makes the calls that its parent sends, and sends what they gave. */
+/**
+ * A process with a store on the file in its argument. It makes its parent's calls and returns their outcomes.
+ */
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "@tenure/core";
 import { sqliteStore } from "@tenure/sqlite";

@@ -7,10 +7,10 @@ import { newFiles } from "./files.ts";
 import { type Transaction, watched } from "./watched.ts";
 
 const MILLION = 1_000_000;
-/** Sessions of one user among them. */
+/** How many of the sessions belong to one user. */
 const MANY = 10_000;
 const HOUR = 3_600_000;
-/** Milliseconds that one transaction may work, its commit to the disk not counted. */
+/** The most milliseconds that a transaction may work, without its commit to the disk. */
 const LONG = 10;
 const newFile = newFiles();
 
@@ -39,7 +39,7 @@ describe.each(Object.entries(drivers))("on %s, at a million sessions", (name, co
       console.log(
         `${name}, ${what}: ${transactions.length} transactions in ${took.toFixed()} ms; each ${shown(wall!)}, of which it worked ${shown(work!)}`,
       );
-      // Where the machine has other work, one in a hundred stands still, and is slower afterwards.
+      // On a busy machine, one in a hundred stalls, and is slower afterwards.
       expect(work!.most).toBeLessThan(LONG);
     }
 
@@ -67,7 +67,7 @@ describe.each(Object.entries(drivers))("on %s, at a million sessions", (name, co
   }, 900_000);
 });
 
-/** Milliseconds: half take less, 99 of 100 take less, the longest. */
+/** Milliseconds: of half of the transactions, of 99 in 100, and the longest. */
 interface Times {
   readonly median: number;
   readonly most: number;
@@ -94,13 +94,14 @@ async function together(call: (at: number) => Promise<unknown>): Promise<void> {
 
 let filled: Promise<string> | undefined;
 
-/** Of 0.9 KB each; ids in an order that is not that of the table. */
+/** The sessions have 0.9 KB each. Their ids are not in the order of the table. */
 async function filledFile(): Promise<string> {
   const file = newFile();
   const database = new DatabaseSync(file);
   await migrate(database);
   const now = Date.now();
-  // With the usual cache of 2 MB the index on ids, which grows at random places, is read and written again and again.
+  // With the usual 2 MB cache, pages of the index on ids, which grows at random places, are read and written
+  // repeatedly.
   database.exec("pragma synchronous = off; pragma cache_size = -200000; begin");
   database.exec(`
     insert into tenure_sessions (id, user_id, authenticated_at, version, created_at, touched_at, idle, ends_at, expires_at, sweep_at, data)

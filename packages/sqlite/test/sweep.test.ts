@@ -16,7 +16,7 @@ async function open() {
   return { database, store: sqliteStore(database), rows };
 }
 
-/** Moves every instant in the file to the past, as if that time had gone by. */
+/** Moves every instant in the file into the past, as if time had passed. */
 function pass(database: DatabaseSync, ms: number): void {
   const columns = "created_at touched_at ends_at expires_at sweep_at authenticated_at revoked_at".split(" ");
   database.exec(

@@ -4,17 +4,17 @@ import type { SqliteDatabase, SqliteStatement } from "@tenure/sqlite";
 export interface Transaction {
   /** `begin`, or `begin immediate`. */
   readonly kind: string;
-  /** The setting of `synchronous` that it committed with, if it wrote. */
+  /** The `synchronous` setting at its commit, if it wrote. */
   readonly synchronous: string | undefined;
-  /** How many times a statement ran in it. */
+  /** How many statements ran in it. */
   readonly statements: number;
-  /** Milliseconds from its begin to its commit, without either. */
+  /** Milliseconds from after its begin to before its commit. */
   readonly took: number;
-  /** Milliseconds of this thread's processor in that time: what remains where the machine has other work. */
+  /** Milliseconds of processor time in between, which other work of the machine does not lengthen. */
   readonly worked: number;
 }
 
-/** The same database, which reports each transaction before its commit. */
+/** Wraps a database, to report each transaction before its commit. */
 export function watched(
   database: SqliteDatabase,
   report: (transaction: Transaction) => void,
@@ -61,7 +61,7 @@ export function watched(
 }
 
 function used(): number {
-  // Before Node 23.9: of the whole process, which in these tests is nearly the same.
+  // Before Node 23.9, the time of the whole process, which is nearly the same in these tests.
   const { user, system } = process.threadCpuUsage?.() ?? process.cpuUsage();
   return (user + system) / 1000;
 }

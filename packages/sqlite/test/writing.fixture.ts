@@ -1,4 +1,7 @@
-/** A process that writes to the file that its argument names, and reports each change once it has resolved, until it is killed. */
+/**
+ * A process that writes to the file in its argument until it is killed, and reports each change once it has
+ * resolved.
+ */
 import { randomUUID } from "node:crypto";
 import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
@@ -35,7 +38,7 @@ async function forever(count: number): Promise<never> {
   for (;;) await session((count += 1));
 }
 
-// For the next process: this one is killed.
+// For the next process, because this one is killed.
 flushCompileCache();
-// Some sessions are in the middle of each of these at any moment.
+// At any moment, some sessions are in the middle of each of these changes.
 await Promise.all(Array.from({ length: 8 }, (_, count) => forever(count)));
