@@ -15,10 +15,7 @@ import type { ServerClock } from "./server-clock.ts";
 export interface Commands {
   /** Returns a function that reads a key with MGET. */
   read(operation: "read" | "listUser" | "scan"): (key: string) => Promise<unknown>;
-  /**
-   * Returns a function that runs a script on a key. Make it once: its calls share commands only with each
-   * other.
-   */
+  /** Returns a function that runs a script on a key. Make it once, so that its calls share commands. */
   script(operation: StoreOperation, script: Script, options?: ScriptOptions): RunScript;
   /** Runs any other command of the client. */
   send<Result>(operation: StoreOperation, command: () => Promise<Result>): Promise<Result>;

@@ -135,8 +135,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const flagsOf = ({ id, isSettled }: Entry): string => {
         const keep = id === kept ? "k" : "";
         const mark = isSettled ? "" : "m";
-        // On another server of a Cluster, that server's own clock counts, so that skew spares no existing
-        // session.
+        // Another server of a Cluster compares with its own clock, so that skew spares no existing session.
         const upToNow = authenticatedUpTo === undefined && redis.nodeOf(key(id)) !== indexNode ? "n" : "";
         return keep + mark + upToNow;
       };
