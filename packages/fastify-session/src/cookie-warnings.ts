@@ -1,12 +1,12 @@
 import { type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
 import { type FrameworkRequest, type FrameworkSession, signedToken } from "./framework.ts";
 
-/** Warns of unsafe settings of the cookie of a session that is saved. Its name is known once a browser sends it back. */
+/** Warns about unsafe settings of a saved session's cookie. */
 export function warnOfCookie(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
   if (session.cookie) warnOfUnsafeCookie(warn, session.cookie, nameOfCookie(request, session));
 }
 
-/** It may carry a `cookiePrefix`. */
+/** Finds the cookie by its value, after any `cookiePrefix`. `undefined`: the browser has not sent it. */
 function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSession): string | undefined {
   const value = signedToken(session);
   return value === undefined
@@ -15,9 +15,9 @@ function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSess
 }
 
 /**
- * Warns if the response lacks the cookie of a session that the application changed or logged in: it is `secure`, and the connection looks like plain
- * HTTP. The framework then saves nothing either, so that no call of the store shows it. It sends the cookie of a session that the application
- * saved itself, from 10.4 on.
+ * Warns if the `secure` cookie of a changed or logged-in session will not be sent, because the connection
+ * looks like plain HTTP. The framework does not save such a session either, so no call to the store reveals
+ * it. From 10.4 on, it sends the cookie of a session that the application saved itself.
  */
 export function warnIfNotSent(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
   if (session.cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
@@ -25,7 +25,7 @@ export function warnIfNotSent(warn: Warn, request: FrameworkRequest, session: Fr
   warn("TENURE_COOKIE_NOT_SENT", "create the application with fastify({ trustProxy: true })");
 }
 
-/** @fastify/session 10.0 to 10.7, on Fastify 4, believes this header of every client. */
+/** @fastify/session 10.0 to 10.7 on Fastify 4 trusts this header from any client. */
 function isTrustedAnyway({ server, headers }: FrameworkRequest): boolean {
   return server?.version?.startsWith("4.") === true && headers?.["x-forwarded-proto"] === "https";
 }

@@ -1,16 +1,15 @@
 import type { FrameworkCookie, FrameworkSession } from "./framework.ts";
 
-/** Session data as they are stored: the application's keys, and the cookie's settings. */
+/** Stored session data: the application's keys and the cookie's settings. */
 export type StoredData = Record<string, unknown>;
 
-/** What an application has put on its session. */
 export function entriesOf(session: FrameworkSession): StoredData {
   return Object.fromEntries(Object.entries(session).filter(([key]) => key !== "cookie"));
 }
 
 /**
- * A cookie's settings as they are stored. The end that goes with a `maxAge` is left out: it is stale as soon as the session is touched, and the
- * framework computes it again.
+ * Returns a cookie's settings as they are stored. Leaves out the `expires` of a `maxAge`: it is stale as soon
+ * as the session is touched, and the framework computes it again.
  */
 export function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
   const { originalMaxAge, expires, path, domain, httpOnly, secure, sameSite, partitioned } = cookie;
@@ -20,9 +19,12 @@ export function settingsOf(cookie: FrameworkCookie): FrameworkCookie {
 }
 
 /**
- * Stored data as `get` gives them to the framework, which copies their enumerable keys to its Session, and then turns the Session into JSON
- * for its hash. So a `toJSON` among those keys is called once with the Session as `this`, before the application has it, in every version
- * from 10.0.0 to 11.1.3. It removes itself. Symbols and properties that are not enumerable do not arrive.
+ * Converts stored data to the form that the framework loads, and calls `notice` with the Session that it
+ * creates from them.
+ *
+ * In 10.0.0 to 11.1.3, the framework copies the enumerable keys to its Session and then serializes the
+ * Session to hash it. A `toJSON` among those keys is therefore called once, with the Session as `this`,
+ * before the application has the Session. Symbols and non-enumerable properties are not copied.
  *
  * @param shown the part of the data that the framework shows
  */
@@ -40,8 +42,9 @@ export function loadedData(shown: object, notice: (session: FrameworkSession) =>
 }
 
 /**
- * From 11.1.2 on the framework fills in what a cookie lacks from the plugin's options: a `maxAge` which the session went back from would return,
- * and an `expires` of the server's start would end the session.
+ * Sets the one of `maxAge` and `expires` that the cookie does not use to `null`. From 11.1.2 on, the
+ * framework would take it from the plugin's options: a dropped `maxAge` would return, and an `expires` from
+ * the server's start would end the session.
  */
 function loadedCookie(cookie: FrameworkCookie): FrameworkCookie {
   const settings = settingsOf(cookie);
@@ -49,7 +52,7 @@ function loadedCookie(cookie: FrameworkCookie): FrameworkCookie {
   return hasMaxAge ? { ...settings, expires: null } : { ...settings, maxAge: null };
 }
 
-/** Whether a Session can have a key. With others it would lose its methods or its prototype: one `__proto__` ends the process. */
+/** Whether a Session can hold a key and keep its methods and prototype. `__proto__` would end the process. */
 export function isShown(key: string): boolean {
   return !(key in Object.prototype) && !MEMBERS.has(key);
 }
@@ -72,10 +75,11 @@ const MEMBERS = new Set([
 ]);
 
 /**
- * Makes `cookie.maxAge = value` mean none for every value that is not a duration.
+ * Makes `cookie.maxAge = value` remove the `maxAge` if the value is not a duration.
  *
- * The framework's setter makes an end of any value: for `null` and `false` the present, which would be a logout; for `undefined` and NaN
- * an invalid date, for which the framework throws where it sets the cookie. In 10.0.0 the cookie has no setter.
+ * The framework's setter computes an end from any value: for `null` and `false` the present, which would log
+ * the user out; for `undefined` and NaN an invalid date, on which the framework throws when it sets the
+ * cookie. In 10.0.0 the cookie has no setter.
  */
 export function defineMaxAge(cookie: FrameworkCookie): void {
   Object.defineProperty(cookie, "maxAge", MAX_AGE);
@@ -93,7 +97,7 @@ const MAX_AGE: PropertyDescriptor & ThisType<FrameworkCookie> = {
   },
 };
 
-/** When a cookie ends, epoch milliseconds. `null`: with the browser. */
+/** Returns when a cookie ends, epoch milliseconds. `null`: when the browser is closed. */
 export function endOf(cookie: FrameworkCookie | undefined): number | null {
   const end = cookie?.expires instanceof Date ? cookie.expires.getTime() : Number.NaN;
   return Number.isNaN(end) ? null : end;

@@ -1,28 +1,31 @@
 import { type CookieSettings, hiddenValue, type MaxAge } from "@tenure/core/bridge";
 
-/** What the bridge uses of the Session of @fastify/session. Every other enumerable key is the application's data. */
+/**
+ * The part of @fastify/session's Session that the bridge uses. All other enumerable keys are application
+ * data.
+ */
 export interface FrameworkSession {
   readonly sessionId: string;
-  /** Absent on an object that an application gives to `set` itself. */
+  /** Absent on an object that an application passes to `set` itself. */
   cookie?: FrameworkCookie;
   regenerate(): Promise<void>;
-  /** Whether the data differ from those that were loaded or last saved. */
+  /** Whether the data differ from the loaded or last saved ones. */
   isModified(): boolean;
-  /** Whether the application has saved it itself. Absent before 10.4. */
+  /** Whether the application has called `save`. Absent before 10.4. */
   isSaved?(): boolean;
 }
 
-/** What the bridge uses of the framework's cookie. */
+/** The part of the framework's cookie that the bridge uses. */
 export interface FrameworkCookie extends CookieSettings {
   /** The last `maxAge`. `null`: none. */
   originalMaxAge?: MaxAge;
   maxAge?: MaxAge;
-  /** Moves with the clock, unless there is no `originalMaxAge`: then the application or the plugin's options set it. */
+  /** Computed from `originalMaxAge`. Without one, set by the application or the plugin's options. */
   expires?: Date | null;
   readonly partitioned?: boolean;
 }
 
-/** What the bridge uses of a request, or of what an application gave to `decryptSession` in its place. */
+/** The part of a request, or of an object passed to `decryptSession` in its place, that the bridge uses. */
 export interface FrameworkRequest {
   session?: object | null;
   readonly cookies?: Readonly<Record<string, string | undefined>>;
@@ -31,41 +34,43 @@ export interface FrameworkRequest {
   readonly server?: { readonly version?: string };
 }
 
-/** The calls that a Session makes. */
+/** The store methods that a Session calls. */
 export interface FrameworkStore {
   get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
   set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
   destroy(sessionId: string, callback: (error?: unknown) => void): void;
 }
 
-/** Whether a request has a Session: it has `{}` before the plugin's hook is done, and `null` after `destroy`. */
+/**
+ * Whether this is a Session. `request.session` is `{}` before the plugin's hook, and `null` after `destroy`.
+ */
 export function isSession(session: object | null | undefined): session is FrameworkSession {
   return !!session && "sessionId" in session && typeof session.sessionId === "string";
 }
 
-/** The request that a Session belongs to. `undefined`: this is not a Session. */
+/** Returns the request that a Session belongs to. `undefined`: this is not a Session. */
 export function requestOf(session: object): FrameworkRequest | undefined {
   const names = namesOf(session);
   return names && (session as Internals)[names.request];
 }
 
-/** What a Session works with once the bridge has taken it over: it calls this store. */
+/** The store that a Session calls once the bridge has taken the Session over. */
 export interface SessionOwner extends FrameworkStore {
   readonly request: FrameworkRequest;
-  /** The store that the Session was made with. */
+  /** The store that the Session was created with. */
   before: FrameworkStore | undefined;
-  /** Whether the response may set the Session's cookie, or clear another. */
+  /** Whether the response may set the Session's cookie, or clear a different one. */
   hasCookie(session: FrameworkSession): boolean;
 }
 
-/** Takes over a Session. The framework's `onSend` leaves the cookie alone if `encryptedSessionId` is empty, and offers no other way. */
+/** Takes over a Session. Only an empty `encryptedSessionId` makes `onSend` leave the cookie alone. */
 export function attach(session: FrameworkSession, owner: SessionOwner): void {
   const names = namesOf(session);
   if (!names) return;
   const internals = session as Internals;
   owner.before ??= internals[names.sessionStore] as FrameworkStore;
   internals[names.sessionStore] = owner;
-  // `reload(callback)` before 11.1.2 passes the request and the store in the wrong order.
+  // Before 11.1.2, `reload(callback)` swaps the request and the store.
   internals[names.request] = owner.request;
   owners.set(session, owner);
   Object.defineProperty(session, "encryptedSessionId", SIGNED_TOKEN);
@@ -73,14 +78,13 @@ export function attach(session: FrameworkSession, owner: SessionOwner): void {
 
 const owners = hiddenValue<SessionOwner>();
 
-/** Whether {@link attach} has taken a Session over. */
 export function isAttached(session: FrameworkSession): boolean {
   return owners.get(session) !== undefined;
 }
 
 /**
- * All Sessions share one getter. With a getter of its own, each would get a hidden class of its own, which keeps alive all that it refers to until
- * V8's next collection of old objects.
+ * A getter shared by all Sessions. Its own getter would give each Session its own hidden class, which keeps
+ * everything that it refers to alive until V8's next collection of old objects.
  */
 const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
   configurable: true,
@@ -89,13 +93,12 @@ const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
   },
 };
 
-/** The signed token, as the cookie has it. `undefined`: this is not a Session. */
+/** Returns the signed token, as the cookie holds it. `undefined`: this is not a Session. */
 export function signedToken(session: FrameworkSession): string | undefined {
   const names = namesOf(session);
   return names && ((session as Internals)[names.encryptedSessionId] as string);
 }
 
-/** Gives a Session another token. */
 export function giveToken(session: FrameworkSession, token: string): void {
   const names = namesOf(session);
   if (!names || session.sessionId === token) return;
@@ -105,16 +108,16 @@ export function giveToken(session: FrameworkSession, token: string): void {
   internals[names.encryptedSessionId] = signer.sign(token);
 }
 
-/** Lets the framework save a Session and set its cookie with the response, also if the request changes nothing more. */
+/** Makes the framework save a Session and set its cookie, even if the request changes nothing more. */
 export function makeModified(session: FrameworkSession): void {
-  // `isModified` compares the hash. It is "originalHash" before 10.4.
+  // `isModified` compares this hash, whose symbol is "originalHash" before 10.4.
   const hash = Object.getOwnPropertySymbols(session).find(({ description }) =>
     ["persistedHash", "originalHash"].includes(description ?? ""),
   );
   if (hash) (session as Internals)[hash] = "";
 }
 
-/** Calls `notice` with the next Session that is assigned to a request, before anything else of the request runs. */
+/** Calls `notice` with the next Session assigned to a request, before any other code of the request runs. */
 export function whenAssigned(request: FrameworkRequest, notice: (session: FrameworkSession) => void): void {
   awaited.set(request, { before: request.session, notice });
   Object.defineProperty(request, "session", AWAITED_SESSION);
@@ -125,7 +128,7 @@ const awaited = hiddenValue<{
   readonly notice: (session: FrameworkSession) => void;
 }>();
 
-/** Shared as {@link SIGNED_TOKEN} is. */
+/** Shared, like {@link SIGNED_TOKEN}. */
 const AWAITED_SESSION: PropertyDescriptor & ThisType<FrameworkRequest> = {
   configurable: true,
   enumerable: true,
@@ -141,12 +144,12 @@ const AWAITED_SESSION: PropertyDescriptor & ThisType<FrameworkRequest> = {
 
 type Internals = FrameworkSession & Record<symbol, any>;
 
-/** Under which symbols @fastify/session 10.0.0 to 11.1.3 keeps what a Session works with: their descriptions. */
+/** Descriptions of the symbols that hold a Session's internals in @fastify/session 10.0.0 to 11.1.3. */
 const SYMBOLS = ["request", "sessionStore", "sessionId", "encryptedSessionId", "cookieSignerKey"] as const;
 
 type Names = Record<(typeof SYMBOLS)[number], symbol>;
 
-/** By the prototype: each copy of the framework has symbols of its own. */
+/** Keyed by prototype, because each copy of the framework has its own symbols. */
 const known = new WeakMap<object, Names>();
 
 function namesOf(session: object): Names | undefined {

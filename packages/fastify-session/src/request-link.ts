@@ -10,29 +10,28 @@ import {
   type SessionOwner,
 } from "./framework.ts";
 
-/** What the links of a store share. */
+/** State that all links of a store share. */
 export interface Shared<Data extends object> {
   readonly bridge: Bridge<Data>;
-  /** Whose Session calls `get` or `destroy` at this moment. */
+  /** The link whose Session is calling `get` or `destroy`. `undefined`: the call comes from elsewhere. */
   caller: RequestLink<Data> | undefined;
 }
 
 /**
- * A request, the framework's Session of it, and the RequestSession behind both. The Session calls the store through its link, so that the store
- * knows whose calls they are.
+ * Links a request, the framework's Session and the RequestSession behind both. The Session calls the store
+ * through its link, so that the store knows which request is calling.
  */
 export class RequestLink<Data extends object> implements SessionOwner {
   readonly request: FrameworkRequest;
   readonly current: RequestSession<Data>;
-  /** The request's present Session. */
   session: FrameworkSession | undefined;
-  /** Another store may stand in front of the bridge's. */
+  /** The bridge's store, or a cache in front of it. */
   before: FrameworkStore | undefined;
   readonly #shared: Shared<Data>;
-  /** The cookie's settings as they are stored, and what the framework made of them. `undefined`: none are stored. */
+  /** The stored cookie settings, and how the framework shows them. `undefined` until loaded or saved. */
   #cookie: { readonly stored: unknown; readonly shown: string } | undefined;
   #cookieEnd: number | null = null;
-  /** The token that the framework has asked for in this turn, in its `regenerate`. */
+  /** The token that the framework's `regenerate` has just requested. A microtask clears it. */
   #asked: string | undefined;
 
   constructor(shared: Shared<Data>, request: FrameworkRequest, current: RequestSession<Data>) {
@@ -53,7 +52,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
     this.#call(() => this.before?.destroy(sessionId, callback));
   }
 
-  /** Takes over a Session that the framework has made. */
+  /** Takes over a Session that the framework created. */
   show(session: FrameworkSession): void {
     this.session = session;
     if (session.cookie) defineMaxAge(session.cookie);
@@ -61,17 +60,17 @@ export class RequestLink<Data extends object> implements SessionOwner {
     attach(session, this);
   }
 
-  /** The framework asks at the end of each request, and calls nothing else if the connection is not secure. */
+  /** Called at the end of each request. The framework calls nothing else if the connection is not secure. */
   hasCookie(session: FrameworkSession): boolean {
     const { current } = this;
-    // The framework has keys of the application on its Session, as data have.
+    // The application's keys are on the Session itself.
     const data = session as object as Data;
     if (current.token !== session.sessionId || !current.maySetCookie(data)) return false;
     warnIfNotSent(this.#shared.bridge.warn, this.request, session);
     return true;
   }
 
-  /** @param stored the data that the Session has been made of */
+  /** @param stored the data that the Session was created from */
   noteLoaded(session: FrameworkSession, stored: Data): void {
     this.#noteCookie(session, (stored as StoredData)["cookie"]);
     this.current.maxAge = session.cookie?.originalMaxAge;
@@ -81,14 +80,14 @@ export class RequestLink<Data extends object> implements SessionOwner {
     this.#noteCookie(session, this.#cookieToStore(session));
   }
 
-  /** The data of a Session. */
+  /** Returns the data of a Session, as they are stored. */
   dataOf(session: FrameworkSession): Data {
     const cookie = this.#cookieToStore(session);
     const entries = entriesOf(session);
     return (cookie === undefined ? entries : { ...entries, cookie }) as Data;
   }
 
-  /** Replaces the data of the Session in place. */
+  /** Replaces the data of a Session in place. */
   fill(session: FrameworkSession, data: Data): void {
     for (const key of Object.keys(entriesOf(session))) Reflect.deleteProperty(session, key);
     const { cookie: _cookie, ...entries } = this.#shared.bridge.shown(data) as StoredData;
@@ -97,8 +96,8 @@ export class RequestLink<Data extends object> implements SessionOwner {
   }
 
   /**
-   * Whether the application has ended the session through `cookie.expires`: a date of its own that has passed. The end that goes with a
-   * `maxAge` passes in every request that takes longer, and means nothing.
+   * Whether the application ended the session by setting `cookie.expires` to a date that has passed. The
+   * `expires` of a `maxAge` does not count: it passes in any request that takes longer than the `maxAge`.
    */
   isEnded(cookie: FrameworkCookie): boolean {
     const end = endOf(cookie);
@@ -106,14 +105,18 @@ export class RequestLink<Data extends object> implements SessionOwner {
     return typeof cookie.originalMaxAge !== "number" || end !== this.#cookieEnd;
   }
 
-  /** A `regenerate` of the framework asks for its token first, and calls `destroy` or `set` in the same turn. */
+  /**
+   * Notes the token that `regenerate` requests first, before it calls `destroy` or `set` in the same turn.
+   */
   ask(token: string): string {
     this.#asked = token;
     queueMicrotask(() => (this.#asked = undefined));
     return token;
   }
 
-  /** The token of the `regenerate` that a call of `destroy` or `set` belongs to. */
+  /**
+   * Returns the token of the `regenerate` that calls `destroy` or `set`. `undefined`: the caller is another.
+   */
   takeAsked(): string | undefined {
     const asked = this.#asked;
     this.#asked = undefined;
@@ -134,7 +137,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
     this.#cookieEnd = endOf(cookie);
   }
 
-  /** The cookie's settings as they were stored, unless the application has changed them. */
+  /** Returns the cookie's stored settings, or its current ones if the application changed them. */
   #cookieToStore({ cookie }: FrameworkSession): unknown {
     const settings = cookie && settingsOf(cookie);
     return this.#cookie?.shown === JSON.stringify(settings) ? this.#cookie?.stored : settings;

@@ -33,17 +33,18 @@ import { RequestLink, type Shared } from "./request-link.ts";
 /** Options of `fastifySessionStore`. */
 export type FastifySessionStoreOptions = BridgeOptions<FastifyRequest>;
 
-/** What the store uses of a request. */
+/** The part of a request that the store uses. */
 export interface RequestWithSession {
   session: object | null;
 }
 
 /**
- * A store for the options `store` and `idGenerator` of @fastify/session, with the logins and logouts that the framework lacks. After `logOut`,
- * `request.session` is another object, blank, and the response clears the cookie.
+ * A store for the options `store` and `idGenerator` of @fastify/session, with the logins and logouts that the
+ * framework lacks. After `logOut`, `request.session` is a new, blank object, and the response clears the
+ * cookie.
  */
 export interface FastifySessionStore extends SessionCalls<RequestWithSession> {
-  /** For the option `idGenerator`: the tokens of new sessions. */
+  /** The plugin's option `idGenerator`. Returns the tokens of new sessions. */
   readonly idGenerator: (request?: object) => string;
   get(sessionId: string, callback: (error: unknown, session?: any) => void): void;
   set(sessionId: string, session: object, callback: (error?: unknown) => void): void;
@@ -52,12 +53,12 @@ export interface FastifySessionStore extends SessionCalls<RequestWithSession> {
 }
 
 /**
- * `Sessions` as a store for @fastify/session 10 and 11.
+ * Returns a store for @fastify/session 10 and 11 that keeps its sessions in `Sessions`.
  *
- * A save of a session that has ended stores nothing and is not an error. Failures of the backend are errors of the request, except for a failing
- * touch, which is the event `touch-failed`.
+ * Saving a session that has ended stores nothing and is not an error. A failure of the backend fails the
+ * request, except that a failing touch only publishes the event `touch-failed`.
  *
- * @throws TypeError for options that are wrong
+ * @throws TypeError for invalid or unknown options
  */
 export function fastifySessionStore<Data extends object = Record<string, unknown>>(
   sessions: Sessions<Data>,
@@ -80,7 +81,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       const { current } = ownLink(request);
       if (current.state !== "unread") return current.userId;
       throw new TypeError(
-        "a cache before this store gave the session to the framework, and its user has not been read: call sessions.get(request.session.sessionId)",
+        "a cache in front of this store supplied the session, so its user is not known yet: call sessions.get(request.session.sessionId)",
       );
     },
 
@@ -125,7 +126,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = links.get(request);
     const { session } = request;
     if (link || !isSession(session) || !isOwnToken(session.sessionId)) return link;
-    // A cache before this store has given the Session to the framework.
+    // A cache in front of this store supplied the Session.
     const copy = { token: session.sessionId, data: entriesOf(session) as Data, mayBeChanged: true };
     const made = open(request, bridge.requestOfCopy(copy, useOf(request)));
     made.show(session);
@@ -133,14 +134,14 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   /**
-   * The framework asks for a token for a new session, and first of all in `regenerate`.
+   * Returns a token for a new session. In `regenerate`, this is the framework's first call.
    *
    * @throws TypeError without the request
    */
   function idGenerator(request?: FrameworkRequest): string {
     if (typeof request !== "object" || request === null) {
       throw new TypeError(
-        "idGenerator was called without the request: give store.idGenerator itself to @fastify/session",
+        "idGenerator was called without the request: pass store.idGenerator itself to @fastify/session",
       );
     }
     const link = linkOf(request);
@@ -151,7 +152,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   /**
-   * The framework makes another Session, also if its session has ended or this fails. Then it has the data of the one before, so that a save
+   * Passes the stored data to the framework, which creates a new Session even if the session has ended or
+   * this call fails. After a failure the new Session gets the data of the previous one, so that a save
    * deletes nothing.
    */
   function reload(
@@ -168,7 +170,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
           if (found) link.noteLoaded(session, data);
         }),
       );
-      // The response has still to set the cookie of a login.
+      // The response must still set the cookie of a login or rotation.
       if (found && link.session && link.current.isTokenNew) makeModified(link.session);
     });
   }
@@ -179,17 +181,18 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = linkOf(request);
     const isNew = !isAttached(session);
     if (!link || (isNew && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
-    // Before 11.1.3 a `regenerate` destroys nothing, and this is its only call.
+    // Before 11.1.3, `regenerate` does not call `destroy`: this is its only call.
     const next = link.takeAsked();
     if (next !== undefined) await regenerate(link, next);
-    // A `regenerate` hands its Session over. It is not yet the request's save: what it has kept makes it modified, so that it is saved with the response.
+    // `regenerate` passes its new Session. This is not the request's save: keys that were kept make the
+    // Session modified, so that the response saves it.
     if (isNew) {
       link.show(session);
-      // A regenerate that was a logout, or that overlapped another, has not given the session the token that was asked for.
+      // A `regenerate` that was a logout, or overlapped another, did not use the requested token.
       giveToken(session, link.current.token);
       return;
     }
-    // A Session from before a regenerate or reload.
+    // A Session from before a `regenerate` or `reload` stores nothing.
     if (session !== link.session) return;
     await saveShown(link, session);
   }
@@ -219,7 +222,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
     const { current, request, session } = link;
-    // The plugin's hook regenerates a session whose cookie has expired, before the request has it. After `destroy` the request has null.
+    // The plugin's hook regenerates a session whose cookie has expired before it assigns `request.session`.
+    // (After `destroy`, `request.session` is null.)
     if (request.session !== null && !isSession(request.session)) {
       await current.end();
       await current.regenerate();
@@ -247,9 +251,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       if (current.isEnded) link.fill(session, {} as Data);
       return result;
     }
-    // Also one that stays: the cookie's end is as old as the request.
+    // Restarts even an unchanged `maxAge`: the cookie's `expires` dates from the start of the request.
     if (cookie && (isChanged || typeof maxAge === "number")) cookie.maxAge = maxAge;
-    // The framework may have replaced it for a `destroy` or `regenerate` that was not waited for.
+    // A `destroy` or `regenerate` that was not awaited may have replaced the request's Session.
     link.session = session;
     link.request.session = session;
     link.fill(session, result.session.data);
@@ -275,7 +279,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     return count;
   }
 
-  /** Lets the framework make a new Session. While nothing is put on it, the response clears the cookie. */
+  /** Makes the framework create a new Session. Unless that is changed, the response clears the cookie. */
   async function makeBlank(link: RequestLink<Data>): Promise<void> {
     await link.session?.regenerate();
   }
@@ -289,13 +293,13 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     return result;
   }
 
-  /** The request's Session, a new one if the application has destroyed it. */
+  /** Returns the request's Session, or a new one if the application destroyed it. */
   async function sessionOf(link: RequestLink<Data>): Promise<FrameworkSession> {
     if (!isSession(link.request.session)) await makeBlank(link);
     return link.session!;
   }
 
-  /** @throws TypeError without a session of this store */
+  /** @throws TypeError if the request has no session of this store */
   function ownLink(request: RequestWithSession): RequestLink<Data> {
     const link = linkOf(request);
     if (link) return link;
@@ -304,7 +308,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 }
 
 const NO_ID_GENERATOR =
-  "the session has an id that is not the store's: give @fastify/session both store and idGenerator: store.idGenerator";
+  "the session has an id that this store did not generate: pass @fastify/session both store and idGenerator: store.idGenerator";
 
 const NO_SESSION =
   "the request has no session: register @fastify/session with this store before the route, and keep the route under the cookie's path";

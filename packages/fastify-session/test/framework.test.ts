@@ -503,7 +503,7 @@ describe.each(versions)("on $name", (version) => {
 
   test("idGenerator without the request is a TypeError", () => {
     const { idGenerator } = fastifySessionStore(new Sessions({ store: memoryStore() }));
-    expect(() => idGenerator()).toThrow(/give store\.idGenerator itself/);
+    expect(() => idGenerator()).toThrow(/pass store\.idGenerator itself/);
   });
 
   test("an unknown option is a TypeError", () => {
