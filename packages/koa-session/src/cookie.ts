@@ -2,8 +2,8 @@ import { type Warn, warnOfUnsafeCookie, warnOfWeakSecret } from "@tenure/core/br
 import type { FrameworkContext } from "./framework.ts";
 
 /**
- * Lets a response leave the browser's session cookie as it is while `isWithheld` returns true. koa-session sets or clears its cookie after every
- * call of the store, and can be kept from it only here.
+ * Keeps koa-session, which has no option for it, from setting or clearing its cookie while `isWithheld`
+ * returns true.
  */
 export function guardCookie(
   { cookies, sessionOptions = {} }: FrameworkContext,
@@ -22,13 +22,13 @@ export function guardCookie(
   };
 }
 
-/** Warns of settings of the middleware that are unsafe, or with which no cookie is sent. */
+/** Warns about middleware settings that are unsafe or keep the cookie from being sent. */
 export function warnOfSettings(warn: Warn, { sessionOptions: options, secure, app }: FrameworkContext): void {
   // With an external key there may be no cookie at all.
   if (!options || options.externalKey) return;
   if (options.secure && !secure) warn("TENURE_COOKIE_NOT_SENT", "set app.proxy = true");
   warnOfUnsafeCookie(warn, { ...options, secure: options.secure ?? secure }, options.key);
-  // A Keygrip does not show its secrets.
+  // A Keygrip does not expose its secrets.
   const keys: readonly unknown[] = Array.isArray(app.keys) ? app.keys : [];
   warnOfWeakSecret(
     warn,

@@ -1,20 +1,22 @@
 import type { MaxAge } from "@tenure/core/bridge";
 import type { FrameworkOptions } from "./framework.ts";
 
-/** koa-session's own keys among a session's data, as they are stored. */
+/** koa-session's own keys in the stored data. */
 export interface OwnData {
-  /** When the cookie ends, epoch milliseconds, if not every response moves it. The option `renew` needs it. */
+  /**
+   * When the cookie ends, epoch milliseconds, for the option `renew`. Absent if every response moves the end.
+   */
   readonly _expire?: number;
   /** The cookie's `maxAge` in milliseconds, if it has one. */
   readonly _maxAge?: number;
-  /** The cookie ends with the browser. */
+  /** The cookie ends when the browser is closed. */
   readonly _session?: true;
 }
 
-/** Session data as they are stored: the application's keys and the framework's own. */
+/** Stored session data: the application's keys and the framework's own. */
 export type StoredData = OwnData & Readonly<Record<string, unknown>>;
 
-/** How long a cookie lasts: milliseconds, until the browser is closed, or not stated. */
+/** How long a cookie lasts: milliseconds, or until the browser is closed. `undefined`: not stated. */
 export type CookieAge = number | "session" | undefined;
 
 export function ownData({ _expire, _maxAge, _session }: StoredData): OwnData {
@@ -25,14 +27,14 @@ export function ownData({ _expire, _maxAge, _session }: StoredData): OwnData {
   };
 }
 
-/** The application's keys of what koa-session saves. */
+/** Removes koa-session's own keys. */
 export function applicationData({ _expire, _maxAge, _session, ...data }: StoredData): StoredData {
   return data;
 }
 
 /**
- * Whether koa-session's Session can hold a key, and gives it back on a save. Others would replace its methods or its prototype, or be
- * lost.
+ * Whether koa-session's Session can hold a key and returns it on a save. Any other key would replace a method
+ * or the prototype, or be lost.
  */
 export function isShown(key: string): boolean {
   if (key.startsWith("_")) return OWN.has(key);
@@ -56,16 +58,17 @@ const MEMBERS = new Set([
   "commit",
 ]);
 
-/** @param configured the option `maxAge`, for a session that states none of its own */
+/** @param configured the option `maxAge`, for a session that stores no age */
 export function loadedAge({ _session, _maxAge }: OwnData, configured: unknown): CookieAge {
   return _session ? "session" : (_maxAge ?? ageOf(configured));
 }
 
 /**
- * The age that a save states. `_maxAge` is wrong: it is a day if the option is `undefined`, `null`, `false` or 0, and in the second save
- * of a request with `"session"`, because the first one sets the option to `undefined`.
+ * Returns the age of a saved session. `_maxAge` would be wrong: koa-session saves a day if the option is
+ * `undefined`, `null`, `false` or 0, and in a request's second save with `"session"`, because the first sets
+ * the option to `undefined`.
  *
- * @param before the age that this request knew of
+ * @param before the loaded or last saved age
  */
 export function savedAge(
   { _session }: OwnData,
@@ -75,21 +78,22 @@ export function savedAge(
   return _session || (maxAge === undefined && before === "session") ? "session" : ageOf(maxAge);
 }
 
-/** What bounds the session's idle timeout. */
+/** Returns the `maxAge` that bounds the session's idle timeout. `null`: none. */
 export function maxAgeOf(age: CookieAge): MaxAge {
   return typeof age === "number" ? age : null;
 }
 
 /**
- * The framework's own keys to store: as they were unless the age changed, and the cookie's end unless every response moves it.
+ * Returns koa-session's own keys to store. They change with the age, and with the cookie's end unless every
+ * response moves it.
  *
- * @param own as they were loaded or last saved
+ * @param own the loaded or last saved keys
  */
 export function nextOwnData(own: OwnData, before: CookieAge, age: CookieAge, isRolling: boolean): OwnData {
   const { _expire: end, ...kept } = age === before ? own : keysFor(age);
   if (typeof age !== "number" || isRolling) return age === before ? own : kept;
   const next = Date.now() + age;
-  // The saves of one request are not to differ by this alone.
+  // The saves of one request must not differ in this key alone.
   return { ...kept, _expire: end !== undefined && Math.abs(next - end) < 1000 ? end : next };
 }
 

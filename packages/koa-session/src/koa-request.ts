@@ -15,32 +15,32 @@ import {
 import type { FrameworkContext, FrameworkOptions, FrameworkSession } from "./framework.ts";
 
 /**
- * One request of Koa: its session, and what koa-session has done to `ctx.session`.
+ * The session of one Koa request, and the state of `ctx.session`.
  *
- * koa-session gives the store a key with every call, and asks `genid` for a new one at its load, or in `regenerate` after it has
- * called `destroy`. It changes its key nowhere else.
+ * koa-session passes its key with every call to the store. It changes the key only when it creates a session,
+ * and in `regenerate` after `destroy`: it then calls `genid`.
  */
 export class KoaRequest<Data extends object> {
   session: RequestSession<Data>;
-  /** While koa-session is given the new key of a login or a rotation: it destroys a key that is replaced already. */
+  /** Whether koa-session is taking over a new key. Its `destroy` of the old key must then do nothing. */
   isMoving = false;
   readonly #bridge: Bridge<Data>;
   readonly #ctx: FrameworkContext;
-  /** The option `maxAge`, which koa-session replaces when it loads a session. */
+  /** The configured `maxAge`. koa-session overwrites the option when it loads a session. */
   readonly #configured: FrameworkOptions["maxAge"];
-  /** As it was loaded or last saved. */
+  /** As loaded or last saved. */
   #age: CookieAge;
   #own: OwnData;
-  /** The session that was loaded, and that the option `valid` has refused: only a logout still means it. */
+  /** The loaded session, if the option `valid` rejected it. Only a logout still applies to it. */
   #refused: RequestSession<Data> | undefined;
   readonly #formerKeys: string[] = [];
-  /** `ctx.session = null`, by which koa-session calls the store only when it commits. */
+  /** Whether `ctx.session` was set to `null`. koa-session calls the store for this only when it commits. */
   #isNull = false;
   /** Whether the response leaves the browser's cookie alone. */
   #isCookieWithheld = false;
   #isCookieGuarded = false;
 
-  /** @param data what was loaded. Absent: nothing */
+  /** @param data absent: no session was loaded */
   constructor(
     bridge: Bridge<Data>,
     ctx: FrameworkContext,
@@ -57,12 +57,12 @@ export class KoaRequest<Data extends object> {
     session.maxAge = maxAgeOf(this.#age);
   }
 
-  /** Whether koa-session means this request by a key: `ctx.session` goes on naming the one from before a `regenerate`. */
+  /** Whether a key is this request's. `ctx.session` keeps the key from before a `regenerate`. */
   has(token: string): boolean {
     return token === this.session.token || this.#formerKeys.includes(token);
   }
 
-  /** For `genid`. */
+  /** Returns the key for `genid`. */
   nextToken(): string {
     if (!this.session.isTokenNew) {
       this.#refused = this.session;
@@ -73,7 +73,7 @@ export class KoaRequest<Data extends object> {
     return this.session.token;
   }
 
-  /** Of `ctx.session`, before koa-session does anything about it. */
+  /** Called with each value assigned to `ctx.session`, before koa-session handles it. */
   noteAssigned(value: unknown): void {
     if (value === null) this.#isNull = true;
   }
@@ -82,7 +82,7 @@ export class KoaRequest<Data extends object> {
     return this.#isNull ? null : this.session.userId;
   }
 
-  /** Stores what koa-session saves. It sets the cookie when this resolves. */
+  /** Stores the data that koa-session saves. koa-session sets the cookie once this resolves. */
   async save(saved: StoredData): Promise<void> {
     if (this.#isNull) {
       await this.#endSessions();
@@ -94,19 +94,20 @@ export class KoaRequest<Data extends object> {
     this.#withholdCookie((await this.session.save(data, maxAgeOf(this.#age))) !== "saved");
   }
 
-  /** Logs out, after `ctx.session = null`. koa-session clears the cookie when this resolves. */
+  /** Logs out, after `ctx.session = null`. koa-session clears the cookie once this resolves. */
   async end(): Promise<void> {
     await this.#endSessions();
     this.#withholdCookie(!this.session.mayClearCookie);
   }
 
   /**
-   * The first half of koa-session's `regenerate`, which asks for the new key and saves all data under it next. Because it keeps the data, a
-   * live session is rotated and not hidden: its user stays, also one whom the data do not name.
+   * Does the first half of koa-session's `regenerate`, which then takes a new key and saves all data under
+   * it. Because the data are kept, a live session is rotated, not hidden: its user stays, even if the data do
+   * not name one.
    */
   async regenerate(): Promise<void> {
     const { session } = this;
-    // koa-session clears its cookie now, and sets it if the save succeeds.
+    // koa-session clears its cookie next, and sets it only if the save succeeds.
     this.#withholdCookie(true);
     this.#formerKeys.push(session.token);
     if (this.#isNull) await this.#endSessions();
@@ -143,7 +144,7 @@ export class KoaRequest<Data extends object> {
   async rotate(): Promise<RotateResult> {
     if (this.#isNull) return "dead";
     const result = await this.session.rotate();
-    // Logged out meanwhile: koa-session ends the session when it commits.
+    // Logged out during the rotation. koa-session ends the session when it commits.
     if (this.#isNull) return "dead";
     if (result === "rotated") await this.#giveNewKey();
     return result;
@@ -158,14 +159,14 @@ export class KoaRequest<Data extends object> {
 
   async logOutEverywhere(options: { readonly keepThis?: boolean } | undefined): Promise<number> {
     const count = await this.session.logOutEverywhere(options);
-    // It is done, and koa-session has its cookie cleared.
+    // The session has ended. Make koa-session clear the cookie.
     if (this.session.state === "logged-out") await this.logOut();
     return count;
   }
 
   /**
-   * Has koa-session go on under the session's token. Only its `regenerate` changes its key; it calls `destroy`, `genid` and `set`, saves
-   * nothing new by it, and sets the cookie.
+   * Makes koa-session continue under the session's new token. Only its `regenerate` changes its key. That
+   * calls `destroy`, `genid` and `set`, which saves nothing new, and sets the cookie.
    */
   async #giveNewKey(): Promise<void> {
     this.isMoving = true;
@@ -174,7 +175,7 @@ export class KoaRequest<Data extends object> {
     } finally {
       this.isMoving = false;
     }
-    // The object there is goes on naming the old key.
+    // The current object still has the old key.
     this.#assign(this.#ctx.session?.toJSON() ?? {});
   }
 

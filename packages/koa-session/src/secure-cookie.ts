@@ -8,11 +8,14 @@ export interface SecureCookieOptions extends Omit<SecureCookie, "name" | "maxAge
 }
 
 /**
- * Safe settings of the session cookie, for the options of koa-session: `session({ store, genid: store.genid, ...secureCookie(sessions) }, app)`. The
- * cookie goes over TLS only, to this host only, and not to scripts, and ends with the browser, because koa-session does not move its end when somebody
- * only reads. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
+ * Returns safe cookie settings for koa-session's options:
+ * `session({ store, genid: store.genid, ...secureCookie(sessions) }, app)`. Browsers send the cookie to this
+ * host only, over TLS only, hide it from scripts, and drop it when they close. It has no `maxAge`, because
+ * requests that only read would not extend it. In development over plain HTTP:
+ * `secureCookie(sessions, { secure: false, name: "id" })`.
  *
- * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
+ * @throws TypeError for overrides that make a browser drop the cookie, weaken it needlessly or contradict the
+ *   policy
  */
 export function secureCookie<Data extends object>(
   sessions: Sessions<Data>,

@@ -17,7 +17,7 @@ import { KoaRequest } from "./koa-request.ts";
 /** Options of `koaSessionStore`. */
 export type KoaSessionStoreOptions = BridgeOptions<RequestContext>;
 
-/** What koa-session passes with a call. */
+/** Passed by koa-session with each call. */
 export interface StoreCall {
   /** Koa's context. */
   readonly ctx?: any;
@@ -25,23 +25,25 @@ export interface StoreCall {
 }
 
 /**
- * A store for `koa-session`. Pass its `genid` to the middleware, too. The calls are given Koa's context. After `logIn` and `rotate`, `ctx.session` is
- * another object. After `logOut` it is `null`, and the cookie is cleared.
+ * A store for koa-session. Pass its `genid` to the middleware as well. Its calls take Koa's context. After
+ * `logIn` and `rotate`, `ctx.session` is another object. After `logOut` it is `null`, and the cookie is
+ * cleared.
  */
 export interface KoaSessionStore extends SessionCalls<object> {
   get(key: string, maxAge?: unknown, call?: StoreCall): Promise<any>;
   set(key: string, session: object, maxAge?: unknown, call?: StoreCall): Promise<void>;
   /** Without `call`, ends a session by its key, or by its id as lists show it. */
   destroy(keyOrId: string, call?: StoreCall): Promise<void>;
-  /** The middleware's option `genid`: keys whose secret is replaced in place at a login. */
+  /** The middleware's option `genid`. Returns keys whose secret a login can replace in place. */
   readonly genid: (ctx: object) => string;
 }
 
 /**
- * A store for `koa-session` 6.4 and 7 whose logouts hold: a session that ended while a request ran is not brought back by that
- * request's save, and requests that change different keys of one session both keep their change.
+ * Returns a store for koa-session 6.4 and 7 whose logouts hold. A request's save does not revive a session
+ * that ended while the request ran, and requests that change different keys of one session both keep their
+ * changes.
  *
- * @throws TypeError for options that are wrong or unknown
+ * @throws TypeError for invalid or unknown options
  */
 export function koaSessionStore<Data extends object>(
   sessions: Sessions<Data>,
@@ -61,7 +63,8 @@ export function koaSessionStore<Data extends object>(
       if (ctx) open(ctx, session, data, configured as FrameworkOptions["maxAge"]);
       if (!data) return null;
       const { _maxAge } = data;
-      // koa-session takes a session past its `_expire` for dead. With `rolling` its end moves and is not stored.
+      // koa-session treats a session past its `_expire` as dead. With `rolling`, its end moves and is not
+      // stored.
       return rolling && _maxAge !== undefined ? { ...data, _expire: Date.now() + _maxAge } : data;
     },
 
@@ -70,7 +73,7 @@ export function koaSessionStore<Data extends object>(
       if (!ctx) return replace(token, session as Data);
       warnOfSettings(warn, ctx);
       const { sessionOptions } = ctx as FrameworkContext;
-      // A `maxAge` that is not a duration (NaN, Infinity): setting the cookie with it, after the save, would be an error.
+      // With a `maxAge` of NaN or Infinity, setting the cookie after the save would throw.
       if (typeof sessionOptions?.maxAge === "number" && !Number.isFinite(sessionOptions.maxAge)) {
         sessionOptions.maxAge = undefined;
       }
@@ -78,7 +81,7 @@ export function koaSessionStore<Data extends object>(
       if (known?.has(token)) return known.save(session as StoredData);
       if (!isOwnToken(token) && !(await bridge.load(token)).session) {
         throw new TypeError(
-          "koa-session made a session key of its own: pass genid: store.genid to it, beside store",
+          "this store did not generate the session key: pass genid: store.genid to koa-session, as well as store",
         );
       }
       return openCopy(ctx, token, session).save(session as StoredData);
@@ -142,7 +145,10 @@ export function koaSessionStore<Data extends object>(
     return request;
   }
 
-  /** koa-session's setter of `ctx.session` does not tell the store. It is one for all requests of an application. */
+  /**
+   * Observes assignments to `ctx.session`, which koa-session does not report to the store. All requests of an
+   * application share one setter.
+   */
   function watch(context: object): void {
     if (watched.has(context)) return;
     watched.add(context);
@@ -159,7 +165,7 @@ export function koaSessionStore<Data extends object>(
     });
   }
 
-  /** The session of a request that did not load it through this store, because a cache is in front of it. */
+  /** Opens the session of a request that loaded it from a cache in front of this store. */
   function openCopy(ctx: FrameworkContext, token: string, data: object = {}): KoaRequest<Data> {
     const copy = { token, data: data as Data, mayBeChanged: true };
     return open(ctx, bridge.requestOfCopy(copy, { isUse: isUse(ctx) }));
@@ -171,7 +177,7 @@ export function koaSessionStore<Data extends object>(
     warnOfSettings(warn, ctx);
     const known = requests.get(ctx);
     const key = ctx.session?.externalKey;
-    // koa-session makes a session at the first look, if it has not run.
+    // If koa-session has not run, reading `ctx.session` has just created a session.
     if (!known && requests.get(ctx)) return notRun();
     if (known && (key === undefined || known.has(tokenIn(key)))) return known;
     return key === undefined ? notRun() : openCopy(ctx, tokenIn(key), ctx.session?.toJSON());
@@ -182,7 +188,7 @@ export function koaSessionStore<Data extends object>(
     const session = await sessions.get(token);
     if (session && (await sessions.save(session, data))) return;
     throw new TypeError(
-      "set without a request changes a live session only: make a new one with sessions.create(data)",
+      "set without a request can only change a live session: create a new one with sessions.create(data)",
     );
   }
 }
@@ -193,17 +199,17 @@ function isObject(value: unknown): value is object {
 
 function notRun(): never {
   throw new TypeError(
-    "koa-session has not run for this request: app.use(session({ store, genid: store.genid }, app)) comes first",
+    "koa-session has not run for this request: call app.use(session({ store, genid: store.genid }, app)) first",
   );
 }
 
 /**
- * The token in a session key. A `genid` of the application may put text before ours: `` (ctx) => `shop:${store.genid(ctx)}` ``. What does not
- * end with a token of ours is returned as it is.
+ * Returns the token in a session key. An application's `genid` may prefix it: `shop:${store.genid(ctx)}`. A
+ * key that does not end with one of Tenure's tokens is returned unchanged.
  */
 function tokenIn(key: string): string {
   return OWN_TOKEN.exec(key)?.[0] ?? key;
 }
 
-/** An id of 22 characters, or of 43 where a framework's own token began the session, and a secret. */
+/** An id of 22 characters, or 43 if a framework's own token began the session, and a secret. */
 const OWN_TOKEN = /(?:(?<![\w-])[\w-]{43}|[\w-]{22})\.[\w-]{43}$/;
