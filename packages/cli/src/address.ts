@@ -11,7 +11,7 @@ export interface RedisAddress {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly db: number;
-  /** The name of the primary that Sentinels know. */
+  /** The primary's name, as the Sentinels know it. */
   readonly primary: string | undefined;
   readonly sentinelUsername: string | undefined;
   readonly sentinelPassword: string | undefined;
@@ -33,7 +33,6 @@ export interface MongoAddress {
 
 export interface SqliteAddress {
   readonly backend: "sqlite";
-  /** Of the file. */
   readonly path: string;
   readonly label: string;
 }
@@ -44,7 +43,7 @@ export interface Host {
 }
 
 /**
- * Parses the URL of a server, or of a file. `label` is the URL without its password and its parameters, for output.
+ * Parses the URL of a server or a file. `label` is the URL without its password and parameters, for output.
  *
  * @throws UsageError which never quotes the URL
  */
@@ -58,13 +57,11 @@ export function addressOf(url: string): Address {
   }
   const [, userinfo = "", hosts, path = "", query = ""] = URL_PARTS.exec(url) ?? [];
   if (scheme === undefined || hosts === undefined) {
-    throw new UsageError(`This is not a URL of a store. ${KNOWN}`);
+    throw new UsageError(`This is not the URL of a store. ${KNOWN}`);
   }
-  // A password with one of these would be taken for a host and a path, and shown.
+  // A password with one of these characters would be parsed as a host or a path, and printed.
   if (userinfo === "" && url.includes("@")) {
-    throw new UsageError(
-      "Write a / in the URL's user or password as %2F, a ? as %3F, a # as %23 and an @ as %40",
-    );
+    throw new UsageError("In the URL's user and password, write / as %2F, ? as %3F, # as %23 and @ as %40");
   }
   const label = `${scheme}://${masked(userinfo)}${hosts}${path}`;
   if (scheme in REDIS) return redisAddress(scheme, { userinfo, hosts, path, query, label });
@@ -73,7 +70,7 @@ export function addressOf(url: string): Address {
     const database = decoded(path.slice(1));
     if (database !== "") return { backend: "mongo", url, database, label };
     throw new UsageError(
-      "Name the database in the URL: mongodb://host/shop. Where the user is in another one, add ?authSource=admin",
+      "Name the database in the URL: mongodb://host/shop. If the user is in another database, add ?authSource=admin",
     );
   }
   throw new UsageError(`Unknown kind of store: ${scheme}. ${KNOWN}`);
@@ -82,7 +79,7 @@ export function addressOf(url: string): Address {
 const KNOWN =
   "Known URLs: redis://, rediss://, redis+sentinel://, redis+cluster:// (rediss+… with TLS), postgres://, mongodb://, mongodb+srv://, sqlite:///path/of/a/file";
 
-/** `scheme://user:password@host:port,host:port/path?query`, which the class URL does not parse: it knows one host. */
+/** `scheme://user:password@host:port,host:port/path?query`. The class URL parses one host only. */
 const URL_PARTS = /^[a-z][a-z\d+.-]*:\/\/(?:([^/?#]*)@)?([^/?#@]*)(\/[^?#]*)?(?:\?([^#]*))?/i;
 
 const REDIS: Readonly<Record<string, Pick<RedisAddress, "topology" | "tls">>> = {
@@ -113,18 +110,18 @@ function redisAddress(scheme: string, { userinfo, hosts, path, query, label }: P
   }
   const [db = "0", ...others] = names;
   if (others.length > 0 || !/^\d+$/.test(db) || (topology === "cluster" && db !== "0")) {
-    throw new UsageError("What follows the host must be the number of a database; a Cluster has only 0");
+    throw new UsageError("After the host, give the number of a database; a Cluster has only 0");
   }
   const list = hosts.split(",").map((one) => hostOf(one, topology === "sentinel" ? 26_379 : 6379));
   if (topology === "standalone" && list.length > 1) {
-    throw new UsageError("redis:// takes one host. For several use redis+sentinel:// or redis+cluster://");
+    throw new UsageError("redis:// takes one host. For several, use redis+sentinel:// or redis+cluster://");
   }
   const colon = userinfo.indexOf(":");
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => !PARAMETERS.includes(name));
   if (unknown !== undefined || (topology !== "sentinel" && query !== "")) {
     throw new UsageError(
-      `Unknown parameter in the URL. redis+sentinel:// takes ${PARAMETERS.join(", ")}; others take none`,
+      `Unknown parameter in the URL. redis+sentinel:// takes ${PARAMETERS.join(", ")}; other URLs take none`,
     );
   }
   return {
@@ -156,7 +153,7 @@ const PARAMETERS = ["sentinelUsername", "sentinelPassword"];
 function hostOf(text: string, usualPort: number): Host {
   const [, v6, name, port] = /^(?:\[([\da-f:.%]+)\]|([^:[\]]+))(?::(\d+))?$/i.exec(text) ?? [];
   const host = v6 ?? name;
-  if (host === undefined) throw new UsageError("The URL has no host, or one that cannot be read");
+  if (host === undefined) throw new UsageError("The URL has no host, or an invalid one");
   return { host, port: port === undefined ? usualPort : Number(port) };
 }
 
@@ -170,12 +167,13 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new UsageError("The URL holds a % that is not an escape: write it as %25");
+    throw new UsageError("The URL contains a % that is not an escape: write it as %25");
   }
 }
 
 /**
- * The secrets of a URL, in each form in which a driver's error could show them: the password, and parameters that may hold one.
+ * Returns a URL's password, and parameters that may hold one, in each form in which a driver's error may
+ * quote them.
  */
 export function secretsIn(url: string): string[] {
   const [, userinfo = "", , , query = ""] = URL_PARTS.exec(url) ?? [];
@@ -192,6 +190,6 @@ export function secretsIn(url: string): string[] {
       return [text];
     }
   });
-  // A word of one or two characters would blank half of a message, and is guessed anyway.
+  // A secret of one or two characters is easily guessed, and masking it would blank half of a message.
   return [...new Set(readable)].filter(({ length }) => length > 2).toSorted((a, b) => b.length - a.length);
 }

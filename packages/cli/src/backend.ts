@@ -2,35 +2,35 @@ import type { SessionStore } from "@tenure/core";
 import type { Address } from "./address.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** What a store can be told on the command line. */
+/** The store's options on the command line. */
 export interface StoreOptions {
   readonly prefix?: string;
   readonly schema?: string;
   readonly table?: string;
   readonly collection?: string;
-  /** Milliseconds, as the application has it. */
+  /** The application's, milliseconds. */
   readonly tombstoneMinimum?: number;
 }
 
-/** A store on a server that is connected, or in a file that is open. */
+/** A store on a connected server or in an open file. */
 export interface Backend extends AsyncDisposable {
-  /** The server and the place of the sessions in it, without a secret. */
+  /** Names the server and where it keeps the sessions, without secrets. */
   readonly label: string;
   readonly store: SessionStore;
-  /** Looks at what the store needs of the server, and changes nothing. */
+  /** Checks what the store needs from the server. Changes nothing. */
   check(): Promise<Finding[]>;
-  /** Creates what the store needs. Returns what it did, in a sentence. */
+  /** Creates or updates the schema. Returns a sentence that says what it did. */
   migrate(): Promise<string>;
-  /** Deletes what has expired. `swept` is `null` where the server does that by itself. */
+  /** Deletes expired rows. `swept` is `null` where the server or the store does that itself. */
   sweep(): Promise<{ readonly swept: number | null; readonly text: string }>;
-  /** About how many sessions there are, for a progress bar; `null`: not known. */
+  /** Estimates the number of sessions, for a progress bar. `null`: not known. */
   estimate(): Promise<number | null>;
 }
 
-/** What `doctor` found. */
+/** One result of `doctor`. */
 export interface Finding {
   readonly check: string;
-  /** `"unknown"`: the server did not let us look. */
+  /** `"unknown"`: it could not be checked. */
   readonly status: "ok" | "warning" | "problem" | "unknown";
   readonly message: string;
   /** What to change. */
@@ -38,7 +38,7 @@ export interface Finding {
 }
 
 /**
- * Connects to the server of an address.
+ * Connects to the server, or opens the file, at an address.
  *
  * @throws UsageError for options of another kind of store
  */

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 import { run } from "./run.ts";
 
-// The reader of a pipe has read enough, as in `tenure list ada | head`.
+// The reader of a pipe has closed it, as in `tenure list ada | head`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(0);
 });
 
-// Tenure's warnings are for the program of the application. What they are about, doctor finds.
+// Tenure's warnings are meant for the application. `doctor` finds what they are about.
 process.removeAllListeners("warning");
 process.on("warning", ({ name, message }) => {
   const isExpected =

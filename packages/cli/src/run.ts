@@ -16,13 +16,13 @@ import { FROM, type From, openSource } from "./sources/open.ts";
 import { type Streams, Terminal } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** 0: done. 1: a problem was found, or something failed. 2: the command line is wrong, or nobody could confirm. */
+/** 0: done. 1: a problem was found, or something failed. 2: the command line is wrong, or lacks `--yes`. */
 export type ExitCode = Outcome | 2;
 
 /**
  * Runs a command line and resolves to its exit code. Never rejects.
  *
- * @param args what follows `tenure`
+ * @param args the arguments after `tenure`
  */
 export async function run(args: readonly string[], streams: Streams = process): Promise<ExitCode> {
   const secrets: string[] = [];
@@ -34,20 +34,20 @@ export async function run(args: readonly string[], streams: Streams = process): 
     await program.parseAsync(idsLast(args), { from: "user" });
     return outcome;
   } catch (error) {
-    // Commander has printed its own.
+    // Commander has printed its own errors.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof UsageError) {
       streams.stderr.write(`tenure: ${error.message}\n`);
       return 2;
     }
-    // A driver's error could quote the URL; a StoreError quotes nothing.
+    // A driver's error may quote the URL; a StoreError never does.
     const reason = reasonOf(error);
     streams.stderr.write(`tenure: ${error instanceof StoreError ? reason : without(secrets, reason)}\n`);
     return error instanceof TypeError ? 2 : 1;
   }
 }
 
-/** Every option; a command has those that it declares. */
+/** The options of all commands. Each command has those that it declares. */
 interface Flags extends StoreOptions {
   readonly store?: string;
   readonly json?: boolean;
@@ -80,33 +80,35 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
   command("migrate", "create the table or the indexes, or bring them up to date", migrate);
   command("list <user>", "list the live sessions of a user", (context, flags, user) =>
     list(context, user, { data: flags.data === true }),
-  ).option("--data", "show the sessions' data, too");
+  ).option("--data", "also show the sessions' data");
   command("revoke <id>", "end one session", (context, _flags, id) => revoke(context, id));
   command("revoke-user <user>", "log a user out everywhere", (context, _flags, user) =>
     revokeUser(context, user),
   );
   command("revoke-all", "end every session of everybody", revokeAll);
-  command("sweep", "delete what has expired (PostgreSQL; other servers do it by themselves)", sweep);
+  command("sweep", "delete expired rows (PostgreSQL only; the other stores do it themselves)", sweep);
   command("count", "count the live sessions; reads them all", count);
   command("import", "take over the sessions of another store, while the application is stopped", runImport)
-    .addOption(new Option("--from <package>", "what wrote them").choices(FROM).makeOptionMandatory())
-    .option("--source <url>", "its server; default $TENURE_SOURCE, else the store's own")
-    .option("--source-prefix <prefix>", "connect-redis' prefix", undefined)
+    .addOption(
+      new Option("--from <package>", "the package that wrote them").choices(FROM).makeOptionMandatory(),
+    )
+    .option("--source <url>", "its server; default $TENURE_SOURCE, else the store's")
+    .option("--source-prefix <prefix>", "connect-redis's prefix", undefined)
     .option("--source-schema <name>", "connect-pg-simple's schemaName")
     .option("--source-table <name>", "connect-pg-simple's tableName")
     .option("--source-collection <name>", "connect-mongo's collectionName")
     .option(
       "--user-key <path>",
-      'where the data name the user, as "account.id"; default userId, or passport.user',
+      'the path of the user id in the data, such as "account.id"; default userId, or passport.user',
     )
     .option("--idle <duration>", "the idle timeout; default each session's maxAge", duration("--idle"))
     .option(
       "--lifetime <duration>",
-      "the lifetime; default what each session has left",
+      "the lifetime; default each session's remaining time",
       duration("--lifetime"),
     )
-    .option("--min-token-bits <bits>", "as the application gives to Sessions", bits)
-    .option("--dry-run", "store nothing, and count");
+    .option("--min-token-bits <bits>", "the minTokenBits of the application's Sessions", bits)
+    .option("--dry-run", "only count, and store nothing");
   return program;
 
   function command(
@@ -119,16 +121,16 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
       .description(description)
       .option("--store <url>", "the store's server; default $TENURE_STORE")
       .option("--prefix <prefix>", 'Redis: the prefix of the keys, default "tenure:"')
-      .option("--schema <name>", "PostgreSQL: the schema, default by search_path")
+      .option("--schema <name>", "PostgreSQL: the schema, default from search_path")
       .option("--table <name>", 'PostgreSQL: the table, default "tenure_sessions"')
       .option("--collection <name>", "MongoDB: the collection")
       .option(
         "--tombstone-minimum <duration>",
-        "as the application gives to its store",
+        "the tombstoneMinimum of the application's store",
         duration("--tombstone-minimum"),
       )
       .option("--json", "print JSON")
-      .option("--yes", "ask nothing");
+      .option("--yes", "do not ask for confirmation");
     return made.action(async (...parameters: unknown[]) => {
       const [argument] = parameters;
       const flags = made.opts<Flags>();
@@ -139,7 +141,7 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
   }
 
   async function runImport(context: Context, flags: Flags): Promise<Outcome> {
-    // Commander has refused what is none.
+    // Commander has rejected any other value.
     const from = flags.from as From;
     const store = storeAddress(flags);
     const given = flags.source ?? streams.env["TENURE_SOURCE"];
@@ -196,7 +198,10 @@ function bits(text: string): number {
   throw new UsageError("--min-token-bits must be a whole number of at least 1");
 }
 
-/** One id of 64 begins with a dash, and would be taken for an option: so would a token, and an error would repeat it. */
+/**
+ * Moves ids after `--`. One id in 64 begins with a dash and would be parsed as an option. So would a token,
+ * and the error would quote it.
+ */
 function idsLast(args: readonly string[]): string[] {
   if (args[0] !== "revoke" || args.includes("--")) return [...args];
   const ids = args.filter(isId);
@@ -207,7 +212,7 @@ function isId(text: string): boolean {
   return /^-(?:[\w-]{21}|[\w-]{42})(?:\..*)?$/.test(text);
 }
 
-/** What an error says, and what caused it. A driver's error can say nothing itself and hold the reason in a list. */
+/** Returns an error's message and its cause's. A driver's AggregateError may have an empty message. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
@@ -216,7 +221,7 @@ function reasonOf(error: unknown): string {
   return cause === "" || own.includes(cause) ? own : `${own} (${cause})`;
 }
 
-/** For what commander quotes of the command line: a URL's user and password, and what looks like a token. */
+/** Masks what Commander may quote: a URL's user and password, and anything that looks like a token. */
 function withoutSecrets(text: string): string {
   return text.replaceAll(/:\/\/[^\s']*@/g, "://***@").replaceAll(/[\w-]{22,43}\.[\w-]{43}/g, "***");
 }
@@ -237,4 +242,4 @@ Stores:
 Exit codes:
   0  done
   1  doctor found a problem, an import left live sessions behind, you said no, or something failed
-  2  the command line is wrong, or --yes is missing where nobody can be asked`;
+  2  the command line is wrong, or --yes is missing and there is no terminal to ask on`;

@@ -1,4 +1,4 @@
-/** Rows in columns, for a terminal. Control characters are shown escaped, because a user id may hold any. */
+/** Formats rows in columns. Escapes control characters, because a user id may contain any. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [headings, ...rows].map((row) => row.map(printable));
   const widths = headings.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
@@ -12,12 +12,12 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
     .join("\n");
 }
 
-/** Text that changes nothing of a terminal: control characters as JSON escapes them. */
+/** Escapes control characters, as in `\u{1b}`, so that text cannot control the terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/\p{C}/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
-/** An instant as people read it, to the second, UTC. */
+/** Formats an instant in UTC, to the second. */
 export function instant(at: number | null): string {
   if (at === null) return "-";
   const date = new Date(at);

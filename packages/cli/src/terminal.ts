@@ -2,7 +2,7 @@ import { createInterface } from "node:readline/promises";
 import type { Readable, Writable } from "node:stream";
 import { UsageError } from "./usage-error.ts";
 
-/** Where a run reads and writes. `process` is one. */
+/** The streams and the environment of a run, such as `process`. */
 export interface Streams {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable;
@@ -10,7 +10,7 @@ export interface Streams {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** A run's output: results on `stdout`, as text or as JSON; everything else on `stderr`. */
+/** Writes results to `stdout`, as text or as JSON, and everything else to `stderr`. */
 export class Terminal {
   readonly #streams: Streams;
   readonly #json: boolean;
@@ -22,7 +22,7 @@ export class Terminal {
     this.#yes = options.yes;
   }
 
-  /** Writes the result of a command: `text` for a person, or `value` with `--json`. */
+  /** Writes the result of a command: `text`, or `value` with `--json`. */
   result(value: unknown, text: string): void {
     this.#streams.stdout.write(this.#json ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`);
   }
@@ -32,9 +32,9 @@ export class Terminal {
   }
 
   /**
-   * Asks before something that cannot be undone. `false`: the person said no.
+   * Asks for confirmation of something that cannot be undone. `false`: the user declined.
    *
-   * @throws UsageError if nobody can be asked, and `--yes` is not given
+   * @throws UsageError if there is neither a terminal nor `--yes`
    */
   async confirms(question: string): Promise<boolean> {
     if (this.#yes) return true;
@@ -53,7 +53,7 @@ export class Terminal {
     }
   }
 
-  /** A progress bar, drawn only on a terminal. `total`: `null` if it is not known. */
+  /** Starts a progress bar, drawn only on a terminal. `total` is `null` if it is not known. */
   progress(label: string, total: number | null): Progress {
     const { stderr } = this.#streams;
     return new Progress(stderr.isTTY === true ? stderr : null, label, total);
@@ -89,7 +89,7 @@ export class Progress implements Disposable {
   }
 }
 
-/** A total that was estimated may turn out too small: the bar then stays full. */
+/** If the estimated total turns out too small, the bar stays full. */
 export function progressLine(label: string, done: number, total: number | null): string {
   if (total === null || total <= 0) return `${label}: ${done}`;
   const part = Math.min(1, done / total);

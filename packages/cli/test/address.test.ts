@@ -79,7 +79,7 @@ describe("a wrong command line has exit code 2, prints nothing on stdout, and no
     ["a table in a SQLite file", ["count", "--store", "s3cret.db", "--table", "t"], "has no --table"],
     ["a SQLite store without a file", ["count", "--store", "sqlite://"], "Name the file"],
     ["another scheme", ["count", "--store", "mysql://ada:s3cret@db/shop"], "Unknown kind of store: mysql"],
-    ["no scheme", ["count", "--store", "s3cret"], "not a URL"],
+    ["no scheme", ["count", "--store", "s3cret"], "not the URL"],
     ["Sentinels without a primary", ["count", "--store", "redis+sentinel://:s3cret@a,b"], "Name the primary"],
     ["two hosts of one Redis", ["count", "--store", "redis://:s3cret@a,b"], "takes one host"],
     ["a parameter", ["count", "--store", "redis://a?password=s3cret"], "Unknown parameter"],

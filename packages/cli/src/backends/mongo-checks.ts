@@ -30,8 +30,8 @@ function checkRole(hello: Document): Finding {
     return {
       check,
       status: "problem",
-      message: "this is not the primary, and shows sessions that were revoked",
-      remedy: "name the members of the set in the URL, without directConnection",
+      message: "this is not the primary, and may still show revoked sessions",
+      remedy: "list the members of the replica set in the URL, without directConnection",
     };
   }
   if (isMongos) return { check, status: "ok", message: "a sharded cluster" };
@@ -51,14 +51,14 @@ async function checkPersistence(client: MongoClient): Promise<Finding> {
   try {
     const { storageEngine } = await client.db("admin").command({ serverStatus: 1 });
     if (storageEngine === undefined) {
-      return { check, status: "unknown", message: "the server does not name its storage engine" };
+      return { check, status: "unknown", message: "the server does not report its storage engine" };
     }
     const { name, persistent } = storageEngine as { readonly name: string; readonly persistent?: boolean };
     if (persistent !== false) return { check, status: "ok", message: `storage engine ${name}` };
     return {
       check,
       status: "problem",
-      message: `the storage engine ${name} keeps nothing: a restart logs everybody out`,
+      message: `the storage engine ${name} is not persistent: a restart logs everybody out`,
       remedy: "use the storage engine wiredTiger",
     };
   } catch {
@@ -66,7 +66,7 @@ async function checkPersistence(client: MongoClient): Promise<Finding> {
   }
 }
 
-/** `undefined`: the user may not list them. */
+/** Returns the collection's indexes. `undefined`: the user may not list them. */
 async function indexesOf(collection: Collection): Promise<readonly Document[] | undefined> {
   try {
     return await collection.listIndexes().toArray();
@@ -94,7 +94,8 @@ function checkIndexes({ namespace }: Collection, present: readonly Document[] | 
   const has = (key: object, isRight: (index: Document) => boolean): boolean =>
     present.some((index) => JSON.stringify(index["key"]) === JSON.stringify(key) && isRight(index));
   if (!has({ userId: 1, _id: 1 }, ({ hidden }) => hidden !== true)) {
-    const message = "no index by user: listing a user, and logging one out everywhere, read every session";
+    const message =
+      "no index by user: listing a user's sessions, or logging a user out everywhere, reads every session";
     findings.push({ check, status: "problem", message, remedy });
   }
   if (!has({ endsAt: 1 }, ({ expireAfterSeconds }) => expireAfterSeconds === 0)) {
@@ -105,8 +106,8 @@ function checkIndexes({ namespace }: Collection, present: readonly Document[] | 
     findings.push({
       check: "collation",
       status: "problem",
-      message: "the collection has a collation of its own, in which different ids can be equal",
-      remedy: "give sessions a collection without one",
+      message: "the collection has its own collation, in which different ids can be equal",
+      remedy: "use a collection without a collation",
     });
   }
   if (findings.length > 0) return findings;
@@ -135,8 +136,9 @@ async function checkPrivileges(client: MongoClient, collection: Collection): Pro
     return {
       check,
       status: "warning",
-      message: "nobody is authenticated: everyone who reaches the server may read and change sessions",
-      remedy: "turn access control on",
+      message:
+        "the connection is not authenticated: anyone who can reach the server can read and change sessions",
+      remedy: "turn on access control",
     };
   }
   if (privileges === undefined) {

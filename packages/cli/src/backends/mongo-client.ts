@@ -1,7 +1,7 @@
 import { MongoClient } from "mongodb";
 import type { MongoAddress } from "../address.ts";
 
-/** @throws the driver's error, soon: a person is waiting */
+/** Connects with short timeouts, because a person is waiting. Rejects with the driver's error. */
 export async function connectMongo({ url }: MongoAddress): Promise<MongoClient> {
   const client = new MongoClient(url, {
     appName: "tenure",

@@ -11,7 +11,7 @@ export async function mongoBackend(
 ): Promise<Backend> {
   if (name === undefined) {
     throw new UsageError(
-      "Name the collection that the application gives to mongoStore: --collection sessions",
+      "Name the collection that the application passes to mongoStore: --collection sessions",
     );
   }
   const client = await connectMongo(address);
@@ -22,13 +22,13 @@ export async function mongoBackend(
     check: () => checkMongo(client, collection),
     async migrate() {
       await ensureIndexes(collection);
-      return "The indexes are there.";
+      return "The indexes exist.";
     },
     sweep: async () => ({
       swept: null,
-      text: "MongoDB's TTL index removes what has ended: nothing to do. tenure doctor says whether it is there.",
+      text: "MongoDB's TTL index removes dead sessions: nothing to do. tenure doctor checks that the index exists.",
     }),
-    // Tombstones and fences count, too.
+    // Includes tombstones and fences.
     estimate: async () => (await collection.estimatedDocumentCount()) || null,
     [Symbol.asyncDispose]: () => client.close(),
   };

@@ -61,7 +61,7 @@ function checkRole({ standby }: ServerFacts): Finding {
   return {
     check,
     status: "problem",
-    message: "this is a standby: every call fails, because a session that was revoked could still be there",
+    message: "this is a standby: every call fails, because a standby may still have revoked sessions",
     remedy: "connect to the primary",
   };
 }
@@ -72,13 +72,13 @@ function checkDisk({ fsync }: ServerFacts): Finding {
     return {
       check,
       status: "ok",
-      message: "fsync is on, and the store waits for it, also where synchronous_commit is off",
+      message: "fsync is on, and the store waits for it, even if synchronous_commit is off",
     };
   }
   return {
     check,
     status: "problem",
-    message: "fsync is off: a crash of the machine may undo revocations, or destroy the database",
+    message: "fsync is off: a machine crash may undo revocations, or destroy the database",
     remedy: "set fsync = on",
   };
 }
@@ -89,7 +89,7 @@ function checkEncoding({ encoding }: ServerFacts): Finding {
   return {
     check,
     status: "warning",
-    message: `${encoding}: text that it cannot hold is refused`,
+    message: `${encoding}: text that it cannot represent is refused`,
     remedy: "use a database with the encoding UTF8",
   };
 }
@@ -102,7 +102,7 @@ interface TableFacts {
   readonly persistence: string;
 }
 
-/** `undefined`: there is no such table. */
+/** `undefined`: the table does not exist. */
 async function tableFacts(pool: Pool, name: string): Promise<TableFacts | undefined> {
   const { rows } = await pool.query<TableFacts>(
     `select
@@ -124,7 +124,7 @@ async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
   const check = "schema";
   const steps = migrations(name);
   const wanted = Math.max(...steps.map(({ version }) => version));
-  // The name of the table with the version is in the migration, and nowhere else.
+  // Only the migration names the table that holds the version.
   const versionTable = /create table (\S.*) \(version integer/.exec(steps[0]?.sql ?? "")?.[1] ?? "";
   const { rows } = await pool
     .query<{ version: number }>(`select max(version) as version from ${versionTable}`)
@@ -143,7 +143,7 @@ async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
   return {
     check,
     status: isNewer ? "warning" : "problem",
-    message: `version ${version}; this release works on version ${wanted}`,
+    message: `version ${version}; this release needs version ${wanted}`,
     remedy: isNewer ? "use the release of @tenure/cli that the application uses" : "run tenure migrate",
   };
 }
@@ -155,8 +155,8 @@ function checkIndex({ indexed }: TableFacts): Finding {
     check,
     status: "problem",
     message:
-      "no valid index on user_id: listing a user, and logging one out everywhere, read the whole table",
-    remedy: "create the index again, as migrations/001.sql of @tenure/postgres does",
+      "no valid index on user_id: listing a user's sessions, or logging a user out everywhere, reads the whole table",
+    remedy: "create the index again, as in migrations/001.sql of @tenure/postgres",
   };
 }
 
@@ -177,7 +177,7 @@ function checkRowSecurity({ hidden }: TableFacts, name: TableName): Finding {
   return {
     check,
     status: "problem",
-    message: "applies to this role and hides rows without an error, so every call of the store fails",
+    message: "applies to this role and hides rows without an error, so every call to the store fails",
     remedy: `alter table ${quotedName(name)} disable row level security, or alter role <role> bypassrls`,
   };
 }
@@ -188,8 +188,8 @@ function checkTriggers({ triggers }: TableFacts): Finding {
   return {
     check,
     status: "warning",
-    message: `${triggers.join(", ")}: one that cancels a write makes the store's calls fail`,
-    remedy: "remove what is not needed on this table",
+    message: `${triggers.join(", ")}: a trigger or rule that cancels a write makes the store's calls fail`,
+    remedy: "remove those that this table does not need",
   };
 }
 
@@ -199,7 +199,7 @@ function checkLogged({ persistence }: TableFacts, name: TableName): Finding {
   return {
     check,
     status: "problem",
-    message: "is not logged: a crash of the server empties it, and it is not on standbys",
+    message: "is not logged: a server crash empties it, and standbys do not have it",
     remedy: `alter table ${quotedName(name)} set logged`,
   };
 }

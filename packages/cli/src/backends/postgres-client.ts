@@ -1,7 +1,7 @@
 import pg from "pg";
 import type { PostgresAddress } from "../address.ts";
 
-/** @throws the driver's error, soon: a person is waiting */
+/** Connects with short timeouts, because a person is waiting. Rejects with the driver's error. */
 export async function connectPostgres({ url }: PostgresAddress): Promise<pg.Pool> {
   const pool = new pg.Pool({
     connectionString: url,
@@ -25,7 +25,7 @@ export interface TableName {
   readonly table: string;
 }
 
-/** As SQL writes it. */
+/** Quotes a name for SQL. */
 export function quotedName({ schema, table }: TableName): string {
   return schema === undefined
     ? pg.escapeIdentifier(table)

@@ -3,7 +3,7 @@ import { Cluster, type Redis, ReplyError } from "ioredis";
 import type { Finding } from "../backend.ts";
 import { primariesOf } from "./redis-client.ts";
 
-/** Looks at every primary. In a Cluster a finding that all primaries share is reported once. */
+/** Checks every primary. A finding that all primaries of a Cluster share is reported once. */
 export async function checkRedis(client: Redis | Cluster, prefix: string): Promise<Finding[]> {
   const primaries = primariesOf(client);
   const found = await Promise.all(primaries.map(checkNode));
@@ -52,8 +52,8 @@ function checkRole(info: Facts): Finding {
   return {
     check,
     status: "problem",
-    message: "this is a replica, which still shows sessions that were revoked",
-    remedy: "connect to the primary, or by redis+sentinel://",
+    message: "this is a replica, which may still show revoked sessions",
+    remedy: "connect to the primary, or through redis+sentinel://",
   };
 }
 
@@ -65,8 +65,8 @@ async function checkEviction(node: Redis, info: Facts): Promise<Finding> {
   return {
     check,
     status: "problem",
-    message: `maxmemory-policy is ${policy}: a full server removes sessions, tombstones and the indexes of users`,
-    remedy: "set maxmemory-policy noeviction, or give sessions a server of their own",
+    message: `maxmemory-policy is ${policy}: a full server evicts sessions, tombstones and user indexes`,
+    remedy: "set maxmemory-policy noeviction, or give the sessions their own server",
   };
 }
 
@@ -81,10 +81,10 @@ async function checkPersistence(node: Redis, info: Facts): Promise<Finding> {
     if (fsync === "always") return { check, status: "ok", message: "appendonly, appendfsync always" };
     if (fsync === "everysec") {
       const message =
-        "appendonly, appendfsync everysec: a crash of the machine may undo a second, revocations too";
+        "appendonly, appendfsync everysec: a machine crash may undo the last second, including revocations";
       return { check, status: "ok", message };
     }
-    const message = `appendonly, appendfsync ${fsync}: a crash of the machine may undo half a minute, revocations too`;
+    const message = `appendonly, appendfsync ${fsync}: a machine crash may undo the last half minute, including revocations`;
     return { check, status: "warning", message, remedy };
   }
   const save = await setting(node, "save");
@@ -92,8 +92,7 @@ async function checkPersistence(node: Redis, info: Facts): Promise<Finding> {
     const message = "none: a restart logs everybody out";
     return { check, status: "warning", message, remedy };
   }
-  const message =
-    "snapshots at most: after a restart, sessions that were revoked since the last snapshot are alive again";
+  const message = "at most snapshots: a restart revives sessions that were revoked after the last snapshot";
   return { check, status: "warning", message, remedy };
 }
 
@@ -102,34 +101,34 @@ function checkReplicas(info: Facts): Finding {
   const count = Number(info.get("connected_slaves") ?? Number.NaN);
   if (Number.isNaN(count)) return hidden(check, "INFO");
   if (count === 0) return { check, status: "ok", message: "none" };
-  const message = `${count}: a failover may undo what they do not have yet, unless the store is given waitForReplicas`;
+  const message = `${count}: a failover may undo writes that have not reached them, unless the store uses waitForReplicas`;
   return { check, status: "ok", message };
 }
 
-/** In a Cluster a login and the fence of its user are compared by the clocks of two servers. */
+/** In a Cluster, a login and its user's fence may be dated by the clocks of two servers. */
 async function checkClocks(primaries: readonly Redis[]): Promise<Finding> {
   const check = "clocks";
   const offsets = await Promise.all(primaries.map(offsetOf));
   const latest = Math.max(...offsets.map(({ earliest }) => earliest));
   const earliest = Math.min(...offsets.map((offset) => offset.latest));
-  // What the replies took on the way is no skew.
+  // Bounds exclude the travel time of the replies, which is not skew.
   const skew = Math.round(latest - earliest);
   if (skew <= 500) {
     return {
       check,
       status: "ok",
-      message: `those of the primaries differ by ${Math.max(0, skew)} ms or less`,
+      message: `the clocks of the primaries differ by ${Math.max(0, skew)} ms or less`,
     };
   }
   return {
     check,
     status: "warning",
-    message: `those of the primaries differ by ${skew} ms: for as long, a login can be refused or overlooked by "log out everywhere"`,
+    message: `the clocks of the primaries differ by ${skew} ms: a login that close to "log out everywhere" may be refused, or survive`,
     remedy: "run NTP on every server of the Cluster",
   };
 }
 
-/** How far a server's clock is ahead of this machine's: at least, and at most. */
+/** Returns how far a server's clock is ahead of this process's, at least and at most. */
 async function offsetOf(node: Redis): Promise<{ readonly earliest: number; readonly latest: number }> {
   const askedAt = performance.now();
   const [seconds, microseconds] = await node.time();
@@ -137,7 +136,7 @@ async function offsetOf(node: Redis): Promise<{ readonly earliest: number; reado
   return { earliest: now - performance.now(), latest: now - askedAt };
 }
 
-/** Runs every command of the store on a key that does not exist, so that nothing is changed. */
+/** Runs every command of the store on a key that does not exist, which changes nothing. */
 async function checkPrivileges(client: Redis | Cluster, prefix: string): Promise<Finding> {
   const check = "privileges";
   const key = `${prefix}s:doctor-${randomUUID()}`;
@@ -164,7 +163,7 @@ async function checkPrivileges(client: Redis | Cluster, prefix: string): Promise
   };
 }
 
-/** Other replies say nothing about rights: NOSCRIPT to EVALSHA, READONLY of a replica. */
+/** Other error replies say nothing about privileges: NOSCRIPT for EVALSHA, READONLY from a replica. */
 function isRefused(error: unknown): boolean {
   if (!(error instanceof ReplyError)) throw error;
   return (error as Error).message.startsWith("NOPERM");
@@ -191,7 +190,7 @@ function probes(key: string): (readonly [name: string, args: readonly (string | 
   ];
 }
 
-/** `undefined`: the user may not read settings, or the server has none. */
+/** `undefined`: the user may not read settings, or the server lacks this one. */
 async function setting(node: Redis, name: string): Promise<string | undefined> {
   const reply: unknown = await node.config("GET", name).catch(() => undefined);
   return Array.isArray(reply) && typeof reply[1] === "string" ? reply[1] : undefined;

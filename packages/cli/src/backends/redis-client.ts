@@ -2,9 +2,10 @@ import { Cluster, Redis } from "ioredis";
 import type { RedisAddress } from "../address.ts";
 
 /**
- * Connects to a server, to the primary that Sentinels name, or to a Cluster.
+ * Connects to a server, to the primary that Sentinels name, or to a Cluster. Timeouts are short, because a
+ * person is waiting.
  *
- * @throws the driver's error, soon: a person is waiting
+ * @throws the driver's error
  */
 export async function connectRedis(address: RedisAddress): Promise<Redis | Cluster> {
   const client = newClient(address);
@@ -14,17 +15,17 @@ export async function connectRedis(address: RedisAddress): Promise<Redis | Clust
   });
   try {
     await client.connect();
-    // Authentication fails only at the first command.
+    // Authentication fails only with the first command.
     await client.time();
     return client;
   } catch (error) {
     client.disconnect();
-    // After its last attempt ioredis says "Connection is closed", and its event said why.
+    // After its last attempt, ioredis rejects with "Connection is closed". Its event had the reason.
     throw reason ?? error;
   }
 }
 
-/** The servers that decide. */
+/** Returns the primaries of a Cluster, or the only server. */
 export function primariesOf(client: Redis | Cluster): Redis[] {
   return client instanceof Cluster ? client.nodes("master") : [client];
 }
@@ -35,7 +36,7 @@ function newClient(address: RedisAddress): Redis | Cluster {
     connectTimeout: 5000,
     commandTimeout: 30_000,
     maxRetriesPerRequest: 3,
-    // It needs INFO, which a restricted user may lack. A server that is still loading replies with an error.
+    // The check needs INFO, which a restricted user may lack. A loading server replies with an error anyway.
     enableReadyCheck: false,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
@@ -47,7 +48,7 @@ function newClient(address: RedisAddress): Redis | Cluster {
       enableAutoPipelining: true,
       clusterRetryStrategy: retry,
       redisOptions: server,
-      // A certificate names hosts, and ioredis would connect to the addresses that they resolve to.
+      // Certificates name hosts, but ioredis would connect to their addresses.
       ...(tls ? { dnsLookup: byName } : {}),
     });
   }

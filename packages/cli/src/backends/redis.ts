@@ -17,10 +17,10 @@ export async function redisBackend(
     migrate: async () => "Redis needs no schema: nothing to do.",
     sweep: async () => ({
       swept: null,
-      text: "Redis removes what has expired by itself: nothing to do.",
+      text: "Redis removes expired sessions itself: nothing to do.",
     }),
     async estimate() {
-      // Tombstones, indexes and the keys of others count, too.
+      // Includes tombstones, indexes and other applications' keys.
       const sizes = await Promise.all(primariesOf(client).map((node) => node.dbsize().catch(() => 0)));
       return sizes.reduce((sum, size) => sum + size, 0) || null;
     },

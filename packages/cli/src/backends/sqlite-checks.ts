@@ -14,7 +14,7 @@ export async function checkSqlite(database: DatabaseSync, path: string): Promise
   ];
 }
 
-/** The numbers that Linux has for file systems over a network: statfs(2). Other systems number theirs differently. */
+/** Linux's numbers for network file systems, from statfs(2). Other systems have other numbers. */
 const NETWORK: Readonly<Record<number, string>> = {
   0x6969: "NFS",
   0x517b: "SMB",
@@ -25,13 +25,13 @@ const NETWORK: Readonly<Record<number, string>> = {
 
 function checkFileSystem(path: string): Finding {
   const check = "file system";
-  if (process.platform !== "linux") return { check, status: "unknown", message: "not known on this system" };
+  if (process.platform !== "linux") return { check, status: "unknown", message: "unknown on this system" };
   const name = NETWORK[statfsSync(path).type];
-  if (name === undefined) return { check, status: "ok", message: "none that is known to be over a network" };
+  if (name === undefined) return { check, status: "ok", message: "not a known network file system" };
   return {
     check,
     status: "problem",
-    message: `the file is on ${name}, whose locks do not hold: two machines would corrupt it`,
+    message: `the file is on ${name}, whose locks are unreliable: two machines would corrupt it`,
     remedy: "use a disk of this machine, or another store",
   };
 }
@@ -46,8 +46,8 @@ function checkRights(path: string): Finding {
     return {
       check,
       status: "problem",
-      message: "the file or its folder is not writable, and SQLite keeps two more files beside it",
-      remedy: "give this user the right to write there",
+      message: "the file or its folder is not writable, and SQLite keeps two more files next to it",
+      remedy: "give this user write access to both",
     };
   }
 }

@@ -11,7 +11,7 @@ export async function sqliteBackend(
   { tombstoneMinimum }: StoreOptions,
 ): Promise<Backend> {
   const connect = await driver();
-  // SQLite would create a file that is not there. Only migrate is to do that.
+  // SQLite would create a missing file. Only migrate may do that.
   let database = existsSync(path) ? connect(path) : undefined;
   const opened = (): DatabaseSync => {
     if (database === undefined) throw new Error(`The file ${path} does not exist: tenure migrate creates it`);
@@ -30,9 +30,9 @@ export async function sqliteBackend(
     },
     sweep: async () => ({
       swept: null,
-      text: "The store deletes what has expired while it is written to: nothing to do.",
+      text: "The store deletes expired rows when it writes: nothing to do.",
     }),
-    // Tombstones count, too.
+    // Includes tombstones.
     estimate: async () =>
       Number(opened().prepare("select count(*) as n from tenure_sessions").get()?.["n"]) || null,
     [Symbol.asyncDispose]: async () => database?.close(),

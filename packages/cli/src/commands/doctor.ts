@@ -2,7 +2,7 @@ import type { SessionStore } from "@tenure/core";
 import type { Finding } from "../backend.ts";
 import type { Context, Outcome } from "../command.ts";
 
-/** Looks at everything that the store needs of its server, and says what to change. */
+/** Checks everything that the store needs from its server, and prints what to change. */
 export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
   const findings = [...(await backend.check()), await checkClock(backend.store)];
   const lines = findings.flatMap(({ check, status, message, remedy }) => [
@@ -13,7 +13,7 @@ export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
   return findings.some(({ status }) => status === "problem") ? 1 : 0;
 }
 
-/** The server's clock against this machine's, as exactly as the fastest of a few round trips allows. */
+/** Compares the server's clock with this machine's, over the fastest of a few round trips. */
 async function checkClock(store: SessionStore): Promise<Finding> {
   const check = "clock";
   let fastest = Number.POSITIVE_INFINITY;
@@ -26,7 +26,7 @@ async function checkClock(store: SessionStore): Promise<Finding> {
     fastest = took;
     skew = server - (askedAt + took / 2);
   }
-  // Within the round trip nobody can tell.
+  // The error of the measurement is at most half the round trip.
   const ms = Math.round(Math.max(0, Math.abs(skew) - fastest / 2));
   if (ms <= TOLERANCE) {
     return {
@@ -40,7 +40,7 @@ async function checkClock(store: SessionStore): Promise<Finding> {
     check,
     status: "warning",
     message: `the server's clock is ${ms} ms ${direction} this machine's`,
-    remedy: "run NTP on both: sessions end by the server's clock, and cookies by that of the browser",
+    remedy: "run NTP on both: sessions end by the server's clock, and cookies by the browser's",
   };
 }
 

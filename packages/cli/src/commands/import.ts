@@ -7,20 +7,21 @@ import { UsageError } from "../usage-error.ts";
 
 export interface ImportOptions {
   readonly dryRun: boolean;
-  /** Absent: the session's `maxAge`, or what it has left. */
+  /** Absent: the session's `maxAge`, or its remaining time. */
   readonly idle?: Duration | undefined;
-  /** Absent: what the session has left. */
+  /** Absent: the session's remaining time. */
   readonly lifetime?: Duration | undefined;
-  /** Where the data name the user: `account.id`. Absent: `userId`, or `passport.user`. */
+  /** The path of the user id in the data: `account.id`. Absent: `userId`, or `passport.user`. */
   readonly userKey?: string | undefined;
   readonly minTokenBits?: number | undefined;
-  /** Milliseconds, as the application has it. */
+  /** The application's, milliseconds. */
   readonly tombstoneMinimum?: number | undefined;
 }
 
 /**
- * Makes a session under the same token of each session of another store. The application must be stopped: what the other store changes meanwhile is
- * missed. A session that is there is left as it is, so an import that was interrupted can run again.
+ * Copies each session of another store to Tenure's, under the same token. The application must be stopped,
+ * because the import misses concurrent changes. Sessions that exist already are left unchanged, so an
+ * interrupted import can run again.
  */
 export async function importFrom(
   { terminal, backend }: Context,
@@ -52,7 +53,7 @@ export async function importFrom(
   );
   if (counts.imported > 0 && ofUsers === 0) {
     terminal.note(
-      'None of them names a user, so "log out everywhere" cannot find them. Say where the data name the user: --user-key account.id',
+      'None of them names a user, so "log out everywhere" cannot find them. Give the path of the user id in the data: --user-key account.id',
     );
   }
   return LOST.some((fate) => counts[fate] > 0) ? 1 : 0;
@@ -60,21 +61,22 @@ export async function importFrom(
 
 const FATES = {
   imported: "now in the store",
-  alreadyThere: "was in the store, and is left as it is",
+  alreadyThere: "was already in the store, and is left unchanged",
   expired: "has expired",
   refused: "was revoked in the store, or its user was logged out everywhere recently",
   noEnd: "has no end: give --lifetime",
-  weakId: "has a session id with too few random bits: give --min-token-bits, as to Sessions",
-  unreadable: "is not JSON of a session: encrypted, or written by another serializer",
+  weakId:
+    "has a session id with too few random bits: give --min-token-bits, and Sessions the same minTokenBits",
+  unreadable: "is not a session in JSON: encrypted, or written by another serializer",
   unstorable: "cannot be stored: too large, or not a session id",
 } as const;
 
 const DRY = { ...FATES, imported: "would be in the store, unless it was revoked there" };
 
-/** What became of a session. */
+/** What happened to a session. */
 type Fate = keyof typeof FATES;
 
-/** The users of such sessions are logged out. */
+/** Sessions with these fates are live in the source, and their users are logged out. */
 const LOST: readonly Fate[] = ["noEnd", "weakId", "unreadable", "unstorable"];
 
 interface Taken {
@@ -100,8 +102,8 @@ function importer(
   });
 
   return async function take(batch) {
-    // When the user logged in is not known. The earliest instant that a store accepts: what asks for a recent login asks again, and
-    // a user who was logged out everywhere since then stays so.
+    // The time of the login is unknown. Date it near the earliest instant that a store accepts: requireRecent
+    // then asks for a new login, and a user who was logged out everywhere since then stays logged out.
     const since = (await sessions.since()) - Math.floor(tombstoneMinimum * 0.9);
     return Promise.all(batch.map((session) => takeOne(session, since)));
   };
@@ -129,7 +131,7 @@ function importer(
     return lost((await store.read(id)) === null ? "refused" : "alreadyThere");
   }
 
-  /** What the source says is the session's own, so that a policy of the application does not end it at once. */
+  /** Makes the source's timeouts the session's own: a shorter policy of the application does not end it. */
   function termsFor(maxAge: unknown, left: number | null): { idle?: number; lifetime?: number } {
     const remaining = left === null ? policyLifetime : Math.max(1, Math.min(Math.floor(left), MAX_DURATION));
     const ownLifetime = lifetime === undefined ? remaining : policyLifetime;
@@ -174,5 +176,5 @@ async function* inBatches(sessions: AsyncIterable<SourceSession>): AsyncIterable
   if (batch.length > 0) yield batch;
 }
 
-/** Sessions that are stored at the same time. */
+/** How many sessions are stored concurrently. */
 const BATCH = 100;

@@ -2,7 +2,7 @@ import type { ListedSession } from "@tenure/core";
 import { type Context, type Outcome, sessionsOf } from "../command.ts";
 import { instant, printable, table } from "../table.ts";
 
-/** Lists the live sessions of a user, without their data unless they are asked for. */
+/** Lists a user's live sessions, with their data only on request. */
 export async function list(
   { terminal, backend }: Context,
   userId: string,

@@ -19,7 +19,7 @@ export async function revokeAll({ terminal, backend }: Context): Promise<Outcome
   }
   terminal.result(
     { ended },
-    `Ended ${numberOfSessions(ended)}. A login that overlapped this can have survived: run it again where that matters.`,
+    `Ended ${numberOfSessions(ended)}. A login during this command may have survived: run it again if that matters.`,
   );
   return 0;
 }

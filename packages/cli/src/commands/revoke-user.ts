@@ -13,7 +13,7 @@ export async function revokeUser({ terminal, backend }: Context, userId: string)
   }
   terminal.result(
     { ended },
-    `Ended ${numberOfSessions(ended)}. A login of this user that began before is refused.`,
+    `Ended ${numberOfSessions(ended)}. Logins of this user that began earlier are refused.`,
   );
   return 0;
 }

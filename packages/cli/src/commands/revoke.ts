@@ -8,7 +8,7 @@ export async function revoke({ terminal, backend }: Context, id: string): Promis
   const ended = await sessionsOf(backend).revokeById(id);
   terminal.result(
     { ended },
-    ended ? "Ended." : "It was not alive. From here on, nothing can be stored under this id.",
+    ended ? "Ended." : "It was not alive. From now on, nothing can be stored under this id.",
   );
   return 0;
 }
@@ -19,7 +19,7 @@ function assertId(id: string): void {
   throw new UsageError(
     isToken
       ? "This is a token, which is a secret: give only its part before the dot"
-      : "This is not the id of a session: an id has 22 or 43 characters, as tenure list shows it",
+      : "This is not a session id: an id has 22 or 43 characters, as shown by tenure list",
   );
 }
 

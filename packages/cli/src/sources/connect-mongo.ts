@@ -3,8 +3,9 @@ import { connectMongo } from "../backends/mongo-client.ts";
 import { dataOf, type Source } from "./source.ts";
 
 /**
- * connect-mongo 3 to 6: a document is `_id` (the session id), `session` (JSON text, or a document with `stringify: false`) and `expires`.
- * What its option `crypto` has encrypted cannot be read.
+ * Reads the sessions of connect-mongo 3 to 6. A document has `_id` (the session id), `session` (JSON text, or
+ * a document with `stringify: false`) and `expires`. Sessions that its option `crypto` encrypted are
+ * unreadable.
  *
  * @param collectionName the option `collectionName` of MongoStore, `"sessions"` by default
  */

@@ -3,8 +3,8 @@ import { connectPostgres, quotedName } from "../backends/postgres-client.ts";
 import { dataOf, type Source } from "./source.ts";
 
 /**
- * connect-pg-simple 3 to 10: a row is `sid`, `sess` (json) and `expire` (timestamp without time zone, written in the time zone of the
- * connection).
+ * Reads the sessions of connect-pg-simple 3 to 10. A row has `sid`, `sess` (json) and `expire` (timestamp
+ * without time zone, in the connection's time zone).
  *
  * @param name the options `schemaName` and `tableName` of PGStore, the latter `"session"` by default
  */

@@ -3,10 +3,11 @@ import { connectRedis, primariesOf } from "../backends/redis-client.ts";
 import { dataOf, type Source, type SourceSession } from "./source.ts";
 
 /**
- * connect-redis 3 to 10: `<prefix><session id>` is a string with the session as JSON, and the key's expiry is the session's.
+ * Reads the sessions of connect-redis 3 to 10. The key `<prefix><session id>` holds a session as JSON, and
+ * expires with it.
  *
  * @param prefix the option `prefix` of RedisStore, `"sess:"` by default
- * @param except the keys of Tenure's own store, which may be on the same server
+ * @param except the prefix of Tenure's own keys, which may be on the same server
  */
 export async function connectRedisSource(
   address: RedisAddress,
@@ -16,7 +17,7 @@ export async function connectRedisSource(
 
   async function sessionAt(key: string): Promise<SourceSession | null> {
     const [value, ttl] = await Promise.all([client.get(key).catch(wrongType), client.pttl(key)]);
-    // It expired after the scan had found it.
+    // Expired since the scan found it.
     if (value === null || ttl === -2) return null;
     const data = value === undefined ? null : dataOf(value);
     return { token: key.slice(prefix.length), data, left: ttl < 0 ? null : ttl };

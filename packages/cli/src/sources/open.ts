@@ -6,7 +6,7 @@ import type { Source } from "./source.ts";
 export const FROM = ["connect-redis", "connect-pg-simple", "connect-mongo"] as const;
 export type From = (typeof FROM)[number];
 
-/** Where the other store keeps its sessions, if that is not its default. */
+/** Where the other store keeps its sessions. Absent: its default. */
 export interface SourceOptions {
   readonly prefix?: string | undefined;
   readonly schema?: string | undefined;
@@ -15,7 +15,7 @@ export interface SourceOptions {
 }
 
 /**
- * @param to Tenure's store, which must be another place
+ * @param to Tenure's store, which must be in another place
  * @throws UsageError if the package does not keep its sessions on such a server
  */
 export async function openSource(
@@ -27,7 +27,9 @@ export async function openSource(
   if (from === "connect-redis" && address.backend === "redis") {
     const except = to.options.prefix ?? "tenure:";
     if (to.address.backend === "redis" && except === (options.prefix ?? "sess:")) {
-      throw new UsageError("--prefix and --source-prefix must differ: the two stores would share their keys");
+      throw new UsageError(
+        "--prefix and --source-prefix must differ, or the two stores would share their keys",
+      );
     }
     const { connectRedisSource } = await import("./connect-redis.ts");
     return connectRedisSource(address, { prefix: options.prefix, except });
@@ -40,10 +42,12 @@ export async function openSource(
     const collection = options.collection ?? "sessions";
     const isSame = to.address.backend === "mongo" && to.address.label === address.label;
     if (isSame && collection === to.options.collection) {
-      throw new UsageError("--collection must be another one than connect-mongo's, such as tenure_sessions");
+      throw new UsageError(
+        "--collection must differ from connect-mongo's collection: use tenure_sessions, for example",
+      );
     }
     const { connectMongoSource } = await import("./connect-mongo.ts");
     return connectMongoSource(address, collection);
   }
-  throw new UsageError(`${from} does not keep sessions on ${address.label}: give its server with --source`);
+  throw new UsageError(`${from} does not keep sessions on ${address.label}: name its server with --source`);
 }

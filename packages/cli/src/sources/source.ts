@@ -1,7 +1,7 @@
-/** What another session store has stored. */
+/** The sessions of another session store. */
 export interface Source extends AsyncDisposable {
   readonly label: string;
-  /** About how many sessions there are; `null`: not known. */
+  /** Estimates the number of sessions. `null`: not known. */
   estimate(): Promise<number | null>;
   sessions(): AsyncIterable<SourceSession>;
 }
@@ -11,7 +11,7 @@ export interface SourceSession {
   readonly token: string;
   /** As the application sees them. `null`: they cannot be read. */
   readonly data: SourceData | null;
-  /** How long the session still lives, milliseconds. `null`: it has no end. */
+  /** The session's remaining time, milliseconds. `null`: it has no end. */
   readonly left: number | null;
 }
 
@@ -21,13 +21,14 @@ export interface SourceData {
 }
 
 /**
- * A session's data from JSON text, or from what a driver made of them, in the form in which the bridges of Tenure store them: the cookie last, and
- * without its `expires`, which is derived from the session's own end.
+ * Converts a session's data, as JSON text or as a driver's object, to the form in which Tenure's bridges
+ * store them: the cookie last and without `expires`, which is derived from the session's end. `null`: these
+ * are not session data.
  */
 export function dataOf(stored: unknown): SourceData | null {
   let data: unknown;
   try {
-    // A driver's own types become what JSON makes of them, as they would in the next save.
+    // Converts a driver's types to JSON's, as the next save would.
     data = JSON.parse(typeof stored === "string" ? stored : JSON.stringify(stored));
   } catch {
     return null;
