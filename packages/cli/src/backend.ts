@@ -33,7 +33,6 @@ export interface Finding {
   /** `"unknown"`: it could not be checked. */
   readonly status: "ok" | "warning" | "problem" | "unknown";
   readonly message: string;
-  /** What to change. */
   readonly remedy?: string;
 }
 

@@ -40,7 +40,7 @@ export async function run(args: readonly string[], streams: Streams = process): 
       streams.stderr.write(`tenure: ${error.message}\n`);
       return 2;
     }
-    // A driver's error may quote the URL; a StoreError never does.
+    // A driver's error may quote the URL; a StoreError's own message never does.
     const reason = reasonOf(error);
     streams.stderr.write(`tenure: ${error instanceof StoreError ? reason : without(secrets, reason)}\n`);
     return error instanceof TypeError ? 2 : 1;

@@ -83,7 +83,6 @@ export class Progress implements Disposable {
     this.#out.write(`\r${line.slice(0, (this.#out.columns ?? 80) - 1)}\u001B[K`);
   }
 
-  /** Removes the bar. */
   [Symbol.dispose](): void {
     this.#out?.write("\r\u001B[K");
   }

@@ -27,7 +27,6 @@ export function ownData({ _expire, _maxAge, _session }: StoredData): OwnData {
   };
 }
 
-/** Removes koa-session's own keys. */
 export function applicationData({ _expire, _maxAge, _session, ...data }: StoredData): StoredData {
   return data;
 }

@@ -1,6 +1,5 @@
 import { type Context, type Outcome, sessionsOf } from "../command.ts";
 
-/** Counts the live sessions. Reads them all. */
 export async function count({ terminal, backend }: Context): Promise<Outcome> {
   const counts = { live: 0, loggedIn: 0, anonymous: 0, unreadable: 0 };
   {

@@ -73,7 +73,6 @@ const FATES = {
 
 const DRY = { ...FATES, imported: "would be in the store, unless it was revoked there" };
 
-/** What happened to a session. */
 type Fate = keyof typeof FATES;
 
 /** Sessions with these fates are live in the source, and their users are logged out. */

@@ -2,7 +2,6 @@ import type { ListedSession } from "@tenure/core";
 import { type Context, type Outcome, sessionsOf } from "../command.ts";
 import { instant, printable, table } from "../table.ts";
 
-/** Lists a user's live sessions, with their data only on request. */
 export async function list(
   { terminal, backend }: Context,
   userId: string,

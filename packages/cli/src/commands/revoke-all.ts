@@ -2,7 +2,6 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { type Context, numberOfSessions, type Outcome, sessionsOf } from "../command.ts";
 import { declined } from "./revoke.ts";
 
-/** Logs everybody out. */
 export async function revokeAll({ terminal, backend }: Context): Promise<Outcome> {
   const question = `End EVERY session of EVERYBODY on ${backend.label}?`;
   if (!(await terminal.confirms(question))) return declined(terminal);

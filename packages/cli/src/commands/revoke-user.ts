@@ -2,7 +2,6 @@ import { type Context, numberOfSessions, type Outcome, sessionsOf } from "../com
 import { printable } from "../table.ts";
 import { declined } from "./revoke.ts";
 
-/** Logs a user out everywhere. */
 export async function revokeUser({ terminal, backend }: Context, userId: string): Promise<Outcome> {
   const question = `Log the user ${printable(userId)} out everywhere on ${backend.label}?`;
   if (!(await terminal.confirms(question))) return declined(terminal);

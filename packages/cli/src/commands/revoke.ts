@@ -1,7 +1,6 @@
 import { type Context, type Outcome, sessionsOf } from "../command.ts";
 import { UsageError } from "../usage-error.ts";
 
-/** Ends a session by its id. */
 export async function revoke({ terminal, backend }: Context, id: string): Promise<Outcome> {
   assertId(id);
   if (!(await terminal.confirms(`End the session ${id} on ${backend.label}?`))) return declined(terminal);
