@@ -31,16 +31,16 @@ async function measureLatency(store: SessionStore): Promise<number> {
     await store.read(`latency-${began}`);
     times.push(performance.now() - began);
   }
-  // The least of them: what is above it is the noise of other work.
+  // The minimum leaves out the noise of other work.
   return Math.min(...times);
 }
 
-/** Whether the backend failed, so that the outcome is unknown. Also true of the class of another copy of core. */
+/** Whether the backend failed, so that the outcome is unknown. Works across copies of core. */
 export function isStoreError(error: unknown): error is StoreError {
   return error instanceof StoreError || (error instanceof Error && error.name === "StoreError");
 }
 
-/** Repeats calls that change nothing, so that a sound store that fails now and then can be judged. */
+/** Repeats failed calls that change nothing, so that occasional failures do not fail a sound store. */
 function patient(store: SessionStore): SessionStore {
   return {
     create: (session) => store.create(session),
@@ -55,7 +55,7 @@ function patient(store: SessionStore): SessionStore {
   };
 }
 
-/** For a call that changes nothing. */
+/** Repeats a call that changes nothing while it rejects with a StoreError, ten times at most. */
 export async function repeated<Result>(call: () => Promise<Result>): Promise<Result> {
   for (let failures = 1; ; failures += 1) {
     try {

@@ -3,7 +3,7 @@ import { openScene, type Scene } from "./scene.ts";
 import { randomFor } from "./seed.ts";
 import { Unclear } from "./unclear.ts";
 
-/** One promise of the contract. Each key is a sentence and the name of a test; its value rejects if the sentence is false. */
+/** A promise of the contract. Each key is a test's name; its value rejects if that sentence is false. */
 export interface Chapter {
   readonly title: string;
   readonly sentences: Readonly<Record<string, Sentence>>;
@@ -12,8 +12,9 @@ export interface Chapter {
 export type Sentence = (scene: Scene) => Promise<void>;
 
 /**
- * Repeats a sentence until it is clear whether it holds, each time with new ids. An attempt in which the store rejected shows nothing,
- * because the outcome is unknown. After an attempt that was too slow, the timeouts double.
+ * Runs a sentence until it is clear whether it holds, each time with new ids. An attempt in which the store
+ * rejected proves nothing, because the outcome is unknown. After an attempt that was too slow, the timeouts
+ * double.
  */
 export async function perform(
   name: string,
@@ -33,7 +34,7 @@ export async function perform(
       if (!(error instanceof Unclear || isStoreError(error))) throw withSeed(error, seed);
       if (isStoreError(error)) rejections += 1;
       if (rejections > MOST_REJECTIONS || performance.now() - began > LONGEST) {
-        throw new Error(`After ${attempt + 1} attempts, still not clear: ${error.message}`, { cause: error });
+        throw new Error(`Still unclear after ${attempt + 1} attempts: ${error.message}`, { cause: error });
       }
       if (error instanceof Unclear && error.tooSlow) pace = Math.min(2 * pace, LONGEST_PACE);
     }

@@ -15,8 +15,8 @@ export type Call =
   | { readonly on: "listUser"; readonly userId: string };
 
 /**
- * What a call resolved to, as far as it concerns one id. `revokeUser`: whether it ended this session, `undefined` if that is
- * not known. `listUser`: the record or `null`.
+ * What a call resolved to, as far as it concerns one id. `revokeUser`: whether it ended this session,
+ * `undefined` if that is not known. `listUser`: the record or `null`.
  */
 export type Result = SessionRecord | string | boolean | null | undefined;
 
@@ -34,29 +34,32 @@ interface Live {
   readonly endsAt: Interval;
 }
 
-/** The first and the last instant at which something may have happened. They are equal once a record was read. */
+/** The first and the last possible instant of something. They are equal once a record has been read. */
 export type Interval = readonly [first: number, last: number];
 
 /** The fence of each user who has one. */
 export type Fences = Readonly<Record<string, Interval>>;
 
-/** What was known when a call was made. */
+/** What is known about the time of a call. */
 export interface Circumstances {
   /** The store's clock before the call and after its result. */
   readonly during: Interval;
   readonly fences: Fences;
   /**
-   * Whether a login and a `revokeUser` of its user overlapped. "After every fence so far" can then mean before or after that fence, and
-   * `revokeUser` may leave a tombstone for a session that is about to be created.
+   * Whether a login and a `revokeUser` of its user overlapped. The login may then count as before or after
+   * that fence, and `revokeUser` may leave a tombstone for a session that is not created yet.
    */
   readonly raced?: boolean;
-  /** Whether an update with a login's instant overlapped a `revokeUser`: the login may come after the fence, and before its session is looked at. */
+  /**
+   * Whether an update with `authenticatedAt` overlapped a `revokeUser`: it may come after the fence is set,
+   * and before `revokeUser` examines the session.
+   */
   readonly renewed?: boolean;
 }
 
 /**
- * The contract for one id: what may be stored after a call, if `state` was stored before it. Empty if no store may resolve to
- * this result.
+ * Returns the states that the contract allows for an id after a call, if `state` was stored before it. Empty:
+ * no store may resolve to this result.
  */
 export function statesAfter(state: State, call: Call, result: Result, given: Circumstances): State[] {
   const [from, to] = given.during;
@@ -66,7 +69,7 @@ export function statesAfter(state: State, call: Call, result: Result, given: Cir
   return before.flatMap((each) => step(each, call, result, given));
 }
 
-/** What may be stored after a call that rejected, if it was made at all. */
+/** Returns the states that are possible after a call that rejected, if it took effect. */
 export function statesAfterRejection(state: State, call: Call, given: Circumstances): State[] {
   const results: readonly Result[] = {
     create: ["created", "taken", "fenced"],
@@ -79,7 +82,7 @@ export function statesAfterRejection(state: State, call: Call, given: Circumstan
   return results.flatMap((result) => statesAfter(state, call, result, given));
 }
 
-/** The fences after a call. Only `revokeUser` moves one, and never to an earlier instant. */
+/** Returns the fences after a call. Only `revokeUser` moves one, and never to an earlier instant. */
 export function fencesAfter(fences: Fences, call: Call, during: Interval): Fences {
   if (call.on !== "revokeUser") return fences;
   const [first, last] = fences[call.userId] ?? [0, 0];
@@ -87,7 +90,6 @@ export function fencesAfter(fences: Fences, call: Call, during: Interval): Fence
   return { ...fences, [call.userId]: [Math.max(first, from), Math.max(last, to)] };
 }
 
-/** Whether a login may be refused. */
 export function mayRefuse(call: Call, given: Circumstances): boolean {
   const login = call.on === "create" ? call.session : call.on === "update" ? call.changes : undefined;
   const { userId = null, authenticatedAt } = login ?? {};
@@ -190,7 +192,7 @@ function revokeUser(
   if (state.userId !== userId || excepted) return result === true ? [] : [state];
   const [first, last] = state.authenticatedAt ?? [0, 0];
   const [from, to] = instantOf(authenticatedUpTo, during);
-  // What is readable is within reach of the next call without an instant, whatever the milliseconds say.
+  // Without `authenticatedUpTo`, the call must end every readable session, whatever its `authenticatedAt`.
   const mustEnd = last <= from || (authenticatedUpTo === undefined && !renewed);
   const mayEnd = authenticatedUpTo === undefined || first <= to;
   const next: State[] = [];
@@ -199,7 +201,7 @@ function revokeUser(
   return next;
 }
 
-/** A record that was read gives the instants that were only known to lie between two. */
+/** Checks a record that was read, and replaces the state's intervals by its instants. */
 function seen(state: State, isVisible: boolean, result: Result): State[] {
   if (!isVisible || !isLive(state)) return result === null ? [state] : [];
   if (typeof result !== "object" || result === null) return [];
@@ -250,7 +252,7 @@ function refusalOf(
 /** Milliseconds. The default of every store. */
 export const TOMBSTONE_MINIMUM: number = 60 * 60 * 1000;
 
-/** The `authenticatedAt` that is stored: never later than now, or just after the fence of a `revokeUser` that overlaps. */
+/** Returns the stored `authenticatedAt`: now at most, or just after an overlapping `revokeUser`'s fence. */
 function loginOf(
   authenticatedAt: number | undefined,
   { during: [from, to], raced }: Circumstances,

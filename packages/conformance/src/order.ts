@@ -12,13 +12,13 @@ import {
   statesAfterRejection,
 } from "./model.ts";
 
-/** A call of a concurrent history of one id. */
+/** A call in a concurrent history of one id. */
 export interface Observed {
   readonly call: Call;
   readonly result: Result;
-  /** It happened, will happen, or did not happen. */
+  /** The call took effect, will take effect later, or never does. */
   readonly rejected: boolean;
-  /** Places in one sequence of all beginnings and ends of calls. */
+  /** Positions in the sequence of all beginnings and ends of calls. */
   readonly began: number;
   readonly ended: number;
   /** The store's clock before the call and after its result. */
@@ -26,10 +26,11 @@ export interface Observed {
 }
 
 /**
- * Whether there is an order of the calls, each at one instant between its beginning and its end, in which the contract allows every
- * result: the search of Wing and Gong, with a memory of what was tried.
+ * Whether the calls have an order, each at one instant between its beginning and its end, in which the
+ * contract allows every result. This is the search of Wing and Gong, with memoization.
  *
- * A call that was refused as "fenced" may take two instants: a store may write first, then find the fence, then undo what it wrote.
+ * A call refused as "fenced" may take two instants: a store may write, then find the fence and undo the
+ * write.
  */
 export function hasOrder(history: readonly Observed[]): boolean {
   const tried = new Set<string>();
@@ -57,7 +58,7 @@ export function hasOrder(history: readonly Observed[]): boolean {
 interface Pending extends Observed {
   readonly raced: boolean;
   readonly renewed: boolean;
-  /** It was written, and will be undone. */
+  /** The call has written, and will undo its write. */
   readonly isWritten: boolean;
 }
 
@@ -128,7 +129,7 @@ function isRenewed(one: Observed, history: readonly Observed[]): boolean {
   );
 }
 
-/** A rejected call may be made later. */
+/** A rejected call may take effect later. */
 function doOverlap(one: Observed, other: Observed): boolean {
   return (other.rejected || one.began <= other.ended) && (one.rejected || other.began <= one.ended);
 }

@@ -5,8 +5,9 @@ import { type Random, randomFor } from "./seed.ts";
 import { Unclear } from "./unclear.ts";
 
 /**
- * Makes all calls together, in an order and after pauses that the seed determines, spread over about the time that a call takes.
- * Resolves to the results in the order of `calls`. Rejects, once all have settled, if one rejected.
+ * Runs all calls concurrently, in an order and after pauses that the seed determines, spread over about twice
+ * the time of a call. Resolves to the results in the order of `calls`. Rejects, once all have settled, if one
+ * rejected.
  */
 export async function race<Result>(
   { latency }: Scene,
@@ -30,8 +31,8 @@ async function begin<Result>(call: () => Promise<Result>, pause: number, spread:
 }
 
 /**
- * Runs a race many times, four at a time, each with random numbers of its own. A round in which the store rejected shows
- * nothing and is repeated. If calls are slow there are fewer rounds, at least a third.
+ * Runs a race `most` times, four at a time, each with its own random numbers. Repeats a round in which the
+ * store rejected, because it proves nothing. If calls are slow, runs fewer rounds, a third at least.
  */
 export async function rounds(
   scene: Scene,
@@ -60,7 +61,7 @@ export async function rounds(
   await together([runner(), runner(), runner(), runner()]);
 }
 
-/** Waits for all, so that nothing goes on after a test. Then rejects with the error that shows most. */
+/** Waits for all calls, so that none outlives its test. Then rejects with the most informative error. */
 export async function together<Result>(calls: readonly Promise<Result>[]): Promise<Result[]> {
   const settled = await Promise.allSettled(calls);
   const rejected = settled.filter((one) => one.status === "rejected").map((one): unknown => one.reason);

@@ -6,19 +6,19 @@ import type { Backend } from "./backend.ts";
 import { Unclear } from "./unclear.ts";
 import type { Random } from "./seed.ts";
 
-/** What one attempt at a sentence works with. */
+/** Passed to one attempt at a sentence. */
 export interface Scene extends Backend {
   readonly random: Random;
   readonly seed: number;
   /** How long earlier attempts took, milliseconds. */
   readonly tried: number;
-  /** A short timeout, milliseconds: long enough for some calls on this machine. */
+  /** A short timeout, milliseconds: long enough for a few calls on this machine. */
   readonly pace: number;
   /** An id that nothing else uses. */
   readonly id: () => string;
   /** A user that nothing else uses. */
   readonly user: () => string;
-  /** The input of a create, good for a day by default. Its id is new. */
+  /** Returns the input of a create, with a new id and, by default, a lifetime of a day. */
   readonly fresh: (given?: Partial<NewSession>) => NewSession;
   /** Creates a session and resolves to its record. */
   readonly stored: (given?: Partial<NewSession>) => Promise<SessionRecord>;
@@ -39,7 +39,7 @@ export interface Timed<Result> {
 export const HOUR: number = 60 * 60 * 1000;
 export const DAY: number = 24 * HOUR;
 
-/** Milliseconds. No instant that a sentence waits for is further away, unless the store is wrong. */
+/** Milliseconds. With a sound store, no sentence waits for an instant further away. */
 const LONGEST_WAIT = 2 * 60 * 1000;
 
 export function openScene(

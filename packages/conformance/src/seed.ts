@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats. Not for secrets. */
+/** Random numbers that a seed reproduces. Not for secrets. */
 export interface Random {
   /** A whole number from 0 to `bound - 1`. */
   readonly below: (bound: number) => number;
@@ -6,7 +6,7 @@ export interface Random {
   readonly shuffled: <Item>(items: readonly Item[]) => Item[];
 }
 
-/** The seed of this run: `TENURE_SEED` if it is set, to replay a failure. */
+/** Returns the seed of this run: `TENURE_SEED` if it is set, to replay a failure. */
 export function chooseSeed(): number {
   const given = process.env["TENURE_SEED"];
   if (given === undefined || given === "") return Math.trunc(Math.random() * 2 ** 31);
@@ -14,7 +14,7 @@ export function chooseSeed(): number {
   return Number(given);
 }
 
-/** Each `purpose` has numbers of its own, so that other tests do not change them. */
+/** Each `purpose` has its own numbers, so that other tests do not change them. */
 export function randomFor(seed: number, purpose: string): Random {
   let state = hash(`${seed} ${purpose}`);
   const random: Random = {

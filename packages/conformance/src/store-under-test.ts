@@ -5,19 +5,22 @@ export interface StoreUnderTest {
   /** Precedes the name of each chapter, for a run that tests several stores. */
   readonly name?: string;
   /**
-   * Opens the store. It is called twice, when the first test runs, and both stores must share one backend, as those of two processes do.
-   * The backend may hold other sessions. What the suite leaves behind expires within a day.
+   * Opens the store. Called twice, when the first test runs; both stores must share one backend, as those of
+   * two processes do. The backend may hold other sessions. Sessions that the suite leaves behind expire
+   * within a day.
    */
   readonly open: () => SessionStore | Promise<SessionStore>;
   /**
-   * Opens the store on a backend that does not answer. At the given address nothing listens, or something accepts and never
-   * replies. Give the client short timeouts. `null`: the store has no backend outside this process.
+   * Opens the store on an unreachable backend: at the given address, nothing listens, or a server accepts
+   * connections and never replies. Give the client short timeouts. `null`: the store has no backend outside
+   * this process.
    */
   readonly unreachable: ((address: Address) => SessionStore | Promise<SessionStore>) | null;
   /**
-   * Opens a store on the backend of `open`, over a client whose replies are mixed up as {@link MixUp} says: as if replies were off by
-   * one on the connection, or a proxy confused two clients. The suite creates sessions with `open`, then calls `read` and
-   * `listUser` of this store. A `Proxy` around the client is enough. For a store on ioredis whose reads are `get` and `mget`:
+   * Opens a store on the backend of `open`, over a client that mixes up replies as {@link MixUp} says, as if
+   * the connection's replies were off by one, or a proxy confused two clients. The suite creates sessions
+   * through `open`, and then calls this store's `read` and `listUser`. A `Proxy` around the client is enough.
+   * For a store on ioredis whose reads are `get` and `mget`:
    *
    * ```ts
    * mixedUp: (mixUp) =>
@@ -36,8 +39,9 @@ export interface StoreUnderTest {
    *     }),
    *   ),
    * ```
-   * For pg, wrap `query` of the pool and of the clients that `connect` resolves to. For mongodb, wrap the collection: swap the filters, or
-   * let the cursor of `find` yield `value`. `null`: the store is all in this process.
+   * For pg, wrap `query` of the pool and of the clients that `connect` resolves to. For mongodb, wrap the
+   * collection: swap the filters, or let the cursor of `find` yield `value`. `null`: the store is entirely in
+   * this process.
    */
   readonly mixedUp: ((mixUp: MixUp) => SessionStore | Promise<SessionStore>) | null;
 }
@@ -45,17 +49,24 @@ export interface StoreUnderTest {
 /** How the replies of a client are mixed up. */
 export type MixUp =
   | {
-      /** The client asks for another session or user than it was told to, so that the reply holds another one's value. */
+      /**
+       * The client requests a different session or user than it was told to, so that the reply holds another
+       * one's value.
+       */
       readonly kind: "another";
       readonly asked: string;
       readonly sent: string;
-      /** A copy of a command's arguments in which `asked` is replaced by `sent`, in strings and in the arrays and plain objects around them. */
+      /**
+       * A copy of a command's arguments in which `asked` is replaced by `sent`, in strings and in the arrays
+       * and plain objects around them.
+       */
       readonly swapped: <Arguments>(given: Arguments) => Arguments;
     }
   | {
       /**
-       * The client resolves to `value` (a number, a text, an array or an object) in place of each stored session that a command reads: of each value of
-       * an `MGET`, each row, each document. The server need not be asked.
+       * The client resolves to `value` (a number, a string, an array or an object) in place of each stored
+       * session that a command reads: each value of an `MGET`, each row, each document. It need not call the
+       * server.
        */
       readonly kind: "value";
       readonly value: unknown;

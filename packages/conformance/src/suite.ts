@@ -22,28 +22,32 @@ import { type Chapter, perform } from "./chapter.ts";
 import { chooseSeed } from "./seed.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
-/** The test runner's own functions, as vitest and `node:test` export them. */
+/** The test runner's functions, as vitest and `node:test` export them. */
 export interface Runner {
   readonly describe: (name: string, options: SuiteOptions, body: () => void) => unknown;
   readonly test: (name: string, options: TestOptions, body: () => Promise<void>) => unknown;
 }
 
-/** The options that the suite passes to `describe`: `concurrent` is vitest's, `concurrency` that of `node:test`. */
+/**
+ * The options that the suite passes to `describe`: `concurrent` for vitest, `concurrency` for `node:test`.
+ */
 export interface SuiteOptions {
   readonly concurrent: boolean;
   readonly concurrency: number;
 }
 
-/** The options that the suite passes to `test`: milliseconds that only a store that hangs needs. */
+/** The options that the suite passes to `test`. Only a store that hangs reaches the timeout, milliseconds. */
 export interface TestOptions {
   readonly timeout: number;
 }
 
 /**
- * Declares the suite with the runner's functions. Each promise of the contract is a chapter (`describe`), and each sentence of it
- * is a test. Ids and users are new in each test, so that several runs can share one backend.
+ * Declares the suite with the runner's functions. Each promise of the contract is a chapter (`describe`), and
+ * each of its sentences is a test. Each test uses new ids and users, so that several runs can share one
+ * backend.
  *
- * Races and histories follow a seed, which every failure names. The environment variable `TENURE_SEED` replays it.
+ * Races and histories follow a seed, which every failure names. The environment variable `TENURE_SEED`
+ * replays it.
  *
  * @throws TypeError if `TENURE_SEED` is not a whole number
  */
@@ -60,7 +64,7 @@ export function testStore({ describe, test }: Runner, underTest: StoreUnderTest)
   }
 }
 
-/** Milliseconds. A slow machine makes the suite longer, not red. Only a call that never settles takes this long. */
+/** Milliseconds. A slow machine only slows the suite. Only a call that never settles takes this long. */
 const TIMEOUT = 600_000;
 
 function chaptersFor({ unreachable, mixedUp: mix }: StoreUnderTest): Chapter[] {

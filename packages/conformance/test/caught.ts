@@ -14,7 +14,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
     "a tombstone outlives the session's own end, whatever ended the session (ASVS 7.4.1)",
   ],
   "a tombstone lasts two seconds": [
-    "a tombstone is there seconds later, whatever was revoked and however often",
+    "a tombstone still exists seconds later, whatever was revoked and however often",
   ],
   "revoke always says false": ["revoke ends a live session and returns true (ASVS 7.4.1)"],
   "revoke says true again and again": [
@@ -24,7 +24,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "revoke says true of an expired session": ["revoke of a session that is not alive returns false"],
   "two revokes both count the same session": ["of concurrent revokes of one session, one returns true"],
   "create looks for a tombstone, and writes later": [
-    "an id that is created and revoked concurrently ends dead",
+    "an id that is created and revoked concurrently ends up dead",
   ],
   "an update that began before a revoke writes after it": [
     "writes that race with a revoke bring nothing back (ASVS 7.4.1)",
@@ -38,11 +38,13 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "an update with a new idle timeout outlives endsAt": [
     "expiresAt is never later than endsAt, however long the idle timeout (ASVS 7.3.2)",
   ],
-  "expiry is only by sweeping": ["an expired session is null to read, in every process"],
+  "expiry is only by sweeping": ["read returns null for an expired session, in every process"],
   "a session dies 20 ms early": [
-    "read has a session until its expiresAt, and null from then on (ASVS 7.3.1)",
+    "read returns a session until its expiresAt, and null from then on (ASVS 7.3.1)",
   ],
-  "a session dies 20 ms late": ["a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)"],
+  "a session dies 20 ms late": [
+    "a touch succeeds until expiresAt, and returns gone from then on (ASVS 7.3.1)",
+  ],
   "read knows expiry and update does not": [
     "no update revives an expired session (ASVS 7.3.1)",
     "uses that race with the end do not move it (ASVS 7.3.2)",
@@ -55,17 +57,17 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
     "a session in use outlives the expiresAt that it had (ASVS 7.3.1)",
   ],
   "a new idle timeout is ignored": [
-    "a new idle timeout, longer or shorter, is in force at once and from then on",
+    "a new idle timeout, longer or shorter, applies immediately and from then on",
     "a session whose idle timeout was shortened dies by the new one (ASVS 7.3.1)",
     "a session whose idle timeout was lengthened lives by the new one",
   ],
   "an update without idle goes back to the default": [
-    "an update without idle restarts the idle timeout that is stored",
+    "an update without idle restarts the stored idle timeout",
   ],
   "a duration is not checked": [
     "an invalid duration is refused before anything is written (ASVS 7.3.1, 7.3.2)",
   ],
-  "revokeUser leaves no tombstones": ["what revokeUser ended is not created again (ASVS 7.4.2)"],
+  "revokeUser leaves no tombstones": ["a session that revokeUser ended is not created again (ASVS 7.4.2)"],
   "revokeUser goes by a snapshot of the index": [
     "a session that changes its user during revokeUser is ended as the first user's or lives as the second's",
   ],
@@ -96,25 +98,25 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "revokeUser also ends users whose name begins the same": [
     "revokeUser leaves other users and anonymous sessions alone (ASVS 7.4.5)",
   ],
-  "revokeUser ends the first 1,000": ["the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)"],
-  "revokeUser ends the first 10,000": [
-    "the 20,000 sessions of a user are listed and ended whole (ASVS 7.4.2)",
-  ],
-  "listUser has the first 1,000": ["the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)"],
-  "users with the same short hash share a list": ["a thousand users have a list each"],
+  "revokeUser ends the first 1,000": ["all 1,001 sessions of a user are listed and ended (ASVS 7.4.2)"],
+  "revokeUser ends the first 10,000": ["all 20,000 sessions of a user are listed and ended (ASVS 7.4.2)"],
+  "listUser has the first 1,000": ["all 1,001 sessions of a user are listed and ended (ASVS 7.4.2)"],
+  "users with the same short hash share a list": ["each of a thousand users has a separate list"],
   "a session stays in a long list when it is revoked": [
-    "one of a user's many sessions is written, read and ended as any other",
+    "one of a user's many sessions is written, read and ended like any other",
   ],
-  "listUser leaves the data out": ["listUser has the user's live sessions, as read has them (ASVS 7.5.2)"],
+  "listUser leaves the data out": [
+    "listUser returns the user's live sessions, as read returns them (ASVS 7.5.2)",
+  ],
   "a user without sessions is an error": ["listUser of a user without sessions is empty"],
   "listUser has sessions that expired": [
-    "an expired session is in no result, also if nothing has read it since",
-    "listUser has no session that expired",
+    "an expired session is in no result, even if nothing has read it since",
+    "listUser leaves out expired sessions",
   ],
-  "listUser has sessions that were revoked": ["listUser has no session that was revoked"],
-  "listUser has the newest first": ["listUser has the oldest createdAt first"],
+  "listUser has sessions that were revoked": ["listUser leaves out revoked sessions"],
+  "listUser has the newest first": ["listUser returns the oldest createdAt first"],
   "listUser has the longest unused first": [
-    "no update changes the order of listUser, nor does a binding that comes late",
+    "no update changes the order of listUser, nor does a late binding",
   ],
   "a rebinding leaves the entry of the old user": [
     "a session bound to another user leaves the first user's list",
@@ -122,14 +124,14 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   ],
   "a rebinding makes no entry for the new user": [
     "revokeUser ends sessions that an update has bound to the user (ASVS 7.4.2)",
-    "a session bound by an update is in the user's list at once",
+    "a session bound by an update is in the user's list immediately",
   ],
   "a rebinding writes the old user's index late": [
     "after concurrent changes of its user, a session is in the list of its user and in no other",
   ],
   "userId null is taken for absent": [
     "a session that loses its user leaves the list and lives on",
-    "an update changes what it names and leaves the rest",
+    "an update changes the fields that it names and no others",
   ],
   "an update that is refused makes an entry all the same": ["an update that was refused binds nothing"],
   "a create that is refused makes an entry all the same": ["a create that was refused binds nothing"],
@@ -137,14 +139,16 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "create of an expired id goes on with its version": [
     "create of an id that expired is refused, or begins a new session",
   ],
-  "create looks first and writes later": ["of concurrent creates of one id, one is made and is stored"],
+  "create looks first and writes later": [
+    "of concurrent creates of one id, exactly one succeeds and is stored",
+  ],
   "the version is compared, and written later": [
     "counting with versions loses no count",
-    "of concurrent updates with one version, one is made and the others conflict",
+    "of concurrent updates with one version, exactly one succeeds and the others conflict",
   ],
   "a touch writes the whole record back": ["concurrent updates of different fields are all kept"],
   "a version is counted from what was read before": [
-    "concurrent updates without a version are all made, one after the other",
+    "concurrent updates without a version all succeed, one after the other",
   ],
   "an update is written in two halves": ["an update is read whole or not at all"],
   "a conflict restarts the idle timeout": [
@@ -161,19 +165,19 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "the version does not grow with the same value": [
     "the version is 1 at first and grows by 1 with data, userId, lifetime or authenticatedAt, changed or not",
   ],
-  "the version begins with 0": ["an update with the stored version is made"],
+  "the version begins with 0": ["an update with the stored version succeeds"],
   "an update with empty data keeps the old": [
     "an update with any data is stored exactly, or refused and changes nothing",
   ],
-  "a write is acknowledged before it is made": ["acknowledged writes are all there, in their order"],
-  "touches are kept back for a while": ["a touch that was acknowledged counts at once, in every process"],
+  "a write is acknowledged before it is made": ["all acknowledged writes are kept, in their order"],
+  "touches are kept back for a while": ["an acknowledged touch counts immediately, in every process"],
   "each process has a backend of its own": [
     "the two stores that `open` returns share one backend",
     "every process reads the same record",
   ],
   "each process keeps what it read for five seconds": [
-    "a revoked session is dead to every process at once (ASVS 7.4.1, 7.5.2)",
-    "what was acknowledged to one process is seen by every other at once",
+    "a revoked session is immediately dead to every process (ASVS 7.4.1, 7.5.2)",
+    "a write acknowledged to one process is visible to every other immediately",
   ],
   "lone surrogates are replaced": ["ids that look alike are different sessions"],
   "text is cut at NUL": ["ids that look alike are different sessions"],
@@ -204,25 +208,27 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
     "data of any characters is stored exactly, or refused before anything is written",
   ],
   "nobody is the empty user": ["a session without a user has the user null"],
-  "the empty user is nobody": ["the empty user is a user like others, or is refused"],
+  "the empty user is nobody": ["the empty user is a user like any other, or is refused"],
   "anonymous sessions belong to the user null": [
     "an anonymous session belongs to no user, whatever that user is called",
   ],
   "the index is an object with a prototype": [
-    "names that every JavaScript object has are ids and users like others",
+    "names that every JavaScript object has are ids and users like any others",
   ],
   "id and user are joined with a colon": ["an id and a user that would be the same when joined stay apart"],
   "what is not a string becomes one": [
-    "what is not a string is refused before anything is written, or stored as it is",
+    "a value that is not a string is refused before anything is written, or stored unchanged",
   ],
-  "an object is taken for a query": ["what is not a string finds nobody's session"],
+  "an object is taken for a query": ["a value that is not a string finds no session"],
   "scan misses anonymous sessions": [
-    "scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)",
+    "scan returns every live session once, as read returns it, and no dead one (ASVS 7.4.5)",
   ],
-  "scan has sessions twice": ["a scan can be left early, and another be started"],
-  "scan has the dead": ["scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)"],
+  "scan has sessions twice": ["a scan can be abandoned, and another started"],
+  "scan has the dead": [
+    "scan returns every live session once, as read returns it, and no dead one (ASVS 7.4.5)",
+  ],
   "scan misses what is written meanwhile": [
-    "scan has every session that is alive throughout, whatever is written meanwhile",
+    "scan returns every session that is alive throughout, whatever is written meanwhile",
   ],
   "now() is the application's clock, ten minutes off": [
     "now() is the clock of the instants in records",
@@ -248,7 +254,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
     "a session created after revokeUser lives: the user can log in again",
   ],
   "revokeUser ends what was authenticated up to its clock, not up to the last fence": [
-    "what was created or bound while a revokeUser was under way is within reach of the next one",
+    "a session created or bound during a revokeUser is within reach of the next one",
   ],
   "a login at the very instant of the fence is accepted": [
     "a fence refuses a login at its instant and accepts one a millisecond later",
@@ -293,13 +299,13 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "fenced is said of an id that is taken": ["taken wins over fenced, and conflict and gone do too"],
   "fenced is said before conflict": ["taken wins over fenced, and conflict and gone do too"],
   "the same user again is a binding": [
-    "the session in `except` goes on after revokeUser, and the same user again is not a binding",
+    "the session in `except` survives revokeUser, and setting the same user again is not a binding",
   ],
   "the same user again counts as a login": [
-    "the session in `except` goes on after revokeUser, and the same user again is not a binding",
+    "the session in `except` survives revokeUser, and setting the same user again is not a binding",
   ],
   "a session that was excepted once is never fenced": [
-    "the session in `except` is fenced as any other once it was not the user's",
+    "the session in `except` is fenced like any other once it has left its user",
   ],
   "revokeUser ends the excepted session if it is written meanwhile": [
     "the session in `except` lives through revokeUser, whatever is written meanwhile",
@@ -340,7 +346,7 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   "a conflict restarts the lifetime": ["an update with a lifetime that is refused moves nothing"],
   "durations have 32 bits": ["long durations, from 25 days to a hundred years, are stored exactly"],
   "a second revoke takes the tombstone away": [
-    "a tombstone is there seconds later, whatever was revoked and however often",
+    "a tombstone still exists seconds later, whatever was revoked and however often",
   ],
   "revokeUser's tombstones last until the session's end and no longer": [
     "a tombstone outlives the session's own end, whatever ended the session (ASVS 7.4.1)",
@@ -357,16 +363,16 @@ export const caught: Readonly<Record<string, readonly string[]>> = {
   ],
   "the version has eight bits": ["versions beyond 256 are exact, and still conflict"],
   "reads share a batch, and a double shifts the results": [
-    "calls that are made together each get their own result, also where an id is read twice",
+    "concurrent calls each get their own result, even if an id is read twice",
   ],
   "lists share a batch, and come in the order of the users": [
-    "calls that are made together each get their own result, also where an id is read twice",
+    "concurrent calls each get their own result, even if an id is read twice",
   ],
   "touches share a batch, and one that is gone makes all gone": [
-    "writes that are made together each change their own session",
+    "concurrent writes each change their own session",
   ],
   "each process keeps what it read for 20 ms": [
-    "a session once seen revoked is dead for ever, though writes race with its revoke (ASVS 7.4.1)",
+    "a session once seen revoked stays dead, even if writes race with its revoke (ASVS 7.4.1)",
   ],
   "a reply is not checked": [
     "a read that gets another session's value is a StoreError, and shows nobody's data",

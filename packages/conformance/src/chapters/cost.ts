@@ -4,18 +4,17 @@ import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
 
-/** How many commands and rows a call costs is counted at the server. Here: no number of sessions is too large. */
+/** Tests that no number of sessions is too large. Each store's own tests count commands and rows. */
 export const cost: Chapter = {
   title: "11. Cost",
   sentences: {
-    "the 1,001 sessions of a user are listed and ended whole (ASVS 7.4.2)": (scene) =>
-      listAndEnd(scene, 1001, 0),
+    "all 1,001 sessions of a user are listed and ended (ASVS 7.4.2)": (scene) => listAndEnd(scene, 1001, 0),
 
-    "the 20,000 sessions of a user are listed and ended whole (ASVS 7.4.2)": (scene) =>
-      // As many as are created in the same time, if the backend is slower.
+    "all 20,000 sessions of a user are listed and ended (ASVS 7.4.2)": (scene) =>
+      // On a slower backend, as many as it creates in the same time.
       listAndEnd(scene, Math.ceil(Math.max(1001, Math.min(20_000, (20_000 * 0.3) / scene.latency))), 1),
 
-    "one of a user's many sessions is written, read and ended as any other": async (scene) => {
+    "one of a user's many sessions is written, read and ended like any other": async (scene) => {
       const { store, user } = scene;
       const userId = user();
       const { ids, unsure } = await createMany(scene, userId, 100, DAY);
@@ -26,7 +25,7 @@ export const cost: Chapter = {
       assert.deepEqual(idsOf(await store.listUser(userId), unsure), rest.toSorted());
     },
 
-    "a thousand users have a list each": async ({ store, other, user, fresh }) => {
+    "each of a thousand users has a separate list": async ({ store, other, user, fresh }) => {
       const sessions: (NewSession & { readonly userId: string })[] = [];
       await inParallel(Array.from({ length: 1000 }, user), async (userId) => {
         const session = { ...fresh(), userId };
@@ -56,7 +55,7 @@ export const cost: Chapter = {
 async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<void> {
   const { store, other, user, random } = scene;
   const userId = user();
-  // Tombstones last until the session's end: no longer than an hour, where they are so many.
+  // Tombstones last until the session's end. So many must not last longer than an hour.
   const { ids, unsure } = await createMany(scene, userId, count, HOUR);
   const listed = await store.listUser(userId);
   assert.deepEqual(idsOf(listed, unsure), ids.toSorted());
@@ -76,7 +75,7 @@ async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<v
 
 interface Many {
   readonly ids: readonly string[];
-  /** Ids whose create rejected: it may have happened. */
+  /** Ids whose create rejected, and may have taken effect. */
   readonly unsure: ReadonlySet<string>;
 }
 

@@ -39,7 +39,7 @@ export const creation: Chapter = {
       assert.deepEqual(await store.listUser(userId), []);
     },
 
-    "of concurrent creates of one id, one is made and is stored": (scene) =>
+    "of concurrent creates of one id, exactly one succeeds and is stored": (scene) =>
       rounds(scene, 40, async ({ store, other, fresh, id, user }, random) => {
         const shared = id();
         const sessions = [1, 2, 3, 4, 5, 6].map((n) => fresh({ id: shared, userId: user(), data: `${n}` }));

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import type { Chapter } from "../chapter.ts";
 import { rounds } from "../race.ts";
 
-/** What survives a crash can only be tested where the backend can be killed. Here: every process sees what was acknowledged. */
+/** Tests that every process sees acknowledged writes. Each store's own tests kill the server. */
 export const durability: Chapter = {
   title: "8. Durable where it matters",
   sentences: {
-    "what was acknowledged to one process is seen by every other at once": (scene) =>
+    "a write acknowledged to one process is visible to every other immediately": (scene) =>
       rounds(scene, 20, async ({ store, other, fresh, user }, random) => {
         const [here, there] = random.below(2) ? [store, other] : [other, store];
         const [userId, next] = [user(), user()];
@@ -29,7 +29,7 @@ export const durability: Chapter = {
         assert.equal(await there.read(second.id), null, "a revoke");
       }),
 
-    "a touch that was acknowledged counts at once, in every process": async (scene) => {
+    "an acknowledged touch counts immediately, in every process": async (scene) => {
       const { store, other, stored, timed, reached } = scene;
       const { id, touchedAt } = await stored();
       let last = touchedAt;
@@ -42,7 +42,7 @@ export const durability: Chapter = {
       }
     },
 
-    "acknowledged writes are all there, in their order": async ({ store, other, stored }) => {
+    "all acknowledged writes are kept, in their order": async ({ store, other, stored }) => {
       const { id } = await stored();
       for (let n = 1; n <= 40; n += 1) {
         assert.equal(await (n % 2 ? store : other).update(id, { data: `${n}` }), "updated");

@@ -8,7 +8,7 @@ import { DAY, HOUR, type Scene } from "../scene.ts";
 export const expiry: Chapter = {
   title: "1. Expiry is exact",
   sentences: {
-    "read has a session until its expiresAt, and null from then on (ASVS 7.3.1)": (scene) =>
+    "read returns a session until its expiresAt, and null from then on (ASVS 7.3.1)": (scene) =>
       lookClosely(scene, async () => {
         const { pace, random } = scene;
         const { expiring, call } = await createExpiring(
@@ -17,20 +17,21 @@ export const expiry: Chapter = {
         );
         const start = random.below(100) / 100;
         const watches = expiring.map((session, n) =>
-          // A read and its times take three calls: one begins while another is under way.
+          // A read and its two clock readings take three calls. The watches are staggered and overlap.
           watch(scene, session, 30 + 3 * call * (2 + (start + n) / expiring.length)),
         );
         return { verdicts: await Promise.all(watches), call };
       }),
 
-    "a touch is made until expiresAt, and gone from then on (ASVS 7.3.1)": (scene) =>
+    "a touch succeeds until expiresAt, and returns gone from then on (ASVS 7.3.1)": (scene) =>
       lookClosely(scene, async () => {
         const { store, pace, timed } = scene;
         const { expiring, call } = await createExpiring(
           scene,
           Array.from({ length: 16 }, () => pace),
         );
-        // A touch and its times take three calls: the first ones end before the session does, and the last ones begin after it.
+        // A touch and its two clock readings take three calls. The first touches end before the session does,
+        // and the last ones begin after it.
         const [first, last] = [-30 - 3 * call, 12];
         const touchAt = async ({ id, expiresAt, near }: Expiring, n: number): Promise<Verdict> => {
           await near(expiresAt + first + (n / (expiring.length - 1)) * (last - first));
@@ -51,7 +52,7 @@ export const expiry: Chapter = {
         return { verdicts: await Promise.all(touches), call };
       }),
 
-    "an expired session is null to read, in every process": async ({
+    "read returns null for an expired session, in every process": async ({
       store,
       other,
       stored,
@@ -94,7 +95,7 @@ export const expiry: Chapter = {
       assert.deepEqual(await store.listUser(userId), []);
     },
 
-    "an expired session is in no result, also if nothing has read it since": async (scene) => {
+    "an expired session is in no result, even if nothing has read it since": async (scene) => {
       const { store, stored, user, reached, pace } = scene;
       const users = { listed: user(), ended: user() };
       const sessions = await Promise.all(
@@ -123,12 +124,7 @@ export const expiry: Chapter = {
       assert.ok(read.from >= expiresAt);
     },
 
-    "an update without idle restarts the idle timeout that is stored": async ({
-      store,
-      stored,
-      reached,
-      user,
-    }) => {
+    "an update without idle restarts the stored idle timeout": async ({ store, stored, reached, user }) => {
       const before = await stored({ idle: 2 * HOUR });
       for (const changes of [{}, { data: "new" }, { userId: user() }, { touch: true }, { ifVersion: 3 }]) {
         const { touchedAt } = (await store.read(before.id))!;
@@ -141,7 +137,7 @@ export const expiry: Chapter = {
       }
     },
 
-    "a new idle timeout, longer or shorter, is in force at once and from then on": async (scene) => {
+    "a new idle timeout, longer or shorter, applies immediately and from then on": async (scene) => {
       const { store, stored } = scene;
       const { id } = await stored({ idle: HOUR });
       for (const idle of [2 * HOUR, HOUR / 2, 1_234_567]) {
@@ -218,16 +214,16 @@ export const expiry: Chapter = {
 };
 
 interface Verdict {
-  /** How long before `expiresAt` it was last seen alive, milliseconds. */
+  /** How long before `expiresAt` the session was last seen alive, milliseconds. */
   readonly before: number;
-  /** How long after `expiresAt` it was first seen dead, milliseconds. */
+  /** How long after `expiresAt` the session was first seen dead, milliseconds. */
   readonly after: number;
 }
 
 interface Expiring {
   readonly id: string;
   readonly expiresAt: number;
-  /** Waits until about an instant of the store's clock. To ask the clock would take as long as what is to be seen. */
+  /** Waits until about an instant of the store's clock. Calling the clock would take too long. */
   readonly near: (instant: number) => Promise<void>;
 }
 
@@ -241,7 +237,7 @@ async function createExpiring(
     const began = performance.now();
     const { id, createdAt, expiresAt } = await stored({ idle });
     const took = performance.now() - began;
-    // The clock was read, the session created, and read.
+    // `stored` made three calls.
     call = Math.min(call, took / 3);
     const near = async (instant: number): Promise<void> => {
       await sleep(Math.max(0, began + took / 2 + (instant - createdAt) - performance.now()));
@@ -252,7 +248,7 @@ async function createExpiring(
   return { expiring, call };
 }
 
-/** Reads again and again around the end of a session. */
+/** Reads repeatedly around the end of a session. */
 async function watch(
   { store, timed }: Scene,
   { id, expiresAt, near }: Expiring,
@@ -281,8 +277,8 @@ interface Look {
 }
 
 /**
- * Looks until something was seen close to the end. If calls are slow, that is less sharp, so there are several looks, and after some
- * time what was seen suffices.
+ * Takes looks until one saw the session close to its end. Slow calls are less precise, so they get several
+ * looks, and after `PATIENCE` any look suffices.
  */
 async function lookClosely({ latency, tried, pace }: Scene, look: () => Promise<Look>): Promise<void> {
   const least = latency < 3 ? 1 : 6;

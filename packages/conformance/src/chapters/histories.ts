@@ -12,7 +12,7 @@ export const histories: Chapter = {
   title: "Whole histories",
   sentences: {
     "every result of any sequence of calls and waits is one that the contract allows": async (scene) => {
-      // Concurrently, because most of the time is waiting. Fewer if calls are slow.
+      // Sixteen histories run concurrently, because they mostly wait.
       const several = fc.array(fc.commands(commandsFor(scene), { maxCommands: 30, size: "max" }), {
         minLength: 16,
         maxLength: 16,
@@ -27,7 +27,7 @@ export const histories: Chapter = {
       const { failed, errorInstance } = await fc.check(property, {
         seed: scene.seed,
         numRuns: scene.latency < 20 ? 6 : 2,
-        // A replay shrinks what it finds.
+        // Only a replay shrinks a failing history.
         endOnFailure: process.env["TENURE_SEED"] === undefined,
       });
       if (failed) throw errorInstance;
@@ -41,7 +41,7 @@ class History {
   readonly users: readonly string[];
   readonly states: State[][];
   fences: Fences = {};
-  /** A call rejected, so nobody knows what followed. */
+  /** Whether a call rejected, so that the states are unknown. */
   isOver = false;
   /** The store's clock after the last call. Absent after a wait. */
   #clock: number | undefined;
@@ -53,7 +53,10 @@ class History {
     this.states = this.ids.map(() => ["none"]);
   }
 
-  /** Makes a call between two readings of the store's clock. What was read after a call is also what was read before the next. */
+  /**
+   * Makes a call between two readings of the store's clock. The reading after one call is also the one before
+   * the next.
+   */
   async timed<Made>({ store }: Scene, call: () => Promise<Made>): Promise<Timed<Made>> {
     const from = this.#clock ?? (await store.now());
     const result = await call();
@@ -67,7 +70,6 @@ class History {
     this.#clock = undefined;
   }
 
-  /** Judges the result for one id. */
   judge(index: number, call: Call, { result, from, to }: Timed<Result>): void {
     this.#log.push(`${from}–${to} session ${index}: ${JSON.stringify(call)} → ${JSON.stringify(result)}`);
     const before = this.states[index]!;
@@ -124,7 +126,7 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
   const user = fc.option(fc.nat(1), { nil: null });
   const idle = fc.constantFrom(short, 2 * short, HOUR);
   const lifetime = fc.constantFrom(2 * short, 3 * short, DAY);
-  // When the login began, counted from the call. An hour ago is about the tombstone minimum.
+  // When the login began, relative to the call. An hour is the tombstone minimum.
   const login = fc.constantFrom(0, -short, -4 * short, -HOUR, -2 * HOUR, HOUR);
   const data = fc.constantFrom("a", "b", "");
   const changes = fc.record(
@@ -213,7 +215,10 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
           const listed = made.result.find((record) => record.id === id) ?? null;
           history.judge(at, { on: "listUser", userId }, { ...made, result: listed });
         }
-        assert.ok(made.result.length <= history.ids.length, "no session twice, and none of others");
+        assert.ok(
+          made.result.length <= history.ids.length,
+          "listUser has no session twice, and none of another user",
+        );
         assertOldestFirst(made.result);
       }),
     ),

@@ -63,7 +63,7 @@ export const hostile: Chapter = {
         assert.deepEqual(await other.listUser(userId), [after]);
       }),
 
-    // These users are not new, so they are listed and never ended.
+    // These users may have other sessions, so the test lists them and never ends them.
     "text that a query language would evaluate is stored as text": (scene) =>
       each(EXPRESSIONS, async (text) => {
         const { store, stored } = scene;
@@ -158,15 +158,15 @@ export const hostile: Chapter = {
       }
     },
 
-    "the empty user is a user like others, or is refused": async (scene) => {
+    "the empty user is a user like any other, or is refused": async (scene) => {
       const record = await storedOrRefused(scene, { userId: "" });
       if (!record) return;
       assert.equal(record.userId, "");
       assert.ok((await scene.other.listUser("")).some(({ id }) => id === record.id));
     },
 
-    // These users are not new, so they are listed and never ended.
-    "names that every JavaScript object has are ids and users like others": ({ store, stored }) =>
+    // These users may have other sessions, so the test lists them and never ends them.
+    "names that every JavaScript object has are ids and users like any others": ({ store, stored }) =>
       each(["__proto__", "constructor", "toString", "hasOwnProperty", "length"], async (name) => {
         assert.equal(await store.read(name), null);
         assert.equal(await store.update(name, {}), "gone");
@@ -192,7 +192,7 @@ export const hostile: Chapter = {
       each(["a".repeat(3000), "a".repeat(1024 ** 2)], async (long) => {
         const { store, other } = scene;
         const [id, userId] = [`${scene.id()}${long}`, `${scene.user()}${long}`];
-        // They differ in the last character alone: nothing may be cut off.
+        // They differ only in the last character: nothing may be cut off.
         for (const last of ["x", "y"]) {
           const record = await storedOrRefused(scene, { id: id + last, data: last });
           if (record) assert.equal((await other.read(id + last))?.data, last);
@@ -208,7 +208,7 @@ export const hostile: Chapter = {
         }
       }),
 
-    "what is not a string is refused before anything is written, or stored as it is": (scene) =>
+    "a value that is not a string is refused before anything is written, or stored unchanged": (scene) =>
       each([0, 1, true, {}, ["a"], { $ne: null }, Symbol("id"), undefined], async (value) => {
         for (const field of ["userId", "data"] as const) {
           const record = await storedOrRefused(scene, { [field]: value });
@@ -216,8 +216,8 @@ export const hostile: Chapter = {
         }
       }),
 
-    // Cast, because a caller may have no types.
-    "what is not a string finds nobody's session": (scene) =>
+    // The casts stand for a caller without types.
+    "a value that is not a string finds no session": (scene) =>
       each([{ $ne: null }, { $gt: "" }, {}, [], 0, null, undefined], async (value) => {
         const { store, stored, user } = scene;
         await stored({ userId: user() });
@@ -300,7 +300,7 @@ const ALIKE: readonly (readonly string[])[] = [
   ["\\n", "\n", "\\\\n"],
 ];
 
-/** Judges each item, again if the store rejected. */
+/** Judges all items concurrently. Repeats an item if the store rejected. */
 async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {
   await together(
     items.map(async (item) => {
@@ -331,7 +331,7 @@ async function storedOrRefused(scene: Scene, given: Partial<NewSession>): Promis
     assert.ok(listed === REFUSED || !listed.some(({ id }) => id === session.id));
     return null;
   }
-  // After a rejection "taken" may mean that the create was made.
+  // After a rejection, "taken" may mean that the earlier create took effect.
   if (tries === 1) assert.equal(result, "created", "create of a new id");
   const record = await store.read(session.id);
   assert.ok(record, "a session that was created is live");
@@ -346,7 +346,7 @@ async function assertUnknown({ store }: Scene, id: string): Promise<void> {
 
 const REFUSED: unique symbol = Symbol("refused");
 
-/** The result, or `REFUSED`: by a TypeError, or by a StoreError that comes every time. */
+/** Returns the result. `REFUSED`: the call rejected with a StoreError every time, or with another error. */
 async function refusable<Result>(call: () => Promise<Result>): Promise<Result | typeof REFUSED> {
   for (let tries = 1; ; tries += 1) {
     try {

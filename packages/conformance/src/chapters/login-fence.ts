@@ -78,7 +78,7 @@ export const loginFence: Chapter = {
         assert.ok(listed.every(({ authenticatedAt }) => authenticatedAt !== null && authenticatedAt > began));
       }),
 
-    "what was created or bound while a revokeUser was under way is within reach of the next one": (scene) =>
+    "a session created or bound during a revokeUser is within reach of the next one": (scene) =>
       rounds(scene, 40, async ({ store, other, user, fresh, stored }, random) => {
         const userId = user();
         const { id } = await stored();
@@ -263,7 +263,7 @@ export const loginFence: Chapter = {
       assert.deepEqual(await store.read(alive.id), alive);
     },
 
-    "the session in `except` goes on after revokeUser, and the same user again is not a binding": async (
+    "the session in `except` survives revokeUser, and setting the same user again is not a binding": async (
       scene,
     ) => {
       const { store, other, user, stored } = scene;
@@ -280,7 +280,7 @@ export const loginFence: Chapter = {
       assert.equal(await store.revokeUser(userId), 1, "and within reach of the next revokeUser");
     },
 
-    "the session in `except` is fenced as any other once it was not the user's": async (scene) => {
+    "the session in `except` is fenced like any other once it has left its user": async (scene) => {
       const { store, other, user, stored } = scene;
       const userId = user();
       const { id } = await stored({ userId });
@@ -311,7 +311,7 @@ export const loginFence: Chapter = {
       assert.equal(authenticatedAt, null);
       assert.equal(await store.update(id, { authenticatedAt: await store.now() }), "updated");
       const anonymous = await other.read(id);
-      assert.deepEqual([anonymous?.authenticatedAt, anonymous?.version], [null, 2], "it stays nobody's");
+      assert.deepEqual([anonymous?.authenticatedAt, anonymous?.version], [null, 2], "it stays anonymous");
       await store.update(id, { userId: user() });
       assert.equal(typeof (await other.read(id))?.authenticatedAt, "number");
       await store.update(id, { userId: null });
@@ -352,12 +352,12 @@ export const loginFence: Chapter = {
       await store.update(id, { userId, authenticatedAt: now - 4000 });
       assert.equal((await other.read(id))?.authenticatedAt, now - 3000);
       await store.update(id, { userId: user(), authenticatedAt: now - 4000 });
-      assert.equal((await other.read(id))?.authenticatedAt, now - 3000, "also when the user changes");
+      assert.equal((await other.read(id))?.authenticatedAt, now - 3000, "even when the user changes");
     },
   },
 };
 
-/** A StoreError passes through: the backend failed. */
+/** Lets a StoreError pass: the backend failed. */
 async function assertTypeError(call: () => Promise<unknown>): Promise<void> {
   await assert.rejects(call, (error) => {
     if (isStoreError(error)) throw error;

@@ -15,7 +15,7 @@ export const mixedUp: Chapter = {
       const store = await mixedUpStore(scene, anothers(own.id, another.id));
       await assertStoreError("read", () => store.read(own.id));
       const right = await store.read(another.id);
-      assert.deepEqual(right, another, "what is not mixed up is read as before");
+      assert.deepEqual(right, another, "a reply that is not mixed up is read correctly");
     },
 
     "a listUser that gets another session's value is a StoreError, or shows the user's own sessions alone":
@@ -98,7 +98,7 @@ async function outcomeOf<Result>(call: () => Promise<Result>): Promise<Outcome<R
 
 async function assertStoreError(what: string, call: () => Promise<unknown>): Promise<void> {
   const outcome = await outcomeOf(call);
-  // The result is not printed: in a run on somebody's backend it may be anybody's data.
+  // Does not print the result: on a shared backend it may be anybody's data.
   assert.ok("error" in outcome, `${what} resolved instead of rejecting with a StoreError`);
   assertIsStoreError(what, outcome.error);
 }

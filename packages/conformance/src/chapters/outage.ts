@@ -8,7 +8,7 @@ import type { Scene } from "../scene.ts";
 
 /** For stores with a backend outside their process. */
 export const outage: Chapter = {
-  title: "9. Absence is a value, failure is an error: a backend that is not there",
+  title: "9. Absence is a value, failure is an error: an unreachable backend",
   sentences: {
     "a backend that refuses connections makes every call reject with a StoreError": async (scene) => {
       const { server, port } = await listen(() => {});
@@ -35,7 +35,7 @@ export const outage: Chapter = {
   },
 };
 
-/** Runs something while a server on this port accepts connections and never replies. */
+/** Passes `run` the port of a server that accepts connections and never replies. */
 async function whileSilent(run: (port: number) => Promise<void>): Promise<void> {
   const sockets: Socket[] = [];
   const { server, port } = await listen((socket) => {
@@ -77,7 +77,7 @@ async function assertAllReject(scene: Scene, port: number): Promise<void> {
         patience.abort();
       });
       assert.ok(!("hangs" in outcome), `${operation} had not settled after ${PATIENCE} ms`);
-      assert.ok("error" in outcome, `${operation} resolved as if the backend were there`);
+      assert.ok("error" in outcome, `${operation} resolved although the backend is unreachable`);
       const { error } = outcome;
       assert.ok(isStoreError(error), `${operation} rejected with ${String(error)} instead of a StoreError`);
       assert.equal(error.operation, operation, "a StoreError names its operation");

@@ -62,7 +62,10 @@ interface Sample {
   readonly ended: number;
 }
 
-/** The latest reading that had ended before a call, and the earliest that began after it. A rejected call may be made later. */
+/**
+ * Returns the latest reading that ended before a call, and the earliest that began after it. A rejected call
+ * may take effect until the last reading.
+ */
 function intervalOf(
   { began, ended, rejected }: Omit<Observed, "during">,
   samples: readonly Sample[],
@@ -76,14 +79,14 @@ function intervalOf(
 interface Planned {
   /** @param since an earlier reading of the clock, at which a login may have begun */
   readonly callOf: (since: number) => Call | "now";
-  /** None, a microtask, a turn of the event loop, or some time; from 4 on none. */
+  /** 1: a microtask; 2: a turn of the event loop; 3: a part of the time of a call; any other: none. */
   readonly pause: number;
-  /** A part, from 0 to 1, of twice the time that a call takes. */
+  /** The length of pause 3, as a fraction of twice the time of a call. */
   readonly spread: number;
 }
 
 interface Plan {
-  /** The calls of each of three clients, in turn. */
+  /** The calls of each of three clients, in order. */
   readonly clients: readonly (readonly Planned[])[];
   readonly users: readonly string[];
 }
@@ -156,7 +159,7 @@ function createOf(random: Random, session: ReturnType<Scene["fresh"]>): Planned[
   });
 }
 
-/** How long before the reading a login began, milliseconds. */
+/** How long before the clock reading a login began, milliseconds. */
 const AGES: readonly number[] = [0, 0, 0, 1000, 2 * TOMBSTONE_MINIMUM];
 
 function always(call: Call): Planned["callOf"] {

@@ -5,7 +5,7 @@ import type { Chapter } from "../chapter.ts";
 import { Unclear } from "../unclear.ts";
 import { HOUR } from "../scene.ts";
 
-/** What the fields of a record mean. Every other chapter builds on it. */
+/** Tests what the fields of a record mean. Every other chapter builds on this one. */
 export const records: Chapter = {
   title: "A record shows what is stored",
   sentences: {
@@ -100,7 +100,7 @@ export const records: Chapter = {
         assert.equal(record.idle, duration);
         assert.equal(record.expiresAt, record.touchedAt + duration);
         assert.equal(record.endsAt, record.createdAt + duration);
-        // Nothing may stay behind for so long.
+        // The suite must not leave a session behind for so long.
         await store.update(record.id, { idle: 1000, lifetime: 1000 });
       }
     },
@@ -128,7 +128,7 @@ export const records: Chapter = {
       const least = 0.9 * (asked - resolved) - 5;
       const most = 1.1 * (ended - began) + 5;
       const passed = second - first;
-      // A machine's clock may be set once in a while, and not in every attempt.
+      // A machine's clock may be set occasionally, but not in every attempt.
       if ((passed < least || passed > most) && tried < 3000)
         throw new Unclear("the store's clock was set", { tooSlow: false });
       assert.ok(passed >= least && passed <= most, `${passed} ms passed, not ${least} to ${most}`);

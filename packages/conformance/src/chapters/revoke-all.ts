@@ -21,7 +21,7 @@ export const revokeAll: Chapter = {
       assert.deepEqual(await other.listUser(userId), []);
     },
 
-    "what revokeUser ended is not created again (ASVS 7.4.2)": async (scene) => {
+    "a session that revokeUser ended is not created again (ASVS 7.4.2)": async (scene) => {
       const { store, other, user, fresh } = scene;
       const userId = user();
       const sessions = await several(scene, userId, 2);
@@ -196,7 +196,7 @@ export const revokeAll: Chapter = {
         const alive: string[] = [];
         for (const { id } of [...created, ...unbound]) if (await store.read(id)) alive.push(id);
         const listed = (await other.listUser(userId)).map(({ id }) => id);
-        assert.deepEqual(listed.toSorted(), alive.toSorted(), "what is readable is listed");
+        assert.deepEqual(listed.toSorted(), alive.toSorted(), "every readable session is listed");
         assert.equal(await other.revokeUser(userId), alive.length, "and the next revokeUser ends it");
         for (const id of alive) assert.equal(await store.read(id), null);
       }),

@@ -4,7 +4,7 @@ import type { Chapter } from "../chapter.ts";
 export const rightRecord: Chapter = {
   title: "12. The right record",
   sentences: {
-    "calls that are made together each get their own result, also where an id is read twice": async ({
+    "concurrent calls each get their own result, even if an id is read twice": async ({
       store,
       stored,
       user,
@@ -27,7 +27,7 @@ export const rightRecord: Chapter = {
       );
     },
 
-    "writes that are made together each change their own session": async ({ store, other, stored, id }) => {
+    "concurrent writes each change their own session": async ({ store, other, stored, id }) => {
       const sessions = await Promise.all(Array.from({ length: 12 }, () => stored()));
       const results = await Promise.all([
         ...sessions.map((one, n) => store.update(one.id, n % 4 === 3 ? {} : { data: `data ${n}` })),

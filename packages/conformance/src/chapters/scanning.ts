@@ -5,9 +5,11 @@ import type { Chapter } from "../chapter.ts";
 import { countOf } from "../race.ts";
 
 export const scanning: Chapter = {
-  title: "Scan has every live session",
+  title: "Scan returns every live session",
   sentences: {
-    "scan has every live session once, as read has it, and no dead one (ASVS 7.4.5)": async (scene) => {
+    "scan returns every live session once, as read returns it, and no dead one (ASVS 7.4.5)": async (
+      scene,
+    ) => {
       const { store, other, stored, user, reached, pace, random } = scene;
       const userId = user();
       const live = [
@@ -37,7 +39,7 @@ export const scanning: Chapter = {
       assert.equal(found.length, live.length, "no dead session");
     },
 
-    "scan has every session that is alive throughout, whatever is written meanwhile": async (scene) => {
+    "scan returns every session that is alive throughout, whatever is written meanwhile": async (scene) => {
       const { store, other, stored, fresh, user } = scene;
       const userId = user();
       const sessions = await Promise.all(Array.from({ length: 30 }, () => stored({ userId })));
@@ -72,7 +74,7 @@ export const scanning: Chapter = {
       assert.deepEqual([...found].toSorted(), ids.toSorted());
     },
 
-    "a scan can be left early, and another be started": async ({ store, stored }) => {
+    "a scan can be abandoned, and another started": async ({ store, stored }) => {
       const { id } = await stored();
       await repeated(async () => {
         for await (const record of store.scan()) {
@@ -98,7 +100,7 @@ export const scanning: Chapter = {
   },
 };
 
-/** The records of these ids in a scan. Others share the backend. */
+/** Returns the records of these ids from a scan. Other sessions share the backend. */
 async function scanFor(store: SessionStore, ids: readonly string[]): Promise<SessionRecord[]> {
   const wanted = new Set(ids);
   return repeated(async () => {

@@ -8,7 +8,7 @@ import { DAY, HOUR } from "../scene.ts";
 export const updates: Chapter = {
   title: "7. Updates are atomic",
   sentences: {
-    "an update changes what it names and leaves the rest": async ({ store, other, stored, user }) => {
+    "an update changes the fields that it names and no others": async ({ store, other, stored, user }) => {
       const userId = user();
       const changes: readonly SessionChanges[] = [
         { data: "new" },
@@ -62,7 +62,7 @@ export const updates: Chapter = {
       assert.equal((await store.read(id))?.version, 1);
     },
 
-    "an update with the stored version is made": async ({ store, stored }) => {
+    "an update with the stored version succeeds": async ({ store, stored }) => {
       const { id } = await stored();
       assert.equal(await store.update(id, { data: "two", ifVersion: 1 }), "updated");
       assert.equal(await store.update(id, { data: "three", ifVersion: 2 }), "updated");
@@ -75,7 +75,7 @@ export const updates: Chapter = {
       for (let version = 1, tries = 0; version < 250;) {
         assert.ok((tries += 1) < 1000, "the version does not grow");
         const result = await store.update(id, { data: "x", ifVersion: version }).catch(ignoreStoreError);
-        // A call that rejects may still be made later, and is then a conflict.
+        // A rejected call may take effect later, so that this one is a conflict.
         version = result === "updated" ? version + 1 : (await other.read(id))!.version;
       }
       for (let version = 250; version < 270; version += 1) {
@@ -83,7 +83,7 @@ export const updates: Chapter = {
         assert.equal(await (version % 2 ? store : other).update(id, changes), "updated");
         assert.equal((await other.read(id))?.version, version + 1);
       }
-      // 14 and 526 are 256 away.
+      // 14 and 526 differ from 270 by 256.
       for (const ifVersion of [1, 14, 269, 271, 526]) {
         assert.equal(await store.update(id, { data: "late", ifVersion }), "conflict");
       }
@@ -129,7 +129,7 @@ export const updates: Chapter = {
       assert.equal(await store.update(expired.id, { data: "late", ifVersion: 7 }), "gone");
     },
 
-    "of concurrent updates with one version, one is made and the others conflict": (scene) =>
+    "of concurrent updates with one version, exactly one succeeds and the others conflict": (scene) =>
       rounds(scene, 40, async ({ store, other, stored }, random) => {
         const { id } = await stored();
         const texts = ["a", "b", "c", "d", "e", "f"];
@@ -144,7 +144,7 @@ export const updates: Chapter = {
         assert.deepEqual([record?.data, record?.version], [texts[results.indexOf("updated")], 2]);
       }),
 
-    "concurrent updates without a version are all made, one after the other": (scene) =>
+    "concurrent updates without a version all succeed, one after the other": (scene) =>
       rounds(scene, 30, async ({ store, other, stored }, random) => {
         const { id } = await stored();
         const texts = ["a", "b", "c", "d", "e"];

@@ -7,7 +7,7 @@ import { Unclear } from "../unclear.ts";
 export const userIndex: Chapter = {
   title: "5. The index never lies",
   sentences: {
-    "listUser has the user's live sessions, as read has them (ASVS 7.5.2)": async (scene) => {
+    "listUser returns the user's live sessions, as read returns them (ASVS 7.5.2)": async (scene) => {
       const { store, other, stored, user } = scene;
       const userId = user();
       const sessions = [
@@ -25,7 +25,7 @@ export const userIndex: Chapter = {
       assert.deepEqual(await store.listUser(user()), []);
     },
 
-    "listUser has the oldest createdAt first": async ({ store, stored, user, reached }) => {
+    "listUser returns the oldest createdAt first": async ({ store, stored, user, reached }) => {
       const userId = user();
       const created: string[] = [];
       for (let n = 0; n < 6; n += 1) {
@@ -37,7 +37,7 @@ export const userIndex: Chapter = {
       assert.deepEqual(listed, created);
     },
 
-    "no update changes the order of listUser, nor does a binding that comes late": async (scene) => {
+    "no update changes the order of listUser, nor does a late binding": async (scene) => {
       const { store, stored, user, reached } = scene;
       const userId = user();
       const oldest = await stored();
@@ -55,7 +55,7 @@ export const userIndex: Chapter = {
       assert.deepEqual(listed, [oldest.id, middle.id, newest.id]);
     },
 
-    "listUser has no session that was revoked": async ({ store, other, stored, user }) => {
+    "listUser leaves out revoked sessions": async ({ store, other, stored, user }) => {
       const userId = user();
       const kept = await stored({ userId });
       const revoked = await stored({ userId });
@@ -64,7 +64,7 @@ export const userIndex: Chapter = {
       assert.deepEqual(await other.listUser(userId), [kept]);
     },
 
-    "listUser has no session that expired": async ({ store, other, stored, user, reached, pace }) => {
+    "listUser leaves out expired sessions": async ({ store, other, stored, user, reached, pace }) => {
       const userId = user();
       const expiring = await stored({ userId, idle: pace });
       const kept = await stored({ userId });
@@ -90,7 +90,12 @@ export const userIndex: Chapter = {
       assert.equal(await other.revokeUser(userId), 1);
     },
 
-    "a session bound by an update is in the user's list at once": async ({ store, other, stored, user }) => {
+    "a session bound by an update is in the user's list immediately": async ({
+      store,
+      other,
+      stored,
+      user,
+    }) => {
       const userId = user();
       const { id } = await stored();
       await store.update(id, { userId });
