@@ -1,4 +1,24 @@
-import { type Kind, LOGOUTS, type PlannedStep } from "./random-requests.ts";
+import type { Step } from "./application.ts";
+
+/** What a random history may contain. */
+export interface Kind {
+  /** Whether some calls of the store fail, before or after they take effect. */
+  readonly isFailing: boolean;
+  /** Whether the application also logs in by writing a user to the data, which keeps the token. */
+  readonly isPlain: boolean;
+  /** Whether each step that leaves a user in the session also writes that user's name to the data. */
+  readonly isMarking: boolean;
+}
+
+/** `"set"` sets a key that is named after the request. */
+export type PlannedStep =
+  | Exclude<Step, object>
+  | { readonly logIn: string }
+  | { readonly userId: string | null }
+  | { readonly pause: number }
+  | "set";
+
+export const LOGOUTS: readonly PlannedStep[] = ["destroy", "log out", "log out everywhere"];
 
 /** A request, what it sent, and its response. Instants are those of a counter. */
 export interface Seen {

@@ -5,7 +5,15 @@ import * as fc from "fast-check";
 import { type Application, application, type SessionInHand, type Step } from "./application.ts";
 import type { Framework } from "./framework.ts";
 import { gates } from "./gates.ts";
-import { judge, type Report, type Seen, tokenIn } from "./random-requests-rules.ts";
+import {
+  judge,
+  type Kind,
+  LOGOUTS,
+  type PlannedStep,
+  type Report,
+  type Seen,
+  tokenIn,
+} from "./random-requests-rules.ts";
 
 /**
  * Random requests of two browsers to two servers over one store, in rounds. The requests of a round run at the same time. After each
@@ -15,15 +23,6 @@ export interface Plan extends Kind {
   readonly rounds: readonly Round[];
   /** Seeds the delays and the failures of the store. */
   readonly delays: number;
-}
-
-export interface Kind {
-  /** Whether some calls of the store fail, before or after they take effect. */
-  readonly isFailing: boolean;
-  /** Whether the application also logs in by writing a user to the data, which keeps the token. */
-  readonly isPlain: boolean;
-  /** Whether each step that leaves a user in the session also writes that user's name to the data. */
-  readonly isMarking: boolean;
 }
 
 interface Round {
@@ -38,16 +37,7 @@ interface PlannedRequest {
   readonly steps: readonly PlannedStep[];
 }
 
-/** `"set"` sets a key that is named after the request. */
-export type PlannedStep =
-  | Exclude<Step, object>
-  | { readonly logIn: string }
-  | { readonly userId: string | null }
-  | { readonly pause: number }
-  | "set";
-
 const USERS = ["ada", "bob"] as const;
-export const LOGOUTS: readonly PlannedStep[] = ["destroy", "log out", "log out everywhere"];
 
 export function plans(framework: Framework): fc.Arbitrary<Plan> {
   return fc
@@ -107,7 +97,7 @@ function plansOf(kind: Kind, palette: readonly (readonly PlannedStep[])[]): fc.A
     isMarking: fc.constant(kind.isMarking),
     rounds: fc
       .tuple(beginning, fc.array(round, { minLength: 1, maxLength: 5 }))
-      .map(([one, others]) => [one, ...others]),
+      .map(([one, others]) => [one].concat(others)),
     delays: fc.nat(),
   });
 }
