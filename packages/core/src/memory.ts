@@ -7,50 +7,54 @@ import { warnOnce } from "./store/warning.ts";
 
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** Epoch milliseconds. Default `Date.now()`, fake timers included. */
+  /** Returns epoch milliseconds. Default: `Date.now()`, which fake timers replace. */
   readonly clock?: () => number;
-  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /**
+   * How long a tombstone or a fence lasts at least, milliseconds: longer than any request. Default: one hour.
+   */
   readonly tombstoneMinimum?: number;
   /**
-   * How many tombstones of ids that were never stored it keeps at once. One more `revoke` of an unknown id is a `StoreError`; a
-   * stored id can always be revoked. Default 100,000, about 20 MB.
+   * The maximum number of tombstones for ids that were never stored. Beyond it, `revoke` of an unknown id
+   * rejects with a `StoreError`; a stored session can always be revoked. Default: 100,000, about 20 MB.
    */
   readonly maxUnknownTombstones?: number;
 }
 
 /**
- * The reference store, and the default of an application of one process: everything is lost when the process ends.
+ * The reference store, for applications of one process: everything is lost when the process ends.
  *
  * ```
- * shards[hash(id)]  id     -> the session, or its tombstone
- * users[hash(user)] userId -> the user's sessions
- * fences            userId -> the user's fence, oldest first
+ * entries  id     -> the session, or its tombstone
+ * users    userId -> the user's sessions
+ * fences   userId -> the user's fence, oldest first
  * ```
- * Every call runs in one turn of the event loop, so the check of the fence and the write it decides cannot be separated.
  *
- * Two things keep it free of pauses of its own with millions of sessions. Maps are sharded: one `Map` stops the process for 77 ms
- * when it grows past a million. Each call sweeps a few entries, in passes over all of them, so there is no timer.
+ * Each call checks and writes synchronously, so nothing happens between the check of a fence and the write
+ * that depends on it.
  *
- * The sessions of one user are one `Map` and are listed and ended in one turn: a user with a million of them makes a pause.
+ * Two things avoid long pauses with millions of sessions. Maps are sharded, because a single `Map` blocks the
+ * process for 77 ms when it grows past a million entries. Each call sweeps a few entries, so no timer sweeps
+ * all of them. One user's sessions are a single `Map`, so a user with a million sessions does block the
+ * process.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const {
-    // Looked up at each call, so that fake timers, which replace `Date`, are followed.
+    // `Date` is looked up at each call, because fake timers replace it.
     clock: readClock = () => Date.now(),
     tombstoneMinimum = 60 * 60 * 1000,
     maxUnknownTombstones = 100_000,
   } = options;
   if (typeof readClock !== "function") throw new TypeError("clock must be a function, such as Date.now");
-  if (!(tombstoneMinimum > 0)) throw new TypeError("tombstoneMinimum must be milliseconds above 0");
-  if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be a number from 0 on");
+  if (!(tombstoneMinimum > 0))
+    throw new TypeError("tombstoneMinimum must be a positive number of milliseconds");
+  if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be 0 or more");
 
   warnOfSeveralProcesses();
 
   const entries = new ShardedMap<Live | Tombstone>();
   const users = new ShardedMap<Map<string, Live>>();
-  /** Set again at each change, so that insertion order is nearly the order in which they may be forgotten. */
+  /** Re-inserted at each change, so iteration order is nearly the order in which fences expire. */
   const fences = new Map<string, number>();
-  /** The pass that is under way. */
   let sweeping: Iterator<readonly [id: string, entry: Live | Tombstone]> | undefined;
   /** The period in which the last pass ended. */
   let sweptIn: number | undefined;
@@ -88,7 +92,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
     async revoke(id) {
       const now = clock();
-      // Before the sweep, for which what has just expired is an unknown id.
+      // Before the sweep, which may remove a session that has just expired. Its id would then count as
+      // unknown.
       const entry = entries.get(id);
       sweep(now);
       if (entry === undefined || isTombstone(entry)) {
@@ -131,15 +136,16 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     },
 
     async now() {
-      // Callers carry this time forward. An instant that has not come yet would date a login after its beginning, past a fence.
-      for (let looks = 0; looks < MAX_LOOKS && readClock() < earliestNow; looks += 1);
+      // Callers carry this instant forward. If it were ahead of the clock, a login would be dated after it
+      // began and could pass a fence.
+      for (let reads = 0; reads < MAX_CLOCK_READS && readClock() < earliestNow; reads += 1);
       return clock();
     },
   };
 
   /**
-   * Whole milliseconds, and always past every fence. So a call that resolves "once the clock is past the fence" need not wait, which
-   * would never end under fake timers.
+   * Returns whole milliseconds, always past every fence. `revokeUser` therefore need not wait for the clock,
+   * which under fake timers would never end.
    */
   function clock(): number {
     return Math.max(Math.floor(readClock()), earliestNow);
@@ -222,7 +228,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     if (unknownTombstones >= maxUnknownTombstones) {
       throw new StoreError(
         "revoke",
-        "too many unknown ids were revoked recently: limit who may log out without a session",
+        "too many unknown ids were revoked recently: limit the rate of logouts without a session",
       );
     }
     unknownTombstones += 1;
@@ -243,7 +249,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     if (sessions?.size === 0) users.delete(entry.userId);
   }
 
-  /** Removes what is over among the next few entries. A call adds one at most, so this keeps up. */
+  /** Removes the expired ones among the next few entries. A call adds at most one entry, so this keeps up. */
   function sweep(now: number): void {
     const period = Math.floor(now / PASS_EVERY);
     if (!sweeping && period === sweptIn) return;
@@ -265,21 +271,23 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 }
 
-/** Each process would have sessions of its own: users are logged out at random, and "log out everywhere" misses sessions. */
+/**
+ * With several processes, users seem to be logged out at random, and "log out everywhere" misses sessions.
+ */
 function warnOfSeveralProcesses(): void {
   const isOneOfSeveral = cluster.isWorker || process.env["pm_id"] !== undefined;
   if (!isOneOfSeveral || process.env["NODE_ENV"] !== "production") return;
   warnOnce(
     "TENURE_MEMORY_STORE",
-    "memoryStore() keeps sessions in one process, and cluster or PM2 runs several: use @tenure/sqlite on one machine, or @tenure/redis, @tenure/postgres or @tenure/mongo",
+    "memoryStore() keeps sessions in one process, but cluster or PM2 runs several: use @tenure/sqlite on one machine, or @tenure/redis, @tenure/postgres or @tenure/mongo",
   );
 }
 
-/** Milliseconds. No second pass begins within a period of this length. */
+/** Milliseconds. At most one pass begins per period of this length. */
 const PASS_EVERY = 20_000;
 const SWEPT_PER_CALL = 8;
-/** More looks at the clock than a millisecond has. A clock that stands still, as under fake timers, is not waited for. */
-const MAX_LOOKS = 50_000;
+/** More reads than fit in a millisecond. The bound is for a clock that stands still, as under fake timers. */
+const MAX_CLOCK_READS = 50_000;
 const SHARDS = 1024;
 
 type Live = { -readonly [Key in keyof SessionRecord]: SessionRecord[Key] };
@@ -297,7 +305,7 @@ function newEntry(session: NewSession, now: number): Live {
   const { id, userId, data, idle, lifetime } = session;
   const authenticatedAt = userId === null ? null : Math.min(session.authenticatedAt ?? now, now);
   const endsAt = now + lifetime;
-  // Each property is named: V8 would keep those of a spread apart from the object.
+  // No spread: V8 would store its properties outside the object.
   return {
     id,
     userId,
@@ -317,7 +325,7 @@ function toRecord(entry: Live): SessionRecord {
   return { id, userId, authenticatedAt, data, version, createdAt, touchedAt, idle, expiresAt, endsAt };
 }
 
-/** A `Map` whose growth copies a thousandth of it at a time. */
+/** A `Map` in 1024 parts: growing copies only one of them. */
 class ShardedMap<Value> {
   readonly shards: readonly Map<string, Value>[] = Array.from(
     { length: SHARDS },
@@ -336,7 +344,7 @@ class ShardedMap<Value> {
   *all(): Generator<[key: string, value: Value]> {
     for (const shard of this.shards) yield* shard.entries();
   }
-  /** FNV-1a over the first and last characters: enough to spread random ids, numbers and mail addresses. */
+  /** FNV-1a over the first and last characters: enough to spread random ids, numbers and email addresses. */
   #shard(key: string): Map<string, Value> {
     let hash = 0x811c9dc5 ^ key.length;
     for (let i = 0; i < 8 && i < key.length; i += 1) {
@@ -347,7 +355,7 @@ class ShardedMap<Value> {
   }
 }
 
-/** Node's own, also where fake timers have replaced the global one. */
+/** The real `setImmediate`, even under fake timers. */
 const { setImmediate: nextImmediate } = globalThis;
 
 function nextTurn(): Promise<void> {
