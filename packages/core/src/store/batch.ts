@@ -3,47 +3,47 @@ import { clearTimeout, setImmediate, setTimeout } from "./real-time.ts";
 
 /** How concurrent calls are joined into batches. */
 export interface BatchOptions<Call, Result> {
-  /** How many batches may be under way at once. Default: any number. */
+  /** The maximum number of batches under way. Default: unlimited. */
   readonly slots?: number;
   /**
-   * Milliseconds after which a batch gives up its slot, so that calls do not wait for those before them while the server does not reply.
+   * Milliseconds after which an unfinished batch gives up its slot, so that other calls need not wait for it.
    * Default: it keeps the slot until it settles.
    */
   readonly patience?: number;
   /**
-   * Whether the rejection of a batch means that no reply came in time. After three in a row, calls that had waited when the last of them began
-   * reject with it: to wait in turn would add their times up. Default: never.
+   * Whether the error of a batch is a timeout. After three timeouts in a row, calls that were queued before
+   * the last of these batches began reject with the same error, instead of adding up further timeouts.
+   * Default: never.
    */
   readonly isOutOfTime?: (error: unknown) => boolean;
-  /** How many calls a batch may have. */
+  /** The maximum number of calls in a batch. */
   readonly limit: number;
-  /** How many bytes the calls of a batch may have together, by `sizeOf`. One larger call makes a batch of its own. Default: any number. */
+  /** The maximum sum of `sizeOf` in a batch. A larger call is a batch by itself. Default: unlimited. */
   readonly maxBytes?: number;
   readonly sizeOf?: (call: Call) => number;
-  /**
-   * Calls with the same key keep their order: they are never in one batch, and never in two batches under way at once. Absent: calls are
-   * independent of each other.
-   */
+  /** Calls with the same key run in order, one at a time. Default: calls are independent. */
   readonly key?: (call: Call) => string;
   /**
-   * Splits the calls of a batch into parts, in the order in which they are to begin. Each part is run and settled as a batch of its own.
-   * Default: it is one part.
+   * Splits a batch into parts, in the order in which they begin. Each part runs and settles as its own batch.
+   * Default: one part.
    */
   readonly split?: <One extends { readonly call: Call }>(queued: readonly One[]) => One[][];
   /**
-   * Runs a batch and resolves to one result per call, in order. A result that is an `Error` rejects that call alone; a rejection
-   * rejects all calls of the batch. Retrying, splitting a failed batch and deadlines belong here.
+   * Runs a batch and resolves to one result per call, in order. A result that is an `Error` rejects that call
+   * alone; a rejection rejects all calls. Retries, the splitting of a failed batch, and deadlines belong
+   * here.
    */
   readonly run: (calls: readonly Call[]) => Promise<readonly (Result | Error)[]>;
 }
 
 /**
- * Joins concurrent calls into batches. A batch collects the calls of one turn of the event loop. It leaves when the turn ends and
- * a slot is free; while none is free, further calls join it.
+ * Joins concurrent calls into batches. A batch collects the calls of one turn of the event loop and begins
+ * when the turn ends, if a slot is free; until then, further calls join it.
  *
- * With more than one slot, at most 32 calls leave in one turn, or half of those that wait, and the others in the next. So the server
- * works on some while this process works on the replies to the others; all in one batch would make each wait for the other. Once 32 wait,
- * they leave at the end of the callback that made them, before the next reply is read: node-redis writes a command a turn after it got it.
+ * With more than one slot, only 32 calls leave per turn, or half of the queue if that is more. The server
+ * then works on some calls while this process handles the replies to others; with all calls in one batch,
+ * each side would wait for the other. Once 32 calls are queued, they leave at the end of the current
+ * callback, before the next reply is read, because node-redis writes a command one turn after it receives it.
  *
  * @returns a function that makes one call
  */
@@ -97,7 +97,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
       hasLeft = slots > 1;
     }
     if (later.length > 0) waiting = waiting.concat(later);
-    // Not the immediate that may be scheduled already, which would come before node-redis' own.
+    // A new immediate: one that is already scheduled would run before that of node-redis.
     if (hasLeft) setImmediate(nextTurn);
   }
 
@@ -114,19 +114,19 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     }
     const batch: Waiting<Call, Result>[] = [];
     const left: Waiting<Call, Result>[] = [];
-    // A later call must not overtake an earlier one of its key that stays behind.
+    // A call must not overtake an earlier one with the same key.
     const passedOver = new Set<string>();
     let bytes = 0;
     for (const one of waiting) {
-      const its = key?.(one.call);
+      const callKey = key?.(one.call);
       const size = sizeOf ? sizeOf(one.call) : 0;
       const fits = batch.length < limit && (batch.length === 0 || bytes + size <= maxBytes);
-      if (!fits || (its !== undefined && (busyKeys.has(its) || passedOver.has(its)))) {
+      if (!fits || (callKey !== undefined && (busyKeys.has(callKey) || passedOver.has(callKey)))) {
         left.push(one);
-        if (its !== undefined) passedOver.add(its);
+        if (callKey !== undefined) passedOver.add(callKey);
         continue;
       }
-      if (its !== undefined) busyKeys.add(its);
+      if (callKey !== undefined) busyKeys.add(callKey);
       bytes += size;
       batch.push(one);
     }
@@ -134,7 +134,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
     return batch;
   }
 
-  /** Rejects what waited when a batch began. */
+  /** Rejects the calls that were queued before a batch began. */
   function rejectOlder(number: number, error: unknown): void {
     const older = waiting.filter(({ after }) => after < number);
     waiting = waiting.filter(({ after }) => after >= number);
@@ -150,7 +150,7 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
       const results = await run(calls);
       timeouts = 0;
       if (results.length !== batch.length)
-        throw new StoreError("update", "a batch got a wrong number of results");
+        throw new StoreError("update", "a batch got the wrong number of results");
       for (let at = 0; at < batch.length; at += 1) {
         const result = results[at] as Result | Error;
         if (result instanceof Error) batch[at]!.reject(result);
@@ -175,22 +175,25 @@ export function batched<Call, Result>(options: BatchOptions<Call, Result>): (cal
   }
 }
 
-/** It is not one statement that takes long, or one row that is held. */
+/** One or two may be due to a slow statement or a locked row. */
 const MAX_TIMEOUTS = 3;
 
-/** 64 concurrent page views on node-redis: with 32, the process waits for 2 % of the time, and with all in one command for 13 %. */
+/**
+ * Measured with 64 concurrent page views on node-redis: the process waits for 2 % of the time with 32 calls
+ * per turn, and for 13 % with all in one command.
+ */
 const PER_TURN = 32;
 
 /**
- * A class, because V8 allocates what a literal makes among the old objects, once it has seen many of them live through a collection. There each
- * would keep its promise, and all that hangs on it, until the next collection of old objects. For the same reason a batch is emptied
- * when it is done. A page view on ioredis took 13 µs instead of 9.
+ * A class, because V8 allocates object literals in the old generation once it has seen many of them survive a
+ * collection. There each would retain its promise, and everything reachable from it, until the next full
+ * collection. Finished batches are emptied for the same reason. Without this, a page view on ioredis took
+ * 13 µs instead of 9.
  */
 class Waiting<Call, Result> {
   readonly call: Call;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
-  /** How many batches had begun before this call. */
   readonly after: number;
 
   constructor(

@@ -1,6 +1,6 @@
 import type { SessionChanges } from "../store.ts";
 
-/** Whether changes restart the idle timeout and do nothing else, for stores that have a shorter way for that. */
+/** Whether an update only restarts the idle timeout, for stores that have a cheaper operation for that. */
 export function isTouch(changes: SessionChanges): boolean {
   for (const key in changes) {
     const value = changes[key as keyof SessionChanges];
@@ -9,7 +9,7 @@ export function isTouch(changes: SessionChanges): boolean {
   return true;
 }
 
-/** Whether an update with these changes adds 1 to the version of the record. */
+/** Whether an update adds 1 to the version of the record. */
 export function makesNewVersion({ data, userId, lifetime, authenticatedAt }: SessionChanges): boolean {
   return (
     data !== undefined || userId !== undefined || lifetime !== undefined || authenticatedAt !== undefined

@@ -1,13 +1,14 @@
 import { clearTimeout, monotonic, setImmediate, setTimeout } from "./real-time.ts";
 
 /**
- * Rejects with `late()` if `promise` has not settled within `ms` milliseconds. What it waited for may still happen.
+ * Settles as `promise` does, or rejects with `late()` after `ms` milliseconds. The operation may still happen
+ * after that.
  *
- * After a pause of the whole process, timers fire before the replies that arrived meanwhile are read, so the replies get one
- * turn of the event loop first.
+ * After a pause of the whole process, timers fire before the replies that arrived during the pause are read,
+ * so replies get one more turn of the event loop.
  *
- * It never rejects early, because a command whose caller got an error must be past its deadline at the server. Node's timers count
- * whole milliseconds, and may fire a part of one early.
+ * Never rejects early, because a command whose caller has an error must be past its deadline at the server,
+ * too. Node's timers may fire a fraction of a millisecond early.
  */
 export function withDeadline<Result>(
   promise: Promise<Result>,

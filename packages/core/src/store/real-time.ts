@@ -1,10 +1,9 @@
-// As they were when the package was loaded: fake timers of a test stand still, and a server's clock goes on.
+// Captured when the package loads: under a test's fake timers, a server's clock still runs.
 
-/** The real `setTimeout`, also under a test's fake timers. */
+/** The real `setTimeout`, even under fake timers. */
 export const setTimeout: typeof globalThis.setTimeout = globalThis.setTimeout;
-/** The real `clearTimeout`, also under a test's fake timers. */
 export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTimeout;
-/** The real `setImmediate`, also under a test's fake timers. */
+/** The real `setImmediate`, even under fake timers. */
 export const setImmediate: typeof globalThis.setImmediate = globalThis.setImmediate;
-/** The real `performance.now()`, milliseconds, also under a test's fake timers. */
+/** The real `performance.now()`, milliseconds, even under fake timers. */
 export const monotonic: () => number = performance.now.bind(performance);

@@ -31,17 +31,17 @@ export function assertChanges(changes: SessionChanges): void {
   if (authenticatedAt !== undefined) {
     assertInstant("authenticatedAt", authenticatedAt);
     if (userId === null)
-      throw new TypeError("authenticatedAt cannot be given with userId null: that change unbinds");
+      throw new TypeError("authenticatedAt cannot be combined with userId null, which unbinds the session");
   }
   if (touch !== undefined && typeof touch !== "boolean") throw new TypeError("touch must be true or false");
   if (ifVersion !== undefined && !Number.isSafeInteger(ifVersion)) {
-    throw new TypeError("ifVersion must be the version of a record that was read");
+    throw new TypeError("ifVersion must be the version of a record, a whole number");
   }
 }
 
 /**
- * Checks the input of a store's `revokeUser`. Whether `authenticatedUpTo` is in the future only the store's clock shows:
- * see {@link instantInTheFuture}.
+ * Checks the input of a store's `revokeUser`, except whether `authenticatedUpTo` is in the future: only the
+ * store's clock shows that. See {@link instantInTheFuture}.
  *
  * @throws TypeError before anything is written
  */
@@ -51,28 +51,30 @@ export function assertRevokeUser(userId: string, options: RevokeUserOptions = {}
   if (options.authenticatedUpTo !== undefined) assertInstant("authenticatedUpTo", options.authenticatedUpTo);
 }
 
-/** The error of a `revokeUser` whose `authenticatedUpTo` is after the store's clock. */
+/** Returns the error for an `authenticatedUpTo` after the store's clock. */
 export function instantInTheFuture(): TypeError {
-  return new TypeError("authenticatedUpTo must not be in the future of the store's clock");
+  return new TypeError("authenticatedUpTo must not be after the store's clock");
 }
 
 /**
- * Checks that texts can be stored as UTF-8, which has no lone surrogates: they would all become one and the same character,
- * and different ids the same id.
+ * Checks that strings can be stored as UTF-8, which cannot encode lone surrogates: all of them would become
+ * the same character, and different ids the same id.
  *
- * @throws TypeError naming the one that cannot be stored
+ * @throws TypeError naming the string that cannot be stored
  */
 export function assertWellFormed(texts: Readonly<Record<string, string | null | undefined>>): void {
   for (const name in texts) {
     const text = texts[name];
     if (text !== null && text !== undefined && !text.isWellFormed()) {
-      throw new TypeError(`${name} must be a well-formed string: it has a lone surrogate, which UTF-8 lacks`);
+      throw new TypeError(
+        `${name} must be a well-formed string: it has a lone surrogate, which UTF-8 cannot encode`,
+      );
     }
   }
 }
 
 /**
- * Whether a session can exist under this id or user at all: a lone surrogate was never stored.
+ * Whether a session can exist under this id or user. None exists under a string with a lone surrogate.
  *
  * @throws TypeError for a value that is not a string
  */
@@ -90,7 +92,7 @@ function assertUserId(value: unknown): void {
 }
 
 /**
- * Checks a duration: one of the contract, or an option such as `tombstoneMinimum`.
+ * Checks a duration of the contract, or of an option such as `tombstoneMinimum`.
  *
  * @throws TypeError for anything but a whole number of milliseconds from 1 to {@link MAX_DURATION}
  */
@@ -104,7 +106,7 @@ export function assertDuration(name: string, value: unknown): void {
 
 function assertInstant(name: string, value: unknown): void {
   if (!(typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) {
-    throw new TypeError(`${name} must be epoch milliseconds of the store's clock, a whole number from 0 on`);
+    throw new TypeError(`${name} must be epoch milliseconds by the store's clock: a whole number, 0 or more`);
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Emits a process warning of type `TenureWarning`, each code once per process. `node --disable-warning=CODE` silences it.
+ * Emits a process warning of type `TenureWarning`, once per process and code. `node --disable-warning=CODE`
+ * silences it.
  *
  * @param message one line: the fact and the remedy
  */
