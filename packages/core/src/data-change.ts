@@ -3,13 +3,13 @@ import type { Encoding } from "./encoding.ts";
 import type { About } from "./refusal.ts";
 
 /**
- * What a caller changed: the top-level keys by which the data that it wants differ from those that it saw. Decoded data are compared, because a
- * codec that encrypts encodes the same value differently each time. Each text is decoded at most once, and only if it has to be.
+ * What a caller changed: the top-level keys that differ between the data it saw and the data it wants stored.
+ * Compares decoded data, because an encrypting codec encodes the same value differently each time. Decodes
+ * each text at most once, and only when needed.
  */
 export class DataChange<Data extends object> {
-  /** What was stored when the caller saw it, encoded. */
+  /** What the caller saw and what it wants stored, encoded. */
   readonly base: string;
-  /** What the caller wants, encoded. */
   readonly wanted: string;
   readonly #encoding: Encoding<Data>;
   readonly #about: About;
@@ -17,7 +17,10 @@ export class DataChange<Data extends object> {
   #baseData: Data | null | undefined;
   #wantedData: Data | null | undefined;
 
-  /** @param shown the part of the stored data that the caller was shown: what is missing there it has not deleted */
+  /**
+   * @param shown returns the part of the stored data that the caller could see. A key outside it was not
+   *   deleted
+   */
   constructor(
     encoding: Encoding<Data>,
     about: About,
@@ -31,13 +34,12 @@ export class DataChange<Data extends object> {
     this.wanted = texts.wanted;
   }
 
-  /** Decoded, shared: not to be changed. `null`: the codec cannot read it. */
+  /** Returns decoded data, shared: do not modify. `null`: the codec cannot read it. */
   baseData(): Data | null {
     if (this.#baseData === undefined) this.#baseData = this.#encoding.decode(this.base, this.#about);
     return this.#baseData;
   }
 
-  /** Decoded, shared: not to be changed. */
   wantedData(): Data | null {
     if (this.#wantedData === undefined) this.#wantedData = this.#encoding.decode(this.wanted, this.#about);
     return this.#wantedData;
@@ -47,7 +49,7 @@ export class DataChange<Data extends object> {
     return this.base === this.wanted || this.#changedKeys().next().done === true;
   }
 
-  /** Whether the caller was shown all that was stored, so that what it wants can replace it. */
+  /** Whether the caller saw every stored key, so that the wanted data can replace the stored data. */
   replaces(): boolean {
     const stored = this.baseData();
     if (!stored) return false;
@@ -55,10 +57,11 @@ export class DataChange<Data extends object> {
     return shown === stored || Object.keys(stored).every((key) => Object.hasOwn(shown, key));
   }
 
-  /** The stored data with this change made to them. */
+  /** Returns the stored data with this change applied. */
   applyTo(stored: Data): Data {
     const wanted = valuesByKey(this.wantedData());
-    // A map, and fromEntries, which defines properties: `target[key] = value` with the key `__proto__` would replace the prototype.
+    // `Object.fromEntries` defines properties: `target[key] = value` with the key `__proto__` would replace
+    // the prototype.
     const result = new Map(Object.entries(stored));
     for (const key of this.#changedKeys()) {
       if (Object.hasOwn(wanted, key)) result.set(key, wanted[key]);
@@ -78,18 +81,20 @@ export class DataChange<Data extends object> {
   }
 }
 
-/** Read its own keys only: any key may be one of `Object.prototype`. */
+/** Check `Object.hasOwn` before reading: any key may be one of `Object.prototype`. */
 function valuesByKey(data: object | null): Readonly<Record<string, unknown>> {
   return (data ?? {}) as Readonly<Record<string, unknown>>;
 }
 
-/** Most values are equal strings or numbers, and `isDeepStrictEqual` takes much longer to see that. */
+/**
+ * Most values are equal strings or numbers, for which `isDeepStrictEqual` is much slower than `Object.is`.
+ */
 function isSame(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   try {
     return typeof a === "object" && typeof b === "object" && isDeepStrictEqual(a, b);
   } catch {
-    // A RangeError: they are nested some thousand deep, which JSON can be.
+    // A RangeError: the values are nested thousands of levels deep, which JSON allows.
     return false;
   }
 }

@@ -1,7 +1,7 @@
 import { publish } from "./events.ts";
 import { type About, refusal } from "./refusal.ts";
 
-/** Session data to text and back, with the checks that no codec makes. */
+/** Encodes and decodes session data, with the checks that codecs do not make. */
 export class Encoding<Data extends object> {
   readonly #codec: Codec;
   readonly #maxBytes: number;
@@ -11,28 +11,31 @@ export class Encoding<Data extends object> {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws what the codec throws, and TypeError for what is not session data, or too large */
+  /** @throws TypeError for data without keys, or too large, and whatever the codec throws */
   encode(data: object, about: About): string {
     if (!isData(data))
-      throw refusal("session data must be an object with a key for each thing to keep", about);
+      throw refusal(
+        "session data must be an object with keys, not an array, a Map, a Set or a promise",
+        about,
+      );
     const text = this.#encoded(data, about);
     if (typeof text !== "string") throw refusal("the codec must encode session data as a string", about);
-    // A string has at most three bytes of UTF-8 per unit, so most need not be measured.
+    // A UTF-16 code unit takes at most three bytes of UTF-8, so most strings need no measuring.
     const bytes = text.length * 3 <= this.#maxBytes ? 0 : Buffer.byteLength(text);
     if (bytes <= this.#maxBytes) return text;
     throw refusal(
-      `session data of ${bytes} bytes is over the limit of ${this.#maxBytes}: keep it elsewhere, or raise maxDataBytes`,
+      `session data of ${bytes} bytes is over the limit of ${this.#maxBytes}: store large values elsewhere, or raise maxDataBytes`,
       about,
     );
   }
 
-  /** The data, or `null` for what the codec cannot read, with the event `unreadable`. */
+  /** Decodes session data. `null`: the codec cannot read it, and the event `unreadable` is published. */
   decode(text: string, about: About): Data | null {
     try {
       const data: unknown = this.#codec.decode(text);
       if (isData(data)) return data as Data;
     } catch {
-      // What parsers throw quotes the text.
+      // Not reported, because parsers quote the text.
     }
     publish("unreadable", { id: about.id, userId: about.userId, keyId: null });
     return null;
@@ -49,24 +52,27 @@ export class Encoding<Data extends object> {
   }
 }
 
-/** Whether a value has keys to merge by, as an array, a `Map` or a promise has not. */
+/** Whether a value has keys to merge by, unlike an array, a `Map` or a promise. */
 function isData(value: unknown): value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return !(value instanceof Map || value instanceof Set || value instanceof Promise);
 }
 
-/** How session data becomes the string that a store keeps. */
+/** Converts between session data and the string that a store keeps. */
 export interface Codec {
-  /** @throws TypeError for what it can't hold, rather than holding half of it */
+  /** @throws TypeError for data that it cannot encode completely */
   encode(data: object): string;
-  /** What `encode` was given, as far as the format can tell. May throw anything: it is reported without its message. */
+  /**
+   * Returns the data given to `encode`, as far as the format preserves it. Any error that it throws is
+   * reported without its message.
+   */
   decode(text: string): object;
 }
 
 /**
- * JSON, and what JSON does: a `Date` comes back as its ISO string; keys whose value is `undefined`, a function or a symbol
- * are left out (in arrays: `null`), so are `NaN` and infinities (`null`); `Map` and `Set` become `{}`. Cycles and bigints
- * are refused. Any string comes back as it was, lone surrogates and NUL included.
+ * JSON, with its limits. A `Date` comes back as its ISO string, a `Map` or `Set` as `{}`, NaN and infinities
+ * as `null`. Values that are `undefined`, functions or symbols are omitted, or `null` in arrays. Cycles and
+ * bigints are refused. Strings come back exactly, including lone surrogates and NUL.
  */
 export const jsonCodec: Codec = {
   encode(data) {
@@ -74,17 +80,19 @@ export const jsonCodec: Codec = {
     try {
       text = JSON.stringify(data);
     } catch {
-      // What JSON.stringify throws names keys of the data.
+      // The message of JSON.stringify names keys of the data.
       throw new TypeError(
-        "session data holds a cycle, a bigint or a toJSON that throws: make it plain JSON, or give a codec",
+        "session data contains a cycle, a bigint or a toJSON that throws: use plain JSON values, or set the option codec",
       );
     }
     if (text?.startsWith("{")) return text;
-    throw new TypeError("the toJSON of session data gives no object: make it plain JSON, or give a codec");
+    throw new TypeError(
+      "the toJSON of session data must return an object: use plain JSON values, or set the option codec",
+    );
   },
   decode(text) {
     const data: unknown = JSON.parse(text);
     if (typeof data === "object" && data !== null && !Array.isArray(data)) return data;
-    throw new TypeError("this is JSON, but no session data");
+    throw new TypeError("the text is JSON, but not an object");
   },
 };

@@ -3,8 +3,8 @@ import { warnOnce } from "./store/warning.ts";
 import { userOfData } from "./user.ts";
 
 /**
- * Warns once if a session that belongs to nobody holds data that look like a login, because "log out everywhere" cannot find it. Only with
- * the default of the option `userId`: an application that derives its users itself knows better.
+ * Warns once if the data of an anonymous session look like a login, because "log out everywhere" cannot find
+ * such a session. Does nothing if the application sets the option `userId`.
  */
 export function warnOfUnknownUser<Data extends object>(policy: Policy<Data>, data: Data | null): void {
   if (policy.userId !== userOfData || data === null) return;
@@ -12,7 +12,7 @@ export function warnOfUnknownUser<Data extends object>(policy: Policy<Data>, dat
   if (key === undefined) return;
   warnOnce(
     "TENURE_USER_UNKNOWN",
-    `session data have the key ${key}, which looks like a login, but belong to no user, so that logging out everywhere cannot find them: log in with logIn, or give new Sessions({ userId: (data) => data.${key}?.id })`,
+    `the data of a session without a user have the key ${key}, which looks like a login, so "log out everywhere" cannot find the session: log in with logIn, or set the option userId, such as new Sessions({ userId: (data) => data.${key}?.id })`,
   );
 }
 
@@ -32,7 +32,7 @@ const KEYS = [
   "passport",
 ] as const;
 
-/** A value that a login may have left. passport keeps an empty object for visitors. */
+/** Whether a login may have stored this value. passport stores an empty object for visitors. */
 function isSomething(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return value !== undefined && Boolean(value);
   return Object.values(value).some((each) => each !== undefined && each !== null);

@@ -1,28 +1,31 @@
-/** A user as applications name them. Numbers and bigints become their decimal string: 7 and "7" are the same user. */
+/**
+ * A user, as applications name them. Numbers and bigints become decimal strings: 7 and "7" are the same user.
+ */
 export type UserId = string | number | bigint;
 
 /**
- * The string that stores know a user by.
+ * Returns the string by which stores know a user.
  *
- * @throws TypeError for what cannot name one user: an object (`"[object Object]"` would be everybody), `""`, NaN, fractions
+ * @throws TypeError for a value that cannot name one user: `""`, NaN, a fraction, an object
+ *   (`"[object Object]"` would be every user)
  */
 export function userIdOf(user: UserId): string {
   const userId = userIdIn(user);
   if (userId !== null) return userId;
   throw new TypeError(
-    `a user id must be a well-formed string that is not empty, a whole number or a bigint, not ${user === "" ? "an empty one" : typeof user}: give the one field that names the user`,
+    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${user === "" ? "an empty string" : typeof user}: pass the field that identifies the user`,
   );
 }
 
-/** The user that a value names, or `null` for what cannot name one: `""`, `false`, an object. */
+/** Returns the user that a value names, or `null` if it cannot name one: `""`, `false`, an object. */
 export function userIdIn(user: unknown): string | null {
   if (typeof user === "string") return user !== "" && user.isWellFormed() ? user : null;
   return typeof user === "bigint" || Number.isSafeInteger(user) ? String(user) : null;
 }
 
 /**
- * The default of the option `userId`: `data.userId`, else passport's `data.passport.user`, else `data.passport`, where
- * @fastify/passport keeps the user directly.
+ * The default of the option `userId`: `data.userId`, else passport's `data.passport.user`, else
+ * `data.passport` itself, where @fastify/passport keeps the user.
  */
 export function userOfData(data: object): unknown {
   const { userId, passport } = data as { readonly userId?: unknown; readonly passport?: unknown };

@@ -49,7 +49,7 @@ test.for<[object, RegExp]>([
   [{ name: "id", path: "shop" }, /path must begin with "\/"/],
   [{ name: "id", domain: "" }, /domain must be the name of a host/],
   [{ maxAge: "31m" }, /longer than the idle timeout.*raise idleTimeout.*logIn/],
-  [{ maxAge: 0 }, /maxAge must be milliseconds above 0/],
+  [{ maxAge: 0 }, /maxAge must be a positive number of milliseconds/],
   [{ cookieName: "id" }, /^Unknown option cookieName\. Known options: name, /],
 ])(
   "what a browser would drop, or is less safe without need, is a TypeError with what to do: %o",
