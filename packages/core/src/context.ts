@@ -2,7 +2,7 @@ import type { Cap } from "./cap.ts";
 import type { Touches } from "./touches.ts";
 import type { WriteContext, Writes } from "./writes.ts";
 
-/** What a `Sessions` consists of, for the modules that do its work. */
+/** The parts of a `Sessions`, for the modules that implement it. */
 export interface Context<Data extends object> extends WriteContext<Data> {
   readonly touches: Touches;
   readonly writes: Writes<Data>;

@@ -1,4 +1,4 @@
-/** What a store was asked to do, or what `Sessions` was doing with it. */
+/** The operation of a store, or of `Sessions` on a store, that failed. */
 export type StoreOperation =
   | "create"
   | "read"
@@ -11,19 +11,19 @@ export type StoreOperation =
   | "sweep";
 
 /**
- * The backend failed, timed out or refused; what was asked may have happened, may still happen, or not.
+ * The backend failed, timed out or refused. The operation may have happened, may still happen, or may not.
  *
- * It is never an absence: a session that is dead or unknown is a value. It never carries the driver's `code` as its own,
- * because session frameworks read `code === "ENOENT"` as "no such session", and a missing unix socket has that very code.
+ * Never reports absence: a dead or unknown session is a value. It does not take over the driver's `code`,
+ * because session frameworks read `code === "ENOENT"` as "no such session", and a missing Unix socket has
+ * that code.
  */
 export class StoreError extends Error {
   override readonly name: string = "StoreError";
   readonly operation: StoreOperation;
 
   /**
-   * @param operation what was asked of the store
    * @param message one line: the fact and the remedy, without a token, a key or session data
-   * @param options `cause`: what the driver threw
+   * @param options `cause`: the driver's error
    */
   constructor(operation: StoreOperation, message: string, options?: { readonly cause?: unknown }) {
     super(`${operation}: ${message}`, options);
@@ -32,18 +32,18 @@ export class StoreError extends Error {
 }
 
 /**
- * What a store itself found wrong, deep in its own code: a reply to another call, a document that is not a session, a database that it
- * cannot work on. The message states the fact and the remedy in one line and holds no session data, so that the call can reject with a
- * `StoreError` of the same message.
+ * A fault that the store itself detects: a reply to another call, a document that is not a session, an
+ * unsuitable database. The call rejects with a `StoreError` of the same message, so the message is one line
+ * with the fact and the remedy, and holds no session data.
  */
 export class Fault extends Error {}
 
-/** The user has not authenticated recently enough for what was asked. */
+/** The user has not authenticated recently enough for the operation. */
 export class ReauthenticationRequired extends Error {
   override readonly name: string = "ReauthenticationRequired";
   /** For frameworks that read an error's status. */
   readonly status: number = 401;
-  /** How recent the authentication must be, milliseconds. */
+  /** The maximum age of the authentication, milliseconds. */
   readonly maxAge: number;
 
   /** @param maxAge milliseconds */
@@ -52,7 +52,7 @@ export class ReauthenticationRequired extends Error {
     this.maxAge = maxAge;
   }
 
-  /** The header `WWW-Authenticate` of RFC 9470, which asks the client for a recent authentication. */
+  /** The value of the header `WWW-Authenticate` of RFC 9470, which requests a recent authentication. */
   get challenge(): string {
     return `Session error="insufficient_user_authentication", max_age="${Math.floor(this.maxAge / 1000)}"`;
   }

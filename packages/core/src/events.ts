@@ -1,8 +1,9 @@
 import { channel, type Channel } from "node:diagnostics_channel";
 
 /**
- * Why a session was ended. `"login"`: another user logged in over it. `"user-changed"`: a plain save replaced its user by another.
- * `"fenced"`: a login in it was refused, because its user had been logged out everywhere.
+ * Why a session was ended. `"login"`: a login began a new session instead of it. `"user-changed"`: a plain
+ * save replaced its user by another. `"fenced"`: a login in it was refused, because the user had been logged
+ * out everywhere.
  */
 export type RevokeReason =
   | "logout"
@@ -14,63 +15,70 @@ export type RevokeReason =
   | "user-changed"
   | "fenced";
 
-/** Who ended a session. `"policy"`: Tenure, by the options or by a rule. `"unknown"`: the call was given no `actor`. */
+/**
+ * Who ended a session. `"policy"`: Tenure, by an option or a rule. `"unknown"`: the call was given no
+ * `actor`.
+ */
 export type EndedBy = "user" | "administrator" | "policy" | "unknown";
 
-/** `"refused"`: what was asked was not done. `"failure"`: it could not be done. */
+/** `"refused"`: Tenure declined to do it. `"failure"`: it was attempted and failed. */
 export type EventOutcome = "success" | "refused" | "failure";
 
-/** What every event holds: when, what, about whom, with which outcome. Never a token, never session data (OWASP ASVS 5.0 16.2.1, 16.2.5). */
+/** The fields of every event. No event holds a token or session data (OWASP ASVS 5.0 16.2.1, 16.2.5). */
 export interface SessionEvent {
-  /** What happened: the name of the event, which is also its channel's after `tenure:`. */
+  /** The name of the event. It is published on the channel `tenure:<name>`. */
   readonly event: keyof SessionEvents;
-  /** When: epoch milliseconds, this process's clock. `new Date(at).toISOString()` is the time in UTC. */
+  /** Epoch milliseconds by this process's clock. `new Date(at).toISOString()` is the time in UTC. */
   readonly at: number;
   readonly outcome: EventOutcome;
-  /** The session. `null` where an event is about no single session. */
+  /** The session's id. `null` if the event is not about a single session. */
   readonly id: string | null;
-  /** Whose session it is, or who wanted to log in. `null` while anonymous or not known. */
+  /** The session's user, or the user who tried to log in. `null` if anonymous or unknown. */
   readonly userId: string | null;
 }
 
-/** A session, or several, ended before their time. */
+/** One or several sessions were ended before they expired. */
 export interface RevokedEvent extends SessionEvent {
   readonly why: RevokeReason;
   readonly by: EndedBy;
-  /** Who ended it: the `actor` of the call. `null`: the call was given none. */
+  /** The `actor` given to the call. `null`: none was given. */
   readonly actor: string | null;
-  /** How many sessions. It is 1 where `id` is not `null`. */
+  /** How many sessions ended: 1 unless `id` is `null`. */
   readonly count: number;
 }
 
-/** What is published on each channel `tenure:<name>` of `node:diagnostics_channel`. */
+/** The events by name. Each is published on the channel `tenure:<name>` of `node:diagnostics_channel`. */
 export interface SessionEvents {
   created: SessionEvent;
-  /** A user has authenticated, by `logIn` or by data that name a user. */
+  /** A user logged in, by `logIn` or by saving data that name a user. */
   "logged-in": SessionEvent;
-  /** A login was refused, and left no session of this user. */
+  /** A login was refused. The user has no session from it. */
   "login-refused": SessionEvent & { readonly why: "logged-out-meanwhile" | "too-many-sessions" };
-  /** The session has a new token. */
   rotated: SessionEvent;
   revoked: RevokedEvent;
-  /** The session's data name its user no longer: it goes on anonymously. `userId`: whose it was. */
+  /**
+   * The session's data stopped naming its user, and the session continues anonymously. `userId`: the former
+   * user.
+   */
   unbound: SessionEvent;
   /**
-   * A use found its session over. A `get` of a session that the store has ended does not publish it: to `get`, expired, revoked and
-   * unknown are the same.
+   * A session had expired when it was used. A `get` for which the store returns nothing does not publish
+   * this, because it cannot tell expired from revoked or unknown.
    */
   expired: SessionEvent;
-  /** A save was dropped because the session had ended, or had another user or token by then. */
+  /**
+   * A save was dropped: the session had ended, or its user or token had changed since the request read it.
+   */
   "late-save-dropped": SessionEvent;
-  /** A save met another's and kept the changes of both. */
+  /** A save conflicted with another, and the changes of both were kept. */
   "conflict-merged": SessionEvent;
-  /** The idle timeout was not restarted; the request went on. */
+  /** The idle timeout could not be restarted. The request continued. */
   "touch-failed": SessionEvent & { readonly error: unknown };
-  /** A token was used that was replaced more than 30 seconds ago: it may have been stolen. */
+  /** A token was used more than 30 seconds after its replacement: it may have been stolen. */
   "superseded-token-used": SessionEvent;
   /**
-   * A record was met that cannot be read: of another codec or version, written by hand, changed, or copied from another session. `keyId`: the key
-   * that it names, if it is protected.
+   * A record could not be read: it has another codec or version, was written or changed by hand, or was
+   * copied from another session. `keyId`: the key that a protected record names.
    */
   unreadable: SessionEvent & { readonly keyId: string | null };
   /** Bad input was refused before anything was written. `why`: one human-readable line. */
@@ -78,7 +86,7 @@ export interface SessionEvents {
   "store-failure": SessionEvent & { readonly error: Error };
 }
 
-/** Publishes on `node:diagnostics_channel`, on the channel `tenure:` and the event's name. */
+/** Publishes an event on its channel of `node:diagnostics_channel`. */
 export function publish<Name extends keyof SessionEvents>(
   name: Name,
   facts: Omit<SessionEvents[Name], "event" | "at" | "outcome">,
@@ -88,7 +96,7 @@ export function publish<Name extends keyof SessionEvents>(
   target.publish({ event: name, at: Date.now(), outcome: OUTCOMES[name], ...facts });
 }
 
-/** Publishes that sessions were ended, and by whom. */
+/** Publishes that sessions were ended, and derives `by` from the reason and the `actor`. */
 export function publishRevoked(
   facts: Pick<RevokedEvent, "id" | "userId" | "why"> & Partial<Pick<RevokedEvent, "count" | "actor">>,
 ): void {
@@ -98,7 +106,7 @@ export function publishRevoked(
   publish("revoked", { id, userId, why, by, actor, count });
 }
 
-/** Who ends sessions for which reason, if the call was given no `actor`. */
+/** For calls without an `actor`. */
 const ENDED_BY: Record<RevokeReason, EndedBy> = {
   logout: "user",
   id: "unknown",

@@ -4,22 +4,25 @@ import type { SessionRecord } from "./store.ts";
 
 /** Options of `reencrypt`. */
 export interface ReencryptOptions {
-  /** Called now and then with what has been done so far. */
+  /** Called after each batch with the counts so far. */
   readonly onProgress?: (done: Reencrypted) => void;
-  /** Stops after the sessions that are under way. */
+  /** Stops the run after the current batch. */
   readonly signal?: AbortSignal;
 }
 
-/** How many sessions `reencrypt` has looked at, by what it did. */
+/** How many sessions `reencrypt` has processed, by outcome. */
 export interface Reencrypted {
   readonly moved: number;
-  /** These had the first key already, or have ended meanwhile. */
+  /** Sessions that already had the first key, or ended during the run. */
   readonly skipped: number;
-  /** These cannot be read, and were left as they are. */
+  /** Sessions that cannot be read. They stay unchanged. */
   readonly unreadable: number;
 }
 
-/** Moves every session to the first key. A session that is written meanwhile is moved by that write, or tried again. */
+/**
+ * Moves every session to the first key. If another write overtakes a move, either that write has moved the
+ * session or the move is repeated.
+ */
 export async function reencrypt<Data extends object>(
   ctx: Context<Data>,
   { onProgress, signal }: ReencryptOptions,
@@ -38,7 +41,7 @@ export async function reencrypt<Data extends object>(
       if (batch.length === BATCH) await finish();
     }
   } finally {
-    // Also if the scan rejects, at its end, for a record that is no session.
+    // Even if the scan rejects, as it does at its end if a record cannot be decoded.
     if (batch.length > 0) await finish();
   }
   return done;
@@ -63,10 +66,10 @@ async function move<Data extends object>(
     if (result !== "conflict") return result === "updated" ? "moved" : "skipped";
     record = await store.read(record.id);
   }
-  // It is written all the time, and each of these writes uses the first key.
+  // The session is written constantly, and each of these writes uses the first key.
   return "skipped";
 }
 
-/** Sessions moved at once. */
+/** Sessions moved concurrently. */
 const BATCH = 50;
 const MAX_ATTEMPTS = 20;

@@ -1,6 +1,6 @@
 import { publish } from "./events.ts";
 
-/** The session that a refusal or a failure is about. */
+/** The session that an event is about. */
 export interface About {
   readonly id: string | null;
   readonly userId: string | null;
@@ -8,13 +8,13 @@ export interface About {
 
 export const NOBODY: About = { id: null, userId: null };
 
-/** The error for bad input, published as an event. */
+/** Publishes that bad input was refused, and returns the error. */
 export function refusal(why: string, about: About = NOBODY): TypeError {
   publish("refused", { id: about.id, userId: about.userId, why });
   return new TypeError(why);
 }
 
-/** Publishes the refusals of a check. For checks whose messages hold nothing of what they were given. */
+/** Publishes the TypeErrors of a check. Only for checks whose messages do not quote their input. */
 export function refusing<Result>(about: About, check: () => Result): Result {
   try {
     return check();

@@ -3,11 +3,11 @@ import { publish } from "./events.ts";
 import { type About, NOBODY } from "./refusal.ts";
 import type { SessionStore } from "./store.ts";
 
-/** The same store, with every failure a `StoreError` and published, and every refusal published. */
+/** Wraps a store: every failure becomes a `StoreError`, and failures and refusals are published. */
 export function reportFailures(store: SessionStore): SessionStore {
   return {
     create: (session) => report("create", session, () => store.create(session)),
-    // The most frequent call by far, and so without a closure.
+    // By far the most frequent call, so it allocates no closure.
     async read(id) {
       try {
         return await store.read(id);
@@ -54,14 +54,15 @@ function reported(operation: StoreOperation, about: About, cause: unknown): Erro
   return error;
 }
 
-/** Also of another copy of this package, as a store may bring one. */
+/** Compares names, because a store may bring another copy of this package. */
 function isStoreError(error: unknown): error is StoreError {
   return error instanceof Error && error.name === "StoreError";
 }
 
 /**
- * What a store can't hold it refuses with a TypeError: data, or the id of a user. Session ids are digests, which any store
- * holds. A client's own TypeErrors, such as fetch's "fetch failed", carry a cause.
+ * Whether a store refused data or a user id that it cannot hold. Operations that take only a session id
+ * refuse nothing: any store can hold an id. A client's own TypeErrors, such as fetch's "fetch failed", have a
+ * cause.
  */
 function isRefusal(operation: StoreOperation, error: unknown): error is TypeError {
   return error instanceof TypeError && error.cause === undefined && REFUSABLE.has(operation);
