@@ -18,12 +18,12 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   readonly warn: Warn;
   readonly #ctx: Context<Data>;
   readonly #isShown: (key: string) => boolean;
-  /** While the callback of {@link get} learns that there is no session: what was read. */
+  /** What {@link get} has read, while its callback runs without a session. */
   #missed: LoadedOther | undefined;
 
   /**
-   * @param isShown whether the framework can show a top-level key of stored data to the application. What it does not show, a save does not
-   *   delete
+   * @param isShown whether the framework exposes a top-level key of stored data to the application. A save
+   *   does not delete a key that is not exposed
    * @throws TypeError for anything but a `Sessions` of this copy of the package
    */
   constructor(sessions: Sessions<Data>, warn: Warn, isShown: (key: string) => boolean = () => true) {
@@ -33,7 +33,7 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     this.#isShown = isShown;
   }
 
-  /** Reads the session of a request's token. It is a use of it only once {@link request} is given the result. */
+  /** Reads the session of a request's token. Restarts no idle timeout: {@link request} does. */
   async load(token: string): Promise<Loaded<Data>> {
     const startedAt = performance.now();
     const found = await look(this.#ctx, token);
@@ -45,9 +45,9 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
-   * `get` of a framework that passes a callback, and makes a new session inside of it if there is none.
+   * `get` for a framework that passes a callback, in which it makes a new session if there is none.
    *
-   * @param show a session in the form in which the framework loads it
+   * @param show converts a loaded session to the framework's form
    */
   get<Shown>(
     token: string,
@@ -66,7 +66,7 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     });
   }
 
-  /** A stored session. Default: with data of its own. */
+  /** Returns a stored session as a `Session`. Default `data`: newly decoded. */
   open(stored: StoredSession, data?: Data): Session<Data> {
     const { encoding, policy } = this.#ctx;
     const own = data ?? encoding.decode(stored.payload, stored.record) ?? ({} as Data);
@@ -74,9 +74,10 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
-   * What {@link get} has just read instead of a live session, for the first request that begins in its callback.
+   * Returns what {@link get} has read instead of a live session, once, to the first request that begins in
+   * its callback. `undefined`: nothing.
    *
-   * @param isOfRequest whether the token that was read is the request's, if the framework shows it: another request may begin in that callback, too
+   * @param isOfRequest whether a token is the request's: another request may begin in that callback, too
    */
   missed(isOfRequest: (token: string) => boolean = () => true): LoadedOther | undefined {
     const missed = this.#missed;
@@ -86,7 +87,7 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
-   * The session of a request: the loaded one, or a new one with a token of its own.
+   * Returns the session of a request: the loaded one, or a new one with its own token.
    *
    * @param loaded absent: the request has no cookie
    */
@@ -95,51 +96,53 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
   }
 
   /**
-   * The session of a request that a cache has shown it. The first call that needs the session reads it. The request may change it if it is live,
-   * and begins no new one. If the copy names a user whom the session does not have, the user has been logged out since, and the session counts
-   * as dead.
+   * Returns the session of a request that got its data from a cache in front of the store. The first call
+   * that needs the session reads it. If it is live, the request can change it; if not, a save stores nothing.
+   * If the copy names a user other than the session's, that user has been logged out since, and the session
+   * counts as dead.
    */
   requestOfCopy(copy: Copy<Data>, options: RequestOptions = {}): RequestSession<Data> {
     return new RequestSession(this, this.#ctx, undefined, options, copy);
   }
 
-  /** The part of stored data that the framework shows. The very same object if it shows all. */
+  /** Returns the part of stored data that the framework exposes: the same object if that is all. */
   shown(data: Data): Data {
     const isShown = this.#isShown;
     if (Object.keys(data).every(isShown)) return data;
     return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
   }
 
-  #isReplacedVisitors(record: SessionRecord, token: string): boolean {
+  #isReplacedAnonymousToken(record: SessionRecord, token: string): boolean {
     const { envelopes } = this.#ctx;
     const sealed = envelopes.read(record);
     if (sealed?.head.previous?.wasUsers !== false) return false;
     try {
       return envelopes.tokenOf(sealed, digestOf(token)) === "previous";
     } catch {
-      // The key is missing: a logout that cannot be understood logs out.
+      // The key is missing, so the token cannot be checked: let the logout happen.
       return false;
     }
   }
 
-  /** The user whom data name, or `null`. */
+  /** Returns the user named by data, or `null`. */
   userIn(data: Data): string | null {
     return userIdIn(this.sessions.policy.userId(data));
   }
 
   /**
-   * Ends a session by its id, as lists show it, or by its token. A token of our own ends the session whose id it names, because other requests may
-   * have replaced it since the caller saw it. An anonymous visitor's token that a login has replaced ends nothing: applications destroy it after the
-   * login, and it may have been planted.
+   * Ends a session by its id, as lists show it, or by its token. One of Tenure's tokens ends the session
+   * whose id it contains, because another request may have replaced its secret since. An anonymous visitor's
+   * token that a login has replaced ends nothing: applications destroy it after the login, and it may have
+   * been planted.
    */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
     const { store } = this.#ctx;
     const id = idOf(idOrToken);
-    // What cannot be read can be ended all the same.
+    // A session that cannot be read can still be ended.
     const record = await store.read(id).catch(() => undefined);
-    if (record === null || (record && this.#isReplacedVisitors(record, idOrToken))) return;
+    if (record === null || (record && this.#isReplacedAnonymousToken(record, idOrToken))) return;
     await endSession(store, record ?? { id, userId: null }, "logout");
   }
 }

@@ -5,9 +5,9 @@ export interface HiddenValue<Value> {
 }
 
 /**
- * Behaves as a `WeakMap`: copies, JSON and listed keys of an object do not have the value, and it is collected with the object. It is a
- * private field, because two or three WeakMap entries per page view double the work of the garbage collector. Whether a frozen
- * object can be given one depends on the engine.
+ * Behaves like a `WeakMap`: an object's copies, JSON and keys do not show the value, which is collected with
+ * the object. It is a private field, because two or three `WeakMap` entries per page view double the garbage
+ * collector's work. Frozen objects use a `WeakMap`, because only some engines let them gain a private field.
  */
 export function hiddenValue<Value>(): HiddenValue<Value> {
   const ofFrozen = new WeakMap<object, Value>();
@@ -32,7 +32,7 @@ export function hiddenValue<Value>(): HiddenValue<Value> {
   return Branded;
 }
 
-/** A subclass adds its private fields to the object that is passed to the constructor. */
+/** A subclass adds its private fields to the object that this constructor returns. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- only a constructor can do it
 class Given {
   constructor(object: object) {

@@ -3,15 +3,16 @@ import type { WarningCode } from "./warnings.ts";
 /** Options of every bridge. */
 export interface BridgeOptions<Request> {
   /**
-   * Whether a request with a session is a use of it. `false`: the request restarts no idle timeout, for polling. Default: every request is.
+   * Whether a request uses its session. `false`: it does not restart the idle timeout, for polling. Default:
+   * every request does.
    */
   isUse?(request: Request): boolean;
-  /** Codes of warnings not to give. */
+  /** Codes of warnings to suppress. */
   readonly silence?: readonly WarningCode[];
 }
 
 /**
- * Checks what an application gave a bridge.
+ * Checks the options of a bridge.
  *
  * @param known the names of the bridge's options
  * @throws TypeError for an unknown option, and for an `isUse` that is not a synchronous function
@@ -28,6 +29,6 @@ export function assertOptions(options: unknown, known: readonly string[]): void 
   const isSync = typeof isUse === "function" && isUse.constructor.name !== "AsyncFunction";
   if (isUse === undefined || isSync) return;
   throw new TypeError(
-    "isUse must be a function, and not async, that returns false for a request that is not a use",
+    "isUse must be a function, not async, that returns false for requests that do not restart the idle timeout",
   );
 }

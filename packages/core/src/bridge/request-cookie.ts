@@ -2,22 +2,21 @@ import type { Live, Look } from "../look.ts";
 import type { Session } from "../session.ts";
 import type { SessionRecord } from "../store.ts";
 
-/** What a request's cookie stands for. Without a session the framework makes a new one. */
+/** What a request's cookie stands for. Unless it is a live session, the framework makes a new one. */
 export type Loaded<Data extends object> = LoadedLive<Data> | LoadedOther;
 
 /** A live session. */
 export type LoadedLive<Data extends object> = LoadResult<Session<Data>, Live>;
 
-/** No session, and what the cookie stands for instead. */
+/** No live session; `look` is what the cookie stands for instead. */
 export type LoadedOther = LoadResult<null, OtherCookie>;
 
 /** A class for the reason given at `StoredSession`. */
 export class LoadResult<Shown, Found extends Look> {
-  /** To show to the framework. */
   readonly session: Shown;
   readonly token: string;
   readonly look: Found;
-  /** Of `performance.now()`. */
+  /** When the read began, by `performance.now()`. */
   readonly startedAt: number;
 
   constructor(session: Shown, token: string, found: Found, startedAt: number) {
@@ -28,30 +27,33 @@ export class LoadResult<Shown, Found extends Look> {
   }
 }
 
-/** What a cache in front of the store has shown of a session, which has still to be read. */
+/** Session data from a cache in front of the store. The session itself has not been read. */
 export interface Copy<Data extends object> {
   readonly token: string;
   readonly data: Data;
-  /** Whether the request may have changed the data already, so that it is not known what it was shown. */
+  /** Whether the request may have changed the data already, so that the original is unknown. */
   readonly mayBeChanged: boolean;
 }
 
-/** What a request's cookie stood for, if not for a live session. */
+/** What a request's cookie stands for, unless it is a live session. */
 export type OtherCookie = Exclude<Look, Live>;
 
 export const DEAD = { state: "dead" } as const;
 
-/** Whether another request of this browser has just replaced the token, and its response brings the new one. */
+/** Whether another request of this browser has just replaced the token. Its response brings the new one. */
 export function isJustReplaced(cookie: OtherCookie): boolean {
   return cookie.state === "superseded" && cookie.isRecent;
 }
 
-/** Whether the token is an anonymous visitor's from before a login. Somebody else may have planted it, so it cannot log out. */
+/**
+ * Whether a replaced token belonged to an anonymous visitor. Somebody else may have planted it, so it cannot
+ * log out.
+ */
 export function mayBePlanted(cookie: OtherCookie): boolean {
   return cookie.state === "superseded" && !cookie.previous.wasUsers;
 }
 
-/** The session that a logout with the cookie ends. `undefined`: none. */
+/** Returns the session that a logout with the cookie ends. `undefined`: none. */
 export function sessionOf(cookie: OtherCookie): SessionRecord | undefined {
   if (cookie.state === "unreadable") return cookie.record;
   return cookie.state === "superseded" && !mayBePlanted(cookie) ? cookie.stored.record : undefined;

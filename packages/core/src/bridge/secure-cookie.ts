@@ -2,19 +2,28 @@ import { type Duration, parseDuration } from "../duration.ts";
 import { Sessions } from "../sessions.ts";
 import { assertOptions } from "./options.ts";
 
-/** What `secureCookie` is to set otherwise. */
+/** Settings that differ from the defaults of `secureCookie`. */
 export interface CookieOverrides {
-  /** The cookie's name. Default `"__Host-id"`: browsers take one with `__Host-` over TLS only, from this very host, and for all paths. */
+  /**
+   * Default: `"__Host-id"`. Browsers accept a `__Host-` cookie only over TLS, from this host, and for all
+   * paths.
+   */
   readonly name?: string;
-  /** `false` for development over plain HTTP, with a `name` that does not begin with `__Host-`. Default `true`. */
+  /**
+   * `false` for development over plain HTTP, with a `name` that does not begin with `__Host-`. Default:
+   * `true`.
+   */
   readonly secure?: boolean;
-  /** `"none"` for a site that is shown in frames of others; it needs protection against cross-site requests. Default `"lax"`. */
+  /**
+   * `"none"` for a site that other sites show in frames; it needs protection against cross-site requests.
+   * Default: `"lax"`.
+   */
   readonly sameSite?: SameSite;
-  /** Only with another `name`. Default `"/"`. */
+  /** A `__Host-` name allows only the default, `"/"`. */
   readonly path?: string;
-  /** Also sends the cookie to the subdomains. Only with another `name`. Default: none. */
+  /** Sends the cookie to subdomains, too. Not allowed with a `__Host-` name. Default: none. */
   readonly domain?: string;
-  /** For a cookie that outlives the browser, at most the policy's idle timeout. Default: it ends with the browser. */
+  /** Lets the cookie outlive the browser. At most the policy's idle timeout. Default: none. */
   readonly maxAge?: Duration;
 }
 
@@ -34,12 +43,13 @@ export interface SecureCookie {
 }
 
 /**
- * The settings of a session cookie that goes over TLS only, to one host only, and not to scripts (OWASP ASVS 5.0 3.3.1 to 3.3.4).
+ * Returns the settings of a session cookie that is sent over TLS only, to one host only, and is hidden from
+ * scripts (OWASP ASVS 5.0 3.3.1 to 3.3.4).
  *
- * Without a `maxAge` of its own the cookie ends with the browser, and the policy ends the session. The end of a cookie moves only when the cookie is sent
- * again, so that one at the idle timeout would log out somebody who is using the site.
+ * Without a `maxAge` the cookie ends with the browser, and the policy ends the session. A cookie's expiry
+ * moves only when it is sent again, so one that expires with the idle timeout would log out an active user.
  *
- * @throws TypeError for settings that contradict each other, or the policy
+ * @throws TypeError for settings that contradict each other or the policy
  */
 export function secureCookieOf<Data extends object>(
   sessions: Sessions<Data>,
@@ -55,19 +65,22 @@ export function secureCookieOf<Data extends object>(
   const milliseconds = parseDuration("maxAge", maxAge);
   if (milliseconds <= idleTimeout) return { ...cookie, maxAge: milliseconds };
   throw new TypeError(
-    'maxAge is longer than the idle timeout, which counts: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) for "remember me"',
+    'maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) for "remember me"',
   );
 }
 
-/** `httpOnly` is known so that its error can say why it stays on. */
+/** `httpOnly` is here so that its error can say why it must stay on. */
 const KNOWN = ["name", "secure", "httpOnly", "sameSite", "path", "domain", "maxAge"];
 
-/** What is wrong with settings: one by one, and then together (RFC 6265bis 5.7). Browsers compare the prefixes of names without regard to case. */
+/**
+ * Returns what is wrong with settings, alone or together (RFC 6265bis 5.7). `undefined`: nothing. Browsers
+ * ignore the case of name prefixes.
+ */
 function faultOf(given: { readonly [Setting in keyof SecureCookie]?: unknown }): string | undefined {
   const { name, secure, httpOnly = true, sameSite, path, domain } = given;
   // A token of RFC 9110.
   if (typeof name !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
-    return 'name must be the name of a cookie, without spaces, ";" and "=": "__Host-id"';
+    return 'name must be a cookie name without spaces, ";" or "=", such as "__Host-id"';
   }
   if (typeof secure !== "boolean") return "secure must be true or false";
   if (httpOnly !== true)
@@ -77,16 +90,16 @@ function faultOf(given: { readonly [Setting in keyof SecureCookie]?: unknown }):
   }
   if (typeof path !== "string" || !path.startsWith("/")) return 'path must begin with "/"';
   if (domain !== undefined && (typeof domain !== "string" || domain === "")) {
-    return 'domain must be the name of a host: "example.org"';
+    return 'domain must be a host name, such as "example.org"';
   }
   if (!secure && sameSite === "none") {
     return 'sameSite "none" needs secure, or browsers drop the cookie: leave secure on';
   }
   if (!secure && /^__(?:host|secure)-/i.test(name)) {
-    return `a cookie named ${name} needs secure, or browsers drop it. For development over plain HTTP, give it another name, too: secureCookie(sessions, { secure: false, name: "id" })`;
+    return `a cookie named ${name} needs secure, or browsers drop it. For development over plain HTTP, change the name, too: secureCookie(sessions, { secure: false, name: "id" })`;
   }
   if (/^__host-/i.test(name) && (path !== "/" || domain !== undefined)) {
-    return `a cookie named ${name} must have the path "/" and no domain, or browsers drop it: leave both out, or give it another name, too: "__Secure-id"`;
+    return `a cookie named ${name} must have the path "/" and no domain, or browsers drop it: leave both out, or change the name, too, such as to "__Secure-id"`;
   }
   return undefined;
 }

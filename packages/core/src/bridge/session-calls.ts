@@ -2,43 +2,48 @@ import type { LoginRefusal } from "../cap.ts";
 import type { LoginSettings } from "../sessions.ts";
 import type { UserId } from "../user.ts";
 
-/** What a bridge's store offers in addition to the framework's own calls. */
+/**
+ * The calls that a bridge's store adds to the framework's own. After `logIn` and `rotate`, the framework's
+ * session object may be another one.
+ */
 export interface SessionCalls<Request> {
   /**
-   * Logs a user in who has just authenticated: the session gets a new token, and its lifetime restarts. Changes that this request has
-   * not saved yet are kept, with the data of an anonymous session or of one of the same user. Over another user's session a new one
-   * begins, with the keys named in `keep`. A refused login logs nobody in.
-   *
-   * The framework's session object may be another one afterwards.
+   * Logs in a user who has just authenticated: the session gets a new token, and its lifetime restarts. An
+   * anonymous session, or one of the same user, keeps its data, with this request's unsaved changes. Another
+   * user's session is replaced by a new one, which takes over the keys named in `keep`. A refused login logs
+   * nobody in.
    */
   logIn(request: Request, user: UserId, options?: RequestLogin): Promise<LoginOutcome>;
-  /** Ends the session that this request saw, whatever its token is by now. */
+  /** Ends the session that this request saw, even if its token has been replaced since. */
   logOut(request: Request): Promise<void>;
-  /** Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: all but this one, after a change of password. */
+  /**
+   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: keep this one,
+   * after a change of password.
+   */
   logOutEverywhere(request: Request, options?: { readonly keepThis?: boolean }): Promise<number>;
   /**
-   * Gives the session a new token at a change of privilege, with the same data; `logIn` does so by itself. The framework's session object
-   * may be another one afterwards.
+   * Gives the session a new token after a change of privilege, with the same data; `logIn` does so itself.
    */
   rotate(request: Request): Promise<RotateResult>;
-  /** The user of the session, by its record. `null`: nobody. */
+  /** Returns the user in the session's record. `null`: nobody. */
   userOf(request: Request): string | null;
 }
 
-/** What a login in a request may be given. It began when the request did. */
+/** The options of a login in a request. The login counts as begun when the request did. */
 export type RequestLogin = Omit<LoginSettings, "since">;
 
-/** What became of a login. */
+/** The outcome of a login. */
 export interface LoginOutcome {
   /**
-   * `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this request began.
-   * `"too-many-sessions"`: the user has as many as `maxPerUser` allows.
+   * `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this
+   * request began. `"too-many-sessions"`: the user already has `maxPerUser` sessions.
    */
   readonly refused: LoginRefusal | null;
 }
 
 /**
- * What `rotate` did. `"new"`: the session is not stored yet, so nobody can know its token. `"superseded"`: another request of this browser has
- * its new token. `"dead"`: it has ended. After the last two, this request stores nothing.
+ * The outcome of `rotate`. `"new"`: the session is not stored yet, so nobody can know its token.
+ * `"superseded"`: another request of this browser has the new token. `"dead"`: the session has ended. After
+ * the last two, this request stores nothing.
  */
 export type RotateResult = "rotated" | "new" | "superseded" | "dead";
