@@ -1,7 +1,7 @@
 import { type RequestSession, type Warn, warnOfUnsafeCookie } from "@tenure/core/bridge";
 import type { SessionData, Store } from "express-session";
 
-/** Express's request, by way of express-session's own types: this package needs no other. */
+/** Express's request, as express-session types it, so that this package needs no other types. */
 export type Request = Parameters<Store["regenerate"]>[0];
 
 type SessionCookie = SessionData["cookie"];
@@ -9,7 +9,7 @@ type SessionCookie = SessionData["cookie"];
 /** Makes a new `req.session` with its cookie. The middleware assigns its own to the store. */
 export type Generate = (req: Request) => void;
 
-/** The session middleware, of which a store sees only the function that makes new sessions. */
+/** The session middleware. A store sees only its function that makes new sessions. */
 export class Middleware {
   readonly #warn: Warn;
   #generate: Generate | undefined;
@@ -24,7 +24,10 @@ export class Middleware {
     this.#generate = generate;
   }
 
-  /** Makes a new `req.session`, whose id is not ours, and returns its cookie. `undefined`: the middleware has not run. */
+  /**
+   * Makes a new `req.session`, under an id that is to be replaced, and returns its cookie. `undefined`: the
+   * middleware has not run.
+   */
   generate(req: Request): SessionCookie | undefined {
     if (!this.#generate) return undefined;
     this.#generate(req);
@@ -36,7 +39,9 @@ export class Middleware {
     return cookie;
   }
 
-  /** The cookie that the middleware gives a new session of this request, which stays as it is. */
+  /**
+   * Returns the cookie that the middleware gives a new session of this request. Leaves the request unchanged.
+   */
   newCookie(req: Request): SessionCookie {
     const headers = req.headers ?? {}; // Store#load makes do with a request without headers.
     const standIn = Object.create(req, {
@@ -49,8 +54,8 @@ export class Middleware {
   }
 
   /**
-   * Warns if a session was stored under a new token and the response did not set its cookie: the cookie is `secure`, and the framework takes
-   * the connection for plain HTTP.
+   * Warns if a session was stored under a new token and the response did not set its cookie: the cookie is
+   * `secure`, and the framework takes the connection for plain HTTP.
    */
   warnIfNotSent(
     { req, cookie }: { readonly req?: Request; readonly cookie: SessionCookie },
@@ -60,7 +65,7 @@ export class Middleware {
     const { res } = req ?? {};
     if (!req || !res || !cookie.secure || "encrypted" in req.socket) return;
     const check = (): void => {
-      // The request has given the session another token since, or has ended it.
+      // The request has replaced the token or ended the session since.
       if (current.token !== token || current.isEnded) return;
       const lines = [res.getHeader("set-cookie") ?? []].flat().map(String);
       if (lines.some((line) => line.includes(token))) return;
@@ -71,7 +76,7 @@ export class Middleware {
   }
 
   #warnOfGenid(generated: unknown): void {
-    // express-session's own gives 24 bytes in base64url.
+    // express-session's own genid gives 24 bytes in base64url.
     const isDefault = typeof generated === "string" && /^[\w-]{32}$/.test(generated);
     if (!isDefault) this.#warn("TENURE_GENID_UNUSED");
   }

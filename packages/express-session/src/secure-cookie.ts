@@ -8,11 +8,12 @@ export interface SecureCookieOptions {
 }
 
 /**
- * Safe settings of the session cookie, for the options of the middleware: `session({ store, secret, ...secureCookie(sessions) })`. The cookie
- * goes over TLS only, to this host only, and not to scripts, and ends with the browser, because express-session does not move its end when
- * somebody only reads. In development over plain HTTP: `secureCookie(sessions, { secure: false, name: "id" })`.
+ * Returns safe cookie settings for the middleware: `session({ store, secret, ...secureCookie(sessions) })`.
+ * The cookie is sent over TLS only, to this host only, and is hidden from scripts. It ends with the browser,
+ * because express-session does not extend it for requests that only read. For development over plain HTTP:
+ * `secureCookie(sessions, { secure: false, name: "id" })`.
  *
- * @throws TypeError for overrides with which a browser would drop the cookie, or that are less safe without need
+ * @throws TypeError for overrides with which a browser would drop the cookie, or that are needlessly unsafe
  */
 export function secureCookie<Data extends object>(
   sessions: Sessions<Data>,

@@ -27,7 +27,7 @@ import {
 
 /** Options of `expressSessionStore`. */
 export interface ExpressSessionStoreOptions extends BridgeOptions<Request> {
-  /** The middleware's own secrets, to warn if one is short. They are used for nothing else. */
+  /** The middleware's own secrets, only to warn if one is short. */
   readonly secret?: Secret | readonly Secret[];
 }
 
@@ -42,8 +42,8 @@ export type ListedSession = SessionData & {
 };
 
 /**
- * A store for express-session's option `store`, with the logins and logouts that the framework lacks. After `logIn` and `rotate`, `req.session` is
- * another object.
+ * A store for express-session's option `store`, with the logins and logouts that the framework lacks. `logIn`
+ * and `rotate` replace the object `req.session`.
  */
 export interface ExpressSessionStore extends Store, SessionCalls<Request> {
   touch(token: string, data: SessionData, callback?: () => void): void;
@@ -53,17 +53,17 @@ export interface ExpressSessionStore extends Store, SessionCalls<Request> {
   all(callback: (error: unknown, sessions?: ListedSession[]) => void): void;
   /** How many sessions are alive. Reads them all. */
   length(callback: (error: unknown, count?: number) => void): void;
-  /** Ends every session of everyone. Reads them all. */
+  /** Ends every session. Reads them all. */
   clear(callback?: (error?: unknown) => void): void;
 }
 
 /**
- * `Sessions` as a store for express-session.
+ * Returns a store for express-session over `Sessions`.
  *
- * A save of a session that has ended stores nothing and is not an error. Failures of the backend are the framework's errors
- * (`next(error)`), except for a failing touch, which is the event `touch-failed`.
+ * Saving an ended session stores nothing and is not an error. Failures of the backend are the framework's
+ * errors (`next(error)`), except for a failed touch, which is the event `touch-failed`.
  *
- * @throws TypeError for options that are wrong
+ * @throws TypeError for invalid options
  */
 export function expressSessionStore<Data extends object = Record<string, unknown>>(
   sessions: Sessions<Data>,
@@ -79,7 +79,7 @@ export function expressSessionStore<Data extends object = Record<string, unknown
 function secretsOf(given: ExpressSessionStoreOptions["secret"] = []): readonly Secret[] {
   const secrets: readonly unknown[] = [given].flat();
   if (secrets.every((one) => typeof one === "string" || one instanceof Uint8Array)) return secrets;
-  throw new TypeError("secret must be what the middleware was given: a string, a Buffer or a list of them");
+  throw new TypeError("secret must be the middleware's own: a string, a Buffer or a list of them");
 }
 
 /** express-session requires an instance of its own class. */
@@ -104,7 +104,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     return this.#requests.showLoaded(req, data);
   }
 
-  /** The middleware assigns its own function, and calls the one that is returned. */
+  /** The middleware assigns its own function, and calls the one that this returns. */
   get generate(): Generate {
     return this.#requests.begin;
   }
@@ -119,10 +119,10 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   override touch(token: string, data: SessionData, callback?: (error?: unknown) => void): void {
     const attached = this.#requests.ofData(data) ?? this.#requests.ofCopy(token, data);
     const { current } = attached;
-    // The cookie is not in the framework's hash: with `resave: false` its changes arrive here and nowhere else.
+    // The framework's hash excludes the cookie: with `resave: false`, only this call reports its changes.
     const isChanged = !isStored(data.cookie, attached.cookie, current.maxAge);
     const isRested = !isChanged && current.isRested(maxAgeOf(data.cookie));
-    // At once, as the framework allows: most page views end so.
+    // Synchronously, as the framework allows: most page views end so.
     if (isRested || current.token !== token) callback?.();
     else callBack(this.#touch(attached, data, isChanged), callback);
   }
@@ -132,7 +132,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     callBack(current ? current.end() : this.#end(idOrToken), callback);
   }
 
-  /** On an error, too, `req.session` is blank, and nothing more of this request is stored. */
+  /** Even on an error, `req.session` is blank and nothing more of this request is stored. */
   override regenerate(req: Request, callback: (error?: unknown) => void): void {
     callBack(this.#regenerate(req), callback);
   }
@@ -148,7 +148,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const cookie = { ...storedCookie(settings), originalMaxAge: maxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
     const result = await current.logIn(user, data, options, { maxAge, ownKeys: ["cookie"] });
-    // A logout that ran meanwhile has removed req.session, and ends the session.
+    // A logout in between has removed `req.session`: do not bring it back.
     const isLoggedOut = before && !req.session;
     const { refused } = result;
     if (isLoggedOut) return { refused };
@@ -195,7 +195,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   async #end(idOrToken: string | undefined): Promise<void> {
     if (idOrToken !== undefined) return this.#bridge.end(idOrToken);
-    // `req.sessionID` is undefined where the response must leave the browser's cookie alone, and says nothing once it has been kept for later.
+    // While the response must leave the cookie alone, `req.sessionID` is undefined, which stands for the
+    // session only within the turn in which it is read.
     throw new TypeError("destroy got no session id: call req.session.destroy() or store.logOut(req)");
   }
 
@@ -241,13 +242,13 @@ function listed({ id, data, expiresAt }: StoredSession<object>): ListedSession {
 }
 
 /**
- * A `req.session` from before a login or a rotation in this request stores nothing.
+ * Accepts a `req.session` from before a login or rotation in this request; it stores nothing.
  *
- * @throws TypeError for a token that was never its own: the data of one session are not another's
+ * @throws TypeError for a token that it never had: one session must not get the data of another
  */
 function assertFormer(data: SessionData, token: string): void {
   if ((data as Partial<Session>).id === token) return;
   throw new TypeError(
-    "these are the data of a session with another token: call store.logIn(req, user) or store.rotate(req) for a new one",
+    "this is the data of a session with another token: call store.logIn(req, user) or store.rotate(req) for a new token",
   );
 }

@@ -3,15 +3,15 @@ import { isSameMaxAge, type MaxAge } from "@tenure/core/bridge";
 import session, { type SessionData } from "express-session";
 
 /**
- * A cookie's settings as they are stored among a session's data, under the key `cookie`. Without its `expires`: that would be stale after every
- * touch, and is derived from the session's own end at each load.
+ * A cookie's settings as stored in a session's data, under the key `cookie`. Excludes `expires`, which would
+ * be stale after every touch and is derived from the session's end at each load.
  */
 export type StoredCookie = Readonly<CookieSettings>;
 
 /** A class for the reason given at core's `StoredSession`. */
 class CookieSettings {
   originalMaxAge: MaxAge;
-  // Declared only: a field would be there with the value undefined.
+  // `declare`, because a field would exist with the value `undefined`.
   declare httpOnly?: boolean;
   declare path?: string;
   declare domain?: string;
@@ -26,9 +26,9 @@ class CookieSettings {
 }
 
 /**
- * What is stored of a `req.session`: its enumerable keys, its cookie last and without what goes stale.
+ * Returns what is stored of a `req.session`: its enumerable keys, and last the cookie's settings.
  *
- * @param known the cookie's `maxAge` when it was last loaded or saved
+ * @param known the cookie's `maxAge` when it was loaded or last saved
  */
 export function storedData(from: object, known?: MaxAge): object {
   const { cookie, ...own } = from as Partial<SessionData>;
@@ -37,10 +37,12 @@ export function storedData(from: object, known?: MaxAge): object {
 }
 
 /**
- * What is stored of a cookie: of express-session's own object, of a plain one that an application put in its place, or of stored settings.
- * Fields of another type are left out, because express-session throws at them. `undefined`: it is not a cookie.
+ * Returns what is stored of a cookie: express-session's object, a plain one from the application, or stored
+ * settings. Omits fields of the wrong type, for which express-session throws. `undefined`: it is not a
+ * cookie.
  *
- * @param known the `maxAge` when it was last loaded or saved; one that differs by its drift of a millisecond is not a change
+ * @param known the `maxAge` when it was loaded or last saved; a drift of a millisecond from it is not a
+ *   change
  */
 export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | undefined {
   if (typeof cookie !== "object" || cookie === null) return undefined;
@@ -61,12 +63,12 @@ export function storedCookie(cookie: unknown, known?: MaxAge): StoredCookie | un
 }
 
 /**
- * Whether a cookie has the settings that are stored.
+ * Whether a cookie's settings are the stored ones.
  *
- * @param known as of {@link storedCookie}
+ * @param known as for {@link storedCookie}
  */
 export function isStored(cookie: unknown, stored: StoredCookie | undefined, known: MaxAge): boolean {
-  // Most cookies are as they were loaded, and this needs no object.
+  // Most cookies are unchanged, and this allocates no object.
   if (isSameCookie(cookie as StoredCookie | undefined, stored)) return true;
   return isSameCookie(storedCookie(cookie, known), stored);
 }
@@ -86,8 +88,8 @@ function isSameCookie(a: StoredCookie | undefined, b: StoredCookie | undefined):
 }
 
 /**
- * A stored session in the form in which express-session loads it, made from its `data`, which are the caller's own. A session that another bridge
- * or the application made has no cookie.
+ * Converts a session to the form in which express-session loads it. Modifies `data`. A session made by
+ * another bridge or by the application has no cookie.
  */
 export function loadedData({ data, expiresAt }: Pick<Session<object>, "data" | "expiresAt">): SessionData {
   const loaded = data as SessionData;
@@ -97,14 +99,19 @@ export function loadedData({ data, expiresAt }: Pick<Session<object>, "data" | "
   return loaded;
 }
 
-/** A cookie in the form in which express-session loads it. `expiresAt`: when the session ends if it is not used. */
+/**
+ * Converts a cookie's settings, in place, to the form in which express-session loads them. `expiresAt`: when
+ * the session ends if it is not used.
+ */
 export function loadedCookie(stored: StoredCookie, expiresAt: number): SessionData["cookie"] {
   const loaded: StoredCookie & { expires?: unknown } = stored;
   loaded.expires = typeof stored.originalMaxAge === "number" ? new Date(expiresAt) : stored.originalMaxAge;
   return loaded as unknown as SessionData["cookie"];
 }
 
-/** The `maxAge` that a cookie was given, whatever is left of it. `false` and NaN: none, as `null`. */
+/**
+ * Returns the `maxAge` that a cookie was given, not what is left of it. `null`: none, as for `false` and NaN.
+ */
 export function maxAgeOf(cookie: unknown): number | null {
   if (typeof cookie !== "object" || cookie === null) return null;
   const { originalMaxAge, maxAge, expires } = cookie as {
@@ -125,8 +132,8 @@ export function cookieIn(data: object): unknown {
 }
 
 /**
- * Whether an application can see a key of stored data. express-session skips those that its own `Session` has or inherits (`id`, `save`,
- * `constructor`, `__proto__` …).
+ * Whether an application can see a key of stored data. express-session skips the keys that its own `Session`
+ * has or inherits (`id`, `save`, `constructor`, `__proto__` …).
  */
 export function isShown(key: string): boolean {
   return key !== "req" && key !== "id" && !(key in session.Session.prototype);
