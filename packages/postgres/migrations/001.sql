@@ -1,4 +1,4 @@
--- Names compare by their bytes, not by a collation that a new release of the system could sort differently.
+-- Ids compare by bytes. A collation may sort differently after an upgrade of the system, and so damage the indexes.
 create table "tenure_sessions" (
   id               text collate "C" primary key,
   user_id          text collate "C",
@@ -12,26 +12,26 @@ create table "tenure_sessions" (
   expires_at       timestamptz not null,
   revoked_at       timestamptz
 )
--- A touch writes touched_at and expires_at. No index has them and every page has room, so touches stay HOT.
--- To give empty pages back to the disk, vacuum would lock everybody out.
+-- A touch writes touched_at and expires_at. No index has them and every page has room, so touches are HOT updates.
+-- vacuum_truncate is off, because vacuum locks the whole table while it returns empty pages to the disk.
 with (fillfactor = 80, vacuum_truncate = off);
 
 create index "tenure_sessions_user_id" on "tenure_sessions" (user_id) where user_id is not null;
 
-comment on table "tenure_sessions" is 'Tenure sessions, tombstones of revoked ones, and fences of users who were logged out everywhere.';
-comment on column "tenure_sessions".id is 'Names the session for its life. Not a login. U+0001, u and a user: the fence of that user.';
+comment on table "tenure_sessions" is 'Tenure sessions, tombstones of revoked sessions, and fences of users who were logged out everywhere.';
+comment on column "tenure_sessions".id is 'Names the session for its whole life. Nobody can log in with it. U+0001, u and a user id: the fence of that user.';
 comment on column "tenure_sessions".user_id is 'Null while anonymous, and once revoked.';
-comment on column "tenure_sessions".authenticated_at is 'When the user logged in. Of a fence: logins at or before it are refused.';
+comment on column "tenure_sessions".authenticated_at is 'When the user logged in. In a fence: logins at or before this instant are refused.';
 comment on column "tenure_sessions".data is 'Opaque: serialized, perhaps encrypted. Empty once revoked.';
-comment on column "tenure_sessions".version is '1 at creation. Grows with each change but not by a touch.';
+comment on column "tenure_sessions".version is '1 at creation. Grows with each change of data, user, lifetime or login, not with a touch.';
 comment on column "tenure_sessions".created_at is 'When the session began.';
-comment on column "tenure_sessions".idle_timeout is 'The session dies this long after its last use.';
-comment on column "tenure_sessions".ends_at is 'The session dies here whatever its use. Only a login moves it.';
-comment on column "tenure_sessions".touched_at is 'The last use that was written.';
-comment on column "tenure_sessions".expires_at is 'The session is dead from here on. Once revoked, and of a fence: the row may go from here on.';
-comment on column "tenure_sessions".revoked_at is 'Not null: not a session, but what keeps a late write from bringing one back.';
+comment on column "tenure_sessions".idle_timeout is 'The session expires this long after its last use.';
+comment on column "tenure_sessions".ends_at is 'The session expires here even if it is in use. Only a login moves it.';
+comment on column "tenure_sessions".touched_at is 'The last recorded use.';
+comment on column "tenure_sessions".expires_at is 'The session is dead from this instant on. In a tombstone or fence: the row may be deleted from this instant on.';
+comment on column "tenure_sessions".revoked_at is 'Not null: the row is a tombstone, which keeps late writes from reviving a session, or a fence.';
 
--- The version is a row and not a comment, because dumps may leave comments out. It is no secret.
+-- The version is in a row and not in a comment, because dumps may omit comments. Anyone may read it.
 create table "tenure_sessions_schema" (version integer not null);
 insert into "tenure_sessions_schema" values (1);
 grant select on "tenure_sessions_schema" to public;

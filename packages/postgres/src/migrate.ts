@@ -4,15 +4,17 @@ import { migrations, SCHEMA_VERSION } from "./migrations.ts";
 import { type TableName, tableOf } from "./table.ts";
 
 /**
- * Creates the tables, or brings them to this release's version, in one transaction. Any number of instances may call it at once, at
- * every start: what is up to date is only read, which needs no right to create anything. It never drops or rewrites what
- * it finds, leaves a newer table alone, and refuses one that is not Tenure's.
+ * Creates the tables, or upgrades them to this release's schema version, in one transaction. Any number of
+ * instances may call it concurrently, at every start. An up-to-date schema is only read, which needs no right
+ * to create. Never drops or rewrites a table, leaves a newer schema alone, and refuses a table that is not
+ * Tenure's.
  *
- * @throws TypeError for a name that PostgreSQL cannot hold; what the driver threw; an `Error` if the name is taken
+ * @throws TypeError for a name that PostgreSQL cannot hold
+ * @throws Error if the name is taken; also what the driver threw
  */
 export async function migrate(pool: PostgresPool, name: TableName = {}): Promise<void> {
   const { sql, versionTable, schema } = tableOf(name);
-  // A repeatable snapshot could be older than what the lock waited for.
+  // In REPEATABLE READ the snapshot could be older than the migration that the lock waited for.
   await borrow(pool, never, (client) => inReadCommitted(client, () => bringUpToDate(client)));
 
   async function bringUpToDate(client: PooledClient): Promise<void> {
@@ -25,14 +27,14 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
     const [existing, versioned, existingSchema] = found;
     if (existing !== null && versioned === null) {
       throw new Error(
-        `${sql} exists, and ${versionTable}, which would say that it is Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
+        `${sql} exists, but ${versionTable}, which marks it as Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
       );
     }
     const version = existing === null ? 0 : await versionIn(client, versionTable);
     if (version >= SCHEMA_VERSION) return;
     if (existingSchema === null) {
-      // `if not exists` is an error if another transaction makes the schema at the same moment. The table's lock always comes first, so
-      // that no two calls deadlock.
+      // Even `if not exists` fails if another transaction is creating the schema, hence this lock. The lock
+      // on the table always comes first, so that calls do not deadlock.
       await lock(client, `schema ${schema}`);
       await command(client, `create schema if not exists ${schema}`);
     }
@@ -42,12 +44,12 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
   }
 }
 
-/** Until the end of the transaction. */
+/** Takes an advisory lock until the end of the transaction. */
 async function lock(client: PooledClient, what: string): Promise<void> {
   await command(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${what}`]);
 }
 
-/** A connection that failed is in an unknown state, and takes the open transaction with it. */
+/** A failed connection is never kept: its state is unknown, and closing it ends the open transaction. */
 function never(): boolean {
   return false;
 }

@@ -1,14 +1,15 @@
 import { type Table, type TableName, tableOf } from "./table.ts";
 
-/** One step of the schema: run in order, each once, each as one transaction. */
+/** One step of the schema. Steps run in order, each once, each in its own transaction. */
 export interface Migration {
-  /** The schema's version once it has run. */
+  /** The schema version after this step. */
   readonly version: number;
   readonly sql: string;
 }
 
 /**
- * The schema as SQL, for a migration tool of one's own. With the default names it ships as `migrations/*.sql` too.
+ * Returns the schema as SQL, for other migration tools. The package has it as `migrations/*.sql` with the
+ * default names.
  *
  * @throws TypeError for a name that PostgreSQL cannot hold
  */
@@ -17,12 +18,12 @@ export function migrations(name: TableName = {}): readonly Migration[] {
   return STEPS.map((step, index) => ({ version: index + 1, sql: `${step(table).trim()}\n` }));
 }
 
-/** The version that this release works on. */
+/** The schema version that this release needs. */
 export const SCHEMA_VERSION = 1;
 
 const STEPS: readonly ((table: Table) => string)[] = [
   ({ sql, versionTable, userIndex }) => `
--- Names compare by their bytes, not by a collation that a new release of the system could sort differently.
+-- Ids compare by bytes. A collation may sort differently after an upgrade of the system, and so damage the indexes.
 create table ${sql} (
   id               text collate "C" primary key,
   user_id          text collate "C",
@@ -36,26 +37,26 @@ create table ${sql} (
   expires_at       timestamptz not null,
   revoked_at       timestamptz
 )
--- A touch writes touched_at and expires_at. No index has them and every page has room, so touches stay HOT.
--- To give empty pages back to the disk, vacuum would lock everybody out.
+-- A touch writes touched_at and expires_at. No index has them and every page has room, so touches are HOT updates.
+-- vacuum_truncate is off, because vacuum locks the whole table while it returns empty pages to the disk.
 with (fillfactor = 80, vacuum_truncate = off);
 
 create index ${userIndex} on ${sql} (user_id) where user_id is not null;
 
-comment on table ${sql} is 'Tenure sessions, tombstones of revoked ones, and fences of users who were logged out everywhere.';
-comment on column ${sql}.id is 'Names the session for its life. Not a login. U+0001, u and a user: the fence of that user.';
+comment on table ${sql} is 'Tenure sessions, tombstones of revoked sessions, and fences of users who were logged out everywhere.';
+comment on column ${sql}.id is 'Names the session for its whole life. Nobody can log in with it. U+0001, u and a user id: the fence of that user.';
 comment on column ${sql}.user_id is 'Null while anonymous, and once revoked.';
-comment on column ${sql}.authenticated_at is 'When the user logged in. Of a fence: logins at or before it are refused.';
+comment on column ${sql}.authenticated_at is 'When the user logged in. In a fence: logins at or before this instant are refused.';
 comment on column ${sql}.data is 'Opaque: serialized, perhaps encrypted. Empty once revoked.';
-comment on column ${sql}.version is '1 at creation. Grows with each change but not by a touch.';
+comment on column ${sql}.version is '1 at creation. Grows with each change of data, user, lifetime or login, not with a touch.';
 comment on column ${sql}.created_at is 'When the session began.';
-comment on column ${sql}.idle_timeout is 'The session dies this long after its last use.';
-comment on column ${sql}.ends_at is 'The session dies here whatever its use. Only a login moves it.';
-comment on column ${sql}.touched_at is 'The last use that was written.';
-comment on column ${sql}.expires_at is 'The session is dead from here on. Once revoked, and of a fence: the row may go from here on.';
-comment on column ${sql}.revoked_at is 'Not null: not a session, but what keeps a late write from bringing one back.';
+comment on column ${sql}.idle_timeout is 'The session expires this long after its last use.';
+comment on column ${sql}.ends_at is 'The session expires here even if it is in use. Only a login moves it.';
+comment on column ${sql}.touched_at is 'The last recorded use.';
+comment on column ${sql}.expires_at is 'The session is dead from this instant on. In a tombstone or fence: the row may be deleted from this instant on.';
+comment on column ${sql}.revoked_at is 'Not null: the row is a tombstone, which keeps late writes from reviving a session, or a fence.';
 
--- The version is a row and not a comment, because dumps may leave comments out. It is no secret.
+-- The version is in a row and not in a comment, because dumps may omit comments. Anyone may read it.
 create table ${versionTable} (version integer not null);
 insert into ${versionTable} values (1);
 grant select on ${versionTable} to public;

@@ -1,26 +1,25 @@
-/** Which table holds the sessions. */
+/** The name of the table that holds the sessions. */
 export interface TableName {
-  /** Absent: wherever the connection's `search_path` finds the table, or would create it. */
+  /** Default: where the connection's `search_path` finds the table, or would create it. */
   readonly schema?: string | undefined;
   /** Default `tenure_sessions`. */
   readonly table?: string | undefined;
 }
 
-/** A table's name as SQL writes it, and names derived from it. */
 export interface Table {
   /** Qualified and quoted: `"app"."tenure_sessions"`. */
   readonly sql: string;
-  /** The same as a string literal, to be cast to `regclass`. */
+  /** The same as a string literal, for casts to `regclass`. */
   readonly literal: string;
-  /** The table of one row that says the schema's version, qualified and quoted. */
+  /** The table whose one row holds the schema version, qualified and quoted. */
   readonly versionTable: string;
-  /** The schema, quoted; `null` where `search_path` decides. */
+  /** The schema, quoted; `null` if `search_path` decides. */
   readonly schema: string | null;
-  /** The index on the user, quoted: it lives in the table's schema. */
+  /** The index on `user_id`, quoted. It is always in the table's schema. */
   readonly userIndex: string;
 }
 
-/** @throws TypeError for a name that PostgreSQL would cut or cannot hold */
+/** @throws TypeError for a name that PostgreSQL would truncate or cannot hold */
 export function tableOf({ schema, table = "tenure_sessions" }: TableName): Table {
   const schemaName = schema === undefined ? null : quote("schema", schema);
   const qualify = (name: string) => (schemaName === null ? name : `${schemaName}.${name}`);
@@ -34,13 +33,13 @@ export function tableOf({ schema, table = "tenure_sessions" }: TableName): Table
   };
 }
 
-/** PostgreSQL cuts a longer name silently, and two tables could become one. */
+/** PostgreSQL silently truncates a longer name, so two tables could become one. */
 const MAX_BYTES = 63;
 
 function quote(what: string, name: string): string {
   const bytes = typeof name === "string" ? Buffer.byteLength(name) : 0;
   if (bytes === 0 || bytes > MAX_BYTES || name.includes("\0") || !name.isWellFormed()) {
-    throw new TypeError(`${what} must be a name of 1 to ${MAX_BYTES} bytes, as PostgreSQL can hold it`);
+    throw new TypeError(`${what} must be a name of 1 to ${MAX_BYTES} bytes, without NUL or lone surrogates`);
   }
   return `"${name.replaceAll('"', '""')}"`;
 }
