@@ -4,35 +4,45 @@ import type { Query, Row } from "./driver.ts";
 import { hiddenRows, STANDBY } from "./failure.ts";
 import { mixedUp, orFault } from "./reply.ts";
 
-/** One kind of call, as a statement and its reply. Keys in it are encoded already. */
+/**
+ * One kind of call: its statement, and how its reply is decoded. Its keys are already encoded (`text.ts`).
+ */
 export interface Operation<Call, Result> {
   readonly name: StoreOperation;
-  /** What the call is about, as each row of its reply says in the second column. */
+  /** The key of the call, which each row of the reply repeats in its second column. */
   readonly keyOf: (call: Call) => string;
-  /** @param patience how long to wait for each lock, as PostgreSQL writes it; `null`: as long as the server lets it */
+  /**
+   * @param patience how long to wait for each lock, as `lock_timeout`; `null`: as long as the server allows
+   */
   readonly query: (calls: readonly Call[], patience: string | null) => Query;
-  /** How many calls one statement makes at most. */
+  /** The most calls that one statement makes. */
   readonly limit: number;
-  /** How many statements may be under way at once. */
+  /** How many statements may run at the same time. */
   readonly slots: number;
-  /** Calls with the same key get the same result, so that they may share a statement. Otherwise they go one after another. */
+  /**
+   * Whether calls with the same key get the same result and can share a statement. Otherwise they run in
+   * turn.
+   */
   readonly shares: boolean;
-  /** How many bytes of data the call carries, where that matters. */
+  /** The approximate size of the call's data in bytes, if it counts towards the limit of a batch. */
   readonly sizeOf?: (call: Call) => number;
-  /** What the rows of the call's key say: at least one. Throws a `Fault`. */
+  /** Decodes the rows of the call's key, of which there is at least one. Throws a `Fault`. */
   readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }
 
-/** The row could be neither read nor written, because another transaction has just made or ended it. The next statement sees that. */
+/**
+ * The row could be neither read nor written, because another transaction has just created or ended it. The
+ * next statement sees that change.
+ */
 export const AGAIN: unique symbol = Symbol("again");
 
-/** What one statement says about one of its calls. */
 export type Outcome<Result> = Result | Error | typeof AGAIN;
 
 /**
- * The results of the calls of one statement, in their order. A row that is not a session rejects its own call alone.
+ * Returns the results of the calls of one statement, in order. A row that is not a session rejects only its
+ * own call.
  *
- * @throws Fault if the reply is not to these calls, or says that the server cannot be relied on
+ * @throws Fault if the reply belongs to other calls, or comes from a standby or through row level security
  */
 export function resultsOf<Call, Result>(
   operation: Operation<Call, Result>,
@@ -45,7 +55,7 @@ export function resultsOf<Call, Result>(
   for (const row of rows) {
     if (!Array.isArray(row)) throw mixedUp();
     const [state, key = null] = row;
-    // A revoked session could still be there on a standby, which replies as of some while ago.
+    // A standby replies with older data, in which a revoked session may be alive.
     if (state === "standby") throw new Fault(STANDBY);
     if (state === "hidden") throw new Fault(hiddenRows(table));
     const others = rowsOf.get(key);
@@ -55,29 +65,29 @@ export function resultsOf<Call, Result>(
   const keys = new Set<string>();
   const results = calls.map((call) => {
     const key = operation.keyOf(call);
-    const its = rowsOf.get(key);
-    if (!its) throw mixedUp();
+    const found = rowsOf.get(key);
+    if (!found) throw mixedUp();
     keys.add(key);
-    return orFault(() => operation.result(its, call));
+    return orFault(() => operation.result(found, call));
   });
   if (rowsOf.size > keys.size) throw mixedUp();
   return results;
 }
 
-/** Makes one call, again as long as the result is {@link AGAIN}. */
+/** Makes one call, and repeats it while the result is {@link AGAIN}. */
 export async function decided<Result>(
   { name }: Operation<never, Result>,
-  look: () => Promise<Outcome<Result>[]>,
+  attempt: () => Promise<Outcome<Result>[]>,
 ): Promise<Result> {
-  for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
-    const [result] = await look();
+  for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts += 1) {
+    const [result] = await attempt();
     if (result instanceof Error) throw result;
     if (result !== AGAIN) return result as Result;
   }
   throw new StoreError(
     name,
-    "the row can be neither read nor written: look for a trigger or a rule on the table that cancels writes",
+    "the row can be neither read nor written: check the table for a trigger or rule that cancels writes",
   );
 }
 
-const MAX_LOOKS = 3;
+const MAX_ATTEMPTS = 3;

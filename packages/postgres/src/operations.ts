@@ -10,13 +10,16 @@ export type Change = SessionChanges & { readonly id: string };
 
 export interface Fence {
   readonly userId: string;
-  /** Its instant. `null`: the present. */
+  /** The instant of the fence; `null` means now. */
   readonly upTo: number | null;
 }
 
 export interface Fenced {
   readonly instant: number;
-  /** `"early"`, `"future"`: nothing was set, because the server's clock shows that very millisecond still, or an earlier one. */
+  /**
+   * Nothing was set if the server's clock has only reached the instant (`"early"`) or is before it
+   * (`"future"`).
+   */
   readonly state: "fenced" | "early" | "future";
 }
 
@@ -24,42 +27,41 @@ export interface Ending {
   readonly userId: string;
   readonly except: string | null;
   readonly upTo: number;
-  /** Also sessions from before the clock was set back. */
+  /** Whether to include sessions that were authenticated before the clock was set back. */
   readonly all: boolean;
 }
 
 export interface Ended {
-  /** Sessions that were alive. */
   readonly alive: number;
-  /** Rows that were found, expired ones included. */
+  /** Includes expired sessions. */
   readonly found: number;
-  /** Whether there may be more. */
+  /** Whether sessions may be left. */
   readonly left: boolean;
 }
 
 export interface ScanPage {
-  /** A `Fault` for a row that is not a session. */
+  /** A `Fault` stands for a row that is not a session. */
   readonly records: readonly (SessionRecord | Fault)[];
-  /** Where the next page begins; `null` after the last. */
+  /** `null` after the last page. */
   readonly next: string | null;
 }
 
-/** Pages of the table, from one up to another. */
+/** A range of the table's pages, without `to` itself. */
 export interface PageRange {
   readonly from: number;
   readonly to: number;
-  /** How many rows to delete at most. */
+  /** The most rows to delete. */
   readonly most: number;
-  /** Only if no other instance sweeps at this moment. */
+  /** Whether to do nothing while another instance sweeps. */
   readonly inTurn: boolean;
 }
 
 export interface Swept {
   readonly ours: boolean;
   readonly swept: number;
-  /** Milliseconds by the server's clock, without the wait for a connection or the network. */
+  /** Milliseconds by the server's clock, excluding the wait for a connection and the network. */
   readonly took: number;
-  /** How many pages the table has. */
+  /** The size of the whole table. */
   readonly pages: number;
 }
 
@@ -69,7 +71,7 @@ export interface Operations {
   readonly touch: Operation<string, UpdateResult>;
   readonly update: Operation<Change, UpdateResult>;
   readonly revoke: Operation<string, boolean>;
-  /** Sets the user's fence. Its commit does not wait for the disk; that of what is ended afterwards does. */
+  /** Its commit is asynchronous; that of `end` or `endUnlocked` makes the fence durable. */
   readonly fence: Operation<Fence, Fenced>;
   readonly durableFence: Operation<Fence, Fenced>;
   readonly endUnlocked: Operation<Ending, Ended>;
@@ -81,12 +83,11 @@ export interface Operations {
 }
 
 const MAX_BATCH = 500;
-/** How many sessions one statement of `revokeUser` ends at most. */
 export const END_BATCH = 1000;
-/** Rows of a page of a scan, live or not, so that the cost of a statement is bounded. */
+/** Rows per page of a scan, dead ones included, so that the cost of a statement is bounded. */
 const SCAN_PAGE = 200;
 
-/** Calls whose result depends on those before them. */
+/** For calls whose result depends on earlier calls about the same key. */
 const IN_ORDER = { limit: MAX_BATCH, slots: 1, shares: false } as const;
 const SHARED = { limit: MAX_BATCH, slots: 1, shares: true } as const;
 const ONE_BY_ONE = { limit: 1, slots: 1, shares: false } as const;
@@ -135,7 +136,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
     read: {
       name: "read",
       ...SHARED,
-      // One reply is decoded here while the server is at the next statement.
+      // This process decodes one reply while the server runs the next statement.
       slots: 2,
       keyOf: (id) => id,
       query: (ids) => byKey(statements.read, ids),
@@ -207,7 +208,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       query: ([from]) => ({ statement: statements.scan, values: [from, SCAN_PAGE] }),
       result: (rows) => ({
         records: rows.filter((row) => row.at(-1) === "true").map((row) => orFault(() => decodeRecord(row))),
-        // Nothing that text can hold sorts between the two.
+        // No stored text sorts between the last id and this one.
         next: rows.length === SCAN_PAGE ? `${rows.at(-1)![2]}\u0001` : null,
       }),
     },
@@ -236,14 +237,14 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
   };
 }
 
-/** A statement about calls whose only value is their key. */
+/** Builds the statement for calls whose only value is their key. */
 function byKey({ one, many }: Forms, keys: readonly string[], ...shared: readonly unknown[]): Query {
   return keys.length === 1
     ? { statement: one, values: [keys[0], ...shared] }
     : { statement: many, values: [unique(keys), ...shared] };
 }
 
-/** A statement about calls that have a row of values each. */
+/** Builds the statement for calls with several values each. */
 function byRow({ one, many }: Forms, rows: readonly unknown[][], ...shared: readonly unknown[]): Query {
   const [first] = rows;
   return rows.length === 1

@@ -18,64 +18,70 @@ import { encodeKey } from "./text.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface PostgresStoreOptions extends TableName {
-  /** How long a tombstone, and a user's fence, lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /**
+   * The shortest life of a tombstone and of a user's fence, in milliseconds. Must exceed the duration of any
+   * request. Default one hour.
+   */
   readonly tombstoneMinimum?: number;
 }
 
-/** The store that `postgresStore` makes: the contract, a way into a transaction of the application, and sweeping. */
+/** A `SessionStore` that can also join an application's transaction and delete expired rows. */
 export interface PostgresStore extends SessionStore {
   /**
-   * The same store on a client of the application's, inside the transaction that is open there: changes commit or roll back with
-   * it, and count from the commit on. The transaction must be READ COMMITTED, which is PostgreSQL's default.
-   * Until it ends, calls about the sessions that it changed wait, and so do logins of users whom it logged in or out everywhere.
+   * Returns the same store on the application's client, inside the transaction that is open on it. Changes
+   * take effect at the commit. The transaction must be READ COMMITTED, PostgreSQL's default. Until it ends,
+   * calls about sessions that it changed wait, and so do logins of users that it logged in or logged out
+   * everywhere.
    *
-   * @throws TypeError for a value that is not a client, and for a pool, each of whose statements may take another connection
+   * @throws TypeError if `client` is not a client, or is a pool, which may use another connection for each
+   *   statement
    */
   with(client: PostgresClient): SessionStore;
   /**
-   * Deletes sessions, tombstones and fences that have expired, in small statements that no call waits for. Resolves to their number. Never
-   * needed for correctness. For a cron job; a process that stays has {@link startSweeping}.
+   * Deletes expired sessions, tombstones and fences in short statements, and resolves to their number. Never
+   * needed for correctness. Meant for cron jobs; a long-running process uses {@link startSweeping}.
    *
    * @throws StoreError
    */
   sweep(): Promise<number>;
   /**
-   * Sweeps now and then, until it is stopped. Of the processes that do, one at a time runs a statement; the others
-   * skip their turn. The timer keeps no process alive.
+   * Sweeps periodically until stopped. If several processes do this, one at a time runs a statement and the
+   * others skip their turn. The timer does not keep the process alive.
    *
-   * @throws TypeError
+   * @throws TypeError if `every` is out of range
    */
   startSweeping(options?: SweepingOptions): Sweeping;
 }
 
 /**
- * Sessions in one table of PostgreSQL 14 or newer, made by {@link migrate}. Each row is a session, a tombstone
- * (`revoked_at` is set), or the fence of a user: a tombstone under an id that no session can have, whose
- * `authenticated_at` is the fence. A fence in the same table needs no rights, dump or sweep of its own.
+ * Stores sessions in one table of PostgreSQL 14 or newer, created by {@link migrate}. Each row is a session,
+ * a tombstone (`revoked_at` is set) or a user's fence: a tombstone under an id that no session can have, with
+ * the fence's instant in `authenticated_at`. One table needs no second grant, dump or sweep.
  *
- * **What decides.** Each call but `revokeUser` is one statement, which locks what it decides on. A statement that
- * gives a session to a user inserts or updates the user's fence, and so holds the fence's lock until its commit. `ON CONFLICT DO UPDATE`
- * returns the newest version of the row, so the statement knows each fence that was committed before it got the lock. `revokeUser` is two
- * or more statements, each a transaction:
+ * **The write that decides.** Each write except `revokeUser` is one statement, which locks the rows it
+ * decides on. If it binds a session to a user, it also inserts or updates the user's fence, and holds that
+ * lock until its commit. `ON CONFLICT DO UPDATE` returns the newest version of the row, so the statement sees
+ * every fence that was committed before it got the lock. `revokeUser` is two or more statements, each its own
+ * transaction:
  *
- * 1. It sets the fence, under the same lock. A create or a binding that got the lock first has committed by then; one
- *    that gets it later sees the fence, and is refused, or counts as authenticated after it.
- * 2. It ends the user's sessions, a batch a statement. These snapshots are newer than the fence's commit, so they
- *    have each session whose statement had the lock first.
+ * 1. It sets the fence, under the same lock. A create or binding that got the lock first has committed. A
+ *    later one sees the fence, and is refused or counts as authenticated after it.
+ * 2. It ends the user's sessions, one batch per statement. The snapshots are newer than the fence's commit,
+ *    so they include each session whose statement got the lock first.
  *
- * So no order of the two lets a session through. This holds above READ COMMITTED too: there a row that is newer
- * than the snapshot is an error, and the statement is repeated in READ COMMITTED.
+ * This holds above READ COMMITTED too: there, a row newer than the snapshot is an error, and the statement is
+ * repeated in READ COMMITTED.
  *
- * The commit of the first does not wait for the disk, because that of the second does, and PostgreSQL writes its log in order. If there was
- * nothing to end, the fence is set again, by a commit that waits.
+ * The fence commits asynchronously, because PostgreSQL writes its log in order and step 2 commits
+ * synchronously. If there was nothing to end, the fence is set again with a synchronous commit.
  *
- * **A crash between the writes of `revokeUser`** leaves the fence set and some of the user's sessions alive. No login that began before
- * the fence can be added to them, and the next `revokeUser` ends them. A crash of the server can take the fence with it. The call has not
- * resolved.
+ * **A crash between the writes of `revokeUser`** leaves the fence set and some of the user's sessions alive.
+ * No login that began before the fence can add to them, and the next `revokeUser` ends them. If the server
+ * crashes, the fence can be lost too. The call has not resolved.
  *
- * **In a transaction of the application's** the fence is set at the call and seen at the commit. Logins of the user
- * wait for the commit. One that began between the two is after the fence, though it may have checked what the
- * transaction has replaced: after a change of password, call `revokeAllForUser` again once the transaction has
+ * **In the application's transaction** the fence is set at the call but visible only from the commit, for
+ * which logins of the user wait. A login that begins between the two is after the fence, although it may have
+ * checked the old password: after a password change, call `revokeAllForUser` again once the transaction has
  * committed.
  *
  * @param pool the application's own; the store neither configures nor ends it
@@ -97,7 +103,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
     with(client) {
       if (typeof client?.query !== "function" || "idleCount" in client) {
         throw new TypeError(
-          "client must be one that a transaction is open on: store.with(await pool.connect())",
+          "client must be a pg.Client with an open transaction: store.with(await pool.connect())",
         );
       }
       return storeOn(inTransaction(client, table.sql), operations);
@@ -121,7 +127,7 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
   const scanPage = bind(operations.scan);
   const now = bind(operations.now);
 
-  /** Returns its instant, which the server's clock has passed: that takes a millisecond at most. */
+  /** Sets the fence, and returns its instant once the server's clock has passed it (1 ms at most). */
   async function setFence(userId: string, upTo: number | null): Promise<number> {
     let { instant, state } = await fence({ userId, upTo });
     while (state === "early") ({ state } = await fence({ userId, upTo: instant }));
@@ -130,7 +136,6 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
     throw new StoreError("revokeUser", "the server's clock was set back during the call: call it again");
   }
 
-  /** Ends a user's sessions, batch by batch. */
   async function endAll(ending: Ending): Promise<Pick<Ended, "alive" | "found">> {
     const ended = { alive: 0, found: 0 };
     let waits = false;
@@ -139,10 +144,11 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
       ended.alive += alive;
       ended.found += found;
       if (!left) return ended;
-      // What is left now is what others have locked: the rest has ended, and no new session can be at or before the fence.
+      // After a batch that is not full, only sessions locked by other transactions are left: no new session
+      // can be at or before the fence.
       waits ||= found < END_BATCH;
     }
-    throw new StoreError("revokeUser", "the user has more sessions than one call ends: call it again");
+    throw new StoreError("revokeUser", "the user has more sessions than one call can end: call it again");
   }
 
   return {
@@ -190,7 +196,7 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
     },
 
     async *scan() {
-      // Not before the end: "log everybody out" must end the sessions behind a row that is not one.
+      // Throws only at the end: "log everybody out" must reach the sessions after an invalid row.
       let fault: Fault | undefined;
       for (let from: string | null = ""; from !== null;) {
         const page: Awaited<ReturnType<typeof scanPage>> = await scanPage(from);
@@ -209,5 +215,5 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
   };
 }
 
-/** A million sessions are a tenth of this. */
+/** Enough for ten million sessions. */
 const MAX_BATCHES = 10_000;

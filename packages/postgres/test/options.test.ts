@@ -16,7 +16,7 @@ test.each([undefined, null, "postgres://127.0.0.1", {}])("a pool can't be %j", (
 
 test.each([undefined, null, {}, new Pool()])("a transaction can't be on %s", (wrong) => {
   expect(() => postgresStore(pool).with(wrong as never)).toThrow(
-    new TypeError("client must be one that a transaction is open on: store.with(await pool.connect())"),
+    new TypeError("client must be a pg.Client with an open transaction: store.with(await pool.connect())"),
   );
 });
 
