@@ -1,7 +1,7 @@
 import { type PooledClient, type PostgresPool, type Query, type Row, rowsOf, unprepared } from "./driver.ts";
 import { isUnprepared, keepsConnection } from "./failure.ts";
 
-/** Runs one statement as a transaction of its own. Resolves to what `read` makes of the rows. Rejects with what the driver or `read` threw. */
+/** Runs one statement as its own transaction, and resolves to what `read` returns for the rows. */
 export type Run = <Result>(
   query: Query,
   read: (rows: readonly Row[]) => Result,
@@ -13,33 +13,37 @@ export function runOn(pool: PostgresPool): Run {
   surviveIdleErrors(pool);
 
   return async function run(query, read, isolation) {
-    // Several calls may fail together: the first of them must not make the others look as if they had been unnamed.
+    // Several calls may fail together. After the first has cleared `named`, the others must still be tried
+    // again.
     const wasNamed = named;
     const attempt = (isNamed: boolean) =>
       borrow(pool, keepsConnection, (client) => {
-        const ask = async () => read(await rowsOf(client, query, isNamed));
-        return isolation === undefined ? ask() : inReadCommitted(client, ask);
+        const execute = async () => read(await rowsOf(client, query, isNamed));
+        return isolation === undefined ? execute() : inReadCommitted(client, execute);
       });
     try {
       return await attempt(wasNamed);
     } catch (error) {
       if (!wasNamed || !isUnprepared(error)) throw error;
-      // A pooler in transaction mode without prepared statements (PgBouncer before 1.21, or with
-      // max_prepared_statements = 0). From here on every statement is parsed each time.
+      // A pooler in transaction mode does not support prepared statements (PgBouncer before 1.21, or with
+      // max_prepared_statements = 0). From here on, each statement is parsed every time.
       named = false;
       return await attempt(false);
     }
   };
 }
 
-/** Uses a connection of the pool and gives it back: to be used again if `keeps` is true of the error. */
+/**
+ * Runs `use` on a connection of the pool. After an error the connection is destroyed, unless `keeps` accepts
+ * the error.
+ */
 export async function borrow<Result>(
   pool: PostgresPool,
   keeps: (error: unknown) => boolean,
   use: (client: PooledClient) => Promise<Result>,
 ): Promise<Result> {
   const client = await pool.connect();
-  // While a client is checked out, an error of its connection would otherwise end the process.
+  // An error on the connection of a checked-out client would otherwise end the process.
   client.on("error", ignore);
   let destroy = false;
   try {
@@ -53,7 +57,7 @@ export async function borrow<Result>(
   }
 }
 
-/** Runs a transaction in which each statement sees what was committed before it, whatever the server's default is. */
+/** Runs a transaction in READ COMMITTED, whatever the default isolation level is. */
 export async function inReadCommitted<Result>(
   client: PooledClient,
   work: () => Promise<Result>,
@@ -74,10 +78,12 @@ export function command(client: PooledClient, text: string, values: unknown[] = 
 }
 
 /**
- * A pool emits `error` when an idle connection breaks, which ends a process that does not listen. The pool replaces it.
+ * Keeps connection errors between calls from ending the process. The pool replaces idle connections that
+ * break.
  *
- * A new connection belongs to nobody until the promise of `connect` has resolved. If the packet that says that it is ready also holds
- * the server's farewell, as from a server that is killed, its error comes before {@link borrow} can listen.
+ * A new connection has no owner until the promise of `connect` resolves. If the packet that reports it as
+ * ready also holds the shutdown message of a server that is being killed, its error comes before
+ * {@link borrow} can listen.
  */
 function surviveIdleErrors(pool: PostgresPool): void {
   if (surviving.has(pool)) return;

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 
-/** What the store uses of a `pg.Pool`. */
+/** The part of `pg.Pool` that the store uses. */
 export interface PostgresPool {
   connect(): Promise<PooledClient>;
   on(event: "error", listener: (error: Error) => void): unknown;
-  /** Emitted for each new connection, before anybody gets it. */
+  /** Emitted for each new connection, before `connect` resolves with it. */
   on(event: "connect", listener: (client: PooledClient) => void): unknown;
 }
 
-/** What the store uses of a `pg.Client`, or of a client that was checked out of a pool. */
+/** The part of `pg.Client` that the store uses. */
 export interface PostgresClient {
   query(query: DriverQuery): Promise<{ readonly rows: unknown[][] }>;
 }
@@ -22,30 +22,32 @@ export interface PooledClient extends PostgresClient {
 export interface DriverQuery {
   name?: string;
   text: string;
-  /** Absent where there are none: with an empty list, pg-native would prepare what may be several statements. */
+  /**
+   * Absent if there are none: with an empty list, pg-native would prepare the text, which may hold several
+   * statements.
+   */
   values?: unknown[];
   rowMode: "array";
   types: { getTypeParser: () => (value: unknown) => string };
 }
 
-/** A statement with its values. Every column of its reply is text. */
+/** A statement with its values. Every column of the reply is text. */
 export interface Query {
   readonly statement: Statement;
   readonly values: unknown[];
 }
 
 export interface Statement {
-  /** `null`: never prepared by name. */
+  /** `null`: never a named prepared statement. */
   readonly name: string | null;
   readonly text: string;
 }
 
-/** The columns of a row, each text or `null`. */
 export type Row = readonly (string | null)[];
 
 /**
- * The name follows the text: behind a pooler that shares server connections, a statement that another version of the
- * application prepared under the same name is the same statement.
+ * Names a statement after its text. Behind a pooler that shares server connections, two versions of the
+ * application thus never prepare different statements under one name.
  */
 export function statement(text: string): Statement {
   return { name: `tenure_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`, text };
@@ -67,5 +69,5 @@ export async function rowsOf(
   return (await client.query(driverQuery)).rows as (string | null)[][];
 }
 
-/** Type parsers that the application has set for its own queries do not reach ours. */
+/** Protects replies from type parsers that the application has set for its own queries. */
 const AS_TEXT = { getTypeParser: () => String };

@@ -1,40 +1,48 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { Fault } from "@tenure/core/store";
 
-/** The statement was undone as a whole: to run it again is to run it once. */
+/** Whether the statement was rolled back as a whole, so that repeating it applies it only once. */
 export function wasUndone(error: unknown): boolean {
   return /^(40001|40P01)$/.test(sqlState(error) ?? "");
 }
 
-/** The error may come from one call of a batch, and the other calls may succeed without it. Nothing of the batch happened. */
+/**
+ * Whether one call of a batch may have caused the error, so that others can succeed. The batch was rolled
+ * back.
+ */
 export function mayBeOneCalls(error: unknown): boolean {
   return wasUndone(error) || isLocked(error) || OF_ONE_CALL.test(sqlState(error) ?? "");
 }
 
-/** The statement waited for a lock for longer than `lock_timeout`. */
+/** Whether the statement waited for a lock longer than `lock_timeout`. */
 export function isLocked(error: unknown): boolean {
   return sqlState(error) === "55P03";
 }
 
-/** A further try may take as long: the statement timed out, or there was no connection or no reply. */
+/** Whether another attempt may take as long: the statement timed out, or no connection or no reply came. */
 export function isOutOfTime(error: unknown): boolean {
   const state = sqlState(error);
   const isOurs = error instanceof StoreError || error instanceof Fault;
   return state === "57014" || (state === undefined && !isOurs);
 }
 
-/** A pooler gave the statement to a connection that has not prepared it, or has so already. Nothing ran. */
+/**
+ * Whether a pooler sent the statement to a connection that has not prepared it, or has already. Nothing ran.
+ */
 export function isUnprepared(error: unknown): boolean {
   return /^(26000|42P05)$/.test(sqlState(error) ?? "");
 }
 
-/** The server replied with an error, goes on listening on this connection, and is a primary as far as one knows. */
+/**
+ * Whether the connection can be used again: the server replied with an error, keeps the connection open, and
+ * is not known to be read-only.
+ */
 export function keepsConnection(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && !OF_CONNECTION.test(state);
 }
 
-/** The store's error, without data. */
+/** Converts an error to a `StoreError` without session data. */
 export function toStoreError(operation: StoreOperation, table: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   if (error instanceof Fault) return new StoreError(operation, error.message);
@@ -43,8 +51,7 @@ export function toStoreError(operation: StoreOperation, table: string, error: un
   });
 }
 
-export const STANDBY =
-  "the server is a standby or read-only: sessions are read and written on the primary alone";
+export const STANDBY = "the server is a standby or read-only: connect the pool to the primary";
 
 export function hiddenRows(table: string): string {
   return `row level security applies to this role on the table ${table} and may hide rows: disable it there, or give the role BYPASSRLS`;
@@ -54,7 +61,7 @@ function explain(error: unknown, table: string): string {
   const state = sqlState(error);
   switch (state) {
     case undefined:
-      return "PostgreSQL could not be reached, or the connection was lost or timed out: the cause says more";
+      return "PostgreSQL could not be reached, or the connection was lost or timed out: see the cause";
     case "42P01":
     case "3F000":
     case "42703":
@@ -64,19 +71,20 @@ function explain(error: unknown, table: string): string {
     case "25006":
       return STANDBY;
     default:
-      return `PostgreSQL refused with SQLSTATE ${state}: the cause says more`;
+      return `PostgreSQL reported SQLSTATE ${state}: see the cause`;
   }
 }
 
 /**
- * PostgreSQL's own error quotes the row that it refused: in `detail`, in `where`, and in some messages. The copy has the names, and the
- * message only where it quotes no value. `where` is set for what a function or a trigger raised, in whatever class.
+ * Copies an error of PostgreSQL without session data, which it may quote in `detail`, `where` and some
+ * messages. The copy keeps the names, and the message if it quotes no value. `where` is set for errors of
+ * functions and triggers, which can be of any class.
  */
 function withoutData(error: ServersError): Error {
   const { code, severity, schema, table, column, dataType, constraint, where } = error;
   const isSafe = where === undefined && NAMES_OBJECTS_ONLY.test(code);
   const cause = new Error(
-    isSafe ? error.message : `SQLSTATE ${code}; the message may quote data and is left out`,
+    isSafe ? error.message : `SQLSTATE ${code}; the message is omitted because it may quote data`,
   );
   cause.name = "PostgresError";
   const names = { code, severity, schema, table, column, dataType, constraint };
@@ -88,11 +96,16 @@ function withoutData(error: ServersError): Error {
 
 // Classes of SQLSTATEs. https://www.postgresql.org/docs/current/errcodes-appendix.html
 
-/** Data exceptions, violated constraints, exceeded limits, errors raised by a trigger, and a damaged page or index. */
+/**
+ * Data exceptions, violated constraints, exceeded limits, errors of a trigger, and a damaged page or index.
+ */
 const OF_ONE_CALL = /^(22|23|54|P0|XX00[12])/;
-/** Connection exceptions, a wrong state or a read-only server, refused authorization, no more connections, no such database, shutdown. */
+/**
+ * Connection exceptions, invalid transaction states (such as a read-only server), refused authorization,
+ * exhausted resources, a missing database, shutdowns, internal errors.
+ */
 const OF_CONNECTION = /^(08|25|28|53|57P|3D|XX)/;
-/** Classes whose messages name objects, settings and limits only. */
+/** Classes whose messages name only objects, settings and limits. */
 const NAMES_OBJECTS_ONLY = /^(08|23|25|26|28|3D|3F|40|42|53|54|55|57|58)/;
 
 interface ServersError extends Error {
@@ -106,7 +119,10 @@ interface ServersError extends Error {
   readonly where?: string;
 }
 
-/** Node's own errors have a code too, and `EPIPE` has five characters, but no severity. */
+/**
+ * Whether PostgreSQL reported the error. Node's errors have a `code` too, even of five characters (`EPIPE`),
+ * but no `severity`.
+ */
 function isServers(error: unknown): error is ServersError {
   return error instanceof Error && "severity" in error && "code" in error && typeof error.code === "string";
 }

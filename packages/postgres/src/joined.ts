@@ -5,15 +5,16 @@ import type { PostgresPool, Row } from "./driver.ts";
 import { isLocked, isOutOfTime, mayBeOneCalls, toStoreError, wasUndone } from "./failure.ts";
 import { AGAIN, decided, type Operation, type Outcome, resultsOf } from "./operation.ts";
 
-/** How calls of one kind are made: on the pool, or on a client of the application's. */
+/** Turns an operation into a function that makes its calls, on the pool or on the application's client. */
 export type Bind = <Call, Result>(operation: Operation<Call, Result>) => (call: Call) => Promise<Result>;
 
 /**
- * Makes calls on the pool. Concurrent calls of one kind are one statement.
+ * Makes calls on the pool. Concurrent calls of one kind share a statement.
  *
- * A transaction of the application's that holds one session must not delay calls about others. So a statement waits {@link PATIENCE}
- * for a lock. If that is not enough, or if one call made its batch fail, its calls are made one by one. Only those whose own row is locked
- * then wait for as long as the server lets them, on two connections.
+ * An application's transaction that locks one session must not delay calls about others. So a statement waits
+ * {@link PATIENCE} for a lock. If that is too short, or if one call makes the batch fail, its calls are made
+ * one by one. Of these, those whose own row is locked then wait as long as the server allows, on two
+ * connections.
  */
 export function joinedOn(pool: PostgresPool, table: string): Bind {
   const run = runOn(pool);
@@ -54,8 +55,9 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   };
 
   /**
-   * Runs a statement again if it was undone as a whole, by a deadlock or a serialization failure. Above READ COMMITTED, writing many rows
-   * that others write all the time would fail each time, so further attempts are made in READ COMMITTED.
+   * Runs a statement, and repeats it if a deadlock or serialization failure rolled it back. Above READ
+   * COMMITTED, a statement that writes many busy rows would fail every time, so it is repeated in READ
+   * COMMITTED.
    */
   async function attempt<Call, Result>(
     operation: Operation<Call, Result>,
@@ -80,7 +82,7 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   }
 }
 
-/** A queue of single calls, for two connections. */
+/** Returns a queue that makes two calls at a time. */
 function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   const line = batched<() => Promise<unknown>, unknown>({
     slots: 2,
@@ -91,9 +93,9 @@ function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   return <Result>(work: () => Promise<Result>) => line(work) as Promise<Result>;
 }
 
-/** As PostgreSQL writes it. */
+/** A `lock_timeout`. */
 const PATIENCE = "100ms";
-/** Of a call that has waited already, and of up to 499 that only shared its statement. */
+/** Shorter, because one call has waited already, and up to 499 others only shared its statement. */
 const BRIEF_PATIENCE = "20ms";
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** With pauses of up to 100 ms between them. */

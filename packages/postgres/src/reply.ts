@@ -4,13 +4,13 @@ import type { Row } from "./driver.ts";
 import { decodeText } from "./text.ts";
 
 /**
- * A session, from a row whose first two columns are the reply's own.
+ * Decodes a session. The first two columns of the row are the server's state and the call's key.
  *
  * @throws Fault for a row that is not a session
  */
 export function decodeRecord(row: Row): SessionRecord {
   const [, , id, userId, data, version, authenticatedAt, createdAt, touchedAt, idle, expiresAt, endsAt] = row;
-  if ((userId === null) !== (authenticatedAt === null)) throw notASession();
+  if ((userId === null) !== (authenticatedAt === null)) throw malformed();
   return {
     id: text(id),
     userId: userId === null ? null : text(userId),
@@ -25,7 +25,10 @@ export function decodeRecord(row: Row): SessionRecord {
   };
 }
 
-/** What `decode` returns, or the `Fault` that it throws: of one row or call, which must not reject the others. */
+/**
+ * Returns what `decode` returns, or the `Fault` it throws, so that one bad row does not reject the other
+ * calls.
+ */
 export function orFault<Result>(decode: () => Result): Result | Fault {
   try {
     return decode();
@@ -35,7 +38,7 @@ export function orFault<Result>(decode: () => Result): Result | Fault {
   }
 }
 
-/** The last column, which is one of these words. */
+/** Returns the last column, which must be one of these words. */
 export function wordIn<Word extends string>(row: Row, ...words: readonly Word[]): Word {
   const word = row.at(-1);
   if (word === "cancelled") throw cancelled();
@@ -45,28 +48,28 @@ export function wordIn<Word extends string>(row: Row, ...words: readonly Word[])
 }
 
 function text(value: string | null | undefined): string {
-  if (typeof value !== "string") throw notASession();
+  if (typeof value !== "string") throw malformed();
   return decodeText(value);
 }
 
 export function integer(value: string | null | undefined): number {
   const number = typeof value === "string" && value !== "" ? Number(value) : Number.NaN;
-  if (!Number.isSafeInteger(number)) throw notASession();
+  if (!Number.isSafeInteger(number)) throw malformed();
   return number;
 }
 
 export function mixedUp(): Fault {
-  return new Fault("the reply is to another call: something between pg and PostgreSQL mixes replies up");
+  return new Fault("the reply belongs to another call: something between pg and PostgreSQL mixes up replies");
 }
 
 export function cancelled(): Fault {
   return new Fault(
-    "a trigger or a rule on the table cancelled the write: let it leave Tenure's statements as they are",
+    "a trigger or rule on the table cancelled the write: remove it, or make it ignore Tenure's statements",
   );
 }
 
-function notASession(): Fault {
+function malformed(): Fault {
   return new Fault(
-    "the reply is not what Tenure's statement selects: something changes rows, in the table or on their way",
+    "the reply is not in Tenure's format: something changed the row, in the table or in transit",
   );
 }

@@ -5,8 +5,9 @@ import type { Bind } from "./joined.ts";
 import { decided, type Operation, resultsOf } from "./operation.ts";
 
 /**
- * Makes calls on one client, inside the transaction that is open there: one statement at a time, in the order of the calls.
- * Nothing is tried again, since an error ends the transaction, and no statement is named, since a pooler may be between.
+ * Makes calls on one client, inside the transaction that is open on it: one statement at a time, in the order
+ * of the calls. A statement that failed is not repeated, because an error aborts the transaction. No
+ * statement is prepared by name, because a pooler may be in between.
  */
 export function inTransaction(client: PostgresClient, table: string): Bind {
   let last: Promise<unknown> = Promise.resolve();
@@ -32,7 +33,10 @@ export function inTransaction(client: PostgresClient, table: string): Bind {
   }
 }
 
-/** Above READ COMMITTED a transaction sees sessions as of its first statement; outside of one, every statement is the first. */
+/**
+ * Above READ COMMITTED, a transaction sees sessions as of its first statement. Outside a transaction, every
+ * statement is the first.
+ */
 const PRESENT = unprepared(
   "select (current_setting('transaction_isolation') = 'read committed' or now() = statement_timestamp())::text",
 );
