@@ -9,7 +9,7 @@ const here = await canStart("postgres");
 const HOUR = 3_600_000;
 const ROUNDS = 20;
 
-/** What was acknowledged of a session; where a call failed, nobody knows whether it happened. */
+/** The acknowledged state of a session. After a failed call it is unknown whether the call happened. */
 interface Acknowledged {
   readonly id: string;
   readonly userId: string;

@@ -40,7 +40,7 @@ postgres.describe("postgresStore, when a connection fails", () => {
         { status: "fulfilled", value: null },
         { status: "fulfilled", value: [] },
       ]);
-      // Nobody knew, but nothing was half done: either the server got the command, or it did not.
+      // The outcome was unknown but nothing was half done: the server got the whole command, or nothing.
       const created = await Promise.all(sessions.map((one) => store.create(one)));
       expect(new Set(created)).toEqual(new Set([on === "command" ? "created" : "taken"]));
     });
@@ -172,7 +172,8 @@ here.describe("postgresStore, when its server fails", () => {
     const { own, pool, store } = await started({ max: 4 });
     await using _ = own;
     await store.create(newSession({ id: "known", userId: "user" }));
-    // A server with this file in its folder is a hot standby. It has no primary, and so stays as it is.
+    // A server with this file in its data directory is a hot standby. It has no primary, so its data do not
+    // change.
     await pool.query(
       `do $$ begin execute format('copy (select) to %L', current_setting('data_directory') || '/standby.signal'); end $$`,
     );
@@ -209,8 +210,8 @@ function everyCall(store: PostgresStore): Promise<unknown>[] {
 }
 
 /**
- * A way to the server that adds, on the first connection, to the packet that ends its greeting the error with which a server that shuts
- * down ends a connection.
+ * A proxy that, on the first connection, appends a shutdown error to the packet that ends the server's
+ * greeting.
  */
 async function farewellWithGreeting(target: string) {
   const { hostname, port } = new URL(target);

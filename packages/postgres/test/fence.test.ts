@@ -93,7 +93,7 @@ postgres.describe("postgresStore, the login fence", () => {
   });
 });
 
-/** The connection is lost before the server gets a statement that ends a user's sessions. */
+/** A pool that loses the connection before the server gets a statement that ends a user's sessions. */
 function failingToEnd(pool: Pool): PostgresPool {
   const { endUnlocked } = statementsFor(tableOf({ table }));
   return intercepted(pool, async (query, next) => {

@@ -3,12 +3,12 @@ import type { Pool } from "pg";
 
 type Client = Awaited<ReturnType<PostgresPool["connect"]>>;
 
-/** Takes each statement of the store. Calls `next` to have it run. */
+/** Receives each statement of the store, and calls `next` to run it. */
 export type Intercept = (
   ...given: [...Parameters<Client["query"]>, next: Client["query"]]
 ) => ReturnType<Client["query"]>;
 
-/** The pool, with a test between it and the store. */
+/** Returns the pool with a test's interceptor between it and the store. */
 export function intercepted(pool: Pool, intercept: Intercept): PostgresPool {
   return {
     on: pool.on.bind(pool),
@@ -24,7 +24,7 @@ export function intercepted(pool: Pool, intercept: Intercept): PostgresPool {
   };
 }
 
-/** A pool without a server, whose replies the test makes up. */
+/** Returns a pool without a server, whose replies the test makes up. */
 export function fakePool(query: Client["query"], release: Client["release"] = () => undefined): PostgresPool {
   const on = (): undefined => undefined;
   return { on, connect: async () => ({ on, removeListener: on, query, release }) };

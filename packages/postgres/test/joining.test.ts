@@ -20,14 +20,14 @@ postgres.describe("postgresStore, concurrent calls", () => {
     return { store: postgresStore(watch.pool, { table }), watch };
   };
 
-  /** A stranger's transaction. */
+  /** Begins a transaction on another connection. */
   const begun = async (config: PoolConfig = {}): Promise<PoolClient> => {
     const client = await pools.open({ max: 1, ...config }).connect();
     await client.query("begin");
     return client;
   };
 
-  /** Until so many statements on the table wait for a lock. */
+  /** Waits until this many statements on the table wait for a lock. */
   const waiting = async (statements: number): Promise<void> => {
     const admin = pools.open({ max: 1 });
     for (;;) {
@@ -40,7 +40,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     }
   };
 
-  /** Until a statement waits that has no `lock_timeout`: what it waits for then ends its wait. */
+  /** Waits until a statement without `lock_timeout` waits: only the release of the lock ends its wait. */
   const waitingForGood = async (watch: Watch): Promise<void> => {
     while (!watch.errors.has("55P03")) await sleep(10);
     await sleep(500);
@@ -50,7 +50,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   test("a call that is alone is one plain named statement, and revokeUser is two, or three if there is nothing to end", async () => {
     const { store, watch } = watched();
     const { id } = newSession({ id: "alone" });
-    // Without an instant the first is made again until the server's clock has passed the present.
+    // Without an instant, the fence statement is repeated until the clock has passed the fence.
     const authenticatedUpTo = await store.now();
     const statementsOf = async (call: () => Promise<unknown>): Promise<number> => {
       watch.statements.length = 0;
@@ -92,7 +92,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test.each([
     { views: 32, statements: 2 },
-    // The reads leave in two turns: the server is at one half while this process decodes the other.
+    // The reads leave in two turns: the server works on one half while this process decodes the other.
     { views: 64, statements: 3 },
   ])(
     "$views page views, of which a fifth touch, are $statements statements",
@@ -161,7 +161,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
     await Promise.all([read, touched].map((one) => store.create(one)));
     await Promise.all([store.read(read.id), store.update(touched.id, {})]);
     proxy.delayReplies(500);
-    // The server has done these long before their answers arrive.
+    // The server has executed these long before their replies arrive.
     const early = [store.read(read.id), store.update(touched.id, {})];
     await sleep(200);
     expect(await Promise.all([other.revoke(read.id), other.revoke(touched.id)])).toEqual([true, true]);
@@ -326,7 +326,8 @@ postgres.describe("postgresStore, concurrent calls", () => {
     await hold(holder);
     const settled = new AbortController();
     const revoking = store.revokeUser(userId).finally(() => settled.abort());
-    // The statement that releases the row has written it, and another takes it at once: what began before that can't be serialized.
+    // The statement that releases the row has written it, and another takes it immediately, so a snapshot
+    // from before cannot be serialized.
     while (!settled.signal.aborted) {
       const held = hold(next);
       await Promise.race([waiting(2), revoking.catch(() => undefined)]);
@@ -342,7 +343,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   });
 });
 
-/** The places of those that failed, each with a StoreError that says nothing of any session. */
+/** Returns the indexes of the calls that failed, each with a StoreError that reveals no session data. */
 async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Promise<number[]> {
   return outcomes.flatMap((outcome, index) => {
     if (outcome.status === "fulfilled") return [];
@@ -356,11 +357,11 @@ async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Pro
 interface Watch {
   readonly pool: PostgresPool;
   readonly statements: { readonly name: string | undefined; readonly values: readonly unknown[] }[];
-  /** SQLSTATEs that the server answered with. */
+  /** SQLSTATEs of the server's replies. */
   readonly errors: Set<unknown>;
-  /** The most connections that were out at once. */
+  /** The most connections that were checked out at the same time. */
   most: number;
-  /** How often a connection was asked for. */
+  /** How often a connection was requested. */
   attempts: number;
 }
 

@@ -8,7 +8,7 @@ import { poolsOn } from "./pools.ts";
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const HOUR = 3_600_000;
-/** Milliseconds. In time for what comes first even on a busy machine. */
+/** Idle timeout in milliseconds: long enough for the steps before it passes, even on a busy machine. */
 const BRIEF = 500;
 
 postgres.describe("postgresStore beside a transaction that has locked a session", () => {
@@ -26,7 +26,7 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     return id;
   };
 
-  /** A stranger's transaction, such as an administrator's psql. */
+  /** Locks a session in another transaction, such as an administrator's psql. */
   const hold = async (id: string): Promise<PoolClient> => {
     const client = await pools.open({ max: 1 }).connect();
     await client.query("begin");
@@ -38,7 +38,7 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     client.release();
   };
 
-  /** Until the server's clock is past the end of the session. */
+  /** Waits until the server's clock is past the end of the session. */
   const expired = async (id: string): Promise<void> => {
     const { rows } = await admin.query<{ left: number }>(
       `select extract(epoch from expires_at - clock_timestamp())::float8 * 1000 as left from ${pools.table} where id = $1`,
@@ -47,7 +47,7 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     await sleep(Math.max(0, rows[0]!.left) + 5);
   };
 
-  /** Until a statement of ours waits for a row. `forGood`: one that is not made again if it waits too long. */
+  /** Waits until a statement of the store waits for a row. `forGood`: a statement without `lock_timeout`. */
   const waited = async ({ forGood = false } = {}): Promise<void> => {
     const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1
       and query_start < clock_timestamp() - $2::interval`;
@@ -194,7 +194,7 @@ postgres.describe("postgresStore beside a transaction that has locked a session"
     const began = performance.now();
     const outcomes = await Promise.allSettled(ids.map((id) => hurried.update(id, {})));
     for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { name: "StoreError" } });
-    // One after another, they would take 40 seconds.
+    // One after another, these calls would take 40 seconds.
     expect(performance.now() - began).toBeLessThan(20_000);
     await letGo(holder);
   });

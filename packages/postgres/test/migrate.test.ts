@@ -105,7 +105,7 @@ postgres.describe("migrate", () => {
     await migrate(pool, name);
     expect(await postgresStore(pool, name).create(session)).toBe("created");
 
-    // A later release, which has one step more.
+    // A later release, with one more step.
     vi.resetModules();
     vi.doMock("../src/migrations.ts", async (original) => {
       const real = await original<typeof import("../src/migrations.ts")>();
@@ -128,7 +128,7 @@ postgres.describe("migrate", () => {
     const { sql } = tableOf(name);
     const { rows } = await pool.query(`select id, later from ${sql} where revoked_at is null`);
     expect(rows).toEqual([{ id: "id", later: "new" }]);
-    // This release leaves it alone, and works on it.
+    // This release leaves the later schema alone, and works on it.
     await migrate(pool, name);
     expect(await pool.query(`select later from ${sql} where id = 'id'`)).toMatchObject({
       rows: [{ later: "new" }],
@@ -229,7 +229,7 @@ postgres.describe("migrate", () => {
     });
   });
 
-  /** A role that owns nothing. */
+  /** Creates a role that owns nothing. */
   async function role(name: { schema: string; table: string }): Promise<{ user: string; password: string }> {
     const admin = pools.open({ max: 1 });
     const user = `plain_${process.pid}_${(count += 1)}`;
@@ -238,7 +238,7 @@ postgres.describe("migrate", () => {
     await admin.query(`grant usage on schema "${quoted}" to ${user}`);
     await admin.query(`grant select, insert, update, delete on "${quoted}"."${name.table}" to ${user}`);
     const { hostname: host, port, pathname } = new URL(postgres.url);
-    // A connection string would win over these.
+    // A connection string would override these.
     return {
       user,
       password: "plain",

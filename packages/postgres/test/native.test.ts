@@ -8,7 +8,8 @@ const postgres = await server("postgres");
 const table = `native_${process.pid}`;
 const opened: pg.Pool[] = [];
 
-// pg's own module for `import` leaves it out. `null` where pg-native, which is compiled at its installation, is not there.
+// pg's ES module does not export `native`. It is `null` if pg-native, which is compiled at installation, is
+// missing.
 const { native } = pg;
 const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pg-native");
 

@@ -26,7 +26,7 @@ postgres.describe("postgresStore, when the database hides, refuses or changes ro
     await owner.create(session);
   });
 
-  /** A role that owns nothing and may do `privileges`. */
+  /** Returns a store for a role that owns nothing and has only `privileges`. */
   const roleWith = async (privileges: string): Promise<PostgresStore> => {
     const user = `role_${process.pid}_${(count += 1)}`;
     await admin.query(
@@ -35,7 +35,7 @@ postgres.describe("postgresStore, when the database hides, refuses or changes ro
     const { hostname: host, port, pathname } = new URL(postgres.url);
     const address = { host, port: Number(port), database: pathname.slice(1) };
     return postgresStore(
-      // A connection string would win over these.
+      // A connection string would override these.
       pools.open({ ...address, user, password: "plain", connectionString: undefined }),
       { table },
     );

@@ -1,4 +1,4 @@
-/** The oldest supported release of the driver, under an alias that no types are published for. */
+/** The oldest supported release of the driver, under an alias for which no types are published. */
 declare module "pg-8.11" {
   export { Pool } from "pg";
 }

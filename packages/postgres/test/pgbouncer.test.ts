@@ -13,7 +13,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
 
 const postgres = await server("postgres");
-/** As distributions install it. */
 const PGBOUNCER = "pgbouncer";
 const version = /PgBouncer (\d+)\.(\d+)/.exec(String(spawnSync(PGBOUNCER, ["--version"]).stdout));
 const installed = version !== null;
@@ -21,7 +20,7 @@ const prepares = installed && (Number(version[1]) > 1 || Number(version[2]) >= 2
 if (installed && !prepares)
   console.error(`!! SKIPPED: PgBouncer ${version[1]}.${version[2]} knows no prepared statements, 1.21 does`);
 const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pgbouncer");
-/** The README's, less `statement_timeout`, which PgBouncer refuses. */
+/** The README's limits, without `statement_timeout`, which PgBouncer refuses. */
 const LIMITS = { connectionTimeoutMillis: 5000, query_timeout: 10_000 };
 const pools = poolsOn(postgres.url);
 const { table } = pools;
@@ -41,7 +40,8 @@ test.runIf(required)("PgBouncer is there where it is required", () => {
   testStore(
     { describe, test },
     {
-      // Few server connections for many client connections: no two statements in a row find the same one.
+      // With few server connections for many client connections, consecutive statements use different
+      // connections.
       open: () => postgresStore(pools.open({ connectionString: bouncer.url, ...LIMITS }), { table }),
       unreachable: null,
       mixedUp: null,
@@ -148,7 +148,7 @@ ${setting}
   );
   chmodSync(folder, 0o777);
   chmodSync(config, 0o644);
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const child = spawn(PGBOUNCER, [...(process.getuid?.() === 0 ? ["-u", "nobody"] : []), config], {
     stdio: "ignore",
   });

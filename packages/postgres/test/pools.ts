@@ -2,10 +2,12 @@ import { migrate, type PostgresStoreOptions, postgresStore, type PostgresStore }
 import { Pool, type PoolConfig } from "pg";
 import { afterAll } from "vitest";
 
-/** A table of a test file's own, and pools, which end with the file and whose `application_name` is the table's name. */
+/**
+ * A test file's own table, and pools that end with the file. Their `application_name` is the table's name.
+ */
 export interface Pools {
   readonly open: (config?: PoolConfig) => Pool;
-  /** A store on the table, on a pool with this configuration. */
+  /** Returns a store on the table, on a new pool with this configuration. */
   readonly store: (config?: PoolConfig, options?: PostgresStoreOptions) => Promise<PostgresStore>;
   readonly table: string;
 }
@@ -14,7 +16,7 @@ export function poolsOn(connectionString: string): Pools {
   const opened: Pool[] = [];
   const table = `sessions_${process.hrtime.bigint()}_${process.pid}`;
   let migrated: Promise<void> | undefined;
-  // Not awaited: after a test that failed, a client may never come back.
+  // Not awaited: after a failed test, a client may never be released.
   afterAll(() => void opened.map((pool) => pool.end()));
 
   const open = (config: PoolConfig = {}): Pool => {

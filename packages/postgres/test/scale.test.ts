@@ -11,7 +11,7 @@ const here = await canStart("postgres");
 const HOUR = 3_600_000;
 const MILLION = 1_000_000;
 const HEAVY = 50_000;
-/** Milliseconds. A slow machine makes this longer, never red. */
+/** Milliseconds. Generous, so that a slow machine does not fail the test. */
 const PATIENCE = 900_000;
 
 here.describe(
@@ -22,9 +22,10 @@ here.describe(
     let pool: Pool;
     let prepared: Client;
 
-    // Prepared while the table is empty, as by an application's first start, and planned then for good.
+    // Prepared while the table is empty, as at an application's first start, and never planned again.
     beforeAll(async () => {
-      // On a server of its own: another's long transaction would keep rows that touches leave behind from being reused.
+      // Needs its own server: a long transaction of another test would keep rows that touches leave behind
+      // from being reused.
       own = await startPostgres({ settings: { fsync: "off", max_wal_size: "4GB", shared_buffers: "256MB" } });
       pool = new Pool({ connectionString: own.url });
       await migrate(pool, { table });
@@ -125,7 +126,7 @@ here.describe(
         `${updates.all} touches, ${updates.hot} of them HOT; half of them write at most ${median(bytes)} bytes of WAL`,
       );
       expect(updates.hot / updates.all).toBeGreaterThan(0.97);
-      // The lock, the update, and now and then a page that is pruned.
+      // The lock, the update, and occasionally a pruned page.
       expect(median(bytes)).toBeLessThan(256);
     });
   },
@@ -133,11 +134,11 @@ here.describe(
 );
 
 interface Planned {
-  /** Or planned again at each run. */
+  /** Prepared by name; otherwise planned again at each run. */
   readonly named: boolean;
   readonly text: string;
   readonly values: readonly unknown[];
-  /** How it may go through the table. */
+  /** The scans that the plan may use. */
   readonly allowed: readonly string[];
 }
 
@@ -199,7 +200,7 @@ async function scans(client: Client, statement: string): Promise<string[]> {
 
 type PlanNode = Readonly<Record<string, unknown>>;
 
-/** The kinds of scan with which a plan goes through tables. Bitmaps count as the index they come from. */
+/** Returns the kinds of scan in a plan. Bitmap scans count as scans of their index. */
 function scansOf(plan: readonly PlanNode[]): string[] {
   const kinds = plan
     .filter((node) => "Relation Name" in node && node["Node Type"] !== "ModifyTable")

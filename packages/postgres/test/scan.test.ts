@@ -12,7 +12,7 @@ postgres.describe("a scan", () => {
     const sessions = Array.from({ length: 450 }, () => newSession({ userId: "user" }));
     await Promise.all(sessions.map((session) => store.create(session)));
     const [forEver, alwaysUsed, unversioned, ...others] = sessions.map(({ id }) => id);
-    // Written by hand. They are on different pages.
+    // Rows written by hand, on different pages.
     const admin = pools.open({ max: 1 });
     const edit = (id: string, columns: string) =>
       admin.query(`update ${pools.table} set ${columns} where id = $1`, [id]);

@@ -2,7 +2,7 @@ import type { NewSession } from "@tenure/core";
 
 export const HOUR = 3_600_000;
 
-/** A session of nobody, whose id is new in its test file. */
+/** Returns an anonymous session with an id that is new in its test file. */
 export function newSession(given: Partial<NewSession> = {}): NewSession {
   return { id: `session ${(count += 1)}`, userId: null, data: "{}", idle: HOUR, lifetime: HOUR, ...given };
 }

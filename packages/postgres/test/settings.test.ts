@@ -8,7 +8,7 @@ import { poolsOn } from "./pools.ts";
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 
-/** What a server, a role or an application may have set, and the names people choose. */
+/** Settings that a server, a role or an application may have, and table names that people choose. */
 const settings = {
   "repeatable read, in a zone east of UTC, dates the SQL way": {
     options:

@@ -12,7 +12,7 @@ here.describe("bytes on the disk for a session", () => {
   let own: OwnServer;
   let pool: Pool;
   beforeAll(async () => {
-    // Of its own: a transaction that another test holds open keeps dead rows from a vacuum.
+    // Needs its own server: a transaction that another test holds open would keep dead rows from a vacuum.
     own = await startPostgres({ settings: { fsync: "off" } });
     pool = new Pool({ connectionString: own.url });
   });
@@ -21,7 +21,7 @@ here.describe("bytes on the disk for a session", () => {
     await own.stop();
   });
 
-  // What no compression makes smaller, as encrypted data is. Ten sessions a user.
+  // Incompressible, like encrypted data. Ten sessions per user.
   test.each([
     { size: 200, atMost: 700 },
     { size: 900, atMost: 1600 },

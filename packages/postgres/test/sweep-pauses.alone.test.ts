@@ -25,12 +25,12 @@ here.describe("sweep", () => {
        from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
       [MILLION],
     );
-    // A login that had to wait for a lock, be it for a moment, fails.
+    // A login that waits for a lock, even briefly, fails.
     const impatient = new Pool({ connectionString: own.url, options: "-c lock_timeout=1" });
     const store = postgresStore(impatient);
     const login = (count: number) =>
       store.create({ id: `login ${count}`, userId: "u", data: "{}", idle: HOUR, lifetime: HOUR });
-    // As much work as half of the sweep's statements are, and none of it on a table: what holds this up is the machine.
+    // As much work as half of the sweep's statements do, but on no table: only the machine can delay it.
     const control = () => pool.query("select count(*) from generate_series(1, 25000)");
     const swept = new Pool({
       connectionString: own.url,
@@ -39,7 +39,7 @@ here.describe("sweep", () => {
     });
     const statements: Took[] = [];
     const sweeping = postgresStore(timed(swept, (took) => statements.push(took)));
-    // To connect is no part of what is measured.
+    // Connect first, because connecting is not measured.
     await Promise.all([swept.query("select"), login(-1), control()]);
 
     const done = new AbortController();
@@ -62,21 +62,21 @@ here.describe("sweep", () => {
         `controls ${shown(machine)}`,
       ].join("\n  "),
     );
-    // Where the machine has other things to do, a statement stands still, and so do the controls. What the server works at
-    // a statement is the same.
+    // When the machine is busy, statements are delayed, and so are the controls. The server's own work per
+    // statement stays the same.
     expect(worked.median).toBeGreaterThan(0);
     expect(worked.slowest).toBeLessThan(SHORT);
-    // Some statements are twice the work of a control, and so stand still twice as often.
+    // Some statements do twice the work of a control, and so are delayed twice as often.
     expect(statement.most).toBeLessThan(SHORT + 2 * machine.most);
     await Promise.all([pool.end(), swept.end(), impatient.end()]);
   }, 900_000);
 });
 
-/** Milliseconds that a statement took. */
+/** The milliseconds that a statement took. */
 interface Took {
-  /** From its sending to its answer. */
+  /** From sending to reply. */
   readonly wall: number;
-  /** Of the server's processor. */
+  /** CPU time of the server. */
   readonly work: number;
 }
 
@@ -98,7 +98,7 @@ function shown({ median, most, slowest }: Times): string {
   return [median, most, slowest].map((time) => time.toFixed(1)).join(", ");
 }
 
-/** Milliseconds of each of the calls that were made one after another until the end. */
+/** Returns the milliseconds of each of the calls, made one after another until `end`. */
 async function meanwhile(call: (count: number) => Promise<unknown>, end: AbortSignal): Promise<number[]> {
   const times: number[] = [];
   for (let count = 0; !end.aborted; count += 1) {
@@ -110,7 +110,7 @@ async function meanwhile(call: (count: number) => Promise<unknown>, end: AbortSi
   return times;
 }
 
-/** Says how long each statement took, on a pool of one connection whose server tells how much it worked. */
+/** Reports how long each statement took, on a pool of one connection. The server reports its CPU time. */
 function timed(pool: Pool, hear: (took: Took) => void): PostgresPool {
   let work = 0;
   pool.on("connect", (client) => {

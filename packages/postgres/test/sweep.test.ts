@@ -77,7 +77,7 @@ postgres.describe("sweep", () => {
     ).toEqual([
       [null, "sweep", "true", "100", expect.stringMatching(/^\d+/), expect.stringMatching(/^\d+$/)],
     ]);
-    // Nor does it wait for the disk, so that the disk is left to logins.
+    // Its commit does not wait for the disk either, which is left to logins.
     expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "off" }]);
     const impatient = postgresStore(pools.open({ options: "-c lock_timeout=1" }), { table });
     const session = { id: "login", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
@@ -183,7 +183,7 @@ postgres.describe("sweep", () => {
     return rows.map(({ id }) => id);
   }
 
-  /** Sessions that expired an hour ago. */
+  /** Inserts sessions that expired an hour ago. */
   async function fill(sessions: number): Promise<void> {
     await pool.query(
       `insert into ${table} select 'id ' || i, null, null, repeat('x', 900), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null

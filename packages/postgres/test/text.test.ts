@@ -8,7 +8,7 @@ const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 const HOUR = 3_600_000;
 
-/** What PostgreSQL's text can't hold, and what stands for it in the table, and what looks like that. */
+/** Text that PostgreSQL cannot hold, its encoding in the table, and text that looks like that encoding. */
 const awkward = [
   "\0",
   "a\0b\0",
@@ -67,7 +67,7 @@ postgres.describe("postgresStore", () => {
 
   test("holds keys of 2,000 bytes, and refuses longer ones before anything is written", async () => {
     const store = await pools.store();
-    // Random, so that no compression makes room for it in the index.
+    // Random, so that compression cannot make it fit into the index.
     const random = Array.from({ length: 2000 }, () => String.fromCharCode(33 + Math.random() * 90)).join("");
     const [id, userId] = [random.slice(0, 2000), random.split("").toReversed().join("")];
     expect(await store.create({ id, userId, data: "", idle: HOUR, lifetime: HOUR })).toBe("created");

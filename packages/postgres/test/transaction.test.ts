@@ -165,7 +165,7 @@ postgres.describe("postgresStore.with(client)", () => {
     const meanwhile = await store.now();
     await ended(client, "commit");
     expect(await store.create(newSession({ userId, authenticatedAt: before }))).toBe("fenced");
-    // Hence the second call after the commit, in the README.
+    // This is why the README calls it again after the commit.
     const late = newSession({ userId });
     expect(await store.create({ ...late, authenticatedAt: meanwhile })).toBe("created");
     expect(await store.revokeUser(userId)).toBe(1);
