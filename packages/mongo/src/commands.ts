@@ -37,14 +37,14 @@ import {
   writeFence,
 } from "./pipelines.ts";
 
-/** The contract in MongoDB's commands. They reject with what the driver threw, and their input is checked already. */
+/** The contract as MongoDB commands, for checked input. They reject with the driver's errors and `Fault`s. */
 export interface Commands {
   readonly create: (session: NewSession) => Promise<CreateResult>;
   readonly read: (id: string) => Promise<SessionRecord | null>;
-  /** Joined reads: for each id the live session, or `null`. */
+  /** Joined reads. Resolves to the live session of each id, or `null`. */
   readonly readAll: (ids: readonly string[]) => Promise<(SessionRecord | null | Error)[]>;
   readonly update: (change: Change) => Promise<UpdateResult>;
-  /** Joined updates. None of them may bind. */
+  /** Joined updates, none of which may bind. */
   readonly updateAll: (changes: readonly Change[]) => Promise<(UpdateResult | Error)[]>;
   readonly revoke: (id: string) => Promise<boolean>;
   readonly revokeUser: (userId: string, options: RevokeUserOptions) => Promise<number>;
@@ -54,20 +54,23 @@ export interface Commands {
 }
 
 export interface ScanPage {
-  /** An `Error` for a document whose record cannot be had. */
+  /** An `Error` stands for a document that could not be checked or decoded. */
   readonly records: readonly (SessionRecord | Error)[];
-  /** The id after which the next page begins; `null` after the last. */
+  /** The id after which the next page begins; `null` after the last page. */
   readonly next: string | null;
 }
 
-/** One `update`, and the nonce that distinguishes it from every other. */
+/** One `update`, with the nonce that identifies it. */
 export interface Change {
   readonly id: string;
   readonly changes: SessionChanges;
   readonly nonce: string;
 }
 
-/** Marks a write. It stays in the document, so that the same command sent again finds that it was executed. */
+/**
+ * Returns a mark for one write, by which the same command, sent again, finds in the document that it was
+ * executed.
+ */
 export function newNonce(): string {
   writes += 1;
   return `${PROCESS}.${writes.toString(36)}`;
@@ -77,16 +80,16 @@ const PROCESS = randomBytes(9).toString("base64url");
 let writes = 0;
 
 /**
- * @param handle with the concerns of its reads and writes
+ * @param handle has the read and write concerns
  * @param tombstoneMinimum milliseconds
- * @param clientSession all commands are part of it, in a transaction or not
+ * @param clientSession runs every command, whether it is in a transaction or not
  */
 export function commandsOn(
   { database, sessions, limitCommand }: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
-  // A transaction's read preference overrides the handle's, and the driver refuses any but the primary there.
+  // A transaction's read preference overrides the handle's, and must be the primary.
   const joining =
     clientSession === undefined ? {} : ({ session: clientSession, readPreference: "primary" } as const);
 
@@ -95,22 +98,25 @@ export function commandsOn(
       const { id, userId } = session;
       const nonce = newNonce();
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-        // E11000 would abort a transaction, and `withTransaction` would run it again and again: look first.
-        let there = inTransaction() ? await lookUp(id) : null;
-        if (there === null || there.vacant) {
+        // E11000 would abort a transaction and make `withTransaction` repeat it, so look the id up first.
+        let existing = inTransaction() ? await lookUp(id) : null;
+        if (existing === null || existing.vacant) {
           const isInserted = await insert(id, insertSession(session, nonce));
-          if (!isInserted) there = await lookUp(id);
-          if (isInserted || there?.nonces?.includes(nonce)) {
+          if (!isInserted) existing = await lookUp(id);
+          if (isInserted || existing?.nonces?.includes(nonce)) {
             if (userId === null) return "created";
             const after = await decide(id, userId, nonce);
-            // If another call has refused it meanwhile, a third may have created a session under the id, which was free again.
+            // If another call refused this create, the id was free again, and a third call may have used it.
             const isOurs = after !== null && after.refused !== nonce && after.nonces?.includes(nonce);
             return isOurs ? "created" : "fenced";
           }
-          if (there === null) throw new Fault("a unique index other than that of _id refused the session");
+          if (existing === null)
+            throw new Fault(
+              "a unique index other than that of _id refused the session: drop it, or give sessions their own collection",
+            );
         }
-        if (isUnchecked(there)) await check(there);
-        else if (!there.vacant) return "taken";
+        if (isUnchecked(existing)) await check(existing);
+        else if (!existing.vacant) return "taken";
       }
       throw changingTooFast();
     },
@@ -125,7 +131,7 @@ export function commandsOn(
 
     update,
 
-    // Of several updates of one id, each is in a command of its own: a document has few nonces by which to tell them apart.
+    // No command updates an id twice: a document keeps too few nonces to recognize many updates.
     async updateAll(changes) {
       const results = new Map<Change, UpdateResult | Error>();
       let left = [...changes];
@@ -148,10 +154,10 @@ export function commandsOn(
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
         const ended = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
         if (ended !== null) return ended.endedBy === nonce;
-        const there = await lookUp(id);
-        if (there === null) {
+        const existing = await lookUp(id);
+        if (existing === null) {
           if (await insert(id, insertTombstone(id, tombstoneMinimum))) return false;
-        } else if (isUnchecked(there)) await check(there);
+        } else if (isUnchecked(existing)) await check(existing);
       }
       throw changingTooFast();
     },
@@ -160,8 +166,8 @@ export function commandsOn(
       const { fence, setAt } = await upsertFence(userId, setFence(authenticatedUpTo, tombstoneMinimum));
       const setAtHere = performance.now();
       const fenced = { instant: authenticatedUpTo ?? fence!.getTime(), setAt: setAt!.getTime() };
-      // Neither sorted nor by `_id`: FerretDB 2.7 would read the index of `_id`, with everyone's sessions, from its start. What a page ends is
-      // not on the next.
+      // Neither sorted nor paged by `_id`, for which FerretDB 2.7 would scan the `_id` index from its start.
+      // Sessions that one page ends are not on the next.
       const filter = {
         ...upTo(userId, fenced.instant),
         ...(except === undefined ? {} : { _id: { $ne: except } }),
@@ -170,13 +176,14 @@ export function commandsOn(
       const options = { ...joining, projection, limit: END_BATCH, batchSize: END_BATCH + 1 };
       let ended = 0;
       for (let page = 1, isLast = false; !isLast; page += 1) {
-        if (page > MAX_PAGES) throw new Fault("the user has more sessions than one call ends: call it again");
+        if (page > MAX_PAGES)
+          throw new Fault("the user has more sessions than one call can end: call it again");
         const found = await sent(() => sessions.find(filter, options).toArray());
         const due = found.map((document) => namedIn(document, { userId }));
         ended += await endAll(userId, due, fenced);
         isLast = due.length < END_BATCH;
       }
-      // By this process's steady clock: the reply arrived after the server's clock showed `setAt`.
+      // Measured by this process's monotonic clock, from after the server's clock showed `setAt`.
       const wait = fenced.instant + 1 - fenced.setAt - (performance.now() - setAtHere);
       if (wait > 0) await sleep(wait + 1);
       return ended;
@@ -205,10 +212,13 @@ export function commandsOn(
       };
     },
 
-    /** The clock that the pipelines compare with. The `localTime` of `hello` is another: FerretDB 2.7 rounds it down, and `$$NOW` up. */
+    /**
+     * The clock that the pipelines compare with. `localTime` of `hello` differs: FerretDB 2.7 rounds it down,
+     * and `$$NOW` up.
+     */
     async now() {
       const options = { readPreference: "primary", ...PLAIN } as const;
-      // A stage of its own: FerretDB does not know `$$NOW` within `$documents`.
+      // A separate stage, because FerretDB does not support `$$NOW` within `$documents`.
       const pipeline = [{ $documents: [{}] }, { $project: { now: "$$NOW" } }];
       const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
       const time: unknown = reply["cursor"]?.firstBatch?.[0]?.now;
@@ -226,11 +236,12 @@ export function commandsOn(
     return ids.map((id) => records.get(id) ?? null);
   }
 
-  /** @returns `false` if there is a document of this id already */
+  /** @returns `false` if a document with this id exists */
   async function insert(id: string, pipeline: Document[]): Promise<boolean> {
     const options = { ...joining, upsert: true };
     try {
-      // Matches no session and no tombstone, so that it inserts or is refused (E11000). The id stays an equality, by which mongos routes.
+      // Matches only a vacant tombstone. Otherwise inserts, or is refused with E11000. mongos routes by the
+      // `_id`.
       await sent(() => sessions.updateOne({ _id: id, vacant: true }, pipeline, options));
       return true;
     } catch (error) {
@@ -239,10 +250,9 @@ export function commandsOn(
     }
   }
 
-  /** One command for updates of different ids. */
   async function updateTogether(changes: readonly Change[]): Promise<(UpdateResult | Error)[]> {
     if (changes.length === 1) return oneAfterAnother(changes, update);
-    // In one order everywhere: a server that keeps its locks to the end of a bulk write would deadlock (FerretDB 2.7).
+    // Always in one order: FerretDB 2.7 keeps locks until the end of a bulk write, so two could deadlock.
     const inOrder = changes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const operations = inOrder.map((each) => ({ updateOne: updateOf(each) }));
     const options = { ...joining, ordered: false, ...concernOf(changes) };
@@ -253,7 +263,7 @@ export function commandsOn(
       return await oneAfterAnother(changes, async (change, i) => reasons[i] ?? update(change));
     } catch (error) {
       if (failsAll(error)) return changes.map(() => error);
-      // One update's error must not reject the others, and servers differ on which update they say it is.
+      // One update's error must not reject the others, and servers disagree on which update failed.
       return oneAfterAnother(changes, update);
     }
   }
@@ -290,7 +300,7 @@ export function commandsOn(
     return !isUnchecked(after) || (await check(after)) ? "updated" : "fenced";
   }
 
-  /** Why a change did not match. `undefined`: it would match by now. */
+  /** Finds out why changes did not match. `undefined`: the change may match at the next attempt. */
   async function whyNot(unmatched: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
     const ids = new Set(unmatched.map(({ id }) => id));
     const pipeline = [{ $match: { _id: only(ids) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
@@ -299,27 +309,27 @@ export function commandsOn(
     const byId = new Map(named.map((document) => [idOf(document), document]));
     const reasons: (UpdateResult | undefined)[] = [];
     for (const { id, changes, nonce } of unmatched) {
-      const there = byId.get(id);
-      if (there !== undefined && isUnchecked(there)) {
-        const isFine = await check(there);
-        const isOurs = there.unchecked.by === nonce;
+      const existing = byId.get(id);
+      if (existing !== undefined && isUnchecked(existing)) {
+        const isFine = await check(existing);
+        const isOurs = existing.unchecked.by === nonce;
         reasons.push(isOurs ? (isFine ? "updated" : "fenced") : undefined);
-      } else if (there?.refused === nonce) reasons.push("fenced");
-      else if (there?.nonces?.includes(nonce)) reasons.push("updated");
-      else if (!there?.alive) reasons.push("gone");
+      } else if (existing?.refused === nonce) reasons.push("fenced");
+      else if (existing?.nonces?.includes(nonce)) reasons.push("updated");
+      else if (!existing?.alive) reasons.push("gone");
       else {
         const { ifVersion } = changes;
-        reasons.push(ifVersion === undefined || ifVersion === there.version ? undefined : "conflict");
+        reasons.push(ifVersion === undefined || ifVersion === existing.version ? undefined : "conflict");
       }
     }
     return reasons;
   }
 
   /**
-   * Compares an unchecked binding with the user's fence, and ends the session or marks it as checked. The caller of a create
-   * or update does it, and so does every other call that meets the binding first.
+   * Compares an unchecked binding with the user's fence, and ends the session or removes `unchecked`. Called
+   * by the create or update that bound the session, and by any other call that meets the binding first.
    *
-   * @returns `false` if the fence refused it
+   * @returns `false` if the fence refused the binding
    */
   async function check({ _id, userId, unchecked }: UncheckedSession): Promise<boolean> {
     const by: unknown = unchecked?.by;
@@ -327,7 +337,7 @@ export function commandsOn(
     return (await decide(_id, userId, by))?.refused !== by;
   }
 
-  /** As `check`. Resolves to what is there afterwards, whoever has decided. */
+  /** Like `check`, but resolves to the document afterwards, even if another call decided. */
   async function decide(id: string, userId: string, by: string): Promise<Stored | null> {
     const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
     const options = { ...joining, returnDocument: "after", projection: { refused: 1, nonces: 1 } } as const;
@@ -335,7 +345,7 @@ export function commandsOn(
     return (await sent(() => sessions.findOneAndUpdate(filter, pipeline, options))) ?? (await lookUp(id));
   }
 
-  /** Epoch milliseconds, or -1 if the user has no fence. */
+  /** Returns epoch milliseconds, or -1 if the user has no fence. */
   async function fenceOf(userId: string): Promise<number> {
     const found = inTransaction()
       ? await upsertFence(userId, writeFence(newNonce(), tombstoneMinimum))
@@ -349,10 +359,10 @@ export function commandsOn(
     for (let attempt = 1; ; attempt += 1) {
       try {
         const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
-        // Of two upserts that race, SecantusDB 0.7 may return null to one.
+        // SecantusDB 0.7 may return null to one of two racing upserts.
         if (found !== null || attempt === MAX_ATTEMPTS) return fenceIn(found, userId);
       } catch (error) {
-        // A mongod may refuse one.
+        // mongod may refuse one of two racing upserts.
         if (!isDuplicate(error) || inTransaction() || attempt === MAX_ATTEMPTS) throw error;
       }
       await sleep(attempt * 20 * Math.random());
@@ -360,9 +370,10 @@ export function commandsOn(
   }
 
   /**
-   * Ends sessions and counts those that were alive. If the update matched fewer than were found, or was sent twice, a second
-   * look counts those that carry this call's nonce. It also shows whether any is left: on a sharded cluster an update of many
-   * can miss a document whose chunk moves meanwhile (MongoDB's manual on `updateMany`).
+   * Ends sessions and returns how many were alive. If the update matched fewer than were found, perhaps
+   * because it was sent twice, a query counts those with this call's nonce. It also finds sessions that are
+   * left: on a sharded cluster, `updateMany` can miss a document whose chunk is moving (MongoDB manual,
+   * `updateMany`).
    */
   async function endAll(
     userId: string,
@@ -371,7 +382,7 @@ export function commandsOn(
   ): Promise<number> {
     if (due.length === 0) return 0;
     const nonce = newNonce();
-    // Always `$in`: FerretDB 2.7 knows no $$NOW in an `updateMany` of one `_id`.
+    // Always `$in`: FerretDB 2.7 does not support $$NOW in an `updateMany` of a single `_id`.
     const ids = { $in: due.map(idOf) };
     const filter = { _id: ids, ...upTo(userId, instant) };
     const pipeline = endUsersSession(nonce, tombstoneMinimum);
@@ -386,10 +397,13 @@ export function commandsOn(
         return after.filter(({ endedBy }) => endedBy === nonce).length;
       }
     }
-    throw new Fault("sessions of the user are left after several attempts to end them: call it again");
+    throw new Fault("some sessions of the user were not ended in several attempts: call it again");
   }
 
-  /** Queries, and checks the unchecked bindings of what it found, until none is left but those whose check fails. */
+  /**
+   * Runs a query and checks the unchecked bindings that it finds, until only those whose check fails are
+   * left.
+   */
   async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Checked> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const found = (await sent(query)).map((document) => namedIn(document, asked));
@@ -422,7 +436,7 @@ export function commandsOn(
   /** Sends a command that may be sent twice, and sends it again if its reply may have been lost. */
   function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
     const again = (error: unknown): Promise<Reply> => {
-      // A transaction is run again as a whole.
+      // A transaction can only be repeated as a whole.
       if (inTransaction() || !isAnswerLost(error)) throw error;
       return command();
     };
@@ -433,7 +447,7 @@ export function commandsOn(
     return clientSession?.inTransaction() ?? false;
   }
 
-  /** Matches the live session to which this very change was not made yet. */
+  /** Makes an update that matches the live session unless it was already made. */
   function updateOf({ id, changes, nonce }: Change): { filter: Filter<Stored>; update: Document[] } {
     const { ifVersion } = changes;
     return {
@@ -449,12 +463,12 @@ export function commandsOn(
   }
 }
 
-/** A crash may lose a touch, and nothing else. */
+/** A crash may lose touches, and nothing else. */
 function concernOf(changes: readonly Change[]): { writeConcern?: { w: 1 } } {
   return changes.every((change) => isTouch(change.changes)) ? { writeConcern: { w: 1 } } : {};
 }
 
-/** Never many commands at once, and none after a failure of all: none waits in vain for those before it. */
+/** Makes changes one by one. After an error that all would meet, the rest fail with it immediately. */
 async function oneAfterAnother(
   changes: readonly Change[],
   make: (change: Change, index: number) => Promise<UpdateResult>,
@@ -475,11 +489,16 @@ function only(ids: ReadonlySet<string>): string | { $in: string[] } {
 
 interface Checked {
   readonly found: readonly Named[];
-  /** The record of one of them. Throws why its binding could not be checked, or a `Fault` if it is not a session. */
+  /**
+   * Returns the record of a found document. Throws if its binding could not be checked, or it is not a
+   * session.
+   */
   readonly recordOf: (document: Named) => SessionRecord;
 }
 
-/** What `decode` returns, or the error that it throws: of one document, which must not reject the others. */
+/**
+ * Returns what `decode` returns, or the error it throws, so that one bad document does not reject the others.
+ */
 function orError<Result>(decode: () => Result): Result | Error {
   try {
     return decode();
@@ -496,7 +515,7 @@ function isUnchecked(found: Named): found is UncheckedSession {
   return found.unchecked !== undefined;
 }
 
-/** The user's sessions that a fence at this instant ends. */
+/** Matches the user's sessions that a fence at this instant ends. */
 function upTo(userId: string, instant: number): Filter<Stored> {
   return { userId, authenticatedAt: { $lte: new Date(instant) } };
 }
@@ -515,17 +534,15 @@ function fenceIn(found: Stored | null, userId: string): Stored {
 }
 
 function changingTooFast(): Fault {
-  return new Fault("other calls change the session again and again meanwhile: try again later");
+  return new Fault("other calls keep changing the session: try again later");
 }
 
-/** Each attempt after the first is due to a change that another call made at that very moment. */
+/** Each attempt after the first is due to a concurrent change. */
 const MAX_ATTEMPTS = 10;
 
-/** Sessions that one command of `revokeUser` ends. */
 const END_BATCH = 500;
 
-/** A million sessions are a fifth of this. */
+/** Enough for five million sessions. */
 const MAX_PAGES = 10_000;
 
-/** Documents that one command of `scan` reads. */
 const SCAN_PAGE = 100;

@@ -2,10 +2,10 @@ import type { NewSession, SessionChanges } from "@tenure/core";
 import { makesNewVersion } from "@tenure/core/store";
 import type { Document } from "mongodb";
 
-/** `$$NOW` is fixed when a command begins, also of one that then waits for a lock. */
+/** `$$NOW` is fixed when a command begins, even if the command then waits for a lock. */
 export const ALIVE: Document = { $gt: ["$expiresAt", "$$NOW"] };
 
-/** Whether an update may bind. Whether it does depends on the user that is stored. */
+/** Whether an update may bind. Whether it does depends on the stored user. */
 export function mayBind({ userId, authenticatedAt }: SessionChanges): boolean {
   return typeof userId === "string" || authenticatedAt !== undefined;
 }
@@ -37,7 +37,7 @@ export function insertSession(session: NewSession, nonce: string): Document[] {
   ];
 }
 
-/** Makes the changes. Whether the session is alive, and of the right version, is the filter's to decide. */
+/** The filter ensures that the session is alive and of the right version. */
 export function changeSession(changes: SessionChanges, nonce: string, tombstoneMinimum: number): Document[] {
   const { data, idle, lifetime, authenticatedAt, touch = true } = changes;
   return [
@@ -83,7 +83,7 @@ function bind({ userId, authenticatedAt }: SessionChanges, nonce: string): Docum
 }
 
 /**
- * Compares an unchecked binding with the user's fence. Either ends the session, or leaves it checked.
+ * Compares an unchecked binding with the user's fence, and ends the session or removes `unchecked`.
  *
  * @param fence epoch milliseconds, or -1 if the user has none
  */
@@ -100,8 +100,9 @@ export function checkBinding(fence: number, tombstoneMinimum: number): Document[
 }
 
 /**
- * Fixes a user's fence at an instant, or now: later than the fence before, so that a session that counts as made after that
- * one is ended by this one. It is kept for twice the time that a store needs it, which allows for clocks that differ.
+ * Raises a user's fence to an instant, or to now. Now is later than the previous fence, so that sessions that
+ * count as made after that fence are ended too. The fence is kept for twice as long as needed, because clocks
+ * differ.
  */
 export function setFence(instant: number | undefined, tombstoneMinimum: number): Document[] {
   const now = { $max: ["$$NOW", { $add: ["$fence", 1] }] };
@@ -110,13 +111,15 @@ export function setFence(instant: number | undefined, tombstoneMinimum: number):
   return [{ $set: { v: literal(1), fence, setAt: "$$NOW" } }, { $set: { endsAt } }];
 }
 
-/** Changes nothing about the fence. The write makes the transaction conflict with a `revokeUser` that it does not see. */
+/**
+ * Leaves the fence as it is. The write makes the transaction conflict with a `revokeUser` that it cannot see.
+ */
 export function writeFence(nonce: string, tombstoneMinimum: number): Document[] {
   const endsAt = { $max: ["$endsAt", { $add: ["$$NOW", literal(tombstoneMinimum)] }] };
   return [{ $set: { v: literal(1), boundBy: literal(nonce), endsAt } }];
 }
 
-/** Leaves a tombstone of whatever is there. `endedBy` is the nonce only if it was alive, and stays. */
+/** Turns any document into a tombstone. `endedBy` becomes the nonce only if the session was alive. */
 export function endSession(nonce: string, tombstoneMinimum: number): Document[] {
   const endedBy = { $cond: [ALIVE, literal(nonce), "$endedBy"] };
   return [{ $replaceWith: tombstone({ endedBy, refused: "$refused" }, tombstoneMinimum) }];
@@ -128,8 +131,8 @@ export function insertTombstone(id: string, tombstoneMinimum: number): Document[
 }
 
 /**
- * Ends sessions that were authenticated at or before a fence, alive or expired: an update that waits for a lock could still
- * extend one that has expired. A binding whose given instant was not checked is refused instead.
+ * Ends sessions. Expired ones are included, because an update that waits for a lock could still extend them.
+ * A binding whose given instant is unchecked is refused instead.
  */
 export function endUsersSession(nonce: string, tombstoneMinimum: number): Document[] {
   const ended = tombstone({ endedBy: { $cond: [ALIVE, literal(nonce), "$$REMOVE"] } }, tombstoneMinimum);
@@ -141,7 +144,7 @@ function refuseIf(condition: Document, by: Document | string, tombstoneMinimum: 
   return { $replaceWith: { $cond: [condition, refusal(by, tombstoneMinimum), "$$ROOT"] } };
 }
 
-/** Only a create has version 1 while its binding is unchecked. */
+/** A refused create leaves its id vacant. Only a create has version 1 while its binding is unchecked. */
 function refusal(by: Document | string, tombstoneMinimum: number): Document {
   const vacant = { $cond: [{ $eq: ["$version", 1] }, true, "$$REMOVE"] };
   return tombstone({ refused: by, vacant }, tombstoneMinimum);
@@ -170,15 +173,15 @@ function exists(path: string): Document {
 }
 
 /**
- * A resent write finds its own nonce unless this many others came between. Each nonce costs some 27 bytes that every touch
- * writes again.
+ * A resent write finds its nonce unless this many others came between. Each costs 27 bytes, which touches
+ * rewrite.
  */
 const NONCES = 8;
 
 /** Epoch milliseconds (ECMAScript: Time Values and Time Range). */
 const LAST_DATE = 8.64e15;
 
-/** Every value from outside: nothing in it is an expression, a field or a variable. */
+/** Wraps every value from outside, so that none is taken for an expression, a field or a variable. */
 function literal(value: string | number | Date): Document {
   return { $literal: value };
 }

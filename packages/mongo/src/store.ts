@@ -19,33 +19,36 @@ import { mayBind } from "./pipelines.ts";
 
 /** Options of `mongoStore`. */
 export interface MongoStoreOptions {
-  /** How long a tombstone lasts at least, milliseconds: longer than any request takes. Default one hour. */
+  /**
+   * The shortest life of a tombstone, in milliseconds. Must exceed the duration of any request. Default one
+   * hour.
+   */
   readonly tombstoneMinimum?: number;
   /**
-   * `"local"` (default): what the primary has now. A primary that was cut off from its set and has not noticed yet
-   * (`electionTimeoutMillis`, 10 s by default) can show a session that the new primary has revoked to a client that reaches only
-   * the old one.
+   * `"local"` (default): the primary's current data. A primary that was cut off from its set and has not
+   * noticed (`electionTimeoutMillis`, 10 s by default) can show a revoked session to a client that reaches
+   * only that primary.
    *
-   * `"linearizable"`: each `read` waits until a majority has confirmed that the primary still is one. This closes that gap. It
-   * costs a round trip to the other members for each read, and each is a command of its own, because MongoDB promises it only to a query
-   * that can find one document: not to `listUser` and `scan`, and not inside {@link MongoStore.with}. Without a majority it
-   * waits for ever unless the client has a limit.
+   * `"linearizable"`: each `read` waits until a majority confirms the primary, which closes that gap. It
+   * costs a round trip to the other members and a separate command per read. It has no effect in
+   * {@link MongoStore.with}, and MongoDB does not guarantee it for `listUser` and `scan`, whose queries match
+   * several documents. Without a majority, reads wait for ever unless the client has a time limit.
    */
   readonly readConcern?: ReadConcernLevel;
 }
 
-/** The store that `mongoStore` makes: the contract, and a way into a transaction of the application. */
+/** A `SessionStore` that can also join an application's transaction. */
 export interface MongoStore extends SessionStore {
   /**
-   * The same store inside the application's own transaction, so that "change the password and end all sessions" happens as
-   * one. Call `revokeUser` again after the commit: the fence is older than the commit, and a login that checked the old password
-   * meanwhile may have passed it.
+   * Returns the same store inside the application's transaction, so that a new password and the end of all
+   * sessions commit together. Call `revokeUser` again after the commit: the fence is older than the commit,
+   * so a login that checked the old password in between may have passed it.
    *
-   * An error with the label `TransientTransactionError` is the driver's own, so that `withTransaction` runs the transaction
-   * again. Every other is a `StoreError`. Await each call before the next, as in any transaction. Reads are those of the
-   * transaction, or of the session, and never `"linearizable"`.
+   * Errors labelled `TransientTransactionError` are passed on unchanged, so that `withTransaction` repeats
+   * the transaction. All others are `StoreError`s. Await each call before the next, as in any transaction.
+   * Reads use the transaction's read concern, or `"local"` outside a transaction.
    *
-   * @throws TypeError if the session has ended, or reads a snapshot and so cannot write
+   * @throws TypeError if the session has ended, or was started with `snapshot` and so cannot write
    */
   with(clientSession: MongoClientSession): SessionStore;
 }
@@ -58,40 +61,43 @@ export interface MongoClientSession {
 }
 
 /**
- * The contract on MongoDB, in the user's own collection.
+ * Stores sessions in the application's MongoDB collection.
  *
  * ```
- * session    { _id: id, v: 1, userId?, authenticatedAt?, data, version, createdAt, touchedAt, idle, expiresAt, endsAt, nonces, unchecked? }
+ * session    { _id: id, v: 1, userId?, authenticatedAt?, data, version, createdAt, touchedAt,
+ *              idle, expiresAt, endsAt, nonces, unchecked? }
  * tombstone  { _id: id, v: 1, endedBy?, refused?, vacant?, endsAt, nonces }
  * fence      { _id: { user: digest of userId }, v: 1, fence?, setAt?, boundBy?, endsAt }
  *
  * index      { userId: 1, _id: 1 }, partialFilterExpression: { userId: { $exists: true } }
  * index      { endsAt: 1 }, expireAfterSeconds: 0
  * ```
- * A session is one document, and each write that depends on its state is one conditional update of it. Instants are dates of
- * the server's clock. A session is alive while `expiresAt` is later than now. A tombstone has no `expiresAt`, and is needed until `endsAt`.
- * `nonces` mark the last writes, so that a command that is sent twice finds its own.
+ * Each write that depends on a session's state is one conditional update of its document. Instants are dates
+ * of the server's clock. A session is alive until `expiresAt`. A tombstone has no `expiresAt` and is needed
+ * until `endsAt`. `nonces` mark the last writes, so that a command that is sent twice recognizes itself.
  *
- * **The fence.** MongoDB changes one document atomically, and a login concerns two: the session and the user's fence. So a
- * create or update that binds a session to a user marks the binding as `unchecked`, and a second step compares it with the
- * fence:
+ * **The fence.** MongoDB changes one document atomically, but a login concerns two: the session and the
+ * user's fence. So a create or update that binds a session marks the binding as `unchecked`, and then
+ * compares it with the fence:
  *
  * ```
- * login        1. write the session, with `unchecked`   2. read the fence   3. end the session, or remove `unchecked`
- * revokeUser   1. raise the fence                       2. find the user's sessions, page by page   3. end them
+ * login        1. write the session, unchecked   2. read the fence               3. end it, or unmark it
+ * revokeUser   1. raise the fence                2. find the sessions, by page   3. end them
  * ```
- * Either `revokeUser` finds the session, or the login's step 2 reads the raised fence. The login's third step decides: it is one update
- * on the condition that the binding is still there, so it does nothing to a session that `revokeUser` ended in between.
+ * Either `revokeUser` finds the session, or the login reads the raised fence. The login's step 3 decides. It
+ * requires that the binding is still there, so it does nothing to a session that `revokeUser` ended in
+ * between.
  *
- * A crash after the login's first step, or a first step that arrives late, leaves a binding that nobody compared with the fence. It is not readable:
- * **each call that meets an unchecked binding takes steps 2 and 3 before it returns.** If that happens so late that the fence may be
- * forgotten, the instant that the caller gave is older than the tombstone minimum, and step 3 refuses it for that. A crash of `revokeUser`
- * leaves the fence raised and some sessions alive. They are found by the next call.
+ * A crash after the login's step 1, or a step 1 that arrives late, leaves an unchecked binding. It is never
+ * readable: **each call that meets an unchecked binding takes steps 2 and 3 before it returns.** By the time
+ * a fence may be forgotten, an instant given at the login is older than the tombstone minimum, and step 3
+ * refuses it for that. A crash of `revokeUser` leaves the fence raised and some sessions alive, which the
+ * next `revokeUser` ends.
  *
- * In a transaction step 2 writes the fence's document too, so that the commit conflicts with a `revokeUser` that the
- * transaction does not see.
+ * In a transaction, step 2 also writes the fence's document, so that the transaction conflicts with a
+ * `revokeUser` that it cannot see.
  *
- * @throws TypeError if the collection is not the driver's, or an option is wrong
+ * @throws TypeError if the collection is not the driver's, or an option is invalid
  */
 export function mongoStore(collection: MongoCollection, options: MongoStoreOptions = {}): MongoStore {
   const { tombstoneMinimum = 60 * 60 * 1000, readConcern = "local" } = options;
@@ -116,8 +122,8 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
           "with() takes a ClientSession that has not ended and was not started with `snapshot`",
         );
       }
-      // A handle of its own: the driver writes the session's `afterClusterTime` into a handle's read concern, where it stays,
-      // and the server refuses a linearizable read with one.
+      // Needs its own handle: the driver leaves the session's `afterClusterTime` in a handle's read concern,
+      // and the server refuses linearizable reads with one.
       const own = ownHandle(collection, "local");
       const plain = commandsOn(own, tombstoneMinimum, clientSession as ClientSession);
       return storeOn(plain, inspected, handle.limitCall);
@@ -126,13 +132,13 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
 }
 
 /**
- * Joins concurrent updates into one `bulkWrite`, touches apart from others because they wait for less. An update that may bind is a command
- * of its own, whose reply says what became of it.
+ * Joins concurrent updates into one `bulkWrite`, and touches into another, because their write concern is
+ * weaker. An update that may bind is not joined, because it needs its own reply.
  */
 function joinedUpdates({ update, updateAll }: Commands): Commands["update"] {
   const updating = {
     ...JOINED,
-    // A command is at most 48 MB.
+    // MongoDB limits a command to 48 MB.
     maxBytes: 16 * 1024 * 1024,
     sizeOf: ({ changes }: Change) => (changes.data?.length ?? 0) * MAX_BYTES_PER_UNIT,
     run: updateAll,
@@ -145,7 +151,7 @@ function joinedUpdates({ update, updateAll }: Commands): Commands["update"] {
   };
 }
 
-/** Two batches under way: with any number of them, fewer page views were made at C=64 on FerretDB 2.7. */
+/** With more batches at a time, FerretDB 2.7 served fewer page views (64 concurrent requests). */
 const JOINED = { slots: 2, patience: 100, limit: 128 };
 
 function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: Limit): SessionStore {
@@ -154,7 +160,7 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
       assertNewSession(session);
       const { id, userId, data } = session;
       assertWellFormed({ id, userId, data });
-      // The command holds the id in its filter and in the document.
+      // The command holds the id twice: in its filter and in the document.
       assertFits(id, id, userId ?? "", data);
       return attempt("create", () => commands.create(session));
     },
@@ -187,10 +193,10 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
         throw instantInTheFuture();
       }
       if (!canBeStored("userId", userId)) return 0;
-      // BSON would make a lone surrogate the id of another session.
+      // BSON would turn a lone surrogate into the id of another session.
       const { except, ...others } = options;
       const spared = except !== undefined && canBeStored("except", except) ? { except } : {};
-      // Its commands are limited one by one: a user may have any number of sessions.
+      // Only single commands are limited: a user may have any number of sessions.
       return attempt(
         "revokeUser",
         () => commands.revokeUser(userId, { ...others, ...spared }),
@@ -204,7 +210,7 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
     },
 
     async *scan() {
-      // Not before the end: "log everybody out" must end the sessions behind a document that is not one.
+      // Throws only at the end: "log everybody out" must reach the sessions after an invalid document.
       let failure: Error | undefined;
       for (let from: string | null = ""; from !== null;) {
         const place: string = from;
@@ -237,7 +243,7 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
 }
 
 /**
- * Refuses a session that does not fit into a document or a command. What the command holds twice is given twice.
+ * Refuses strings that do not fit into a document or a command.
  *
  * @throws TypeError
  */
@@ -255,10 +261,10 @@ function assertFits(...strings: readonly string[]): void {
 /** Bytes of UTF-8 per UTF-16 code unit. */
 const MAX_BYTES_PER_UNIT = 3;
 
-/** MongoDB's limit of a document (16 MiB), without what else a session's document holds. */
+/** MongoDB's limit for a document (16 MiB), minus room for the other fields. */
 const MAX_BYTES = 16 * 1024 * 1024 - 4096;
 
-/** Does something at the first call. If that fails, the next call does it. */
+/** Runs `work` once. If it fails, the next call runs it again. */
 function once(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () =>
