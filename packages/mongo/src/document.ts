@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import type { SessionRecord } from "@tenure/core";
 import { Fault } from "@tenure/core/store";
 
-/** A document of the collection, or a part of one: a session, a tombstone or a fence. The layout is at the top of `store.ts`. */
+/** A document, or part of one: a session, a tombstone or a fence. The layout is described in `store.ts`. */
 export interface Stored {
   readonly _id: string | FenceId;
   /** The version of the format. */
   readonly v?: number;
   readonly endsAt?: Date;
-  /** Of the last writes. */
+  /** The marks of the last writes. */
   readonly nonces?: readonly string[];
 
   readonly userId?: string;
@@ -21,28 +21,30 @@ export interface Stored {
   readonly expiresAt?: Date;
   readonly unchecked?: Unchecked;
 
-  /** Of a tombstone: the nonce of the `revoke` or `revokeUser` that ended the session while it was alive. */
+  /** In a tombstone: the nonce of the `revoke` or `revokeUser` that ended the live session. */
   readonly endedBy?: string;
-  /** Of a tombstone: the nonce of the create or update that the fence refused. */
+  /** In a tombstone: the nonce of the create or update that the fence refused. */
   readonly refused?: string;
-  /** Of a tombstone: a create was refused. Nothing was ever readable under this id, and it may be created. */
+  /**
+   * In a tombstone: the fence refused a create, so nothing was ever readable under this id and it is free.
+   */
   readonly vacant?: true;
 
   readonly fence?: Date;
-  /** Of a fence: the server's clock at the last `revokeUser`. */
+  /** In a fence: the server's clock at the last `revokeUser`. */
   readonly setAt?: Date;
-  /** Of a fence: a nonce. A transaction that binds writes it, so that it conflicts with a `revokeUser` meanwhile. */
+  /** In a fence: a nonce. A transaction that binds writes it to conflict with a concurrent `revokeUser`. */
   readonly boundBy?: string;
 
-  /** Not stored: some queries compute it. */
+  /** Not stored, but computed by some queries. */
   readonly alive?: boolean;
 }
 
-/** A binding to a user that was not yet compared with the user's fence. */
+/** A binding to a user that has not been compared with the user's fence. */
 export interface Unchecked {
   /** The nonce of the create or update that made it. */
   readonly by: string;
-  /** The `authenticatedAt` that the caller gave. Absent: the binding counts as made after every fence so far. */
+  /** The given `authenticatedAt`. If absent, the binding counts as made after every fence so far. */
   readonly given?: Date;
 }
 
@@ -50,30 +52,30 @@ export interface FenceId {
   readonly user: string;
 }
 
-/** Not a string, so no session has it. A digest, because some servers limit the length of `_id` (FerretDB 2.7). */
+/** Not a string, so that no session has it. A digest, because FerretDB 2.7 limits the length of `_id`. */
 export function fenceId(userId: string): FenceId {
   return { user: createHash("sha256").update(userId).digest("base64url") };
 }
 
-/** A document that says which session it is or was. */
+/** The document of a session or a tombstone. */
 export interface Named extends Stored {
   readonly _id: string;
 }
 
-/** What a query asked for: sessions of these ids, or of this user, or any. */
+/** The sessions that a query selects: of these ids, of this user, or any. */
 export interface Asked {
   readonly ids?: ReadonlySet<string>;
   readonly userId?: string;
 }
 
-/** @throws Fault if the value is not a document that was asked for */
+/** @throws Fault if the value is not a document that the query selects */
 export function namedIn(value: unknown, { ids, userId }: Asked): Named {
   const { _id: id, userId: owner } = (value ?? {}) as Partial<Named>;
   const isAsked =
     typeof id === "string" &&
     (ids === undefined || ids.has(id)) &&
     (userId === undefined || userId === owner);
-  if (!isAsked) throw new Fault("the reply holds something other than what was asked for");
+  if (!isAsked) throw new Fault("the reply holds a document that the query did not select");
   return value as Named;
 }
 
@@ -82,9 +84,9 @@ export function idOf({ _id: id }: Named): string {
 }
 
 /**
- * The record of a session's document.
+ * Decodes the document of a session.
  *
- * @throws Fault if it is not the document of a session in this format
+ * @throws Fault if it is not a session in this format
  */
 export function decodeRecord(document: Named): SessionRecord {
   const { _id: id, v, userId = null, authenticatedAt = null, data, version, idle } = document;
@@ -116,6 +118,6 @@ function millisecondsOf(value: unknown): number {
 
 export function notASession(): Fault {
   return new Fault(
-    "a document in the collection is not a session in the format of this version: give sessions a collection of their own",
+    "a document in the collection is not a session in this version's format: give sessions their own collection",
   );
 }

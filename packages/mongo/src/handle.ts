@@ -4,8 +4,8 @@ import type { Stored } from "./document.ts";
 import { NoReply } from "./failure.ts";
 
 /**
- * The driver's `Collection`, of documents of any type. A structure, because a class would refuse the `Collection` of another
- * version of the driver, such as the one that mongoose brings.
+ * The driver's `Collection`, of documents of any type. Structural, because the class would exclude
+ * collections of another driver version, such as that of mongoose.
  */
 export interface MongoCollection {
   readonly dbName: string;
@@ -13,24 +13,24 @@ export interface MongoCollection {
   readonly namespace: string;
 }
 
-/** `local` or `linearizable`. What they mean for sessions is at `MongoStoreOptions`. */
+/** The values of the option `readConcern`, which describes them. */
 export type ReadConcernLevel = "local" | "linearizable";
 
-/** The store's own view of the user's collection, over the same client. */
+/** The store's own handle on the application's collection, over the same client. */
 export interface Handle {
   readonly database: Db;
   readonly sessions: Collection<Stored>;
-  /** Of a call, with its wait for other calls and all its commands. */
+  /** Limits a call, including its wait for other calls and all its commands. */
   readonly limitCall: Limit;
-  /** Of one command. */
   readonly limitCommand: Limit;
 }
 
-/** Rejects with a `Fault` what exceeds a time limit of the client's, if there is one. */
+/** Rejects with a `Fault` when the work exceeds the client's time limit, if it has one. */
 export type Limit = <Result>(work: Promise<Result>) => Promise<Result>;
 
 /**
- * No promise may depend on a default of the client, the database or the collection. Only the time limits are kept.
+ * Returns a handle that keeps only the collection's time limits: no promise may depend on other defaults of
+ * the client, the database or the collection.
  *
  * @throws TypeError if it is not the driver's `Collection`
  */
@@ -42,7 +42,7 @@ export function ownHandle(given: MongoCollection, readConcern: ReadConcernLevel)
       'the collection must be a Collection of the package "mongodb", 6.9 or later, such as client.db().collection("sessions")',
     );
   }
-  // Drivers in which `timeoutMS` has no effect (6.22 and 7.9) do not report it on a collection, so it has none here.
+  // Drivers in which `timeoutMS` has no effect (6.22 and 7.9) do not report it on a collection.
   const { timeoutMS, writeConcern } = collection;
   const { wtimeoutMS } = writeConcern ?? {};
   const sessions = database.collection<Stored>(collection.collectionName, {
@@ -60,7 +60,7 @@ export function ownHandle(given: MongoCollection, readConcern: ReadConcernLevel)
   };
 }
 
-/** A collection has `db` from 6.20 on. Earlier ones keep the client, which their types do not say. */
+/** Collections have `db` from 6.20 on. Earlier ones have the client, which their types omit. */
 function databaseOf(
   collection: Partial<Collection> & { readonly client?: Pick<MongoClient, "db"> },
 ): Db | undefined {
@@ -71,9 +71,9 @@ function databaseOf(
 }
 
 /**
- * The longest that a command takes within the client's limits, milliseconds: the driver starts them again if it tries a second time. The
- * driver (6.9 to 7.9) itself exceeds them: it waits for ever for the `drain` of a socket that it has closed. A client without
- * `socketTimeoutMS` has no such limit.
+ * Returns how long a command may take within the client's limits, twice, because the driver may retry once.
+ * The driver (6.9 to 7.9) can exceed them: it waits for ever for the `drain` of a socket that it has closed.
+ * `undefined` if the client has no `socketTimeoutMS`.
  */
 function longestCommand({ client }: Partial<Db>): number | undefined {
   const { socketTimeoutMS, serverSelectionTimeoutMS, connectTimeoutMS, waitQueueTimeoutMS } =
@@ -89,7 +89,7 @@ function limit(name: string, ms: number | undefined): Limit {
     withDeadline(work, ms, () => new NoReply(`no reply within the client's ${name} of ${ms} ms`));
 }
 
-/** BSON to and from plain JavaScript values, as in a driver without options. */
+/** Converts BSON to and from plain JavaScript values, like a driver without options. */
 export const PLAIN = {
   raw: false,
   fieldsAsRaw: {},

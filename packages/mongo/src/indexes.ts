@@ -11,7 +11,7 @@ const BY_USER: IndexDescription = {
   partialFilterExpression: { userId: { $exists: true } },
 };
 
-/** Deletes documents that are not needed any more. A touch does not write `endsAt`, so it does not write this index. */
+/** Deletes documents that are no longer needed. No touch writes `endsAt`, so no touch writes this index. */
 const CLEANING: IndexDescription = {
   name: "tenure_cleaning",
   key: { endsAt: 1 },
@@ -21,12 +21,12 @@ const CLEANING: IndexDescription = {
 const INDEXES = [BY_USER, CLEANING];
 
 /**
- * Creates the store's two indexes if they are missing, and the collection with them. It can run at every start of every
- * instance.
+ * Creates the store's two indexes, and the collection, if they are missing. It may run at every start of
+ * every instance.
  *
- * @throws Error if another index is in the way, which the message names, or if the collection has a collation of its own.
- *   Nothing is changed then
- * @throws MongoError the driver's own, if the server failed or refused
+ * @throws Error if another index, which the message names, is in the way, or if the collection has a
+ *   collation. Nothing is changed then
+ * @throws MongoError of the driver, if the server failed or refused
  */
 export async function ensureIndexes(collection: MongoCollection): Promise<void> {
   const { sessions } = ownHandle(collection, "local");
@@ -39,7 +39,7 @@ export async function ensureIndexes(collection: MongoCollection): Promise<void> 
       await sessions.createIndexes(missing);
       return;
     } catch (error) {
-      // Another instance creates them at this moment, or has just done so.
+      // Another instance is creating them, or has just created them.
       if (attempt === MAX_ATTEMPTS || !isMadeByOthers(error)) throw error;
       await sleep(100);
     }
@@ -51,7 +51,7 @@ const MAX_ATTEMPTS = 5;
 /**
  * Warns of each missing index, with the command that creates it.
  *
- * @throws Error if the collection has a collation of its own; what the driver threw
+ * @throws Error if the collection has a collation; also what the driver threw
  */
 export async function warnOfMissingIndexes(sessions: Collection<Stored>): Promise<void> {
   const { namespace, collectionName } = sessions;
@@ -61,8 +61,8 @@ export async function warnOfMissingIndexes(sessions: Collection<Stored>): Promis
   } catch (error) {
     if (!isUnauthorized(error)) throw error;
     warn(
-      `${namespace}: the client's user may not list its indexes, so a missing index, or a collation under which ` +
-        "different ids are equal, goes unnoticed: grant it the action listIndexes",
+      `${namespace}: the client's user may not list the indexes, so a missing index, or a collation under which ` +
+        "different ids are equal, stays undetected: grant it the action listIndexes",
     );
     return;
   }
@@ -84,10 +84,10 @@ function warn(message: string): void {
 }
 
 /**
- * The index of `_id` always has the collection's collation. Under one that ignores case, two ids would be one, and a lookup
- * with another collation would read every session.
+ * Lists the indexes. A collation of the collection applies to the index of `_id`: if it ignored case, two ids
+ * would be equal, and a lookup with another collation would read every session.
  *
- * @throws Error if there is one
+ * @throws Error if there is a collation
  */
 async function indexesOf(collection: Collection<Stored>): Promise<Document[]> {
   let present: Document[];
@@ -100,7 +100,7 @@ async function indexesOf(collection: Collection<Stored>): Promise<Document[]> {
   const collation: unknown = present.find(({ name }) => name === "_id_")?.["collation"];
   if (collation === undefined) return present;
   throw new Error(
-    `${collection.namespace} has a collation of its own (${JSON.stringify(collation)}), in which different ids ` +
+    `${collection.namespace} has a collation of its own (${JSON.stringify(collation)}), under which different ids ` +
       "can be equal: give sessions a collection without one",
   );
 }
@@ -115,11 +115,11 @@ function assertNotInTheWay(
   const { v: _, ...is } = obstacle;
   throw new Error(
     `the index ${String(obstacle["name"])} of ${namespace} is ${JSON.stringify(is)} and must be ` +
-      `${JSON.stringify(wanted)}: drop it, or give sessions a collection of their own. Nothing was changed`,
+      `${JSON.stringify(wanted)}: drop it, or give sessions their own collection. Nothing was changed`,
   );
 }
 
-/** Whether it holds, finds and refuses the same, whatever its name. */
+/** Whether an index works like the wanted one, whatever its name. */
 function serves(index: Document, wanted: IndexDescription): boolean {
   return (
     same(index["key"], wanted.key) &&
