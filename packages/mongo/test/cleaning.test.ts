@@ -15,7 +15,7 @@ for (const [name, on] of Object.entries(servers)) {
       { timeout: 300_000 },
       async () => {
         const client = connect(on.url);
-        // It wakes once a minute; where it can be told to, once a second.
+        // The TTL monitor wakes once a minute, or once a second if the server allows that setting.
         await client
           .db("admin")
           .command({ setParameter: 1, ttlMonitorSleepSecs: 1 })

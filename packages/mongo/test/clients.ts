@@ -13,46 +13,45 @@ import { MongoClient as MongoClient70 } from "mongodb70";
 import { afterAll, type TestContext } from "vitest";
 import { ensureIndexes } from "../src/index.ts";
 
-/** Closed when the test file ends. */
 const clients: { close(): Promise<void> }[] = [];
 afterAll(() => Promise.all(clients.map((client) => client.close())));
 
-/** A client of the driver's version 7. */
+/** Returns a client of version 7 of the driver. */
 export function connect(url: string, options: MongoClientOptions = {}): MongoClient {
   const client = new MongoClient(url, { ...PATIENT, ...options });
   clients.push(client);
   return client;
 }
 
-/** A client of the driver's version 6, which the store is to take as it takes one of version 7. */
+/** Returns a client of version 6 of the driver, which the store also supports. */
 export function connect6(url: string, options: MongoClientOptions = {}): MongoClient {
   const client = new MongoClient6(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
   clients.push(client);
   return client;
 }
 
-/** A client of the oldest version that the store takes: a collection has no `db` there yet. */
+/** Returns a client of the oldest supported version, in which a collection has no `db`. */
 export function connect69(url: string, options: MongoClientOptions = {}): MongoClient {
   const client = new MongoClient69(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
   clients.push(client);
   return client;
 }
 
-/** A client of the oldest version 7, in which `timeoutMS` has an effect; 7.9 ignores it. */
+/** Returns a client of the oldest version 7, in which `timeoutMS` has an effect; 7.9 ignores it. */
 export function connect70(url: string, options: MongoClientOptions = {}): MongoClient {
   const client = new MongoClient70(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
   clients.push(client);
   return client;
 }
 
-/** A collection of the test's own, ready for sessions. */
+/** Returns a new collection with the indexes. */
 export async function freshCollection(client: MongoClient): Promise<Collection> {
   const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
   await prepare(client, collection);
   return collection;
 }
 
-/** Makes the indexes and, where the server is a mongos, shards the collection as the README says. */
+/** Creates the indexes and, on a mongos, shards the collection as the README says. */
 export async function prepare(client: MongoClient, collection: Collection): Promise<void> {
   await ensureIndexes(collection);
   if (!(await isMongos(client))) return;
@@ -65,11 +64,14 @@ export async function isMongos(client: MongoClient): Promise<boolean> {
   return msg === "isdbgrid";
 }
 
-/** The address of the one server that takes writes: a proxy stands before one, and an address can name several. */
+/**
+ * Returns the address of the server that takes writes: a proxy forwards to one server, and an address can
+ * name several.
+ */
 export async function addressOfPrimary(url: string): Promise<string> {
   const [, login = "", seeds = "", rest = ""] = /^mongodb:\/\/(.*@)?([^/?]*)(.*)$/.exec(url) ?? [];
   const client = connect(url);
-  // Whoever asks for a direct connection may know the server by another address than itself.
+  // With a direct connection, the server may be known by another address than its own.
   const known = client.options.directConnection
     ? undefined
     : (await client.db("admin").command({ hello: 1 }))["primary"];
@@ -83,19 +85,19 @@ export async function errorOf(call: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** Whether the server has a command, whatever it says to this one. */
+/** Whether the server knows a command, even if this call of it fails. */
 export async function knows(url: string, command: Document): Promise<boolean> {
   const error = await errorOf(connect(url).db("admin").command(command));
   return !(error instanceof MongoServerError && error.code === 59);
 }
 
-/** vitest says how many tests are skipped, and not why. */
+/** Prints why a test is skipped, which vitest does not report. */
 export function skipLoudly({ skip, task }: TestContext, why: string): never {
   console.error(`!! mongo: SKIPPED "${task.name}": ${why}`);
   return skip(why);
 }
 
-/** The commands that the calls of `work` sent. The client has the option `monitorCommands`. */
+/** Returns the commands that `work` sent. The client needs the option `monitorCommands`. */
 export async function record(client: MongoClient, work: () => Promise<unknown>): Promise<Document[]> {
   const sent: Document[] = [];
   const hear = ({ command }: CommandStartedEvent): void => void sent.push(command);
@@ -105,7 +107,7 @@ export async function record(client: MongoClient, work: () => Promise<unknown>):
   return sent;
 }
 
-/** Defaults that a store must not depend on. The two of int64 exclude each other. */
+/** Defaults that a store must not depend on. The two int64 options exclude each other. */
 export const HOSTILE: MongoClientOptions = {
   readPreference: "secondaryPreferred",
   readConcernLevel: "available",
@@ -128,5 +130,5 @@ export const HOSTILE_TOO: MongoClientOptions = {
   promoteBuffers: true,
 };
 
-/** After a kill -9 the driver's monitor can stop for good at its default heartbeat (on FerretDB 2.7). */
+/** At the default heartbeat, the driver's monitor can stop for good after a kill -9 (on FerretDB 2.7). */
 const PATIENT: MongoClientOptions = { heartbeatFrequencyMS: 500, serverSelectionTimeoutMS: 20_000 };

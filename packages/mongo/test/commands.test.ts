@@ -73,7 +73,7 @@ for (const [name, on] of Object.entries(servers)) {
         const id = await born();
         const [find] = await sent(async () => expect(await store.read(id)).toMatchObject({ id }));
         expect(find?.["readConcern"]).toEqual({ level: "linearizable" });
-        // MongoDB promises it only to a query that can find one document.
+        // MongoDB guarantees linearizable reads only for queries that can match one document.
         const ids = [id, await born()];
         const finds = await sent(() => Promise.all(ids.map((each) => store.read(each))));
         expect(finds.map((command) => command["filter"])).toMatchObject(ids.map((_id) => ({ _id })));
@@ -105,7 +105,7 @@ for (const [name, on] of Object.entries(servers)) {
         expect(await names(() => store.update(id, { userId, authenticatedAt, lifetime: HOUR }))).toEqual(
           login,
         );
-        // The user is the same: nothing is bound, so there is no fence to check.
+        // The user is the same, so nothing is bound and no fence is checked.
         expect(await names(() => store.update(id, { userId, authenticatedAt }))).toEqual(["findAndModify"]);
         expect(await names(() => store.update(id, { userId, data: "new" }))).toEqual(["findAndModify"]);
       });
@@ -163,7 +163,9 @@ servers.mongo.describe("revokeUser", () => {
   });
 });
 
-/** The store's first update of many misses a document, as it can on a sharded cluster whose chunk moves. */
+/**
+ * Makes the store's first `updateMany` miss a document, as it can while a chunk of a sharded cluster moves.
+ */
 function missingOne(collection: Collection): MongoCollection {
   const { dbName, collectionName, namespace, db } = collection;
   const open = (name: string, options?: CollectionOptions) => {

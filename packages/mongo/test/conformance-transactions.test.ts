@@ -10,8 +10,9 @@ const mongo = await server("mongo-transactions");
 const main = await server("mongo");
 
 /**
- * The stand-in for a replica set (SecantusDB 0.7) makes some 200 writes a second, and each of these races or histories makes
- * many hundreds, again and again: minutes each. They run in `conformance.test.ts`, on the main server.
+ * The stand-in for a replica set (SecantusDB 0.7) makes some 200 writes a second, and each of these races or
+ * histories makes many hundreds, so each would take minutes. They run in `conformance.test.ts`, on the main
+ * server.
  */
 const TOO_SLOW: ReadonlySet<string> = new Set([
   "uses that race with the end do not move it (ASVS 7.3.2)",
@@ -43,13 +44,13 @@ const TOO_SLOW: ReadonlySet<string> = new Set([
   "every result of any sequence of calls and waits is one that the contract allows",
 ]);
 
-// Where one real replica set serves both, the whole suite runs on it already.
-const there = mongo.url === main.url ? describe.skip : mongo.describe;
+// If one real replica set serves both, the whole suite already runs on it.
+const describeHere = mongo.url === main.url ? describe.skip : mongo.describe;
 const met = new Set<string>();
 
 /**
- * The chapters are dealt out to as many collections, new in each run: this server reads a whole collection for a command, so what others have
- * left makes every one slower.
+ * The chapters are distributed over this many collections, new in each run: this server reads a whole
+ * collection for a command, so leftovers slow down every command.
  */
 const COLLECTIONS = 6;
 
@@ -60,7 +61,7 @@ for (let turn = 0; turn < COLLECTIONS; turn += 1) {
   testStore(
     {
       describe: (title, options, body) => {
-        if (chapter++ % COLLECTIONS === turn) there(title, options, body);
+        if (chapter++ % COLLECTIONS === turn) describeHere(title, options, body);
       },
       test: (sentence, options, body) => {
         met.add(sentence);
@@ -72,7 +73,7 @@ for (let turn = 0; turn < COLLECTIONS; turn += 1) {
         await ensureIndexes(collection());
         return mongoStore(collection());
       },
-      // The main server's run covers it.
+      // Covered by the run on the main server.
       unreachable: null,
       mixedUp: (mixUp) => mongoStore(mixedUpCollection(collection(), mixUp)),
     },

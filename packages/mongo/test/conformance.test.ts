@@ -12,7 +12,7 @@ const mongo = await server("mongo");
 const newest = (url: string, options?: MongoClientOptions) => connect(url, { ...HOSTILE, ...options });
 const older = (url: string, options?: MongoClientOptions) => connect6(url, { ...HOSTILE_TOO, ...options });
 
-// Its own: a scan takes longer with what others have left.
+// Its own collection, because leftovers of other tests slow down scans.
 let prepared: Promise<Collection> | undefined;
 
 testStore(
@@ -38,7 +38,7 @@ async function sessions(open: typeof newest): Promise<Collection> {
   return open(mongo.url).db(dbName).collection(collectionName);
 }
 
-/** Makes each call with the one driver or the other, as two processes of an application that is being updated do. */
+/** Alternates between the two drivers, like two processes of an application that is being updated. */
 async function inTurn(storeOn: (open: typeof newest) => Promise<SessionStore>): Promise<SessionStore> {
   const stores = [await storeOn(newest), await storeOn(older)];
   let calls = 0;

@@ -6,7 +6,7 @@ const collection = new MongoClient("mongodb://127.0.0.1:1").db("app").collection
 
 test("what is no collection of the driver is refused, with what to give instead", () => {
   for (const wrong of [undefined, null, {}, "sessions", collection.db, new Map()]) {
-    // The cast: as a caller without types would.
+    // Cast, like a caller without types.
     expect(() => mongoStore(wrong as never)).toThrow(
       new RegExp('^the collection must be .*collection\\("sessions"\\)'),
     );

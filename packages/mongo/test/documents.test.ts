@@ -147,7 +147,7 @@ for (const [name, on] of Object.entries(servers)) {
       const ids = Array.from({ length: 5 }, () => randomUUID());
       await Promise.all(ids.map((id) => store.create({ ...session, id })));
       const [damaged, unchecked, overtaken, ...whole] = ids as [string, string, string, string, string];
-      // Written by hand; the last as by a login that ended before it had compared the fence.
+      // Written by hand. The last one is like a login that stopped before it compared the fence.
       await edit(collection, damaged, { data: { an: "object" } });
       await edit(collection, unchecked, { userId: 7, unchecked: { by: "a login" } });
       await edit(collection, overtaken, { unchecked: { by: "a login" } });

@@ -10,12 +10,13 @@ import { connect, freshCollection } from "./clients.ts";
 
 const own = await canStart("mongo");
 
-/** A container that is killed closes no connection: whoever waits for it would wait for ever. */
+/** A killed container closes no connection, so without limits a client would wait for ever. */
 const LIMITS = { connectTimeoutMS: 2000, socketTimeoutMS: 3000, serverSelectionTimeoutMS: 5000 };
 
 /**
- * Kills altogether, each among some 50 writes. They catch a store that acknowledges 400 ms before it writes, and did not catch one that is 10 ms early.
- * A round takes as long as the server needs to start, so several servers share them.
+ * The total number of kills, each among some 50 writes. They catch a store that acknowledges 400 ms before it
+ * writes, and did not catch one that is 10 ms early. A round takes as long as the server needs to start, so
+ * several servers share the rounds.
  */
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 12);
 const SERVERS = Math.min(2, ROUNDS);
@@ -45,7 +46,8 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           killed = true;
           await server.start();
           await Promise.all(writing);
-          // Not awaited: the driver (6.9 to 7.9) may still wait for the `drain` of a socket that closed, and close() for that.
+          // Not awaited: the driver (6.9 to 7.9) may still wait for the `drain` of a closed socket, and
+          // close() waits for that.
           before.client.close().catch(() => undefined);
           const after = open();
           await Promise.all(lives.map((life) => life.verify(after.store)));
@@ -59,7 +61,7 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
   }
 });
 
-/** One writer, and what it was told. What failed may have happened or not. */
+/** A writer and the writes that were acknowledged to it. A failed call may or may not have happened. */
 class Life {
   readonly #userId = randomUUID();
   readonly #alive = new Map<string, { version: number; data: string }>();
@@ -109,7 +111,7 @@ class Life {
     }
   }
 
-  /** Everything that was acknowledged is there. */
+  /** Checks that every acknowledged write is there. */
   async verify(store: SessionStore): Promise<void> {
     for (const id of this.#unsure) this.#alive.delete(id);
     const listed = new Set((await store.listUser(this.#userId)).map(({ id }) => id));

@@ -50,7 +50,7 @@ mongo.describe("No call reads every session", () => {
       const plan = await asked.explain("queryPlanner");
       const everyDocument = /COLLSCAN|"Seq Scan"/.test(JSON.stringify(plan));
       const found = { from, filter, indexes: [...indexesIn(plan)], everyDocument };
-      // What ends the sessions of a page finds them by their ids.
+      // The update that ends a page of sessions finds them by their ids.
       const index = "userId" in filter && !filter["_id"]?.$in ? "tenure_user" : "_id_";
       expect(found).toEqual({ from, filter, indexes: [index], everyDocument: false });
     }
@@ -65,12 +65,12 @@ mongo.describe("No call reads every session", () => {
   });
 });
 
-/** Explain of a write is asked of a `find`: not every server explains an update, and the filter decides what is read. */
+/** Explains a write as a `find`: not every server explains updates, and the filter decides what is read. */
 function queriesOf(
   command: Document,
 ): { from: string; filter: Document; options?: FindOptions; pipeline?: Document[] }[] {
   if (command["find"]) return [{ from: "find", filter: command["filter"], options: optionsOf(command) }];
-  // The clock, which reads no collection.
+  // The clock reads no collection.
   if (command["aggregate"] === 1) return [];
   if (command["aggregate"]) {
     const pipeline: Document[] = command["pipeline"];

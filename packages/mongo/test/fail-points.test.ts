@@ -183,7 +183,7 @@ mongo.describe("A server that refuses", () => {
   });
 });
 
-/** Each write: `call` prepares it, and answers what makes the call. */
+/** Returns every kind of write. `call` prepares it and returns the function that makes it. */
 function writes(store: SessionStore) {
   const user = async (count: number) => {
     const userId = randomUUID();
@@ -230,7 +230,7 @@ async function onOne(
   return () => call(id);
 }
 
-/** Every call, on one session. */
+/** Returns every call, on one session. */
 async function calls(store: SessionStore): Promise<Record<string, () => Promise<unknown>>> {
   const userId = randomUUID();
   const id = await born(store, userId);
@@ -255,7 +255,7 @@ async function errorUnder(
 }
 
 async function scene(options: MongoClientOptions = {}) {
-  // The fail point strikes this client alone: the server is shared.
+  // The fail point applies only to this client, because the server is shared.
   const appName = randomUUID();
   const client = connect(mongo.url, { ...options, appName });
   const collection = await freshCollection(client);

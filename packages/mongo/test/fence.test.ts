@@ -9,7 +9,7 @@ import { connect, errorOf, freshCollection } from "./clients.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
-/** Every call that can be the first to meet a login that was never checked, and the session as it shows it. */
+/** Every call that can be the first to meet an unchecked login, with the session as the call shows it. */
 const meets: Record<string, (store: SessionStore, id: string, userId: string) => Promise<unknown>> = {
   read: (store, id) => store.read(id),
   "a joined read": async (store, id) => (await Promise.all([store.read(id), store.read(randomUUID())]))[0],
@@ -91,7 +91,7 @@ for (const [name, on] of Object.entries(servers)) {
       await store.revokeUser(userId);
       const session = { ...fresh(), userId, authenticatedAt };
       expect(await store.create(session)).toBe("fenced");
-      // The id is as free as before.
+      // The id is still free.
       expect(await store.create({ ...session, authenticatedAt: await store.now() })).toBe("created");
     });
 
@@ -141,7 +141,7 @@ async function sceneOn(opened: Promise<Collection>) {
   return { collection, store: mongoStore(collection), crashing, userId: randomUUID() };
 }
 
-/** @returns the id, or with `crashes` false what became of the login */
+/** @returns the id, or the result of the login if `crashes` is false */
 async function logIn(
   by: "create" | "update",
   store: SessionStore,
@@ -158,7 +158,10 @@ async function logIn(
   return session.id;
 }
 
-/** A login's second step is the store's only `findOne` outside of retries. */
+/**
+ * Runs `act` before the fence is read: a login's second step is the only `findOne` of the store outside of
+ * retries.
+ */
 function beforeFenceIsRead(collection: Collection, act: () => Promise<unknown>): MongoCollection {
   const { dbName, collectionName, namespace, db } = collection;
   const open = (name: string, options?: CollectionOptions) => {

@@ -64,7 +64,7 @@ for (const [name, on] of Object.entries(servers)) {
 
     test("a missing index is told once, with the command that makes it, and never holds anybody up", async (context) => {
       const { db, collectionName } = bare(connect(on.url));
-      // FerretDB 2.7 knows no $$NOW where there is no collection.
+      // FerretDB 2.7 does not support $$NOW if the collection does not exist.
       const collection = await db.createCollection(collectionName);
       const warnings = listen(collection.namespace, context);
       const store = mongoStore(collection);

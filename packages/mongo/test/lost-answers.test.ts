@@ -132,7 +132,10 @@ for (const { name, on, open, options } of clients) {
     });
   });
 
-  /** Runs the scenario again and again, cutting at the first command or reply, the second, …, until none is left. */
+  /**
+   * Runs the scenario repeatedly, cutting at the first command or reply, then at the second, until none is
+   * left.
+   */
   async function eachCut(scenario: Scenario): Promise<void> {
     await using proxy = await faultyProxy(await addressOfPrimary(on.url));
     const collection = await freshCollection(connect(on.url));

@@ -2,7 +2,7 @@ import type { MixUp } from "@tenure/conformance";
 import type { Collection, CollectionOptions } from "mongodb";
 import type { MongoCollection } from "../src/index.ts";
 
-/** The collection of a client whose replies are mixed up. The store opens its own view of it, so that is where they are. */
+/** Returns a collection whose replies are mixed up in the handle that the store opens. */
 export function mixedUpCollection(collection: Collection, mixUp: MixUp): MongoCollection {
   const { dbName, collectionName, namespace, db } = collection;
   const client = { command: db.command.bind(db), client: db.client };

@@ -31,7 +31,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     const limits = { socketTimeoutMS: 500, connectTimeoutMS: 500, serverSelectionTimeoutMS: 700 };
     const { store, live } = await onProxy(proxy.url, limits);
     proxy.silence();
-    // A first call meets a connection that was open, and the driver asks again where a read got no answer.
+    // The first calls use a connection that was open, and the driver repeats reads that got no reply.
     expect(await outcomes(calls(store), 500 + 700)).toEqual(ALL_FAIL);
     expect(await outcomes(calls(store), 700)).toEqual(ALL_FAIL);
     proxy.cut();
@@ -44,7 +44,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     const limits = { socketTimeoutMS: 500, connectTimeoutMS: 500, serverSelectionTimeoutMS: 700 };
     const { store, live } = await onProxy(proxy.url, limits);
     proxy.freeze();
-    // More than the sockets in between take.
+    // More than the sockets in between buffer.
     const update = () => store.update(live, { data: "x".repeat(12 * 1024 * 1024) });
     expect(await outcomes({ update }, 2 * (500 + 500 + 700))).toEqual({ update: FAILS });
     proxy.cut();
@@ -58,8 +58,9 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
     const serverSelectionTimeoutMS = 6000;
     const limits = { ...noticed, serverSelectionTimeoutMS, socketTimeoutMS: 2000, retryReads: false };
     const { store, live } = await onProxy(proxy.url, limits);
-    // Once the driver's monitor notices, it ends all commands. Each is sent again, and looks for a server. One that had waited for another
-    // would look twice as long: for 6 s more, so that a busy machine may take 3 more.
+    // Once the driver's monitor notices, it ends all commands. Each is sent again and looks for a server. A
+    // call that had waited for another would look twice as long, 6 s more, so a busy machine may take 3 s
+    // more.
     const limit = noticed.heartbeatFrequencyMS + noticed.connectTimeoutMS + serverSelectionTimeoutMS + SLACK;
     proxy.silence();
     const waits: Promise<Record<string, string>>[] = [];
@@ -76,7 +77,7 @@ mongo.describe("A MongoDB that fails", { concurrent: true }, () => {
 
   test("vanishes without a word: what the driver's monitor ends is sent again, and its answer is true", async () => {
     await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
-    // Nothing but the monitor notices: there is no `socketTimeoutMS`.
+    // Only the monitor can notice, because there is no `socketTimeoutMS`.
     const limits = { connectTimeoutMS: 500, heartbeatFrequencyMS: 500, monitorCommands: true } as const;
     const { store, client, live } = await onProxy(proxy.url, { ...limits, retryReads: false });
     const ended: string[] = [];
@@ -169,7 +170,7 @@ ownMongo.describe("A MongoDB that is stopped", () => {
   });
 });
 
-/** Every call of the contract, each by itself. */
+/** Returns every call of the contract, each independent of the others. */
 function calls(store: SessionStore): Record<string, () => Promise<unknown>> {
   const userId = randomUUID();
   return {
@@ -185,7 +186,7 @@ function calls(store: SessionStore): Record<string, () => Promise<unknown>> {
   };
 }
 
-/** What became of each call; a failure counts only within the limit, milliseconds. */
+/** Returns the outcome of each call. A failure counts only within the limit, in milliseconds. */
 async function outcomes(
   each: Record<string, () => Promise<unknown>>,
   limit: number = Infinity,
@@ -206,7 +207,7 @@ const NAMES = ["create", "read", "touch", "update", "revoke", "revokeUser", "lis
 const ALL_FAIL = Object.fromEntries(NAMES.map((name) => [name, FAILS]));
 const ALL_ANSWER = Object.fromEntries(NAMES.map((name) => [name, "answered"]));
 
-/** Promise 5: what can be read can be listed and ended. */
+/** Promise 5: readable sessions can be listed and ended. */
 async function views(store: SessionStore, ids: readonly string[], userId: string) {
   const listed = (await store.listUser(userId)).map(({ id }) => id);
   const read = await Promise.all([...new Set([...ids, ...listed])].map((id) => store.read(id)));

@@ -11,7 +11,7 @@ import { listen, turn } from "./warnings.ts";
 const mongo = await server("mongo");
 const own = await canStart("mongo");
 
-/** What the README tells to grant. */
+/** The actions that the README says to grant. */
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 const ACTIONS: string[] = JSON.parse(/actions: (\[.*?\])/.exec(readme)![1]!);
 
@@ -63,7 +63,7 @@ own.describe("A user of a MongoDB that asks who one is", () => {
   });
 });
 
-/** A collection through a user of whom it allows these actions and nothing else. */
+/** Returns a collection of a client whose user has only these actions. */
 async function collectionAs(url: string, actions: readonly string[]): Promise<Collection> {
   const name = randomUUID();
   const database = connect(url).db("shop");

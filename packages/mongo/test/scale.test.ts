@@ -34,7 +34,7 @@ mongo.describe("At 100,000 sessions", () => {
     expect(theirs.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
     expect(theirs).toHaveLength(10);
     const sent = await record(client, async () => expect(await store.revokeUser("user 7")).toBe(10));
-    // At a few hundred sessions FerretDB 2.7 may choose another index.
+    // With a few hundred sessions, FerretDB 2.7 may choose another index.
     for (const command of sent.filter((one) => "find" in one)) {
       const asked = collection.find(command["filter"], optionsOf(command));
       expect([...indexesIn(await asked.explain("queryPlanner"))]).toEqual(["tenure_user"]);
@@ -65,7 +65,9 @@ const USERS = SESSIONS / 10;
 
 let filling: Promise<{ readonly name: string; readonly ids: readonly string[] }> | undefined;
 
-/** The collection of all sessions, by this client. It is filled once, which takes longer than the tests. */
+/**
+ * Returns the filled collection, through this client. It is filled once, which takes longer than the tests.
+ */
 async function filled(
   client: MongoClient,
 ): Promise<{ readonly collection: Collection; readonly ids: readonly string[] }> {
@@ -77,7 +79,10 @@ async function filled(
   return { collection: client.db("tenure_test").collection(name), ids };
 }
 
-/** Copies of one session that the store made, each of an id and a user of its own: the store makes them one by one. */
+/**
+ * Inserts copies of one session that the store created, each with its own id and user: creating them one by
+ * one would be slow.
+ */
 async function fill(
   collection: Collection,
   count: number,

@@ -30,7 +30,7 @@ describe("A primary that steps down among writes, and is elected again", () => {
   });
 });
 
-/** Creates, changes and revokes until it is stopped, and notes what was acknowledged. What failed is known of no more. */
+/** Creates, changes and revokes sessions until stopped, and records acknowledged sessions and failures. */
 function writer(store: SessionStore) {
   const told = new Map<string, string | null>();
   const failed: unknown[] = [];
@@ -49,7 +49,7 @@ function writer(store: SessionStore) {
   })();
   return {
     told,
-    /** Resolves once so many more sessions are acknowledged. */
+    /** Resolves once this many more sessions are acknowledged. */
     more: async (count: number) => {
       const enough = told.size + count;
       while (told.size < enough) await sleep(20);

@@ -124,7 +124,7 @@ for (const [name, open] of Object.entries(drivers)) {
       const result = await withTransaction(client, async (session) => {
         runs += 1;
         const inside = store.with(session);
-        // The transaction sees what was there at its first command.
+        // The transaction sees the data as of its first command.
         await inside.listUser(userId);
         if (runs === 1) await store.revokeUser(userId);
         return inside.create({ ...fresh(userId), authenticatedAt });
@@ -191,7 +191,7 @@ for (const [name, open] of Object.entries(drivers)) {
       const snapshot = client.startSession({ snapshot: true });
       expect(() => store.with(ended)).toThrow(TypeError);
       expect(() => store.with(snapshot)).toThrow(TypeError);
-      // The cast: as a caller without types would.
+      // Cast, like a caller without types.
       expect(() => store.with(undefined as unknown as ClientSession)).toThrow(TypeError);
       await snapshot.endSession();
     });
@@ -283,7 +283,7 @@ type People = Collection<{ _id: string }>;
 
 const MAJORITY = {
   readPreference: "primary",
-  // A transaction can't have "available", which the hostile clients have as their default.
+  // A transaction cannot use "available", the default of the hostile clients.
   readConcern: { level: "local" },
   writeConcern: { w: "majority" },
 } as const;

@@ -7,12 +7,12 @@ import { type MongoStore, mongoStore } from "../src/index.ts";
 import { connect, freshCollection, skipLoudly } from "./clients.ts";
 
 /**
- * Milliseconds that a session lives: longer than the machine needs to begin what holds it and what waits, and shorter than it is held.
- * They double where the machine needed longer.
+ * Milliseconds that a session lives: longer than the lock and the waiting update take to begin, and shorter
+ * than the lock is held. Doubled if the machine needs longer.
  */
 const IDLE = 500;
 
-/** Several rounds where it is the server's choice which of the calls that wait goes first. */
+/** Several rounds if the server chooses which waiting call goes first. */
 const holders = {
   "a transaction": {
     on: await server("mongo-transactions"),
@@ -20,11 +20,12 @@ const holders = {
     rounds: 2,
     concurrent: true,
   },
-  // FerretDB 2.7 keeps the locks of a bulk write to its end, one at a time for long enough; a mongod holds nobody up by one.
+  // FerretDB 2.7 keeps the locks of a bulk write to its end, and one bulk write at a time lasts long enough.
+  // On a mongod a bulk write delays nobody.
   "a long bulk write": { on: await server("mongo"), hold: inBulk, rounds: 1, concurrent: false },
 };
 
-/** How a session is ended: nothing may bring it back. */
+/** The ways to end a session, after which nothing may revive it. */
 const ends: Record<string, (store: MongoStore, id: string, userId: string) => Promise<unknown>> = {
   revoke: (store, id) => store.revoke(id),
   revokeUser: (store, _, userId) => store.revokeUser(userId),
@@ -44,14 +45,15 @@ for (const [holder, { on, hold, rounds, concurrent }] of Object.entries(holders)
     });
   });
 
-  /** A session that is held, an update of it that waits, and the session's end: until `release` nobody was told of it. */
+  /** Returns a locked session whose end has passed while an update of it waits until `release`. */
   async function expiredWhileUpdating(context: TestContext) {
     const client = connect(on.url);
     const collection = await freshCollection(client);
     const store = mongoStore(collection);
     await store.read("the first call looks at the indexes");
     let idle = IDLE;
-    // How soon it is held, and how long, is the machine's choice: what did not wait shows nothing.
+    // How soon the lock is held, and for how long, depends on the machine. An attempt without a wait shows
+    // nothing.
     for (let attempt = 0; attempt < 8; attempt += 1) {
       const [id, userId] = [randomUUID(), randomUUID()];
       expect(await store.create({ id, userId, data: "", idle, lifetime: 600_000 })).toBe("created");
@@ -70,7 +72,7 @@ for (const [holder, { on, hold, rounds, concurrent }] of Object.entries(holders)
   }
 }
 
-/** Whoever wants to write the document now waits until `release`. */
+/** Locks the document: writes of it wait until `release`. */
 async function inTransaction(
   client: MongoClient,
   collection: Collection,
@@ -85,14 +87,14 @@ async function inTransaction(
   };
 }
 
-/** Begun, and seen to hold: a write of the document does not come back. Null: it is over, and has held nobody up. */
+/** Returns once the bulk write delays a write of the document, or null if it ended without delaying one. */
 async function inBulk(
   _: MongoClient,
   collection: Collection,
   id: string,
 ): Promise<(() => Promise<void>) | null> {
   const write = { filter: { _id: id as never }, update: { $set: { held: true } } };
-  // FerretDB takes 25,000 at once. To insert takes it longer than to find nothing.
+  // FerretDB takes 25,000 at once. Inserting takes it longer than finding nothing.
   const rest = Array.from({ length: 24_000 }, (__, i) => ({
     updateOne: { filter: { _id: `${id} ${i}` as never }, update: { $set: { i } }, upsert: true },
   }));
@@ -103,7 +105,7 @@ async function inBulk(
     held.push(writing);
     const wrote = writing.then(() => "wrote");
     const over = bulk.then(() => "over");
-    // On a busy machine a write that nothing holds up may take a while, too.
+    // On a busy machine, a write that nothing delays may take a while too.
     const seen = await Promise.race([over, wrote, sleep(IDLE / 4, "held")]);
     if (seen === "held") break;
     if (seen === "over") {

@@ -1,6 +1,6 @@
 import type { TestContext } from "vitest";
 
-/** The warnings about one collection; others run at the same time. */
+/** Collects the warnings about one collection, because other tests run at the same time. */
 export function listen(namespace: string, { onTestFinished }: TestContext): string[] {
   const heard: string[] = [];
   const hear = (warning: Error & { code?: string }): void => {
@@ -13,7 +13,7 @@ export function listen(namespace: string, { onTestFinished }: TestContext): stri
   return heard;
 }
 
-/** Warnings are emitted in the next turn. */
+/** Waits for the next turn of the event loop, in which warnings are emitted. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
