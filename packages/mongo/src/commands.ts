@@ -236,7 +236,7 @@ export function commandsOn(
     return ids.map((id) => records.get(id) ?? null);
   }
 
-  /** @returns `false` if a document with this id exists */
+  /** @returns `false` if the id is taken by a session or by a tombstone that is not vacant */
   async function insert(id: string, pipeline: Document[]): Promise<boolean> {
     const options = { ...joining, upsert: true };
     try {
