@@ -95,7 +95,7 @@ function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
 
 /** A `lock_timeout`. */
 const PATIENCE = "100ms";
-/** Shorter, because one call has waited already, and up to 499 others only shared its statement. */
+/** Short, because one call has waited already, and up to 499 others only shared its statement. */
 const BRIEF_PATIENCE = "20ms";
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** With pauses of up to 100 ms between them. */

@@ -5,9 +5,8 @@ import { type TableName, tableOf } from "./table.ts";
 
 /**
  * Creates the tables, or upgrades them to this release's schema version, in one transaction. Any number of
- * instances may call it concurrently, at every start. An up-to-date schema is only read, which needs no right
- * to create. Never drops or rewrites a table, leaves a newer schema alone, and refuses a table that is not
- * Tenure's.
+ * instances may call it concurrently, at every start. Reading an up-to-date schema needs no right to create.
+ * Never drops or rewrites a table, leaves a newer schema alone, and refuses a table that is not Tenure's.
  *
  * @throws TypeError for a name that PostgreSQL cannot hold
  * @throws Error if the name is taken; also what the driver threw

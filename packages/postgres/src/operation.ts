@@ -20,7 +20,7 @@ export interface Operation<Call, Result> {
   /** How many statements may run at the same time. */
   readonly slots: number;
   /**
-   * Whether calls with the same key get the same result and can share a statement. Otherwise they run in
+   * Whether calls with the same key can share a statement, as they get the same result. Otherwise they run in
    * turn.
    */
   readonly shares: boolean;
@@ -30,10 +30,7 @@ export interface Operation<Call, Result> {
   readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }
 
-/**
- * The row could be neither read nor written, because another transaction has just created or ended it. The
- * next statement sees that change.
- */
+/** The row could be neither read nor written, because another transaction has just created or ended it. */
 export const AGAIN: unique symbol = Symbol("again");
 
 export type Outcome<Result> = Result | Error | typeof AGAIN;

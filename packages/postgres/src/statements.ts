@@ -23,16 +23,15 @@ export type Statements = Readonly<
  *
  * - A write to an existing row, other than a touch, locks the row (`held`), then reads the clock, then
  *   writes. A clock read before the wait for the lock would revive a session that expired during the wait.
- * - A statement that binds a session to a user first locks the user's fence (`fences`). Locks are taken in
- *   one order, fences by id, then sessions by id, so that statements do not deadlock. `end` alone has no
- *   order, and deadlocks are retried.
+ * - A statement that binds a session first locks the user's fence (`fences`). Locks are taken in one order,
+ *   fences by id, then sessions by id, to avoid deadlocks. `end` alone has no order; its deadlocks are
+ *   retried.
  * - `ON CONFLICT DO UPDATE`, `FOR NO KEY UPDATE` and `UPDATE` act on the newest version of a row, even if it
- *   is newer than the statement's snapshot. Plain reads do not, so no decision depends on a row read without
- *   a lock.
+ *   is newer than the snapshot. Plain reads do not, so no decision depends on a row read without a lock.
  * - `patience`, the last parameter of a write, bounds the wait for each lock; `null`: as long as the server
  *   allows.
- * - Each row of a reply begins with the server's state and the key of the call, so that a missing row or a
- *   reply to another call is never taken for a result.
+ * - Each row of a reply begins with the server's state and the key of the call, so that neither a missing row
+ *   nor a reply to another call is taken for a result.
  */
 export function statementsFor({ sql: table, literal }: Table): Statements {
   const state = `case when pg_is_in_recovery() then 'standby' when row_security_active(${literal}::regclass) then 'hidden' end`;
@@ -69,9 +68,9 @@ from judged left join created on created.id = judged.id`);
 select ${state}, given.id, ${RECORD}
 from ${given} left join ${found} s on s.id = given.id and s.revoked_at is null and s.expires_at > clock_timestamp()`);
 
-  // A touch needs no lock first: after a wait PostgreSQL re-checks the row, and the contract lets a touch
-  // that waited past the session's end count from before it. Without patience it may be in an application's
-  // transaction, whose commit must not become asynchronous.
+  // A touch needs no lock first: after a wait PostgreSQL re-checks the row, and a touch that waited past the
+  // session's end may count from before it. Without patience it may be in an application's transaction, whose
+  // commit must not become asynchronous.
   const touch = (given: string, matching: string): Statement =>
     statement(`
 with given as materialized (select given.* from ${given}, ${patience(2)}, ${lazyIf("$2::text is not null")}), touched as (
@@ -218,7 +217,7 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
   returning mark.id, mark.authenticated_at as instant
 )`,
       first: "and (select count(*) from fences) >= 0",
-      // Not locked if a trigger or rule of the application cancelled the insert: then the fence is unknown.
+      // Not locked if a trigger or rule cancelled the insert: the fence is then unknown.
       columns: "(given.user_id is null or fences.id is not null) as locked, fences.instant as fence",
       join: `left join fences on fences.id = ${FENCE} || given.user_id`,
     };
@@ -257,8 +256,8 @@ select ${state}, $1::text, ${SCANNED}, (s.revoked_at is null and s.expires_at > 
 from (select) one left join (select * from ${table} s where s.id >= $1 order by s.id limit $2::bigint) s on true
 order by s.id`),
     now: statement(`select case when pg_is_in_recovery() then 'standby' end, 'now', ${milliseconds(NOW)}`),
-    // Planned each time, because a plan from when the table was small would read all of it. The commit is
-    // asynchronous, because rows that a crash restores have expired anyway.
+    // Planned each time: a plan from when the table was small would read all of it. Commits asynchronously,
+    // because rows that a crash restores have expired anyway.
     sweep: unprepared(`
 with turn as materialized (
   select not $4::boolean or pg_try_advisory_xact_lock(${SWEEPING}, ${literal}::regclass::oid::int) as ours from ${lazyIf("true")}
@@ -301,9 +300,9 @@ const BURIED = "user_id = null, authenticated_at = null, data = ''";
 const MILLISECOND = "interval '1 millisecond'";
 
 /**
- * Matches the user's sessions that a fence ends. A session authenticated in the future dates from before the
- * clock was set back, or from before a failover to a server whose clock is behind; without a given instant it
- * is ended too ($4). A session without `authenticated_at` was written by hand.
+ * Matches the user's sessions that a fence ends, and without a given instant ($4) those authenticated in the
+ * future: before the clock was set back, or before a failover to a server whose clock is behind. A session
+ * without `authenticated_at` was written by hand.
  *
  * `(select $1)` hides the user from the planner, which for very many sessions would scan the table for each
  * batch.

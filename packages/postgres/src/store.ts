@@ -45,8 +45,8 @@ export interface PostgresStore extends SessionStore {
    */
   sweep(): Promise<number>;
   /**
-   * Sweeps periodically until stopped. If several processes do this, one at a time runs a statement and the
-   * others skip their turn. The timer does not keep the process alive.
+   * Sweeps periodically until stopped. While one process runs a statement, others that sweep skip their turn.
+   * The timer does not keep the process alive.
    *
    * @throws TypeError if `every` is out of range
    */
@@ -54,15 +54,14 @@ export interface PostgresStore extends SessionStore {
 }
 
 /**
- * Stores sessions in one table of PostgreSQL 14 or newer, created by {@link migrate}. Each row is a session,
- * a tombstone (`revoked_at` is set) or a user's fence: a tombstone under an id that no session can have, with
- * the fence's instant in `authenticated_at`. One table needs no second grant, dump or sweep.
+ * Stores sessions in one table of PostgreSQL 14 or newer, created by {@link migrate}. A row is a session, a
+ * tombstone (`revoked_at` is set) or a user's fence: a tombstone under an id that no session can have, with
+ * the fence's instant in `authenticated_at`.
  *
  * **The write that decides.** Each write except `revokeUser` is one statement, which locks the rows it
- * decides on. If it binds a session to a user, it also inserts or updates the user's fence, and holds that
- * lock until its commit. `ON CONFLICT DO UPDATE` returns the newest version of the row, so the statement sees
- * every fence that was committed before it got the lock. `revokeUser` is two or more statements, each its own
- * transaction:
+ * decides on. If it binds a session to a user, it also writes the user's fence, and holds that lock until its
+ * commit. `ON CONFLICT DO UPDATE` returns the newest version of the row, so the statement sees every fence
+ * committed before it got the lock. `revokeUser` is two or more statements, each its own transaction:
  *
  * 1. It sets the fence, under the same lock. A create or binding that got the lock first has committed. A
  *    later one sees the fence, and is refused or counts as authenticated after it.
@@ -73,16 +72,15 @@ export interface PostgresStore extends SessionStore {
  * repeated in READ COMMITTED.
  *
  * The fence commits asynchronously, because PostgreSQL writes its log in order and step 2 commits
- * synchronously. If there was nothing to end, the fence is set again with a synchronous commit.
+ * synchronously. If there was no session to end, the fence is set again with a synchronous commit.
  *
- * **A crash between the writes of `revokeUser`** leaves the fence set and some of the user's sessions alive.
- * No login that began before the fence can add to them, and the next `revokeUser` ends them. If the server
- * crashes, the fence can be lost too. The call has not resolved.
+ * **A crash between the writes of `revokeUser`** leaves the fence set and some sessions alive. No login that
+ * began before the fence can add to them, and the next `revokeUser` ends them. If the server crashes, the
+ * fence can be lost too. The call has not resolved.
  *
- * **In the application's transaction** the fence is set at the call but visible only from the commit, for
- * which logins of the user wait. A login that begins between the two is after the fence, although it may have
- * checked the old password: after a password change, call `revokeAllForUser` again once the transaction has
- * committed.
+ * **In the application's transaction** the fence is set at the call but visible only from the commit. A login
+ * that begins between the two is after the fence, although it may have checked the old password: after a
+ * password change, call `revokeAllForUser` again once the transaction has committed.
  *
  * @param pool the application's own; the store neither configures nor ends it
  * @throws TypeError for an invalid option

@@ -4,8 +4,8 @@ import type { PageRange, Swept } from "./operations.ts";
 /** Options of `startSweeping`. */
 export interface SweepingOptions {
   /**
-   * Milliseconds between sweeps, give or take a quarter at random. Each sweep reads the table once, in small
-   * steps. Default one hour.
+   * Milliseconds between sweeps, give or take a quarter. A sweep reads the table once, in small steps.
+   * Default one hour.
    */
   readonly every?: number;
   /** Called with a `StoreError` when a sweep fails. Later sweeps still run. What it throws is ignored. */
@@ -21,10 +21,10 @@ export interface Sweeping {
 type SweepPages = (range: PageRange) => Promise<Swept>;
 
 /**
- * Deletes the expired rows of the whole table, one range of pages per statement. There is no index on
- * `expires_at`, because every touch would have to write it.
+ * Deletes the expired rows of the table, a range of pages per statement. `expires_at` has no index, because
+ * every touch would have to write it.
  *
- * @param turns if given, the sweep ends when another instance is sweeping, or when the signal is aborted
+ * @param turns if given, the sweep ends when another instance is sweeping, or the signal is aborted
  */
 export async function sweep(sweepPages: SweepPages, turns?: AbortSignal): Promise<number> {
   let pages = 1;
@@ -42,7 +42,7 @@ export async function sweep(sweepPages: SweepPages, turns?: AbortSignal): Promis
     if (result.swept < range.most) from = range.to;
     if (result.took > LONG) width = Math.max(width / 2, NARROWEST);
     else if (result.took < SHORT) width = Math.min(width * 2, WIDEST);
-    // Takes at most half of one connection's time, unless a statement runs for more than 100 ms.
+    // Half of one connection's time at most, unless a statement takes more than 100 ms.
     await sleep(Math.min(performance.now() - beganAt, 100));
   }
   return swept;
@@ -80,10 +80,10 @@ export function startSweeping(
   };
 }
 
-/** The pages that one statement reads, adapted to the speed of the disk and the machine. */
+/** Pages per statement, adapted to the speed of the disk and the machine. */
 const NARROWEST = 4;
 const WIDEST = 128;
-/** The most rows that a statement deletes, per page that it reads. */
+/** The most rows to delete, per page of the range. */
 const ROWS_A_PAGE = 8;
 
 /** Milliseconds. A slower statement halves the width of the next, and one below `SHORT` doubles it. */

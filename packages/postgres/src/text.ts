@@ -1,7 +1,7 @@
 /**
- * Encodes the characters that PostgreSQL's text cannot hold: NUL and lone surrogates, which pg would turn
- * into U+FFFD, so that two ids could become one. Each is stored as U+0001 and four hexadecimal digits, and so
- * is U+0001 itself. All other text, which is nearly all, is stored as it is.
+ * Encodes what PostgreSQL's text cannot hold: NUL, and lone surrogates, which pg would turn into U+FFFD, so
+ * that two ids could become one. Each is stored as U+0001 and four hexadecimal digits, and so is U+0001
+ * itself. All other text is stored as it is.
  */
 export function encodeText(text: string): string {
   // Much faster than the regular expression, and enough for nearly all text.

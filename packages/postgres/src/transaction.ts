@@ -5,9 +5,9 @@ import type { Bind } from "./joined.ts";
 import { decided, type Operation, resultsOf } from "./operation.ts";
 
 /**
- * Makes calls on one client, inside the transaction that is open on it: one statement at a time, in the order
- * of the calls. A statement that failed is not repeated, because an error aborts the transaction. No
- * statement is prepared by name, because a pooler may be in between.
+ * Makes calls on one client, inside its open transaction, one statement at a time. No failed statement is
+ * repeated, because an error aborts the transaction. None is prepared by name, because a pooler may be in
+ * between.
  */
 export function inTransaction(client: PostgresClient, table: string): Bind {
   let last: Promise<unknown> = Promise.resolve();
