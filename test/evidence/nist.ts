@@ -5,24 +5,24 @@ export const nist: Standard = {
   page: "docs/NIST.md",
   title: "Evidence for NIST SP 800-63B-4",
   introduction:
-    "What [NIST SP 800-63B-4](https://pages.nist.gov/800-63-4/sp800-63b.html) asks of sessions, in words of our own: read the publication itself for what it says. Authentication itself (sections 2 to 4, but for reauthentication) is the application's: Tenure begins when the application says who has authenticated.",
+    "What [NIST SP 800-63B-4](https://pages.nist.gov/800-63-4/sp800-63b.html) asks of sessions, paraphrased. The publication itself is authoritative. Authentication (sections 2 to 4, except reauthentication) is up to the application: Tenure begins when the application names a user who has authenticated.",
   sections: [
     {
       title: "Reauthentication, by assurance level",
       requirements: [
         {
           id: "2.1.3",
-          asks: "AAL1: a session ends 30 days after the login at the latest. An inactivity timeout is optional.",
-          met: 'The option `lifetime: "30d"`. A longer one is warned about.',
+          asks: "AAL1: a session ends at most 30 days after the login. An inactivity timeout is optional.",
+          met: 'The option `lifetime: "30d"`. A longer one prints a warning.',
         },
         {
           id: "2.2.3",
-          asks: "AAL2: it ends after 24 hours at the latest, and after one hour of inactivity.",
-          met: '`idleTimeout: "1h"` and `lifetime: "24h"`. The defaults are shorter: 30 minutes and 12 hours. Going on with one factor after the inactivity timeout is not offered: the session is over.',
+          asks: "AAL2: a session ends after at most 24 hours, and after at most one hour of inactivity.",
+          met: '`idleTimeout: "1h"` and `lifetime: "24h"`. The defaults are shorter: 30 minutes and 12 hours. Tenure does not offer to continue with one factor after the inactivity timeout, because the session has ended.',
         },
         {
           id: "2.3.3",
-          asks: "AAL3: it ends after 12 hours, which is required, and after 15 minutes of inactivity.",
+          asks: "AAL3: a session ends after at most 12 hours, which is required, and after at most 15 minutes of inactivity.",
           met: '`idleTimeout: "15m"` and `lifetime: "12h"`, which is the default lifetime.',
         },
       ],
@@ -32,32 +32,32 @@ export const nist: Standard = {
       requirements: [
         {
           id: "5.1",
-          asks: "A session rests on a secret of at least 64 random bits that the server makes at the login, that is dead after a logout and after the timeouts, and that nobody between sees. Users can log out easily. Content that is posted is protected from cross-site requests.",
-          met: "256 random bits, new at each login; a token that was not issued is never adopted; a logout and a timeout hold, whatever saves late; stores have a digest alone, and no event, error or object shows the secret.",
+          asks: "A session depends on a secret of at least 64 random bits. The server generates it at the login, and invalidates it at a logout and after the timeouts. Nobody between the client and the server can see it. Users can log out easily. POST requests are protected against cross-site request forgery.",
+          met: "The secret has 256 random bits and is new at each login. A token that was not issued is never adopted. No late save undoes a logout or a timeout. Stores hold only a digest, and no event, error or object shows the secret.",
           application:
-            "TLS without a way back to plain HTTP; a visible way to log out; protection from cross-site requests, for which SameSite is a help and not the whole. Cookies end with the browser unless you give them a `maxAge`.",
+            "Use TLS without a fallback to plain HTTP, show a way to log out, and protect against cross-site requests. SameSite helps with that but is not sufficient. Cookies end with the browser session unless you give them a `maxAge`.",
         },
         {
           id: "5.1.1",
-          asks: "Cookies: over TLS only, for as few hosts and paths as possible, not for scripts, ending about when the session does, with the prefix `__Host-` and the path `/`, SameSite Lax or Strict, and an opaque value without personal data.",
-          met: "`secureCookie(sessions)` of each bridge sets these; warnings name what a framework's own settings lack. The cookie holds an opaque token. The server's timeouts count, and not the cookie's end.",
+          asks: "Cookies are sent over TLS only, to as few hosts and paths as possible, and are not accessible to scripts. They expire at about the same time as the session. They have the prefix `__Host-`, the path `/`, SameSite Lax or Strict, and an opaque value without personal data.",
+          met: "`secureCookie(sessions)` of each bridge sets these. Warnings name what a framework's own settings lack. The cookie holds an opaque token. The server's timeouts are authoritative, not the cookie's expiry.",
         },
         {
           id: "5.1.2",
-          asks: "An access token (OAuth) is no sign that the user is there.",
+          asks: "The presence of an access token (OAuth) does not show that the user is present.",
           application: "Tenure has no access tokens.",
         },
         {
           id: "5.2",
-          asks: "An overall timeout and an inactivity timeout end the session. Activity restarts the latter, and a reauthentication restarts both. Both are written down.",
-          met: "`lifetime` and `idleTimeout`, exact, by the store's clock. `logIn` of the same user restarts both. `requireRecent` asks for a recent authentication.",
-          application: "Write them down: [timeouts by standard](TIMEOUTS.md).",
+          asks: "An overall timeout and an inactivity timeout end the session. Activity restarts the latter, and a reauthentication restarts both. Both are documented.",
+          met: "`lifetime` and `idleTimeout`, which are exact by the store's clock. A `logIn` of the same user restarts both. `requireRecent` requires a recent authentication.",
+          application: "Document them: [timeouts by standard](TIMEOUTS.md).",
         },
         {
           id: "5.3",
-          asks: "Sessions may be watched for signs of fraud, with regard to privacy.",
-          met: "`superseded-token-used` tells of a token that was stolen or kept. [Your devices](YOUR-DEVICES.md) shows users where they are logged in. Tenure stores no addresses and user agents by itself.",
-          application: "Whatever else is to be watched, and its privacy assessment.",
+          asks: "Sessions may be monitored for signs of fraud, with regard to privacy.",
+          met: "`superseded-token-used` reports the use of a token that was stolen or kept. [Your devices](YOUR-DEVICES.md) shows users where they are logged in. Tenure itself stores neither addresses nor user agents.",
+          application: "Decide what else to monitor, and assess its effect on privacy.",
         },
       ],
     },

@@ -10,14 +10,14 @@ export function pageOf(standard: Standard, evidence: readonly Evidence[]): strin
 }
 
 const ABOUT =
-  "`pnpm evidence` writes this page from `test/evidence` and from the ids in the names of tests, and a test compares it. Sentences in `packages/conformance` are tested on every store.";
+  "`pnpm evidence` generates this page from `test/evidence` and from the requirement ids in test names, and a test checks that it is up to date. Sentences in `packages/conformance` are tested on every store.";
 
 function part({ mark }: Standard, requirement: Requirement, evidence: readonly Evidence[]): string {
   const { id, asks, met, application } = requirement;
   const own = evidence.filter(({ ids }) => ids.includes(`${mark} ${id}`));
   const lines = [`### ${id}`, "", `*${asks}*`];
   if (met !== undefined) lines.push("", met);
-  if (application !== undefined) lines.push("", `**The application's:** ${application}`);
+  if (application !== undefined) lines.push("", `**The application:** ${application}`);
   if (own.length > 0) lines.push("", ...tests(own));
   return lines.join("\n");
 }

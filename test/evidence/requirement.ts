@@ -1,12 +1,12 @@
-/** What a standard asks for, and what there is to say about it. */
+/** A requirement of a standard, and how it is met. */
 export interface Requirement {
   /** As the standard numbers it. */
   readonly id: string;
-  /** In a few words of our own. */
+  /** What the requirement asks for, paraphrased. */
   readonly asks: string;
-  /** How Tenure meets it. Absent: it does not concern what Tenure does. */
+  /** How Tenure meets it. Absent if it does not concern Tenure. */
   readonly met?: string;
-  /** What is left to the application, and why. */
+  /** What the application must do itself. */
   readonly application?: string;
 }
 
@@ -16,7 +16,7 @@ export interface Section {
 }
 
 export interface Standard {
-  /** As it stands in the names of tests: "(ASVS 7.4.1)". */
+  /** The standard's name in the names of tests: "(ASVS 7.4.1)". */
   readonly mark: string;
   readonly page: string;
   readonly title: string;

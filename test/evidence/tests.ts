@@ -3,14 +3,14 @@ import { join } from "node:path";
 
 /** A test whose name ends in the ids of requirements: "… (ASVS 7.4.1, 7.5.2, NIST 5.1)". */
 export interface Evidence {
-  /** From the root. */
+  /** Relative to the root. */
   readonly path: string;
   readonly sentence: string;
-  /** As "ASVS 7.4.1". */
+  /** In the form "ASVS 7.4.1". */
   readonly ids: readonly string[];
 }
 
-/** All of the repository, by path and place. */
+/** Returns all such tests of the repository, in the order of their paths and places. */
 export function evidenceIn(root: string): Evidence[] {
   const options = { cwd: root, exclude: (path: string) => /node_modules|\.programs/u.test(path) };
   const paths = FILES.flatMap((pattern) => globSync(pattern, options)).filter((path) => !REPEATS.has(path));
@@ -24,7 +24,7 @@ const FILES = [
   "examples/*/test/*.test.ts",
 ];
 
-/** They name sentences of the conformance suite: which ones break, and which ones hold. */
+/** These repeat the names of sentences of the conformance suite, to list which of them break or hold. */
 const REPEATS: ReadonlySet<string> = new Set([
   "packages/conformance/test/under-node-test.test.ts",
   "packages/mongo/test/conformance-transactions.test.ts",
@@ -40,7 +40,7 @@ function namesIn(text: string, path: string): Evidence[] {
 
 const NAME = /(["'`])((?:(?!\1).)+) \(((?:ASVS|NIST) [\d., ASVNIT]+)\)\1/gu;
 
-/** "ASVS 7.4.1, 7.5.2, NIST 5.1": a standard counts until the next one. */
+/** In "ASVS 7.4.1, 7.5.2, NIST 5.1", each standard applies until the next one. */
 function idsIn(marks: string): string[] {
   let standard = "";
   return marks.split(", ").map((mark) => {
