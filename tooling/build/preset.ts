@@ -1,8 +1,9 @@
 import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
 /**
- * How every published package is built: as CommonJS from `src/index.ts`, with an ES module that re-exports it for `import`, and
- * checked as npm would serve it. One implementation, so a process that uses both `require` and `import` has one copy of each class.
+ * Builds every published package as CommonJS from `src/index.ts`, with an ES module that re-exports it for
+ * `import`, and checks it as npm would serve it. There is one implementation, so a process that uses both
+ * `require` and `import` has one copy of each class.
  */
 const preset: UserConfig = defineConfig({
   entry: "src/index.ts",
@@ -23,7 +24,7 @@ function esModules(): Rolldown.Plugin {
       for (const file of Object.values(bundle)) {
         if (file.type !== "chunk" || !file.isEntry) continue;
         const { name, fileName, exports } = file;
-        // Names, not `*`: Node adds a name "module.exports" to what a CommonJS module exports.
+        // Names, not `*`: Node adds the name "module.exports" to the exports of a CommonJS module.
         const code = `export { ${exports.join(", ")} } from "./${fileName}";\n`;
         this.emitFile({ type: "asset", fileName: `${name}.js`, source: code });
         this.emitFile({

@@ -2,22 +2,25 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { text } from "node:stream/consumers";
 
-/** A browser as a server sees it: it keeps its cookies between requests, and drops those that expired. */
+/** A browser as a server sees it. It keeps its cookies between requests and drops expired ones. */
 export interface Visitor {
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
-  /** With a JSON body. */
+  /** Sends a JSON body. */
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** The cookies, by name. A test may set and delete them. */
   readonly cookies: Map<string, string>;
-  /** Another one with the same cookies: a second tab before anything happened, a thief, or at another server. */
+  /**
+   * Returns another visitor with the same cookies: a second tab, a thief, or the same browser at another
+   * server.
+   */
   twin(origin?: string): Visitor;
 }
 
 export interface Answer {
   readonly status: number;
-  /** The whole body: a response that is cut is an error. */
+  /** The whole body. A truncated response is an error. */
   readonly text: string;
-  /** `Set-Cookie` headers as they came. */
+  /** The `Set-Cookie` headers, unparsed. */
   readonly setCookies: readonly string[];
   readonly headers: Headers;
 }
@@ -41,7 +44,8 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
   ): Promise<Answer> {
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
     const headers = cookie ? { cookie, ...extra } : extra;
-    // A connection of its own: a server ends those that rest, perhaps just as the next request goes out.
+    // Each request has its own connection, because a server may close an idle one just as the next request is
+    // sent.
     const asked = request(origin + path, { method, headers, agent: false }).end(body);
     const [response] = (await once(asked, "response")) as [IncomingMessage];
     const setCookies = response.headers["set-cookie"] ?? [];
@@ -54,7 +58,7 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
   }
 }
 
-/** RFC 6265 5.2 and 5.3, as far as one host with one path goes. */
+/** Stores a cookie by RFC 6265 5.2 and 5.3, for one host and one path. */
 function keep(jar: Map<string, string>, setCookie: string): void {
   const [pair = "", ...attributes] = setCookie.split(";").map((part) => part.trim());
   const equals = pair.indexOf("=");

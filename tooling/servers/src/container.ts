@@ -5,14 +5,14 @@ import type { Machine } from "./machine.ts";
 
 export interface ContainerOptions {
   readonly image: string;
-  /** Absent: what the image runs by itself. */
+  /** Absent: the image's own command. */
   readonly command?: readonly string[];
   readonly environment?: Record<string, string>;
   /** The port on 127.0.0.1, the same one after every restart. */
   readonly port: number;
   /**
-   * The port inside of the container; or `"host"`: the container has this machine's network (Linux), where servers must reach
-   * each other by the addresses that clients use.
+   * The port inside the container. `"host"`: the container uses this machine's network (Linux), for servers
+   * that must reach each other by the addresses that clients use.
    */
   readonly inside: number | "host";
 }
@@ -24,10 +24,10 @@ export async function startContainer(options: ContainerOptions): Promise<Machine
   const name = `tenure-${randomUUID()}`;
   const plan = new GenericContainer(image)
     .withName(name)
-    // The guard removes it. Testcontainers' own reaper is one more image to pull.
+    // The guard removes the container. Testcontainers' own reaper is another image to pull.
     .withAutoCleanup(false)
     .withEnvironment(environment)
-    // own-server.ts asks the server itself, also after each later start.
+    // own-server.ts waits for the server to reply, here and after each later start.
     .withWaitStrategy(Wait.forAll([]));
   if (command !== undefined) plan.withCommand([...command]);
   if (inside === "host") plan.withNetworkMode("host");
@@ -53,20 +53,26 @@ export async function startContainer(options: ContainerOptions): Promise<Machine
   };
 }
 
-/** Makes an image present. Rejects if there is no Docker engine, or if its registry is out of reach or doesn't have the image. */
+/**
+ * Pulls an image unless it is present. Rejects if there is no Docker engine, or if its registry is
+ * unreachable or lacks the image.
+ */
 export async function pullImage(image: string): Promise<void> {
   const { ImageName } = await import("testcontainers");
   await (await docker()).image.pull(ImageName.fromString(image));
 }
 
-/** What an image runs by itself: `["redis-server"]`, `["mongod"]`. */
+/** Returns an image's own command: `["redis-server"]`, `["mongod"]`. */
 export async function imageCommand(image: string): Promise<readonly string[]> {
   const { ImageName } = await import("testcontainers");
   const { Config } = await (await docker()).image.inspect(ImageName.fromString(image));
   return Config.Cmd ?? [];
 }
 
-/** The Docker engine that Testcontainers finds, which is loaded late: it is large, and most processes never need it. */
+/**
+ * Returns the Docker engine that Testcontainers finds. Testcontainers is loaded lazily: it is large, and most
+ * processes never need it.
+ */
 async function docker(): Promise<ContainerRuntimeClient> {
   const { getContainerRuntimeClient } = await import("testcontainers");
   return getContainerRuntimeClient();

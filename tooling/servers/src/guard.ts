@@ -1,25 +1,27 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** Ends what this process started: when it is disposed, or when this process is gone. */
+/** Ends something that this process started, when the guard is disposed or this process has ended. */
 export interface Guard extends AsyncDisposable {
   /** Sets `$last` of the script. */
   write(line: string): void;
 }
 
 /**
- * Starts a shell that reads its standard input to the end and then runs a script with `args` as `$1`, `$2` and so on. When this
- * process is gone, whatever ended it, the system closes the pipe between the two, and the script runs.
+ * Starts a shell that reads its standard input to the end and then runs a script with `args` as `$1`, `$2`
+ * and so on. When this process ends, for whatever reason, the system closes the pipe between the two, and the
+ * script runs.
  */
 export function guard(script: string, ...args: readonly string[]): Guard {
   const shell = spawn("sh", ["-c", `while read -r line; do last=$line; done\n${script}`, "guard", ...args], {
-    // Ctrl-C in a terminal does not reach it.
+    // So that Ctrl-C in a terminal does not reach the shell.
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
     cwd: "/",
   });
   const gone = once(shell, "exit");
-  // A server that the script ends is reported to a shell that reads no more.
+  // local-process.ts writes when its server exits, and the shell may have stopped reading: the script itself
+  // ends the server.
   shell.stdin.on("error", () => undefined);
   return {
     write: (line) => void shell.stdin.write(`${line}\n`),

@@ -9,13 +9,13 @@ import type { Machine } from "./machine.ts";
 export interface LocalProgram {
   /** The program and its arguments. */
   readonly command: readonly string[];
-  /** Absent: the user who runs the tests. */
+  /** Absent: the user that runs the tests. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
-  /** What ends it at once and leaves nothing behind in the system. SIGKILL if absent. */
+  /** The signal that ends it immediately and leaves nothing behind in the system. SIGKILL if absent. */
   readonly abandon?: "KILL" | "QUIT";
 }
 
-/** Starts a server as a process of this machine, in a new folder that is removed with it. */
+/** Starts a server as a process of this machine, in a new folder that is removed together with it. */
 export async function startLocalProcess(
   prepare: (folder: string) => LocalProgram | Promise<LocalProgram>,
 ): Promise<Machine> {
@@ -29,14 +29,15 @@ export async function startLocalProcess(
   const launch = async () => {
     const child = spawn(program, args, {
       cwd: folder,
-      // A process group of its own, so that Ctrl-C in a terminal doesn't end it before the tests are done.
+      // Its own process group, so that Ctrl-C in a terminal does not end it before the tests have finished.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       ...user,
     });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => (output = (output + text).slice(-2000)));
-    // Once its children, which have the same output, are gone too: PostgreSQL does not start while one of before runs.
+    // "close" comes once its children, which share its output, have ended too. PostgreSQL does not start
+    // again while one of them runs.
     const closed = once(child, "close");
     await once(child, "spawn");
     guarded.write(`${abandon} ${child.pid}`);
@@ -62,7 +63,10 @@ export async function startLocalProcess(
   };
 }
 
-/** The last line is a signal and the process that it ends, or empty. What it does not end within 3 s is killed. */
+/**
+ * The last line is a signal and a process id, or empty. The signal is sent to the process, which is killed if
+ * it runs 3 s later.
+ */
 const END = `
 set -- "$1" $last
 if [ $# = 3 ]; then

@@ -1,14 +1,17 @@
-/** Where a server runs: a process of this machine (local-process.ts) or a container (container.ts). To dispose is to remove its data too. */
+/**
+ * Where a server runs: a process of this machine (local-process.ts) or a container (container.ts). Disposing
+ * it also removes its data.
+ */
 export interface Machine extends AsyncDisposable {
-  /** Its first process, the ancestor of its others: another one after every start. */
+  /** The id of its first process, the ancestor of its others. It changes at every start. */
   pid(): Promise<number>;
-  /** Starts it after it ended, on the same data. Resolves before the server answers. */
+  /** Starts it again after it ended, on the same data. Resolves before the server accepts requests. */
   start(): Promise<void>;
-  /** Sends a signal that ends it and waits until it is gone. */
+  /** Sends a signal that ends it, and waits until it has ended. */
   end(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): Promise<void>;
-  /** SIGSTOP: connections stay open and nobody answers, until {@link resume}. */
+  /** Sends SIGSTOP: connections stay open and get no reply until {@link resume}. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** What it printed last, for the message of a failed start. */
+  /** Its last output, for the message of a failed start. */
   lastWords(): Promise<string>;
 }

@@ -6,15 +6,16 @@ import { wayTo } from "./way.ts";
 
 export interface MongoOptions {
   /**
-   * Only who logs in may do anything, and the address is that of root: a standalone mongod, since a replica set would need
-   * a key file. An image that holds something else is run as it is.
+   * Requires a login. The address contains root's credentials. The mongod is standalone, because a replica
+   * set would need a key file. An image of any other server is run unchanged.
    */
   readonly auth?: boolean;
 }
 
 /**
- * Starts a MongoDB of one's own. A mongod is a replica set of one; an image that holds something else is run as it is.
- * The address asks for a direct connection: a replica set of one names itself by an address inside its container.
+ * Starts a MongoDB for one test file. A mongod is a replica set of one; an image of any other server is run
+ * unchanged. The address asks for a direct connection, because a replica set of one announces an address
+ * inside its container.
  */
 export async function startMongo({ auth = false }: MongoOptions = {}): Promise<OwnServer> {
   const way = await wayTo("mongo");
@@ -43,7 +44,10 @@ export async function startMongo({ auth = false }: MongoOptions = {}): Promise<O
   });
 }
 
-/** What a MongoDB says it is (`buildInfo`) and stands as (`hello`): `MongoDB 8.0.13, replica set rs0`. */
+/**
+ * Returns a MongoDB's name and version (`buildInfo`) and its role (`hello`):
+ * `MongoDB 8.0.13, replica set rs0`.
+ */
 export async function describeMongo(url: string): Promise<string> {
   return withAdmin(url, async (admin) => {
     const build = await admin.command({ buildInfo: 1 });
@@ -58,12 +62,12 @@ export async function describeMongo(url: string): Promise<string> {
 
 const ROOT = { user: "root", password: "secret" } as const;
 
-/** Test commands are those that set fail points. */
+/** `enableTestCommands` permits setting fail points. */
 const REPLICA_SET = ["--replSet", "rs0", "--setParameter", "enableTestCommands=1"];
 
 /**
- * Resolves once root can log in. The image makes root at its first start. A mongod of this machine lets its own machine do that
- * once.
+ * Resolves once root can log in. The image creates root at its first start. A local mongod lets a client on
+ * the same machine create the first user.
  */
 async function loggedIn(root: string, open: string): Promise<void> {
   const making = { createUser: ROOT.user, pwd: ROOT.password, roles: ["root"] };
@@ -73,14 +77,14 @@ async function loggedIn(root: string, open: string): Promise<void> {
   });
 }
 
-/** Resolves once it is the primary of its set of one, which it makes at its first start. */
+/** Resolves once the server is the primary of its set of one, which is initiated at its first start. */
 async function primary(url: string, port: number): Promise<void> {
   await withAdmin(url, async (admin) => {
     const hello = await admin.command({ hello: 1 });
     if (hello["isWritablePrimary"] === true) return;
     const members = [{ _id: 0, host: `127.0.0.1:${port}` }];
     if (hello["setName"] === undefined) await admin.command({ replSetInitiate: { _id: "rs0", members } });
-    throw new Error("It is not yet primary.");
+    throw new Error("The server is not yet the primary.");
   });
 }
 

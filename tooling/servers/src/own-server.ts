@@ -4,17 +4,22 @@ import type { Machine } from "./machine.ts";
 import { until } from "./until.ts";
 import type { UsableWay } from "./way.ts";
 
-/** A server that one test file has for itself: to stop, kill, pause and start again, with settings of its own. */
+/**
+ * A server that belongs to one test file, which can stop, kill, pause and restart it and choose its settings.
+ */
 export interface OwnServer extends Pick<Machine, "pid" | "pause" | "resume">, AsyncDisposable {
-  /** The address, with credentials. It stays the same over stop and start. */
+  /** The address, with credentials. It stays the same when the server is restarted. */
   readonly url: string;
   /** The port on 127.0.0.1. */
   readonly port: number;
-  /** What it is and where it came from, human-readable. */
+  /** A human-readable line: what the server is and where it came from. */
   readonly how: string;
-  /** Starts it again on the same port and data, after {@link stop} or {@link kill}; resolves when it answers. */
+  /**
+   * Starts it again on the same port and data, after {@link stop} or {@link kill}. Resolves when the server
+   * replies.
+   */
   start(): Promise<void>;
-  /** Ends it in good order. */
+  /** Shuts it down cleanly. */
   stop(): Promise<void>;
   /** Ends it with SIGKILL, as a crash would. */
   kill(): Promise<void>;
@@ -24,15 +29,15 @@ export interface OwnServerPlan extends Pick<OwnServer, "url" | "port"> {
   readonly way: UsableWay;
   /** How it runs if the way is an image. */
   readonly container: Omit<ContainerOptions, "image" | "port">;
-  /** How it runs if the way is a program of this machine, in a folder of its own. */
+  /** How it runs if the way is a local program, in its own folder. */
   readonly local: (folder: string) => LocalProgram | Promise<LocalProgram>;
-  /** The signal that this server takes for an orderly end. */
+  /** The signal for a clean shutdown. SIGTERM if absent. */
   readonly stopSignal?: "SIGTERM" | "SIGINT";
-  /** Resolves once the server answers a question; rejects while it doesn't. */
+  /** Resolves if the server replies to a request; rejects if it does not. */
   readonly answers: () => Promise<unknown>;
 }
 
-/** Starts what is planned and waits until it answers. */
+/** Starts the planned server and waits until it replies. */
 export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
   const { way, url, port, stopSignal = "SIGTERM", answers } = plan;
   const how = "image" in way ? `container ${way.image}` : `${way.command} of this machine`;
@@ -42,11 +47,11 @@ export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
       : await startLocalProcess(plan.local);
   const ready = async () => {
     try {
-      await until(`${how} answers`, 60_000, answers);
+      await until(`${how} replies`, 60_000, answers);
     } catch (cause) {
       const said = await machine.lastWords();
       await machine[Symbol.asyncDispose]();
-      throw new Error(`${how} does not answer. It said last:\n${said}`, { cause });
+      throw new Error(`${how} does not reply. Its last output:\n${said}`, { cause });
     }
   };
   await ready();
@@ -64,7 +69,7 @@ export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
   };
 }
 
-/** Ends several at once. */
+/** Ends several servers concurrently. */
 export async function disposeAll(servers: readonly AsyncDisposable[]): Promise<void> {
   await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
 }

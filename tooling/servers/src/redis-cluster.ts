@@ -5,11 +5,17 @@ import { until } from "./until.ts";
 import { wayTo } from "./way.ts";
 
 export interface RedisCluster extends AsyncDisposable {
-  /** Three primaries, then the replica of each in the same order, as they began: a failover changes who is who. */
+  /**
+   * Three primaries, then the replica of each in the same order, by their roles at the start. A failover
+   * changes the roles.
+   */
   readonly nodes: readonly OwnServer[];
 }
 
-/** Starts a Redis Cluster of one's own: three primaries, a replica each, announced on 127.0.0.1. A dead primary is replaced in some 2 s. */
+/**
+ * Starts a Redis Cluster for one test file: three primaries with a replica each, on 127.0.0.1. A dead primary
+ * is replaced in about 2 s.
+ */
 export async function startRedisCluster({ args = [] }: RedisOptions = {}): Promise<RedisCluster> {
   const way = await wayTo("redis-cluster");
   const members = await Promise.all(

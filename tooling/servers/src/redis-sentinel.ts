@@ -4,18 +4,18 @@ import { until } from "./until.ts";
 import { wayTo } from "./way.ts";
 
 export interface RedisSentinel extends AsyncDisposable {
-  /** The name by which clients ask for the primary. */
+  /** The name under which the sentinels know the primary. */
   readonly name: string;
   readonly sentinels: readonly OwnServer[];
-  /** The primary and its two replicas, as they began. */
+  /** The primary and its two replicas, by their roles at the start. */
   readonly servers: readonly OwnServer[];
-  /** Whom the sentinels call the primary now. */
+  /** Returns the server that the sentinels now name as the primary. */
   primary(): Promise<OwnServer>;
-  /** Kills the primary (SIGKILL) and resolves with the replica that took its place, in some 3 s. */
+  /** Kills the primary (SIGKILL) and resolves to the replica that replaced it, in about 3 s. */
   failover(): Promise<OwnServer>;
 }
 
-/** Starts three Sentinels that watch a primary and two replicas of one's own, on 127.0.0.1. */
+/** Starts three Sentinels, and a primary with two replicas that they watch, on 127.0.0.1. */
 export async function startRedisSentinel(): Promise<RedisSentinel> {
   const way = await wayTo("redis-cluster");
   const args = ["--repl-diskless-sync-delay", "0"];
@@ -67,12 +67,15 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
 
 const NAME = "tenure";
 
-/** A server that a busy machine holds up must not lose its place, and with it what it alone has. */
+/**
+ * So that a primary that is merely slow on a busy machine is not replaced, which would lose its unreplicated
+ * writes.
+ */
 const PATIENT_MS = 60_000;
 
 const SETTLE_MS = 30_000;
 
-/** A Sentinel replies with names and values in turn. */
+/** Returns a field of a Sentinel's reply, in which names and values alternate. */
 function fieldOf(reply: readonly string[], name: string): string | undefined {
   return reply[reply.indexOf(name) + 1];
 }

@@ -8,31 +8,31 @@ export interface RedisOptions {
   readonly args?: readonly string[];
 }
 
-/** Starts a Redis (or Valkey) of one's own: standalone, without persistence, empty. */
+/** Starts a Redis (or Valkey) for one test file: standalone, without persistence, empty. */
 export async function startRedis({ args = [] }: RedisOptions = {}): Promise<OwnServer> {
   return start(await wayTo("redis"), "own", [...NOTHING_ON_DISK, ...args]);
 }
 
-/** Starts a Redis that reaches others like it on 127.0.0.1, and is reached by them. */
+/** Starts a Redis that can connect to others like it on 127.0.0.1, and they to it. */
 export async function startRedisNode(way: UsableWay, args: readonly string[]): Promise<OwnServer> {
   return start(way, "host", [...NOTHING_ON_DISK, ...args]);
 }
 
 /** Starts a Sentinel that watches nothing yet. */
 export async function startSentinelNode(way: UsableWay): Promise<OwnServer> {
-  // A Sentinel keeps what it knows in the file that it is given, and refuses to start without one.
+  // A Sentinel keeps its state in a configuration file, and does not start without one.
   const inShell = ["sh", "-c", `: >sentinel.conf && exec "$0" sentinel.conf "$@"`];
   return start(way, "host", ["--sentinel"], inShell);
 }
 
-/** What a Redis says it is: `Redis 8.2.1`, `Valkey 9.1.0`. */
+/** Returns a server's name and version: `Redis 8.2.1`, `Valkey 9.1.0`. */
 export async function describeRedis(url: string): Promise<string> {
   const info = await askRedis<string>(url, "INFO", "server");
   const valkey = /^valkey_version:(\S+)/m.exec(info)?.[1];
   return valkey === undefined ? `Redis ${/^redis_version:(\S+)/m.exec(info)?.[1]}` : `Valkey ${valkey}`;
 }
 
-/** The reply to one command, on a connection of its own. */
+/** Sends one command on its own connection and returns the reply. */
 export async function askRedis<Reply>(url: string, command: string, ...args: string[]): Promise<Reply> {
   const { Redis } = await import("ioredis");
   const client = new Redis(url, {
@@ -59,7 +59,7 @@ async function start(
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
   const program = "command" in way ? way.command : ((await imageCommand(way.image))[0] ?? "redis-server");
-  // A container with a network of its own is reached from outside of it.
+  // A container with its own network must accept connections from outside of it.
   const bind = "image" in way && network === "own" ? [] : ["--bind", "127.0.0.1"];
   const command = [...inShell, program, "--port", String(port), ...bind, ...args];
   return startOwnServer({
@@ -72,7 +72,7 @@ async function start(
   });
 }
 
-/** A server that is still LOADING does not answer yet. One that asks for a password does. */
+/** A server that is still LOADING is not ready. One that asks for a password is. */
 async function ping(url: string): Promise<void> {
   await askRedis(url, "PING").catch((error: unknown) => {
     if (!String(error).includes("NOAUTH")) throw error;

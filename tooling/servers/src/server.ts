@@ -1,29 +1,29 @@
 import { describe, inject } from "vitest";
 import { type Backend, BACKENDS, type Startable, useWay, type Way } from "./way.ts";
 
-/** A server that all test files of a run share. Use ids and names of your own, and truncate nothing. */
+/** A server that all test files of a run share. Use unique ids and names, and truncate nothing. */
 export interface Server {
-  /** Its address. Where there is no server: one that nothing listens on. */
+  /** Its address. If there is no server: an address on which nothing listens. */
   readonly url: string;
-  /** What it is and where it came from, or why there is none. */
+  /** What the server is and where it came from, or why there is none. */
   readonly how: string;
-  /** vitest's `describe`, or `describe.skip` where there is no server. */
+  /** vitest's `describe`, or `describe.skip` if there is no server. */
   readonly describe: typeof describe;
 }
 
-/** A server that all test files of a run share, or why there is none. */
+/** A shared server as the setup provides it, or why there is none. */
 export type Shared = { readonly url: string; readonly how: string } | { readonly why: string };
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Those of the project, from vitest.config.ts. */
+    /** The project's backends, from vitest.config.ts. */
     backends: readonly Backend[];
     shared: { readonly [backend in Backend]?: Shared };
     ways: { readonly [backend in Startable]?: Way };
   }
 }
 
-/** The shared server of this run. Rejects if there is none and `REQUIRE_BACKENDS` names it. */
+/** Returns the shared server of this run. Rejects if there is none and `REQUIRE_BACKENDS` names it. */
 export async function server(backend: Backend): Promise<Server> {
   const found = required(backend, inject("shared")?.[backend]);
   if ("url" in found) return { ...found, describe };
@@ -31,7 +31,10 @@ export async function server(backend: Backend): Promise<Server> {
   return { url: `${scheme}://127.0.0.1:1`, how: `no ${backend}: ${found.why}`, describe: SKIPPED };
 }
 
-/** Whether a test file can start servers of its own, by `startRedis()` and the like: if not, its `describe` skips. */
+/**
+ * Returns a `describe` for tests that start their own servers with `startRedis()` and the like. It skips them
+ * if that is impossible.
+ */
 export async function canStart(backend: Startable): Promise<Pick<Server, "describe">> {
   const way = required(backend, inject("ways")?.[backend]);
   useWay(backend, way);
@@ -45,7 +48,7 @@ export function required<Found extends object>(
 ): Found {
   if (found === undefined) {
     throw new Error(
-      `No ${backend} in this project: README.md of @tenure/servers says which projects get it.`,
+      `This project has no ${backend}. The README of @tenure/servers explains which projects get it.`,
     );
   }
   const names = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").filter(Boolean);
@@ -57,8 +60,11 @@ export function required<Found extends object>(
   return found;
 }
 
-/** The last two are not servers: the tests that need them look for them, and fail if they are required and missing. */
+/**
+ * The last two are not servers. The tests that need them look for them, and fail if they are required and
+ * missing.
+ */
 const KNOWN: readonly string[] = [...BACKENDS, "pgbouncer", "pg-native"];
 
-/** It takes the same calls. Its own `skip`, `each` and the like are never used on it. */
+/** It is called in the same way. Nothing uses its `skip`, `each` and the like. */
 const SKIPPED = describe.skip as typeof describe;

@@ -6,15 +6,15 @@ import { describeRedis, startRedis } from "./redis.ts";
 import type { Shared } from "./server.ts";
 import { type Backend, findWay, type Startable, useWay, type Way } from "./way.ts";
 
-/** What the setup uses of a project. */
+/** The part of vitest's project that the setup uses. */
 interface Project {
   getProvidedContext(): Partial<ProvidedContext>;
   readonly vitest: Pick<Vitest, "provide">;
 }
 
 /**
- * vitest's globalSetup of every project that has backends. It starts those that no project before it has started, and returns
- * what ends them, which vitest calls after the tests of all projects.
+ * vitest's globalSetup of every project that has backends. Starts the backends that no earlier project has
+ * started, and returns a function that ends them, which vitest calls after the tests of all projects.
  */
 export default async function setup(project: Project): Promise<() => Promise<void>> {
   const context = project.getProvidedContext();
@@ -29,7 +29,7 @@ export default async function setup(project: Project): Promise<() => Promise<voi
       why: error.message,
     }));
     if ("why" in found)
-      console.error(`\n!! servers: NO ${backend}: what needs it is skipped. ${found.why}\n`);
+      console.error(`\n!! servers: NO ${backend}: tests that need it are skipped. ${found.why}\n`);
     else console.log(`servers: ${backend} is ${found.how} at ${found.url.replace(/:[^:@/]*@/, ":***@")}`);
     shared[backend] = found;
   }
@@ -38,7 +38,7 @@ export default async function setup(project: Project): Promise<() => Promise<voi
   return () => started.disposeAsync();
 }
 
-/** Rejects if the server cannot be had. */
+/** Finds or starts a server. Rejects if neither is possible. */
 async function share(
   backend: Backend,
   mongo: Shared | undefined,
@@ -56,7 +56,7 @@ async function share(
   throw new Error(`${variable} is not set, and the mongo of this run has no transactions.`);
 }
 
-/** A shared server need not survive a crash, and many files use it at once. */
+/** A shared server need not survive a crash, and many files use it concurrently. */
 const SHARED = {
   redis: { variable: "TENURE_REDIS_URL", describe: describeRedis, start: startRedis },
   postgres: {
@@ -65,7 +65,7 @@ const SHARED = {
     start: () => startPostgres({ settings: { fsync: "off", max_connections: "300" } }),
   },
   mongo: { variable: "TENURE_MONGO_URL", describe: describeMongo, start: startMongo },
-  // That of `mongo`, if it is a replica set or sharded.
+  // The server of `mongo`, if it is a replica set or sharded.
   "mongo-transactions": {
     variable: "TENURE_MONGO_TRANSACTIONS_URL",
     describe: describeMongo,

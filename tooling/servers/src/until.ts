@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Calls until the result is not false; an error counts as not yet. Rejects after `ms` with `what` it waited for. */
+/**
+ * Calls `ask` until it neither returns false nor rejects. Rejects after `ms` with a message that names `what`
+ * it waited for.
+ */
 export async function until<T>(what: string, ms: number, ask: () => Promise<T | false>): Promise<T> {
   const deadline = Date.now() + ms;
   let cause: unknown;
@@ -13,5 +16,5 @@ export async function until<T>(what: string, ms: number, ask: () => Promise<T | 
     }
     await sleep(50);
   }
-  throw new Error(`Waited ${ms / 1000} s in vain until ${what}.`, { cause });
+  throw new Error(`Timed out after ${ms / 1000} s of waiting until ${what}.`, { cause });
 }

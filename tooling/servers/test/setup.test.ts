@@ -61,7 +61,7 @@ test("REQUIRE_BACKENDS may name what tests find for themselves, and nothing that
 
 const NOWHERE = "registry.invalid/nothing:1";
 
-/** What the setup provides to the tests of a run, after what others have provided. */
+/** Returns the context that the setup provides to tests, added to an earlier context. */
 async function provided(before: Partial<ProvidedContext>): Promise<Partial<ProvidedContext>> {
   const context = { ...before };
   const provide = (key: string, value: unknown) => void Object.assign(context, { [key]: value });

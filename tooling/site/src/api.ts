@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { Application, type ProjectReflection, type TypeDocOptions } from "typedoc";
 import { root } from "./pages.ts";
 
-/** What applications import by one name, and its reference as markdown. */
+/** An entry of a package that applications import, and its reference as Markdown. */
 export interface Reference {
   /** `@tenure/core/store` */
   readonly specifier: string;
@@ -12,21 +12,21 @@ export interface Reference {
 }
 
 /**
- * The reference of every entry of every package, from the comments in the sources.
+ * Returns the reference of every entry of every package, generated from the comments in the sources.
  *
- * @throws Error if an export has no comment, or a comment links to nothing
+ * @throws Error if an export has no comment, or a comment has a broken link
  */
 export async function references(): Promise<Reference[]> {
   const entries = entriesOfPackages();
   const folder = mkdtempSync(join(tmpdir(), "tenure-site-"));
   try {
-    // The options of typedoc's plugins are not among its types.
+    // Typedoc's types do not include the options of its plugins.
     const plugin = {
       outputFileStrategy: "modules",
       hidePageHeader: true,
       hideBreadcrumbs: true,
       hideGroupHeadings: true,
-      useHTMLAnchors: true, // its own count of equal headings is not that of the page
+      useHTMLAnchors: true, // the plugin counts equal headings differently than the page
       useCodeBlocks: true,
       expandParameters: true,
       parametersFormat: "table",
@@ -61,7 +61,7 @@ export async function references(): Promise<Reference[]> {
       entryPoints: [...sources.values()],
       tsconfig: join(import.meta.dirname, "../tsconfig.api.json"),
       outputs: [{ name: "markdown", path: folder }],
-      skipErrorChecking: true, // the type check is another command
+      skipErrorChecking: true, // another command checks types
       readme: "none",
       disableSources: true,
       excludeExternals: true,
@@ -72,7 +72,7 @@ export async function references(): Promise<Reference[]> {
   }
 }
 
-/** By the name under which it is imported: the file of its source. */
+/** Maps each import specifier to its source file. */
 function entriesOfPackages(): Map<string, string> {
   const entries = new Map<string, string>();
   for (const manifest of globSync("packages/*/package.json", { cwd: root }).toSorted()) {
@@ -87,7 +87,7 @@ function entriesOfPackages(): Map<string, string> {
   return entries;
 }
 
-/** Exports without a comment of their own; a function's is at its signature. */
+/** Returns the exports that have no comment. A function's comment belongs to its signature. */
 function undocumented(project: ProjectReflection): string[] {
   const exports = (project.children ?? []).flatMap((module) => module.children ?? []);
   return exports
@@ -96,7 +96,7 @@ function undocumented(project: ProjectReflection): string[] {
     .map((one) => `${one.getFriendlyFullName()} has no comment.`);
 }
 
-/** Typedoc names a module by its folder; readers know it by what they import. */
+/** Names each module by its import specifier. Typedoc names it by its folder. */
 function name(project: ProjectReflection, entries: ReadonlyMap<string, string>): void {
   const specifiers = new Map([...entries].map(([specifier, source]) => [dirname(source), specifier]));
   for (const module of project.children ?? []) {

@@ -2,10 +2,10 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./pages.ts";
 
-/** The page that the charts are on. */
+/** The page that shows the charts. */
 export const BENCHMARK = "test/bench/README.md";
 
-/** What `pnpm bench BACKEND --json FILE` writes, as far as it is drawn. */
+/** The part of the output of `pnpm bench BACKEND --json FILE` that the charts use. */
 export interface Result {
   readonly backend: string;
   readonly server: string;
@@ -22,7 +22,7 @@ export function resultsOfBenchmark(): Result[] {
   return paths.map((path) => JSON.parse(readFileSync(join(root, path), "utf8")) as Result);
 }
 
-/** Bars of requests a second, as markdown with HTML: a table to those who do not see the bars. */
+/** Returns bar charts of requests per second, as Markdown with HTML. Screen readers see tables. */
 export function charts(results: readonly Result[]): string {
   return results.map(chart).join("");
 }

@@ -6,7 +6,7 @@ import { Links, relative, sourcePage } from "./links.ts";
 import { markdown } from "./markdown.ts";
 import { root, sections } from "./pages.ts";
 
-/** What this site uses of Eleventy's configuration. */
+/** The part of Eleventy's configuration that this site uses. */
 interface Eleventy {
   addTemplate(path: string, content: string, data: Readonly<Record<string, unknown>>): void;
   addGlobalData(name: string, value: unknown): void;
@@ -16,7 +16,10 @@ interface Eleventy {
   setLibrary(extension: "md", library: unknown): void;
 }
 
-/** One page for each of the repository's own, one for each entry of a package, and one for each file that a page links to. */
+/**
+ * Adds a page for each Markdown page of the repository, for each entry of a package, and for each file that a
+ * page links to.
+ */
 export default async function configure(eleventy: Eleventy): Promise<object> {
   const api = (await references()).map(({ specifier, markdown: text }) => ({
     source: `api/${specifier}.md`,
@@ -31,7 +34,7 @@ export default async function configure(eleventy: Eleventy): Promise<object> {
   const links = new Links(new Map(ordered.map(({ source, path }) => [source, path])));
   const library = await markdown(links.resolve);
   const add = (source: string, title: string, text: string): void => {
-    library.parse(text, { source }); // finds what it links to
+    library.parse(text, { source }); // collects the links
     const data = { layout: "page.njk", permalink: links.pathOf(source), source, title };
     eleventy.addTemplate(`${source.replaceAll(/[/@]/gu, "-")}.md`, text, data);
   };

@@ -2,14 +2,17 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, join, posix } from "node:path";
 import { root } from "./pages.ts";
 
-/** What of the repository is on the site because a page links to it, and how pages link to each other. */
+/**
+ * Resolves the links between pages, and collects the files of the repository that are on the site because a
+ * page links to them.
+ */
 export class Links {
-  /** By file: its page. */
+  /** Maps a file to its page. */
   readonly #pages: ReadonlyMap<string, string>;
-  /** Files and folders that have no page by themselves. */
+  /** Linked files and folders that are not pages themselves. */
   readonly sources = new Set<string>();
   readonly images = new Set<string>();
-  /** What leads nowhere, each as a sentence. */
+  /** The broken links, each as a sentence. */
   readonly broken = new Set<string>();
 
   constructor(pages: ReadonlyMap<string, string>) {
@@ -23,7 +26,7 @@ export class Links {
     const from = this.pathOf(source);
     const to = this.#pathOfTarget(target);
     if (to === null) {
-      this.broken.add(`${source} links to ${link}, which is not there.`);
+      this.broken.add(`${source} links to ${link}, which does not exist.`);
       return link;
     }
     return relative(from, to) + (anchor === undefined ? "" : `#${anchor}`);
@@ -50,12 +53,12 @@ function sourcePath(source: string): string {
   return `source/${source}.html`;
 }
 
-/** The link from one page of the site to another, which holds wherever the site is served from. */
+/** Returns the relative link from one page of the site to another, which is valid under any base URL. */
 export function relative(from: string, to: string): string {
   return posix.relative(dirname(from), to);
 }
 
-/** A file or a folder of the repository as a page: its text, or the list of what is in it. */
+/** Returns a page that shows a file's text or a folder's entries. */
 export function sourcePage(source: string): string {
   const path = join(root, source);
   if (statSync(path).isDirectory()) return `# ${source}\n\n${entriesOf(path)}`;
@@ -63,7 +66,7 @@ export function sourcePage(source: string): string {
   return `# ${source}\n\n${FENCE}${language}\n${readFileSync(path, "utf8").trimEnd()}\n${FENCE}\n`;
 }
 
-/** Longer than any in a file. */
+/** Longer than any fence in a file. */
 const FENCE = "~~~~~~~~";
 
 function entriesOf(folder: string): string {

@@ -4,12 +4,12 @@ import { bundledLanguages, createHighlighter } from "shiki";
 
 type Markdown = InstanceType<typeof MarkdownIt>;
 
-/** Turns a link as it is written in a file into the link of the site. */
+/** Translates a link in a file into a link on the site. */
 export type Resolve = (source: string, link: string) => string;
 
 /**
- * Renders the repository's markdown as its readers know it from elsewhere: with the same anchors, and with code in two colour
- * schemes. The environment of a rendering names the file as `source`.
+ * Renders the repository's Markdown with the anchors that GitHub and npm use, and with code in two colour
+ * schemes. Each rendering's environment names the file as `source`.
  */
 export async function markdown(resolve: Resolve): Promise<Markdown> {
   const md = new MarkdownIt({ html: true });
@@ -38,13 +38,13 @@ export async function markdown(resolve: Resolve): Promise<Markdown> {
       if (name) token.attrSet(name, resolve((env as { source: string }).source, String(token.attrGet(name))));
     }
   });
-  // A table that is wider than the screen scrolls by itself.
+  // A table that is wider than the screen scrolls on its own.
   md.renderer.rules["table_open"] = () => '<div class="scroll" tabindex="0"><table>';
   md.renderer.rules["table_close"] = () => "</table></div>";
   return md;
 }
 
-/** As GitHub and npm make anchors of headings. */
+/** Returns the anchor that GitHub and npm give a heading. */
 function slugOf(heading: string): string {
   const text = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/gu, "$1").replaceAll(/\\(.)/gu, "$1");
   return text

@@ -1,16 +1,16 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The repository, whose own pages the site shows. */
+/** The root of the repository. */
 export const root = join(import.meta.dirname, "../../..");
 
-/** A page of the site that is made of a file of the repository. */
+/** A page of the site that is generated from a file of the repository. */
 export interface Page {
-  /** The file's path, from the root of the repository. */
+  /** The file's path, relative to the root of the repository. */
   readonly source: string;
-  /** The page's path, from the root of the site. */
+  /** The page's path, relative to the root of the site. */
   readonly path: string;
-  /** What the navigation calls it. */
+  /** Its title in the navigation. */
   readonly title: string;
 }
 
@@ -48,7 +48,7 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Every page that is written by hand. */
+/** Returns every hand-written page, by section. */
 export function sections(): Section[] {
   const placed = new Set<string>();
   const all = Object.entries(CONTENTS).map(([title, patterns]) => {
@@ -64,7 +64,7 @@ function pathOf(source: string): string {
   return `${source.replace(/(?:\/README)?\.md$/u, "").toLowerCase()}.html`;
 }
 
-/** The first heading of a file. */
+/** Returns the first heading of a file. */
 function titleOf(source: string): string {
   const [, title] = /^# (.+)$/mu.exec(readFileSync(join(root, source), "utf8")) ?? [];
   if (title === undefined) throw new Error(`${source} has no heading`);

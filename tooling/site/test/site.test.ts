@@ -9,7 +9,7 @@ import { root, sections } from "../src/pages.ts";
 const site = mkdtempSync(join(tmpdir(), "tenure-site-"));
 const pages = new Map<string, string>();
 
-/** Fails where an export has no comment, or a page links to a file that is not there. */
+/** Fails if an export has no comment, or a page links to a file that does not exist. */
 beforeAll(async () => {
   const eleventy = join(import.meta.dirname, "../node_modules/.bin/eleventy");
   const args = ["--config=src/config.ts", "--quiet", `--output=${site}`];
@@ -43,7 +43,7 @@ test("every page reads without JavaScript, and takes nothing from another host",
 test("every page of the repository for its users is on the site", () => {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"];
   const all = execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim().split("\n");
-  // All packages have one version, and one changelog says what it brings.
+  // All packages have the same version, so one changelog is enough.
   const workshop = /^(?:\.changeset|\.github|tooling)\/|^packages\/(?!core\/).*CHANGELOG/u;
   const shown = new Set(sections().flatMap((section) => section.pages.map(({ source }) => source)));
   const missing = all.filter(

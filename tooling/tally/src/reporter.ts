@@ -3,8 +3,9 @@ import type { SerializedError } from "vitest";
 import type { Reporter, TestModule } from "vitest/node";
 
 /**
- * A vitest reporter that appends one line to a file: `passed failed skipped`. `.ci/run` sums the lines of several runs.
- * A file that doesn't load, a hook that fails, and an error outside every test is a failure of its own.
+ * A vitest reporter that appends one line to a file: `passed failed skipped`. `.ci/run` sums the lines of
+ * several runs. A file that does not load, a hook that fails and an error outside all tests each count as a
+ * failure.
  */
 export default class Tally implements Reporter {
   #file: string;
@@ -20,7 +21,7 @@ export default class Tally implements Reporter {
     const broken = places.filter((place) => place.errors().length > 0).length;
     const passed = count("passed");
     const failed = count("failed") + broken + unhandled.length;
-    // What was never begun, as after a crash of its process, was not shown to hold.
+    // A test that never began, as after a crash of its process, has proved nothing.
     const skipped = count("skipped") + count("pending");
     appendFileSync(this.#file, `${passed} ${failed} ${skipped}\n`);
   }

@@ -1,27 +1,35 @@
 /**
- * Random histories of browsers that log in, log out and rotate side by side, over a store that delays and fails. Nobody who was logged out may
- * be seen logged in without a login that began later, and a login that begins after "log out everywhere" has resolved succeeds.
+ * The operations of random histories, in which browsers log in, log out and rotate concurrently, over a store
+ * that delays and fails. The histories check two rules: a user who was logged out is not seen logged in
+ * without a login that began later, and a login that begins after "log out everywhere" has resolved succeeds.
  *
- * Every operation is one request of one browser, and several run at once. It resolves to `undefined` if it failed: then what it was to
- * do may have happened or not. It calls `begun` when the server begins: a request that is still on its way has not begun to log in.
+ * Each operation is one request of one browser, and several run concurrently. It resolves to `undefined` if
+ * it failed, and then it may have taken effect or not. It calls `begun` when the server begins to handle the
+ * request, because a login does not begin while its request is on the way.
  */
 export interface Operations<Browser> {
   /** Ways in which a user authenticates. */
   readonly logIn: Readonly<
     Record<string, (browser: Browser, user: string, begun: () => void) => Promise<LoginSeen | undefined>>
   >;
-  /** Ways to log out of the session that the request saw, as it saw it. */
+  /** Ways to log out of the session that the request saw. */
   readonly logOut: Readonly<
     Record<string, (browser: Browser, user: string, begun: () => void) => Promise<LogoutSeen | undefined>>
   >;
-  /** Ways to log a user out everywhere. The first logs out the given user; others may log out the browser's own. */
+  /**
+   * Ways to log a user out everywhere. The first logs out the given user; the others may log out the
+   * browser's user.
+   */
   readonly everywhere: Readonly<
     Record<
       string,
       (browser: Browser, user: string, begun: () => void) => Promise<Pick<SessionSeen, "user"> | undefined>
     >
   >;
-  /** What neither authenticates nor logs out: saves, rotations, a `regenerate` that carries the user over. */
+  /**
+   * Operations that neither authenticate nor log out: saves, rotations, a `regenerate` that carries the user
+   * over.
+   */
   readonly others: Readonly<
     Record<string, (browser: Browser, user: string, begun: () => void) => Promise<unknown>>
   >;
@@ -29,24 +37,24 @@ export interface Operations<Browser> {
 }
 
 export interface SessionSeen {
-  /** The session's id, which outlives rotations. `null`: there is none. */
+  /** The session's id, which rotations do not change. `null`: there is no session. */
   readonly id: string | null;
   readonly user: string | null;
 }
 
 export interface LogoutSeen extends SessionSeen {
-  /** Whether the session goes on without its user, as passport's logout has it. */
+  /** Whether the session continues without its user, as after passport's logout. */
   readonly goesOn?: boolean;
 }
 
 export interface LoginSeen {
-  /** The id of the session that the login left. */
+  /** The id of the session that the login resulted in. */
   readonly id: string | null;
-  /** `"unknown"`: the response does not say; the session may have been ended meanwhile. */
+  /** `"unknown"`: the response does not show it, because the session may have ended in the meantime. */
   readonly outcome: "logged-in" | "logged-out-meanwhile" | "unknown";
 }
 
-/** A site over the store of one history. */
+/** A site on the store of one history. */
 export interface HistorySite<Browser> {
   readonly operations: Operations<Browser>;
   /** A browser without cookies. */
@@ -56,14 +64,14 @@ export interface HistorySite<Browser> {
 
 export interface Histories<Store, Browser> {
   readonly newStore: () => Store;
-  /** What a call of an unreliable store rejects with. */
+  /** Makes the error with which a call of the unreliable store rejects. */
   readonly failure: (call: string) => Error;
   readonly open: (store: Store, seed: number) => HistorySite<Browser> | Promise<HistorySite<Browser>>;
 }
 
 /**
- * Runs as many histories as `TENURE_ROUNDS` says, or 60, from the seed `TENURE_SEED`, each over a store of its own that waits and fails.
- * Rejects with everything that happened in the first one that breaks a rule.
+ * Runs `TENURE_ROUNDS` histories (default 60) from the seed `TENURE_SEED`, each on its own store that delays
+ * and fails. Rejects with all steps of the first history that breaks a rule.
  */
 export async function randomHistories<Store extends object, Browser>(
   histories: Histories<Store, Browser>,
@@ -77,7 +85,7 @@ export async function randomHistories<Store extends object, Browser>(
       try {
         await randomHistory(seed, site, calm);
       } catch (error) {
-        // The others end with the history that they are at.
+        // The other workers stop after their current history.
         seeds.length = 0;
         throw error;
       } finally {
@@ -90,19 +98,19 @@ export async function randomHistories<Store extends object, Browser>(
 
 const AT_ONCE = 4;
 
-/** Finds out by a header when the server begins with the request of a step. */
+/** Detects by a header when the server begins to handle the request of a step. */
 export class Beginnings {
   readonly #waiting = new Map<string, () => void>();
   #steps = 0;
 
-  /** The headers of a request. */
+  /** Returns the headers for a request. */
   sent(begun: () => void): Record<string, string> {
     this.#steps += 1;
     this.#waiting.set(String(this.#steps), begun);
     return { "x-step": String(this.#steps) };
   }
 
-  /** The server has the request with these headers. */
+  /** Called when the server has received a request with these headers. */
   arrived(headers: Readonly<Record<string, unknown>>): void {
     const step = String(headers["x-step"]);
     this.#waiting.get(step)?.();
@@ -138,7 +146,10 @@ async function randomHistory<Browser>(
     await Promise.all(running);
   }
 
-  /** When all is quiet, revoke-all leaves nobody logged in, and the next login succeeds. */
+  /**
+   * Checks that, with no other request under way, "log out everywhere" leaves nobody logged in and the next
+   * login succeeds.
+   */
   async function order(): Promise<void> {
     const way = Object.keys(operations.everywhere)[0]!;
     for (const user of USERS) await take("everywhere", 0, { user, way });
@@ -177,7 +188,7 @@ async function randomHistory<Browser>(
 
 type Kind = "logIn" | "logOut" | "everywhere" | "others" | "look";
 
-/** As often as it stands here. */
+/** Each kind is drawn as often as it is listed. */
 const KINDS: readonly Kind[] = [
   ...(["logIn", "logIn", "logIn", "look", "look", "look"] as const),
   ...(["others", "others", "others", "others", "logOut", "everywhere"] as const),
@@ -191,7 +202,7 @@ interface Step {
   readonly user: string;
   begin: number;
   end: number;
-  /** `undefined`: it failed. */
+  /** `undefined`: the operation failed. */
   seen: Partial<LogoutSeen & LoginSeen> | undefined;
 }
 
@@ -225,7 +236,8 @@ function judge(seed: number, done: readonly Step[]): void {
   }
   for (const login of of("logIn")) {
     if (login.seen?.outcome !== "logged-out-meanwhile") continue;
-    // What failed may have happened, for whichever user it was; only what resolved is dated exactly.
+    // A failed operation may have taken effect, for any user. Only operations that resolved are dated
+    // exactly.
     const isExcused = everywhere.some(
       ({ seen, begin, end }) =>
         begin < login.end && (seen === undefined || (end > login.begin && seen.user === login.user)),
@@ -242,9 +254,9 @@ function fail(seed: number, done: readonly Step[], rule: string, at: Step): neve
 }
 
 /**
- * A store whose calls wait at random and sometimes fail, before they take effect or after.
+ * Returns a store whose calls wait for random times and sometimes fail, before or after they take effect.
  *
- * @param failure what a call rejects with
+ * @param failure makes the error with which a call rejects
  */
 function unreliable<Store extends object>(
   store: Store,
@@ -260,7 +272,7 @@ function unreliable<Store extends object>(
   };
   const unreliably = async (call: string, run: () => unknown): Promise<unknown> => {
     await wait();
-    // The clock only waits: without it, nothing says when a login began.
+    // `now` only waits and never fails: without the clock, no login could be dated.
     const mayFail = !isCalm && call !== "now";
     if (mayFail && random() < 0.03) throw failure(call);
     const result = await run();

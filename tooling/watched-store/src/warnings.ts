@@ -1,9 +1,12 @@
 export interface HeardWarnings extends Disposable {
-  /** Of the warnings so far. They come a turn of the event loop after what they warn of. */
+  /** The codes of the warnings so far. A warning is emitted one turn of the event loop after its cause. */
   readonly codes: string[];
 }
 
-/** Collects the codes of this process' warnings from Tenure until it is disposed of. Until then no warning is printed. */
+/**
+ * Collects the codes of Tenure's process warnings, and keeps all warnings from being printed, until it is
+ * disposed.
+ */
 export function hearWarnings(): HeardWarnings {
   const codes: string[] = [];
   const listen = (warning: Error & { readonly code?: string }): void => {

@@ -1,17 +1,19 @@
-/** A store whose calls a test sees, and can make fail or hold up. */
+/** A store whose calls a test can observe, delay and fail. */
 export interface Watched<Store> {
   readonly store: Store;
-  /** The calls so far, by the method's name. An `update` that brings neither data nor a user is a `touch`. */
+  /**
+   * The calls so far, by the method's name. An `update` without data and without a user is listed as `touch`.
+   */
   readonly calls: string[];
-  /** The calls since the last look. Without `now`, which is asked now and then, whatever else is. */
+  /** Returns the calls since the last `look`, without `now`, whose calls do not depend on the test. */
   readonly look: () => string[];
 }
 
 /**
- * Watches every method of a store. Of any store, so that this package depends on none.
+ * Watches every method of a store. It accepts any object, so that this package does not depend on core.
  *
- * @param meet called before each call gets through, with its name: what it throws or rejects with is the call's own error, and
- *   what it waits for holds the call up
+ * @param meet called with the name of each call before the call is passed on. If it throws or rejects, so
+ *   does the call; the call waits for it
  */
 export function watched<Store extends object>(
   store: Store,

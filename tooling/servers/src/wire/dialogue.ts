@@ -1,16 +1,17 @@
 /**
- * One connection's traffic, cut into whole commands and whole replies, so that a fault falls between two of them.
- * What a client sends on its own account (greetings, log-in, monitoring) passes uncounted.
+ * Splits one connection's traffic into whole commands and whole replies, so that a fault falls between two of
+ * them. Messages that a client library sends by itself (handshake, authentication, monitoring) pass
+ * uncounted.
  */
 export interface Dialogue {
-  /** The first whole piece of what the client sent; `undefined`: more must come. */
+  /** Returns the first whole piece of the client's data. `undefined`: it is incomplete. */
   readonly fromClient: (bytes: Buffer) => Piece | undefined;
-  /** The first whole piece of what the server sent. Its `command` is the one that it answers. */
+  /** Returns the first whole piece of the server's data. Its `command` is the one to which it replies. */
   readonly fromServer: (bytes: Buffer) => Piece | undefined;
 }
 
 export interface Piece {
   readonly length: number;
-  /** The command that counts, in the bytes of its protocol. Absent: this piece doesn't count. */
+  /** The bytes of the command that is counted. Absent: this piece is not counted. */
   readonly command?: Buffer | undefined;
 }

@@ -1,6 +1,6 @@
 import type { Dialogue } from "./dialogue.ts";
 
-/** OP_MSG without compression. Replies name the request that they answer; a monitored `hello` is answered many times. */
+/** OP_MSG without compression. A reply names its request. A monitored `hello` gets many replies. */
 export function mongoDialogue(): Dialogue {
   const unanswered = new Map<number, Buffer>();
   return {
@@ -37,7 +37,10 @@ function whole(bytes: Buffer): number | undefined {
   return length <= bytes.length ? length : undefined;
 }
 
-/** The first key of the body: after the header come four bytes of flags, one of the section's kind, the document's length. */
+/**
+ * Returns the first key of the body, which follows the header, four bytes of flags, the section's kind and
+ * the document's length.
+ */
 function commandName(bytes: Buffer): string | undefined {
   if (bytes.readInt32LE(OPCODE) !== OP_MSG) return undefined;
   const from = 16 + 4 + 1 + 4 + 1;

@@ -1,8 +1,8 @@
 import type { Dialogue } from "./dialogue.ts";
 
 /**
- * Version 3 of the protocol, without TLS. A command is a simple query, or all messages up to a Sync; its reply is all
- * messages up to ReadyForQuery. Of the start, up to the first ReadyForQuery, nothing counts.
+ * Version 3 of the protocol, without TLS. A command is a simple query, or all messages up to a Sync. Its
+ * reply is all messages up to ReadyForQuery. Nothing is counted before the first ReadyForQuery.
  */
 export function postgresDialogue(): Dialogue {
   const unanswered: Buffer[] = [];
@@ -23,7 +23,7 @@ export function postgresDialogue(): Dialogue {
           unanswered.push(command);
           return { length: end, command };
         }
-        // Password, Terminate, Flush and what belongs to COPY must not wait.
+        // Password, Terminate, Flush and the messages of COPY must not wait.
         if ("pXHcdf".includes(type)) return { length: end };
       }
       return undefined;

@@ -1,6 +1,6 @@
 import type { Dialogue } from "./dialogue.ts";
 
-/** RESP2 and RESP3. Replies come in the order of the commands; pushes (`>`) answer none. */
+/** RESP2 and RESP3. Replies come in the order of the commands. A push (`>`) is not a reply. */
 export function redisDialogue(): Dialogue {
   const unanswered: (Buffer | undefined)[] = [];
   return {
@@ -22,11 +22,14 @@ export function redisDialogue(): Dialogue {
 
 const PUSH = ">".charCodeAt(0);
 
-/** What ioredis and node-redis send by themselves when they connect or refresh what they know of a cluster. */
+/**
+ * The commands that ioredis and node-redis send by themselves, when they connect or refresh the topology of a
+ * cluster.
+ */
 const HOUSEKEEPING =
   /^\*\d+\r\n\$\d+\r\n(auth|hello|client|select|info|readonly|cluster|command|sentinel|role)\r\n/i;
 
-/** Where the value that begins at `at` ends; `undefined`: it is not whole yet. */
+/** Returns where the value that begins at `at` ends. `undefined`: it is incomplete. */
 function endOfValue(bytes: Buffer, at: number): number | undefined {
   const lineEnd = bytes.indexOf("\r\n", at);
   if (lineEnd === -1) return undefined;
@@ -37,7 +40,7 @@ function endOfValue(bytes: Buffer, at: number): number | undefined {
     const end = size < 0 ? afterLine : afterLine + size + 2;
     return end <= bytes.length ? end : undefined;
   }
-  // An attribute (|) comes before the value that it describes.
+  // An attribute (|) precedes the value that it describes.
   const values = "*~>".includes(type) ? size : type === "%" ? size * 2 : type === "|" ? size * 2 + 1 : 0;
   let end: number | undefined = afterLine;
   for (let i = 0; i < values && end !== undefined; i += 1)
