@@ -8,7 +8,10 @@ const redis = await canStart("redis");
 const postgres = await canStart("postgres");
 const mongo = await canStart("mongo");
 
-/** That it runs to its end and says what it should. How fast anything was, no test asks: the machine has other things to do. */
+/**
+ * Checks that the benchmark finishes and prints its tables. No test checks speed, because the machine is busy
+ * with other tests.
+ */
 describe("the benchmark's short run", () => {
   test("puts Tenure beside memorystore", { timeout: 120_000 }, async () => {
     const { stdout } = await bench("memory");
@@ -70,12 +73,15 @@ const LOADS = [
   "revoke one user's 10 sessions",
 ];
 
-/** Every load, borne by each of these stores. */
+/** Returns the cells of every load with each of these stores. */
 function cellsOf(stores: readonly string[]): string[] {
   return LOADS.flatMap((load) => stores.map((store) => `${load}: ${store}`));
 }
 
-/** What a table tells of: it names a load only beside the first store, and a revocation's means behind the store. */
+/**
+ * Returns the cells of a table. It names a load only beside the first store, and appends a revocation's
+ * method to the store's name.
+ */
 function cells(table: string): string[] {
   const rows = table.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| load"));
   let load = "";

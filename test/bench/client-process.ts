@@ -6,10 +6,13 @@ import { onFirstCore } from "./cpu.ts";
 import { visit } from "./http.ts";
 import type { Slice } from "./load.ts";
 
-/** A competitor in a process of its own, as an application has it: no other's code and garbage is in its way. */
+/**
+ * A competitor in its own process, as in an application, so that no other competitor's code and garbage
+ * affect it.
+ */
 export interface ClientProcess extends Omit<Orders, "serve" | "cpu"> {
   readonly name: string;
-  /** Page views of an application in that process, over HTTP, from this one. */
+  /** Sends page views over HTTP from this process to an application in the competitor's process. */
   httpSlice(concurrency: number, ms: number, share: number): Promise<Slice>;
 }
 
@@ -28,12 +31,12 @@ export async function startClient(
     throw new Error(`the process of ${name} ended with ${code}`);
   });
   exited.catch(() => undefined);
-  // One that is stopped does not see this process go.
+  // A stopped process does not notice that this process has ended.
   process.once("exit", () => child.kill("SIGKILL"));
 
   /**
-   * Between its turns a client is stopped. V8 collects garbage when a process is idle: that of connect-redis on node-redis took half of the core in
-   * every third turn of Tenure, which was not its own.
+   * Runs the client's process, which is stopped between its turns. V8 collects garbage when a process is
+   * idle: the process of connect-redis on node-redis took half of the core in every third turn of Tenure.
    */
   async function awake<Result>(work: () => Promise<Result>): Promise<Result> {
     if (CAN_STOP) child.kill("SIGCONT");

@@ -5,17 +5,20 @@ import { listen } from "./http.ts";
 import { type Population, type Profile, populate, type Slice, slice } from "./load.ts";
 import { cookieOf } from "./requests.ts";
 
-/** What the process of one competitor can be told to do, one thing at a time. */
+/** The orders that a competitor's process carries out, one at a time. */
 export interface Orders {
-  /** Makes this many sessions, ten a user. */
+  /** Creates this many sessions, ten per user. */
   populate(sessions: number): Promise<void>;
-  /** @param share of the touches that are due */
+  /** @param share the share of touches that are due */
   slice(profile: Profile, concurrency: number, ms: number, share: number): Promise<Slice>;
-  /** Serves an application over HTTP, once. Resolves to its port, and a cookie for each of some sessions. */
+  /** Starts an application on HTTP, once. Resolves to its port and to the cookies of some of the sessions. */
   serve(): Promise<{ readonly port: number; readonly cookies: readonly string[] }>;
-  /** CPU time so far, microseconds, of this process and of the server, if that is ours to measure. */
+  /**
+   * CPU time so far, in microseconds, of this process and of the server. `undefined`: the server is not a
+   * process of this run.
+   */
   cpu(share: number): Promise<{ readonly client: number; readonly server: number | undefined }>;
-  /** Ends a user's sessions: how many, and how long it took, milliseconds. */
+  /** Ends a user's sessions. Resolves to their number and to the time that it took, in milliseconds. */
   revokeUser(userId: string): Promise<{ readonly ended: number; readonly ms: number }>;
   revocation(): Promise<string>;
   close(): Promise<unknown>;
@@ -79,5 +82,5 @@ function ordersTo(competitor: Competitor, pid: number | undefined): Orders {
   };
 }
 
-/** Sessions that are used over HTTP: their cookies go from one process to another. */
+/** How many sessions are used over HTTP. Their cookies are passed from one process to another. */
 const SERVED = 10_000;

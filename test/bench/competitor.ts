@@ -1,49 +1,61 @@
 import type { Store } from "express-session";
 
-/** A session store as express-session users would set it up, on one server that all competitors of a run share. */
+/**
+ * A session store for express-session, set up as users would, on one server that all competitors of a run
+ * share.
+ */
 export interface Competitor {
   readonly store: Store;
   /**
-   * Of the page views to come, this share has to write its touch; the others come too soon after the last one. Absent: it
-   * writes every touch, and knows no other way.
+   * Sets the share of page views whose touch is due; the others come too soon after the last touch. Absent:
+   * the store always writes every touch.
    */
   readonly dueShare?: (share: number) => void;
-  /** Called once the first sessions are there: ends whatever made their creation faster. */
+  /** Called after the first sessions have been created. Reverts settings that made their creation faster. */
   readonly populated?: () => void;
-  /** Ends all sessions of a user in the way that this store has. Resolves to how many. */
+  /** Ends all sessions of a user with the means of this store. Resolves to their number. */
   readonly revokeUser: (userId: string) => Promise<number>;
-  /** What {@link revokeUser} does, in a few words. */
+  /** A short description of what {@link revokeUser} does. */
   readonly revocation: string;
   readonly close: () => Promise<unknown>;
 }
 
-/** What meets on one backend. */
+/** The competitors on one backend, and their targets. */
 export interface Contest {
-  /** Absent: there is none, sessions are in the client's own memory. */
+  /** Absent: there is no server, and sessions are in the client's memory. */
   readonly server?: () => Promise<BenchServer>;
-  /** By name. The first is Tenure, beside which the others are put. Each is opened in a process of its own. */
+  /**
+   * Each competitor by its name. The first is Tenure, with which the others are compared. Each is opened in
+   * its own process.
+   */
   readonly competitors: Readonly<Record<string, (url: string) => Promise<Competitor>>>;
   readonly targets: readonly Target[];
 }
 
 export interface BenchServer {
   readonly url: string;
-  /** Which it is, human-readable. */
+  /** A human-readable description. */
   readonly about: string;
-  /** Its first process. Absent: it is not of this run; then it is neither pinned nor measured. */
+  /**
+   * The id of its first process. `undefined`: this run did not start it, so it is neither pinned nor
+   * measured.
+   */
   readonly pid: number | undefined;
   readonly stop: () => Promise<void>;
 }
 
-/** How many times the peer's requests a second (or a revocation's speed) Tenure is to reach. */
+/** How many times the peer's requests per second (or revocation speed) Tenure should reach. */
 export interface Target {
   readonly cell: string;
   readonly peer: string;
   readonly times: number;
 }
 
-/** How long sessions live here, milliseconds: the cookie's maxAge, the peers' TTL and Tenure's idle timeout. */
+/**
+ * The lifetime of sessions in the benchmark, milliseconds: the cookie's maxAge, the peers' TTL and Tenure's
+ * idle timeout.
+ */
 export const IDLE = 30 * 60_000;
 
-/** The cell of that name: the ten sessions of one user, among all that there are. */
+/** The cell in which the ten sessions of one user are revoked, among all sessions. */
 export const REVOCATION = "revoke one user's 10 sessions";

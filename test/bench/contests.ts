@@ -1,8 +1,8 @@
 import type { Contest } from "./competitor.ts";
 
 /**
- * By the name of their backend, and of the client where there are two. Each is loaded when it is asked for, so that no process has the
- * libraries of other backends.
+ * The contests by the name of their backend, or of the client if a backend has two. Each is imported when it
+ * is needed, so that no process loads the libraries of other backends.
  */
 export const contests: Readonly<Record<string, () => Promise<Contest>>> = {
   memory: async () => (await import("./memory.ts")).memory,

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 /**
- * What to put before a client's command line, to have it on the first core from its start: V8 makes threads for as many cores
- * as it finds then, and more than one on one core are in each other's way. Empty: it can't be had.
+ * Returns a prefix for a client's command line that keeps the client on the first core from its start. V8
+ * creates threads for as many cores as it finds at the start, and several threads on one core would compete.
+ * Empty: pinning is not possible.
  */
 export function onFirstCore(): readonly string[] {
   if (availableParallelism() < 2) return [];
@@ -16,11 +17,11 @@ export function onFirstCore(): readonly string[] {
   }
 }
 
-/** Puts a server on the second core. Returns what came of it, human-readable. */
+/** Pins a server to the second core. Returns a human-readable result. */
 export function pinServer(pid: number): string {
   if (availableParallelism() < 2) return "not pinned: there is one core";
   try {
-    // What it forks later comes to the same core.
+    // Processes that it forks later inherit the core.
     for (const one of family(pid)) {
       execFileSync("taskset", ["-acp", "1", String(one)], { stdio: ["ignore", "ignore", "inherit"] });
     }
@@ -31,11 +32,14 @@ export function pinServer(pid: number): string {
   }
 }
 
-/** CPU time that a process and its descendants have used so far, microseconds, in steps of 10 ms. Linux. */
+/**
+ * Returns the CPU time of a process and its descendants so far, in microseconds, with a resolution of 10 ms.
+ * Linux only.
+ */
 export function cpuTime(pid: number): number {
   let ticks = 0;
   for (const one of family(pid)) {
-    // utime, stime, and those of children that ended.
+    // utime, stime, and those of children that have ended.
     for (const field of [11, 12, 13, 14]) ticks += Number(stat(one)?.[field] ?? 0);
   }
   return ticks * (1_000_000 / TICKS_A_SECOND);
@@ -54,7 +58,7 @@ function family(ancestor: number): number[] {
   return found;
 }
 
-/** The fields of /proc/PID/stat from the state on; `undefined`: it ended. */
+/** Returns the fields of /proc/PID/stat from the state on. `undefined`: the process has ended. */
 function stat(pid: number): string[] | undefined {
   try {
     const line = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -6,7 +6,7 @@ import session, { type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { SECRET } from "./requests.ts";
 
-/** An application that shows who is logged in, with the real middleware. Resolves to its port. */
+/** Starts an application that shows the logged-in user, with the real middleware. Resolves to its port. */
 export async function listen(store: Store): Promise<number> {
   const app = express();
   app.use(
@@ -21,10 +21,10 @@ export async function listen(store: Store): Promise<number> {
 }
 
 /**
- * A closed loop of browsers, each with a connection of its own and another session at each request.
+ * Runs a closed loop of browsers, each with its own connection and with another session at each request.
  *
- * @param cookies header lines, one for each session
- * @returns requests a second
+ * @param cookies one header line for each session
+ * @returns requests per second
  */
 export async function visit(
   port: number,

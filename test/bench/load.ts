@@ -3,10 +3,13 @@ import { cpuTime } from "./cpu.ts";
 import { type Requests, requestsOn } from "./requests.ts";
 import { userOf } from "./session-data.ts";
 
-/** What people do. `page view`: they look. `mix`: 85 % look, 10 % change something, 2.5 % log in, 2.5 % log out. */
+/**
+ * A mix of requests. `page view`: only page views. `mix`: 85 % page views, 10 % changes, 2.5 % logins, 2.5 %
+ * logouts.
+ */
 export type Profile = "page view" | "mix";
 
-/** A competitor's sessions: those that were there at the start and stay, and those that the load made. */
+/** A competitor's sessions: those that exist from the start to the end, and those that the load created. */
 export interface Population {
   readonly requests: Requests;
   readonly tokens: readonly string[];
@@ -27,13 +30,16 @@ export async function populate(store: Store, sessions: number): Promise<Populati
 
 export interface Slice {
   readonly requestsPerSecond: number;
-  /** CPU time a request, microseconds. */
+  /** CPU time per request, microseconds. */
   readonly clientMicros: number;
-  /** Absent: the server is not ours to measure. */
+  /** Absent: the server is not a process of this run. */
   readonly serverMicros?: number;
 }
 
-/** A closed loop: `concurrency` clients, each of which sends its next request when it has the answer to the last. */
+/**
+ * Runs a closed loop: each of `concurrency` clients sends its next request when it has the response to the
+ * last one.
+ */
 export async function slice(
   profile: Profile,
   concurrency: number,
@@ -77,7 +83,7 @@ async function mixed(population: Population): Promise<void> {
   visitors.push(await requests.login(`visitor-${Math.floor(Math.random() * VISITORS)}`));
 }
 
-/** People, of whom one has a few sessions at a time. */
+/** The number of users that log in. A user has a few sessions at a time. */
 const VISITORS = 1000;
 
 function anyOf(tokens: readonly string[]): string {

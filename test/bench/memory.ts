@@ -16,7 +16,7 @@ export const memory: Contest = {
   ],
 };
 
-/** As its README sets it up: it prunes once a day. */
+/** Set up as its README recommends. It prunes once a day. */
 function memorystoreCompetitor(): Competitor {
   const MemoryStore = memorystore(session);
   const store = new MemoryStore({ checkPeriod: 86_400_000 });

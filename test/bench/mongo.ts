@@ -39,16 +39,16 @@ export const mongo: Contest = {
 };
 
 /**
- * As its README sets it up, on a client of its own with the driver's defaults.
+ * Sets up connect-mongo as its README recommends, on its own client with the driver's defaults.
  *
- * @param touchAfter its way to write fewer touches, seconds; 0 is none, which is its default
+ * @param touchAfter its option to write fewer touches, seconds. The default, 0, writes all
  */
 async function connectMongo(url: string, touchAfter: number): Promise<Competitor> {
   const client = await new MongoClient(url).connect();
   const collection = client.db("bench").collection<{ _id: string; session: string }>(`connect_${touchAfter}`);
   let share = 1;
 
-  /** Whether a touch is due goes by `lastModified`: here it is decided by chance, as for Tenure. */
+  /** connect-mongo decides by `lastModified` whether a touch is due. Here, chance decides, as for Tenure. */
   class Store extends MongoStore {
     override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
       super.get(token, (error: unknown, data?: SessionData | null) => {

@@ -5,7 +5,10 @@ import memorystore from "memorystore";
 import { IDLE } from "./competitor.ts";
 import { sessionData, userOf } from "./session-data.ts";
 
-/** How long one call stops the process at most, while a store in memory fills and while all of it expires. */
+/**
+ * The longest time for which one call blocks the process, while a store in memory fills and while all of its
+ * sessions expire.
+ */
 export interface Pause {
   readonly name: string;
   readonly during: string;
@@ -13,7 +16,10 @@ export interface Pause {
   readonly longest: number;
 }
 
-/** The stores themselves, one after the other: with both in memory the garbage collector would make each pay for both. */
+/**
+ * Measures the two stores one after the other. With both in memory, the garbage collector would charge each
+ * for both.
+ */
 export async function pauses(sessions: number): Promise<Pause[]> {
   const found = await tenurePauses(sessions);
   globalThis.gc?.();
@@ -33,7 +39,7 @@ async function tenurePauses(sessions: number): Promise<Pause[]> {
   });
   const reading = await longestOf(sessions, (i) => store.read(ids[i] ?? ""));
   now += IDLE + 120_000;
-  // Expired sessions are swept by the calls that come, whatever they ask.
+  // Every call sweeps some expired sessions.
   const sweeping = await longestOf(sessions, () => store.read("nobody"));
   return [
     { name, during: "create", longest: filling },

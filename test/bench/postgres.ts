@@ -52,7 +52,10 @@ async function versionOf(url: string): Promise<string> {
   return rows[0]?.server_version ?? "";
 }
 
-/** A pool that ended may still be saying goodbye, and what a stopping server then tells its connections is nobody's to catch. */
+/**
+ * Waits until all connections are closed. Those of an ended pool close late, and an error from the stopping
+ * server would be uncaught.
+ */
 async function untilAllLeft(url: string): Promise<void> {
   const last = new Client(url);
   last.on("error", () => undefined);
@@ -63,7 +66,7 @@ async function untilAllLeft(url: string): Promise<void> {
   await last.end();
 }
 
-/** With the pool that its README recommends, and its own table. */
+/** Set up with the pool that its README recommends, and with its own table. */
 async function connectPgSimpleOn(url: string): Promise<Competitor> {
   const pool = new Pool({ connectionString: url, max: POOL });
   const PgStore = connectPgSimple(session);
@@ -88,7 +91,7 @@ async function connectPgSimpleOn(url: string): Promise<Competitor> {
   };
 }
 
-/** Keyv has no store for express-session: this is the plainest one. It knows no touch but to write the value anew. */
+/** A minimal store for express-session, because Keyv has none. Its touch writes the whole value again. */
 async function keyvOn(url: string): Promise<Competitor> {
   const adapter = new KeyvPostgres({ uri: url, max: POOL, iterationLimit: 1000 });
   const keyv = new Keyv({ store: adapter, throwOnErrors: true });

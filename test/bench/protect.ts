@@ -5,7 +5,7 @@ import { IDLE } from "./competitor.ts";
 import { type Requests, requestsOn } from "./requests.ts";
 import { userOf } from "./session-data.ts";
 
-/** What the option `protect` costs, client CPU in microseconds. */
+/** The cost of the option `protect`: client CPU in microseconds. */
 export interface ProtectCost {
   readonly during: "page view" | "get and set";
   readonly plain: number;
@@ -13,8 +13,8 @@ export interface ProtectCost {
 }
 
 /**
- * Sessions of 0.9 KB in memory, so that nothing but this process is measured. Both take turns, so that both have the same machine. The figures are the
- * medians of the turns.
+ * Measures sessions of 0.9 KB in memory, so that only this process matters, with and without `protect` in
+ * turns, so that disturbances affect both. The figures are the medians of the turns.
  */
 export async function protectCosts(turns: number, perTurn: number): Promise<ProtectCost[]> {
   const protect = { keys: [{ id: "bench", key: randomBytes(32) }] };
@@ -47,7 +47,7 @@ async function siteWith(options: object): Promise<Site> {
   return { requests, tokens };
 }
 
-/** Microseconds a request. */
+/** Returns the CPU time per request, microseconds. */
 async function cpuOf(
   { requests, tokens }: Site,
   during: ProtectCost["during"],

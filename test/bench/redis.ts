@@ -7,7 +7,7 @@ import { type Competitor, type Contest, REVOCATION } from "./competitor.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
-/** Tenure on each client that it takes. connect-redis takes node-redis alone. */
+/** Tenure on ioredis and on node-redis. connect-redis supports only node-redis. */
 export const redis: Contest = contest(async (url) => {
   const client = new Redis(url);
   return tenure(redisStore(client), async () => client.disconnect());
@@ -17,7 +17,7 @@ export const nodeRedis: Contest = contest(async (url) => {
   return tenure(redisStore(client), async () => client.close());
 }, 1.5);
 
-/** @param pageViews how many times the page views of connect-redis Tenure is to reach at C=64 */
+/** @param pageViews how many times the page views of connect-redis Tenure should reach at C=64 */
 function contest(openTenure: (url: string) => Promise<Competitor>, pageViews: number): Contest {
   return {
     async server() {
@@ -41,7 +41,7 @@ function contest(openTenure: (url: string) => Promise<Competitor>, pageViews: nu
   };
 }
 
-/** As its README sets it up: node-redis, which sends the commands of one tick together by itself. */
+/** Set up as its README recommends: on node-redis, which itself sends the commands of one tick together. */
 async function connectRedis(url: string): Promise<Competitor> {
   const client = await createClient({ url }).connect();
   const store = new RedisStore({ client });

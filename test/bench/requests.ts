@@ -4,11 +4,14 @@ import session, { type SessionData, type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { sessionData } from "./session-data.ts";
 
-/** The calls that express-session makes of its store in a request, with `resave: false` and `saveUninitialized: false`. */
+/**
+ * The store calls that express-session makes in a request, with `resave: false` and
+ * `saveUninitialized: false`.
+ */
 export interface Requests {
-  /** A page that only looks at the session: get, and touch. */
+  /** A page that only reads the session: get and touch. */
   pageView(token: string): Promise<void>;
-  /** A page that changes it: get, and set. */
+  /** A page that changes the session: get and set. */
   change(token: string): Promise<void>;
   /** A new session: set. Resolves to its token. */
   login(userId: string): Promise<string>;
@@ -16,7 +19,7 @@ export interface Requests {
   logout(token: string): Promise<void>;
 }
 
-/** Does to a store what the middleware does, with the middleware's own `createSession` and `generate`. */
+/** Makes the middleware's calls on a store, with the middleware's own `createSession` and `generate`. */
 export function requestsOn(store: Store): Requests {
   // Gives the store its `generate`.
   session({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: IDLE } });
@@ -38,7 +41,10 @@ export function requestsOn(store: Store): Requests {
     return req.session;
   }
 
-  /** A browser sends a signed cookie with every request; a store that looks at it does so once. */
+  /**
+   * Returns a request. A browser sends a signed cookie with every request, but a store that checks it does so
+   * once.
+   */
   function requestOf(token: string): Request {
     const headers = greeted || token === "" ? {} : { cookie: cookieOf(token) };
     greeted ||= token !== "";
@@ -69,7 +75,10 @@ export function requestsOn(store: Store): Requests {
   };
 }
 
-/** A class, as the real one: V8 may allocate what a literal makes among the old objects, where it keeps its session alive for long. */
+/**
+ * A class, like Node's own. V8 may allocate the objects of a literal in the old generation, where they keep
+ * their sessions alive for long.
+ */
 class IncomingRequest {
   readonly sessionID: string;
   readonly headers: object;
@@ -82,7 +91,7 @@ class IncomingRequest {
   }
 }
 
-/** The middleware puts it there. */
+/** The middleware sets `generate`. */
 type GeneratingStore = Store & { generate(req: Request): void };
 
 function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
@@ -93,7 +102,7 @@ function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
 
 export const SECRET = "a secret of the benchmark that is long enough";
 
-/** The header line with which a browser sends a token. */
+/** Returns the header line with which a browser sends a token. */
 export function cookieOf(token: string): string {
   const signature = createHmac("sha256", SECRET).update(token).digest("base64").replace(/=+$/, "");
   return `connect.sid=${encodeURIComponent(`s:${token}.${signature}`)}`;

@@ -6,14 +6,14 @@ import { userOf } from "./session-data.ts";
 export interface Size {
   readonly sessions: number;
   readonly concurrencies: readonly number[];
-  /** Each round gives every competitor a slice; one more, before, only warms up. */
+  /** In each round, every competitor has a slice. An additional first round warms up. */
   readonly rounds: number;
   readonly sliceMs: number;
-  /** Users at least, whose ten sessions each client revokes. */
+  /** The least number of users whose ten sessions each client revokes. */
   readonly revokedUsers: number;
 }
 
-/** One line of the result: a load, and how each competitor bore it. */
+/** One line of the result: a load, and each competitor's figures under it. */
 export interface Cell {
   readonly cell: string;
   readonly entries: readonly Entry[];
@@ -21,17 +21,23 @@ export interface Cell {
 
 export interface Entry {
   readonly name: string;
-  /** By what means, where competitors differ. */
+  /** The method, where competitors differ. */
   readonly how?: string;
   /** Medians over the rounds. */
   readonly perSecond: number;
   readonly clientMicros?: number;
   readonly serverMicros?: number;
-  /** How many times as fast Tenure was: the median of the rounds' ratios. 1 for Tenure itself. */
+  /**
+   * How many times as fast as this competitor Tenure was: the median of the rounds' ratios. 1 for Tenure
+   * itself.
+   */
   readonly tenureTimes: number;
 }
 
-/** Runs all loads. Clients take turns slice by slice, so that what disturbs the machine disturbs them all; `say` hears what goes on. */
+/**
+ * Runs all loads. Clients take turns slice by slice, so that a disturbance of the machine affects all of
+ * them. `say` gets the progress.
+ */
 export async function run(
   clients: readonly ClientProcess[],
   size: Size,
@@ -49,7 +55,7 @@ export async function run(
       const rounds: Slice[][] = [];
       for (let round = 0; round <= size.rounds; round += 1) {
         const slices: Slice[] = Array.from({ length: clients.length });
-        // Who goes first changes, or the same one would always follow the same other.
+        // The first client changes, or each client would always follow the same other client.
         for (let turn = 0; turn < clients.length; turn += 1) {
           const i = (turn + round) % clients.length;
           const client = clients[i];
@@ -108,8 +114,9 @@ function summary(cell: string, clients: readonly ClientProcess[], rounds: readon
 }
 
 /**
- * Last, because it takes away what the loads live on. Every client ends the sessions of the same users, and then of more, for
- * {@link REVOKING}: a client that takes a second for each user ends few, and one that takes a millisecond is not judged by its first call.
+ * Runs last, because it ends the sessions that the loads use. Every client ends the sessions of the same
+ * users, and then of more users for {@link REVOKING}, so that a client that takes a millisecond per user is
+ * not judged by its first call, and one that takes a second ends few.
  */
 async function revocations(
   clients: readonly ClientProcess[],
@@ -139,7 +146,7 @@ async function revocations(
 /** Milliseconds. */
 const REVOKING = 1000;
 
-/** A tenth of them, from all over. */
+/** Returns a tenth of the users, spread evenly. */
 function usersOf(sessions: number): string[] {
   return Array.from({ length: Math.ceil(sessions / 100) }, (_, i) => userOf(i * 100));
 }

@@ -2,7 +2,7 @@ import type { SessionData } from "express-session";
 
 export type Data = SessionData & { readonly userId: string };
 
-/** What a session holds beside its cookie: with that, about 0.9 KB of JSON. */
+/** Returns the data of a session. With the cookie, it has about 0.9 KB of JSON. */
 export function sessionData(user: string): Record<string, unknown> {
   return {
     userId: user,
@@ -22,7 +22,7 @@ export function sessionData(user: string): Record<string, unknown> {
   };
 }
 
-/** Ten sessions a user. */
+/** Returns the user of a session. Each user has ten. */
 export function userOf(session: number): string {
   return `user-${Math.floor(session / 10)}`;
 }

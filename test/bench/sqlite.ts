@@ -10,11 +10,14 @@ import { type Competitor, type Contest, IDLE } from "./competitor.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
-/** As its README sets it up, with SQLite's own journal and `synchronous = full`. */
+/** Set up as its README recommends, with SQLite's default journal and `synchronous = full`. */
 const PEER = "better-sqlite3-session-store";
-/** As safe as Tenure's changes. */
+/** As durable as Tenure's changes. */
 const PEER_IN_WAL = `${PEER}, WAL`;
-/** What better-sqlite3 chooses in WAL. A power cut loses the latest logins and logouts, so no target compares it with Tenure. */
+/**
+ * The default of better-sqlite3 in WAL mode. A power cut loses the latest logins and logouts, so no target
+ * compares it with Tenure.
+ */
 const PEER_IN_WAL_NORMAL = `${PEER}, WAL, synchronous normal`;
 
 export const sqlite: Contest = {
@@ -50,7 +53,7 @@ function inWal(file: string): BetterSqlite3.Database {
 }
 
 function peerOn(client: BetterSqlite3.Database, synchronous: "full" | "normal"): Competitor {
-  // A hundred thousand commits that wait for the disk would take minutes.
+  // With `full`, a hundred thousand commits would wait for the disk and take minutes.
   client.pragma("synchronous = off");
   const SqliteStore = betterSqlite3SessionStore(session);
   const store = new SqliteStore({ client, expired: { clear: true, intervalMs: IDLE } });

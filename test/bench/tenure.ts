@@ -2,7 +2,7 @@ import { type SessionRecord, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { type Competitor, IDLE } from "./competitor.ts";
 
-/** Tenure on a store, through its bridge to express-session. */
+/** Returns Tenure on a store, through its bridge to express-session. */
 export function tenure(store: SessionStore, close: Competitor["close"]): Competitor {
   let share = 1;
   const sessions = new Sessions({
@@ -13,8 +13,8 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
   });
 
   /**
-   * Whether a touch is due depends on the age of the last one, and so on how often the same person comes back. Here it is decided by
-   * chance for each read, so that the share is the same at every speed.
+   * Makes a touch due by chance. Normally, that depends on the age of the last touch, and so on how often the
+   * same user comes back. Chance gives the same share at every speed.
    */
   function aged(record: SessionRecord | null): SessionRecord | null {
     if (record === null) return null;
@@ -22,7 +22,7 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
   }
 
   return {
-    // The loads with HTTP and without have a middleware each.
+    // The loads with and without HTTP each have a middleware.
     store: expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] }),
     dueShare(due) {
       share = due;

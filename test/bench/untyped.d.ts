@@ -1,4 +1,4 @@
-// A store without types.
+// This store has no types.
 
 declare module "better-sqlite3-session-store" {
   import type { Database } from "better-sqlite3";
