@@ -10,7 +10,7 @@ afterAll(() => rmSync(house, { recursive: true }));
 
 const packages = globSync(["packages/*", "tooling/*", "examples/*", "test"], { cwd: root });
 
-/** The workspace without its sources: what each package depends on. */
+/** Copies the workspace without its sources: only the files that say what each package depends on. */
 beforeAll(() => {
   for (const file of [".oxlintrc.json", "package.json", "pnpm-workspace.yaml", "turbo.json"])
     cpSync(join(root, file), join(house, file));
@@ -23,7 +23,7 @@ function run(tool: string, ...args: string[]): { readonly status: number | null;
   return spawnSync(join(root, "node_modules/.bin", tool), args, { cwd: house, encoding: "utf8" });
 }
 
-/** Lints one import as if it stood in that file of the workspace, under the workspace's own rules. */
+/** Returns whether the workspace's lint rules refuse an import in this file of the workspace. */
 function isRefused(file: string, imported: string): boolean {
   const path = join(house, file);
   mkdirSync(dirname(path), { recursive: true });

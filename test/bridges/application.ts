@@ -32,7 +32,10 @@ export interface SessionInHand {
   save(): Promise<void>;
   regenerate(): Promise<void>;
   destroy(): Promise<void>;
-  /** Whether the bridge gave the session a new token, or need not. Without a bridge: the framework's `regenerate`. */
+  /**
+   * Whether the bridge gave the session a new token, or need not. Without a bridge: the framework's
+   * `regenerate`.
+   */
   rotate(): Promise<void>;
   /** Resolves to why the login was refused, or `null`. */
   logIn(userId: string, options: { readonly keep?: readonly string[] }): Promise<string | null>;

@@ -14,7 +14,10 @@ const scenarios = { ...otherScenarios, ...loginScenarios };
 const newest = [expressSession, fastifySessions, koaSession, bridgeOfGuide];
 const all = [...newest, oldExpressSession, ...oldFastifySessions, oldKoaSession];
 
-/** Old versions of a framework differ in what they call, not in what a server does with it. */
+/**
+ * Old versions of a framework make different calls, but the server's part is the same. So they run on local
+ * stores only.
+ */
 function frameworksOn({ isLocal }: Backend): readonly Framework[] {
   return isLocal ? all : newest;
 }
@@ -29,7 +32,7 @@ afterAll(() => {
 });
 
 for (const backend of backends) {
-  // Frameworks too run at once: what takes longest waits for timeouts.
+  // Frameworks run concurrently, because the longest scenarios wait for timeouts.
   backend.describe(`on ${backend.name}`, { concurrent: true }, () => {
     let open: Promise<OpenStore> | undefined;
     const opened = (): Promise<OpenStore> => (open ??= backend.open());
@@ -38,7 +41,7 @@ for (const backend of backends) {
     for (const framework of frameworksOn(backend)) {
       describe(`${framework.name} over HTTP`, () => {
         for (const [sentence, play] of Object.entries(scenarios)) {
-          // A slow machine makes them longer, up to waiting out deadlines of half a minute.
+          // On a slow machine, scenarios may have to wait for deadlines of half a minute.
           test(`keeps: ${sentence}`, { timeout: 300_000 }, async () => {
             const column = `${framework.name} on ${backend.name}`;
             outcomes.note(sentence, column, "BROKEN");

@@ -20,7 +20,9 @@ const on4 = [fastify4, fastifyCookie9] as unknown as readonly [typeof fastify, t
 const on5 = [fastify, fastifyCookie] as const;
 
 export const fastifySessions: Framework = framework("@fastify/session", on5, fastifySession);
-/** The newest and the first that the bridge takes, and those whose `regenerate` leaves the old session alive. */
+/**
+ * The newest and the first that the bridge takes, and those whose `regenerate` leaves the old session alive.
+ */
 export const oldFastifySessions: readonly Framework[] = [
   framework("@fastify/session 11.0", on5, session11First),
   framework("@fastify/session 10, Fastify 4", on4, session10),

@@ -1,23 +1,23 @@
 import type { Sessions } from "@tenure/core";
 import type { Application } from "./application.ts";
 
-/** A framework and its bridge, as a site that serves the application at every path. */
+/** A framework with its bridge. It serves the test application at every path. */
 export interface Framework {
   readonly name: string;
   serve(sessions: Sessions, application: Application, settings?: SiteSettings): Promise<Site>;
 }
 
 export interface SiteSettings {
-  /** Every response sets the cookie again. Default false. */
+  /** Whether every response sets the cookie again. Default false. */
   readonly rolling?: boolean;
-  /** The cookie's, milliseconds. Default: none. */
+  /** The cookie's `maxAge`, milliseconds. Default: none. */
   readonly maxAge?: number;
 }
 
 export interface Site {
-  /** As `http://127.0.0.1:8080`. */
+  /** In the form `http://127.0.0.1:8080`. */
   readonly origin: string;
-  /** The bridge, or the framework's own store. Absent: the bridge is no object. */
+  /** The bridge, or the framework's own store. Absent: the bridge is not an object. */
   readonly store?: unknown;
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
-/** Places where a request stops until the test lets it go on. */
+/** Places where a request stops until the test lets it continue. */
 export interface Gates {
-  /** For the request: it is here now, and goes on when the gate opens. */
+  /** Called by a request that has reached the gate. Resolves when the gate opens. */
   readonly pass: (name: string) => Promise<void>;
-  /** For the test: resolves when a request is here. */
+  /** Called by the test. Resolves when a request has reached the gate. */
   readonly reached: (name: string) => Promise<void>;
   readonly open: (name: string) => void;
 }

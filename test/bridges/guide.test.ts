@@ -28,7 +28,7 @@ describe("the bridge of the guide", () => {
     test(`keeps a browser logged out that logged out beside a slow request: ${slowly}`, async () => {
       const doors = gates();
       await using site = await servePages({
-        // Data of which Sessions cannot tell that somebody has logged in.
+        // Sessions cannot recognise a user in these data.
         "/login": async (session) => void (session.data["user"] = "ada"),
         "/slow": async (session) => {
           await doors.pass("slow");
@@ -137,7 +137,7 @@ interface Served extends AsyncDisposable {
   browser(): Visitor;
 }
 
-/** A site whose pages do one thing and respond with the session's data. */
+/** Serves a site whose pages each do one thing and respond with the session's data. */
 async function servePages(
   pages: Readonly<Record<string, Handler>>,
   options: Omit<SessionsOptions, "store"> = {},

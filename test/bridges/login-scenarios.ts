@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { login, type Browser, type Stage } from "./stage.ts";
 
-/** What every bridge keeps of logins by its own calls, and of logouts that overlap them. */
+/** Scenarios of logins by a bridge's own calls, and of logouts that overlap them. */
 export const loginScenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   async "logIn gives a new token, keeps the visitor's data and leaves the old token dead: no fixation"(
     stage,

@@ -44,7 +44,7 @@ postgres.describe("over HTTP on Postgres", { concurrent: true }, () => {
       connectionString: server.url,
       connectionTimeoutMillis: 1000,
       query_timeout: 1000,
-      // A connection of its own for each statement: to pause Postgres leaves its open ones served.
+      // One connection per statement, because a paused PostgreSQL still serves its open connections.
       maxUses: 1,
     });
     pool.on("error", () => undefined);
@@ -82,7 +82,7 @@ interface Server {
   resume(): Promise<void>;
 }
 
-/** What every framework answered, by what was done to the server. */
+/** The responses of every framework, by what happened to the server. */
 const SURVIVED = Object.fromEntries(
   frameworks.map(({ name }) => [
     name,
@@ -115,7 +115,7 @@ async function outage(server: Server, store: SessionStore): Promise<unknown> {
     return { status, setCookies };
   };
   const comesBack = async ({ browser }: Place): Promise<string> => {
-    // Clients take a while to connect again; a logout would be for ever.
+    // Clients take a while to reconnect. A logout would be permanent.
     await vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), { timeout: 30_000 });
     const { text } = await browser.get("/");
     return (JSON.parse(text) as { userId?: unknown }).userId === userId ? "logged in" : "logged out";

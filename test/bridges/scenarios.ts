@@ -4,7 +4,7 @@ import { expect, vi } from "vitest";
 import type { Step } from "./application.ts";
 import { type Browser, login, type Stage } from "./stage.ts";
 
-/** What every bridge keeps on every store, by the sentence that says it. */
+/** Scenarios that hold with every bridge on every store, by the sentence that they prove. */
 export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   async "a login holds at the next request"({ serve, sessions, userId }) {
     const { browser } = await serve(sessions());
@@ -296,8 +296,9 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
       const gate = `idle ${idle}`;
       const answer = alice.does({ wait: gate }, { set: { draft: "late" } });
       await gates.reached(gate);
-      // The touch of a page view runs in the background, and may restart the idle timeout later.
-      // `expect.poll` of a concurrent test (vitest 5.1) takes the test that began last for its own, and throws if that is over.
+      // The touch of a page view runs in the background and may restart the idle timeout later. Not
+      // `expect.poll`: in concurrent tests (vitest 5.1), it assumes the test that began last and throws if
+      // that has finished.
       await vi.waitFor(async () => expect(await all.listForUser(userId)).toEqual([]), 30_000);
       gates.open(gate);
       await expect(answer).resolves.toMatchObject({ status: 200 });
@@ -315,7 +316,7 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
   }) {
     await patiently(1500, async (lifetime) => {
       const startedAt = performance.now();
-      // Used late, it would idle on until long after its end.
+      // If it is used late, its idle timeout ends long after its lifetime.
       const all = sessions({ lifetime, idleTimeout: lifetime, touchEvery: 1 });
       const alice = await loggedIn(await serve(all, { rolling: true }), userId);
       const endsAt = performance.now() + lifetime;
@@ -355,7 +356,8 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     const all = sessions();
     const alice = await loggedIn(await serve(all), userId);
     await alice.does({ maxAge: 60_000 }, "save");
-    // express-session knows a maxAge as the time left until cookie.expires, which may be a millisecond less by then.
+    // In express-session, maxAge is the time left until cookie.expires, which may have become a millisecond
+    // less.
     const [session] = await all.listForUser(userId);
     expect(session?.idle).toBeGreaterThan(59_900);
     expect(session?.idle).toBeLessThanOrEqual(60_000);
@@ -471,7 +473,7 @@ export const scenarios: Readonly<Record<string, (stage: Stage) => Promise<void>>
     const hostile = JSON.parse(
       '{"__proto__":{"isAdmin":true},"constructor":1,"toString":"x","toJSON":"x","save":"x","length":7,"hasOwnProperty":"x"}',
     ) as Record<string, unknown>;
-    // A literal's spread would swap the prototype.
+    // Spreading into a literal would replace the prototype.
     await all.save(stored, Object.fromEntries([...Object.entries(stored.data), ...Object.entries(hostile)]));
     const { status, data } = await alice.does({ set: { mine: 1 } });
     expect({ status, isAdmin: (data as { isAdmin?: boolean } | null)?.isAdmin }).toEqual({ status: 200 });
@@ -505,7 +507,7 @@ async function loggedIn(site: { browser(): Browser }, userId: string): Promise<B
   return browser;
 }
 
-/** @throws TooSlow if this machine took so long that the session may have died of it */
+/** @throws TooSlow if this machine took so long that the session may have expired */
 async function startsInTime(browser: Browser, userId: string): Promise<Browser> {
   if ((await browser.userId()) !== userId) throw new TooSlow();
   return browser;
@@ -531,7 +533,7 @@ async function expectToOutliveIdleTimeout(stage: Stage, rolling: boolean): Promi
       await sleep(idle / 8);
       const askedAt = performance.now();
       const isAlive = (await alice.userId()) === userId;
-      // What was asked last found the session touched, or touched it, no longer than a quarter of the idle timeout before.
+      // At the previous request, the session's last touch was at most a quarter of the idle timeout ago.
       if (!isAlive && performance.now() - lastAskedAt > idle / 2) throw new TooSlow();
       expect(isAlive).toBe(true);
       lastAskedAt = askedAt;
@@ -542,10 +544,13 @@ async function expectToOutliveIdleTimeout(stage: Stage, rolling: boolean): Promi
   });
 }
 
-/** The machine was slower than a deadline that something had to happen before: nothing can be told. */
+/** The machine missed a deadline, so the scenario proves nothing. */
 class TooSlow extends Error {}
 
-/** Runs with a deadline of this many milliseconds, and with longer ones until the machine is fast enough for it. */
+/**
+ * Runs `body` with a deadline of this many milliseconds, and repeats it with longer deadlines until the
+ * machine is fast enough.
+ */
 async function patiently(deadline: number, body: (deadline: number) => Promise<void>): Promise<void> {
   try {
     await body(deadline);

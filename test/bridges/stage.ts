@@ -7,34 +7,34 @@ import { type Gates, gates } from "./gates.ts";
 import type { OpenStore } from "./stores.ts";
 import { type WatchedStore, watchedStore } from "./watched-store.ts";
 
-/** What one scenario runs on: a framework over a store, and a user of its own. */
+/** The surroundings of one scenario: a framework on a store, and a user that no other scenario has. */
 export interface Stage {
   readonly userId: string;
   readonly gates: Gates;
   readonly watch: WatchedStore;
   readonly sessions: (options?: Omit<SessionsOptions, "store">) => Sessions;
-  /** A server process of its own, as far as a bridge can tell. */
+  /** Starts a server, which for a bridge looks like a separate process. */
   readonly serve: (sessions: Sessions, settings?: SiteSettings) => Promise<Browsers>;
 }
 
 /** Makes browsers that visit one server. */
 export interface Browsers {
   readonly browser: () => Browser;
-  /** A browser with the cookies of one that visits another server. */
+  /** Returns a browser with the cookies of a browser that visits another server. */
   readonly browserOf: (other: Browser) => Browser;
 }
 
 export interface Browser {
   readonly cookies: Map<string, string>;
   readonly visitor: Visitor;
-  /** Takes steps in one request. */
+  /** Sends one request that takes these steps. */
   does(...steps: Step[]): Promise<{ readonly status: number; readonly data: Record<string, unknown> | null }>;
-  /** The user that a request without steps finds logged in. */
+  /** Sends a request without steps and returns the user that it finds logged in. */
   userId(): Promise<unknown>;
   twin(): Browser;
 }
 
-/** A login by the framework's own means. */
+/** The steps of a login by the framework's own means. */
 export const login = (userId: string): Step[] => ["regenerate", { set: { userId } }];
 
 export async function onStage(
@@ -74,13 +74,14 @@ function browserOf(client: Visitor): Browser {
         status,
         data: status === 200 ? (JSON.parse(text) as Record<string, unknown> | null) : null,
       }));
-      // A scenario that finds the machine too slow leaves its requests, which fail when its sites close.
+      // A scenario that gives up because the machine is too slow abandons its requests, which fail when its
+      // sites close.
       done.catch(() => undefined);
       return done;
     },
     async userId() {
       const { status, text } = await client.get("/");
-      if (status !== 200) throw new Error(`a request without steps was answered ${status}: ${text}`);
+      if (status !== 200) throw new Error(`a request without steps got status ${status}: ${text}`);
       return (JSON.parse(text) as { userId?: unknown }).userId;
     },
     twin: () => browserOf(client.twin()),

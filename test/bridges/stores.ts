@@ -14,9 +14,9 @@ import { withoutTombstones } from "./without-tombstones.ts";
 /** A backend of this run. */
 export interface Backend {
   readonly name: string;
-  /** In this process, and so fast. */
+  /** Whether it is in this process, and therefore fast. */
   readonly isLocal: boolean;
-  /** vitest's, or one that skips where there is no server. */
+  /** vitest's `describe`, or `describe.skip` if there is no server. */
   readonly describe: typeof describe;
   open(): Promise<OpenStore>;
 }
@@ -38,7 +38,7 @@ export const backends: readonly Backend[] = [
     open: async () => ({ store: memoryStore(), close: async () => undefined }),
   },
   {
-    // Here nothing but the bridge's own knowledge of a session keeps a dead one dead.
+    // Here, a dead session stays dead only because the bridge knows what its request loaded.
     name: "memory, no tombstones",
     isLocal: true,
     describe,

@@ -1,6 +1,6 @@
 export type Outcome = "kept" | "BROKEN" | "not run";
 
-/** What came of every scenario, a row each, on every framework and store, a column each. */
+/** The outcomes of the scenarios: a row for each scenario, and a column for each framework on each store. */
 export interface Table {
   note(row: string, column: string, outcome: Outcome): void;
   toString(): string;

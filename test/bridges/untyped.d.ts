@@ -1,4 +1,4 @@
-// Other versions of frameworks, under names for which there are no types.
+// Other versions of frameworks, under alias names that have no types.
 
 declare module "express4" {
   export { default } from "express";

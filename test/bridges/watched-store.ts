@@ -1,11 +1,11 @@
 import type { SessionStore } from "@tenure/core";
 import { type Watched, watched } from "@tenure/watched-store";
 
-/** A store whose calls a scenario sees, and that it can make fail. */
+/** A store whose calls a scenario can observe and fail. */
 export interface WatchedStore extends Watched<SessionStore> {
-  /** Which calls fail from here on. */
+  /** Sets which calls fail from now on. */
   fail(what: Failing): void;
-  /** The next call of this name fails. */
+  /** Makes the next call of this name fail. */
   failOnce(call: string): void;
 }
 
@@ -21,7 +21,7 @@ export function watchedStore(store: SessionStore): WatchedStore {
     }
     const isUpdate = call === "update" || call === "touch";
     if (failing === "nothing" || (failing === "updates" && !isUpdate)) return;
-    // What a missing unix socket gives: to frameworks this code says that there is no such session.
+    // The code of a missing Unix socket. To frameworks, the same code means that there is no such session.
     throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
   });
   return {

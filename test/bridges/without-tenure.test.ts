@@ -6,7 +6,7 @@ import { koaSessionAlone } from "./koa.ts";
 import { scenarios } from "./scenarios.ts";
 import { onStage } from "./stage.ts";
 
-/** Of those that look at nothing but what a browser sees. */
+/** Scenarios that a browser alone can observe and that the frameworks' own stores break. */
 const broken = Object.keys(scenarios).filter((sentence) =>
   [
     "race: a slow save after a logout",

@@ -1,11 +1,12 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
 /**
- * The same store, which forgets at once what was revoked: its id may be created again. It breaks promise 3 of the contract, so
- * that a test can tell a bridge that knows what it loaded from one that leans on the tombstones.
+ * Returns the store without tombstones: it forgets revoked sessions immediately, so their ids may be created
+ * again. It breaks promise 3 of the contract, so that a test can distinguish a bridge that knows what it
+ * loaded from one that relies on tombstones.
  */
 export function withoutTombstones(store: SessionStore): SessionStore {
-  /** How often an id was revoked. Each time it goes on under another one. */
+  /** How often each id was revoked. Each time, the inner store gets another id for it. */
   const revocations = new Map<string, number>();
   const inner = (id: string): string => `${id}#${revocations.get(id) ?? 0}`;
   const outer = (record: SessionRecord): SessionRecord => ({ ...record, id: record.id.replace(/#\d+$/, "") });

@@ -6,8 +6,8 @@ import { describe } from "vitest";
 const found = findChromium();
 
 /**
- * vitest's `describe` where there is a Chromium on PATH. Where there is none it skips and says so; with `REQUIRE_BROWSER=1`
- * it fails.
+ * vitest's `describe` if there is a Chromium on PATH. If not, it skips with a message, or fails with
+ * `REQUIRE_BROWSER=1`.
  */
 export const describeInChromium: typeof describe =
   found === undefined ? (describe.skip as typeof describe) : describe;
@@ -24,7 +24,7 @@ export async function launchChromium(): Promise<Browser> {
   return chromium.launch({
     executablePath: found,
     args: [
-      // Tests may run as root, for whom Chromium has no sandbox.
+      // Tests may run as root, and Chromium has no sandbox for root.
       "--no-sandbox",
       "--disable-gpu",
       "--disable-quic",

@@ -21,11 +21,14 @@ const LAPTOP: BrowserContextOptions = {
 let chromium: Promise<Browser> | undefined;
 afterAll(async () => (await chromium)?.close());
 
-/** Browsers that no test uses now, each with one page. To start one takes the machine as long as several visits. */
+/** Idle browsers, each with one page. Starting a browser takes as long as several visits. */
 const free: { readonly options: BrowserContextOptions; readonly page: Page }[] = [];
 const taken: typeof free = [];
 
-/** A browser without cookies. Each demo has an address of its own, so nothing else that it may have kept matters. */
+/**
+ * Returns a browser without cookies. Each demo has its own address, so other state that the browser may have
+ * kept does not matter.
+ */
 async function takeBrowser(options: BrowserContextOptions): Promise<Page> {
   const at = free.findIndex((one) => one.options === options);
   const [found] = at === -1 ? [] : free.splice(at, 1);
@@ -53,7 +56,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
   "the demo on %s, in a real browser",
   (framework) => {
     let demo: Demo;
-    /** The slow request: when it has begun, and what lets it end. */
+    /** Controls the slow request: `begun` resolves when it has begun, and resolving `finish` lets it end. */
     let begun: PromiseWithResolvers<void>;
     let finish: PromiseWithResolvers<void>;
 
@@ -162,7 +165,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       const given = await cookieOf(page);
       expect(given.value).not.toBe(planted.value);
       await page.getByRole("link", { name: "Tenure" }).click();
-      // Signing in again is a new login: its token too is new.
+      // Signing in again is a new login, so the token is new too.
       const again = await page.request.post(`${demo.url}/sign-in`, {
         form: { person: "bo" },
         headers: { origin: demo.url },
@@ -173,7 +176,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
 
     test("refuses a form that another site sends, though the browser sends the cookie along", async () => {
       const phone = await signIn(PHONE, "Ada");
-      // Another port is another origin, but the same site: SameSite does not hold this back.
+      // Another port is another origin but the same site, so SameSite does not block this request.
       const evil = createServer((_request, response) => {
         response.setHeader("Content-Type", "text/html");
         response.end(
@@ -198,7 +201,8 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       expect(await devices(phone)).toEqual(["Chrome on Android"]);
     });
 
-    // What is about the pages. What they lead to is tested on every framework over HTTP, with the demo and with the bridges.
+    // Tests of the pages themselves. Their effects are tested on every framework over HTTP, with the demo and
+    // with the bridges.
     // oxlint-disable-next-line vitest/no-conditional-tests -- the pages are the same on every framework
     if (framework === "express") {
       test("shows each device's user agent and network address", async () => {
@@ -320,7 +324,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         await page.reload();
         await page.getByRole("button", { name: "Sign in as Ada" }).click();
         await page.getByRole("link", { name: "The race", exact: true }).click();
-        asked.delete("null"); // The icon, which is within the page.
+        asked.delete("null"); // The icon, which is embedded in the page.
         expect([...asked]).toEqual([demo.url]);
         expect(complaints).toEqual([]);
       });
@@ -366,9 +370,9 @@ async function expectSignedOut(page: Page): Promise<void> {
   await page.getByRole("heading", { name: "Who are you?" }).waitFor();
 }
 
-/** How far a page scrolls sideways, and what of it is too low for a finger. */
+/** Returns how far a page scrolls sideways, and which of its controls are too low for a finger. */
 async function misfits(page: Page): Promise<{ sideways: number; tooLow: string[] }> {
-  // Not before the style sheet is there.
+  // Wait for the style sheet.
   await page.waitForLoadState();
   const sideways = await page.evaluate<number>(
     "document.documentElement.scrollWidth - document.documentElement.clientWidth",

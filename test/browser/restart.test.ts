@@ -32,7 +32,7 @@ describeInChromium("the demo on a SQLite file, in a real browser", () => {
       await staying.goto(second.url);
       await staying.getByRole("heading", { name: "Your devices" }).waitFor();
       expect(await staying.locator("li.device").count()).toBe(1);
-      // The browser's own copy of the cookie does not bring the session back.
+      // A copy of the cookie does not bring the session back.
       await leaves.addCookies(cookies);
       await leaving.goto(second.url);
       await leaving.getByRole("heading", { name: "Who are you?" }).waitFor();

@@ -52,7 +52,10 @@ afterEach(() => {
   for (const name of EVENTS) unsubscribe(`tenure:${name}`, listen);
 });
 
-/** What an application does with a session, what it does wrong, and what it then holds in its hands. */
+/**
+ * Uses sessions as an application does, correctly and incorrectly, and returns the canaries, an id and the
+ * errors that it got.
+ */
 async function live(sessions: Sessions): Promise<{
   readonly canaries: readonly Canary[];
   readonly digests: readonly Canary[];
@@ -223,7 +226,7 @@ for (const database of databases) {
   });
 }
 
-/** Cookies are signed or encoded, each framework in its way. */
+/** Returns the tokens in the cookies, which each framework signs or encodes differently. */
 function tokensOf(cookies: ReadonlyMap<string, string>): Canary[] {
   return [...cookies.values()].flatMap((value) => {
     const tokens = decodeURIComponent(value).match(/[\w-]{22}\.[\w-]{43}/g) ?? [];

@@ -1,32 +1,38 @@
 import { hash, randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 
-/** Something that must not be found where it does not belong. */
+/** A secret text that must not appear outside of its place. */
 export interface Canary {
   readonly name: string;
-  /** It, in every form that a search by bytes would miss. */
+  /** The text in every encoding in which it could appear. */
   readonly forms: readonly string[];
 }
 
-/** Text of session data: plain, in base64 (at each alignment), in hexadecimal, and escaped. */
+/**
+ * Makes a text for session data, with its forms in plain text, base64 (at each alignment), hexadecimal, and
+ * escaped.
+ */
 export function dataCanary(name: string): Canary & { readonly text: string } {
   const text = `canary-${name}-${randomBytes(12).toString("hex")}`;
   const shifted = [0, 1, 2].flatMap((shift) => {
     const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]);
-    // Without the groups that the neighbours are part of.
+    // Without the groups that also encode neighbouring bytes.
     return (["base64", "base64url"] as const).map((form) => bytes.toString(form).slice(4, -4));
   });
   return { name, text, forms: [text, Buffer.from(text).toString("hex"), ...shifted] };
 }
 
-/** The secret of a token. Its id may be shown. */
+/** Returns the canary of a token's secret. The id may be shown. */
 export function secretCanary(name: string, token: string): Canary {
   const secret = token.split(".")[1] ?? token;
   const bytes = Buffer.from(secret, "base64url");
   return { name, forms: [secret, bytes.toString("base64"), bytes.toString("hex")] };
 }
 
-/** The digest of a token, with which whoever can write to a database could make a session, if it were not keyed. */
+/**
+ * Returns the canary of a token's digest. If digests were not keyed, an attacker who can write to a database
+ * could make a session with one.
+ */
 export function digestCanary(name: string, token: string): Canary {
   return {
     name,
@@ -34,12 +40,15 @@ export function digestCanary(name: string, token: string): Canary {
   };
 }
 
-/** The names of the canaries that are in a text. */
+/** Returns the names of the canaries in a text. */
 export function canariesIn(text: string, canaries: readonly Canary[]): string[] {
   return canaries.filter(({ forms }) => forms.some((form) => text.includes(form))).map(({ name }) => name);
 }
 
-/** Everything that a debugger, a logger or a serializer could show of a value: hidden keys, getters, causes, JSON. */
+/**
+ * Returns all that a debugger, a logger or a serializer could show of a value: hidden keys, getters, causes,
+ * JSON.
+ */
 export function shown(value: unknown): string {
   const options = { depth: 12, showHidden: true, getters: true, maxArrayLength: null, maxStringLength: null };
   const texts = [inspect(value, options), String(value), jsonOf(value)];

@@ -14,19 +14,22 @@ import { describe } from "vitest";
 
 export interface Database {
   readonly name: string;
-  /** vitest's, or one that skips where there is no server. */
+  /** vitest's `describe`, or `describe.skip` if there is no server. */
   readonly describe: typeof describe;
-  /** A store with a place of its own. */
+  /** Opens a store on its own prefix, table or collection. */
   open(): Promise<OpenDatabase>;
 }
 
 export interface OpenDatabase {
   readonly store: SessionStore;
-  /** All that the place holds, as text. */
+  /** Returns everything stored there, as text. */
   dump: () => Promise<string>;
-  /** Makes the next write fail as a server does that quotes what it was given. Absent: this backend has no server. */
+  /**
+   * Makes the next write fail with an error of the server that quotes its input. Absent: this backend has no
+   * server.
+   */
   spoil?: () => Promise<void>;
-  /** Replaces the `data` of a session, as somebody who can write to the database would. */
+  /** Replaces the `data` of a session, as an attacker who can write to the database would. */
   setData: (id: string, data: string) => Promise<void>;
   close: () => Promise<void>;
 }
@@ -107,16 +110,16 @@ async function openRedis(): Promise<OpenDatabase> {
       return (await Promise.all(keys.map(async (key) => `${key} ${await value(key)}`))).join("\n");
     },
     async spoil() {
-      // The client's error then has the command with all its arguments.
+      // The client's error then contains the command with all its arguments.
       await client.acl("SETUSER", user, "on", "nopass", "~*", "+@all", "-evalsha", "-eval");
       await client.call("AUTH", user, "-");
     },
     async setData(id, data) {
       const key = `${prefix}s:${id}`;
       const old = (await client.get(key)) ?? "";
-      // The data are the end of the value, and begin with the envelope.
+      // The value ends with the data, which begin with the envelope.
       const at = old.search(/[12][0-3][vh][-ua]\d{39}/);
-      // A tombstone has none.
+      // A tombstone has no data.
       if (at >= 0) await client.set(key, old.slice(0, at) + data, "KEEPTTL");
     },
     async close() {
@@ -164,7 +167,7 @@ async function openMongo(): Promise<OpenDatabase> {
     store: mongoStore(collection),
     dump: async () => inspect(await collection.find().toArray(), { depth: 12, maxStringLength: null }),
     async spoil() {
-      // MongoDB's error then has the values that it considered. FerretDB's has not.
+      // MongoDB's error then contains the rejected values. FerretDB's does not.
       await client.db("canary").command({
         collMod: collection.collectionName,
         validator: { data: { $type: "int" } },

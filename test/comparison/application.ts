@@ -5,16 +5,18 @@ import session, { type Store } from "express-session";
 import { expect, vi } from "vitest";
 import { IDLE } from "./peers.ts";
 
-/** A browser that is told by the test when the slow request goes on. */
+/** A browser and its application. The test decides when slow requests continue. */
 export interface Application extends AsyncDisposable {
   get(path: string): Promise<string>;
   /** Resolves once `count` requests for `/slow/…` have loaded their session. */
   waiting(count: number): Promise<void>;
-  /** Lets them go on. */
+  /** Lets these requests continue. */
   goOn(): void;
 }
 
-/** express-session on a store, with a page that takes as long as the test likes, and one browser. */
+/**
+ * Starts express-session on a store, with a page that waits until the test lets it continue, and one browser.
+ */
 export async function application(store: Store): Promise<Application> {
   const gate = Promise.withResolvers<void>();
   let loaded = 0;
@@ -53,7 +55,7 @@ export async function application(store: Store): Promise<Application> {
   return {
     async get(path) {
       const response = await fetch(origin + path, { headers: { cookie } });
-      // The first one: a browser that was logged out may have kept it.
+      // Keep the first cookie, as a browser that was logged out may do.
       cookie ||= response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
       return response.text();
     },

@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from "vitest";
 import { application } from "./application.ts";
 import { IDLE, type Opened, peers, tenure } from "./peers.ts";
 
-/** The table "Compared with" in README.md. */
+/** These tests back the table "Compared with" in README.md. */
 const servers = {
   redis: await server("redis"),
   postgres: await server("postgres"),
@@ -58,7 +58,7 @@ describe("Tenure", { concurrent: true }, () => {
   });
 });
 
-// Not concurrent with the others: it moves the clock.
+// Not concurrent with the others, because it moves the clock.
 describe("iron-session", () => {
   test("a copy of the cookie is valid after the logout", async () => {
     const [cookie] = await ironVisit("", (session) => {
@@ -156,10 +156,10 @@ function callsOf(store: object): string[] {
 
 type IronSession = Awaited<ReturnType<typeof getIronSession<Record<string, unknown>>>>;
 
-/** Seconds. iron-session takes a cookie for a minute longer, in case clocks differ. */
+/** Seconds. iron-session accepts a cookie for one more minute, in case clocks differ. */
 const TTL = 300;
 
-/** One request with this cookie. Returns the cookie and the data after it. */
+/** Sends one request with this cookie. Returns the cookie and the data after it. */
 async function ironVisit(
   cookie: string,
   use: (session: IronSession) => Promise<void>,

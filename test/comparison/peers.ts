@@ -10,16 +10,16 @@ import { MongoClient } from "mongodb";
 import { Pool } from "pg";
 import { createClient } from "redis";
 
-/** A store of express-session, and what closes its client. */
+/** A store for express-session, and a function that closes its client. */
 export interface Opened {
   readonly store: Store;
   close(): Promise<void>;
 }
 
-/** As long as a session lives without use, milliseconds. Tenure's also end at twice this, however much they are used. */
+/** The idle timeout, milliseconds. Tenure's sessions also have a lifetime of twice this. */
 export const IDLE = 1_500;
 
-/** Each as its README sets it up. */
+/** Each store is set up as its README recommends. */
 export const peers = {
   MemoryStore: {
     backend: null,
@@ -40,7 +40,7 @@ export const peers = {
     async open({ url }: Server) {
       const pool = new Pool({ connectionString: url });
       const PgStore = connectPgSimple(session);
-      // The name of its index is always the same, so that a schema can have but one of its tables.
+      // The name of its index is fixed, so a schema can hold only one of its tables.
       const schemaName = `comparison_${randomUUID().slice(0, 8)}`;
       await pool.query(`create schema ${schemaName}`);
       const store = new PgStore({
@@ -64,7 +64,7 @@ export const peers = {
       const client = await new MongoClient(url).connect();
       const dbName = `comparison_${randomUUID().slice(0, 8)}`;
       const store = MongoStore.create({ client, dbName });
-      // It begins to create its index at once, and nobody handles the error if the client is closed meanwhile.
+      // It creates its index in the background, with an unhandled error if the client is closed before that.
       await new Promise((done) => store.length(done));
       return {
         store,

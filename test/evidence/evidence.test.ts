@@ -42,7 +42,10 @@ describe.each([asvs, nist])("$page", (standard) => {
   });
 });
 
-/** Requirements that are met by a document, by a choice of primitives, or by meeting another requirement that the text names. */
+/**
+ * Requirements that are met by a document, by a choice of primitives, or by meeting another requirement that
+ * the text names.
+ */
 const BY_DOCUMENT: ReadonlySet<string> = new Set([
   "3.3.5",
   "7.2.2",

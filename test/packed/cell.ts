@@ -3,27 +3,33 @@ import { delimiter, dirname, join } from "node:path";
 import { type Manager, managers } from "./managers.ts";
 import { run } from "./pack.ts";
 
-/** One combination of the matrix: the package manager and the Node that projects are set up and run with. */
+/**
+ * One combination of the matrix: the package manager and the Node version with which projects are set up and
+ * run.
+ */
 export interface Cell {
   readonly manager: Manager;
   /** The major version of Node. */
   readonly node: string;
-  /** The versions, human-readable: "npm 11.4.2 on Node 24.9.0". */
+  /** A human-readable line with the versions: "npm 11.4.2 on Node 24.9.0". */
   readonly about: string;
-  /** Leads a command to this Node and this manager. */
+  /** The environment in which a command finds this Node and this manager. */
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** The manager or the Node cannot be installed from the registry, or does not start on this machine. */
+/**
+ * The manager or the Node version cannot be installed from the registry, or does not start on this machine.
+ */
 export class CellMissing extends Error {
   override readonly name = "CellMissing";
 }
 
 /**
- * Installs a package manager and a Node into `house`. Both come as packages of the registry, on every machine alike.
+ * Installs a package manager and a Node version into `house`, both from packages of the registry, so that all
+ * machines get the same.
  *
  * @param major the major version of Node
- * @throws CellMissing where this machine cannot have them
+ * @throws CellMissing if they cannot be installed or started
  */
 export async function prepareCell(house: string, name: string, major: string): Promise<Cell> {
   const manager = managers.find((one) => one.name === name);
@@ -38,18 +44,19 @@ export async function prepareCell(house: string, name: string, major: string): P
     const registry = (await run(house, "npm", "config", "get", "registry")).trim();
     const environment = environmentOf([dirname(node), programs], {
       npm_config_registry: registry,
-      // npm takes a version that satisfies a range from its cache, and does not ask for each package whether there is a newer one.
+      // npm uses a cached version that satisfies a range, instead of checking each package for a newer one.
       npm_config_prefer_offline: "true",
-      // Yarn 1 knows a tarball by its name and version, and would take that of an earlier build from the user's cache.
+      // Yarn 1 caches a tarball by name and version, and would use that of an earlier build from the user's
+      // cache.
       YARN_CACHE_FOLDER: join(house, `cache-of-${name}`),
-      // Yarn 4 reads nothing that is npm's, and with CI=true refuses to write a lockfile.
+      // Yarn 4 does not read npm's configuration, and refuses to write a lockfile with CI=true.
       YARN_NPM_REGISTRY_SERVER: registry.replace(/\/$/u, ""),
       YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
       YARN_ENABLE_GLOBAL_CACHE: "false",
     });
     const running = (await run(house, node, "--version")).trim();
     if (!running.startsWith(`v${major}.`)) throw new Error(`node@${major} is ${running}`);
-    // In an empty folder, because managers obey what a manifest above them says of managers.
+    // In an empty folder, because managers obey the `packageManager` field of a manifest in a parent folder.
     const empty = join(house, "empty");
     mkdirSync(empty, { recursive: true });
     const version = await runIn({ environment }, empty, manager.command, "--version");
@@ -75,13 +82,16 @@ export async function runIn(
   return run({ cwd, env: environment }, command, ...args);
 }
 
-/** The binary's own package: that of `node` fetches it by an install script, which npm 12 does not run. */
+/**
+ * Installs the binary's own package. The package `node` fetches it by an install script, which npm 12 does
+ * not run.
+ */
 async function nodeOf(house: string, major: string): Promise<string> {
   const name = `node-${process.platform}-${process.arch}`;
   return join(await install(house, `${name}@${major}`), name, "bin/node");
 }
 
-/** Installs a program into a folder of its own, once. Returns its `node_modules`. */
+/** Installs a program into its own folder, once. Returns its `node_modules`. */
 export function install(house: string, specifier: string): Promise<string> {
   const folder = join(house, "programs", specifier.replaceAll("/", "-"));
   let installing = installed.get(folder);
@@ -99,8 +109,8 @@ async function installInto(folder: string, specifier: string): Promise<string> {
 }
 
 /**
- * This process's environment, without what pnpm and vitest put there for the workspace's own scripts: a project could find a
- * program of the workspace, or behave as under test.
+ * Returns this process's environment without the variables of pnpm and vitest. With them, a project could
+ * find a program of the workspace, or behave as under test.
  */
 function environmentOf(path: readonly string[], more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(

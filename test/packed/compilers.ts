@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** How a TypeScript project is set up. */
+/** The settings of a TypeScript project. */
 export interface Setup {
   readonly type: "commonjs" | "module";
   readonly compilerOptions: Readonly<Record<string, unknown>>;
@@ -9,7 +9,7 @@ export interface Setup {
 
 interface CommonSetup extends Setup {
   readonly title: string;
-  /** The versions of TypeScript that know these settings. */
+  /** The versions of TypeScript that support these settings. */
   readonly compilers: readonly (5 | 7)[];
 }
 
@@ -65,8 +65,8 @@ export function writeProject(folder: string, { type, compilerOptions }: Setup, p
 }
 
 /**
- * A program that uses every package. It imports by name, because what a default import of a CommonJS module is depends on the
- * project's settings.
+ * Returns a program that uses every package. It uses named imports, because the meaning of a default import
+ * of a CommonJS module depends on the project's settings.
  */
 export function programOn(specifiers: readonly string[]): string {
   const everything = specifiers.map((specifier, index) => `import * as entry${index} from "${specifier}";`);

@@ -1,28 +1,31 @@
-/** A program that installs what a project depends on. */
+/** A package manager. */
 export interface Manager {
-  /** What `--manager` calls it. */
+  /** Its name for `--manager`. */
   readonly name: string;
-  /** What it is on the registry, for the major version of Node that it runs on. */
+  /** Its package on the registry, for the major version of Node on which it runs. */
   readonly specifier: (node: string) => string;
-  /** What a shell calls it. */
+  /** Its command. */
   readonly command: string;
   /** The arguments that come before the packages to add. */
   readonly add: readonly string[];
-  /** What runs a script in a project. */
+  /** The command that runs a script in a project. */
   readonly node: readonly string[];
-  /** What `nest new --package-manager` calls it. */
+  /** Its name for `nest new --package-manager`. */
   readonly nest: string;
   /** Files that a new project needs before the first install. */
   readonly files: Readonly<Record<string, string>>;
-  /** Why it fails a project on a Node, whatever the project depends on. Absent: it does not. */
+  /**
+   * Returns why it cannot run a project on a Node version, for a reason that Tenure does not cause. Absent:
+   * it can run all.
+   */
   readonly cannot?: (project: string, node: string) => string | undefined;
-  /** The Nodes that the matrix has it on. Absent: all. */
+  /** The Node versions on which the matrix runs it. Absent: all. */
   readonly nodes?: readonly string[];
 }
 
 const npm: Manager = {
   name: "npm",
-  // 10 comes with Node 22 and 11 with Node 24. 12 runs no install script that nobody approved.
+  // npm 10 comes with Node 22, and 11 with Node 24. npm 12 runs only approved install scripts.
   specifier: (node) => `npm@${{ 22: 10, 24: 11 }[node] ?? 12}`,
   command: "npm",
   add: ["install", "--no-audit", "--no-fund"],
@@ -35,7 +38,7 @@ const npm: Manager = {
       : undefined,
 };
 
-/** For those on Node 22 who need a newer npm than it brings. */
+/** For users of Node 22 who need a newer npm than it includes. */
 const npm11: Manager = {
   name: "npm-11",
   specifier: () => "npm@11",
@@ -54,7 +57,8 @@ const pnpm: Manager = {
   add: ["add"],
   node: ["node"],
   nest: "pnpm",
-  // Install scripts that nobody has approved do not run, and do not fail the installation: nothing here needs any.
+  // Install scripts that are not approved are skipped and do not fail the installation. No package here needs
+  // one.
   files: { "pnpm-workspace.yaml": "strictDepBuilds: false\n" },
 };
 
@@ -62,7 +66,7 @@ const yarn: Manager = {
   name: "yarn",
   specifier: () => "yarn@1",
   command: "yarn",
-  // Two at once would spoil each other's cache.
+  // Two concurrent installations would corrupt the shared cache.
   add: ["add", "--no-progress", "--mutex", "network"],
   node: ["node"],
   nest: "yarn",
@@ -74,18 +78,19 @@ const berry: Manager = {
   name: "yarn-berry",
   specifier: () => "@yarnpkg/cli-dist@4",
   add: ["add"],
-  // An empty lockfile says that this folder is a project of its own, not a part of one above it.
+  // An empty lockfile marks this folder as a separate project, not a part of one in a parent folder.
   files: { "yarn.lock": "", ".yarnrc.yml": "nodeLinker: node-modules\nenableTelemetry: false\n" },
 };
 
 const pnp: Manager = {
   ...berry,
   name: "yarn-pnp",
-  // There is no node_modules: Yarn tells Node where packages are.
+  // There is no node_modules. Yarn makes Node find the packages.
   node: ["yarn", "node"],
   files: {
     ...berry.files,
-    // With what other packages import and do not declare, which node_modules forgives. Ours have no exception.
+    // With what other packages import and do not declare, which node_modules forgives. Ours have no
+    // exception.
     ".yarnrc.yml": `nodeLinker: pnp
 enableTelemetry: false
 packageExtensions:

@@ -10,9 +10,10 @@ import { projects } from "./projects/all.ts";
 import { runProject, type Stage } from "./run-project.ts";
 
 /**
- * `pnpm packed`: the tarballs in every project of `projects/`, by every package manager, on every Node that the packages support.
- * `--manager`, `--node` and `--project` narrow it, and may be repeated. A manager or Node that this machine cannot have is reported;
- * it is a failure if it was named, or with `REQUIRE_CELLS=1`.
+ * `pnpm packed` tests the tarballs in every project of `projects/`, with every package manager, on every Node
+ * version that the packages support. `--manager`, `--node` and `--project` select some of them, and may be
+ * repeated. A manager or Node version that cannot be installed is reported. It is a failure if it was named,
+ * or with `REQUIRE_CELLS=1`.
  */
 const names = { type: "string", multiple: true } as const;
 const { values } = parseArgs({ options: { manager: names, node: names, project: names } });
@@ -68,17 +69,17 @@ async function runAll(cell: Cell, stage: Stage): Promise<void> {
       }
     }
   };
-  // Two at once: while one waits for the registry, the other compiles.
+  // Two run concurrently: while one waits for the registry, the other compiles.
   await Promise.all([work(), work()]);
 }
 
-/** Absent where this machine cannot have it. */
+/** Prepares a cell. Resolves to `undefined` if it cannot be installed or started. */
 async function prepare(manager: string, major: string): Promise<Cell | undefined> {
   try {
     return await prepareCell(house, manager, major);
   } catch (error) {
     if (!(error instanceof CellMissing)) throw error;
-    console.error(`!! NOT RUN, because this machine cannot have it: ${error.message}`);
+    console.error(`!! NOT RUN, because it cannot be installed or started here: ${error.message}`);
     rows.push({ cell: `${manager} on Node ${major}`, project: "all", result: "MISSING", seconds: 0 });
     return undefined;
   }
@@ -98,7 +99,7 @@ async function time(cell: string, project: string, work: () => Promise<void>): P
   console.log(`${result}  ${cell}  ${project}  ${seconds} s`);
 }
 
-/** A row per cell, a column per project. */
+/** Prints a table with a row per cell and a column per project. */
 function report(): void {
   const table: Record<string, Record<string, string>> = {};
   for (const { cell, project, result, seconds } of rows) {

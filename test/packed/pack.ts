@@ -5,24 +5,24 @@ import { promisify } from "node:util";
 
 const root = join(import.meta.dirname, "../..");
 
-/** The condition under which the workspace imports its sources. */
+/** The export condition with which the workspace imports its sources. */
 export const SOURCE = "@tenure/source";
 
-/** A package as the registry would get it. */
+/** A package as it would be published. */
 export interface Packed {
   readonly name: string;
   readonly tarball: string;
-  /** Paths within the package, and what they hold. */
+  /** The files' contents by their paths within the package. */
   readonly files: ReadonlyMap<string, string>;
   readonly manifest: Manifest;
   readonly entries: readonly Entry[];
 }
 
-/** Something that applications import. */
+/** An entry that applications import. */
 export interface Entry {
-  /** The name that they import it by. */
+  /** The import specifier. */
   readonly specifier: string;
-  /** The path of the source that it is built from. */
+  /** The path of its source. */
   readonly source: string;
 }
 
@@ -37,10 +37,10 @@ export interface Manifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
-/** A file, or files by the condition under which they are used. */
+/** A file, or files by export condition. */
 export type Exports = string | { readonly [condition: string]: Exports };
 
-/** Builds all that is published, and packs it into `destination`. */
+/** Builds all published packages and packs them into `destination`. */
 export async function packAll(destination: string): Promise<Packed[]> {
   await pnpm(root, "run", "build");
   await pnpm(root, "--recursive", "--filter", "./packages/*", "pack", "--pack-destination", destination);
@@ -61,15 +61,15 @@ export async function packAll(destination: string): Promise<Packed[]> {
   return packed;
 }
 
-/** Runs pnpm as the two commands of the README do. Returns what it printed. */
+/** Runs pnpm as the commands in the README do. Returns its output. */
 export async function pnpm(cwd: string, ...args: string[]): Promise<string> {
   return run(cwd, "npx", "-y", "pnpm@12", ...args);
 }
 
 /**
- * Runs a command. Returns what it printed; rejects with it if the command fails.
+ * Runs a command. Resolves to its output. Rejects with the output if the command fails.
  *
- * @param where the folder, or more of how it is run
+ * @param where the folder, or the folder and the environment
  */
 export async function run(
   where: string | { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
@@ -86,7 +86,7 @@ export async function run(
   }
 }
 
-/** The version that the workspace uses, which is in pnpm's store already. */
+/** Returns the version that the workspace uses, which is already in pnpm's store. */
 export function versionOf(name: string): string {
   const found = globSync(
     ["test", "."].map((folder) => join(root, folder, "node_modules", name, "package.json")),

@@ -22,12 +22,15 @@ import measured from "./sizes.json" with { type: "json" };
 
 const root = join(import.meta.dirname, "../..");
 const NODE_22 = join(root, "test/node_modules/node-22/bin/node");
-/** Outside of the workspace, so that nothing of it is found by chance. Every project here shares its one installation. */
+/**
+ * A folder outside of the workspace, so that projects find none of its packages by chance. All projects in it
+ * share one installation.
+ */
 const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
-/** Where projects install what they need themselves: there is no `node_modules` above it. */
+/** A folder for projects that install their own dependencies. No parent folder has a `node_modules`. */
 const outside = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
 const postgres = await server("postgres");
-/** For what shares the processor with others of its kind. */
+/** The timeout of tests that share the processor with others of their kind. */
 const LONG_MS = 600_000;
 
 let packed: Packed[];
@@ -81,7 +84,7 @@ describe("a tarball", () => {
     const now = ofEach(({ tarball }) => statSync(tarball).size);
     expect(Object.keys(now).toSorted()).toEqual(Object.keys(measured).toSorted());
     const grown = Object.entries(measured).filter(([name, size]) => (now[name] ?? 0) > size * 1.15);
-    // A growth that is meant goes into sizes.json.
+    // If a package is meant to grow, change sizes.json.
     expect({ grown: Object.fromEntries(grown), now }).toEqual({ grown: {}, now });
   });
 
@@ -97,7 +100,7 @@ test("core depends on nothing, and is a peer of what builds on it, so that an ap
   expect(ofEach(({ manifest }) => Object.keys(manifest.dependencies ?? {}))).toEqual({
     ...ofEach(() => []),
     "@tenure/conformance": ["fast-check"],
-    // It runs on its own, by npx.
+    // The command line runs on its own, with npx.
     "@tenure/cli": [
       "@tenure/mongo",
       "@tenure/postgres",
@@ -242,9 +245,10 @@ test("every entry exports something", () => {
   expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
 });
 
-// From here on several run at the same time: while one waits for the registry, others compile. What takes longest comes first.
+// The following tests run concurrently: while one waits for the registry, others compile. The longest come
+// first.
 
-// `pnpm packed` runs these with other package managers and on other Nodes.
+// `pnpm packed` runs these with other package managers and Node versions.
 describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out everywhere and is refused:", () => {
   let cell: Cell;
   beforeAll(async () => {
@@ -296,7 +300,7 @@ test.concurrent.each(checks)(
   "TypeScript $compiler type-checks an application of every package, and their declarations, with $title",
   async (check) => {
     const errors = await (check.compiler === 5 ? errorsBy5(check.folder) : errorsBy7(check));
-    // One mistake shows that it is checked at all.
+    // A deliberate mistake shows that the program is checked at all.
     expect(errors).toEqual([expect.stringMatching(/^application\.ts.* TS2322: Type 'Sessions</u)]);
   },
   LONG_MS,
@@ -324,17 +328,17 @@ async function errorsBy7(check: (typeof checks)[number]): Promise<string[]> {
   writeCheck(check);
   const tsc = join(root, "node_modules/.bin/tsc");
   const output = await run(check.folder, tsc, "--pretty", "false").catch(String);
-  // What others declare is not ours to correct: pino's declarations need esModuleInterop.
+  // Errors in other packages' declarations are not Tenure's: those of pino need esModuleInterop.
   const isOthers = (line: string): boolean => /^\.\.\/node_modules\/(?!.*@tenure)/u.test(line);
   return output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isOthers(line));
 }
 
-/** What applications import. */
+/** Returns every import specifier. */
 function specifiers(): string[] {
   return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier));
 }
 
-/** The files that a manifest names: for those who know `exports`, for those who do not, and for the shell. */
+/** Returns the files that a manifest names in `exports`, in `main` and `types`, and in `bin`. */
 function namedBy({ exports, main, types, bin = {} }: Manifest): string[] {
   return [...pathsIn(exports), main, types, ...Object.values(bin)];
 }
@@ -343,7 +347,7 @@ function pathsIn(exports: Exports): string[] {
   return typeof exports === "string" ? [exports] : Object.values(exports).flatMap(pathsIn);
 }
 
-/** By the name of the package. */
+/** Judges each package. Returns the results by package name. */
 function ofEach<Value>(judge: (one: Packed) => Value): Record<string, Value> {
   return Object.fromEntries(packed.map((one) => [one.name, judge(one)]));
 }
@@ -358,7 +362,7 @@ async function install(): Promise<void> {
   const versions = Object.fromEntries(wanted.map((name) => [name, versionOf(name)]));
   const dependencies = { ...versions, ...tarballs, typescript: versionOf("typescript-5") };
   writeFileSync(join(house, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
-  // The packages ask each other for a version that is not on a registry yet.
+  // The packages depend on a version of each other that is not on the registry yet.
   const overrides = Object.entries(tarballs).map(([name, tarball]) => `  "${name}": "${tarball}"`);
   writeFileSync(join(house, "pnpm-workspace.yaml"), `packages: []\noverrides:\n${overrides.join("\n")}\n`);
   await pnpm(house, "install", "--prefer-offline", "--ignore-scripts");

@@ -19,9 +19,10 @@ export interface Stage {
 }
 
 /**
- * Sets up a project from nothing, as its author would, builds and tests it by its own scripts, starts its application and visits it.
+ * Sets up a project from scratch, as its author would, builds and tests it with its own scripts, starts its
+ * application and visits it.
  *
- * @throws Error with what was printed, for whatever fails
+ * @throws Error with the output, if a step fails
  */
 export async function runProject(
   project: Project,
@@ -53,7 +54,7 @@ export async function runProject(
       await startAndVisit(cell, folder, environment, [command, "run", project.application.script]);
       return;
     }
-    // Alone, so that it has nothing but what it was bundled with.
+    // Alone in a folder, so that it can use only what was bundled.
     const file = basename(project.application.file);
     const empty = join(home, "empty");
     mkdirSync(empty);
@@ -93,7 +94,7 @@ function specifierOf(dependency: string, packed: readonly Packed[]): string {
   return dependency.lastIndexOf("@") > 0 ? dependency : `${dependency}@${versionOf(dependency)}`;
 }
 
-/** With two copies of core there would be two `StoreError`s. */
+/** Checks that there is one copy of core. With two copies, there would be two `StoreError` classes. */
 async function checkOneCore(cell: Cell, folder: string): Promise<void> {
   write(folder, {
     "one-core.cjs": `const { createRequire } = require("node:module");
@@ -116,7 +117,7 @@ async function startAndVisit(
 ): Promise<void> {
   const port = await freePort();
   const env = { ...cell.environment, ...environment, PORT: String(port) };
-  // A group of its own: a script's process is the child of a package manager.
+  // Its own process group, because the script's process is a child of the package manager.
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr])
@@ -144,7 +145,7 @@ async function startAndVisit(
   }
 }
 
-/** Only ends what hangs. */
+/** Only ends an application that hangs. */
 const START_MS = 60_000;
 
 function endGroup(pid: number | undefined): void {
@@ -152,6 +153,6 @@ function endGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // It ended by itself.
+    // It has already ended.
   }
 }

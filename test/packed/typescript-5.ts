@@ -2,13 +2,16 @@ import { resolve } from "node:path";
 import ts from "typescript-5";
 
 /**
- * A process that type-checks the projects whose folders its arguments name by TypeScript 5, as `tsc` does, without the files of
- * others: what they declare is not ours to correct, and to check it takes four times as long. Prints the errors of each project, as
- * {@link Checked}.
+ * The output of this process, which type-checks the projects whose folders its arguments name, with
+ * TypeScript 5. Unlike `tsc`, it skips the files of other packages: their errors are not Tenure's, and
+ * checking them takes four times as long. It holds the errors of each project.
  */
 export type Checked = Readonly<Record<string, readonly string[]>>;
 
-/** Files of others, which projects have in common. What a file is parsed to depends on these options too. */
+/**
+ * Parsed files of other packages, which the projects share. The result of parsing also depends on the options
+ * in the key.
+ */
 const parsed = new Map<string, ts.SourceFile | undefined>();
 
 const checked: Checked = Object.fromEntries(process.argv.slice(2).map((folder) => [folder, check(folder)]));

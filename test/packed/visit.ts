@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 
 /**
- * A user of the application at `origin` logs in on two devices, and logs out everywhere on one: both are refused from then on, and so
- * is whoever has copied a cookie.
+ * Logs a user of the application at `origin` in on two devices, and logs out everywhere on one. From then on,
+ * both devices must be refused, and so must a copy of a cookie.
  */
 export async function visit(origin: string): Promise<void> {
   const [phone, laptop] = [visitor(origin), visitor(origin)];

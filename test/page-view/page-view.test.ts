@@ -26,13 +26,13 @@ redis.describe("through express-session, on Redis", () => {
     const site = await serve(new Sessions({ store, idleTimeout: "30m", lifetime: "12h" }));
     const browser = visitor(site.origin);
     await browser.get("/login");
-    // The first views may bring with them what follows a login, and what a store and its process do once.
+    // The first page views may include work that follows a login, and work that a store or process does once.
     for (let n = 0; n < 3; n += 1) await browser.get("/");
     const before = proxy.commands;
     for (let n = 0; n < 10; n += 1) expect((await browser.get("/")).text).toBe("ada");
     await site.close();
     await client.quit();
-    // QUIT, which has waited for whatever was under way, is one more.
+    // QUIT, which has waited for all commands under way, is one more.
     expect(proxy.commands - before).toBe(11);
   });
 });

@@ -27,7 +27,7 @@ async function logIn(sessions: Sessions, data: object): Promise<Logged> {
   return { token: login.token!, id: login.session!.id, userId };
 }
 
-/** Somebody who can write to the database, and has no key. */
+/** The attacker can write to the database, but has no key. */
 for (const database of databases) {
   database.describe(`protected sessions on ${database.name}`, () => {
     const open = async (
@@ -51,7 +51,7 @@ for (const database of databases) {
           expect(await sessions.get(one.token)).toBeNull();
           expect(await sessions.listForUser(one.userId)).toMatchObject([{ id: one.id, data: null }]);
         }
-        // Also with the secret of the row that was copied over.
+        // Not even with the secret of the session whose row was copied.
         expect(await sessions.get(`${ada.id}.${eve.token.split(".")[1]}`)).toBeNull();
         expect((await store.read(ada.id))!.data).toBe(eves);
         expect(unreadable).toContainEqual(expect.objectContaining({ id: ada.id, keyId: "one" }));
@@ -94,7 +94,7 @@ for (const database of databases) {
         const ada = await logIn(sessions, {});
         const before = (await store.read(ada.id))!.data;
         await sessions.revoke(ada.token);
-        // Who can write the whole row can do more: see SECURITY.md.
+        // An attacker who can write the whole row can do more: see SECURITY.md.
         await setData(ada.id, before);
         expect(await sessions.get(ada.token)).toBeNull();
       }));

@@ -21,7 +21,7 @@ test("the walk of a request in docs/ARCHITECTURE.md names files that are there",
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
 
-/** Those within the repository. */
+/** Returns the links within the repository. */
 function linksOf(markdown: string): string[] {
   const links = [...withoutCode(markdown).matchAll(/\]\(([^)\s]+)\)/gu)].map(([, link = ""]) => link);
   return links.filter((link) => !/^[a-z]+:/iu.test(link));
@@ -34,7 +34,7 @@ function leads(readme: string, link: string): boolean {
   return heading === undefined || headingsOf(readFileSync(target, "utf8")).includes(heading);
 }
 
-/** As anchors are made of them on GitHub and npm. */
+/** Returns the anchors that GitHub and npm give the headings. */
 function headingsOf(markdown: string): string[] {
   const headings = [...withoutCode(markdown).matchAll(/^#{1,6} (.+)$/gmu)].map(([, text = ""]) => text);
   return headings.map((text) =>

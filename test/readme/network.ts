@@ -9,17 +9,20 @@ import {
 import { Redis } from "ioredis";
 import type { describe } from "vitest";
 
-/** Servers that a program names by addresses of another network, where one on this machine is not enough. */
+/** Several servers that a program names by addresses of another network, such as a Cluster. */
 export interface Network {
-  /** vitest's own, or one that skips, and says so, where they can't be started. */
+  /** vitest's `describe`, or one that skips with a message if the servers cannot be started. */
   readonly describe: typeof describe;
-  /** The port on this machine for each address of the program, as `10.0.0.1:6379`. Starts the servers, once for all programs. */
+  /**
+   * Returns the local port for each address in the program, such as `10.0.0.1:6379`. Starts the servers, once
+   * for all programs.
+   */
   ports(): Promise<Readonly<Record<string, number>>>;
 }
 
 const { describe: where } = await canStart("redis-cluster");
 
-/** Absent: the program needs no more than the usual servers. */
+/** Returns the network that a program needs. `undefined`: it needs only the usual servers. */
 export function networkOf(text: string): Network | undefined {
   if (/\b(?:new Cluster|createCluster)\(/u.test(text)) {
     return {
@@ -52,7 +55,7 @@ let sentinel: Promise<RedisSentinel> | undefined;
 /** The names by which the Sentinels know the primary. */
 const watched = new Set<string>();
 
-/** Ends what was started. */
+/** Ends the servers that were started. */
 export async function endNetworks(): Promise<void> {
   for (const started of [await cluster, await sentinel]) await started?.[Symbol.asyncDispose]();
 }
@@ -67,7 +70,7 @@ function portsOf(text: string, servers: readonly OwnServer[]): Record<string, nu
   return Object.fromEntries(ports);
 }
 
-/** Has a Sentinel know the primary by the program's name for it, besides its own. */
+/** Makes a Sentinel also know the primary by the name that the program uses. */
 async function watch(port: number, name: string, primary: OwnServer): Promise<void> {
   const client = new Redis(port, "127.0.0.1");
   try {

@@ -1,18 +1,19 @@
 import { readFileSync } from "node:fs";
 
-/** What a reader would run: a code block, and those after it that go on where it ended. */
+/** A program that a reader would run: a code block, and the blocks after it that continue it. */
 export interface Program {
-  /** The path of the README, from the root. */
+  /** The path of the README, relative to the root. */
   readonly readme: string;
-  /** Where its first block begins, as editors count. */
+  /** The line of its first block, counted from 1. */
   readonly line: number;
-  /** On the lines that it has in the README, so that a compiler's message names the line to mend. */
+  /** The code, on the same lines as in the README, so that a compiler's message names the line to fix. */
   readonly text: string;
 }
 
 /**
- * The TypeScript and JavaScript of a README. A block that imports something is a program of its own; one that imports nothing
- * goes on where the block before it ended. Blocks marked `js mongosh` are commands of a shell, as `sh` is.
+ * Returns the TypeScript and JavaScript programs of a README. A block that imports something begins a
+ * program, and one that imports nothing continues the program before it. Blocks marked `js mongosh` are
+ * commands for a shell, like `sh` blocks.
  */
 export function programsOf(root: string, readme: string): Program[] {
   const programs: { line: number; lines: string[] }[] = [];
@@ -29,7 +30,7 @@ export function programsOf(root: string, readme: string): Program[] {
 }
 
 interface Block {
-  /** Of its first line of code. */
+  /** The line of its first line of code. */
   readonly line: number;
   readonly code: readonly string[];
 }

@@ -10,10 +10,13 @@ import { readmesOf } from "./readmes.ts";
 import { runAndVisit } from "./run-and-visit.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** Within the workspace, so that imports resolve as they do for its packages. */
+/** In the workspace, so that imports resolve as they do for its packages. */
 const workshop = join(import.meta.dirname, ".programs", String(process.pid));
 
-/** Sketches, in which dots stand for code. The contract's own text is compared with the code instead. */
+/**
+ * Documents with sketches, in which dots stand for code. The contract's text is compared with the code
+ * instead.
+ */
 const sketches: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
 
 const readmes = readmesOf(root).filter((path) => !sketches.has(path));
@@ -29,7 +32,7 @@ afterAll(async () => {
   await endNetworks();
 });
 
-/** Of the text of each README, by its folder. */
+/** The programs of all READMEs, by the folder in which each is written. */
 const programs = new Map(
   readmes.flatMap((readme) =>
     programsOf(root, readme).map((program) => {
@@ -85,7 +88,7 @@ const store = (written: SessionStore): real.SessionStore => written;
 const storeBack = (coded: real.SessionStore): SessionStore => coded;
 export { record, recordBack, sameRecord, sameStore, store, storeBack };
 `;
-  // What follows it has dots for code.
+  // The code after the contract is a sketch.
   const [text = ""] = contract?.text.split("\nconst sessions") ?? [];
   const folder = join(workshop, "contract");
   writeProgram(folder, { readme: "docs/ARCHITECTURE.md", line: 1, text: text + compared });
@@ -115,8 +118,9 @@ async function compile(): Promise<(folder: string) => string> {
 }
 
 /**
- * Programs with the same value are compiled as one project: they import the same packages, as far as these may add to what others
- * declare, so none sees a declaration that it would not see alone. Undefined: the program itself adds one.
+ * Returns a key. Programs with the same key are compiled as one project: they import the same packages that
+ * may augment declarations, so none sees a declaration that it would not see alone. `undefined`: the program
+ * itself augments declarations.
  */
 function surroundingsOf(text: string): string | undefined {
   if (/^\s*declare (?:module|global)\b/mu.test(text)) return undefined;
@@ -124,11 +128,11 @@ function surroundingsOf(text: string): string | undefined {
   return [...new Set(imported.filter((specifier) => !ADDS_NOTHING.test(specifier)))].toSorted().join();
 }
 
-/** What no other package's types depend on: Node's own, our stores, and their drivers. */
+/** Packages that do not augment declarations: Node's own, Tenure's stores, and their drivers. */
 const ADDS_NOTHING =
   /^(?:node:.*|@tenure\/(?:core|redis|postgres|mongo|sqlite)(?:\/.*)?|ioredis|redis|pg|mongodb|\.\/.*)$/u;
 
-/** @returns what it prints, which is nothing if all is well */
+/** @returns its output, which is empty if there are no errors */
 async function tsc(...args: string[]): Promise<string> {
   const path = join(root, "node_modules/.bin/tsc");
   const { stdout } = await promisify(execFile)(path, args, { cwd: root }).catch((error: unknown) =>
@@ -141,7 +145,7 @@ function writeProgram(folder: string, { readme, text }: Program): void {
   mkdirSync(folder, { recursive: true });
   const companions = join(import.meta.dirname, "companions", readme.replaceAll(/[/.]/gu, "-"));
   if (existsSync(companions)) cpSync(companions, folder, { recursive: true });
-  // An app that nobody serves: the runner does.
+  // The program makes an app and does not serve it, so the runner does.
   const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b|\.listen\(/mu.test(text);
   writeFileSync(join(folder, "program.ts"), made ? `${text}export { app };\n` : text);
 }
@@ -158,7 +162,7 @@ function writeSettings(folder: string, files: readonly string[]): void {
   );
 }
 
-/** The usual servers that a program needs; none where it has a network of its own. */
+/** Returns the usual servers that a program needs. It needs none if it has its own network. */
 function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
   const backends: (Backend & keyof typeof servers)[] = [];
   if (networkOf(text)) return backends;
@@ -168,7 +172,7 @@ function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
   return backends;
 }
 
-/** Skips, and says so, where a backend of the program can't be had. */
+/** Returns a `describe` that skips, with a message, if a backend of the program is missing. */
 function describeWhere(program: Program): typeof describe {
   const wanted = backendsOf(program).map((backend) => servers[backend].describe);
   const network = networkOf(program.text);
@@ -210,7 +214,7 @@ async function runNode(folder: string, program: Program): Promise<void> {
   await runAndVisit(join(folder, "program.ts"), program, { cwd: folder, execArgv, env });
 }
 
-/** A block that shows a test file is run as one; of a whole suite, one chapter. */
+/** Runs a block that is a test file. Of the conformance suite, only one chapter runs. */
 async function runVitest(folder: string): Promise<void> {
   const { success, testResults, output } = await (tested ??= runAllVitest());
   const own = testResults.find(({ name }) => name === join(folder, "program.ts"));
@@ -220,7 +224,7 @@ async function runVitest(folder: string): Promise<void> {
 
 let tested: ReturnType<typeof runAllVitest> | undefined;
 
-/** Runs all of them in one vitest, whose start takes longer than their tests. */
+/** Runs all test files in one vitest, because its start takes longer than their tests. */
 async function runAllVitest(): Promise<TestReport & { readonly output: string }> {
   const files: string[] = [];
   for (const [folder, program] of programs) {
@@ -255,5 +259,5 @@ function isTestFile({ text }: Program): boolean {
   return /from "vitest"/u.test(text);
 }
 
-/** Blocks that are no suite have tests named "…". */
+/** Other blocks have tests named "…". */
 const CHAPTER = "Create never overwrites|…";

@@ -7,10 +7,10 @@ import type { Told } from "./run.ts";
 import { visit } from "./visit.ts";
 
 /**
- * Runs a program of a README in a process of its own, visits it where it answers, and ends it.
+ * Runs a program of a README in its own process, visits it if it serves HTTP, and ends it.
  *
- * @param path the file that holds it
- * @throws Error with what it printed, where it fails or its visitors do
+ * @param path the program's file
+ * @throws Error with the program's output, if the program or a visit fails
  */
 export async function runAndVisit(path: string, program: Program, options: ForkOptions): Promise<void> {
   const stdio: ForkOptions["stdio"] = ["ignore", "pipe", "pipe", "ipc"];
@@ -32,7 +32,7 @@ export async function runAndVisit(path: string, program: Program, options: ForkO
       /^(?:export )?const app\b|\.listen\(/mu.test(program.text),
     );
     if (typeof first === "number") await visit(`http://127.0.0.1:${first}`, program.text, events);
-    // What it left undone may still fail.
+    // Work that is still under way may fail.
     const late = await Promise.race([ended, new Promise((resolve) => void setTimeout(resolve, 200))]);
     expect(late ?? SUCCESS).toEqual(SUCCESS);
   } catch (error) {

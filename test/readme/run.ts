@@ -6,15 +6,17 @@ import { pathToFileURL } from "node:url";
 import type { SessionStore } from "@tenure/core";
 
 /**
- * Runs a program of a README, as it stands there, in a process of its own, and tells the test what happens. Three things
- * around it are not as on a reader's machine:
- * - servers listen on a free port, and their connections look as if TLS had ended before them, so that `Secure` cookies go out;
- * - what connects to a backend's usual port on this machine meets the test's server (usual-ports.ts);
- * - an `app` that the program only makes is served, and a `store` is asked to revoke a session.
+ * A message to the test from this process, which runs an unchanged program of a README. Three things differ
+ * from a reader's machine:
+ * - servers listen on a free port, and their connections look as if a proxy had terminated TLS, so that
+ *   `Secure` cookies are sent;
+ * - connections to a backend's usual port on this machine reach the test's server (usual-ports.ts);
+ * - an `app` that the program makes without serving it is served, and a `store` that it makes is asked to
+ *   revoke a session.
  */
 export type Told =
   | { readonly told: "event"; readonly name: string; readonly why?: string; readonly count?: number }
-  /** `port`: where it answers, if it does. */
+  /** `port`: where it serves HTTP. `null`: it does not. */
   | { readonly told: "loaded"; readonly port: number | null };
 
 for (const name of ["created", "rotated", "revoked"]) {
@@ -44,7 +46,7 @@ const program = (await import(pathToFileURL(process.argv[2] ?? "").href)) as {
   app?: App;
   store?: Pick<SessionStore, "revoke">;
 };
-// For the next program: the test kills this one.
+// So that the next program can use the cache: the test kills this process.
 flushCompileCache();
 if (program.app && servers.length === 0) await program.app.listen({ port: 0 });
 await program.store?.revoke("one that never was");
@@ -55,7 +57,7 @@ const address = servers[0]?.address();
 tell({ told: "loaded", port: typeof address === "object" && address ? address.port : null });
 
 interface App {
-  /** Fastify's answers a promise, the others' a server. */
+  /** Fastify's returns a promise, and the others return a server. */
   listen(options: object): unknown;
 }
 

@@ -1,9 +1,9 @@
 import { Socket } from "node:net";
 
 /**
- * Leads what connects to the usual port of a backend to the server of the tests, in this process: `TENURE_README_PORTS` is a
- * JSON object of ports by usual port, or by address for other machines ("10.0.0.1:6379"). A README's code says 6379, and runs
- * as it stands there.
+ * Redirects this process's connections to a backend's usual port to the server of the tests, so that a
+ * README's code, which says 6379, runs unchanged. `TENURE_README_PORTS` is a JSON object of ports by usual
+ * port, or by address for other machines ("10.0.0.1:6379").
  */
 const redirected = new Map(
   Object.entries(JSON.parse(process.env["TENURE_README_PORTS"] ?? "{}") as Record<string, number>),
@@ -15,11 +15,14 @@ Socket.prototype.connect = function connectToTestServer(this: Socket, ...args: u
   return connect.apply(this, redirect(args) as Parameters<typeof connect>);
 };
 
-/** Calls of `connect`: (port, host?), (options), and what `net.connect` makes of either, an array that begins with options. */
+/**
+ * Handles the forms of `connect`: (port, host?), (options), and `net.connect`'s normalised form, an array
+ * that begins with options.
+ */
 function redirect(args: unknown[]): unknown[] {
   const [first, ...rest] = args;
   if (Array.isArray(first)) {
-    // A mark of Node's own on the array must stay.
+    // Node marks the array, so keep the same one.
     first[0] = redirectOptions(first[0]);
     return args;
   }

@@ -5,11 +5,12 @@ import type { Told } from "./run.ts";
 type Event = Extract<Told, { told: "event" }>;
 
 /**
- * Visits the application of a README as its users would. Where there is a way to log in, two browsers do; then one logs out
- * everywhere, and one logs out, as far as there are ways to: each must end what it says.
+ * Visits the application of a README as its users would. If there is a way to log in, two browsers log in.
+ * Then one logs out everywhere and one logs out, as far as the application offers that. Each logout must end
+ * the sessions that it should.
  *
- * @param text the program, for the paths that it answers
- * @param events all that its sessions tell, growing
+ * @param text the program, whose routes are visited
+ * @param events the events of its sessions. The array grows
  */
 export async function visit(origin: string, text: string, events: readonly Event[]): Promise<void> {
   const routes = routesOf(text);
@@ -31,7 +32,7 @@ export async function visit(origin: string, text: string, events: readonly Event
     const mark = events.length;
     expectNoFailure(login, await ask(browser, login));
     expect([...browser.cookies], "logging in sets a cookie").not.toEqual([]);
-    // Some save only as the answer ends.
+    // Some frameworks save only when the response ends.
     await expect
       .poll(() => since(mark, ({ name }) => name === "created" || name === "rotated"), { timeout: EVENT_MS })
       .not.toEqual([]);
@@ -40,7 +41,7 @@ export async function visit(origin: string, text: string, events: readonly Event
     const mark = events.length;
     expectNoFailure(everywhere, await ask(laptop, everywhere));
     const atLeast = /others/iu.test(everywhere.path) ? 1 : 2;
-    // Events come by another way than the answer, and may come after it.
+    // Events arrive by another channel than the response, and may arrive after it.
     await expect
       .poll(() => since(mark, ({ name, why }) => name === "revoked" && why === "user").at(-1)?.count ?? 0, {
         message: "how many sessions it ended",
@@ -60,7 +61,7 @@ export async function visit(origin: string, text: string, events: readonly Event
   }
 }
 
-/** How long an event may be on its way to this process. */
+/** How long an event may take to reach this process. */
 const EVENT_MS = 20_000;
 
 interface Route {

@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Context } from "koa";
 import { expectTypeOf } from "vitest";
 
-/** What an application keeps in its sessions: written once, for `Sessions` and for the framework. */
+/** The data of an application's sessions, declared once for `Sessions` and for the framework. */
 interface Data {
   cart?: string[];
 }

@@ -1,7 +1,7 @@
 import { type ListedSession, memoryStore, type Session, Sessions } from "@tenure/core";
 import { expectTypeOf } from "vitest";
 
-/** What an application keeps in its sessions. */
+/** The data of an application's sessions. */
 interface Data {
   cart?: string[];
   theme?: "dark" | "light";
@@ -54,17 +54,17 @@ export async function misuseDoesNotCompile(session: Session<Data>): Promise<void
   await sessions.save(session, { basket: [] });
   // @ts-expect-error: a theme is one of two.
   await sessions.create({ theme: "blue" });
-  // @ts-expect-error: an id names a session, and logs nobody in; facts of a session are read-only.
+  // @ts-expect-error: the facts of a session are read-only.
   session.id = "another";
   // @ts-expect-error: a change of data is synchronous.
   await sessions.update(session, async (data) => ({ ...data }));
   // @ts-expect-error: a user is a string, a whole number or a bigint.
   await sessions.logIn(null, { id: "ada" });
-  // @ts-expect-error: nobody cannot be logged out everywhere.
+  // @ts-expect-error: null is not a user.
   await sessions.revokeAllForUser(null);
   // @ts-expect-error: the session itself, not its id.
   await sessions.touch(session.id);
-  // @ts-expect-error: a session of other data.
+  // @ts-expect-error: the session has data of another type.
   await new Sessions<{ visits: number }>({ store: memoryStore() }).save(session, { visits: 1 });
 }
 

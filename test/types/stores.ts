@@ -32,11 +32,11 @@ export async function whatIsNoClientDoesNotCompile(store: SessionStore): Promise
   sqliteStore("sessions.db");
   // @ts-expect-error: there is no such option.
   redisStore(new Redis(), { ttl: 60 });
-  // @ts-expect-error: a result is one of three, and none of them is a boolean.
+  // @ts-expect-error: the result is one of three strings.
   const created: boolean = await store.create({ id: "id", userId: null, data: "", idle: 1, lifetime: 1 });
   void created;
   // @ts-expect-error: a new session has a lifetime.
   await store.create({ id: "id", userId: null, data: "", idle: 1 });
-  // @ts-expect-error: changes of another name.
+  // @ts-expect-error: there is no such change.
   await store.update("id", { user: "ada" });
 }

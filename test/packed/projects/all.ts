@@ -5,7 +5,7 @@ import { nest, nest11 } from "./nest.ts";
 import type { Project } from "./project.ts";
 import { typescript } from "./typescript.ts";
 
-/** Every kind of project, by the name that `--project` knows it by. */
+/** Every kind of project, by its name for `--project`. */
 export const projects: Readonly<Record<string, Project>> = {
   typescript,
   esm,

@@ -1,7 +1,10 @@
 import { expressApplication, expressDependencies } from "./express.ts";
 import type { Project } from "./project.ts";
 
-/** `pg` tries to load `pg-native` when an application asks for it, and bundlers cannot find what is not installed. */
+/**
+ * `pg` loads `pg-native` only if an application asks for it. It is not installed, so the bundler must not
+ * look for it.
+ */
 const build = "esbuild main.ts --bundle --minify --platform=node --external:pg-native --outfile=bundle.cjs";
 
 export const bundle: Project = {
@@ -16,7 +19,7 @@ import { application } from "./application";
 
 async function main(): Promise<void> {
   const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 5000, query_timeout: 10_000 });
-  // The table is not there before, so only the migrations in the bundle can have made it.
+  // The table must not exist yet, so that only the migrations in the bundle can create it.
   const table = process.env.SESSIONS_TABLE!;
   const { rows } = await pool.query("select to_regclass($1) as found", [table]);
   if (rows[0].found !== null) throw new Error(table + " exists already");

@@ -1,6 +1,6 @@
 /**
- * `application.ts`: an Express application on any store, for every project whose subject is not the framework. It answers as all
- * applications here do, whom `visit` asks.
+ * The file `application.ts`: an Express application on any store, for every project that does not test a
+ * framework. It has the routes that `visit` requests.
  */
 export const expressApplication = `import express, { type Express } from "express";
 import session from "express-session";
@@ -34,7 +34,7 @@ export function application(backend: SessionStore): Express {
 }
 `;
 
-/** What `application.ts` imports. */
+/** The packages that `application.ts` imports. */
 export const expressDependencies = [
   "@tenure/core",
   "@tenure/express-session",

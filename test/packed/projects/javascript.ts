@@ -59,7 +59,7 @@ const sessions = new Sessions({ store: memoryStore(), idleTimeout: "30m", lifeti
 const store = koaSessionStore(sessions);
 const app = new Koa();
 app.keys = ["a secret of a test, as long as secrets should be"];
-// koa-session 7 exports an object of functions to those who require it, 6 the function.
+// When required, koa-session 7 is an object with functions, and koa-session 6 is the function.
 const middleware = session.createSession ?? session.default ?? session;
 app.use(middleware({ store, genid: store.genid, ...secureCookie(sessions, { secure: false, name: "id" }) }, app));
 app.use(async (ctx) => {

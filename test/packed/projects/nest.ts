@@ -1,9 +1,9 @@
 import type { Project } from "./project.ts";
 
-/** What Nest's CLI makes today: ES modules, tested with Vitest. */
+/** The project that Nest's current CLI generates: ES modules, tested with Vitest. */
 export const nest: Project = nestProject("NestJS 12 by its CLI", "@nestjs/cli@12", ".js");
 
-/** What it made until Nest 12: CommonJS, tested with Jest and ts-jest. */
+/** The project that the CLI generated before Nest 12: CommonJS, tested with Jest and ts-jest. */
 export const nest11: Project = nestProject("NestJS 11 by its CLI, with its Jest", "@nestjs/cli@11", "");
 
 /** @param extension how the template's files import each other */
@@ -19,7 +19,7 @@ function nestProject(title: string, cli: string, extension: ".js" | ""): Project
     ],
     files: ({ read }) => ({
       "src/account.module.ts": accountModule,
-      // The one change to the template: the module is imported.
+      // The only change to the template: it imports the module.
       "src/app.module.ts": read("src/app.module.ts")
         .replace("imports: []", "imports: [AccountModule]")
         .replace(/^/u, `import { AccountModule } from './account.module${extension}';\n`),

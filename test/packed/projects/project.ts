@@ -3,22 +3,28 @@ import type { Packed } from "../pack.ts";
 /** A project as an application's author would set it up. */
 export interface Project {
   readonly title: string;
-  /** What it is before anything is installed: a manifest, or a template of this package, a version of Nest's CLI. */
+  /** How it begins: with a manifest, or with the template of this version of Nest's CLI. */
   readonly start:
     | { readonly type: "commonjs" | "module"; readonly scripts: Readonly<Record<string, string>> }
     | { readonly nest: string };
-  /** Installed by one command: `@tenure/…` as tarballs, `name@range` as it stands, the rest in the workspace's version. */
+  /**
+   * Installed by one command: `@tenure/…` from the tarballs, `name@range` unchanged, and all others in the
+   * workspace's version.
+   */
   readonly dependencies: (packed: readonly Packed[]) => readonly string[];
   /** The files that its author writes. */
   readonly files: (given: Given) => Readonly<Record<string, string>>;
   /** The scripts that build and test it, in order. */
   readonly scripts: readonly string[];
-  /** How its application is started for a visit: by a script, or as one file in an empty folder. Absent: its own tests log in. */
+  /**
+   * How its application is started for a visit: by a script, or as a single file in an empty folder. Absent:
+   * its own tests log in.
+   */
   readonly application?: { readonly script: string } | { readonly file: string };
 }
 
 interface Given {
   readonly packed: readonly Packed[];
-  /** The content of a file that is there already. */
+  /** Returns the content of an existing file. */
   readonly read: (path: string) => string;
 }

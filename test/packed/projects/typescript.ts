@@ -3,7 +3,10 @@ import type { Packed } from "../pack.ts";
 import { expressApplication, expressDependencies } from "./express.ts";
 import type { Project } from "./project.ts";
 
-/** As strict as TypeScript can be, over the declarations of every package and of what they are used with. */
+/**
+ * Checks the declarations of every package, and of the packages that they are used with, as strictly as
+ * TypeScript can.
+ */
 export const typescript: Project = {
   title: "TypeScript, strict, with exactOptionalPropertyTypes and without skipLibCheck",
   start: { type: "module", scripts: { build: "tsc", start: "node dist/main.js" } },
@@ -39,7 +42,10 @@ application(memoryStore()).listen(Number(process.env.PORT), "127.0.0.1");
   application: { script: "start" },
 };
 
-/** Without those that depend on others of ours, which a package manager would look for on the registry. */
+/**
+ * Returns the packages that do not depend on other Tenure packages, which a package manager would look for on
+ * the registry.
+ */
 function independent(packed: readonly Packed[]): Packed[] {
   return packed.filter(
     ({ manifest }) => !Object.keys(manifest.dependencies ?? {}).some((name) => name.startsWith("@tenure/")),
