@@ -3,8 +3,9 @@ import { hostname } from "node:os";
 import type { SessionEvents } from "@tenure/core";
 
 /**
- * Writes every event of this process as a line of JSON: when (UTC), where, who, what, and with which outcome (OWASP ASVS 5.0
- * 16.2.1 to 16.2.4, 16.3.1, 16.3.3, 16.3.4). JSON keeps each event on one line, whatever its strings hold (16.4.1).
+ * Writes every event of this process as a line of JSON with the time (UTC), place, user, event and outcome
+ * (OWASP ASVS 5.0 16.2.1 to 16.2.4, 16.3.1, 16.3.3, 16.3.4). JSON keeps each event on one line, whatever its
+ * strings contain (16.4.1).
  *
  * @param write gets one line, with its newline
  * @param service names the application in each line
@@ -20,10 +21,10 @@ export function writeAuditLog(write: (line: string) => void, service: string): v
   }
 }
 
-/** Any event. Some have an error. */
+/** An event of any kind. Some have an error. */
 type Event = SessionEvents["created"] & { readonly error?: unknown };
 
-/** How much somebody should mind. The compiler asks for a level for an event that is new. */
+/** The severity of each event. The type makes the compiler require one for a new event. */
 const LEVELS: Record<keyof SessionEvents, "info" | "warning" | "error"> = {
   created: "info",
   "logged-in": "info",
@@ -41,7 +42,10 @@ const LEVELS: Record<keyof SessionEvents, "info" | "warning" | "error"> = {
   "store-failure": "error",
 };
 
-/** An error's own line. Not its stack and its causes, which are a driver's and belong into the error log. */
+/**
+ * Returns an error's message, without its stack and causes. Those come from a driver and belong in the error
+ * log.
+ */
 function described(error: unknown): { readonly error?: string } {
   return error instanceof Error ? { error: `${error.name}: ${error.message}` } : {};
 }

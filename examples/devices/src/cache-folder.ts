@@ -1,8 +1,8 @@
 import { pathToFileURL } from "node:url";
 
 /**
- * Where the demo keeps what should outlive it, a folder that Git and npm leave alone; removing it harms nothing.
- * `TENURE_DEMO_FOLDER` names another one.
+ * Returns the folder for files that outlive the demo. Git and npm ignore it, and it is safe to remove.
+ * `TENURE_DEMO_FOLDER` names another folder.
  */
 export function cacheFolder(): URL {
   const elsewhere = process.env["TENURE_DEMO_FOLDER"];

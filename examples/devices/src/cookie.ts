@@ -1,6 +1,6 @@
 /**
- * What the demo tells `secureCookie`. Not `secure`, because there is no TLS on the loopback. An application behind TLS gives neither, so
- * that its cookie is secure and named `__Host-…`.
+ * The demo's options for `secureCookie`. The cookie is not `secure`, because the loopback has no TLS. An
+ * application behind TLS needs neither option: its cookie is secure and named `__Host-…`.
  */
 export const COOKIE = { name: "tenure-demo", secure: false } as const;
 

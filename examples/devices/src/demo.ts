@@ -13,11 +13,14 @@ export interface DemoOptions {
   readonly place: string;
   /** Default Express. */
   readonly framework?: Framework;
-  /** Absent: 3000, or a free one if that is taken. 0: a free one. */
+  /** Absent: 3000, or a free port if that is taken. 0: a free port. */
   readonly port?: number;
-  /** What the slow request does before it saves. Default: it waits for 5 s. */
+  /** What the slow request does before it saves. Default: wait for 5 s. */
   readonly work?: () => Promise<void>;
-  /** How recent a login must be to end other devices. Default: a minute, so that it can be shown; 15 minutes are usual. */
+  /**
+   * How recent a login must be for logging out other devices. Default: one minute, so that it can be shown;
+   * 15 minutes are usual.
+   */
   readonly recent?: Duration;
 }
 
@@ -61,7 +64,7 @@ type MakeApp = (
   secret: string,
 ) => RequestListener | Promise<RequestListener>;
 
-/** Loaded only if they are used, so that the demo starts at once. */
+/** Each is loaded only if it is used, so that the demo starts quickly. */
 const APPS: Record<Framework, MakeApp> = {
   express: async (...args) => (await import("./frameworks/express.ts")).expressApp(...args),
   fastify: async (...args) => (await import("./frameworks/fastify.ts")).fastifyApp(...args),

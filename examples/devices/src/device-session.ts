@@ -1,6 +1,6 @@
-/** What the demo keeps in a session. The store holds it encrypted. */
+/** The demo's session data, which are encrypted in the store. */
 export interface DeviceSession {
-  /** What a person recognises a device by: how the browser called itself at the last login, and where it was. */
+  /** What a user recognises a device by: the user agent and the network address at the last login. */
   device?: { readonly agent: string; readonly address: string };
   note?: string;
 }

@@ -3,7 +3,10 @@ export interface Device {
   readonly kind: "phone" | "tablet" | "computer";
 }
 
-/** What a person calls a browser, from its User-Agent header: "Chrome on Android". Good enough to tell one's own apart. */
+/**
+ * Returns a name for a browser from its User-Agent header, "Chrome on Android", which suffices to tell one's
+ * own devices apart.
+ */
 export function deviceOf(userAgent: string | undefined): Device {
   const browser = firstMatch(BROWSERS, userAgent);
   const system = firstMatch(SYSTEMS, userAgent);
@@ -13,7 +16,7 @@ export function deviceOf(userAgent: string | undefined): Device {
 
 type Names = readonly (readonly [RegExp, string])[];
 
-/** Most browsers also claim to be those below them. */
+/** In this order, because most browsers also claim to be those below them. */
 const BROWSERS: Names = [
   [/\bEdgA?(?:iOS)?\//u, "Edge"],
   [/\bOPR\/|\bOPiOS\//u, "Opera"],

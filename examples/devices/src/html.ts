@@ -1,4 +1,4 @@
-/** Markup that is safe to send: whatever came from outside is escaped. Only {@link html} makes it. */
+/** Markup that is safe to send, because all values in it are escaped. Only {@link html} makes it. */
 export class Html {
   readonly markup: string;
 
@@ -9,7 +9,10 @@ export class Html {
 
 export type Renderable = Html | string | number | false | undefined | readonly Renderable[];
 
-/** A template of markup. Values are escaped for text and for quoted attributes; `false` and `undefined` are left out. */
+/**
+ * A template of markup. Values are escaped for text and for quoted attributes; `false` and `undefined` are
+ * left out.
+ */
 export function html(parts: TemplateStringsArray, ...values: readonly Renderable[]): Html {
   return new Html(parts.reduce((markup, part, index) => markup + render(values[index - 1]) + part));
 }

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 
-/** What runs before every framework: the headers of every response, the style sheet, and which forms are accepted. */
+/**
+ * Wraps a framework's listener: sets the headers of every response, serves the style sheet, and refuses
+ * foreign and oversized forms.
+ */
 export function listenerBefore(app: RequestListener): RequestListener {
   return (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
@@ -30,15 +33,15 @@ const HEADERS: Readonly<Record<string, string>> = {
   // Not "no-referrer": forms would then be sent with `Origin: null`.
   "Referrer-Policy": "same-origin",
   "X-Content-Type-Options": "nosniff",
-  // The Back button must not show what a logged-out person saw.
+  // After a logout, the Back button must not show the pages from before it.
   "Cache-Control": "no-store",
 };
 
 const style = readFileSync(new URL("pages/style.css", import.meta.url), "utf8");
 
 /**
- * Whether another site's page may have sent this in a visitor's name. Browsers send a form's origin, and no page can change
- * it. The cookie's `SameSite=Lax` is the second lock.
+ * Returns whether a page of another site may have sent this request. Browsers send a form's origin, and no
+ * page can change it. The cookie's `SameSite=Lax` is the second defence.
  */
 function isForeign(request: IncomingMessage): boolean {
   if (isRead(request)) return false;
@@ -46,10 +49,13 @@ function isForeign(request: IncomingMessage): boolean {
   return origin === undefined || URL.parse(origin)?.host !== host;
 }
 
-/** Bytes that a form may have. */
+/** The maximum size of a form, bytes. */
 const LONGEST_FORM = 8192;
 
-/** A body without a length counts as too long: no browser sends a form like that. */
+/**
+ * Returns whether a body is too long. One without a length counts as too long, because no browser sends such
+ * a form.
+ */
 function isTooLong({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > LONGEST_FORM;
 }

@@ -1,15 +1,15 @@
 /** Logins and logouts of one request. */
 export interface Logins {
-  /** Who is logged in. A login changes it. */
+  /** The logged-in user. A login changes it. */
   readonly userId: string | null;
-  /** `refused`: nobody is logged in, because the user was logged out everywhere meanwhile. */
+  /** `refused`: nobody is logged in, because the user was logged out everywhere after the request began. */
   logIn(userId: string): Promise<{ readonly refused: string | null }>;
   logOut(): Promise<void>;
-  /** @param options `keepThis`: on all other devices */
+  /** @param options `keepThis`: log out only the other devices */
   logOutEverywhere(options?: { readonly keepThis?: boolean }): Promise<number>;
 }
 
-/** What the bridges to all frameworks offer, each for its own requests. */
+/** The calls that the bridges of all frameworks share, each for its own requests. */
 export interface Bridge<Request> {
   userOf(request: Request): string | null;
   logIn(request: Request, userId: string): Promise<{ readonly refused: string | null }>;

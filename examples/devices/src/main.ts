@@ -44,7 +44,7 @@ async function run({ store, ...options }: Arguments): Promise<void> {
 }
 
 function readArguments(): Arguments & { readonly help: boolean } {
-  // `pnpm demo -- --store …` passes the dashes on, too.
+  // `pnpm demo -- --store …` passes the dashes on too.
   const args = process.argv.slice(2).filter((argument) => argument !== "--");
   const { values } = parseArgs({
     args,

@@ -3,7 +3,7 @@ export interface Person {
   readonly name: string;
 }
 
-/** Who can sign in. Nobody has a password: the demo begins after the password was checked. */
+/** The people who can sign in. They have no passwords: the demo begins after a password check. */
 export const people: readonly Person[] = [
   { id: "ada", name: "Ada" },
   { id: "bo", name: "Bo" },

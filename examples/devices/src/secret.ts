@@ -3,19 +3,19 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import type { ProtectKey } from "@tenure/core";
 import { cacheFolder } from "./cache-folder.ts";
 
-/** What cookies are signed with. */
+/** Returns the secret that signs cookies. */
 export function cookieSecret(): string {
   return keptSecret("secret");
 }
 
-/** What session data are encrypted with. */
+/** Returns the key that encrypts session data. */
 export function protectKey(): ProtectKey {
   return { id: "demo", key: keptSecret("key") };
 }
 
 /**
- * 32 random bytes in base64url. They are kept in a file, so that a browser is still signed in after a restart if the store
- * lasts. A real application takes them from its environment.
+ * Returns 32 random bytes in base64url. They are kept in a file, so that with a durable store, browsers stay
+ * signed in after a restart. A real application takes them from its environment.
  */
 function keptSecret(name: string): string {
   const folder = cacheFolder();
@@ -24,10 +24,10 @@ function keptSecret(name: string): string {
   mkdirSync(folder, { recursive: true });
   writeFileSync(own, randomBytes(32).toString("base64url"), { mode: 0o600 });
   try {
-    // Whole or not at all: another demo may be starting too.
+    // Atomic, because another demo may be starting at the same time.
     linkSync(own, file);
   } catch {
-    // It is there from an earlier start.
+    // It exists from an earlier start.
   }
   rmSync(own);
   return readFileSync(file, "utf8");

@@ -24,14 +24,14 @@ export interface Visit {
   readonly form: URLSearchParams;
   /** Whether the browser sent a cookie. Its session may be dead. */
   readonly hasCookie: boolean;
-  /** What the framework calls the session's id: the token in the cookie. */
+  /** The framework's session id, which is the token in the cookie. */
   readonly token: string | undefined;
-  /** The framework's session, to read and to change: the framework saves it. */
+  /** The framework's session object. The framework saves changes to it. */
   readonly session: DeviceSession;
   readonly logins: Logins;
 }
 
-/** `location`: where to go on. `page`: what to show. `challenge`: the header `WWW-Authenticate`. */
+/** `location`: a redirect. `page`: the page to show. `challenge`: the header `WWW-Authenticate`. */
 export type Reply =
   | { readonly location: string }
   | {
@@ -41,7 +41,7 @@ export type Reply =
       readonly challenge?: string;
     };
 
-/** The demo behind every framework, which only loads and saves sessions. */
+/** The demo itself. The frameworks only load and save its sessions. */
 export interface Site {
   answer(visit: Visit): Promise<Reply>;
   fail(error: unknown): Reply;
@@ -53,7 +53,7 @@ export interface SiteOptions {
   readonly place: string;
   /** What the slow request does before it saves. Default: waits for {@link SLOW}. */
   readonly work?: (() => Promise<void>) | undefined;
-  /** How recent a login must be to end other devices. */
+  /** How recent a login must be for logging out other devices. */
   readonly recent: Duration;
 }
 
@@ -90,7 +90,8 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
       }
       const userId = await recentUser(visit);
       if (userId === null) return home("ended");
-      // `userId`: the id comes from the browser, and must not end somebody else's session. `actor`: for an audit log.
+      // `userId`: the id comes from the browser, and must not end somebody else's session. `actor`: for an
+      // audit log.
       await sessions.revokeById(id, { userId, actor: userId });
       return home("logged-out-one");
     },
@@ -126,7 +127,8 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
   };
 
   /**
-   * Who logged in recently, or does so with this form: the one of {@link signInAgainPage}. `null`: the session has ended.
+   * Returns the user, who must have logged in recently or log in with this form (of {@link signInAgainPage}).
+   * `null`: the session has ended.
    *
    * @throws ReauthenticationRequired
    */
@@ -154,7 +156,7 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
 
   return {
     async answer(visit) {
-      // The server leaves out the page of a HEAD.
+      // For a HEAD, the server omits the body.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
       const name = `${method} ${pathOf(visit)}`;
       const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
@@ -177,30 +179,33 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
       console.error(error);
       const text =
         error instanceof StoreError
-          ? `Sessions are kept in ${place}, and that does not respond. Nobody was logged out: try again when it is back.`
+          ? `Sessions are kept in ${place}, which does not respond. Nobody was logged out: try again when it is back.`
           : "Something went wrong. See the terminal.";
       return { status: 500, page: failurePage({ title: "That did not work", text, place }) };
     },
   };
 }
 
-/** Resolves to whether the person is logged in. */
+/** Logs a person in. Resolves to whether the login succeeded. */
 async function logIn(visit: Visit, userId: string): Promise<boolean> {
-  // The session has a new token afterwards, so a token that somebody planted before logs nobody in.
+  // The login gives the session a new token, so a planted token logs nobody in.
   const { refused } = await visit.logins.logIn(userId);
   if (refused !== null) return false;
   visit.session.device = { agent: visit.userAgent?.slice(0, 512) ?? "", address: visit.address ?? "" };
   return true;
 }
 
-/** How long the slow request takes, milliseconds: enough to walk to the other browser. */
+/** How long the slow request takes, milliseconds: enough to switch to the other browser. */
 const SLOW = 5000;
 
 function waitSlowly(): Promise<void> {
   return sleep(SLOW, undefined, { ref: false });
 }
 
-/** The status of a request that the framework itself refuses, such as one with a body of an unknown type. Absent: we failed. */
+/**
+ * Returns the status if the framework itself refused the request, for example for an unknown body type.
+ * `undefined`: the demo failed.
+ */
 function refusalOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !("statusCode" in error)) return undefined;
   const { statusCode } = error;

@@ -28,7 +28,7 @@ test("ends on SIGINT, as Ctrl+C sends it, also while a request is running", asyn
     () => "answered",
     () => "cut",
   );
-  // A page view after it: the slow request has arrived.
+  // Once a later page view has its response, the slow request has arrived.
   await fetch(url, { headers: { cookie } });
   expect(await demo.endedBy("SIGINT")).toEqual([0, null]);
   expect(await slow).toBe("cut");
@@ -89,18 +89,18 @@ test("explains itself when asked", async () => {
 });
 
 interface Started {
-  /** Exit code and signal, once all that it wrote is here. */
+  /** Resolves to exit code and signal once all output has been read. */
   readonly ended: Promise<unknown[]>;
   output(): string;
   /** The address that it printed. */
   address(): Promise<string>;
-  /** What it wrote before it ended with an exit code of 1. */
+  /** Resolves to its error output when it ends with exit code 1. */
   failure(): Promise<string>;
-  /** How it ended: exit code and signal. */
+  /** Sends a signal. Resolves to exit code and signal of its end. */
   endedBy(signal: NodeJS.Signals): Promise<unknown[]>;
 }
 
-/** Runs what the demo command runs. */
+/** Runs the same program as the demo command. */
 function start(...args: string[]): Started {
   const cwd = join(import.meta.dirname, "..");
   const child = spawn(process.execPath, ["--conditions=@tenure/source", "src/main.ts", ...args], { cwd });

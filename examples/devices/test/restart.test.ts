@@ -6,9 +6,9 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../src/index.ts";
 import { visitDemo } from "./visit.ts";
 
-/** Not the folder of a demo that runs meanwhile. */
+/** Not the default folder, which a running demo may use. */
 const folder = mkdtempSync(join(tmpdir(), "tenure-demo-test-"));
-// PostgreSQL runs as another user if root starts it.
+// If root runs the tests, PostgreSQL runs as another user.
 chmodSync(folder, 0o711);
 process.env["TENURE_DEMO_FOLDER"] = folder;
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -46,7 +46,7 @@ ownRedis.describe("the demo on a server that dies", () => {
 test("refuses a server that is not there, in one line without the password", async () => {
   for (const scheme of ["redis", "postgres", "mongodb"]) {
     const failure = openStore(`${scheme}://user:hunter2@127.0.0.1:1/base`);
-    await expect(failure).rejects.toThrow(`--store ${scheme}://127.0.0.1:1/base can't be used: `);
+    await expect(failure).rejects.toThrow(`--store ${scheme}://127.0.0.1:1/base cannot be used: `);
     await expect(failure).rejects.not.toThrow("hunter2");
   }
 });

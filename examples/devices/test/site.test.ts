@@ -56,7 +56,7 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
       await using demo = await visitDemo("memory", { framework, recent: "1ms" });
       const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
       const form = { id: otherDevice(await (await demo.get(laptop)).text()) };
-      // Another person's login is none.
+      // Another person's login does not count.
       for (const person of [{}, { person: "bo" }]) {
         const asked = await demo.post(path, laptop, { ...form, ...person });
         expect(asked.status).toBe(401);
@@ -152,7 +152,7 @@ test.each([
   expect(terminal.mock.calls).toEqual([]);
 });
 
-/** The id of this device, which is the first of a page. */
+/** Returns the id of this device, which is the first on a page. */
 function thisDevice(page: string): string {
   return idsOf(page)[0] ?? "";
 }

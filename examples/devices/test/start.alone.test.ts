@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 test("is there within 10 seconds of the command that the README gives", async () => {
   const cwd = join(import.meta.dirname, "../../..");
   const before = performance.now();
-  // A group of its own: npx and pnpm have children.
+  // Its own process group, because npx and pnpm have child processes.
   const command = spawn("npx", ["-y", "pnpm@12", "demo", "--port", "0"], { cwd, detached: true });
   try {
     let output = "";

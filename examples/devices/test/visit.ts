@@ -5,16 +5,16 @@ import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
 export interface Visit extends AsyncDisposable {
   readonly url: string;
   readonly store: SessionStore;
-  /** A GET of `/`, or of another path. */
+  /** Sends a GET of `/`, or of another path. */
   get(cookie?: string, path?: string): Promise<Response>;
   post(path: string, cookie?: string, form?: Readonly<Record<string, string>>): Promise<Response>;
   /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
   signIn(userAgent?: string): Promise<string>;
-  /** The heading of what a browser with that cookie is shown. */
+  /** Resolves to the heading of the page that a browser with this cookie gets. */
   seen(cookie: string): Promise<string | undefined>;
 }
 
-/** @param address of the store, as `--store` takes it */
+/** @param address the store's address, as for `--store` */
 export async function visitDemo(
   address: string,
   options: Omit<DemoOptions, "store" | "place" | "port"> = {},
@@ -57,7 +57,7 @@ export async function signIn(url: string, userAgent = "a test"): Promise<string>
   return cookiesOf(response);
 }
 
-/** The cookies that a response gives, as the next request sends them. */
+/** Returns the cookies that a response sets, as the next request sends them. */
 export function cookiesOf({ headers }: Response): string {
   const cookies = headers.getSetCookie().map((line) => line.slice(0, line.indexOf(";")));
   return cookies.join("; ");

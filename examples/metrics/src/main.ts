@@ -6,7 +6,7 @@ import {
 import { memoryStore, Sessions } from "@tenure/core";
 import { countEvents } from "./metrics.ts";
 
-// An application exports to its collector instead, with @opentelemetry/exporter-metrics-otlp-http.
+// A real application exports to its collector instead, with @opentelemetry/exporter-metrics-otlp-http.
 const reader = new PeriodicExportingMetricReader({ exporter: new ConsoleMetricExporter() });
 const provider = new MeterProvider({ readers: [reader] });
 countEvents(provider.getMeter("shop"));

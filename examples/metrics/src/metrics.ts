@@ -3,8 +3,8 @@ import type { Meter } from "@opentelemetry/api";
 import type { SessionEvents } from "@tenure/core";
 
 /**
- * Counts the events of this process with OpenTelemetry. The attributes are few and have few values: no user, no session, no message, so the
- * number of series stays small, and metrics name nobody.
+ * Counts the events of this process with OpenTelemetry. Attributes do not contain users, sessions or
+ * messages, so the number of series stays small and metrics identify nobody.
  */
 export function countEvents(meter: Meter): void {
   const events = meter.createCounter("tenure.events", {
@@ -25,7 +25,10 @@ export function countEvents(meter: Meter): void {
   }
 }
 
-/** Which facts of an event are attributes, besides its name and outcome. The compiler asks for an event that is new. */
+/**
+ * The fields of an event that become attributes besides its name and outcome. The type makes the compiler
+ * require an entry for a new event.
+ */
 const ATTRIBUTES: Record<keyof SessionEvents, readonly string[]> = {
   created: [],
   "logged-in": [],
@@ -39,7 +42,7 @@ const ATTRIBUTES: Record<keyof SessionEvents, readonly string[]> = {
   "touch-failed": [],
   "superseded-token-used": [],
   unreadable: [],
-  // Its `why` is a message, of which there are many.
+  // Its `why` is a message with many possible values.
   refused: [],
   "store-failure": [],
 };

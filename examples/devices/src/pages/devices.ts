@@ -10,7 +10,7 @@ export interface DevicesPage {
   readonly person: Person;
   /** Oldest first. */
   readonly devices: readonly ListedSession<DeviceSession>[];
-  /** The id of the session that asks. */
+  /** The id of this device's session. */
   readonly current: string | null;
   readonly note: string | undefined;
   readonly notice: string | undefined;
@@ -92,7 +92,7 @@ function card(
   `;
 }
 
-/** Both are what the browser sent: text, and never markup. */
+/** Both come from the browser and are shown as text, never as markup. */
 function origin({ agent, address }: NonNullable<DeviceSession["device"]>): Html {
   return html`<div>
       <dt>Address</dt>

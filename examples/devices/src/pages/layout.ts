@@ -3,16 +3,16 @@ import type { Person } from "../people.ts";
 
 export interface Frame {
   readonly title: string;
-  /** Absent: another page, where nobody may be known to be signed in. */
+  /** `undefined`: another page, for which the signed-in person may not be known. */
   readonly page: "home" | "race" | undefined;
-  /** Who is signed in. */
+  /** The signed-in person. */
   readonly person: Person | undefined;
   readonly notice?: string | undefined;
   /** Where the sessions are, in words. */
   readonly place: string;
 }
 
-/** What every page has around its main part. */
+/** Returns a page with its main part. */
 export function layout({ title, page, person, notice, place }: Frame, main: Html): Html {
   return html`<!doctype html>
     <html lang="en">

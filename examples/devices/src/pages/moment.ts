@@ -1,6 +1,9 @@
 import { html, type Html } from "../html.ts";
 
-/** An instant in words, "3 minutes ago", with the exact one in its title. Both are epoch milliseconds. */
+/**
+ * Returns an instant in words, "3 minutes ago", with the exact time in its title. Both parameters are epoch
+ * milliseconds.
+ */
 export function moment(at: number, now: number): Html {
   const exact = new Date(at).toISOString();
   return html`<time datetime="${exact}" title="${exact}">${ago(now - at)}</time>`;

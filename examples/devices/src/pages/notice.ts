@@ -9,7 +9,10 @@ const notices = {
 
 export type NoticeName = keyof typeof notices;
 
-/** What happened, for a page that comes after a redirect: its address names the notice, so no text of an address is shown. */
+/**
+ * Returns the notice for a page after a redirect. The URL names the notice, so that no text from a URL is
+ * shown.
+ */
 export function noticeOf(name: unknown): string | undefined {
   return typeof name === "string" && Object.hasOwn(notices, name) ? notices[name as NoticeName] : undefined;
 }

@@ -4,14 +4,17 @@ import { layout } from "./layout.ts";
 
 export interface SignInAgainPage {
   readonly person: Person;
-  /** Where the form goes: to what was asked for, with the login. */
+  /** The form's target: the route of the requested logout, which also logs the user in. */
   readonly action: string;
-  /** The device that is to be logged out. `null`: all others. */
+  /** The device to log out. `null`: all others. */
   readonly id: string | null;
   readonly place: string;
 }
 
-/** Asks for the login again before other devices are ended. A form with a password would be the same. */
+/**
+ * Returns a page that asks the user to sign in again before logging out other devices. A real one would ask
+ * for the password.
+ */
 export function signInAgainPage({ person, action, id, place }: SignInAgainPage): Html {
   return layout(
     { title: "Sign in again", page: "home", person, place },

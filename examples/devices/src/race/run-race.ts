@@ -6,7 +6,7 @@ import session from "express-session";
 import type { DeviceSession } from "../device-session.ts";
 import { openTrack } from "./track.ts";
 
-/** What one step of the race did, in words. */
+/** One step of the race, in words. */
 export interface Step {
   /** Milliseconds since the race began. */
   readonly at: number;
@@ -17,11 +17,11 @@ export interface Step {
 export interface RaceResult {
   readonly contestant: "MemoryStore" | "Tenure";
   readonly steps: readonly Step[];
-  /** Whether the phone is signed in again, although it was logged out. */
+  /** Whether the phone is signed in again although it was logged out. */
   readonly cameBack: boolean;
 }
 
-/** Runs the same race against express-session's own MemoryStore and against Tenure, at the same time. */
+/** Runs the same race against express-session's own MemoryStore and against Tenure, concurrently. */
 export async function runRace(sessions: Sessions<DeviceSession>): Promise<readonly RaceResult[]> {
   const person = `race-${randomUUID()}`;
   const memory = new session.MemoryStore();
@@ -64,14 +64,16 @@ async function race(
   const cameBack = (await phone.get("/who")) === person;
   tell("phone", cameBack ? "asks who it is: signed in again" : "asks who it is: nobody");
 
-  // What came back is not left behind.
+  // End the session that came back.
   await logOutEverywhere();
   return { contestant, steps, cameBack };
 }
 
-/** What applications write: read every session of everyone, and destroy those that are this person's. */
+/**
+ * Logs a person out as applications do without Tenure: reads all sessions, and destroys those of this person.
+ */
 async function destroyAllOf(store: session.MemoryStore, person: string): Promise<number> {
-  // Also declared as an array, which it never is.
+  // Its type also allows an array, which it never is.
   const all = await promisify(store.all.bind(store))();
   const mine = Object.entries(all ?? {}).filter(([, data]) => data.userId === person);
   await Promise.all(mine.map(([token]) => promisify(store.destroy.bind(store))(token)));

@@ -17,16 +17,18 @@ export interface TrackOptions {
   readonly logOutEverywhere: () => Promise<number>;
 }
 
-/** An application that differs between the contestants only in its store, and browsers that visit it over HTTP. */
+/**
+ * The application of one contestant, which differs only in its store, and browsers that visit it over HTTP.
+ */
 export interface Track extends AsyncDisposable {
   browser(): Browser;
-  /** The slow request's session is loaded. */
+  /** Resolves when the slow request has loaded its session. */
   readonly slowHasBegun: Promise<void>;
   /** Lets the slow request change its session and respond. */
   finishSlow(): void;
 }
 
-/** Keeps its cookie, as browsers do. Resolves to bodies. */
+/** Keeps its cookie, as browsers do. Its calls resolve to response bodies. */
 export interface Browser {
   get(path: string): Promise<string>;
   post(path: string): Promise<string>;

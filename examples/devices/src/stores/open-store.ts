@@ -9,25 +9,26 @@ export interface OpenedStore {
 }
 
 /**
- * The store that an argument names: `memory`, `sqlite`, the address of a server, or `postgres` alone for a server that comes with the demo.
+ * Opens the store that an argument names: `memory`, `sqlite`, the address of a server, or `postgres` for the
+ * server that comes with the demo.
  *
- * @throws Error with one human-readable line: what is wrong, and what to do
+ * @throws Error with one human-readable line that states the problem and the remedy
  */
 export async function openStore(address: string): Promise<OpenedStore> {
   const scheme = /^([\w+]+):\/\/./u.exec(address)?.[1] ?? address;
   const open = OPENERS[scheme];
-  if (!open) throw new Error(`--store ${withoutPassword(address)} is none that this demo knows: see --help`);
+  if (!open) throw new Error(`Unknown --store ${withoutPassword(address)}: see --help`);
   try {
     return await open(address);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`--store ${withoutPassword(address)} can't be used: ${why || "it does not respond"}`, {
+    throw new Error(`--store ${withoutPassword(address)} cannot be used: ${why || "it does not respond"}`, {
       cause: error,
     });
   }
 }
 
-/** Drivers are loaded only if they are used, so that the demo starts at once. */
+/** Each driver is loaded only if it is used, so that the demo starts quickly. */
 const OPENERS: Readonly<Record<string, (address: string) => Promise<OpenedStore>>> = {
   memory: async () => ({
     store: memoryStore(),

@@ -5,7 +5,7 @@ import type { OpenedStore } from "./open-store.ts";
 
 export async function openPostgres(address: string, shown: string): Promise<OpenedStore> {
   const pool = new pg.Pool({ connectionString: address, connectionTimeoutMillis: 3000 });
-  // A connection that breaks while idle; the next call takes another.
+  // An idle connection broke. The next call takes another one.
   pool.on("error", () => undefined);
   const table = { table: "tenure_demo_sessions" };
   try {

@@ -4,7 +4,7 @@ import type { OpenedStore } from "./open-store.ts";
 
 export async function openRedis(address: string, shown: string): Promise<OpenedStore> {
   const client = new Redis(address, { lazyConnect: true, connectTimeout: 3000, commandTimeout: 3000 });
-  // Reported where it matters: each call that fails rejects.
+  // Nothing to do here: each call that fails rejects.
   client.on("error", () => undefined);
   try {
     await client.connect();

@@ -5,7 +5,7 @@ import { migrate, sqliteStore } from "@tenure/sqlite";
 import { cacheFolder } from "../cache-folder.ts";
 import type { OpenedStore } from "./open-store.ts";
 
-/** In a file in the demo's folder, with the sessions of the last time. */
+/** Opens a file in the demo's folder, with the sessions of the previous run. */
 export async function openSqlite(): Promise<OpenedStore> {
   const folder = cacheFolder();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
