@@ -6,7 +6,7 @@ import { layout } from "./layout.ts";
 export interface RacePage {
   readonly person: Person | undefined;
   readonly place: string;
-  /** How long the slow request on the devices page takes, milliseconds. */
+  /** How long the slow request in the section "by hand" takes, milliseconds. */
   readonly slow: number;
   readonly results?: readonly RaceResult[];
 }
