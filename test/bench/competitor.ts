@@ -20,7 +20,6 @@ export interface Competitor {
   readonly close: () => Promise<unknown>;
 }
 
-/** The competitors on one backend, and their targets. */
 export interface Contest {
   /** Absent: there is no server, and sessions are in the client's memory. */
   readonly server?: () => Promise<BenchServer>;
@@ -34,7 +33,6 @@ export interface Contest {
 
 export interface BenchServer {
   readonly url: string;
-  /** A human-readable description. */
   readonly about: string;
   /**
    * The id of its first process. `undefined`: this run did not start it, so it is neither pinned nor

@@ -1,7 +1,6 @@
 import type { Target } from "./competitor.ts";
 import type { Cell, Entry } from "./run.ts";
 
-/** Returns the result as a table, with the targets. */
 export function report(cells: readonly Cell[], targets: readonly Target[]): string {
   const rows = cells.flatMap(({ cell, entries }) =>
     entries.map((entry, i) => [i === 0 ? cell : "", ...columns(cell, entry, i === 0, targets)]),

@@ -102,7 +102,6 @@ function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
 
 export const SECRET = "a secret of the benchmark that is long enough";
 
-/** Returns the header line with which a browser sends a token. */
 export function cookieOf(token: string): string {
   const signature = createHmac("sha256", SECRET).update(token).digest("base64").replace(/=+$/, "");
   return `connect.sid=${encodeURIComponent(`s:${token}.${signature}`)}`;

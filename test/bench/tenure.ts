@@ -2,7 +2,6 @@ import { type SessionRecord, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { type Competitor, IDLE } from "./competitor.ts";
 
-/** Returns Tenure on a store, through its bridge to express-session. */
 export function tenure(store: SessionStore, close: Competitor["close"]): Competitor {
   let share = 1;
   const sessions = new Sessions({

@@ -17,7 +17,6 @@ export interface Stage {
   readonly serve: (sessions: Sessions, settings?: SiteSettings) => Promise<Browsers>;
 }
 
-/** Makes browsers that visit one server. */
 export interface Browsers {
   readonly browser: () => Browser;
   /** Returns a browser with the cookies of a browser that visits another server. */

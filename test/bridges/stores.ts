@@ -11,7 +11,6 @@ import { Pool } from "pg";
 import { describe } from "vitest";
 import { withoutTombstones } from "./without-tombstones.ts";
 
-/** A backend of this run. */
 export interface Backend {
   readonly name: string;
   /** Whether it is in this process, and therefore fast. */

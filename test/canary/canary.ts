@@ -40,7 +40,6 @@ export function digestCanary(name: string, token: string): Canary {
   };
 }
 
-/** Returns the names of the canaries in a text. */
 export function canariesIn(text: string, canaries: readonly Canary[]): string[] {
   return canaries.filter(({ forms }) => forms.some((form) => text.includes(form))).map(({ name }) => name);
 }

@@ -10,7 +10,6 @@ import { MongoClient } from "mongodb";
 import { Pool } from "pg";
 import { createClient } from "redis";
 
-/** A store for express-session, and a function that closes its client. */
 export interface Opened {
   readonly store: Store;
   close(): Promise<void>;

@@ -1,7 +1,6 @@
 import type { Requirement, Standard } from "./requirement.ts";
 import type { Evidence } from "./tests.ts";
 
-/** The page of a standard, as Markdown. */
 export function pageOf(standard: Standard, evidence: readonly Evidence[]): string {
   const sections = standard.sections.map(({ title, requirements }) =>
     [`## ${title}`, ...requirements.map((one) => part(standard, one, evidence))].join("\n\n"),
@@ -22,7 +21,6 @@ function part({ mark }: Standard, requirement: Requirement, evidence: readonly E
   return lines.join("\n");
 }
 
-/** One line for each file. */
 function tests(own: readonly Evidence[]): string[] {
   const byPath = Map.groupBy(own, ({ path }) => path);
   return [...byPath].map(([path, all]) => {

@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The settings of a TypeScript project. */
 export interface Setup {
   readonly type: "commonjs" | "module";
   readonly compilerOptions: Readonly<Record<string, unknown>>;
@@ -54,7 +53,6 @@ export const setups: readonly CommonSetup[] = [
   },
 ];
 
-/** Writes a project's manifest, its settings and its program. */
 export function writeProject(folder: string, { type, compilerOptions }: Setup, program: string): void {
   mkdirSync(folder, { recursive: true });
   const common = { target: "es2022", strict: true, types: ["node"], noEmit: true };

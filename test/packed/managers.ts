@@ -1,12 +1,9 @@
-/** A package manager. */
 export interface Manager {
   /** Its name for `--manager`. */
   readonly name: string;
   /** Its package on the registry, for the major version of Node on which it runs. */
   readonly specifier: (node: string) => string;
-  /** Its command. */
   readonly command: string;
-  /** The arguments that come before the packages to add. */
   readonly add: readonly string[];
   /** The command that runs a script in a project. */
   readonly node: readonly string[];

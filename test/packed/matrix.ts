@@ -99,7 +99,6 @@ async function time(cell: string, project: string, work: () => Promise<void>): P
   console.log(`${result}  ${cell}  ${project}  ${seconds} s`);
 }
 
-/** Prints a table with a row per cell and a column per project. */
 function report(): void {
   const table: Record<string, Record<string, string>> = {};
   for (const { cell, project, result, seconds } of rows) {

@@ -20,9 +20,7 @@ export interface Packed {
 
 /** An entry that applications import. */
 export interface Entry {
-  /** The import specifier. */
   readonly specifier: string;
-  /** The path of its source. */
   readonly source: string;
 }
 
@@ -37,7 +35,6 @@ export interface Manifest {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
-/** A file, or files by export condition. */
 export type Exports = string | { readonly [condition: string]: Exports };
 
 /** Builds all published packages and packs them into `destination`. */

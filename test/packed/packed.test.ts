@@ -333,7 +333,6 @@ async function errorsBy7(check: (typeof checks)[number]): Promise<string[]> {
   return output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isOthers(line));
 }
 
-/** Returns every import specifier. */
 function specifiers(): string[] {
   return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier));
 }

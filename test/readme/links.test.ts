@@ -21,7 +21,6 @@ test("the walk of a request in docs/ARCHITECTURE.md names files that are there",
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
 
-/** Returns the links within the repository. */
 function linksOf(markdown: string): string[] {
   const links = [...withoutCode(markdown).matchAll(/\]\(([^)\s]+)\)/gu)].map(([, link = ""]) => link);
   return links.filter((link) => !/^[a-z]+:/iu.test(link));

@@ -55,7 +55,6 @@ let sentinel: Promise<RedisSentinel> | undefined;
 /** The names by which the Sentinels know the primary. */
 const watched = new Set<string>();
 
-/** Ends the servers that were started. */
 export async function endNetworks(): Promise<void> {
   for (const started of [await cluster, await sentinel]) await started?.[Symbol.asyncDispose]();
 }

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-/** The configuration for code blocks of READMEs that are test files. */
 const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["@tenure/source"] },
   ssr: { resolve: { conditions: ["@tenure/source"] } },

@@ -1,4 +1,3 @@
-/** Logins and logouts of one request. */
 export interface Logins {
   /** The logged-in user. A login changes it. */
   readonly userId: string | null;

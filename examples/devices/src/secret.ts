@@ -3,12 +3,10 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import type { ProtectKey } from "@tenure/core";
 import { cacheFolder } from "./cache-folder.ts";
 
-/** Returns the secret that signs cookies. */
 export function cookieSecret(): string {
   return keptSecret("secret");
 }
 
-/** Returns the key that encrypts session data. */
 export function protectKey(): ProtectKey {
   return { id: "demo", key: keptSecret("key") };
 }

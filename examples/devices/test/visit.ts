@@ -5,7 +5,6 @@ import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
 export interface Visit extends AsyncDisposable {
   readonly url: string;
   readonly store: SessionStore;
-  /** Sends a GET of `/`, or of another path. */
   get(cookie?: string, path?: string): Promise<Response>;
   post(path: string, cookie?: string, form?: Readonly<Record<string, string>>): Promise<Response>;
   /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */

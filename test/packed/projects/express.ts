@@ -34,7 +34,6 @@ export function application(backend: SessionStore): Express {
 }
 `;
 
-/** The packages that `application.ts` imports. */
 export const expressDependencies = [
   "@tenure/core",
   "@tenure/express-session",

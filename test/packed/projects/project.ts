@@ -1,6 +1,5 @@
 import type { Packed } from "../pack.ts";
 
-/** A project as an application's author would set it up. */
 export interface Project {
   readonly title: string;
   /** How it begins: with a manifest, or with the template of this version of Nest's CLI. */
@@ -12,7 +11,6 @@ export interface Project {
    * workspace's version.
    */
   readonly dependencies: (packed: readonly Packed[]) => readonly string[];
-  /** The files that its author writes. */
   readonly files: (given: Given) => Readonly<Record<string, string>>;
   /** The scripts that build and test it, in order. */
   readonly scripts: readonly string[];
@@ -25,6 +23,5 @@ export interface Project {
 
 interface Given {
   readonly packed: readonly Packed[];
-  /** Returns the content of an existing file. */
   readonly read: (path: string) => string;
 }

@@ -5,7 +5,6 @@ import { text } from "node:stream/consumers";
 /** A browser as a server sees it. It keeps its cookies between requests and drops expired ones. */
 export interface Visitor {
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
-  /** Sends a JSON body. */
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** The cookies, by name. A test may set and delete them. */
   readonly cookies: Map<string, string>;

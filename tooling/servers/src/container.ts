@@ -17,7 +17,6 @@ export interface ContainerOptions {
   readonly inside: number | "host";
 }
 
-/** Starts a server in a container, by Testcontainers. */
 export async function startContainer(options: ContainerOptions): Promise<Machine> {
   const { image, command, environment = {}, port, inside } = options;
   const { GenericContainer, Wait } = await import("testcontainers");

@@ -37,7 +37,6 @@ export interface OwnServerPlan extends Pick<OwnServer, "url" | "port"> {
   readonly answers: () => Promise<unknown>;
 }
 
-/** Starts the planned server and waits until it replies. */
 export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
   const { way, url, port, stopSignal = "SIGTERM", answers } = plan;
   const how = "image" in way ? `container ${way.image}` : `${way.command} of this machine`;
@@ -69,7 +68,6 @@ export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
   };
 }
 
-/** Ends several servers concurrently. */
 export async function disposeAll(servers: readonly AsyncDisposable[]): Promise<void> {
   await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
 }

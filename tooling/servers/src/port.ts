@@ -20,7 +20,6 @@ export async function freePort(): Promise<number> {
 
 const given = new Set<number>();
 
-/** Returns whether a port of 127.0.0.1 accepts connections. */
 export async function isListening(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {

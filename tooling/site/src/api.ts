@@ -72,7 +72,6 @@ export async function references(): Promise<Reference[]> {
   }
 }
 
-/** Maps each import specifier to its source file. */
 function entriesOfPackages(): Map<string, string> {
   const entries = new Map<string, string>();
   for (const manifest of globSync("packages/*/package.json", { cwd: root }).toSorted()) {

@@ -2,7 +2,6 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./pages.ts";
 
-/** The page that shows the charts. */
 export const BENCHMARK = "test/bench/README.md";
 
 /** The part of the output of `pnpm bench BACKEND --json FILE` that the charts use. */

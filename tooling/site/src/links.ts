@@ -58,7 +58,6 @@ export function relative(from: string, to: string): string {
   return posix.relative(dirname(from), to);
 }
 
-/** Returns a page that shows a file's text or a folder's entries. */
 export function sourcePage(source: string): string {
   const path = join(root, source);
   if (statSync(path).isDirectory()) return `# ${source}\n\n${entriesOf(path)}`;

@@ -1,7 +1,6 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The root of the repository. */
 export const root = join(import.meta.dirname, "../../..");
 
 /** A page of the site that is generated from a file of the repository. */
@@ -10,7 +9,6 @@ export interface Page {
   readonly source: string;
   /** The page's path, relative to the root of the site. */
   readonly path: string;
-  /** Its title in the navigation. */
   readonly title: string;
 }
 
@@ -48,7 +46,6 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Returns every hand-written page, by section. */
 export function sections(): Section[] {
   const placed = new Set<string>();
   const all = Object.entries(CONTENTS).map(([title, patterns]) => {
@@ -64,7 +61,6 @@ function pathOf(source: string): string {
   return `${source.replace(/(?:\/README)?\.md$/u, "").toLowerCase()}.html`;
 }
 
-/** Returns the first heading of a file. */
 function titleOf(source: string): string {
   const [, title] = /^# (.+)$/mu.exec(readFileSync(join(root, source), "utf8")) ?? [];
   if (title === undefined) throw new Error(`${source} has no heading`);

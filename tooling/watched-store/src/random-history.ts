@@ -54,7 +54,6 @@ export interface LoginSeen {
   readonly outcome: "logged-in" | "logged-out-meanwhile" | "unknown";
 }
 
-/** A site on the store of one history. */
 export interface HistorySite<Browser> {
   readonly operations: Operations<Browser>;
   /** A browser without cookies. */
@@ -103,7 +102,6 @@ export class Beginnings {
   readonly #waiting = new Map<string, () => void>();
   #steps = 0;
 
-  /** Returns the headers for a request. */
   sent(begun: () => void): Record<string, string> {
     this.#steps += 1;
     this.#waiting.set(String(this.#steps), begun);

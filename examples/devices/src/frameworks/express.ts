@@ -8,7 +8,6 @@ import type { DeviceSession } from "../device-session.ts";
 import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
 
-/** The demo on Express and express-session. */
 export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret: string): RequestListener {
   const app = express();
   app.disable("x-powered-by");

@@ -13,7 +13,6 @@ declare module "fastify" {
   interface Session extends DeviceSession {}
 }
 
-/** The demo on Fastify and @fastify/session. */
 export async function fastifyApp(
   sessions: Sessions<DeviceSession>,
   site: Site,

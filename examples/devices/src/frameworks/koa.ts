@@ -9,7 +9,6 @@ import type { DeviceSession } from "../device-session.ts";
 import { type Logins, loginsOf } from "../logins.ts";
 import type { Reply, Site, Visit } from "../site.ts";
 
-/** The demo on Koa and koa-session. */
 export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: string): RequestListener {
   const app = new Koa();
   app.keys = [secret];

@@ -5,14 +5,12 @@ export interface Frame {
   readonly title: string;
   /** `undefined`: another page, for which the signed-in person may not be known. */
   readonly page: "home" | "race" | undefined;
-  /** The signed-in person. */
   readonly person: Person | undefined;
   readonly notice?: string | undefined;
   /** Where the sessions are, in words. */
   readonly place: string;
 }
 
-/** Returns a page with its main part. */
 export function layout({ title, page, person, notice, place }: Frame, main: Html): Html {
   return html`<!doctype html>
     <html lang="en">

@@ -6,7 +6,6 @@ import session from "express-session";
 import type { DeviceSession } from "../device-session.ts";
 import { openTrack } from "./track.ts";
 
-/** One step of the race, in words. */
 export interface Step {
   /** Milliseconds since the race began. */
   readonly at: number;
