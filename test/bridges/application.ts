@@ -1,6 +1,6 @@
 import type { Gates } from "./gates.ts";
 
-/** What the application does with its session, one after the other: the body of a request. */
+/** A step that the application takes with its session. The body of a request is a list of steps. */
 export type Step =
   | { readonly set: Readonly<Record<string, unknown>> }
   | { readonly delete: string }
@@ -8,9 +8,9 @@ export type Step =
   | { readonly wait: string }
   | { readonly maxAge: number }
   | "save"
-  /** Goes on before the save is done. */
+  /** Starts a save and continues without waiting for it. */
   | "start to save"
-  /** The framework's own way. */
+  /** The framework's own calls. */
   | "regenerate"
   | "destroy"
   /** The bridge's own calls. */
@@ -20,10 +20,10 @@ export type Step =
   | "log out everywhere"
   | "log out everywhere else";
 
-/** The session of a request, by the calls of its framework and of the bridge. */
+/** The session of a request, with the calls of its framework and of the bridge. */
 export interface SessionInHand {
   readonly token: string;
-  /** By the session's record. */
+  /** The user in the session's record. */
   readonly user: string | null;
   entries(): Record<string, unknown>;
   set(key: string, value: unknown): void;
@@ -32,23 +32,22 @@ export interface SessionInHand {
   save(): Promise<void>;
   regenerate(): Promise<void>;
   destroy(): Promise<void>;
-  /**
-   * Whether the bridge gave the session a new token, or need not. Without a bridge: the framework's
-   * `regenerate`.
-   */
+  /** Gives the session a new token. Without a bridge: the framework's `regenerate`. */
   rotate(): Promise<void>;
-  /** Resolves to why the login was refused, or `null`. */
+  /** Resolves to the reason of a refused login, or to `null`. */
   logIn(userId: string, options: { readonly keep?: readonly string[] }): Promise<string | null>;
   logOut(): Promise<void>;
   logOutEverywhere(options: { readonly keepThis?: boolean }): Promise<unknown>;
 }
 
 export interface Application {
-  /** What the session holds at the end. `null`: it was ended, or the login was refused. */
+  /**
+   * Takes the steps. Resolves to the session's data at the end. `null`: it has ended, or a login was refused.
+   */
   run(session: SessionInHand, steps: readonly Step[]): Promise<Record<string, unknown> | null>;
 }
 
-/** One application for every framework. */
+/** The application that every framework runs. */
 export function application(gates: Gates): Application {
   return {
     async run(session, steps) {
@@ -101,7 +100,7 @@ export function application(gates: Gates): Application {
   }
 }
 
-/** What a request brought: its steps, or none. */
+/** Returns the steps in a request's body, or none. */
 export function stepsOf(body: unknown): readonly Step[] {
   return Array.isArray(body) ? (body as Step[]) : [];
 }

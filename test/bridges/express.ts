@@ -16,7 +16,7 @@ export const oldExpressSession: Framework = framework(
   oldSession,
 );
 
-/** On express-session's own store, to show that the scenarios can fail. */
+/** express-session with its own store, which shows that the scenarios can fail. */
 export const expressSessionAlone: Framework = framework(
   "express-session's own store",
   express,
@@ -65,7 +65,7 @@ function framework(
   };
 }
 
-/** @param bridge absent: the framework's own store, and its calls stand in for the bridge's */
+/** @param bridge absent: the framework has its own store, and its calls replace the bridge's */
 function inHand(req: Request, bridge: ExpressSessionStore | undefined): SessionInHand {
   const data = (): Record<string, unknown> => req.session as unknown as Record<string, unknown>;
   return {

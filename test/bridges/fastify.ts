@@ -10,7 +10,8 @@ import { type SessionInHand, stepsOf } from "./application.ts";
 import { type Framework, SECRET } from "./framework.ts";
 
 type Session = typeof fastifySession;
-// Not imported: the types of several versions contradict each other, and reach every file of a compilation.
+// Not imported, because the types of several versions contradict each other and apply to every file of a
+// compilation.
 const require = createRequire(import.meta.url);
 const session11First = require("@fastify/session-11.0") as Session;
 const session10 = require("@fastify/session-10") as Session;
@@ -20,19 +21,17 @@ const on4 = [fastify4, fastifyCookie9] as unknown as readonly [typeof fastify, t
 const on5 = [fastify, fastifyCookie] as const;
 
 export const fastifySessions: Framework = framework("@fastify/session", on5, fastifySession);
-/**
- * The newest and the first that the bridge takes, and those whose `regenerate` leaves the old session alive.
- */
+/** Older versions that the bridge supports. In some of them, `regenerate` leaves the old session alive. */
 export const oldFastifySessions: readonly Framework[] = [
   framework("@fastify/session 11.0", on5, session11First),
   framework("@fastify/session 10, Fastify 4", on4, session10),
-  // Before 10.5.0 and without rolling, changes of a session whose cookie has no maxAge are not saved at all.
+  // Before 10.5.0 and without `rolling`, a session whose cookie has no maxAge is not saved when it changes.
   framework("@fastify/session 10.0, Fastify 4", on4, session10First, {
     maxAge: 86_400_000,
   }),
 ];
 
-/** On the framework's own store, to show that the scenarios can fail. */
+/** @fastify/session with its own store, which shows that the scenarios can fail. */
 export const fastifySessionsAlone: Framework = framework(
   "@fastify/session's own store",
   on5,
@@ -73,7 +72,7 @@ function framework(
   };
 }
 
-/** The framework alone has neither. */
+/** Both are absent without a bridge. */
 type Bridge = Pick<FastifySessionOptions, "idGenerator"> & { readonly store?: FastifySessionStore };
 
 function storeAndGenerator(sessions: Sessions): Bridge {
@@ -81,7 +80,7 @@ function storeAndGenerator(sessions: Sessions): Bridge {
   return { store, idGenerator: store.idGenerator };
 }
 
-/** @param store without a bridge it has none of its calls, and the framework's own stand in for them */
+/** @param store without a bridge, it lacks the bridge's calls, and the framework's own replace them */
 function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
   const data = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
   return {

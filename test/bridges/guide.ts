@@ -61,7 +61,7 @@ export interface Guide {
 
 let guide: Promise<Guide> | undefined;
 
-/** The first block of code on the page. */
+/** Imports the first code block on the page. */
 export function loadGuide(): Promise<Guide> {
   return (guide ??= importFromPage());
 }

@@ -14,7 +14,7 @@ type MakeSession = typeof session;
 export const koaSession: Framework = framework("koa-session", session);
 export const oldKoaSession: Framework = framework("koa-session 6", session6);
 
-/** On a store as they are usually written, to show that the scenarios can fail. */
+/** koa-session with a typical store, which shows that the scenarios can fail. */
 export const koaSessionAlone: Framework = framework("koa-session and a Map", session, () => {
   const kept = new Map<string, string>();
   return {
@@ -69,7 +69,7 @@ function storeAndGenerator(sessions: Sessions): CreateSessionOptions {
   return { store, genid: store.genid };
 }
 
-/** @param store without a bridge it has none of its calls, and the framework's own stand in for them */
+/** @param store without a bridge, it lacks the bridge's calls, and the framework's own replace them */
 function inHand(ctx: Context, store: Partial<KoaSessionStore>): SessionInHand {
   return {
     get token() {

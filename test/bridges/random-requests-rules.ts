@@ -20,9 +20,9 @@ export type PlannedStep =
 
 export const LOGOUTS: readonly PlannedStep[] = ["destroy", "log out", "log out everywhere"];
 
-/** A request, what it sent, and its response. Instants are those of a counter. */
+/** A request, its token, and its response. Instants are values of a counter. */
 export interface Seen {
-  /** Its number. */
+  /** The number of the request. */
   readonly at: number;
   readonly server: number;
   readonly steps: readonly PlannedStep[];
@@ -39,7 +39,7 @@ export interface Seen {
   };
 }
 
-/** What the application saw. */
+/** What the application saw during a request. */
 export interface Report {
   /** When the request began. */
   readonly user: string | null;
@@ -102,7 +102,7 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
     judgeChange(one);
   }
 
-  /** The user who is shown must have logged in with this token, and not have logged out since. */
+  /** Checks that the user who is shown logged in with this token and has not logged out since. */
   function judgeUser(look: Done): void {
     const { user, entries } = look.report;
     const id = idOf(look.sent);
@@ -117,7 +117,7 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
     }
     for (const logout of done.filter(({ end }) => end < look.begin)) {
       const { taken, loggedIn, everywhere } = logout.report;
-      // After its own login a request may have another session than the one that it came with.
+      // After its own login, a request may have another session than the one that it came with.
       const isLogout = LOGOUTS.includes(taken.at(-1)!) && loggedIn.length === 0;
       if (isLogout && logout.report.user !== null && idOf(logout.sent) === id) {
         fail("a session that was logged out is shown", logout.seen, look.seen);
@@ -130,7 +130,7 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
     }
   }
 
-  /** A login with nothing else under way holds. */
+  /** Checks that a login holds if nothing else was under way. */
   function judgeLogin(one: Done): void {
     const last = one.report.taken.findLast(changesUser);
     if (!isLogin(last) || one.report.refused.length > 0) return;
@@ -141,7 +141,7 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
     if (isAlone && next?.report.user !== last.logIn) fail("a login is not seen afterwards", one.seen);
   }
 
-  /** What a request sets in a session that other requests only save is there afterwards. */
+  /** Checks that a change of a session is kept if other requests only save that session. */
   function judgeChange(one: Done): void {
     if (!one.report.taken.includes("set") || !onlySaves(one.seen)) return;
     for (const look of done) {
@@ -159,7 +159,10 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
   }
 }
 
-/** Whether a request that began after an instant may have logged a user in, in the session with this id. */
+/**
+ * Returns whether a request that began after an instant may have logged a user in, in the session with this
+ * id.
+ */
 function isLaterLogin(one: Seen, user: string, id: string | undefined, instant: number): boolean {
   if (one.begin < instant || !mayLogIn(one, user)) return false;
   return one.response?.status !== 200 || [idOf(one.sent), idOf(one.response.token)].includes(id);
@@ -181,14 +184,17 @@ function changesUser(step: PlannedStep): boolean {
   return step === "regenerate" || LOGOUTS.includes(step);
 }
 
-/** Whether a request only changes data that name no user. Fastify's `isModified` misses what follows a save that is not awaited. */
+/**
+ * Returns whether a request only changes data that name no user. Fastify's `isModified` misses changes after
+ * a save that is not awaited.
+ */
 function onlySaves({ steps }: Seen): boolean {
   return steps.every((step) =>
     typeof step === "object" ? "pause" in step : step === "set" || step === "save",
   );
 }
 
-/** The session's id is the first part of a token, and stays through rotations. */
+/** Returns the session's id: the first part of a token, which rotations do not change. */
 function idOf(token: string | undefined): string | undefined {
   return token?.split(".")[0];
 }
