@@ -12,6 +12,7 @@ export type Step =
   | "start to save"
   /** The framework's own calls. */
   | "regenerate"
+  | "reload"
   | "destroy"
   /** The bridge's own calls. */
   | { readonly logIn: string; readonly keep?: readonly string[] }
@@ -31,6 +32,8 @@ export interface SessionInHand {
   setMaxAge(maxAge: number): void;
   save(): Promise<void>;
   regenerate(): Promise<void>;
+  /** Absent: the framework has none. */
+  reload?(): Promise<void>;
   destroy(): Promise<void>;
   /** Gives the session a new token. Without a bridge: the framework's `regenerate`. */
   rotate(): Promise<void>;
@@ -68,6 +71,8 @@ export function application(gates: Gates): Application {
         return session.save();
       case "regenerate":
         return session.regenerate();
+      case "reload":
+        return session.reload?.();
       case "rotate":
         return session.rotate();
       case "destroy":

@@ -90,6 +90,7 @@ function inHand(req: Request, bridge: ExpressSessionStore | undefined): SessionI
     },
     save: () => called((done) => req.session.save(done)),
     regenerate: () => called((done) => req.session.regenerate(done)),
+    reload: () => called((done) => req.session.reload(done)),
     destroy: () => called((done) => req.session.destroy(done)),
     async rotate() {
       if (bridge) await bridge.rotate(req);

@@ -105,6 +105,7 @@ function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
     },
     save: () => request.session.save(),
     regenerate: () => request.session.regenerate(),
+    reload: () => request.session.reload(),
     destroy: () => request.session.destroy(),
     async rotate() {
       await (store ? store.rotate(request) : request.session.regenerate());

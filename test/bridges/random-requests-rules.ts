@@ -1,24 +1,4 @@
-import type { Step } from "./application.ts";
-
-/** What a random history may contain. */
-export interface Kind {
-  /** Whether some calls of the store fail, before or after they take effect. */
-  readonly isFailing: boolean;
-  /** Whether the application also logs in by writing a user to the data, which keeps the token. */
-  readonly isPlain: boolean;
-  /** Whether each step that leaves a user in the session also writes that user's name to the data. */
-  readonly isMarking: boolean;
-}
-
-/** `"set"` sets a key that is named after the request. */
-export type PlannedStep =
-  | Exclude<Step, object>
-  | { readonly logIn: string }
-  | { readonly userId: string | null }
-  | { readonly pause: number }
-  | "set";
-
-export const LOGOUTS: readonly PlannedStep[] = ["destroy", "log out", "log out everywhere"];
+import { type Kind, LOGOUTS, type PlannedStep } from "./random-requests-plan.ts";
 
 /** A request, its token, and its response. Instants are values of a counter. */
 export interface Seen {
@@ -41,14 +21,23 @@ export interface Seen {
 
 /** What the application saw during a request. */
 export interface Report {
-  /** When the request began. */
+  /** When the application began with the request. */
+  readonly reached: number;
+  /** At that instant. */
   readonly user: string | null;
   readonly entries: Readonly<Record<string, unknown>>;
   readonly taken: PlannedStep[];
   /** The users given to the bridge's `logIn`. */
   readonly loggedIn: string[];
   readonly refused: string[];
-  readonly everywhere: { readonly user: string | null; readonly keepsThis: boolean }[];
+  readonly everywhere: Everywhere[];
+}
+
+/** A user is logged out everywhere. */
+export interface Everywhere {
+  readonly user: string | null;
+  readonly keepsThis: boolean;
+  readonly begin: number;
 }
 
 /** A request that succeeded. */
@@ -72,15 +61,16 @@ const TOKEN = /(?:(?<![\w-])[\w-]{43}|[\w-]{22})\.[\w-]{43}/;
 /**
  * Checks what must hold in every order in which the store may have seen the calls.
  *
+ * @param calmFrom the number of the first request from which on the store neither delays nor fails, and
+ *   requests come one after the other
  * @throws Error with all requests, if a rule is broken
  */
-export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void {
+export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind, calmFrom: number): void {
   const fail = (rule: string, ...about: readonly Seen[]): never => {
     throw new Error(`${rule}\n${all.map((one) => line(one, about)).join("\n")}`);
   };
-  const failed = all.find(({ response }) => response?.status !== 200);
-  if (failed && !isFailing)
-    fail(`a request has the status ${failed.response?.status}: ${failed.response?.text}`, failed);
+  const failed = all.find(({ at, response }) => response?.status !== 200 && (!isFailing || at >= calmFrom));
+  if (failed) fail(`a request has the status ${failed.response?.status}: ${failed.response?.text}`, failed);
   const done = all.flatMap((seen) => {
     const { response } = seen;
     if (response?.status !== 200 || !response.report) return [];
@@ -95,11 +85,11 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
       },
     ];
   });
-  for (const look of done) judgeUser(look);
-  if (isFailing) return;
   for (const one of done) {
-    judgeLogin(one);
-    judgeChange(one);
+    judgeUser(one);
+    judgeRefusal(one);
+    if (!isFailing || one.seen.at >= calmFrom) judgeLogin(one);
+    if (!isFailing) judgeChange(one);
   }
 
   /** Checks that the user who is shown logged in with this token and has not logged out since. */
@@ -124,17 +114,47 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
         fail("a session that was logged out is shown", logout.seen, look.seen);
       }
       const isKept = [idOf(logout.sent), idOf(logout.token)].includes(id);
-      const isEnded = everywhere.some((one) => one.user === user && !(one.keepsThis && isKept));
-      if (isEnded && !all.some((login) => isLaterLogin(login, user, id, logout.begin))) {
+      const ends = everywhere.filter((one) => one.user === user && !(one.keepsThis && isKept));
+      // The login of a request that has logged out everywhere before is later.
+      const isOwnLogin = isLogin(taken.at(-1)) && mayLogIn(logout.seen, user) && idOf(logout.token) === id;
+      if (
+        !isOwnLogin &&
+        ends.some(({ begin }) => !all.some((login) => isLaterLogin(login, user, id, begin)))
+      ) {
         fail("a user is shown after log out everywhere, without a later login", logout.seen, look.seen);
       }
+      // A logout by the data: the session goes on without its user.
+      const isUnbound = taken.some(unbinds) && logout.report.entries["userId"] === user;
+      const isOwn = isUnbound && loggedIn.length === 0 && idOf(logout.sent) === id;
+      if (
+        isOwn &&
+        !all.some((login) => login !== logout.seen && isLaterLogin(login, user, id, logout.begin))
+      ) {
+        fail("a user who logged out is shown, without a later login", logout.seen, look.seen);
+      }
     }
+  }
+
+  /** Checks that a login is refused only for a "log out everywhere" that it overlaps or precedes. */
+  function judgeRefusal(login: Done): void {
+    if (!login.report.refused.includes("logged-out-meanwhile")) return;
+    const isExcused = all.some(({ server, steps, response, begin }) => {
+      if (begin > login.end) return false;
+      // A request that failed may have logged somebody out. The clocks of two servers are estimated apart.
+      const isUnclear = response?.status !== 200 || server !== login.seen.server;
+      const isLater = (response?.end ?? 0) > login.begin;
+      return isUnclear
+        ? steps.some((step) => EVERYWHERE.has(step))
+        : isLater && logsOut(response?.report, login);
+    });
+    if (!isExcused) fail("a login is refused that began after log out everywhere", login.seen);
   }
 
   /** Checks that a login holds if nothing else was under way. */
   function judgeLogin(one: Done): void {
     const last = one.report.taken.findLast(changesUser);
-    if (!isLogin(last) || one.report.refused.length > 0) return;
+    const isRefused = one.report.refused.length > 0 && one.seen.at < calmFrom;
+    if (!isLogin(last) || isRefused) return;
     const isAlone = all.every(
       (other) => other === one.seen || other.begin > one.end || (other.response?.end ?? 0) < one.begin,
     );
@@ -160,13 +180,22 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind): void 
   }
 }
 
+const EVERYWHERE: ReadonlySet<PlannedStep> = new Set(["log out everywhere", "log out everywhere else"]);
+
+function logsOut(report: Report | undefined, login: Done): boolean {
+  return (
+    report?.everywhere.some(({ user }) => user !== null && login.report.loggedIn.includes(user)) === true
+  );
+}
+
 /**
- * Returns whether a request that began after an instant may have logged a user in, in the session with this
- * id.
+ * Returns whether a request may have begun after an instant to log a user in, in the session with this id. It
+ * has begun when it reaches the application, at the latest.
  */
 function isLaterLogin(one: Seen, user: string, id: string | undefined, instant: number): boolean {
-  if (one.begin < instant || !mayLogIn(one, user)) return false;
-  return one.response?.status !== 200 || [idOf(one.sent), idOf(one.response.token)].includes(id);
+  const { status, report, token } = one.response ?? {};
+  if (!mayLogIn(one, user) || (report && report.reached < instant)) return false;
+  return status !== 200 || [idOf(one.sent), idOf(token)].includes(id);
 }
 
 function mayLogIn({ steps }: Seen, user: string): boolean {
@@ -178,6 +207,11 @@ function mayLogIn({ steps }: Seen, user: string): boolean {
 
 function isLogin(step: PlannedStep | undefined): step is { readonly logIn: string } {
   return typeof step === "object" && "logIn" in step;
+}
+
+/** Returns whether a step logs out by the data. */
+function unbinds(step: PlannedStep): boolean {
+  return typeof step === "object" && "userId" in step && step.userId === null;
 }
 
 function changesUser(step: PlannedStep): boolean {

@@ -7,7 +7,8 @@ import { fastifySessions, fastifySessionsAlone, oldFastifySessions } from "./fas
 import type { Framework } from "./framework.ts";
 import { bridgeOfGuide } from "./guide.ts";
 import { koaSession, koaSessionAlone, oldKoaSession } from "./koa.ts";
-import { plans, play } from "./random-requests.ts";
+import { plans } from "./random-requests-plan.ts";
+import { play } from "./random-requests-play.ts";
 
 const frameworks = [expressSession, fastifySessions, koaSession, bridgeOfGuide];
 const old = [oldExpressSession, ...oldFastifySessions, oldKoaSession];
