@@ -189,12 +189,13 @@ function logsOut(report: Report | undefined, login: Done): boolean {
 }
 
 /**
- * Returns whether a request may have begun after an instant to log a user in, in the session with this id. It
- * has begun when it reaches the application, at the latest.
+ * Returns whether a login of a user may have begun after an instant, in the session with this id. It begins
+ * when its request reaches the application, at the latest, or after a "log out everywhere" of that request.
  */
 function isLaterLogin(one: Seen, user: string, id: string | undefined, instant: number): boolean {
   const { status, report, token } = one.response ?? {};
-  if (!mayLogIn(one, user) || (report && report.reached < instant)) return false;
+  const hasBegunBefore = report && report.reached < instant && report.everywhere.length === 0;
+  if (!mayLogIn(one, user) || hasBegunBefore) return false;
   return status !== 200 || [idOf(one.sent), idOf(token)].includes(id);
 }
 
