@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { redisStore } from "@tenure/redis";
 import { canStart, server, startRedis, startRedisCluster, startRedisSentinel } from "@tenure/servers";
 import { Cluster, Redis } from "ioredis";
@@ -71,7 +72,33 @@ own.describe("doctor", () => {
     expect(ran).toMatchObject({ code: 1, out: "", err: expect.stringContaining("WRONGPASS") });
     expect(ran.err).not.toContain("wr0ng");
   });
+
+  test("checks the commands that the README of @tenure/redis allows, and no others", async () => {
+    const rules = readmeRules();
+    // Every connection needs TIME. The store works without INFO.
+    const commands = rules.filter((rule) => rule.startsWith("+") && !["+time", "+info"].includes(rule));
+    await using limited = await startRedis();
+    const admin = new Redis(limited.url);
+    await admin.call("ACL", "SETUSER", "all", ...rules);
+    await admin.call("ACL", "SETUSER", "none", ...rules, ...commands.map((rule) => rule.replace("+", "-")));
+    admin.disconnect();
+    const checked = async (user: string): Promise<string> => {
+      const found = await findingsOf(["--store", limited.url.replace("redis://", `redis://${user}:secret@`)]);
+      return found["privileges"] ?? "";
+    };
+    await expect(checked("all")).resolves.toBe("ok: all commands of the store are allowed");
+    const refused = /^problem: the user may not run (.+) on tenure:\*$/.exec(await checked("none"))?.[1];
+    expect(refused?.split(", ").toSorted()).toEqual(commands.map((rule) => rule.slice(1)).toSorted());
+  });
 });
+
+/** The rights of the least-privileged user in the store's README. */
+function readmeRules(): string[] {
+  const readme = readFileSync(new URL("../../redis/README.md", import.meta.url), "utf8");
+  const rules = /^ACL SETUSER tenure (.+)$/m.exec(readme)?.[1];
+  if (rules === undefined) throw new Error("The README of @tenure/redis has no ACL line.");
+  return rules.split(" ");
+}
 
 several.describe("several Redis", () => {
   describe("a Cluster", () => {
