@@ -1,4 +1,4 @@
-import { parseDuration, StoreError } from "@tenure/core";
+import { parseDuration } from "@tenure/core";
 import { Command, CommanderError, Option } from "commander";
 import { type Address, addressOf, secretsIn } from "./address.ts";
 import { type Backend, openBackend, type StoreOptions } from "./backend.ts";
@@ -40,9 +40,8 @@ export async function run(args: readonly string[], streams: Streams = process): 
       streams.stderr.write(`tenure: ${error.message}\n`);
       return 2;
     }
-    // A driver's error may quote the URL; a StoreError's own message never does.
-    const reason = reasonOf(error);
-    streams.stderr.write(`tenure: ${error instanceof StoreError ? reason : without(secrets, reason)}\n`);
+    // The error or its cause may be the driver's or the server's, and quote the URL.
+    streams.stderr.write(`tenure: ${without(secrets, reasonOf(error))}\n`);
     return error instanceof TypeError ? 2 : 1;
   }
 }

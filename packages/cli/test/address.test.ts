@@ -136,3 +136,33 @@ test("a Sentinel that accepts and never replies is exit code 1, soon", async () 
   expect(ran).toMatchObject({ code: 1, out: "" });
   silent.close();
 });
+
+test("a StoreError whose cause quotes the password is printed without it", async () => {
+  const message = (type: string, body: string): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(4 + body.length);
+    return Buffer.concat([Buffer.from(type), length, Buffer.from(body)]);
+  };
+  const ready = message("Z", "I");
+  const refusal = message("E", "SFATAL\0VFATAL\0C53300\0Mtoo many clients of ada:s3cret\0\0");
+  // A PostgreSQL that accepts any password and runs only `select 1`, with which the command line connects.
+  const proxy = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (data) => {
+      if (data[0] === 0) socket.write(Buffer.concat([message("R", "\0\0\0\0"), ready]));
+      else if (data.includes("select 1\0")) socket.write(Buffer.concat([message("C", "SELECT 0\0"), ready]));
+      else socket.write(Buffer.concat([refusal, ready]));
+    });
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const { port } = proxy.address() as AddressInfo;
+  const ran = await tenure(["list", "ada", "--store", `postgres://ada:s3cret@127.0.0.1:${port}/shop`]);
+  expect(ran).toMatchObject({
+    code: 1,
+    out: "",
+    err: expect.stringContaining("too many clients of ada:***"),
+  });
+  expect(ran.err).not.toContain("s3cret");
+  proxy.close();
+});
