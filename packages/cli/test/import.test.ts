@@ -94,6 +94,19 @@ describe.each([
       await expect(importAll()).resolves.toMatchObject({ imported: 1, ofUsers: 1 });
     });
 
+    test("counts in a dry run what the import then counts", async () => {
+      await write(origin.store, newSid(), { userId: "ada" }, HOUR);
+      await write(origin.store, newSid(), { userId: 1.5 }, HOUR);
+      await write(origin.store, newSid(), { userId: "ada", basket: "a".repeat(1024 ** 2) }, HOUR);
+      await origin.writeUnreadable(newSid());
+      const counts = { imported: 2, ofUsers: 1, unstorable: 1, unreadable: 1 };
+      await expect(importAll("--dry-run")).resolves.toMatchObject({ ...counts, alreadyThere: 0 });
+      await expect(importAll()).resolves.toMatchObject({ ...counts, alreadyThere: 0 });
+      const again = { imported: 0, ofUsers: 0, unstorable: 1, unreadable: 1, alreadyThere: 2 };
+      await expect(importAll("--dry-run")).resolves.toMatchObject(again);
+      await expect(importAll()).resolves.toMatchObject(again);
+    });
+
     test("finds the user where --user-key says, and gives the timeouts of --idle and --lifetime", async () => {
       const sid = newSid();
       await write(origin.store, sid, { account: { id: "grace" } }, HOUR);

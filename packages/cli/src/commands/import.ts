@@ -1,4 +1,4 @@
-import { MAX_DURATION, parseDuration, type Duration, Sessions } from "@tenure/core";
+import { MAX_DURATION, parseDuration, type Duration, type SessionStore, Sessions } from "@tenure/core";
 import type { Backend } from "../backend.ts";
 import type { Context, Outcome } from "../command.ts";
 import type { Source, SourceSession } from "../sources/source.ts";
@@ -91,7 +91,7 @@ function importer(
   const policyIdle = idle === undefined ? policyLifetime : parseDuration("--idle", idle);
   if (policyIdle > policyLifetime) throw new UsageError("--idle must not be longer than --lifetime");
   const sessions = new Sessions<object>({
-    store,
+    store: dryRun ? storingNothing(store) : store,
     idleTimeout: policyIdle,
     lifetime: policyLifetime,
     maxIdleTimeout: MAX_DURATION,
@@ -114,11 +114,6 @@ function importer(
     const id = sessions.idOf(token);
     if (id === null) return lost("unstorable");
     if (isTooWeak(token)) return lost("weakId");
-    if (dryRun) {
-      const user: unknown = sessions.policy.userId(data);
-      const hasUser = typeof user === "number" || (typeof user === "string" && user !== "");
-      return { fate: (await store.read(id)) === null ? "imported" : "alreadyThere", hasUser };
-    }
     try {
       const terms = termsFor(data.cookie?.originalMaxAge, left);
       const session = await sessions.createWithToken(token, data, { since, ...terms });
@@ -149,6 +144,14 @@ function importer(
       return true;
     }
   }
+}
+
+/** Returns a store that reads from `store`. Its `create` stores nothing, and does not detect a revoked session. */
+function storingNothing(store: SessionStore): SessionStore {
+  return {
+    ...store,
+    create: async ({ id }) => ((await store.read(id)) === null ? "created" : "taken"),
+  };
 }
 
 function lost(fate: Fate): Taken {
