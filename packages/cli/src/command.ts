@@ -18,7 +18,3 @@ export type Outcome = 0 | 1;
 export function sessionsOf({ store }: Backend): Sessions {
   return new Sessions({ store, idleTimeout: MAX_DURATION, lifetime: MAX_DURATION });
 }
-
-export function numberOfSessions(count: number): string {
-  return count === 1 ? "1 session" : `${count} sessions`;
-}

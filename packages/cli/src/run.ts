@@ -7,11 +7,7 @@ import { count } from "./commands/count.ts";
 import { doctor } from "./commands/doctor.ts";
 import { importFrom } from "./commands/import.ts";
 import { list } from "./commands/list.ts";
-import { migrate } from "./commands/migrate.ts";
-import { revoke } from "./commands/revoke.ts";
-import { revokeAll } from "./commands/revoke-all.ts";
-import { revokeUser } from "./commands/revoke-user.ts";
-import { sweep } from "./commands/sweep.ts";
+import { revoke, revokeAll, revokeUser } from "./commands/revoke.ts";
 import { FROM, type From, openSource } from "./sources/open.ts";
 import { type Streams, Terminal } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
@@ -76,7 +72,15 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     .addHelpText("after", EPILOGUE);
 
   command("doctor", "check the server and the store, and say what to change", doctor);
-  command("migrate", "create the table or the indexes, or bring them up to date", migrate);
+  command(
+    "migrate",
+    "create the table or the indexes, or bring them up to date",
+    async ({ terminal, backend }) => {
+      const text = await backend.migrate();
+      terminal.result({ store: backend.label, message: text }, text);
+      return 0;
+    },
+  );
   command("list <user>", "list the live sessions of a user", (context, flags, user) =>
     list(context, user, { data: flags.data === true }),
   ).option("--data", "also show the sessions' data");
@@ -85,7 +89,15 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     revokeUser(context, user),
   );
   command("revoke-all", "end every session of everybody", revokeAll);
-  command("sweep", "delete expired rows (PostgreSQL only; the other stores do it themselves)", sweep);
+  command(
+    "sweep",
+    "delete expired rows (PostgreSQL only; the other stores do it themselves)",
+    async ({ terminal, backend }) => {
+      const { swept, text } = await terminal.progress("sweeping", null, () => backend.sweep());
+      terminal.result({ swept }, text);
+      return 0;
+    },
+  );
   command("count", "count the live sessions; reads them all", count);
   command("import", "take over the sessions of another store, while the application is stopped", runImport)
     .addOption(

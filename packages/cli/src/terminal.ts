@@ -53,14 +53,23 @@ export class Terminal {
     }
   }
 
-  /** Starts a progress bar, drawn only on a terminal. `total` is `null` if it is not known. */
-  progress(label: string, total: number | null): Progress {
+  /** Works under a progress bar, drawn only on a terminal. `total` is `null` if it is not known. */
+  async progress<Result>(
+    label: string,
+    total: number | null,
+    work: (progress: Progress) => Promise<Result>,
+  ): Promise<Result> {
     const { stderr } = this.#streams;
-    return new Progress(stderr.isTTY === true ? stderr : null, label, total);
+    const progress = new Progress(stderr.isTTY === true ? stderr : null, label, total);
+    try {
+      return await work(progress);
+    } finally {
+      progress.clear();
+    }
   }
 }
 
-export class Progress implements Disposable {
+export class Progress {
   readonly #out: Streams["stderr"] | null;
   readonly #label: string;
   readonly #total: number | null;
@@ -83,7 +92,7 @@ export class Progress implements Disposable {
     this.#out.write(`\r${line.slice(0, (this.#out.columns ?? 80) - 1)}\u001B[K`);
   }
 
-  [Symbol.dispose](): void {
+  clear(): void {
     this.#out?.write("\r\u001B[K");
   }
 }

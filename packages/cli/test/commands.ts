@@ -132,6 +132,11 @@ export function testCommands(place: () => Place): void {
       expect(ran).toMatchObject({ code: 0, err: "" });
     }
   });
+
+  test("on a terminal, sweep removes its progress bar once, before it prints the result", async () => {
+    const ran = await tenure(["sweep", ...place().args], { answer: "" });
+    expect(ran).toMatchObject({ code: 0, err: "\rsweeping: 0\u001B[K\r\u001B[K" });
+  });
 }
 
 /** The status of each check, and what it says, after `doctor`. */

@@ -2,8 +2,7 @@ import { type Context, type Outcome, sessionsOf } from "../command.ts";
 
 export async function count({ terminal, backend }: Context): Promise<Outcome> {
   const counts = { live: 0, loggedIn: 0, anonymous: 0, unreadable: 0 };
-  {
-    using progress = terminal.progress("counting", await backend.estimate());
+  await terminal.progress("counting", await backend.estimate(), async (progress) => {
     for await (const { userId, data } of sessionsOf(backend).all()) {
       counts.live += 1;
       if (userId === null) counts.anonymous += 1;
@@ -11,7 +10,7 @@ export async function count({ terminal, backend }: Context): Promise<Outcome> {
       if (data === null) counts.unreadable += 1;
       progress.add(1);
     }
-  }
+  });
   const { live, loggedIn, anonymous, unreadable } = counts;
   const note = unreadable === 0 ? "" : `\n${unreadable} are encoded or protected by the application.`;
   terminal.result(counts, `${live} live: ${loggedIn} of users, ${anonymous} anonymous.${note}`);

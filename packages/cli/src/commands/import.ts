@@ -30,9 +30,8 @@ export async function importFrom(
 ): Promise<Outcome> {
   const counts = Object.fromEntries(Object.keys(FATES).map((fate) => [fate, 0])) as Record<Fate, number>;
   let ofUsers = 0;
-  {
-    const take = importer(backend, options);
-    using progress = terminal.progress("importing", await source.estimate());
+  const take = importer(backend, options);
+  await terminal.progress("importing", await source.estimate(), async (progress) => {
     for await (const batch of inBatches(source.sessions())) {
       const taken = await take(batch);
       for (const { fate, hasUser } of taken) {
@@ -41,7 +40,7 @@ export async function importFrom(
       }
       progress.add(batch.length);
     }
-  }
+  });
   const rows = (Object.keys(FATES) as Fate[])
     .filter((fate) => counts[fate] > 0 || fate === "imported")
     .map((fate) => [String(counts[fate]), fate, options.dryRun ? DRY[fate] : FATES[fate]]);

@@ -1,15 +1,62 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { type Context, type Outcome, sessionsOf } from "../command.ts";
+import { printable } from "../table.ts";
 import { UsageError } from "../usage-error.ts";
 
 export async function revoke({ terminal, backend }: Context, id: string): Promise<Outcome> {
   assertId(id);
-  if (!(await terminal.confirms(`End the session ${id} on ${backend.label}?`))) return declined(terminal);
-  const ended = await sessionsOf(backend).revokeById(id);
-  terminal.result(
-    { ended },
-    ended ? "Ended." : "It was not alive. From now on, nothing can be stored under this id.",
-  );
-  return 0;
+  return confirmed(terminal, `End the session ${id} on ${backend.label}?`, async () => {
+    const ended = await sessionsOf(backend).revokeById(id);
+    terminal.result(
+      { ended },
+      ended ? "Ended." : "It was not alive. From now on, nothing can be stored under this id.",
+    );
+  });
+}
+
+export async function revokeUser({ terminal, backend }: Context, userId: string): Promise<Outcome> {
+  const question = `Log the user ${printable(userId)} out everywhere on ${backend.label}?`;
+  return confirmed(terminal, question, async () => {
+    const ended = await terminal.progress("ending sessions", null, () =>
+      sessionsOf(backend).revokeAllForUser(userId),
+    );
+    terminal.result(
+      { ended },
+      `Ended ${numberOfSessions(ended)}. Logins of this user that began earlier are refused.`,
+    );
+  });
+}
+
+export async function revokeAll({ terminal, backend }: Context): Promise<Outcome> {
+  return confirmed(terminal, `End EVERY session of EVERYBODY on ${backend.label}?`, async () => {
+    const total = await backend.estimate();
+    const ended = await terminal.progress("ending sessions", total, async (progress) => {
+      const count = (): void => progress.add(1);
+      subscribe("tenure:revoked", count);
+      try {
+        return await sessionsOf(backend).revokeEveryone();
+      } finally {
+        unsubscribe("tenure:revoked", count);
+      }
+    });
+    terminal.result(
+      { ended },
+      `Ended ${numberOfSessions(ended)}. A login during this command may have survived: run it again if that matters.`,
+    );
+  });
+}
+
+async function confirmed(
+  terminal: Context["terminal"],
+  question: string,
+  action: () => Promise<void>,
+): Promise<Outcome> {
+  if (await terminal.confirms(question)) {
+    await action();
+    return 0;
+  }
+  terminal.note("Nothing was done.");
+  return 1;
 }
 
 function assertId(id: string): void {
@@ -22,7 +69,6 @@ function assertId(id: string): void {
   );
 }
 
-export function declined(terminal: Context["terminal"]): Outcome {
-  terminal.note("Nothing was done.");
-  return 1;
+function numberOfSessions(count: number): string {
+  return count === 1 ? "1 session" : `${count} sessions`;
 }
