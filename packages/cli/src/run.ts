@@ -1,7 +1,7 @@
 import { parseDuration } from "@tenure/core";
 import { Command, CommanderError, Option } from "commander";
 import { type Address, addressOf, secretsIn } from "./address.ts";
-import { type Backend, openBackend, type StoreOptions } from "./backend.ts";
+import { openBackend, type StoreOptions } from "./backend.ts";
 import type { Context, Outcome } from "./command.ts";
 import { count } from "./commands/count.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -104,7 +104,7 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
       new Option("--from <package>", "the package that wrote them").choices(FROM).makeOptionMandatory(),
     )
     .option("--source <url>", "its server; default $TENURE_SOURCE, else the store's")
-    .option("--source-prefix <prefix>", "connect-redis's prefix", undefined)
+    .option("--source-prefix <prefix>", "connect-redis's prefix")
     .option("--source-schema <name>", "connect-pg-simple's schemaName")
     .option("--source-table <name>", "connect-pg-simple's tableName")
     .option("--source-collection <name>", "connect-mongo's collectionName")
@@ -145,7 +145,7 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     return made.action(async (...parameters: unknown[]) => {
       const [argument] = parameters;
       const flags = made.opts<Flags>();
-      await using backend = await open(flags);
+      await using backend = await openBackend(storeAddress(flags), flags);
       const terminal = new Terminal(streams, { json: flags.json === true, yes: flags.yes === true });
       end(await action({ terminal, backend }, flags, typeof argument === "string" ? argument : ""));
     });
@@ -167,15 +167,9 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
       from,
       given === undefined ? store : addressOf(given),
       { prefix, schema, table, collection },
-      { address: store, options: storeOptions(flags) },
+      { address: store, options: flags },
     );
-    const { idle, lifetime, userKey, minTokenBits, tombstoneMinimum } = flags;
-    const terms = { idle, lifetime, userKey, minTokenBits, tombstoneMinimum };
-    return await importFrom(context, source, { ...terms, dryRun: flags.dryRun === true });
-  }
-
-  function open(flags: Flags): Promise<Backend> {
-    return openBackend(storeAddress(flags), storeOptions(flags));
+    return await importFrom(context, source, { ...flags, dryRun: flags.dryRun === true });
   }
 
   function storeAddress(flags: Flags): Address {
@@ -188,16 +182,6 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     secrets.push(...secretsIn(url));
     return addressOf(url);
   }
-}
-
-function storeOptions({ prefix, schema, table, collection, tombstoneMinimum }: Flags): StoreOptions {
-  return {
-    ...(prefix === undefined ? {} : { prefix }),
-    ...(schema === undefined ? {} : { schema }),
-    ...(table === undefined ? {} : { table }),
-    ...(collection === undefined ? {} : { collection }),
-    ...(tombstoneMinimum === undefined ? {} : { tombstoneMinimum }),
-  };
 }
 
 function duration(name: string): (text: string) => number {

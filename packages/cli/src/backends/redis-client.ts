@@ -30,6 +30,12 @@ export function primariesOf(client: Redis | Cluster): Redis[] {
   return client instanceof Cluster ? client.nodes("master") : [client];
 }
 
+/** Returns the number of keys on all primaries, whatever they are. `null`: none, or not known. */
+export async function keyCount(client: Redis | Cluster): Promise<number | null> {
+  const sizes = await Promise.all(primariesOf(client).map((node) => node.dbsize().catch(() => 0)));
+  return sizes.reduce((sum, size) => sum + size, 0) || null;
+}
+
 function newClient(address: RedisAddress): Redis | Cluster {
   const { topology, hosts, tls, username, password, db, primary } = address;
   const server = {

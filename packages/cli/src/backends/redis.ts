@@ -2,7 +2,7 @@ import { redisStore } from "@tenure/redis";
 import type { RedisAddress } from "../address.ts";
 import type { Backend, StoreOptions } from "../backend.ts";
 import { checkRedis } from "./redis-checks.ts";
-import { connectRedis, primariesOf } from "./redis-client.ts";
+import { connectRedis, keyCount } from "./redis-client.ts";
 
 export async function redisBackend(
   address: RedisAddress,
@@ -19,11 +19,8 @@ export async function redisBackend(
       swept: null,
       text: "Redis removes expired sessions itself: nothing to do.",
     }),
-    async estimate() {
-      // Includes tombstones, indexes and other applications' keys.
-      const sizes = await Promise.all(primariesOf(client).map((node) => node.dbsize().catch(() => 0)));
-      return sizes.reduce((sum, size) => sum + size, 0) || null;
-    },
+    // Includes tombstones, indexes and other applications' keys.
+    estimate: () => keyCount(client),
     async [Symbol.asyncDispose]() {
       client.disconnect();
     },

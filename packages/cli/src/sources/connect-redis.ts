@@ -1,5 +1,5 @@
 import type { RedisAddress } from "../address.ts";
-import { connectRedis, primariesOf } from "../backends/redis-client.ts";
+import { connectRedis, keyCount, primariesOf } from "../backends/redis-client.ts";
 import { dataOf, type Source, type SourceSession } from "./source.ts";
 
 /**
@@ -25,10 +25,7 @@ export async function connectRedisSource(
 
   return {
     label: `${address.label}, prefix ${prefix}`,
-    async estimate() {
-      const sizes = await Promise.all(primariesOf(client).map((node) => node.dbsize().catch(() => 0)));
-      return sizes.reduce((sum, size) => sum + size, 0) || null;
-    },
+    estimate: () => keyCount(client),
     async *sessions() {
       const pattern = `${prefix.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
       // SCAN may return a key twice.
