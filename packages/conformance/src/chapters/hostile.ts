@@ -300,19 +300,9 @@ const ALIKE: readonly (readonly string[])[] = [
   ["\\n", "\n", "\\\\n"],
 ];
 
-/** Judges all items concurrently. Repeats an item if the store rejected. */
+/** Judges all items concurrently. */
 async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {
-  await together(
-    items.map(async (item) => {
-      for (let tries = 1; ; tries += 1) {
-        try {
-          return await judge(item);
-        } catch (error) {
-          if (!isStoreError(error) || tries === 10) throw error;
-        }
-      }
-    }),
-  );
+  await together(items.map(judge));
 }
 
 /** Creates a session and reads it. `null` if the create was refused; then nothing was written. */
