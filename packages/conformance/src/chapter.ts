@@ -29,7 +29,8 @@ export async function perform(
   for (let attempt = 0; ; attempt += 1) {
     try {
       const random = randomFor(seed, `${name} ${attempt}`);
-      return await sentence(openScene(opened, pace, performance.now() - began, random, seed));
+      const tried = performance.now() - began;
+      return await sentence(openScene({ ...opened, random, seed, tried, pace }));
     } catch (error) {
       if (!(error instanceof Unclear || isStoreError(error))) throw withSeed(error, seed);
       if (isStoreError(error)) rejections += 1;

@@ -6,14 +6,18 @@ import type { Backend } from "./backend.ts";
 import { Unclear } from "./unclear.ts";
 import type { Random } from "./seed.ts";
 
-/** Passed to one attempt at a sentence. */
-export interface Scene extends Backend {
+/** The backend, and what distinguishes one attempt at a sentence from the others. */
+interface Attempt extends Backend {
   readonly random: Random;
   readonly seed: number;
   /** How long earlier attempts took, milliseconds. */
   readonly tried: number;
   /** A short timeout, milliseconds: long enough for a few calls on this machine. */
   readonly pace: number;
+}
+
+/** Passed to one attempt at a sentence. */
+export interface Scene extends Attempt {
   /** An id that nothing else uses. */
   readonly id: () => string;
   /** A user that nothing else uses. */
@@ -42,20 +46,10 @@ export const DAY: number = 24 * HOUR;
 /** Milliseconds. With a sound store, no sentence waits for an instant further away. */
 const LONGEST_WAIT = 2 * 60 * 1000;
 
-export function openScene(
-  backend: Backend,
-  pace: number,
-  tried: number,
-  random: Random,
-  seed: number,
-): Scene {
-  const { store } = backend;
+export function openScene(attempt: Attempt): Scene {
+  const { store } = attempt;
   const scene: Scene = {
-    ...backend,
-    random,
-    seed,
-    tried,
-    pace,
+    ...attempt,
     id: () => `id-${randomUUID()}`,
     user: () => `user-${randomUUID()}`,
     fresh: (given = {}) => ({
