@@ -18,16 +18,16 @@ export async function race<Result>(
   const spread = calls.map(() => (random.below(100) / 100) * 2 * latency);
   const results = new Map<number, Promise<Result>>();
   for (const index of random.shuffled([...calls.keys()])) {
-    results.set(index, begin(calls[index]!, pauses[index]!, spread[index]!));
+    results.set(index, delay(pauses[index]!, spread[index]!).then(calls[index]));
   }
   return together(calls.map((_, index) => results.get(index)!));
 }
 
-async function begin<Result>(call: () => Promise<Result>, pause: number, spread: number): Promise<Result> {
-  if (pause === 1) await Promise.resolve();
-  if (pause === 2) await turn();
-  if (pause === 3) await sleep(spread);
-  return call();
+/** Waits: kind 1 for a microtask, 2 for a turn of the event loop, 3 for `duration` milliseconds, others not. */
+export async function delay(kind: number, duration: number): Promise<void> {
+  if (kind === 1) await Promise.resolve();
+  if (kind === 2) await turn();
+  if (kind === 3) await sleep(duration);
 }
 
 /**

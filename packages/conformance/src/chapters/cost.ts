@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { NewSession, SessionRecord } from "@tenure/core";
+import { assertOldestFirst } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
@@ -59,12 +60,7 @@ async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<v
   const { ids, unsure } = await createMany(scene, userId, count, HOUR);
   const listed = await store.listUser(userId);
   assert.deepEqual(idsOf(listed, unsure), ids.toSorted());
-  const created = listed.map(({ createdAt }) => createdAt);
-  assert.deepEqual(
-    created,
-    created.toSorted((a, b) => a - b),
-    "oldest first",
-  );
+  assertOldestFirst(listed);
   const kept = random.shuffled(ids.slice(0, 50)).slice(0, spared);
   const ended = await other.revokeUser(userId, kept[0] === undefined ? {} : { except: kept[0] });
   assert.ok(ended >= count - spared && ended <= count - spared + unsure.size, `ended ${ended} of ${count}`);

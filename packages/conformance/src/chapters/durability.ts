@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { assertWithin } from "../assertions.ts";
 import type { Chapter } from "../chapter.ts";
 import { rounds } from "../race.ts";
 
@@ -37,7 +38,8 @@ export const durability: Chapter = {
         await reached(last + 5);
         const touch = await timed(() => (uses % 2 ? store : other).update(id, {}));
         const record = await (uses % 2 ? other : store).read(id);
-        assert.ok(record && record.touchedAt >= touch.from && record.touchedAt <= touch.to);
+        assert.ok(record);
+        assertWithin(record.touchedAt, touch, "touchedAt");
         last = record.touchedAt;
       }
     },

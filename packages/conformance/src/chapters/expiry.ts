@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { assertWithin } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { Unclear } from "../unclear.ts";
@@ -193,11 +194,7 @@ export const expiry: Chapter = {
       }
       assert.deepEqual((await store.read(before.id))?.data, "new");
       const use = await scene.timed(() => store.update(before.id, { touch: true }));
-      const touchedAt = (await other.read(before.id))?.touchedAt;
-      assert.ok(
-        touchedAt !== undefined && use.from <= touchedAt && touchedAt <= use.to,
-        "touch true is a use",
-      );
+      assertWithin((await other.read(before.id))?.touchedAt, use, "touchedAt");
     },
 
     "a new idle timeout with touch false counts from the last use": async (scene) => {

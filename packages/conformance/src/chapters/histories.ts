@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionChanges, SessionRecord, SessionStore } from "@tenure/core";
+import type { SessionChanges, SessionStore } from "@tenure/core";
 import * as fc from "fast-check";
+import { assertOldestFirst } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { type Call, type Fences, fencesAfter, type Result, type State, statesAfter } from "../model.ts";
@@ -264,13 +265,4 @@ function command(
 
 function storeOf({ store, other }: Scene, by: boolean): SessionStore {
   return by ? store : other;
-}
-
-function assertOldestFirst(listed: readonly SessionRecord[]): void {
-  const created = listed.map(({ createdAt }) => createdAt);
-  assert.deepEqual(
-    created,
-    created.toSorted((a, b) => a - b),
-    "oldest first",
-  );
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { assertWithin } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { TOMBSTONE_MINIMUM } from "../model.ts";
@@ -328,11 +329,11 @@ export const loginFence: Chapter = {
         const session = fresh({ userId: user(), ...late });
         const created = await timed(() => store.create(session));
         assert.equal(created.result, "created");
-        assertWithin((await store.read(session.id))?.authenticatedAt, created);
+        assertWithin((await store.read(session.id))?.authenticatedAt, created, "authenticatedAt");
         const { id } = await stored();
         const bound = await timed(() => store.update(id, { userId: user(), ...late }));
         assert.equal(bound.result, "updated");
-        assertWithin((await store.read(id))?.authenticatedAt, bound);
+        assertWithin((await store.read(id))?.authenticatedAt, bound, "authenticatedAt");
       }
     },
 
@@ -363,11 +364,4 @@ async function assertTypeError(call: () => Promise<unknown>): Promise<void> {
     if (isStoreError(error)) throw error;
     return error instanceof TypeError;
   });
-}
-
-function assertWithin(instant: number | null | undefined, { from, to }: { from: number; to: number }): void {
-  assert.ok(
-    typeof instant === "number" && from <= instant && instant <= to,
-    `${instant} is not within the call`,
-  );
 }

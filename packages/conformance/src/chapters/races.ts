@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import type { SessionStore } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { type Call, type Result, TOMBSTONE_MINIMUM } from "../model.ts";
 import { hasOrder, type Observed } from "../order.ts";
-import { rounds } from "../race.ts";
+import { delay, rounds } from "../race.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
 import type { Random } from "../seed.ts";
 
@@ -29,9 +28,7 @@ export const races: Chapter = {
         const client = async (by: SessionStore, calls: readonly Planned[]): Promise<void> => {
           let since = await sample(by);
           for (const { callOf, pause, spread } of calls) {
-            if (pause === 1) await Promise.resolve();
-            if (pause === 2) await turn();
-            if (pause === 3) await sleep(spread * 2 * scene.latency);
+            await delay(pause, spread * 2 * scene.latency);
             const call = callOf(since);
             if (call === "now") {
               since = await sample(by);
@@ -79,9 +76,9 @@ function intervalOf(
 interface Planned {
   /** @param since an earlier reading of the clock, at which a login may have begun */
   readonly callOf: (since: number) => Call | "now";
-  /** 1: a microtask; 2: a turn of the event loop; 3: a part of the time of a call; any other: none. */
+  /** The kind of {@link delay} before the call. */
   readonly pause: number;
-  /** The length of pause 3, as a fraction of twice the time of a call. */
+  /** The length of the delay, as a fraction of twice the time of a call. */
   readonly spread: number;
 }
 

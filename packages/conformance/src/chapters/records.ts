@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_DURATION, type SessionRecord } from "@tenure/core";
+import { assertWithin } from "../assertions.ts";
 import type { Chapter } from "../chapter.ts";
 import { Unclear } from "../unclear.ts";
 import { HOUR } from "../scene.ts";
@@ -42,7 +43,6 @@ export const records: Chapter = {
       assertWithin(record.touchedAt, created, "touchedAt");
       assertConsistent(record);
       assert.equal(record.endsAt, record.createdAt + session.lifetime);
-      assert.ok(record.authenticatedAt !== null);
       assertWithin(record.authenticatedAt, created, "authenticatedAt");
     },
 
@@ -163,13 +163,6 @@ const FIELDS = [
   "userId",
   "version",
 ];
-
-function assertWithin(instant: number, { from, to }: { from: number; to: number }, name: string): void {
-  assert.ok(
-    Number.isSafeInteger(instant) && from <= instant && instant <= to,
-    `${name} is ${instant}; now() was ${from} before the call and ${to} after it`,
-  );
-}
 
 function assertConsistent({ expiresAt, touchedAt, idle, endsAt }: SessionRecord): void {
   assert.equal(expiresAt, Math.min(touchedAt + idle, endsAt), "expiresAt is min(touchedAt + idle, endsAt)");
