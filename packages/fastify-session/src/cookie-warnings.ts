@@ -9,9 +9,7 @@ export function warnOfCookie(warn: Warn, request: FrameworkRequest, session: Fra
 /** Finds the cookie by its value, after any `cookiePrefix`. `undefined`: the browser has not sent it. */
 function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSession): string | undefined {
   const value = signedToken(session);
-  return value === undefined
-    ? undefined
-    : Object.keys(cookies).find((name) => cookies[name]?.endsWith(value));
+  return Object.keys(cookies).find((name) => cookies[name]?.endsWith(value));
 }
 
 /**
@@ -20,12 +18,7 @@ function nameOfCookie({ cookies = {} }: FrameworkRequest, session: FrameworkSess
  * it. From 10.4 on, it sends the cookie of a session that the application saved itself.
  */
 export function warnIfNotSent(warn: Warn, request: FrameworkRequest, session: FrameworkSession): void {
-  if (session.cookie?.secure !== true || request.protocol !== "http" || isTrustedAnyway(request)) return;
+  if (session.cookie?.secure !== true || request.protocol !== "http") return;
   if (session.isSaved?.() === true || !session.isModified()) return;
   warn("TENURE_COOKIE_NOT_SENT", "create the application with fastify({ trustProxy: true })");
-}
-
-/** @fastify/session 10.0 to 10.7 on Fastify 4 trusts this header from any client. */
-function isTrustedAnyway({ server, headers }: FrameworkRequest): boolean {
-  return server?.version?.startsWith("4.") === true && headers?.["x-forwarded-proto"] === "https";
 }

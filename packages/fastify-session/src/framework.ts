@@ -29,9 +29,7 @@ export interface FrameworkCookie extends CookieSettings {
 export interface FrameworkRequest {
   session?: object | null;
   readonly cookies?: Readonly<Record<string, string | undefined>>;
-  readonly headers?: Readonly<Record<string, unknown>>;
   readonly protocol?: string;
-  readonly server?: { readonly version?: string };
 }
 
 /** The store methods that a Session calls. */
@@ -45,13 +43,13 @@ export interface FrameworkStore {
  * Whether this is a Session. `request.session` is `{}` before the plugin's hook, and `null` after `destroy`.
  */
 export function isSession(session: object | null | undefined): session is FrameworkSession {
-  return !!session && "sessionId" in session && typeof session.sessionId === "string";
+  const { sessionId, regenerate } = (session ?? {}) as Partial<Record<keyof FrameworkSession, unknown>>;
+  return typeof sessionId === "string" && typeof regenerate === "function";
 }
 
 /** Returns the request that a Session belongs to. `undefined`: this is not a Session. */
 export function requestOf(session: object): FrameworkRequest | undefined {
-  const names = namesOf(session);
-  return names && (session as Internals)[names.request];
+  return isSession(session) ? (session as Internals)[namesOf(session).request] : undefined;
 }
 
 /** The store that a Session calls once the bridge has taken the Session over. */
@@ -66,7 +64,6 @@ export interface SessionOwner extends FrameworkStore {
 /** Takes over a Session. Only an empty `encryptedSessionId` makes `onSend` leave the cookie alone. */
 export function attach(session: FrameworkSession, owner: SessionOwner): void {
   const names = namesOf(session);
-  if (!names) return;
   const internals = session as Internals;
   owner.before ??= internals[names.sessionStore] as FrameworkStore;
   internals[names.sessionStore] = owner;
@@ -93,15 +90,14 @@ const SIGNED_TOKEN: PropertyDescriptor & ThisType<FrameworkSession> = {
   },
 };
 
-/** Returns the signed token, as the cookie holds it. `undefined`: this is not a Session. */
-export function signedToken(session: FrameworkSession): string | undefined {
-  const names = namesOf(session);
-  return names && ((session as Internals)[names.encryptedSessionId] as string);
+/** Returns the signed token, as the cookie holds it. */
+export function signedToken(session: FrameworkSession): string {
+  return (session as Internals)[namesOf(session).encryptedSessionId];
 }
 
 export function giveToken(session: FrameworkSession, token: string): void {
+  if (session.sessionId === token) return;
   const names = namesOf(session);
-  if (!names || session.sessionId === token) return;
   const internals = session as Internals;
   const signer = internals[names.cookieSignerKey] as { sign(value: string): string };
   internals[names.sessionId] = token;
@@ -152,15 +148,17 @@ type Names = Record<(typeof SYMBOLS)[number], symbol>;
 /** Keyed by prototype, because each copy of the framework has its own symbols. */
 const known = new WeakMap<object, Names>();
 
-function namesOf(session: object): Names | undefined {
-  const prototype: unknown = Object.getPrototypeOf(session);
-  if (typeof prototype !== "object" || prototype === null || prototype === Object.prototype) return undefined;
+function namesOf(session: FrameworkSession): Names {
+  const prototype: object = Object.getPrototypeOf(session);
   const before = known.get(prototype);
   if (before) return before;
   const symbols = Object.getOwnPropertySymbols(session);
   const found = SYMBOLS.map((name) => [name, symbols.find(({ description }) => description === name)]);
-  if (found.some(([, symbol]) => symbol === undefined)) return undefined;
+  if (found.some(([, symbol]) => symbol === undefined)) throw new TypeError(UNKNOWN_VERSION);
   const names = Object.fromEntries(found) as Names;
   known.set(prototype, names);
   return names;
 }
+
+const UNKNOWN_VERSION =
+  "this version of @fastify/session is not supported: use 11.1.3 or earlier, or a later release of @tenure/fastify-session";

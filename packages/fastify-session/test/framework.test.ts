@@ -501,6 +501,17 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
+  test("a Session whose internals are not known is a TypeError, and nothing is stored", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const store = fastifySessionStore(sessions);
+    const unknown = { sessionId: store.idGenerator({}), regenerate: async () => undefined, userId: "ada" };
+    const error = await new Promise((resolve) => {
+      store.set(unknown.sessionId, unknown, resolve);
+    });
+    expect(String(error)).toMatch(/^TypeError: this version of @fastify\/session is not supported/);
+    await expect(Array.fromAsync(sessions.all())).resolves.toEqual([]);
+  });
+
   test("idGenerator without the request is a TypeError", () => {
     const { idGenerator } = fastifySessionStore(new Sessions({ store: memoryStore() }));
     expect(() => idGenerator()).toThrow(/pass store\.idGenerator itself/);
