@@ -18,6 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
 });
 
 const routes: Routes = {
@@ -139,11 +140,15 @@ describe.each(versions)("on $name, behind a proxy that ends TLS", (version) => {
 
 test("the header x-forwarded-proto of a proxy that is not trusted changes nothing", async () => {
   const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
+  const emitted = vi.spyOn(process, "emitWarning");
   await using site = await serve(newest, routes, { plugin });
   const { setCookies } = await site.browser().get("/", { "x-forwarded-proto": "https" });
   expect(setCookies).toEqual([]);
   await turn();
   expect(warnings).toEqual(["TENURE_COOKIE_NOT_SENT"]);
+  const [message] = emitted.mock.lastCall ?? [];
+  expect(message).toContain('without TLS, use secureCookie(sessions, { secure: false, name: "id" })');
+  expect(message).toContain("fastify({ trustProxy: true })");
 });
 
 test("a session that the application saves itself gives no warning, because the framework sends its cookie", async () => {

@@ -17,6 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
 });
 
 const routes: Routes = {
@@ -77,6 +78,7 @@ describe.each(versions)("on $name", (version) => {
         { ...routes, "/login": (ctx, _body, store) => store.logIn(ctx, "ada"), "/health": () => "ok" },
         { plugin: { key: "__Host-id", secure: true } },
       );
+      const emitted = vi.spyOn(process, "emitWarning");
       const browser = site.browser();
       await browser.get("/health");
       await turn();
@@ -86,6 +88,9 @@ describe.each(versions)("on $name", (version) => {
       }
       await turn();
       expect(warnings).toEqual(["TENURE_COOKIE_NOT_SENT"]);
+      const [message] = emitted.mock.lastCall ?? [];
+      expect(message).toContain('without TLS, use secureCookie(sessions, { secure: false, name: "id" })');
+      expect(message).toContain("app.proxy = true");
     },
   );
 
