@@ -167,25 +167,14 @@ function commandsFor({ pace }: Scene): fc.Arbitrary<Command>[] {
     fc
       .record({ by, index })
       .map((given) => command("touch", given, (history, scene) => update(history, scene, given, {}))),
-    fc.record({ by, index }).map((given) =>
-      command("read", given, async (history, scene) => {
-        const id = history.ids[given.index]!;
-        history.judge(
-          given.index,
-          { on: "read" },
-          await history.timed(scene, () => storeOf(scene, given.by).read(id)),
-        );
-      }),
-    ),
-    fc.record({ by, index }).map((given) =>
-      command("revoke", given, async (history, scene) => {
-        const id = history.ids[given.index]!;
-        history.judge(
-          given.index,
-          { on: "revoke" },
-          await history.timed(scene, () => storeOf(scene, given.by).revoke(id)),
-        );
-      }),
+    ...(["read", "revoke"] as const).map((on) =>
+      fc.record({ by, index }).map((given) =>
+        command(on, given, async (history, scene) => {
+          const id = history.ids[given.index]!;
+          const made = await history.timed<Result>(scene, () => storeOf(scene, given.by)[on](id));
+          history.judge(given.index, { on }, made);
+        }),
+      ),
     ),
     fc
       .record({
