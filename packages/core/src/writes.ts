@@ -5,7 +5,7 @@ import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
 import { unlessOver } from "./ended-by-policy.ts";
-import type { SessionChanges, SessionStore, UpdateResult } from "./store.ts";
+import type { SessionStore, UpdateResult } from "./store.ts";
 
 export interface Change<Data extends object> {
   /**
@@ -15,7 +15,10 @@ export interface Change<Data extends object> {
    * @returns `"dropped"`: it is too late for the change. `"end"`: end the session instead
    */
   readonly apply: (draft: Draft<Data>) => "applied" | "dropped" | "end";
-  /** Whether to try again after one failure of the store, for a change that gives out a new token. */
+  /**
+   * Whether to try again after one failure of the store, for a change that gives out a new token. Other changes
+   * reject, because they cannot know whether the failed update was stored.
+   */
   readonly survivesFailure?: boolean;
 }
 
@@ -84,23 +87,31 @@ export class Writes<Data extends object> {
     }
   }
 
-  /** Settles every job. Never rejects. */
-  async #commit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
+  /**
+   * Settles every job. Never rejects.
+   *
+   * @param isRetry the store has failed once, and may have made the jobs' changes
+   */
+  async #commit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[], isRetry = false): Promise<void> {
     try {
-      await this.#tryToCommit(id, queue, jobs);
+      await this.#tryToCommit(id, queue, jobs, isRetry);
     } catch (error) {
       if (!(error instanceof StoreError) && jobs.length > 1) {
-        for (const job of jobs) await this.#commit(id, queue, [job]);
+        for (const job of jobs) await this.#commit(id, queue, [job], isRetry);
         return;
       }
       for (const { reject } of jobs) reject(error);
     }
   }
 
-  async #tryToCommit(id: string, queue: Queue<Data>, jobs: readonly Job<Data>[]): Promise<void> {
-    const { store, envelopes, clock } = this.#ctx;
-    let base: StoredSession | null = newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
-    let hasFailed = false;
+  async #tryToCommit(
+    id: string,
+    queue: Queue<Data>,
+    jobs: readonly Job<Data>[],
+    isRetry: boolean,
+  ): Promise<void> {
+    const { store, clock } = this.#ctx;
+    let base = isRetry ? await this.#read(id) : newest([queue.latest, ...jobs.map(({ seen }) => seen)]);
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       base = base && (await unlessOver(this.#ctx, base));
       if (!base) return settle(jobs, () => ({ state: "gone" }));
@@ -113,12 +124,18 @@ export class Writes<Data extends object> {
         );
       }
       const changes = draft.changes();
-      const written =
-        changes &&
-        (await this.#update(id, changes, !hasFailed && jobs.some(({ change }) => change.survivesFailure)));
-      if (written === "failed") hasFailed = true;
-      else if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
-      else if (written !== "conflict") {
+      let written: UpdateResult | null;
+      try {
+        written = changes && (await store.update(id, changes));
+      } catch (error) {
+        const surviving = jobs.filter(({ change }) => change.survivesFailure);
+        if (isRetry || surviving.length === 0 || !(error instanceof StoreError)) throw error;
+        // The update may have been stored, and only these jobs recognise their change.
+        for (const { change, reject } of jobs) if (!change.survivesFailure) reject(error);
+        return this.#commit(id, queue, surviving, true);
+      }
+      if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
+      if (written !== "conflict") {
         const stored: StoredSession = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
         queue.latest = stored;
         const isMerged = attempt > 1 && results.includes("applied");
@@ -127,19 +144,14 @@ export class Writes<Data extends object> {
       }
       // Without a random pause, processes that conflicted once would keep conflicting.
       if (attempt > 1) await sleep(Math.random() * Math.min(100, 5 * attempt));
-      const record = await store.read(id);
-      base = record && envelopes.openRecord(record);
+      base = await this.#read(id);
     }
     throw new StoreError("update", "too many processes change one session: send fewer concurrent requests");
   }
 
-  async #update(id: string, changes: SessionChanges, mayFail: boolean): Promise<UpdateResult | "failed"> {
-    try {
-      return await this.#ctx.store.update(id, changes);
-    } catch (error) {
-      if (mayFail && error instanceof StoreError) return "failed";
-      throw error;
-    }
+  async #read(id: string): Promise<StoredSession | null> {
+    const record = await this.#ctx.store.read(id);
+    return record && this.#ctx.envelopes.openRecord(record);
   }
 }
 

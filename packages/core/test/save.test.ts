@@ -1,8 +1,9 @@
-import { memoryStore, Sessions } from "@tenure/core";
+import { memoryStore, type Session, Sessions, StoreError } from "@tenure/core";
+import { Bridge } from "@tenure/core/bridge";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
-import { interleaved, seeds } from "./interleaved.ts";
+import { interleaved, seeds, turns } from "./interleaved.ts";
 
 type Data = Record<string, unknown>;
 
@@ -225,6 +226,36 @@ describe("save", () => {
     expect(refused).toHaveLength(199);
   });
 
+  test("that waits with a rotation rejects if the store fails, and is neither repeated nor reported as late", async () => {
+    const { store, whileHeld } = losingAReply();
+    const sessions = new Sessions({ store });
+    const { token, session } = await sessions.create({ n: 0 });
+    const [saved, rotated] = await whileHeld(sessions, session, () => [
+      sessions.update(session, ({ n }) => ({ n: Number(n) + 1 })),
+      sessions.rotate(token),
+    ]);
+    expect(saved).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+    const next = (rotated as PromiseFulfilledResult<{ readonly token: string }>).value;
+    expect((await sessions.get(next.token))?.data).toEqual({ n: 1 });
+  });
+
+  test("that waits with a rotation that came too late is not repeated if the store fails", async () => {
+    const { store, whileHeld } = losingAReply();
+    const sessions = new Sessions({ store });
+    const bridge = new Bridge(sessions, () => undefined);
+    const { token } = await sessions.create({ n: 0 });
+    const late = bridge.request(await bridge.load(token));
+    const next = (await sessions.rotate(token)) as { readonly token: string };
+    const session = (await sessions.get(next.token))!;
+    const [saved, rotated] = await whileHeld(sessions, session, () => [
+      sessions.update(session, ({ n }) => ({ n: Number(n) + 1 })),
+      late.rotate(),
+    ]);
+    expect(saved).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
+    expect(rotated).toEqual({ status: "fulfilled", value: "superseded" });
+    expect((await sessions.get(next.token))?.data).toEqual({ n: 1 });
+  });
+
   test("encodes once and decodes at most twice", async () => {
     let [encoded, decoded] = [0, 0];
     const codec = {
@@ -239,6 +270,35 @@ describe("save", () => {
     expect(decoded).toBeLessThanOrEqual(2);
   });
 });
+
+/** A store that can hold one update, so that the next calls wait together. Their update is stored and then rejects. */
+function losingAReply() {
+  const store = memoryStore();
+  const steps: ("hold" | "lose")[] = [];
+  const held = Promise.withResolvers<void>();
+  const update: typeof store.update = async (...args) => {
+    const step = steps.shift();
+    if (step === "hold") await held.promise;
+    const result = await store.update(...args);
+    if (step === "lose") throw new StoreError("update", "the connection was lost");
+    return result;
+  };
+  const whileHeld = async (
+    sessions: Sessions,
+    session: Session,
+    calls: () => readonly Promise<unknown>[],
+  ): Promise<PromiseSettledResult<unknown>[]> => {
+    steps.push("hold", "lose");
+    const first = sessions.save(session, { ...session.data, first: true });
+    await turns(5);
+    const settled = Promise.allSettled(calls());
+    await turns(5);
+    held.resolve();
+    await first;
+    return settled;
+  };
+  return { store: { ...store, update }, whileHeld };
+}
 
 describe("update", () => {
   test("applies to what is stored: counters and lists lose nothing", async () => {
