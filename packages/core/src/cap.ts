@@ -1,22 +1,15 @@
 import { endSession } from "./ending.ts";
 import { isOver } from "./ended-by-policy.ts";
+import { publish } from "./events.ts";
+import type { Policy } from "./policy.ts";
 import type { SessionRecord } from "./store.ts";
 import type { WriteContext } from "./writes.ts";
-
-export type CapMode = "end-oldest" | "refuse";
-
-/** Whether a session stays. `"too-many"`: the cap ended it. `"gone"`: something else did. */
-export type Admission = "stays" | "too-many" | "gone";
 
 /**
  * Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as
  * `maxPerUser` allows.
  */
 export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
-
-export function whyRefused(admission: Exclude<Admission, "stays">): LoginRefusal {
-  return admission === "too-many" ? "too-many-sessions" : "logged-out-meanwhile";
-}
 
 /** Limits how many live sessions a user may have. */
 export class Cap {
@@ -38,20 +31,28 @@ export class Cap {
   }
 
   /**
-   * Ends the user's surplus sessions after a login. If that fails, ends the login's session, because nobody
-   * has its token.
+   * Ends the user's surplus sessions after a login, which may end the login's own session, and publishes
+   * whether the user is logged in. If that fails, ends the login's session, because nobody has its token.
    *
    * @param mode `"end-oldest"` ends the sessions that authenticated first. `"refuse"` ends this one, if it is
    *   among the surplus that authenticated last. Ties are broken by id, so that all processes agree
+   * @returns why the login is refused and its session has ended. `null`: the user is logged in
    */
-  async admit(userId: string, id: string, mode: CapMode): Promise<Admission> {
-    if (this.#max === Number.POSITIVE_INFINITY) return "stays";
+  async admit(userId: string, id: string, mode: Mode): Promise<LoginRefusal | null> {
+    const why = await this.#refusal(userId, id, mode);
+    if (why === null) publish("logged-in", { id, userId });
+    else publish("login-refused", { id, userId, why });
+    return why;
+  }
+
+  async #refusal(userId: string, id: string, mode: Mode): Promise<LoginRefusal | null> {
+    if (this.#max === Number.POSITIVE_INFINITY) return null;
     try {
       const { staying, surplus } = await this.#nextRound(userId, mode);
-      if (staying.has(id)) return "stays";
-      if (!surplus.has(id)) return "gone";
-      if (mode === "refuse") await endSession(this.#ctx.store, { id, userId }, "cap");
-      return "too-many";
+      if (staying.has(id)) return null;
+      if (mode === "refuse" && surplus.has(id)) await endSession(this.#ctx.store, { id, userId }, "cap");
+      // A cap, in this process or another, leaves `maxPerUser` sessions.
+      return staying.size < this.#max ? "logged-out-meanwhile" : "too-many-sessions";
     } catch (error) {
       await endSession(this.#ctx.store, { id, userId }, "cap").catch(() => undefined);
       throw error;
@@ -59,14 +60,14 @@ export class Cap {
   }
 
   /** The result of a round that begins after this call. A round serves all logins that wait for it. */
-  #nextRound(userId: string, mode: CapMode): Promise<Sorted> {
+  #nextRound(userId: string, mode: Mode): Promise<Sorted> {
     const key = `${mode} ${userId}`;
     const round = this.#rounds.get(key);
     if (!round) return this.#begin(key, userId, mode);
     return (round.next ??= round.running.catch(() => undefined).then(() => this.#begin(key, userId, mode)));
   }
 
-  #begin(key: string, userId: string, mode: CapMode): Promise<Sorted> {
+  #begin(key: string, userId: string, mode: Mode): Promise<Sorted> {
     const round: Round = { running: this.#sort(userId, mode), next: undefined };
     this.#rounds.set(key, round);
     const forget = (): void => {
@@ -76,7 +77,7 @@ export class Cap {
     return round.running;
   }
 
-  async #sort(userId: string, mode: CapMode): Promise<Sorted> {
+  async #sort(userId: string, mode: Mode): Promise<Sorted> {
     const { store, envelopes, clock } = this.#ctx;
     await clock.ready();
     const sessions = (await store.listUser(userId))
@@ -94,6 +95,8 @@ export class Cap {
     return { staying: idsOf(others), surplus: idsOf(last) };
   }
 }
+
+type Mode = Policy<never>["onCap"];
 
 export type CapContext = Omit<WriteContext<never>, "encoding">;
 

@@ -18,7 +18,7 @@ export type CreationResult =
   /** The user was logged out everywhere after the login began. */
   | { readonly state: "fenced" };
 
-/** Stores a new session under a token. */
+/** Stores a new session under a token. Publishes that it was created, or that its login was refused. */
 export async function createUnder<Data extends object>(
   { policy, store, envelopes, encoding, clock }: Context<Data>,
   token: string,
@@ -35,6 +35,7 @@ export async function createUnder<Data extends object>(
   const text = envelopes.seal({ id, userId }, head, payload);
   const login = userId === null || since === undefined ? {} : { authenticatedAt: since };
   const result = await store.create({ id, userId, data: text, idle, lifetime, ...login });
+  if (result === "fenced") publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
   if (result !== "created") return { state: result };
   publish("created", { id, userId });
   const now = Math.floor(clock.earliest());

@@ -106,6 +106,24 @@ export function publishRevoked(
   publish("revoked", { id, userId, why, by, actor, count });
 }
 
+/**
+ * Publishes that the store refused a login, and that its session has ended.
+ *
+ * @param owner the session's user before the login
+ */
+export function publishFenced({
+  id,
+  owner,
+  userId,
+}: {
+  readonly id: string;
+  readonly owner: string | null;
+  readonly userId: string;
+}): void {
+  publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
+  publishRevoked({ id, userId: owner, why: "fenced" });
+}
+
 /** For calls without an `actor`. */
 const ENDED_BY: Record<RevokeReason, EndedBy> = {
   logout: "user",

@@ -1,12 +1,11 @@
-import { type LoginRefusal, whyRefused } from "./cap.ts";
+import type { LoginRefusal } from "./cap.ts";
 import type { Context } from "./context.ts";
 import { createUnder } from "./creation.ts";
 import type { DataChange } from "./data-change.ts";
 import { endSession } from "./ending.ts";
-import { publish } from "./events.ts";
+import { publish, publishFenced } from "./events.ts";
 import type { Look } from "./look.ts";
 import { type Issued, replaceToken } from "./rotation.ts";
-import { refused } from "./save.ts";
 import type { StoredSession } from "./envelope.ts";
 import type { GivenTimeouts } from "./timeouts.ts";
 import { newToken } from "./token.ts";
@@ -45,15 +44,8 @@ export async function logIn<Data extends object>(
   }
   const made = await bind(ctx, from, login);
   if (made === null) return { refused: "logged-out-meanwhile" };
-  const { id } = made.stored.record;
-  const admission = await ctx.cap.admit(userId, id, ctx.policy.onCap);
-  if (admission === "stays") {
-    publish("logged-in", { id, userId });
-    return made;
-  }
-  const why = whyRefused(admission);
-  publish("login-refused", { id, userId, why });
-  return { refused: why };
+  const why = await ctx.cap.admit(userId, made.stored.record.id, ctx.policy.onCap);
+  return why === null ? made : { refused: why };
 }
 
 /** `null`: fenced. */
@@ -81,7 +73,7 @@ async function bind<Data extends object>(
     const outcome = await continueInPlace(ctx, stored, token, login);
     if (outcome.state === "stored") return { token, stored: outcome.stored };
     if (outcome.state === "fenced") {
-      refused(id, owner, userId);
+      publishFenced({ id, owner, userId });
       return null;
     }
     // Another request has ended or rotated the session, or logged another user in. That user's session ends
@@ -128,9 +120,7 @@ async function begin<Data extends object>(
   const { userId } = login;
   const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);
   const created = await createUnder(ctx, token, own, login);
-  if (created.state === "created") return { token, stored: created.stored };
-  publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
-  return null;
+  return created.state === "created" ? { token, stored: created.stored } : null;
 }
 
 /** The part of another user's data that the login takes over, with the request's unsaved changes. */

@@ -1,8 +1,7 @@
-import { whyRefused } from "./cap.ts";
 import type { Context } from "./context.ts";
 import type { DataChange } from "./data-change.ts";
 import type { Draft } from "./draft.ts";
-import { publish, publishRevoked } from "./events.ts";
+import { publish, publishFenced, publishRevoked } from "./events.ts";
 import { warnOnce } from "./store/warning.ts";
 import type { StoredSession } from "./envelope.ts";
 import { warnOfUnknownUser } from "./unknown-user.ts";
@@ -132,7 +131,7 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
 }
 
 /**
- * Publishes the result of a save.
+ * Publishes the result of a save, and applies the cap to a login.
  *
  * @param login the user whom the save logged in
  * @param lost the user whom the save logged out
@@ -146,32 +145,12 @@ async function concluded<Data extends object>(
 ): Promise<Saved> {
   if (outcome.state === "stored") {
     if (lost !== null) publish("unbound", { id, userId: lost });
-    return login === null ? outcome.stored : admitted(ctx, outcome.stored, login);
+    // Of concurrent logins, the cap ends those that authenticated first, even this one.
+    const refused = login === null ? null : await ctx.cap.admit(login, id, "end-oldest");
+    return refused === null ? outcome.stored : null;
   }
-  if (outcome.state === "fenced") refused(id, userId, login);
+  // Without a login, the store has refused one that waited together with this save.
+  if (outcome.state === "fenced" && login !== null) publishFenced({ id, owner: userId, userId: login });
   else publish("late-save-dropped", { id, userId });
-  return null;
-}
-
-/** Publishes that a login was refused, and that its session has ended. */
-export function refused(id: string, owner: string | null, userId: string | null): void {
-  publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
-  publishRevoked({ id, userId: owner, why: "fenced" });
-}
-
-/** Applies the cap to a login. Returns its session, or `null` if the session has ended. */
-export async function admitted<Data extends object>(
-  ctx: Context<Data>,
-  stored: StoredSession,
-  userId: string,
-): Promise<Saved> {
-  const { id } = stored.record;
-  // Of concurrent logins, the cap ends those that authenticated first, even this one.
-  const admission = await ctx.cap.admit(userId, id, "end-oldest");
-  if (admission === "stays") {
-    publish("logged-in", { id, userId });
-    return stored;
-  }
-  publish("login-refused", { id, userId, why: whyRefused(admission) });
   return null;
 }

@@ -17,7 +17,7 @@ import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencrypti
 import { NOBODY, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
-import { admitted, save } from "./save.ts";
+import { save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { type GivenTimeouts, ownTimeouts, timeoutsOf } from "./timeouts.ts";
@@ -482,13 +482,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       userId === null ? undefined : (settings.since ?? (await this.#ctx.clock.notAfter(startedAt)));
     const created = await createUnder(this.#ctx, token, data, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
-    if (created.state === "fenced") {
-      publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
-      return "logged-out-meanwhile";
-    }
+    if (created.state === "fenced") return "logged-out-meanwhile";
     const { stored } = created;
-    if (userId !== null && !(await admitted(this.#ctx, stored, userId))) return "too-many-sessions";
-    return this.#open(stored) ?? "taken";
+    const refused =
+      userId === null ? null : await this.#ctx.cap.admit(userId, stored.record.id, "end-oldest");
+    return refused ?? this.#open(stored) ?? "taken";
   }
 
   /** The user whom the data name after a round trip through the codec. */

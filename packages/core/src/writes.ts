@@ -36,7 +36,7 @@ export type Outcome =
   | { readonly state: "ended"; readonly wasAlive: boolean }
   /** The session is dead. */
   | { readonly state: "gone" }
-  /** The store refused the login in the change, and ended the session. */
+  /** The store refused a login, in this change or in one that left with it, and ended the session. */
   | { readonly state: "fenced" };
 
 /**
@@ -134,7 +134,9 @@ export class Writes<Data extends object> {
         for (const { change, reject } of jobs) if (!change.survivesFailure) reject(error);
         return this.#commit(id, queue, surviving, true);
       }
-      if (written === "gone" || written === "fenced") return settle(jobs, () => ({ state: written }));
+      if (written === "gone" || written === "fenced") {
+        return settle(jobs, (at) => ({ state: results[at] === "dropped" ? "gone" : written }));
+      }
       if (written !== "conflict") {
         const stored: StoredSession = changes ? draft.stored(changes, Math.floor(clock.earliest())) : base;
         queue.latest = stored;

@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { Bridge } from "@tenure/core/bridge";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { counted } from "./counted.ts";
 import { interleaved, seeds } from "./interleaved.ts";
 
@@ -116,6 +117,28 @@ describe("maxPerUser", () => {
     expect(await sessions.get(second.token)).not.toBeNull();
     expect(await request.save({ userId: "ada" }, null)).toBe("saved");
   });
+});
+
+test.each([
+  ["logged-out-meanwhile", (elsewhere: Sessions) => elsewhere.revokeAllForUser("ada")],
+  ["too-many-sessions", (elsewhere: Sessions) => elsewhere.logIn(null, "ada")],
+])("a login that another process ends before the cap is checked is refused as %s", async (why, end) => {
+  const store = memoryStore();
+  const elsewhere = new Sessions({ store, maxPerUser: 1 });
+  const create: typeof store.create = async (session) => {
+    const result = await store.create(session);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await end(elsewhere);
+    return result;
+  };
+  const events: unknown[] = [];
+  const listen = (message: unknown): void => void events.push((message as { readonly why: string }).why);
+  subscribe("tenure:login-refused", listen);
+  onTestFinished(() => void unsubscribe("tenure:login-refused", listen));
+  const sessions = new Sessions({ store: { ...store, create }, maxPerUser: 1 });
+  expect(await sessions.logIn(null, "ada")).toEqual({ refused: why });
+  expect(await sessions.create({}, { userId: "ada" })).toEqual({ refused: why });
+  expect(events).toEqual([why, why]);
 });
 
 test("a login that a lowered cap refuses ends none of the user's sessions", async () => {

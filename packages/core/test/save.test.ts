@@ -1,4 +1,5 @@
-import { memoryStore, type Session, Sessions, StoreError } from "@tenure/core";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { memoryStore, type Session, type SessionEvent, Sessions, StoreError } from "@tenure/core";
 import { Bridge } from "@tenure/core/bridge";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -227,7 +228,7 @@ describe("save", () => {
   });
 
   test("that waits with a rotation rejects if the store fails, and is neither repeated nor reported as late", async () => {
-    const { store, whileHeld } = losingAReply();
+    const { store, whileHeld } = holding("lose");
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({ n: 0 });
     const [saved, rotated] = await whileHeld(sessions, session, () => [
@@ -240,7 +241,7 @@ describe("save", () => {
   });
 
   test("that waits with a rotation that came too late is not repeated if the store fails", async () => {
-    const { store, whileHeld } = losingAReply();
+    const { store, whileHeld } = holding("lose");
     const sessions = new Sessions({ store });
     const bridge = new Bridge(sessions, () => undefined);
     const { token } = await sessions.create({ n: 0 });
@@ -254,6 +255,28 @@ describe("save", () => {
     expect(saved).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
     expect(rotated).toEqual({ status: "fulfilled", value: "superseded" });
     expect((await sessions.get(next.token))?.data).toEqual({ n: 1 });
+  });
+
+  test("that waits with a login that is refused is late, and is not reported as a refused login", async () => {
+    const { store, whileHeld } = holding();
+    const sessions = new Sessions({ store });
+    const { token, session } = await sessions.create({});
+    const since = await sessions.since();
+    await sessions.revokeAllForUser("ada");
+    const events: string[] = [];
+    const listen = (message: unknown): void => void events.push((message as SessionEvent).event);
+    const names = ["login-refused", "revoked", "late-save-dropped"].map((name) => `tenure:${name}`);
+    for (const name of names) subscribe(name, listen);
+    const [saved, refused, later] = await whileHeld(sessions, session, () => [
+      sessions.save(session, { a: 1 }),
+      sessions.logIn(token, "ada", { since }),
+      sessions.logIn(token, "ada"),
+    ]);
+    for (const name of names) unsubscribe(name, listen);
+    expect(saved).toEqual({ status: "fulfilled", value: null });
+    expect(refused).toEqual({ status: "fulfilled", value: { refused: "logged-out-meanwhile" } });
+    expect(later).toMatchObject({ status: "fulfilled", value: { session: { userId: "ada" } } });
+    expect(events.toSorted()).toEqual(["late-save-dropped", "login-refused", "revoked"]);
   });
 
   test("encodes once and decodes at most twice", async () => {
@@ -271,10 +294,13 @@ describe("save", () => {
   });
 });
 
-/** A store that can hold one update, so that the next calls wait together. Their update is stored and then rejects. */
-function losingAReply() {
+/**
+ * A store that can hold one update, so that the next calls wait together. With "lose", their update is stored and
+ * then rejects.
+ */
+function holding(next: "lose" | "reply" = "reply") {
   const store = memoryStore();
-  const steps: ("hold" | "lose")[] = [];
+  const steps: ("hold" | "lose" | "reply")[] = [];
   const held = Promise.withResolvers<void>();
   const update: typeof store.update = async (...args) => {
     const step = steps.shift();
@@ -288,7 +314,7 @@ function losingAReply() {
     session: Session,
     calls: () => readonly Promise<unknown>[],
   ): Promise<PromiseSettledResult<unknown>[]> => {
-    steps.push("hold", "lose");
+    steps.push("hold", next);
     const first = sessions.save(session, { ...session.data, first: true });
     await turns(5);
     const settled = Promise.allSettled(calls());

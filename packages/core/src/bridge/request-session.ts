@@ -9,7 +9,7 @@ import { logIn } from "../login.ts";
 import type { Look } from "../look.ts";
 import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
-import { admitted, save, showAgain, takesUserAway } from "../save.ts";
+import { save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions } from "../sessions.ts";
 import { ownTimeouts } from "../timeouts.ts";
@@ -538,16 +538,15 @@ export class RequestSession<Data extends object> {
     });
     if (created.state === "created") {
       const { stored: made } = created;
-      return this.#saved(userId === null ? made : await admitted(this.#ctx, made, userId), wanted, maxAge);
+      const refused =
+        userId === null ? null : await this.#ctx.cap.admit(userId, made.record.id, "end-oldest");
+      return refused === null ? this.#saved(made, wanted, maxAge) : this.#die();
     }
     // "taken" may be this request's own create, whose reply was lost.
     const found = created.state === "taken" ? (await this.#bridge.load(this.#token)).look : DEAD;
     if (found.state === "live") {
       this.#adopt(found.stored);
       return this.#save(data, wanted, maxAge);
-    }
-    if (created.state === "fenced") {
-      publish("login-refused", { id: null, userId, why: "logged-out-meanwhile" });
     }
     return this.#die();
   }
