@@ -206,19 +206,23 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /**
    * Returns for each session whether it is still alive with the same user. For open connections (WebSockets,
    * server-sent events): close those whose session is not. Not a use. A store joins the reads into few
-   * commands.
+   * commands. A session whose read fails counts as dead, as its record may be unreadable.
+   *
+   * @throws StoreError if every read fails: the first error
    */
   async areLive(sessions: readonly Session<Data>[]): Promise<boolean[]> {
     const { store, envelopes, clock } = this.#ctx;
     await clock.ready();
-    return Promise.all(
-      sessions.map(async ({ id, userId }) => {
-        const record = await store.read(id);
-        if (!record || record.userId !== userId) return false;
-        const stored = this.#openIfPossible(envelopes.read(record));
-        return stored !== null && !isOver(this.#ctx, stored);
-      }),
-    );
+    const reads = await Promise.allSettled(sessions.map(({ id }) => store.read(id)));
+    const [first] = reads;
+    if (first?.status === "rejected" && reads.every(({ status }) => status === "rejected"))
+      throw first.reason;
+    return reads.map((read, at) => {
+      const record = read.status === "fulfilled" ? read.value : null;
+      if (!record || record.userId !== sessions[at]?.userId) return false;
+      const stored = this.#openIfPossible(envelopes.read(record));
+      return stored !== null && !isOver(this.#ctx, stored);
+    });
   }
 
   /**
@@ -308,7 +312,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const startedAt = performance.now();
     const userId = this.#userId(user);
     const timeouts = this.#ownTimeouts(settings);
-    const since = settings.since ?? (await this.#ctx.clock.notAfter(startedAt));
+    const since = await this.#sinceOf(settings, startedAt);
     const from: Look = await look(this.#ctx, token);
     const result = await logIn(this.#ctx, from, { userId, since, ...timeouts, keep: keysToKeep(settings) });
     if ("refused" in result) return result;
@@ -375,7 +379,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * Logs a user out everywhere (OWASP ASVS 5.0 7.4.2, 7.4.3, 7.4.5) and returns how many sessions it ended.
    * Once it resolves, every session of the user is dead, and a login that began before is refused.
    *
-   * @param options `exceptToken`, `exceptId`: the one session to keep, after a change of password.
+   * @param options `exceptToken` or `exceptId`: the one session to keep, after a change of password.
    *   `authenticatedUpTo`: end only logins up to this instant of the store's clock, for a logout message that
    *   arrives late. `actor`: who does it, the user or an administrator, for the event
    */
@@ -391,6 +395,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const userId = this.#userId(user);
     const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
+    if (exceptToken !== undefined && exceptId !== undefined) {
+      throw refusal("exceptToken and exceptId both name the session to keep: give one of them");
+    }
     const except = exceptToken === undefined ? exceptId : await this.#idProvenBy(exceptToken);
     const count = await this.#ctx.store.revokeUser(userId, {
       ...(except === undefined ? {} : { except }),
@@ -478,8 +485,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const timeouts = this.#ownTimeouts(settings);
     const named = settings.userId === undefined ? this.#userIn(token, data) : settings.userId;
     const userId = named === null ? null : this.#userId(named);
-    const since =
-      userId === null ? undefined : (settings.since ?? (await this.#ctx.clock.notAfter(startedAt)));
+    const since = userId === null ? undefined : await this.#sinceOf(settings, startedAt);
     const created = await createUnder(this.#ctx, token, data, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
     if (created.state === "fenced") return "logged-out-meanwhile";
@@ -609,6 +615,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   #actor({ actor }: { readonly actor?: UserId }): string | null {
     return actor === undefined ? null : this.#userId(actor);
+  }
+
+  /** When a login began, by the store's clock. Default: `startedAt`, an instant of `performance.now()`. */
+  async #sinceOf({ since }: Pick<LoginSettings, "since">, startedAt: number): Promise<number> {
+    if (since === undefined) return this.#ctx.clock.notAfter(startedAt);
+    if (Number.isSafeInteger(since) && since >= 0) return since;
+    throw refusal("since must be a whole number of epoch milliseconds, as sessions.since() returns");
   }
 
   #ownTimeouts(settings: Pick<LoginSettings, "idle" | "lifetime">): GivenTimeouts {

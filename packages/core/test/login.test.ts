@@ -119,6 +119,21 @@ describe("a login that overlaps log out everywhere", () => {
     expect(await sessions.get(visitor.token)).toBeNull();
   });
 
+  test.each([NaN, -1, 1.5, "1800000000000", null])(
+    "is refused as input if it is said to begin at %j",
+    async (at) => {
+      const { store, calls } = counted(memoryStore());
+      const sessions = new Sessions({ store });
+      const { token } = await sessions.create({});
+      calls();
+      const since = at as number;
+      const error = "since must be a whole number of epoch milliseconds, as sessions.since() returns";
+      await expect(sessions.logIn(token, "ada", { since })).rejects.toThrow(new TypeError(error));
+      await expect(sessions.create({}, { userId: "ada", since })).rejects.toThrow(new TypeError(error));
+      expect(calls()).toEqual([]);
+    },
+  );
+
   test("succeeds if it begins after, in the same millisecond too", async () => {
     for (let n = 0; n < 300; n += 1) {
       const sessions = setUp();

@@ -112,6 +112,23 @@ describe("revocation", () => {
   });
 });
 
+test("a session whose record cannot be read counts as dead for open connections, and hides no other", async () => {
+  const store = memoryStore();
+  const unreadable = new Set<string>();
+  const read: typeof store.read = (id) =>
+    unreadable.has(id) ? Promise.reject(new StoreError("read", `${id} is not a session`)) : store.read(id);
+  const sessions = new Sessions({ store: { ...store, read } });
+  const open = await Promise.all(["ada", "bob", "eve"].map((userId) => sessions.create({ userId })));
+  const loaded = open.map(({ session }) => session);
+  await sessions.revoke(open[2]!.token);
+  unreadable.add(loaded[0]!.id);
+  expect(await sessions.areLive(loaded)).toEqual([false, true, false]);
+  await expect(sessions.areLive(loaded.slice(0, 1))).rejects.toThrow(loaded[0]!.id);
+  for (const { id } of loaded) unreadable.add(id);
+  await expect(sessions.areLive(loaded)).rejects.toThrow(`${loaded[0]!.id} is not a session`);
+  expect(await sessions.areLive([])).toEqual([]);
+});
+
 test("by id with a user who is not known is a TypeError, and ends nobody's session", async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const { token, session } = await sessions.create({}, { userId: "ada" });
@@ -171,4 +188,14 @@ test("of all a user's spares the session of a token, and none for a token with a
   expect(await sessions.revokeAllForUser("ada", { exceptToken: token! })).toBe(0);
   const forged = newToken(sessions.idOf(token!)!);
   expect(await sessions.revokeAllForUser("ada", { exceptToken: forged })).toBe(1);
+});
+
+test("of all a user's is refused with two sessions to spare, and ends nothing", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { token, session } = await sessions.create({}, { userId: "ada" });
+  const both = { exceptToken: token!, exceptId: session!.id };
+  await expect(sessions.revokeAllForUser("ada", both)).rejects.toThrow(
+    new TypeError("exceptToken and exceptId both name the session to keep: give one of them"),
+  );
+  expect(await sessions.get(token)).not.toBeNull();
 });
