@@ -76,7 +76,7 @@ export class Requests<Data extends object> {
     const attached = this.#attachedTo(req);
     if (attached) return attached;
     throw new TypeError(
-      "this request has no session of this store: call app.use(session({ store })) before the route, with this same store",
+      "this request has no session of this store: call app.use(session({ store })) before the route, with this same store. An error handler finds none if the store failed to load the session",
     );
   }
 

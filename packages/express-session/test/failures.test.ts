@@ -1,9 +1,10 @@
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
+import express, { type NextFunction, type Request, type Response } from "express";
 import session from "express-session";
 import { describe, expect, test } from "vitest";
-import { aliveIn, application } from "./app.ts";
+import { aliveIn, application, SECRET } from "./app.ts";
 import { breakable } from "./breakable.ts";
 import { called } from "./called.ts";
 import { heard } from "./heard.ts";
@@ -132,6 +133,24 @@ describe("a read that fails", () => {
     await browser.post("/gate/open?name=reload");
     expect(await slow).toMatchObject({ status: 500 });
   });
+});
+
+test("an error handler after a load that failed learns why the request has no session", async () => {
+  const { store: backend, fail } = breakable(memoryStore());
+  const store = expressSessionStore(sessionsOn(backend));
+  const app = express();
+  app.use(session({ secret: SECRET, resave: false, saveUninitialized: true, store }));
+  app.get("/", (_req, res) => void res.end());
+  let thrown: unknown;
+  app.use(async (_error: unknown, req: Request, res: Response, _next: NextFunction) => {
+    thrown = await store.logOut(req).catch((error: unknown) => error);
+    res.end();
+  });
+  const browser = visitor(await serve(app));
+  await browser.get("/");
+  fail(["read"]);
+  await browser.get("/");
+  expect(String(thrown)).toContain("An error handler finds none if the store failed to load the session");
 });
 
 test("a save that fails is an error of the framework, and the same save may be tried again", async () => {
