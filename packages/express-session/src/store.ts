@@ -148,10 +148,12 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const cookie = { ...storedCookie(settings), originalMaxAge: maxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
     const result = await current.logIn(user, data, options, { maxAge, ownKeys: ["cookie"] });
-    // A logout in between has removed `req.session`: do not bring it back.
-    const isLoggedOut = before && !req.session;
     const { refused } = result;
-    if (isLoggedOut) return { refused };
+    // A logout in between has removed `req.session`. It may have ended the session before this login.
+    if (before && !req.session) {
+      await current.end();
+      return { refused: refused ?? "logged-out-meanwhile" };
+    }
     if (refused === null) this.#requests.show(req, attached, loadedData(result.session));
     else if (current.isEnded) this.#requests.showNew(req, attached);
     return { refused };

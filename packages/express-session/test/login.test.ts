@@ -145,6 +145,22 @@ describe("logIn", () => {
     expect(await aliveIn(store)).toEqual(["bob"]);
   });
 
+  test.for(["set:cart", ""])(
+    "loses to a logout of the same request that begins while it runs, and leaves no session (%s)",
+    async (visit) => {
+      const { browser, bridge, routes, who, store } = await start();
+      if (visit !== "") await browser.post(`/slow?do=${visit}`);
+      routes.post("/both", async (req, res) => {
+        const login = bridge.logIn(req, "ada");
+        await bridge.logOut(req);
+        res.json([await login, bridge.userOf(req)]);
+      });
+      expect((await browser.post("/both")).text).toBe('[{"refused":"logged-out-meanwhile"},null]');
+      expect(await who(browser)).toBeNull();
+      expect(await aliveIn(store)).toEqual([]);
+    },
+  );
+
   test("of an object that an application held from before, a save stores nothing", async () => {
     const { browser, bridge, routes, data } = await start();
     routes.post("/in", async (req, res) => {
