@@ -8,15 +8,20 @@ import { userOfData } from "./user.ts";
  */
 export function warnOfUnknownUser<Data extends object>(policy: Policy<Data>, data: Data | null): void {
   if (policy.userId !== userOfData || data === null) return;
-  const key = KEYS.find((name) => isSomething((data as Record<string, unknown>)[name]));
+  const values = data as Record<string, unknown>;
+  const key = KEYS.find((name) => isSomething(values[name]));
   if (key === undefined) return;
+  const user = userIn(key, values[key]);
+  const option = user && `, or set the option userId, such as new Sessions({ userId: (data) => ${user} })`;
   warnOnce(
     "TENURE_USER_UNKNOWN",
-    `the data of a session without a user have the key ${key}, which looks like a login, so "log out everywhere" cannot find the session: log in with logIn, or set the option userId, such as new Sessions({ userId: (data) => data.${key}?.id })`,
+    `the data of a session without a user have the key ${key}, which looks like a login, so "log out everywhere" cannot find the session: log in with logIn${option ?? ""}`,
   );
 }
 
-const KEYS = [
+const FLAGS: readonly string[] = ["loggedIn", "isLoggedIn", "isAuthenticated"];
+
+const KEYS: readonly string[] = [
   "user",
   "account",
   "uid",
@@ -26,11 +31,16 @@ const KEYS = [
   "accountId",
   "username",
   "email",
-  "loggedIn",
-  "isLoggedIn",
-  "isAuthenticated",
+  ...FLAGS,
   "passport",
-] as const;
+];
+
+/** Returns the expression that reads the user from the data. `null`: the value only says that there is one. */
+function userIn(key: string, value: unknown): string | null {
+  if (typeof value === "boolean" || FLAGS.includes(key)) return null;
+  if (typeof value !== "object" || value === null) return `data.${key}`;
+  return key === "passport" && "user" in value ? "data.passport?.user?.id" : `data.${key}?.id`;
+}
 
 /** Whether a login may have stored this value. passport stores an empty object for visitors. */
 function isSomething(value: unknown): boolean {

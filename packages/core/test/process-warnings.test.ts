@@ -24,15 +24,27 @@ const sessions = (options = ""): string => `
 
 describe("data that look like a login in a session of nobody", () => {
   test.each([
-    ["sessions.create({ user: { id: 7 } })", "user"],
-    ["sessions.create({ passport: { user: { id: 7 } } })", "passport"],
-    ["sessions.save((await sessions.create({})).session, { account: 7 })", "account"],
-  ])("are warned about once, with the line to write: %s", (call, key) => {
+    ["sessions.create({ user: { id: 7 } })", "user", "data.user?.id"],
+    ["sessions.create({ user: 'ada' })", "user", "data.user"],
+    ["sessions.create({ passport: { user: { id: 7 } } })", "passport", "data.passport?.user?.id"],
+    ["sessions.create({ passport: { id: 7 } })", "passport", "data.passport?.id"],
+    ["sessions.save((await sessions.create({})).session, { account: 7 })", "account", "data.account"],
+    ["sessions.create({ accountId: 7n.toString() })", "accountId", "data.accountId"],
+  ])("are warned about once, with the line to write: %s", (call, key, user) => {
     const printed = warningsOf(`${sessions()} await ${call}; await ${call};`);
     expect(printed.match(/TENURE_USER_UNKNOWN/g)).toHaveLength(1);
     expect(printed).toContain(`the key ${key}, which looks like a login`);
-    expect(printed).toContain(`userId: (data) => data.${key}`);
+    expect(printed).toContain(`log in with logIn, or set the option userId`);
+    expect(printed).toContain(`new Sessions({ userId: (data) => ${user} })`);
   });
+
+  test.each(["isLoggedIn: true", "loggedIn: 1", "user: true"])(
+    "are warned about without an option to set, where they do not name the user: { %s }",
+    (data) => {
+      const printed = warningsOf(`${sessions()} await sessions.create({ ${data} });`);
+      expect(printed).toMatch(/TENURE_USER_UNKNOWN.* looks like a login.*: log in with logIn$/m);
+    },
+  );
 
   test.each([
     ["sessions.create({ userId: 7 })", ""],
