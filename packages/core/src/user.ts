@@ -13,8 +13,17 @@ export function userIdOf(user: UserId): string {
   const userId = userIdIn(user);
   if (userId !== null) return userId;
   throw new TypeError(
-    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${user === "" ? "an empty string" : typeof user}: pass the field that identifies the user`,
+    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${kindOf(user)}: pass the field that identifies the user`,
   );
+}
+
+/** Describes a value that cannot name a user, without showing it. */
+function kindOf(value: unknown): string {
+  if (value === "") return "an empty string";
+  if (typeof value === "string") return "a malformed string";
+  if (Number.isInteger(value)) return "an unsafe integer";
+  if (typeof value === "number") return Number.isFinite(value) ? "a fraction" : String(value);
+  return value === null ? "null" : typeof value;
 }
 
 /** Returns the user that a value names, or `null` if it cannot name one: `""`, `false`, an object. */

@@ -25,23 +25,24 @@ describe("a user id", () => {
   });
 
   test.each([
-    [""],
-    ["\ud800"],
-    [{}],
-    [{ id: 1 }],
-    [[]],
-    [true],
-    [Number.NaN],
-    [1.5],
-    [Infinity],
-    [Symbol("x")],
-    [() => 1],
-  ])("%o is refused before anything is written", async (userId) => {
+    ["", "an empty string"],
+    ["\ud800", "a malformed string"],
+    [{}, "object"],
+    [{ id: 1 }, "object"],
+    [[], "object"],
+    [true, "boolean"],
+    [Number.NaN, "NaN"],
+    [1.5, "a fraction"],
+    [2 ** 60, "an unsafe integer"],
+    [Infinity, "Infinity"],
+    [Symbol("x"), "symbol"],
+    [() => 1, "function"],
+  ])("%o is refused before anything is written", async (userId, kind) => {
     const { store, calls } = counted(memoryStore());
     const sessions = new Sessions({ store });
     const given = { userId: userId as UserId };
     await expect(sessions.create({}, given)).rejects.toThrow(/user id must be/);
-    await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(/user id must be/);
+    await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(`not ${kind}: pass the field`);
     await expect(sessions.revokeAllForUser(userId as UserId)).rejects.toThrow(TypeError);
     await expect(sessions.listForUser(userId as UserId)).rejects.toThrow(TypeError);
     expect(calls().filter((call) => call !== "now")).toEqual([]);
