@@ -2,7 +2,14 @@ import cluster from "node:cluster";
 import { StoreError } from "./errors.ts";
 import type { NewSession, SessionChanges, SessionRecord, SessionStore, UpdateResult } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
-import { assertChanges, assertNewSession, assertRevokeUser, instantInTheFuture } from "./store/validate.ts";
+import { setImmediate } from "./store/real-time.ts";
+import {
+  assertChanges,
+  assertKnownOptions,
+  assertNewSession,
+  assertRevokeUser,
+  instantInTheFuture,
+} from "./store/validate.ts";
 import { warnOnce } from "./store/warning.ts";
 
 /** Options of `memoryStore`. */
@@ -38,6 +45,7 @@ export interface MemoryStoreOptions {
  * process.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
+  assertKnownOptions(options, OPTIONS);
   const {
     // `Date` is looked up at each call, because fake timers replace it.
     clock: readClock = () => Date.now(),
@@ -271,6 +279,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 }
 
+const OPTIONS = ["clock", "tombstoneMinimum", "maxUnknownTombstones"] satisfies (keyof MemoryStoreOptions)[];
+
 /**
  * With several processes, users seem to be logged out at random, and "log out everywhere" misses sessions.
  */
@@ -355,9 +365,6 @@ class ShardedMap<Value> {
   }
 }
 
-/** The real `setImmediate`, even under fake timers. */
-const { setImmediate: nextImmediate } = globalThis;
-
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => nextImmediate(resolve));
+  return new Promise((resolve) => setImmediate(resolve));
 }

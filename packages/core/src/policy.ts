@@ -2,6 +2,7 @@ import { type Duration, parseDuration } from "./duration.ts";
 import { type Codec, jsonCodec } from "./encoding.ts";
 import { type ProtectOptions, type Protection, protectionWith } from "./protection.ts";
 import type { SessionStore } from "./store.ts";
+import { assertKnownOptions } from "./store/validate.ts";
 import { warnOnce } from "./store/warning.ts";
 import { userOfData } from "./user.ts";
 
@@ -73,10 +74,7 @@ export interface Policy<Data extends object> {
 /** @throws TypeError naming the wrong or unknown option */
 export function policyOf<Data extends object>(options: SessionsOptions<Data>): Policy<Data> {
   assertStore(options?.store);
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
-  if (unknown !== undefined) {
-    throw new TypeError(`Unknown option ${unknown}. Known options: ${Object.keys(OPTIONS).join(", ")}`);
-  }
+  assertKnownOptions(options, Object.keys(OPTIONS));
   const { userId = userOfData, codec = jsonCodec, onCap = "end-oldest" } = options;
   const lifetime = parseDuration("lifetime", options.lifetime ?? "12h");
   const idleTimeout = parseDuration("idleTimeout", options.idleTimeout ?? Math.min(30 * 60_000, lifetime));

@@ -8,6 +8,7 @@ import {
   randomBytes,
 } from "node:crypto";
 import { StoreError } from "./errors.ts";
+import { assertKnownOptions } from "./store/validate.ts";
 
 /** The option `protect` of `Sessions`. */
 export interface ProtectOptions {
@@ -62,8 +63,11 @@ export interface Protection {
   decrypt(keyId: string, id: string, sealed: string, associated: string): Buffer | null;
 }
 
+const OPTIONS = ["keys", "acceptPlain"] satisfies (keyof ProtectOptions)[];
+
 /** @throws TypeError for invalid options, without showing a key */
 export function protectionWith(options: ProtectOptions): Protection {
+  assertKnownOptions(options, OPTIONS);
   const { keys, acceptPlain = false } = options;
   if (!Array.isArray(keys) || keys.length === 0) {
     throw new TypeError("protect.keys must be a list with at least one key: [{ id, key }]");

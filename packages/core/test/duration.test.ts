@@ -53,6 +53,7 @@ describe("Sessions refuses at construction", () => {
     [{ store: { ...store, revokeUser: undefined } }, /it lacks revokeUser$/],
     [{ store, idleTimeOut: "30m" }, /Unknown option idleTimeOut. Known options: .*idleTimeout/],
     [{ store, mayLengthen: true }, /Unknown option mayLengthen/],
+    [{ store, protect: { key: [] } }, /^Unknown option key. Known options: keys, acceptPlain$/],
     [{ store, maxLifetime: "1h" }, /maxLifetime must not be shorter/],
     [{ store, maxIdleTimeout: "1m" }, /maxIdleTimeout must not be shorter/],
     [{ store, onCap: "drop" }, /onCap must be/],

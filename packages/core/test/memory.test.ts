@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { memoryStore, type NewSession, StoreError } from "@tenure/core";
+import { memoryStore, type MemoryStoreOptions, type NewSession, StoreError } from "@tenure/core";
 import { describe, expect, test, vi } from "vitest";
 
 const HOUR = 3_600_000;
@@ -25,6 +25,14 @@ function heap(): number {
 }
 
 describe("the memory store", () => {
+  test.each([
+    [{ tombstoneMinimun: 1000 }, "Unknown option tombstoneMinimun. Known options: clock, tombstoneMinimum, "],
+    [null, "options must be an object. Known options: clock, "],
+  ])("refuses the options %j", (options, message) => {
+    expect(() => memoryStore(options as MemoryStoreOptions)).toThrow(TypeError);
+    expect(() => memoryStore(options as MemoryStoreOptions)).toThrow(message);
+  });
+
   test("gives the memory of what expired back, by its own calls alone", async () => {
     let now = 1_000_000_000;
     const store = memoryStore({ clock: () => now });

@@ -1,3 +1,4 @@
+import { assertKnownOptions } from "../store/validate.ts";
 import type { WarningCode } from "./warnings.ts";
 
 /** Options of every bridge. */
@@ -18,12 +19,7 @@ export interface BridgeOptions<Request> {
  * @throws TypeError for an unknown option, and for an `isUse` that is not a synchronous function
  */
 export function assertOptions(options: unknown, known: readonly string[]): void {
-  const names = known.join(", ");
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options must be an object. Known options: ${names}`);
-  }
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown}. Known options: ${names}`);
+  assertKnownOptions(options, known);
   const { isUse } = options as { readonly isUse?: unknown };
   // The promise of an async function would count as true.
   const isSync = typeof isUse === "function" && isUse.constructor.name !== "AsyncFunction";

@@ -6,6 +6,7 @@ export { monotonic, setImmediate, setTimeout } from "./real-time.ts";
 export {
   assertChanges,
   assertDuration,
+  assertKnownOptions,
   assertNewSession,
   assertRevokeUser,
   assertWellFormed,

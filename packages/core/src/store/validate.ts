@@ -79,11 +79,11 @@ export function assertWellFormed(texts: Readonly<Record<string, string | null | 
  * @throws TypeError for a value that is not a string
  */
 export function canBeStored(name: string, text: unknown): boolean {
-  if (typeof text !== "string") throw new TypeError(`${name} must be a string, not ${typeof text}`);
+  assertString(name, text);
   return text.isWellFormed();
 }
 
-function assertString(name: string, value: unknown): void {
+function assertString(name: string, value: unknown): asserts value is string {
   if (typeof value !== "string") throw new TypeError(`${name} must be a string, not ${kindOf(value)}`);
 }
 
@@ -102,6 +102,20 @@ export function assertDuration(name: string, value: unknown): void {
       `${name} must be a whole number of milliseconds from 1 to ${MAX_DURATION} (100 years)`,
     );
   }
+}
+
+/**
+ * Checks that options hold no unknown name: a misspelled option would have no effect.
+ *
+ * @throws TypeError naming the unknown option and the known ones
+ */
+export function assertKnownOptions(options: unknown, known: readonly string[]): void {
+  const names = known.join(", ");
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options must be an object. Known options: ${names}`);
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown}. Known options: ${names}`);
 }
 
 function assertInstant(name: string, value: unknown): void {
