@@ -1,5 +1,6 @@
 import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
+import { inBatches } from "./in-batches.ts";
 import type { SessionRecord } from "./store.ts";
 
 /** Options of `reencrypt`. */
@@ -28,22 +29,11 @@ export async function reencrypt<Data extends object>(
   { onProgress, signal }: ReencryptOptions,
 ): Promise<Reencrypted> {
   const done = { moved: 0, skipped: 0, unreadable: 0 };
-  let batch: SessionRecord[] = [];
-  const finish = async (): Promise<void> => {
+  const moveAll = async (batch: readonly SessionRecord[]): Promise<void> => {
     for (const result of await Promise.all(batch.map((record) => move(ctx, record)))) done[result] += 1;
-    batch = [];
     onProgress?.({ ...done });
   };
-  try {
-    for await (const record of ctx.store.scan()) {
-      if (signal?.aborted) break;
-      batch.push(record);
-      if (batch.length === BATCH) await finish();
-    }
-  } finally {
-    // Even if the scan rejects, as it does at its end if a record cannot be decoded.
-    if (batch.length > 0) await finish();
-  }
+  await inBatches(ctx.store.scan(), BATCH, moveAll, signal);
   return done;
 }
 

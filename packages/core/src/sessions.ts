@@ -10,6 +10,7 @@ import { Encoding } from "./encoding.ts";
 import { Envelopes, type SealedSession, StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
+import { inBatches } from "./in-batches.ts";
 import { logIn } from "./login.ts";
 import { type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
@@ -419,21 +420,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const actor = this.#actor(options);
     const { store } = this.#ctx;
     let count = 0;
-    let found: SessionRecord[] = [];
-    const finish = async (): Promise<void> => {
-      const ending = found.map((record) => endSession(store, record, "everyone", actor));
-      found = [];
-      count += (await Promise.all(ending)).filter(Boolean).length;
-    };
-    try {
-      for await (const record of store.scan()) {
-        found.push(record);
-        if (found.length === 100) await finish();
-      }
-    } finally {
-      // Even if the scan rejects: for an unreadable record it does so only after all others.
-      await finish();
-    }
+    await inBatches(store.scan(), 100, async (batch) => {
+      const ended = await Promise.all(batch.map((record) => endSession(store, record, "everyone", actor)));
+      count += ended.filter(Boolean).length;
+    });
     return count;
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { memoryStore, newToken, Sessions, type SessionStore, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { counted } from "./counted.ts";
@@ -149,6 +150,25 @@ test("of everyone ends all that the store can read, and then rejects with its er
   };
   await expect(new Sessions({ store: failing }).revokeEveryone()).rejects.toThrow("no session");
   expect(await Array.fromAsync(store.scan())).toEqual([]);
+});
+
+test.each([
+  ["of everyone", (sessions: Sessions) => sessions.revokeEveryone()],
+  ["a reencryption", (sessions: Sessions) => sessions.reencrypt()],
+])("%s rejects with the error of the scan, even if the last sessions fail, too", async (_, run) => {
+  const store = memoryStore();
+  await new Sessions({ store }).create({});
+  const failing: SessionStore = {
+    ...store,
+    revoke: () => Promise.reject(new StoreError("revoke", "down")),
+    update: () => Promise.reject(new StoreError("update", "down")),
+    async *scan() {
+      yield* store.scan();
+      throw new StoreError("scan", "a record is no session");
+    },
+  };
+  const protect = { keys: [{ id: "1", key: randomBytes(32) }], acceptPlain: true };
+  await expect(run(new Sessions({ store: failing, protect }))).rejects.toThrow("a record is no session");
 });
 
 test("of everyone rejects if the store fails while the next sessions are looked for, and the process lives", async () => {
