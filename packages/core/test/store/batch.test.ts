@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { batched } from "../../src/store/batch.ts";
 import { withDeadline } from "../../src/store/deadline.ts";
+import { turns } from "../interleaved.ts";
 
 describe("batched", () => {
   test("joins the calls of one turn of the event loop into one batch, and gives each its own result", async () => {
@@ -97,27 +98,27 @@ describe("batched", () => {
   });
 
   test("has no more batches under way than slots, and lets waiting calls join the next", async () => {
-    let [underWay, most] = [0, 0];
     const sizes: number[] = [];
+    const replies: (() => void)[] = [];
     const call = batched<number, number>({
       slots: 2,
       limit: 50,
-      run: async (calls) => {
+      run: (calls) => {
         sizes.push(calls.length);
-        most = Math.max(most, (underWay += 1));
-        await sleep(5);
-        underWay -= 1;
-        return calls;
+        return new Promise((resolve) => replies.push(() => resolve(calls)));
       },
     });
-    const calls: Promise<number>[] = [];
-    for (let n = 0; n < 120; n += 1) {
-      calls.push(call(n));
-      if (n % 10 === 0) await sleep(0);
+    const results: Promise<number>[] = [];
+    for (const upTo of [1, 2, 20]) {
+      while (results.length < upTo) results.push(call(results.length));
+      await turns(3);
     }
-    expect(await Promise.all(calls)).toEqual(Array.from({ length: 120 }, (_, n) => n));
-    expect(most).toBe(2);
-    expect(Math.max(...sizes)).toBeGreaterThan(10);
+    expect(sizes).toEqual([1, 1]);
+    replies[0]!();
+    await turns(3);
+    expect(sizes).toEqual([1, 1, 18]);
+    for (const reply of replies) reply();
+    expect(await Promise.all(results)).toEqual(Array.from({ length: 20 }, (_, n) => n));
   });
 
   test("keeps the order of calls with one key, and never runs two of them at once", async () => {
