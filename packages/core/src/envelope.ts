@@ -126,15 +126,15 @@ export class Envelopes {
   }
 
   /**
-   * Returns which of a session's tokens has this digest. Call it before {@link open}: nothing is decrypted
-   * for a wrong token.
+   * Returns which of a session's tokens has this digest. `null`: none. Call it before {@link open}: nothing is
+   * decrypted for a wrong token.
    *
    * @throws StoreError if the session's key is missing
    */
-  tokenOf({ keyId, head }: SealedSession, digest: string): "current" | "previous" | null {
+  tokenOf({ keyId, head }: SealedSession, digest: string): "current" | PreviousToken | null {
     const stored = keyId === null ? digest : this.#withKey(keyId).keyedDigest(keyId, digest);
     if (isSameDigest(stored, head.digest)) return "current";
-    return head.previous && isSameDigest(stored, head.previous.digest) ? "previous" : null;
+    return head.previous && isSameDigest(stored, head.previous.digest) ? head.previous : null;
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Context } from "./context.ts";
 import { isOver } from "./ended-by-policy.ts";
-import type { PreviousToken, StoredSession } from "./envelope.ts";
+import type { Envelopes, PreviousToken, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
 import type { SessionRecord } from "./store.ts";
 import { digestOf, idOf, isToken } from "./token.ts";
@@ -51,7 +51,7 @@ export async function look<Data extends object>(ctx: Context<Data>, token: unkno
   if (match === null) return DEAD;
   const stored = envelopes.open(sealed);
   if (!stored) return unreadable(record, sealed.keyId);
-  if (match === "previous") return superseded(ctx, stored);
+  if (match !== "current") return superseded(ctx, stored, match);
   // Between a framework's `regenerate` and the request's save.
   if (stored.head.isHidden) return DEAD;
   if (settling) await settling;
@@ -60,9 +60,32 @@ export async function look<Data extends object>(ctx: Context<Data>, token: unkno
   return DEAD;
 }
 
-function superseded<Data extends object>({ clock }: Context<Data>, stored: StoredSession): Look {
-  const { previous } = stored.head;
-  if (!previous) return DEAD;
+/**
+ * Returns whether a token may log out of the session with its id. `"planted"`: it was an anonymous visitor's, and
+ * a login has replaced it, so somebody else may have planted it. `"wrong"`: it is no token of the session. If the
+ * record cannot be read or its key is missing, the token may log out.
+ */
+export function logoutWith(
+  envelopes: Envelopes,
+  record: SessionRecord,
+  token: string,
+): "allowed" | "planted" | "wrong" {
+  const sealed = envelopes.read(record);
+  if (!sealed) return "allowed";
+  try {
+    const match = envelopes.tokenOf(sealed, digestOf(token));
+    if (match === null) return "wrong";
+    return match === "current" || match.wasUsers ? "allowed" : "planted";
+  } catch {
+    return "allowed";
+  }
+}
+
+function superseded<Data extends object>(
+  { clock }: Context<Data>,
+  stored: StoredSession,
+  previous: PreviousToken,
+): Look {
   const isRecent = clock.earliest() - previous.replacedAt < SUPERSEDED_FOR;
   const { id, userId } = stored.record;
   if (!isRecent) publish("superseded-token-used", { id, userId });
@@ -74,4 +97,4 @@ function unreadable(record: SessionRecord, keyId: string | null): Look {
   return { state: "unreadable", record };
 }
 
-const DEAD = { state: "dead" } as const;
+export const DEAD = { state: "dead" } as const;

@@ -12,7 +12,7 @@ import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { inBatches } from "./in-batches.ts";
 import { logIn } from "./login.ts";
-import { type Look, look } from "./look.ts";
+import { logoutWith, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
 import { NOBODY, refusal, refusing } from "./refusal.ts";
@@ -22,7 +22,7 @@ import { save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
 import { type GivenTimeouts, ownTimeouts, timeoutsOf } from "./timeouts.ts";
-import { digestOf, idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
+import { idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
 import { Writes } from "./writes.ts";
@@ -344,11 +344,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   async revoke(token: string): Promise<boolean> {
     if (!isToken(token)) return false;
     const id = idOf(token);
-    const { store } = this.#ctx;
+    const { store, envelopes } = this.#ctx;
     const record = await store.read(id);
     // Only a framework may create a session under this token later: leave a tombstone.
     if (!record) return !isOwnToken(token) && endSession(store, { id, userId: null }, "logout");
-    const mayLogOut = this.#mayLogOut(record, digestOf(token));
+    const mayLogOut = logoutWith(envelopes, record, token) === "allowed";
     return mayLogOut && endSession(store, record, "logout");
   }
 
@@ -548,19 +548,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   async #idProvenBy(token: string): Promise<string | undefined> {
     const found = await look(this.#ctx, token);
     return found.state === "live" || found.state === "superseded" ? found.stored.record.id : undefined;
-  }
-
-  /** Whether a token may log out. If a key is missing or the record cannot be read, it may. */
-  #mayLogOut(record: SessionRecord, digest: string): boolean {
-    const { envelopes } = this.#ctx;
-    const sealed = envelopes.read(record);
-    if (!sealed) return true;
-    try {
-      const match = envelopes.tokenOf(sealed, digest);
-      return match === "current" || (match === "previous" && sealed.head.previous?.wasUsers === true);
-    } catch {
-      return true;
-    }
   }
 
   #publishExpired({ id, userId, expiresAt }: SessionRecord): void {

@@ -82,7 +82,7 @@ describe("revocation", () => {
     expect(list[0]).toEqual({
       id: sessions.idOf(tokens[0]!),
       userId: "ada",
-      authenticatedAt: expect.closeTo(1_000_000, -1) as number,
+      authenticatedAt: expect.closeTo(1_000_000, -3) as number,
       data: { browser: "Firefox" },
       createdAt: 1_000_000,
       touchedAt: 1_000_000,

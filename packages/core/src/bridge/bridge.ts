@@ -1,11 +1,10 @@
 import type { Context } from "../context.ts";
 import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
-import { look } from "../look.ts";
+import { logoutWith, look } from "../look.ts";
 import { LoadedSession, type Session } from "../session.ts";
 import { Sessions } from "../sessions.ts";
-import type { SessionRecord } from "../store.ts";
-import { digestOf, idOf, isId, isOwnToken } from "../token.ts";
+import { idOf, isId, isOwnToken } from "../token.ts";
 import { userIdIn } from "../user.ts";
 import { callBack } from "./callback.ts";
 import { type Copy, type Loaded, type LoadedLive, type LoadedOther, LoadResult } from "./request-cookie.ts";
@@ -112,18 +111,6 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
     return Object.fromEntries(Object.entries(data).filter(([key]) => isShown(key))) as Data;
   }
 
-  #isReplacedAnonymousToken(record: SessionRecord, token: string): boolean {
-    const { envelopes } = this.#ctx;
-    const sealed = envelopes.read(record);
-    if (sealed?.head.previous?.wasUsers !== false) return false;
-    try {
-      return envelopes.tokenOf(sealed, digestOf(token)) === "previous";
-    } catch {
-      // The key is missing, so the token cannot be checked: let the logout happen.
-      return false;
-    }
-  }
-
   /** Returns the user named by data, or `null`. */
   userIn(data: Data): string | null {
     return userIdIn(this.sessions.policy.userId(data));
@@ -131,18 +118,18 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
 
   /**
    * Ends a session by its id, as lists show it, or by its token. One of Tenure's tokens ends the session
-   * whose id it contains, because another request may have replaced its secret since. An anonymous visitor's
-   * token that a login has replaced ends nothing: applications destroy it after the login, and it may have
-   * been planted.
+   * whose id it contains, even if its secret matches nothing: other requests may have replaced the secret since,
+   * and the application's own call is trusted. An anonymous visitor's token that a login has replaced ends
+   * nothing: applications destroy it after the login, and it may have been planted.
    */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;
     if (!isOwnToken(idOrToken)) return void (await this.sessions.revoke(idOrToken));
-    const { store } = this.#ctx;
+    const { store, envelopes } = this.#ctx;
     const id = idOf(idOrToken);
     // A session that cannot be read can still be ended.
     const record = await store.read(id).catch(() => undefined);
-    if (record === null || (record && this.#isReplacedAnonymousToken(record, idOrToken))) return;
+    if (record === null || (record && logoutWith(envelopes, record, idOrToken) === "planted")) return;
     await endSession(store, record ?? { id, userId: null }, "logout");
   }
 }

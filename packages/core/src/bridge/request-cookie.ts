@@ -38,8 +38,6 @@ export interface Copy<Data extends object> {
 /** What a request's cookie stands for, unless it is a live session. */
 export type OtherCookie = Exclude<Look, Live>;
 
-export const DEAD = { state: "dead" } as const;
-
 /** Whether another request of this browser has just replaced the token. Its response brings the new one. */
 export function isJustReplaced(cookie: OtherCookie): boolean {
   return cookie.state === "superseded" && cookie.isRecent;

@@ -6,7 +6,7 @@ import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { logIn } from "../login.ts";
-import type { Look } from "../look.ts";
+import { DEAD, type Look } from "../look.ts";
 import { type About, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
 import { save, showAgain, takesUserAway } from "../save.ts";
@@ -18,7 +18,6 @@ import { type UserId, userIdOf } from "../user.ts";
 import { idleFor, isExpired, isLonger, isNone, isSameMaxAge, type MaxAge } from "./max-age.ts";
 import {
   type Copy,
-  DEAD,
   isJustReplaced,
   type Loaded,
   mayBePlanted,
@@ -92,7 +91,10 @@ export class RequestSession<Data extends object> {
   readonly #bridge: RequestBridge<Data>;
   readonly #ctx: Context<Data>;
   readonly isUse: boolean;
-  /** {@link startedAt} by the store's clock, once known. */
+  /**
+   * {@link startedAt} by the store's clock. Computed when the request begins, if possible: after a suspension of
+   * the machine, in which `performance.now()` stands still, it would be too late.
+   */
   #since: number | undefined;
   #cookie: OtherCookie;
   #state: RequestState;
