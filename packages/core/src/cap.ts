@@ -1,8 +1,8 @@
 import { endSession } from "./ending.ts";
-import { isOver } from "./ended-by-policy.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionRecord } from "./store.ts";
+import { isOver } from "./timeouts.ts";
 import type { WriteContext } from "./writes.ts";
 
 /**

@@ -1,8 +1,8 @@
 import type { Context } from "./context.ts";
-import { isOver } from "./ended-by-policy.ts";
 import type { Envelopes, PreviousToken, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
 import type { SessionRecord } from "./store.ts";
+import { isOver } from "./timeouts.ts";
 import { digestOf, idOf, isToken } from "./token.ts";
 
 /** What a token stands for. */

@@ -1,22 +1,48 @@
+import type { StoreClock } from "./clock.ts";
 import { type Duration, parseDuration } from "./duration.ts";
-import type { Head, StoredSession } from "./envelope.ts";
+import type { Envelopes, Head, StoredSession } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
+import type { SessionStore } from "./store.ts";
 
-/** The timeouts in force for a session: the record's, or the policy's where it has been shortened since. */
-export interface Timeouts {
-  readonly idle: number;
-  readonly endsAt: number;
-  readonly expiresAt: number;
-}
-
+/** Returns the timeouts in force: the record's, or the policy's where it has been shortened since. */
 export function timeoutsOf(
   { record, head }: Pick<StoredSession, "record" | "head">,
   policy: Policy<never>,
-): Timeouts {
+): { readonly idle: number; readonly endsAt: number; readonly expiresAt: number } {
   const idle = head.hasOwnIdle ? record.idle : Math.min(record.idle, policy.idleTimeout);
   const shortened = head.hasOwnLifetime ? 0 : Math.max(0, head.lifetime - policy.lifetime);
   const endsAt = record.endsAt - shortened;
   return { idle, endsAt, expiresAt: Math.min(record.touchedAt + idle, endsAt) };
+}
+
+/**
+ * Whether a policy that was shortened since has ended the session. The store enforces the record's own end.
+ */
+export function isOver(
+  { policy, clock }: PolicyContext,
+  stored: Pick<StoredSession, "record" | "head">,
+): boolean {
+  const { expiresAt } = timeoutsOf(stored, policy);
+  return expiresAt < stored.record.expiresAt && clock.latest() >= expiresAt;
+}
+
+/**
+ * Returns a session that was seen earlier, or `null` if a shortened policy has ended it. Reads it again
+ * before it returns `null`, because another request may have used it since.
+ */
+export async function unlessOver(
+  ctx: PolicyContext & { readonly store: SessionStore; readonly envelopes: Envelopes },
+  seen: StoredSession,
+): Promise<StoredSession | null> {
+  if (!isOver(ctx, seen)) return seen;
+  const record = await ctx.store.read(seen.record.id);
+  const stored = record && ctx.envelopes.openRecord(record);
+  return stored && !isOver(ctx, stored) ? stored : null;
+}
+
+interface PolicyContext {
+  readonly policy: Policy<never>;
+  readonly clock: StoreClock;
 }
 
 /** The timeouts that a creation or a login gives a session, milliseconds. */

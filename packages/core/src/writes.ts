@@ -4,8 +4,8 @@ import { Draft, type DraftContext } from "./draft.ts";
 import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
-import { unlessOver } from "./ended-by-policy.ts";
 import type { SessionStore, UpdateResult } from "./store.ts";
+import { unlessOver } from "./timeouts.ts";
 
 export interface Change<Data extends object> {
   /**
