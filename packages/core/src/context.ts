@@ -4,7 +4,7 @@ import type { WriteContext, Writes } from "./writes.ts";
 
 /** The parts of a `Sessions`, for the modules that implement it. */
 export interface Context<Data extends object> extends WriteContext<Data> {
-  readonly touches: Touches;
+  readonly touches: Touches<Data>;
   readonly writes: Writes<Data>;
   readonly cap: Cap;
 }

@@ -6,7 +6,7 @@ import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { endSession } from "./ending.ts";
 import { Encoding } from "./encoding.ts";
-import { Envelopes, type SealedSession, StoredSession } from "./envelope.ts";
+import { Envelopes, type SealedSession, type StoredSession } from "./envelope.ts";
 import { ReauthenticationRequired, StoreError } from "./errors.ts";
 import { publish, publishRevoked } from "./events.ts";
 import { inBatches } from "./in-batches.ts";
@@ -20,7 +20,7 @@ import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
 import { type ListedSession, LoadedSession, type Session } from "./session.ts";
 import type { SessionRecord } from "./store.ts";
-import { type GivenTimeouts, isOver, ownTimeouts, timeoutsOf, unlessOver } from "./timeouts.ts";
+import { type GivenTimeouts, isOver, ownTimeouts, publishIfExpired, timeoutsOf } from "./timeouts.ts";
 import { idOf, isId, isOwnToken, isToken, maxBitsOf, newToken } from "./token.ts";
 import { Touches } from "./touches.ts";
 import { type UserId, userIdIn, userIdOf } from "./user.ts";
@@ -93,11 +93,10 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const store = reportFailures(options.store);
     const encoding = new Encoding<Data>(policy.codec, policy.maxDataBytes);
     const clock = new StoreClock(() => store.now());
-    const touches = new Touches(clock, policy.touchEvery);
     const envelopes = new Envelopes(policy.protection);
     const ctx = { policy, store, envelopes, encoding, clock };
     this.policy = policy;
-    this.#ctx = { ...ctx, touches, writes: new Writes(ctx), cap: new Cap(ctx) };
+    this.#ctx = { ...ctx, touches: new Touches(ctx), writes: new Writes(ctx), cap: new Cap(ctx) };
   }
 
   /** For `@tenure/core/bridge`. @throws TypeError even for a `Sessions` of another copy of this package */
@@ -187,20 +186,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @throws TypeError for a copy of a session
    */
   async touch(session: Session<Data>): Promise<Session<Data> | null> {
-    return this.touchIfDue(session) ?? session;
-  }
-
-  /** As `touch`. `undefined`: no touch is due. */
-  touchIfDue(session: Session<Data>): Promise<Session<Data> | null> | undefined {
-    // Check now: in the background this would be an unhandled rejection.
-    LoadedSession.storedOf(session);
-    const { clock } = this.#ctx;
-    const sampling = clock.ready();
-    if (sampling) return sampling.then(() => this.#touchIfDueNow(session) ?? session);
-    const touching = this.#touchIfDueNow(session);
-    // After a suspension of this machine, the estimated clock is behind: decide again once it is renewed.
-    if (!touching) void clock.renewing()?.then(() => this.#touchIfDueNow(session));
-    return touching;
+    return this.#ctx.touches.ifDue(session) ?? session;
   }
 
   /**
@@ -491,43 +477,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     return stored && userIdIn(this.policy.userId(stored));
   }
 
-  #touchIfDueNow(session: Session<Data>): Promise<Session<Data> | null> | undefined {
-    return this.#ctx.touches.isDue(session) ? this.#touch(session) : undefined;
-  }
-
-  async #touch(session: Session<Data>): Promise<Session<Data> | null> {
-    const stored = LoadedSession.storedOf(session);
-    const { record } = stored;
-    const { clock, store, touches } = this.#ctx;
-    const { idle } = session;
-    if (isOver(this.#ctx, stored)) return this.#touchAgain(stored, session.data);
-    const takeBack = touches.begin(record.id);
-    try {
-      const result = await store.update(record.id, idle === record.idle ? {} : { idle });
-      if (result === "updated") {
-        const touchedAt = Math.max(record.touchedAt, Math.floor(clock.earliest()));
-        const expiresAt = Math.min(touchedAt + idle, record.endsAt);
-        const { head, payload } = stored;
-        const touched = new StoredSession({ ...record, idle, touchedAt, expiresAt }, head, payload);
-        return new LoadedSession(touched, session.data, this.policy);
-      }
-    } catch (error) {
-      takeBack();
-      publish("touch-failed", { id: record.id, userId: record.userId, error });
-      return session;
-    }
-    this.#publishExpired(record);
-    return null;
-  }
-
-  /** Touches a session that a shortened policy seems to have ended, if another request has used it since. */
-  async #touchAgain(seen: StoredSession, data: Data): Promise<Session<Data> | null> {
-    const stored = await unlessOver(this.#ctx, seen);
-    if (stored) return this.touch(new LoadedSession(stored, data, this.policy));
-    this.#publishExpired(seen.record);
-    return null;
-  }
-
   /** Reads the session for a save that changes nothing, because `save` returns what is stored. */
   async #stillAlive(
     seen: StoredSession,
@@ -537,7 +486,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const stored = record && this.#ctx.envelopes.openRecord(record);
     const isAsSeen = stored?.head.digest === seen.head.digest && stored.record.userId === seen.record.userId;
     if (!stored || !isAsSeen || isOver(this.#ctx, stored)) {
-      this.#publishExpired(seen.record);
+      publishIfExpired(this.#ctx.clock, seen.record);
       return null;
     }
     const session = this.#open(stored);
@@ -547,10 +496,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   async #idProvenBy(token: string): Promise<string | undefined> {
     const found = await look(this.#ctx, token);
     return found.state === "live" || found.state === "superseded" ? found.stored.record.id : undefined;
-  }
-
-  #publishExpired({ id, userId, expiresAt }: SessionRecord): void {
-    if (this.#ctx.clock.latest() >= expiresAt) publish("expired", { id, userId });
   }
 
   /** `null`: the codec cannot decode the data. */

@@ -1,8 +1,9 @@
 import type { StoreClock } from "./clock.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import type { Envelopes, Head, StoredSession } from "./envelope.ts";
+import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
-import type { SessionStore } from "./store.ts";
+import type { SessionRecord, SessionStore } from "./store.ts";
 
 /** Returns the timeouts in force: the record's, or the policy's where it has been shortened since. */
 export function timeoutsOf(
@@ -38,6 +39,11 @@ export async function unlessOver(
   const record = await ctx.store.read(seen.record.id);
   const stored = record && ctx.envelopes.openRecord(record);
   return stored && !isOver(ctx, stored) ? stored : null;
+}
+
+/** Publishes that a session that is dead has expired, unless it ended before. */
+export function publishIfExpired(clock: StoreClock, { id, userId, expiresAt }: SessionRecord): void {
+  if (clock.latest() >= expiresAt) publish("expired", { id, userId });
 }
 
 interface PolicyContext {

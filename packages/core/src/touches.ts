@@ -1,29 +1,81 @@
-import type { StoreClock } from "./clock.ts";
-import type { SessionFacts } from "./session.ts";
+import { publish } from "./events.ts";
+import type { Policy } from "./policy.ts";
+import { LoadedSession, type Session } from "./session.ts";
+import { StoredSession } from "./envelope.ts";
+import { isOver, publishIfExpired, unlessOver } from "./timeouts.ts";
+import type { WriteContext } from "./writes.ts";
 
-/** Decides when a touch is due, by the store's clock and by this process's own touches. */
-export class Touches {
-  readonly #clock: StoreClock;
-  readonly #touchEvery: number;
+/**
+ * Restarts idle timeouts, at most once per `touchEvery`: decides by the store's clock and by this process's own
+ * touches.
+ */
+export class Touches<Data extends object> {
+  readonly #ctx: WriteContext<Data>;
   /**
    * When this process last touched a session, by the store's clock: its own may stand still while the machine
    * sleeps.
    */
   readonly #touchedAt = new Map<string, number>();
 
-  /** @param touchEvery milliseconds */
-  constructor(clock: StoreClock, touchEvery: number) {
-    this.#clock = clock;
-    this.#touchEvery = touchEvery;
+  constructor(ctx: WriteContext<Data>) {
+    this.#ctx = ctx;
   }
 
-  isDue({ id, touchedAt, idle }: Pick<SessionFacts, "id" | "touchedAt" | "idle">): boolean {
-    const every = Math.min(this.#touchEvery, Math.floor(idle / 4));
+  /** As `Sessions.touch`. `undefined`: no touch is due. */
+  ifDue(session: Session<Data>): Promise<Session<Data> | null> | undefined {
+    // Check now: in the background this would be an unhandled rejection.
+    LoadedSession.storedOf(session);
+    const { clock } = this.#ctx;
+    const sampling = clock.ready();
+    if (sampling) return sampling.then(() => this.#ifDueNow(session) ?? session);
+    const touching = this.#ifDueNow(session);
+    // After a suspension of this machine, the estimated clock is behind: decide again once it is renewed.
+    if (!touching) void clock.renewing()?.then(() => this.#ifDueNow(session));
+    return touching;
+  }
+
+  #ifDueNow(session: Session<Data>): Promise<Session<Data> | null> | undefined {
+    return this.#isDue(session) ? this.#touch(session) : undefined;
+  }
+
+  #isDue({ id, touchedAt, idle }: Session<Data>): boolean {
+    const every = touchInterval(this.#ctx.policy, idle);
     // NaN if the store's clock was never sampled: then a touch is due.
-    const now = this.#clock.latest();
+    const now = this.#ctx.clock.latest();
     if (now - touchedAt < every) return false;
     const last = this.#touchedAt.get(id);
     return last === undefined || !(now - last < every);
+  }
+
+  async #touch(session: Session<Data>): Promise<Session<Data> | null> {
+    const { clock, policy, store } = this.#ctx;
+    const seen = LoadedSession.storedOf(session);
+    if (isOver(this.#ctx, seen)) {
+      // Another request may have used the session since.
+      const stored = await unlessOver(this.#ctx, seen);
+      const next = stored && new LoadedSession(stored, session.data, policy);
+      if (next) return this.ifDue(next) ?? next;
+      publishIfExpired(clock, seen.record);
+      return null;
+    }
+    const { record, head, payload } = seen;
+    const { idle } = session;
+    const takeBack = this.#begin(record.id);
+    try {
+      const result = await store.update(record.id, idle === record.idle ? {} : { idle });
+      if (result === "updated") {
+        const touchedAt = Math.max(record.touchedAt, Math.floor(clock.earliest()));
+        const expiresAt = Math.min(touchedAt + idle, record.endsAt);
+        const touched = new StoredSession({ ...record, idle, touchedAt, expiresAt }, head, payload);
+        return new LoadedSession(touched, session.data, policy);
+      }
+    } catch (error) {
+      takeBack();
+      publish("touch-failed", { id: record.id, userId: record.userId, error });
+      return session;
+    }
+    publishIfExpired(clock, record);
+    return null;
   }
 
   /**
@@ -31,8 +83,8 @@ export class Touches {
    *
    * @returns a function that takes it back
    */
-  begin(id: string): () => void {
-    const startedAt = this.#clock.latest();
+  #begin(id: string): () => void {
+    const startedAt = this.#ctx.clock.latest();
     // Only requests that have read the session before the touch need the entry. Clearing all costs them one
     // more touch.
     if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
@@ -41,6 +93,11 @@ export class Touches {
       if (this.#touchedAt.get(id) === startedAt) this.#touchedAt.delete(id);
     };
   }
+}
+
+/** Returns the shortest time between two touches of a session with this idle timeout, milliseconds. */
+export function touchInterval({ touchEvery }: Pick<Policy<never>, "touchEvery">, idle: number): number {
+  return Math.min(touchEvery, Math.floor(idle / 4));
 }
 
 /** Sessions, about 2 MB. */

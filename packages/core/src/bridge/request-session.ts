@@ -14,6 +14,7 @@ import type { Session } from "../session.ts";
 import { keysToKeep, type Sessions } from "../sessions.ts";
 import { ownTimeouts } from "../timeouts.ts";
 import { idOf, newToken } from "../token.ts";
+import { touchInterval } from "../touches.ts";
 import { type UserId, userIdOf } from "../user.ts";
 import { idleFor, isExpired, isLonger, isNone, isSameMaxAge, type MaxAge } from "./max-age.ts";
 import {
@@ -222,7 +223,7 @@ export class RequestSession<Data extends object> {
   isRested(maxAge: MaxAge): boolean {
     if (this.#writing > 0 || this.#state !== "live" || !this.#stored) return false;
     if (isExpired(maxAge) || !isSameMaxAge(this.maxAge, maxAge)) return false;
-    const every = Math.min(this.#ctx.policy.touchEvery, this.#stored.record.idle / 4);
+    const every = touchInterval(this.#ctx.policy, this.#stored.record.idle);
     return !this.isUse || performance.now() - this.#usedAt < every;
   }
 
@@ -454,8 +455,8 @@ export class RequestSession<Data extends object> {
 
   /** Restarts the idle timeout at load, at most once per `touchEvery`. Not awaited: a touch may be lost. */
   #use(session: Session<Data>): void {
-    this.#before = this.#bridge.sessions
-      .touchIfDue(session)
+    this.#before = this.#ctx.touches
+      .ifDue(session)
       ?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
   }
 
