@@ -6,21 +6,18 @@ export interface About {
   readonly userId: string | null;
 }
 
-export const NOBODY: About = { id: null, userId: null };
-
 /** Publishes that bad input was refused, and returns the error. */
-export function refusal(why: string, about: About = NOBODY): TypeError {
-  publish("refused", { id: about.id, userId: about.userId, why });
+export function refusal(why: string, { id = null, userId = null }: Partial<About> = {}): TypeError {
+  publish("refused", { id, userId, why });
   return new TypeError(why);
 }
 
 /** Publishes the TypeErrors of a check. Only for checks whose messages do not quote their input. */
-export function refusing<Result>(about: About, check: () => Result): Result {
+export function refusing<Result>({ id = null, userId = null }: Partial<About>, check: () => Result): Result {
   try {
     return check();
   } catch (error) {
-    if (error instanceof TypeError)
-      publish("refused", { id: about.id, userId: about.userId, why: error.message });
+    if (error instanceof TypeError) publish("refused", { id, userId, why: error.message });
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { StoreError, type StoreOperation } from "./errors.ts";
 import { publish } from "./events.ts";
-import { type About, NOBODY } from "./refusal.ts";
+import type { About } from "./refusal.ts";
 import type { SessionStore } from "./store.ts";
 
 /** Wraps a store: every failure becomes a `StoreError`, and failures and refusals are published. */
@@ -12,20 +12,20 @@ export function reportFailures(store: SessionStore): SessionStore {
       try {
         return await store.read(id);
       } catch (error) {
-        throw reported("read", { id, userId: null }, error);
+        throw reported("read", { id }, error);
       }
     },
-    update: (id, changes) => report("update", { id, userId: null }, () => store.update(id, changes)),
-    revoke: (id) => report("revoke", { id, userId: null }, () => store.revoke(id)),
+    update: (id, changes) => report("update", { id }, () => store.update(id, changes)),
+    revoke: (id) => report("revoke", { id }, () => store.revoke(id)),
     revokeUser: (userId, options) =>
-      report("revokeUser", { id: null, userId }, () => store.revokeUser(userId, options)),
-    listUser: (userId) => report("listUser", { id: null, userId }, () => store.listUser(userId)),
-    now: () => report("now", NOBODY, () => store.now()),
+      report("revokeUser", { userId }, () => store.revokeUser(userId, options)),
+    listUser: (userId) => report("listUser", { userId }, () => store.listUser(userId)),
+    now: () => report("now", {}, () => store.now()),
     async *scan() {
       try {
         yield* store.scan();
       } catch (error) {
-        throw reported("scan", NOBODY, error);
+        throw reported("scan", {}, error);
       }
     },
   };
@@ -33,7 +33,7 @@ export function reportFailures(store: SessionStore): SessionStore {
 
 async function report<Result>(
   operation: StoreOperation,
-  about: About,
+  about: Partial<About>,
   call: () => Promise<Result>,
 ): Promise<Result> {
   try {
@@ -43,8 +43,11 @@ async function report<Result>(
   }
 }
 
-function reported(operation: StoreOperation, about: About, cause: unknown): Error {
-  const { id, userId } = about;
+function reported(
+  operation: StoreOperation,
+  { id = null, userId = null }: Partial<About>,
+  cause: unknown,
+): Error {
   if (isRefusal(operation, cause)) {
     publish("refused", { id, userId, why: cause.message });
     return cause;

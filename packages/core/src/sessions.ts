@@ -14,7 +14,7 @@ import { logIn } from "./login.ts";
 import { logoutWith, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
-import { NOBODY, refusal, refusing } from "./refusal.ts";
+import { refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
@@ -531,7 +531,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   #userId(user: UserId): string {
-    return refusing(NOBODY, () => userIdOf(user));
+    return refusing({}, () => userIdOf(user));
   }
 
   #actor({ actor }: { readonly actor?: UserId }): string | null {
@@ -546,7 +546,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   }
 
   #ownTimeouts(settings: Pick<LoginSettings, "idle" | "lifetime">): GivenTimeouts {
-    return refusing(NOBODY, () => ownTimeouts(settings, this.policy));
+    return refusing({}, () => ownTimeouts(settings, this.policy));
   }
 }
 

@@ -17,8 +17,7 @@ export async function setKey<Data extends object>(
   maxAge: MaxAge,
 ): Promise<void> {
   if (isExpired(maxAge)) return bridge.end(key);
-  if (await replaced()) return;
-  if (isOwnToken(key)) return;
+  if ((await replaced()) || isOwnToken(key)) return;
   const { sessions } = bridge;
   const { idleTimeout } = sessions.policy;
   const idle = idleFor(idleTimeout, maxAge);
