@@ -126,8 +126,8 @@ export class Envelopes {
   }
 
   /**
-   * Returns which of a session's tokens has this digest. `null`: none. Call it before {@link open}: nothing is
-   * decrypted for a wrong token.
+   * Returns which of a session's tokens has this digest. `null`: none. Call it before {@link open}: nothing
+   * is decrypted for a wrong token.
    *
    * @throws StoreError if the session's key is missing
    */

@@ -1,6 +1,6 @@
 /**
- * Works on the items of a scan, some together. If the scan rejects, as a store's does at its end for a record that
- * cannot be decoded, works on the last items before it rejects with the scan's error.
+ * Works on the items of a scan, some together. If the scan rejects, as a store's does at its end for a record
+ * that cannot be decoded, works on the last items before it rejects with the scan's error.
  *
  * @param size how many items `work` gets at most
  * @param signal stops the scan

@@ -6,8 +6,8 @@ import { isOver, publishIfExpired, unlessOver } from "./timeouts.ts";
 import type { WriteContext } from "./writes.ts";
 
 /**
- * Restarts idle timeouts, at most once per `touchEvery`: decides by the store's clock and by this process's own
- * touches.
+ * Restarts idle timeouts, at most once per `touchEvery`. Decides by the store's clock and by this process's
+ * own touches.
  */
 export class Touches<Data extends object> {
   readonly #ctx: WriteContext<Data>;

@@ -35,7 +35,7 @@ const KEYS: readonly string[] = [
   "passport",
 ];
 
-/** Returns the expression that reads the user from the data. `null`: the value only says that there is one. */
+/** Returns the expression that reads the user from the data. `null`: the value does not name the user. */
 function userIn(key: string, value: unknown): string | null {
   if (typeof value === "boolean" || FLAGS.includes(key)) return null;
   if (typeof value !== "object" || value === null) return `data.${key}`;

@@ -16,8 +16,8 @@ export interface Change<Data extends object> {
    */
   readonly apply: (draft: Draft<Data>) => "applied" | "dropped" | "end";
   /**
-   * Whether to try again after one failure of the store, for a change that gives out a new token. Other changes
-   * reject, because they cannot know whether the failed update was stored.
+   * Whether to try again after one failure of the store, for a change that gives out a new token. Other
+   * changes reject, because they cannot recognise whether the failed update was stored.
    */
   readonly survivesFailure?: boolean;
 }

@@ -118,9 +118,9 @@ export class Bridge<Data extends object> implements RequestBridge<Data> {
 
   /**
    * Ends a session by its id, as lists show it, or by its token. One of Tenure's tokens ends the session
-   * whose id it contains, even if its secret matches nothing: other requests may have replaced the secret since,
-   * and the application's own call is trusted. An anonymous visitor's token that a login has replaced ends
-   * nothing: applications destroy it after the login, and it may have been planted.
+   * whose id it contains, even if its secret matches nothing: other requests may have replaced the secret
+   * since, and the application's own call is trusted. An anonymous visitor's token that a login has replaced
+   * ends nothing: applications destroy it after the login, and it may have been planted.
    */
   async end(idOrToken: string): Promise<void> {
     if (isId(idOrToken) && (await this.sessions.revokeById(idOrToken))) return;

@@ -93,8 +93,8 @@ export class RequestSession<Data extends object> {
   readonly #ctx: Context<Data>;
   readonly isUse: boolean;
   /**
-   * {@link startedAt} by the store's clock. Computed when the request begins, if possible: after a suspension of
-   * the machine, in which `performance.now()` stands still, it would be too late.
+   * {@link startedAt} by the store's clock. Computed when the request begins, if possible: after a suspension
+   * of the machine, in which `performance.now()` stands still, it would be too late.
    */
   #since: number | undefined;
   #cookie: OtherCookie;

@@ -36,7 +36,8 @@ export type RequestLogin = Omit<LoginSettings, "since">;
 export interface LoginOutcome {
   /**
    * `null`: the user is logged in. `"logged-out-meanwhile"`: the user was logged out everywhere after this
-   * request began, or this request logged out while the login ran. `"too-many-sessions"`: the user already has `maxPerUser` sessions.
+   * request began, or this request logged out while the login ran. `"too-many-sessions"`: the user already
+   * has `maxPerUser` sessions.
    */
   readonly refused: LoginRefusal | null;
 }
