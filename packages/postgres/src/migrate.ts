@@ -17,7 +17,9 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
   await borrow(pool, never, (client) => inReadCommitted(client, () => bringUpToDate(client)));
 
   async function bringUpToDate(client: PooledClient): Promise<void> {
-    await lock(client, sql);
+    // One lock for all tables of the database, because two names can mean the same table, and because even
+    // `create schema if not exists` fails while another transaction creates the schema.
+    await command(client, "select pg_advisory_xact_lock(hashtextextended('tenure migrate', 0))::text");
     const [found = []] = await command(
       client,
       "select to_regclass($1)::text, to_regclass($2)::text, to_regnamespace($3)::text",
@@ -29,23 +31,18 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
         `${sql} exists, but ${versionTable}, which marks it as Tenure's, does not: choose another name with the option \`table\`, or restore both tables`,
       );
     }
+    if (existing === null && versioned !== null) {
+      throw new Error(
+        `${versionTable} exists, but ${sql} does not: restore both tables, or drop ${versionTable} if it is left over`,
+      );
+    }
     const version = existing === null ? 0 : await versionIn(client, versionTable);
     if (version >= SCHEMA_VERSION) return;
-    if (existingSchema === null) {
-      // Even `if not exists` fails if another transaction is creating the schema, hence this lock. The lock
-      // on the table always comes first, so that calls do not deadlock.
-      await lock(client, `schema ${schema}`);
-      await command(client, `create schema if not exists ${schema}`);
-    }
+    if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
     for (const migration of migrations(name)) {
       if (migration.version > version) await command(client, migration.sql);
     }
   }
-}
-
-/** Takes an advisory lock until the end of the transaction. */
-async function lock(client: PooledClient, what: string): Promise<void> {
-  await command(client, "select pg_advisory_xact_lock(hashtextextended($1, 0))::text", [`tenure ${what}`]);
 }
 
 /** A failed connection is never kept: its state is unknown, and closing it ends the open transaction. */

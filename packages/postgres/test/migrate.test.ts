@@ -42,6 +42,15 @@ postgres.describe("migrate", () => {
     expect(await store.read("id")).toMatchObject({ id: "id", version: 1 });
   });
 
+  test("instances that name the schema and instances that find it by search_path make one table at once", async () => {
+    const table = `either_way_${process.pid}`;
+    const names = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? { table } : { schema: "public", table }));
+    const connected = names.map(() => pools.open({ max: 1 }));
+    await Promise.all(connected.map((pool) => pool.query("select")));
+    await Promise.all(names.map((name, at) => migrate(connected[at]!, name)));
+    expect(await postgresStore(pools.open({ max: 1 }), { table }).create(session)).toBe("created");
+  });
+
   test("tables of one new schema that are migrated at once are all made", async () => {
     const { schema } = fresh();
     const tables = Array.from({ length: 10 }, (_, index) => `of application ${index}`);
@@ -175,6 +184,14 @@ postgres.describe("migrate", () => {
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     await pool.query(`drop table ${tableOf(name).versionTable}`);
+    await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
+  });
+
+  test("a table that is gone while its version table is left is refused", async () => {
+    const name = fresh();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    await pool.query(`drop table ${tableOf(name).sql}`);
     await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
   });
 
