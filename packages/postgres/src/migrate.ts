@@ -1,6 +1,6 @@
 import { borrow, command, inReadCommitted } from "./connection.ts";
 import type { PooledClient, PostgresPool } from "./driver.ts";
-import { migrations, SCHEMA_VERSION } from "./migrations.ts";
+import { migrations } from "./migrations.ts";
 import { type TableName, tableOf } from "./table.ts";
 
 /**
@@ -37,11 +37,10 @@ export async function migrate(pool: PostgresPool, name: TableName = {}): Promise
       );
     }
     const version = existing === null ? 0 : await versionIn(client, versionTable);
-    if (version >= SCHEMA_VERSION) return;
+    const steps = migrations(name).filter((step) => step.version > version);
+    if (steps.length === 0) return;
     if (existingSchema === null) await command(client, `create schema if not exists ${schema}`);
-    for (const migration of migrations(name)) {
-      if (migration.version > version) await command(client, migration.sql);
-    }
+    for (const step of steps) await command(client, step.sql);
   }
 }
 

@@ -18,9 +18,6 @@ export function migrations(name: TableName = {}): readonly Migration[] {
   return STEPS.map((step, index) => ({ version: index + 1, sql: `${step(table).trim()}\n` }));
 }
 
-/** The schema version that this release needs. */
-export const SCHEMA_VERSION = 1;
-
 const STEPS: readonly ((table: Table) => string)[] = [
   ({ sql, versionTable, userIndex }) => `
 -- Ids compare by bytes. A collation may sort differently after an upgrade of the system, and so damage the indexes.
