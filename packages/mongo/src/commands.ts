@@ -9,7 +9,7 @@ import {
   StoreError,
   type UpdateResult,
 } from "@tenure/core";
-import { Fault, isTouch } from "@tenure/core/store";
+import { Fault, isTouch, orError, type ScanPage } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
 import {
   type Asked,
@@ -49,15 +49,9 @@ export interface Commands {
   readonly revoke: (id: string) => Promise<boolean>;
   readonly revokeUser: (userId: string, options: RevokeUserOptions) => Promise<number>;
   readonly listUser: (userId: string) => Promise<SessionRecord[]>;
-  readonly scan: (from: string) => Promise<ScanPage>;
+  /** The next page begins after the id `next`. */
+  readonly scan: (from: string) => Promise<ScanPage<string>>;
   readonly now: () => Promise<number>;
-}
-
-export interface ScanPage {
-  /** An `Error` stands for a document that could not be checked or decoded. */
-  readonly records: readonly (SessionRecord | Error)[];
-  /** The id after which the next page begins; `null` after the last page. */
-  readonly next: string | null;
 }
 
 /** One `update`, with the nonce that identifies it. */
@@ -208,7 +202,7 @@ export function commandsOn(
       const { found, recordOf } = await checked({}, () => sessions.aggregate(pipeline, options).toArray());
       return {
         records: found.filter(({ alive }) => alive).map((document) => orError(() => recordOf(document))),
-        next: found.length < SCAN_PAGE ? null : idOf(found.at(-1)!),
+        next: found.length < SCAN_PAGE ? undefined : idOf(found.at(-1)!),
       };
     },
 
@@ -494,17 +488,6 @@ interface Checked {
    * session.
    */
   readonly recordOf: (document: Named) => SessionRecord;
-}
-
-/**
- * Returns what `decode` returns, or the error it throws, so that one bad document does not reject the others.
- */
-function orError<Result>(decode: () => Result): Result | Error {
-  try {
-    return decode();
-  } catch (error) {
-    return error as Error;
-  }
 }
 
 interface UncheckedSession extends Named {

@@ -9,6 +9,7 @@ import {
   canBeStored,
   instantInTheFuture,
   isTouch,
+  scanPages,
 } from "@tenure/core/store";
 import type { ClientSession } from "mongodb";
 import { type Change, type Commands, commandsOn, newNonce } from "./commands.ts";
@@ -210,18 +211,11 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
     },
 
     async *scan() {
-      // Throws only at the end: "log everybody out" must reach the sessions after an invalid document.
-      let failure: Error | undefined;
-      for (let from: string | null = ""; from !== null;) {
-        const place: string = from;
-        const page = await attempt("scan", () => commands.scan(place));
-        for (const record of page.records) {
-          if (record instanceof Error) failure ??= record;
-          else yield record;
-        }
-        from = page.next;
+      try {
+        yield* scanPages("", (from) => attempt("scan", () => commands.scan(from)));
+      } catch (error) {
+        throw toStoreError("scan", error);
       }
-      if (failure !== undefined) throw toStoreError("scan", failure);
     },
 
     now() {

@@ -1,8 +1,8 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
-import { Fault } from "@tenure/core/store";
+import { Fault, orError } from "@tenure/core/store";
 import type { Query, Row } from "./driver.ts";
 import { hiddenRows, STANDBY } from "./failure.ts";
-import { mixedUp, orFault } from "./reply.ts";
+import { mixedUp } from "./reply.ts";
 
 /**
  * One kind of call: its statement, and how its reply is decoded. Its keys are already encoded (`text.ts`).
@@ -65,7 +65,7 @@ export function resultsOf<Call, Result>(
     const found = rowsOf.get(key);
     if (!found) throw mixedUp();
     keys.add(key);
-    return orFault(() => operation.result(found, call));
+    return orError(() => operation.result(found, call));
   });
   if (rowsOf.size > keys.size) throw mixedUp();
   return results;

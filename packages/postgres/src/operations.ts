@@ -1,8 +1,8 @@
 import type { CreateResult, NewSession, SessionChanges, SessionRecord, UpdateResult } from "@tenure/core";
-import type { Fault } from "@tenure/core/store";
+import { orError, type ScanPage } from "@tenure/core/store";
 import type { Query, Statement } from "./driver.ts";
 import { AGAIN, type Operation } from "./operation.ts";
-import { cancelled, decodeRecord, integer, mixedUp, orFault, wordIn } from "./reply.ts";
+import { cancelled, decodeRecord, integer, mixedUp, wordIn } from "./reply.ts";
 import type { Forms, Statements } from "./statements.ts";
 import { decodeText, encodeText } from "./text.ts";
 
@@ -39,13 +39,6 @@ export interface Ended {
   readonly left: boolean;
 }
 
-export interface ScanPage {
-  /** A `Fault` stands for a row that is not a session. */
-  readonly records: readonly (SessionRecord | Fault)[];
-  /** `null` after the last page. */
-  readonly next: string | null;
-}
-
 /** A range of the table's pages, without `to` itself. */
 export interface PageRange {
   readonly from: number;
@@ -77,7 +70,7 @@ export interface Operations {
   readonly endUnlocked: Operation<Ending, Ended>;
   readonly end: Operation<Ending, Ended>;
   readonly listUser: Operation<string, SessionRecord[]>;
-  readonly scan: Operation<string, ScanPage>;
+  readonly scan: Operation<string, ScanPage<string>>;
   readonly now: Operation<null, number>;
   readonly sweep: Operation<PageRange, Swept>;
 }
@@ -207,9 +200,9 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       keyOf: (from) => from,
       query: ([from]) => ({ statement: statements.scan, values: [from, SCAN_PAGE] }),
       result: (rows) => ({
-        records: rows.filter((row) => row.at(-1) === "true").map((row) => orFault(() => decodeRecord(row))),
+        records: rows.filter((row) => row.at(-1) === "true").map((row) => orError(() => decodeRecord(row))),
         // No stored text sorts between the last id and this one.
-        next: rows.length === SCAN_PAGE ? `${rows.at(-1)![2]}\u0001` : null,
+        next: rows.length === SCAN_PAGE ? `${rows.at(-1)![2]}\u0001` : undefined,
       }),
     },
 

@@ -25,19 +25,6 @@ export function decodeRecord(row: Row): SessionRecord {
   };
 }
 
-/**
- * Returns what `decode` returns, or the `Fault` it throws, so that one bad row does not reject the other
- * calls.
- */
-export function orFault<Result>(decode: () => Result): Result | Fault {
-  try {
-    return decode();
-  } catch (error) {
-    if (error instanceof Fault) return error;
-    throw error;
-  }
-}
-
 /** Returns the last column, which must be one of these words. */
 export function wordIn<Word extends string>(row: Row, ...words: readonly Word[]): Word {
   const word = row.at(-1);

@@ -4,9 +4,9 @@ import {
   assertDuration,
   assertNewSession,
   assertRevokeUser,
-  Fault,
   instantInTheFuture,
   isTouch,
+  scanPages,
 } from "@tenure/core/store";
 import type { PostgresClient, PostgresPool } from "./driver.ts";
 import { type Bind, joinedOn } from "./joined.ts";
@@ -193,19 +193,7 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
       return listUser(encodeKey("userId", userId));
     },
 
-    async *scan() {
-      // Throws only at the end: "log everybody out" must reach the sessions after an invalid row.
-      let fault: Fault | undefined;
-      for (let from: string | null = ""; from !== null;) {
-        const page: Awaited<ReturnType<typeof scanPage>> = await scanPage(from);
-        for (const record of page.records) {
-          if (record instanceof Fault) fault ??= record;
-          else yield record;
-        }
-        from = page.next;
-      }
-      if (fault !== undefined) throw new StoreError("scan", fault.message);
-    },
+    scan: () => scanPages("", scanPage),
 
     async now() {
       return now(null);
