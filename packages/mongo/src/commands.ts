@@ -16,6 +16,7 @@ import {
   decodeRecord,
   fenceId,
   idOf,
+  millisecondsOf,
   type Named,
   namedIn,
   notASession,
@@ -159,7 +160,7 @@ export function commandsOn(
     async revokeUser(userId, { except, authenticatedUpTo }) {
       const { fence, setAt } = await upsertFence(userId, setFence(authenticatedUpTo, tombstoneMinimum));
       const setAtHere = performance.now();
-      const fenced = { instant: authenticatedUpTo ?? fence!.getTime(), setAt: setAt!.getTime() };
+      const fenced = { instant: authenticatedUpTo ?? millisecondsOf(fence), setAt: millisecondsOf(setAt) };
       // Neither sorted nor paged by `_id`, for which FerretDB 2.7 would scan the `_id` index from its start.
       // Sessions that one page ends are not on the next.
       const filter = {
@@ -344,7 +345,9 @@ export function commandsOn(
     const found = inTransaction()
       ? await upsertFence(userId, writeFence(newNonce(), tombstoneMinimum))
       : await sent(() => sessions.findOne({ _id: fenceId(userId) }, joining));
-    return found === null ? -1 : (fenceIn(found, userId).fence?.getTime() ?? -1);
+    if (found === null) return -1;
+    const { fence } = fenceIn(found, userId);
+    return fence === undefined ? -1 : millisecondsOf(fence);
   }
 
   async function upsertFence(userId: string, pipeline: Document[]): Promise<Stored> {
@@ -384,7 +387,7 @@ export function commandsOn(
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const { matchedCount } = await sent(() => sessions.updateMany(filter, pipeline, joining));
       if (attempt === 1 && matchedCount === due.length && !due.some(isUnchecked)) {
-        return due.filter(({ expiresAt }) => expiresAt!.getTime() > setAt).length;
+        return due.filter(({ expiresAt }) => millisecondsOf(expiresAt) > setAt).length;
       }
       const after = await sent(() => sessions.find({ _id: ids }, options).toArray());
       if (!after.some((one) => one.userId === userId && isUpTo(one, instant))) {
@@ -504,7 +507,7 @@ function upTo(userId: string, instant: number): Filter<Stored> {
 }
 
 function isUpTo({ authenticatedAt }: Stored, instant: number): boolean {
-  return (authenticatedAt?.getTime() ?? 0) <= instant;
+  return authenticatedAt === undefined || millisecondsOf(authenticatedAt) <= instant;
 }
 
 /** @throws Fault if it is not the user's fence */

@@ -111,7 +111,8 @@ export function decodeRecord(document: Named): SessionRecord {
   };
 }
 
-function millisecondsOf(value: unknown): number {
+/** @throws Fault if it is not a date */
+export function millisecondsOf(value: unknown): number {
   if (value instanceof Date) return value.getTime();
   throw notASession();
 }

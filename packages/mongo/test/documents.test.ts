@@ -142,6 +142,24 @@ for (const [name, on] of Object.entries(servers)) {
       await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
     });
 
+    test("a session without an expiry, written by hand, is ended with its user, and revokeUser says what is wrong", async () => {
+      const { store, collection, session } = await scene();
+      const whole = { ...session, id: randomUUID() };
+      for (const one of [session, whole]) await store.create(one);
+      await collection.updateOne({ _id: session.id as never }, { $unset: { expiresAt: "" } });
+      await expect(store.revokeUser(session.userId)).rejects.toThrow("is not a session");
+      expect(await store.read(whole.id)).toBeNull();
+      expect(await raw(collection, session.id)).not.toHaveProperty("data");
+      expect(await store.revokeUser(session.userId)).toBe(0);
+    });
+
+    test("a fence that is not an instant, written by hand, refuses the login and says what is wrong", async () => {
+      const { store, collection, session } = await scene();
+      await store.revokeUser(session.userId);
+      await collection.updateOne({ fence: { $exists: true } }, { $set: { fence: "now" } });
+      await expect(store.create(session)).rejects.toThrow("is not a session");
+    });
+
     test("a document that is not a session rejects the read of it, and no other read of its find", async () => {
       const { store, collection, session } = await scene();
       const ids = Array.from({ length: 5 }, () => randomUUID());
