@@ -109,7 +109,10 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
   const handle = ownHandle(collection, readConcern);
   const commands = commandsOn(handle, tombstoneMinimum);
   const inspected = once(() => warnOfMissingIndexes(handle.sessions));
-  const read = readConcern === "linearizable" ? commands.read : batched({ ...JOINED, run: commands.readAll });
+  const read =
+    readConcern === "linearizable"
+      ? commands.read
+      : batched({ ...JOINED, sizeOf: maxBytesOf, run: commands.readAll });
   const joined = { ...commands, read, update: joinedUpdates(commands) };
   return {
     ...storeOn(joined, inspected, handle.limitCall),
@@ -137,23 +140,14 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
  * weaker. An update that may bind is not joined, because it needs its own reply.
  */
 function joinedUpdates({ update, updateAll }: Commands): Commands["update"] {
-  const updating = {
-    ...JOINED,
-    // MongoDB limits a command to 48 MB.
-    maxBytes: 16 * 1024 * 1024,
-    sizeOf: ({ changes }: Change) => (changes.data?.length ?? 0) * MAX_BYTES_PER_UNIT,
-    run: updateAll,
-  };
-  const touch = batched<Change, UpdateResult>(updating);
-  const save = batched<Change, UpdateResult>(updating);
+  const sizeOf = ({ id, changes }: Change) => maxBytesOf(id, changes.data ?? "");
+  const join = () => batched<Change, UpdateResult>({ ...JOINED, sizeOf, run: updateAll });
+  const [touch, save] = [join(), join()];
   return (change) => {
     if (mayBind(change.changes)) return update(change);
     return isTouch(change.changes) ? touch(change) : save(change);
   };
 }
-
-/** With more batches at a time, FerretDB 2.7 served fewer page views (64 concurrent requests). */
-const JOINED = { slots: 2, patience: 100, limit: 128 };
 
 function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: Limit): SessionStore {
   return {
@@ -161,26 +155,25 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
       assertNewSession(session);
       const { id, userId, data } = session;
       assertWellFormed({ id, userId, data });
-      // The command holds the id twice: in its filter and in the document.
       assertFits(id, id, userId ?? "", data);
       return attempt("create", () => commands.create(session));
     },
 
     async read(id) {
-      if (!canBeStored("id", id)) return null;
+      if (!canBeId("id", id)) return null;
       return attempt("read", () => commands.read(id));
     },
 
     async update(id, changes) {
       assertChanges(changes);
       assertWellFormed({ userId: changes.userId, data: changes.data });
-      if (!canBeStored("id", id)) return "gone";
+      if (!canBeId("id", id)) return "gone";
       assertFits(id, changes.userId ?? "", changes.data ?? "");
       return attempt("update", () => commands.update({ id, changes, nonce: newNonce() }));
     },
 
     async revoke(id) {
-      if (!canBeStored("id", id)) return false;
+      if (!canBeId("id", id)) return false;
       return attempt("revoke", () => commands.revoke(id));
     },
 
@@ -193,10 +186,10 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
       ) {
         throw instantInTheFuture();
       }
-      if (!canBeStored("userId", userId)) return 0;
+      if (!canBeUserId(userId)) return 0;
       // BSON would turn a lone surrogate into the id of another session.
       const { except, ...others } = options;
-      const spared = except !== undefined && canBeStored("except", except) ? { except } : {};
+      const spared = except !== undefined && canBeId("except", except) ? { except } : {};
       // Only single commands are limited: a user may have any number of sessions.
       return attempt(
         "revokeUser",
@@ -206,7 +199,7 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
     },
 
     async listUser(userId) {
-      if (!canBeStored("userId", userId)) return [];
+      if (!canBeUserId(userId)) return [];
       return attempt("listUser", () => commands.listUser(userId));
     },
 
@@ -236,27 +229,39 @@ function storeOn(commands: Commands, inspected: () => Promise<void>, limitCall: 
   }
 }
 
-/**
- * Refuses strings that do not fit into a document or a command.
- *
- * @throws TypeError
- */
-function assertFits(...strings: readonly string[]): void {
-  const units = strings.reduce((sum, value) => sum + value.length, 0);
-  if (units * MAX_BYTES_PER_UNIT <= MAX_BYTES) return;
-  const bytes = strings.reduce((sum, value) => sum + Buffer.byteLength(value), 0);
-  if (bytes > MAX_BYTES) {
-    throw new TypeError(
-      `the session's strings have ${bytes} bytes, and at most ${MAX_BYTES} fit into a MongoDB document of 16 MiB`,
-    );
-  }
+/** Whether a session can have this id. The command that creates one holds the id twice. */
+function canBeId(name: "id" | "except", id: string): boolean {
+  return canBeStored(name, id) && fits(id, id);
 }
 
-/** Bytes of UTF-8 per UTF-16 code unit. */
-const MAX_BYTES_PER_UNIT = 3;
+function canBeUserId(userId: string): boolean {
+  return canBeStored("userId", userId) && fits(userId);
+}
+
+/** @throws TypeError */
+function assertFits(...strings: readonly string[]): void {
+  if (fits(...strings)) return;
+  throw new TypeError(
+    `the session's strings must not have more than ${MAX_BYTES} bytes of UTF-8: a MongoDB document holds 16 MiB`,
+  );
+}
+
+/** Whether strings fit into one document or command. */
+function fits(...strings: readonly string[]): boolean {
+  if (maxBytesOf(...strings) <= MAX_BYTES) return true;
+  return strings.reduce((sum, value) => sum + Buffer.byteLength(value), 0) <= MAX_BYTES;
+}
+
+/** The most bytes that strings can take: UTF-8 takes at most three per UTF-16 code unit. */
+function maxBytesOf(...strings: readonly string[]): number {
+  return strings.reduce((sum, { length }) => sum + 3 * length, 0);
+}
 
 /** MongoDB's limit for a document (16 MiB), minus room for the other fields. */
 const MAX_BYTES = 16 * 1024 * 1024 - 4096;
+
+/** With more batches at a time, FerretDB 2.7 served fewer page views (64 concurrent requests). */
+const JOINED = { slots: 2, patience: 100, limit: 128, maxBytes: MAX_BYTES };
 
 /** Runs `work` once. If it fails, the next call runs it again. */
 function once(work: () => Promise<void>): () => Promise<void> {

@@ -142,6 +142,42 @@ for (const [name, on] of Object.entries(servers)) {
       await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
     });
 
+    test("a session or user whose name no document can hold does not exist, and no other call fails for it", async () => {
+      const { store, session } = await scene();
+      await store.create(session);
+      const long = "x".repeat(17 * 1024 * 1024);
+      expect(await Promise.all([store.read(long), store.read(session.id)])).toMatchObject([
+        null,
+        { id: session.id },
+      ]);
+      expect(await Promise.all([store.update(long, {}), store.update(session.id, {})])).toEqual([
+        "gone",
+        "updated",
+      ]);
+      expect(await store.update(long, { data: "new" })).toBe("gone");
+      expect(await store.revoke(long)).toBe(false);
+      expect(await store.listUser(long)).toEqual([]);
+      expect(await store.revokeUser(long)).toBe(0);
+      expect(await store.revokeUser(session.userId, { except: long })).toBe(1);
+    });
+
+    test("calls with long ids do not share a command that cannot hold them together", async () => {
+      const { store } = await scene();
+      const ids = ["a", "b", "c"].map((id) => id.repeat(7 * 1024 * 1024));
+      expect(await Promise.all(ids.map((id) => store.read(id)))).toEqual([null, null, null]);
+      const updates = ids.map((id) => store.update(id, { data: "new" }));
+      expect(await Promise.all(updates)).toEqual(["gone", "gone", "gone"]);
+    });
+
+    test("revokeUser with an except that holds a lone surrogate spares no session", async () => {
+      const { store, session } = await scene();
+      // BSON would turn the lone surrogate into the id of this session.
+      const id = `${randomUUID()}\ufffd`;
+      await store.create({ ...session, id });
+      expect(await store.revokeUser(session.userId, { except: id.replace("\ufffd", "\ud800") })).toBe(1);
+      expect(await store.read(id)).toBeNull();
+    });
+
     test("a session without an expiry, written by hand, is ended with its user, and revokeUser says what is wrong", async () => {
       const { store, collection, session } = await scene();
       const whole = { ...session, id: randomUUID() };
