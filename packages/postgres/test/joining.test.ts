@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import { StoreError } from "@tenure/core";
 import { type PostgresPool, postgresStore } from "@tenure/postgres";
 import { faultyProxy, server } from "@tenure/servers";
@@ -301,6 +302,29 @@ postgres.describe("postgresStore, concurrent calls", () => {
     taken.release();
     expect(await store.create(newSession())).toBe("created");
   });
+
+  for (const code of ["XX001", "XX002"]) {
+    test(`a damaged page or index (${code}) fails only the call that meets it, which the error does not quote`, async () => {
+      const released: unknown[] = [];
+      const pool = fakePool(
+        async ({ values = [] }) => {
+          const ids = values.flat() as string[];
+          if (ids.includes("damaged")) {
+            throw Object.assign(new Error("damaged: secret"), { code, severity: "ERROR" });
+          }
+          return { rows: ids.map((id) => [null, id, null]) };
+        },
+        (destroy) => released.push(destroy),
+      );
+      const store = postgresStore(pool);
+      const outcomes = await Promise.allSettled(["one", "damaged", "two"].map((id) => store.read(id)));
+      expect(await failures(outcomes)).toEqual([1]);
+      expect(outcomes).toMatchObject([{ value: null }, { reason: { cause: { code } } }, { value: null }]);
+      expect(inspect(outcomes, { depth: null })).not.toContain("secret");
+      // The connections that met it, once for the batch and once for the call alone, are not kept.
+      expect(released.filter(Boolean)).toHaveLength(2);
+    });
+  }
 
   const noPrimary = {
     "refuses to write": async () => {
