@@ -22,12 +22,12 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   const waiting = inLine();
 
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
-    const { name, slots, limit, sizeOf, shares, keyOf } = operation;
+    const { name, slots, limit, lengthOf, shares, keyOf } = operation;
     const join = batched<Call, Result | typeof AGAIN>({
       slots,
       limit,
       isOutOfTime,
-      ...(sizeOf && { maxBytes: MAX_BATCH_BYTES, sizeOf }),
+      ...(lengthOf && { maxBytes: MAX_BATCH_LENGTH, sizeOf: lengthOf }),
       ...(!shares && { key: keyOf }),
       async run(calls) {
         try {
@@ -97,6 +97,7 @@ function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
 const PATIENCE = "100ms";
 /** Short, because one call has waited already, and up to 499 others only shared its statement. */
 const BRIEF_PATIENCE = "20ms";
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** UTF-16 code units of data, each of which takes one to three bytes. */
+const MAX_BATCH_LENGTH = 4_000_000;
 /** With pauses of up to 100 ms between them. */
 const MAX_ATTEMPTS = 20;

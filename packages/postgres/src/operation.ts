@@ -24,8 +24,8 @@ export interface Operation<Call, Result> {
    * turn.
    */
   readonly shares: boolean;
-  /** The approximate size of the call's data in bytes, if it counts towards the limit of a batch. */
-  readonly sizeOf?: (call: Call) => number;
+  /** The length of the call's data in UTF-16 code units, if it counts towards the limit of a batch. */
+  readonly lengthOf?: (call: Call) => number;
   /** Decodes the rows of the call's key, of which there is at least one. Throws a `Fault`. */
   readonly result: (rows: readonly Row[], call: Call) => Result | typeof AGAIN;
 }

@@ -117,7 +117,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       name: "create",
       ...IN_ORDER,
       keyOf: ({ id }) => id,
-      sizeOf: ({ data }) => data.length,
+      lengthOf: ({ data }) => data.length,
       query(sessions, patience) {
         const forUser = sessions.some(({ userId }) => userId !== null);
         const forms = forUser ? statements.createForUser : statements.createAnonymous;
@@ -152,7 +152,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       name: "update",
       ...IN_ORDER,
       keyOf: ({ id }) => id,
-      sizeOf: ({ data = "" }) => data.length,
+      lengthOf: ({ data = "" }) => data.length,
       query(changes, patience) {
         const withUser = changes.some(({ userId }) => typeof userId === "string");
         const forms = withUser ? statements.updateWithUser : statements.update;
