@@ -10,7 +10,7 @@ export function wasUndone(error: unknown): boolean {
  * Whether one call of a batch may have caused the error, so that others can succeed. The batch was rolled
  * back.
  */
-export function mayBeOneCalls(error: unknown): boolean {
+export function mayBeOneCall(error: unknown): boolean {
   return wasUndone(error) || isLocked(error) || OF_ONE_CALL.test(sqlState(error) ?? "");
 }
 

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batched } from "@tenure/core/store";
 import { runOn } from "./connection.ts";
 import type { PostgresPool, Row } from "./driver.ts";
-import { isLocked, isOutOfTime, mayBeOneCalls, toStoreError, wasUndone } from "./failure.ts";
-import { AGAIN, decided, type Operation, type Outcome, resultsOf } from "./operation.ts";
+import { isLocked, isOutOfTime, mayBeOneCall, toStoreError, wasUndone } from "./failure.ts";
+import { AGAIN, repeated, type Operation, type Outcome, resultsOf } from "./operation.ts";
 
 /** Turns an operation into a function that makes its calls, on the pool or on the application's client. */
 export type Bind = <Call, Result>(operation: Operation<Call, Result>) => (call: Call) => Promise<Result>;
@@ -33,14 +33,14 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
         try {
           return await attempt(operation, calls, PATIENCE, 3);
         } catch (error) {
-          if (mayBeOneCalls(error)) return calls.map(() => AGAIN);
+          if (mayBeOneCall(error)) return calls.map(() => AGAIN);
           throw error;
         }
       },
     });
     return async (call) => {
       const settle = (patience: string | null) =>
-        decided(operation, () => attempt(operation, [call], patience, MAX_ATTEMPTS));
+        repeated(operation, () => attempt(operation, [call], patience, MAX_ATTEMPTS));
       try {
         const result = await join(call);
         if (result !== AGAIN) return result;

@@ -72,7 +72,7 @@ export function resultsOf<Call, Result>(
 }
 
 /** Makes one call, and repeats it while the result is {@link AGAIN}. */
-export async function decided<Result>(
+export async function repeated<Result>(
   { name }: Operation<never, Result>,
   attempt: () => Promise<Outcome<Result>[]>,
 ): Promise<Result> {

@@ -44,13 +44,13 @@ export interface PageRange {
   readonly from: number;
   readonly to: number;
   /** The most rows to delete. */
-  readonly most: number;
+  readonly limit: number;
   /** Whether to do nothing while another instance sweeps. */
   readonly inTurn: boolean;
 }
 
 export interface Swept {
-  readonly ours: boolean;
+  readonly isOurTurn: boolean;
   readonly swept: number;
   /** Milliseconds by the server's clock, excluding the wait for a connection and the network. */
   readonly took: number;
@@ -220,11 +220,16 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       keyOf: () => "sweep",
       query: ([range]) => ({
         statement: statements.sweep,
-        values: [`(${range!.from},0)`, `(${range!.to},0)`, range!.most, range!.inTurn],
+        values: [`(${range!.from},0)`, `(${range!.to},0)`, range!.limit, range!.inTurn],
       }),
       result([row]) {
-        const [, , ours, swept, took, pages] = row!;
-        return { ours: ours === "true", swept: integer(swept), took: Number(took), pages: integer(pages) };
+        const [, , isOurTurn, swept, took, pages] = row!;
+        return {
+          isOurTurn: isOurTurn === "true",
+          swept: integer(swept),
+          took: Number(took),
+          pages: integer(pages),
+        };
       },
     },
   };

@@ -33,13 +33,13 @@ export async function sweep(sweepPages: SweepPages, turns?: AbortSignal): Promis
   for (let from = 0; from < pages;) {
     if (turns?.aborted === true) break;
     const beganAt = performance.now();
-    const range = { from, to: from + width, most: width * ROWS_A_PAGE, inTurn: turns !== undefined };
+    const range = { from, to: from + width, limit: width * ROWS_A_PAGE, inTurn: turns !== undefined };
     const result = await sweepPages(range);
-    if (!result.ours) break;
+    if (!result.isOurTurn) break;
     // Rows added during the sweep have not expired.
     if (from === 0) pages = result.pages;
     swept += result.swept;
-    if (result.swept < range.most) from = range.to;
+    if (result.swept < range.limit) from = range.to;
     if (result.took > LONG) width = Math.max(width / 2, NARROWEST);
     else if (result.took < SHORT) width = Math.min(width * 2, WIDEST);
     // Half of one connection's time at most, unless a statement takes more than 100 ms.

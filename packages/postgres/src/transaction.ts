@@ -2,7 +2,7 @@ import { StoreError } from "@tenure/core";
 import { type PostgresClient, rowsOf, unprepared } from "./driver.ts";
 import { toStoreError } from "./failure.ts";
 import type { Bind } from "./joined.ts";
-import { decided, type Operation, resultsOf } from "./operation.ts";
+import { repeated, type Operation, resultsOf } from "./operation.ts";
 
 /**
  * Makes calls on one client, inside its open transaction, one statement at a time. No failed statement is
@@ -24,7 +24,7 @@ export function inTransaction(client: PostgresClient, table: string): Bind {
     try {
       const [seesThePresent] = await rowsOf(client, { statement: PRESENT, values: [] }, false);
       if (seesThePresent?.[0] !== "true") throw new StoreError(operation.name, NOT_READ_COMMITTED);
-      return await decided(operation, async () =>
+      return await repeated(operation, async () =>
         resultsOf(operation, [call], await rowsOf(client, operation.query([call], null), false), table),
       );
     } catch (error) {

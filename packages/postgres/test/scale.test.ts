@@ -178,7 +178,7 @@ function everyStatement(table: string): Record<string, Planned> {
     end_all: end.query([ending], "1s"),
     list_user: listUser.query(["user 1", "user 2", "user 3"], null),
     scan: scan.query([""], null),
-    sweep: sweep.query([{ from: 0, to: 8, most: 1000, inTurn: true }], null),
+    sweep: sweep.query([{ from: 0, to: 8, limit: 1000, inTurn: true }], null),
   };
   const allowed: Record<string, string[]> = { fence: [], sweep: ["Tid Range Scan", "Tid Scan"] };
   return Object.fromEntries(

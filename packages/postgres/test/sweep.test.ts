@@ -69,7 +69,7 @@ postgres.describe("sweep", () => {
     const client = await pool.connect();
     await client.query("begin");
     const { statement, values } = operationsOn(statementsFor(tableOf({ table })), HOUR).sweep.query(
-      [{ from: 0, to: 1000, most: 1000, inTurn: false }],
+      [{ from: 0, to: 1000, limit: 1000, inTurn: false }],
       null,
     );
     expect(
