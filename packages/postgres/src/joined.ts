@@ -22,13 +22,13 @@ export function joinedOn(pool: PostgresPool, table: string): Bind {
   const waiting = inLine();
 
   return function bind<Call, Result>(operation: Operation<Call, Result>): (call: Call) => Promise<Result> {
-    const { name, slots, limit, lengthOf, shares, keyOf } = operation;
+    const { name, joins, slots = 1, lengthOf, keyOf } = operation;
     const join = batched<Call, Result | typeof AGAIN>({
       slots,
-      limit,
+      limit: joins === "none" ? 1 : MAX_BATCH,
       isOutOfTime,
       ...(lengthOf && { maxBytes: MAX_BATCH_LENGTH, sizeOf: lengthOf }),
-      ...(!shares && { key: keyOf }),
+      ...(joins === "different keys" && { key: keyOf }),
       async run(calls) {
         try {
           return await attempt(operation, calls, PATIENCE, 3);
@@ -97,6 +97,7 @@ function inLine(): <Result>(work: () => Promise<Result>) => Promise<Result> {
 const PATIENCE = "100ms";
 /** Short, because one call has waited already, and up to 499 others only shared its statement. */
 const BRIEF_PATIENCE = "20ms";
+const MAX_BATCH = 500;
 /** UTF-16 code units of data, each of which takes one to three bytes. */
 const MAX_BATCH_LENGTH = 4_000_000;
 /** With pauses of up to 100 ms between them. */

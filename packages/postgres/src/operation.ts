@@ -15,15 +15,13 @@ export interface Operation<Call, Result> {
    * @param patience how long to wait for each lock, as `lock_timeout`; `null`: as long as the server allows
    */
   readonly query: (calls: readonly Call[], patience: string | null) => Query;
-  /** The most calls that one statement makes. */
-  readonly limit: number;
-  /** How many statements may run at the same time. */
-  readonly slots: number;
   /**
-   * Whether calls with the same key can share a statement, as they get the same result. Otherwise they run in
-   * turn.
+   * Which concurrent calls share a statement. `"different keys"`: calls with the same key run in turn, because
+   * the result of one depends on the other.
    */
-  readonly shares: boolean;
+  readonly joins: "all" | "different keys" | "none";
+  /** How many statements may run at the same time. Default 1. */
+  readonly slots?: number;
   /** The length of the call's data in UTF-16 code units, if it counts towards the limit of a batch. */
   readonly lengthOf?: (call: Call) => number;
   /** Decodes the rows of the call's key, of which there is at least one. Throws a `Fault`. */

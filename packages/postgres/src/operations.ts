@@ -75,20 +75,14 @@ export interface Operations {
   readonly sweep: Operation<PageRange, Swept>;
 }
 
-const MAX_BATCH = 500;
 export const END_BATCH = 1000;
 /** Rows per page of a scan, dead ones included, so that the cost of a statement is bounded. */
 const SCAN_PAGE = 200;
 
-/** For calls whose result depends on earlier calls about the same key. */
-const IN_ORDER = { limit: MAX_BATCH, slots: 1, shares: false } as const;
-const SHARED = { limit: MAX_BATCH, slots: 1, shares: true } as const;
-const ONE_BY_ONE = { limit: 1, slots: 1, shares: false } as const;
-
 export function operationsOn(statements: Statements, tombstoneMinimum: number): Operations {
   const fenceBy = (statement: Statement): Operation<Fence, Fenced> => ({
     name: "revokeUser",
-    ...ONE_BY_ONE,
+    joins: "none",
     keyOf: ({ userId }) => userId,
     query: ([call], patience) => ({
       statement,
@@ -99,11 +93,11 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
   const end: Operation<Ending, Ended> = {
     name: "revokeUser",
-    ...ONE_BY_ONE,
+    joins: "none",
     keyOf: ({ userId }) => userId,
     query: ([ending], patience) => ({
       statement: statements.end,
-      values: [...endingValues(ending!), tombstoneMinimum, END_BATCH, patience],
+      values: [...endingValues(ending!, tombstoneMinimum), patience],
     }),
     result([row]) {
       const [, , alive, found, ended, left] = row!;
@@ -115,7 +109,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
   return {
     create: {
       name: "create",
-      ...IN_ORDER,
+      joins: "different keys",
       keyOf: ({ id }) => id,
       lengthOf: ({ data }) => data.length,
       query(sessions, patience) {
@@ -128,7 +122,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     read: {
       name: "read",
-      ...SHARED,
+      joins: "all",
       // This process decodes one reply while the server runs the next statement.
       slots: 2,
       keyOf: (id) => id,
@@ -142,7 +136,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     touch: {
       name: "update",
-      ...SHARED,
+      joins: "all",
       keyOf: (id) => id,
       query: (ids, patience) => byKey(statements.touch, ids, patience),
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "updated", "gone")),
@@ -150,7 +144,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     update: {
       name: "update",
-      ...IN_ORDER,
+      joins: "different keys",
       keyOf: ({ id }) => id,
       lengthOf: ({ data = "" }) => data.length,
       query(changes, patience) {
@@ -163,7 +157,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     revoke: {
       name: "revoke",
-      ...IN_ORDER,
+      joins: "different keys",
       keyOf: (id) => id,
       query: (ids, patience) => byKey(statements.revoke, ids, tombstoneMinimum, patience),
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "ended", "dead") === "ended"),
@@ -178,13 +172,13 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       ...end,
       query: ([ending]) => ({
         statement: statements.endUnlocked,
-        values: [...endingValues(ending!), tombstoneMinimum, END_BATCH],
+        values: endingValues(ending!, tombstoneMinimum),
       }),
     },
 
     listUser: {
       name: "listUser",
-      ...SHARED,
+      joins: "all",
       keyOf: (userId) => userId,
       query: (userIds) => ({ statement: statements.listUser, values: [unique(userIds)] }),
       result(rows, userId) {
@@ -196,7 +190,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     scan: {
       name: "scan",
-      ...ONE_BY_ONE,
+      joins: "none",
       keyOf: (from) => from,
       query: ([from]) => ({ statement: statements.scan, values: [from, SCAN_PAGE] }),
       result: (rows) => ({
@@ -208,7 +202,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     now: {
       name: "now",
-      ...SHARED,
+      joins: "all",
       keyOf: () => "now",
       query: () => ({ statement: statements.now, values: [] }),
       result: ([row]) => integer(row![2]),
@@ -216,7 +210,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     sweep: {
       name: "sweep",
-      ...ONE_BY_ONE,
+      joins: "none",
       keyOf: () => "sweep",
       query: ([range]) => ({
         statement: statements.sweep,
@@ -273,6 +267,6 @@ function changeValues(change: Change): unknown[] {
   ];
 }
 
-function endingValues({ userId, except, upTo, all }: Ending): unknown[] {
-  return [userId, except, upTo, all];
+function endingValues({ userId, except, upTo, all }: Ending, tombstoneMinimum: number): unknown[] {
+  return [userId, except, upTo, all, tombstoneMinimum, END_BATCH];
 }
