@@ -12,7 +12,7 @@ import {
 import { Fault, isTouch, orError, type ScanPage } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
 import {
-  type Asked,
+  type Selection,
   decodeRecord,
   fenceId,
   idOf,
@@ -23,7 +23,7 @@ import {
   type Stored,
   type Unchecked,
 } from "./document.ts";
-import { failsAll, isAnswerLost, isDuplicate } from "./failure.ts";
+import { failsAll, isReplyLost, isDuplicate } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
 import {
   ALIVE,
@@ -223,10 +223,12 @@ export function commandsOn(
   };
 
   async function readAll(ids: readonly string[]): Promise<(SessionRecord | null | Error)[]> {
-    const asked = new Set(ids);
-    const filter = { _id: only(asked), $expr: ALIVE };
-    const options = { ...joining, projection: { nonces: 0 }, batchSize: asked.size + 1 };
-    const { found, recordOf } = await checked({ ids: asked }, () => sessions.find(filter, options).toArray());
+    const distinct = new Set(ids);
+    const filter = { _id: only(distinct), $expr: ALIVE };
+    const options = { ...joining, projection: { nonces: 0 }, batchSize: distinct.size + 1 };
+    const { found, recordOf } = await checked({ ids: distinct }, () =>
+      sessions.find(filter, options).toArray(),
+    );
     const records = new Map(found.map((document) => [idOf(document), orError(() => recordOf(document))]));
     return ids.map((id) => records.get(id) ?? null);
   }
@@ -254,7 +256,7 @@ export function commandsOn(
     try {
       const { matchedCount } = await sent(() => sessions.bulkWrite(operations, options));
       if (matchedCount === changes.length) return changes.map(() => "updated" as const);
-      const reasons = await whyNot(changes);
+      const reasons = await reasonsFor(changes);
       return await oneAfterAnother(changes, async (change, i) => reasons[i] ?? update(change));
     } catch (error) {
       if (failsAll(error)) return changes.map(() => error);
@@ -274,7 +276,7 @@ export function commandsOn(
         const { matchedCount } = await sent(() => sessions.updateOne(filter, pipeline, options));
         if (matchedCount === 1) return "updated";
       }
-      const [reason] = await whyNot([change]);
+      const [reason] = await reasonsFor([change]);
       if (reason !== undefined) return reason;
     }
     throw changingTooFast();
@@ -296,7 +298,7 @@ export function commandsOn(
   }
 
   /** Finds out why changes did not match. `undefined`: the change may match at the next attempt. */
-  async function whyNot(unmatched: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
+  async function reasonsFor(unmatched: readonly Change[]): Promise<(UpdateResult | undefined)[]> {
     const ids = new Set(unmatched.map(({ id }) => id));
     const pipeline = [{ $match: { _id: only(ids) } }, { $set: { alive: ALIVE } }, { $unset: "data" }];
     const found = await sent(() => sessions.aggregate(pipeline, joining).toArray());
@@ -401,9 +403,9 @@ export function commandsOn(
    * Runs a query and checks the unchecked bindings that it finds, until only those whose check fails are
    * left.
    */
-  async function checked(asked: Asked, query: () => Promise<Document[]>): Promise<Checked> {
+  async function checked(selection: Selection, query: () => Promise<Document[]>): Promise<Checked> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      const found = (await sent(query)).map((document) => namedIn(document, asked));
+      const found = (await sent(query)).map((document) => namedIn(document, selection));
       const unchecked = found.filter(isUnchecked);
       const failures = new Map<string, Error>();
       for (const each of unchecked) {
@@ -434,7 +436,7 @@ export function commandsOn(
   function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
     const again = (error: unknown): Promise<Reply> => {
       // A transaction can only be repeated as a whole.
-      if (inTransaction() || !isAnswerLost(error)) throw error;
+      if (inTransaction() || !isReplyLost(error)) throw error;
       return command();
     };
     return limitCommand(command().catch(again));

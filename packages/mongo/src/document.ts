@@ -63,19 +63,19 @@ export interface Named extends Stored {
 }
 
 /** The sessions that a query selects: of these ids, of this user, or any. */
-export interface Asked {
+export interface Selection {
   readonly ids?: ReadonlySet<string>;
   readonly userId?: string;
 }
 
 /** @throws Fault if the value is not a document that the query selects */
-export function namedIn(value: unknown, { ids, userId }: Asked): Named {
+export function namedIn(value: unknown, { ids, userId }: Selection): Named {
   const { _id: id, userId: owner } = (value ?? {}) as Partial<Named>;
-  const isAsked =
+  const isSelected =
     typeof id === "string" &&
     (ids === undefined || ids.has(id)) &&
     (userId === undefined || userId === owner);
-  if (!isAsked) throw new Fault("the reply holds a document that the query did not select");
+  if (!isSelected) throw new Fault("the reply holds a document that the query did not select");
   return value as Named;
 }
 

@@ -48,7 +48,7 @@ function explain(name: string, code: number | undefined, codeName: string | unde
  * Whether the reply may have been lost and resending the command can help: the connection broke, or the
  * primary stepped down. False if the client's time limit has passed, because it would pass a second time.
  */
-export function isAnswerLost(error: unknown): boolean {
+export function isReplyLost(error: unknown): boolean {
   const { name, code } = read(error);
   return CUT_OFF.has(name) || MOVED_ON.has(code) || hasLabel(error, "RetryableWriteError");
 }
@@ -63,7 +63,7 @@ export class NoReply extends Fault {}
 export function failsAll(error: unknown): error is Error {
   if (error instanceof Fault) return error instanceof NoReply;
   const { code } = read(error);
-  return error instanceof Error && (isAnswerLost(error) || code === undefined || OF_THE_COMMAND.has(code));
+  return error instanceof Error && (isReplyLost(error) || code === undefined || OF_THE_COMMAND.has(code));
 }
 
 export function isDuplicate(error: unknown): boolean {
