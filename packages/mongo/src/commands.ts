@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type CreateResult,
-  type NewSession,
-  type RevokeUserOptions,
-  type SessionChanges,
-  type SessionRecord,
-  StoreError,
-  type UpdateResult,
+import type {
+  CreateResult,
+  NewSession,
+  RevokeUserOptions,
+  SessionChanges,
+  SessionRecord,
+  UpdateResult,
 } from "@tenure/core";
 import { Fault, isTouch, orError, type ScanPage } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
@@ -100,7 +99,7 @@ export function commandsOn(
           if (!isInserted) existing = await lookUp(id);
           if (isInserted || existing?.nonces?.includes(nonce)) {
             if (userId === null) return "created";
-            const after = await decide(id, userId, nonce);
+            const after = await check({ _id: id, userId, unchecked: { by: nonce } });
             // If another call refused this create, the id was free again, and a third call may have used it.
             const isOurs = after !== null && after.refused !== nonce && after.nonces?.includes(nonce);
             return isOurs ? "created" : "fenced";
@@ -218,7 +217,7 @@ export function commandsOn(
       const reply = await sent(() => database.command({ aggregate: 1, pipeline, cursor: {} }, options));
       const time: unknown = reply["cursor"]?.firstBatch?.[0]?.now;
       if (time instanceof Date) return time.getTime();
-      throw new StoreError("now", "MongoDB's reply is not a time");
+      throw new Fault("MongoDB's reply is not a time");
     },
   };
 
@@ -293,8 +292,10 @@ export function commandsOn(
     const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
     if (found === null) return undefined;
     const after = namedIn(found, { ids: new Set([id]) });
-    if (after.refused === nonce) return "fenced";
-    return !isUnchecked(after) || (await check(after)) ? "updated" : "fenced";
+    const isRefused = isUnchecked(after)
+      ? (await check(after))?.refused === after.unchecked.by
+      : after.refused === nonce;
+    return isRefused ? "fenced" : "updated";
   }
 
   /** Finds out why changes did not match. `undefined`: the change may match at the next attempt. */
@@ -308,9 +309,9 @@ export function commandsOn(
     for (const { id, changes, nonce } of unmatched) {
       const existing = byId.get(id);
       if (existing !== undefined && isUnchecked(existing)) {
-        const isFine = await check(existing);
-        const isOurs = existing.unchecked.by === nonce;
-        reasons.push(isOurs ? (isFine ? "updated" : "fenced") : undefined);
+        const after = await check(existing);
+        if (existing.unchecked.by !== nonce) reasons.push(undefined);
+        else reasons.push(after?.refused === nonce ? "fenced" : "updated");
       } else if (existing?.refused === nonce) reasons.push("fenced");
       else if (existing?.nonces?.includes(nonce)) reasons.push("updated");
       else if (!existing?.alive) reasons.push("gone");
@@ -326,16 +327,12 @@ export function commandsOn(
    * Compares an unchecked binding with the user's fence, and ends the session or removes `unchecked`. Called
    * by the create or update that bound the session, and by any other call that meets the binding first.
    *
-   * @returns `false` if the fence refused the binding
+   * @returns the document afterwards, even if another call decided. If the fence refused the binding,
+   *   `refused` is its nonce
    */
-  async function check({ _id, userId, unchecked }: UncheckedSession): Promise<boolean> {
+  async function check({ _id: id, userId, unchecked }: UncheckedSession): Promise<Stored | null> {
     const by: unknown = unchecked?.by;
     if (typeof userId !== "string" || typeof by !== "string") throw notASession();
-    return (await decide(_id, userId, by))?.refused !== by;
-  }
-
-  /** Like `check`, but resolves to the document afterwards, even if another call decided. */
-  async function decide(id: string, userId: string, by: string): Promise<Stored | null> {
     const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
     const options = { ...joining, returnDocument: "after", projection: { refused: 1, nonces: 1 } } as const;
     const filter: Document = { _id: id, "unchecked.by": by };

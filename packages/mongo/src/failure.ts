@@ -7,9 +7,10 @@ import { Fault } from "@tenure/core/store";
  * `MongoError` with that label.
  */
 export function toStoreError(operation: StoreOperation, error: unknown): unknown {
-  if (error instanceof StoreError || hasLabel(error, "TransientTransactionError")) return error;
+  if (error instanceof StoreError) return error;
   if (error instanceof Fault) return new StoreError(operation, error.message);
-  const { name, codeName, code } = read(error);
+  const { name, codeName, code, labels } = read(error);
+  if (labels.includes("TransientTransactionError")) return error;
   return new StoreError(operation, explain(name, code, codeName), { cause: withoutData(error) });
 }
 
@@ -49,8 +50,8 @@ function explain(name: string, code: number | undefined, codeName: string | unde
  * primary stepped down. False if the client's time limit has passed, because it would pass a second time.
  */
 export function isReplyLost(error: unknown): boolean {
-  const { name, code } = read(error);
-  return CUT_OFF.has(name) || MOVED_ON.has(code) || hasLabel(error, "RetryableWriteError");
+  const { name, code, labels } = read(error);
+  return CUT_OFF.has(name) || MOVED_ON.has(code) || labels.includes("RetryableWriteError");
 }
 
 /** No reply arrived within the client's limits. */
@@ -107,6 +108,7 @@ interface Facts {
   readonly name: string;
   readonly code: number | undefined;
   readonly codeName: string | undefined;
+  readonly labels: readonly unknown[];
 }
 
 /**
@@ -114,24 +116,22 @@ interface Facts {
  * twice.
  */
 function read(error: unknown): Facts {
-  if (!(error instanceof Error)) return { name: "unknown", code: undefined, codeName: undefined };
-  const { code, codeName, errorResponse, result } = error as Error & {
+  if (!(error instanceof Error)) return { name: "unknown", code: undefined, codeName: undefined, labels: [] };
+  const { code, codeName, errorLabels, errorResponse, result } = error as Error & {
     readonly code?: unknown;
     readonly codeName?: unknown;
+    readonly errorLabels?: unknown;
     readonly errorResponse?: unknown;
     readonly result?: { readonly writeConcernError?: { readonly code?: unknown } };
   };
+  const labels: readonly unknown[] = Array.isArray(errorLabels) ? errorLabels : [];
   // A bulk write wraps a network error in one that lacks its name and code.
-  if (errorResponse instanceof Error) return read(errorResponse);
+  if (errorResponse instanceof Error) return { ...read(errorResponse), labels };
   const number = result?.writeConcernError?.code ?? code;
   return {
     name: error.name,
     code: typeof number === "number" ? number : undefined,
     codeName: typeof codeName === "string" ? codeName : undefined,
+    labels,
   };
-}
-
-function hasLabel(error: unknown, label: string): boolean {
-  if (!(error instanceof Error) || !("errorLabels" in error)) return false;
-  return Array.isArray(error.errorLabels) && error.errorLabels.includes(label);
 }

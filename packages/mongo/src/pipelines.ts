@@ -44,7 +44,7 @@ export function changeSession(changes: SessionChanges, nonce: string, tombstoneM
     {
       $set: {
         ...(data === undefined ? {} : { data: literal(data) }),
-        ...bind(changes, nonce),
+        ...bindingOf(changes, nonce),
         ...(makesNewVersion(changes) ? { version: { $add: ["$version", 1] } } : {}),
         ...(idle === undefined ? {} : { idle: literal(idle) }),
         ...(lifetime === undefined ? {} : { endsAt: { $add: ["$$NOW", literal(lifetime)] } }),
@@ -66,7 +66,8 @@ export function changeSession(changes: SessionChanges, nonce: string, tombstoneM
   ];
 }
 
-function bind({ userId, authenticatedAt }: SessionChanges, nonce: string): Document {
+/** The fields of an update that bind the session to its user, or unbind it. */
+function bindingOf({ userId, authenticatedAt }: SessionChanges, nonce: string): Document {
   const at = authenticatedAt === undefined ? "$$NOW" : notAfterNow(authenticatedAt);
   const latest = { $max: ["$authenticatedAt", at] };
   if (userId === null) return { userId: "$$REMOVE", authenticatedAt: "$$REMOVE" };
