@@ -140,9 +140,13 @@ export function mongoStore(collection: MongoCollection, options: MongoStoreOptio
  * weaker. An update that may bind is not joined, because it needs its own reply.
  */
 function joinedUpdates({ update, updateAll }: Commands): Commands["update"] {
-  const sizeOf = ({ id, changes }: Change) => maxBytesOf(id, changes.data ?? "");
-  const join = () => batched<Change, UpdateResult>({ ...JOINED, sizeOf, run: updateAll });
-  const [touch, save] = [join(), join()];
+  const updating = {
+    ...JOINED,
+    sizeOf: ({ id, changes }: Change) => maxBytesOf(id, changes.data ?? ""),
+    run: updateAll,
+  };
+  const touch = batched<Change, UpdateResult>(updating);
+  const save = batched<Change, UpdateResult>(updating);
   return (change) => {
     if (mayBind(change.changes)) return update(change);
     return isTouch(change.changes) ? touch(change) : save(change);
@@ -260,7 +264,11 @@ function maxBytesOf(...strings: readonly string[]): number {
 /** MongoDB's limit for a document (16 MiB), minus room for the other fields. */
 const MAX_BYTES = 16 * 1024 * 1024 - 4096;
 
-/** With more batches at a time, FerretDB 2.7 served fewer page views (64 concurrent requests). */
+/**
+ * With more batches at a time, FerretDB 2.7 served fewer page views (64 concurrent requests). The ids of a
+ * batch must fit into one query, and its data into one command: the driver would split a larger update into
+ * several commands, which together would have the time limit of one.
+ */
 const JOINED = { slots: 2, patience: 100, limit: 128, maxBytes: MAX_BYTES };
 
 /** Runs `work` once. If it fails, the next call runs it again. */

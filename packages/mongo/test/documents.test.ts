@@ -142,7 +142,7 @@ for (const [name, on] of Object.entries(servers)) {
       await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
     });
 
-    test("a session or user whose name no document can hold does not exist, and no other call fails for it", async () => {
+    test("an id or user too long for a document does not exist, and no other call fails for it", async () => {
       const { store, session } = await scene();
       await store.create(session);
       const long = "x".repeat(17 * 1024 * 1024);
