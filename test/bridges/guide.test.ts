@@ -65,6 +65,26 @@ describe("the bridge of the guide", () => {
     await expect(planted.get("/")).resolves.toMatchObject({ text: "{}" });
   });
 
+  for (const way of ["/logout", "/everywhere"]) {
+    test(`${way} neither ends a login that replaced a visitor's cookie nor clears its cookie: that one may have been planted`, async () => {
+      await using site = await servePages({
+        "/fill": async (session) => void (session.data["cart"] = 1),
+        "/login": async (session) => void (await session.logIn("ada")),
+        "/logout": (session) => session.logOut(),
+        "/everywhere": async (session) => void (await session.logOutEverywhere()),
+      });
+      const browser = site.browser();
+      await browser.get("/fill");
+      const planted = browser.twin();
+      await browser.get("/login");
+      await expect(planted.get(way)).resolves.toMatchObject({ status: 200, setCookies: [] });
+      await expect(browser.get("/")).resolves.toMatchObject({ text: '{"cart":1}' });
+      await browser.get(way);
+      expect(browser.cookies.size).toBe(0);
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    });
+  }
+
   test("refuses a login that began before the user was logged out everywhere", async () => {
     const doors = gates();
     let refused: unknown;
