@@ -29,6 +29,13 @@ export function programsOf(root: string, readme: string): Program[] {
   return programs.map(({ line, lines }) => ({ readme, line, text: `${lines.join("\n")}\n` }));
 }
 
+/** Returns the paragraph directly below a program. Empty: there is none. */
+export function paragraphBelow(root: string, { readme, text }: Program): string {
+  const lines = readFileSync(`${root}/${readme}`, "utf8").split("\n");
+  const below = lines.slice(text.split("\n").length - 1).join("\n");
+  return /^```\n\n(.+?)\n\n/su.exec(below)?.[1] ?? "";
+}
+
 interface Block {
   /** The line of its first line of code. */
   readonly line: number;

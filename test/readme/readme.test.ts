@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { type Backend, server } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
 import { endNetworks, networkOf } from "./network.ts";
-import { type Program, programsOf } from "./programs.ts";
+import { paragraphBelow, type Program, programsOf } from "./programs.ts";
 import { readmesOf } from "./readmes.ts";
 import { runAndVisit } from "./run-and-visit.ts";
 
@@ -60,6 +60,15 @@ for (const readme of readmes) {
           const running = isTestFile(program) ? runVitest(folder) : runNode(folder, program);
           await expect(running).resolves.toBeUndefined();
         });
+
+        if (!program.text.includes(SECURE)) return;
+        test("runs on http://localhost, as the text below it says", async () => {
+          const [change] = /secureCookie\(sessions, .+?\)/u.exec(paragraphBelow(root, program)) ?? [];
+          const text = program.text.replace(SECURE, change ?? "");
+          writeProgram(`${folder}-plain`, { ...program, text });
+          const running = runNode(`${folder}-plain`, program, { TENURE_README_PLAIN: "1" });
+          await expect(running).resolves.toBeUndefined();
+        });
       });
     }
   });
@@ -95,6 +104,9 @@ export { record, recordBack, sameRecord, sameStore, store, storeBack };
   writeSettings(folder, ["program.ts"]);
   expect(await tsc("-p", folder)).toBe("");
 });
+
+/** Makes a cookie that only HTTPS carries. */
+const SECURE = "secureCookie(sessions)";
 
 let compiled: ReturnType<typeof compile> | undefined;
 
@@ -208,9 +220,9 @@ function portOf(url: string): number {
   return Number(new URL(url).port);
 }
 
-async function runNode(folder: string, program: Program): Promise<void> {
+async function runNode(folder: string, program: Program, more: NodeJS.ProcessEnv = {}): Promise<void> {
   const execArgv = ["--conditions=@tenure/source", "--import", join(import.meta.dirname, "usual-ports.ts")];
-  const env = environment(await networkOf(program.text)?.ports());
+  const env = { ...environment(await networkOf(program.text)?.ports()), ...more };
   await runAndVisit(join(folder, "program.ts"), program, { cwd: folder, execArgv, env });
 }
 

@@ -9,7 +9,7 @@ import type { SessionStore } from "@tenure/core";
  * A message to the test from this process, which runs an unchanged program of a README. Three things differ
  * from a reader's machine:
  * - servers listen on a free port, and their connections look as if a proxy had terminated TLS, so that
- *   `Secure` cookies are sent;
+ *   `Secure` cookies are sent, unless `TENURE_README_PLAIN` is set;
  * - connections to a backend's usual port on this machine reach the test's server (usual-ports.ts);
  * - an `app` that the program makes without serving it is served, and a `store` that it makes is asked to
  *   revoke a session.
@@ -36,7 +36,8 @@ const servers: Server[] = [];
 // eslint-disable-next-line typescript/unbound-method -- called with its `this` below
 const { listen } = Server.prototype;
 Server.prototype.listen = function listenOnFreePort(this: Server, ...args: unknown[]) {
-  this.on("connection", (socket) => Object.assign(socket, { encrypted: true }));
+  if (process.env["TENURE_README_PLAIN"] === undefined)
+    this.on("connection", (socket) => Object.assign(socket, { encrypted: true }));
   servers.push(this);
   const listening = args.findLast((argument) => typeof argument === "function") as (() => void) | undefined;
   return listen.call(this, { port: 0, host: "127.0.0.1" }, listening);
