@@ -160,6 +160,15 @@ for (const database of databases) {
         }),
     );
 
+    test("setData, with which tests tamper, replaces the data of any session, even of one that its user left", () =>
+      open({}, async (sessions, { store, setData }) => {
+        const { session } = await sessions.create({ userId: randomUUID(), a: 1 });
+        const left = (await sessions.save(session, { a: 1 }))!;
+        expect((await store.read(left.id))!.data).toMatch(/^..l/u);
+        await setData(left.id, "tampered");
+        expect((await store.read(left.id))!.data).toBe("tampered");
+      }));
+
     test("a session shows its data and no token", () =>
       open({ protect }, async (sessions) => {
         const { canaries, id } = await live(sessions);

@@ -117,10 +117,12 @@ async function openRedis(): Promise<OpenDatabase> {
     async setData(id, data) {
       const key = `${prefix}s:${id}`;
       const old = (await client.get(key)) ?? "";
-      // The value ends with the data, which begin with the envelope.
-      const at = old.search(/[12][0-3][vh][-ua]\d{39}/);
       // A tombstone has no data.
-      if (at >= 0) await client.set(key, old.slice(0, at) + data, "KEEPTTL");
+      if (old.startsWith("x")) return;
+      // The value ends with the data, which begin with the envelope.
+      const at = old.search(/[12][0-3][vhl][-ua]\d{39}/);
+      if (at < 0) throw new Error("no envelope in the value of the session");
+      await client.set(key, old.slice(0, at) + data, "KEEPTTL");
     },
     async close() {
       await client.quit();
