@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Program, programsOf } from "./programs.ts";
@@ -33,6 +33,16 @@ describe("a reader who copies a program", () => {
       expect(importsOf(program).filter((name) => !installs(program).includes(name))).toEqual([]);
     },
   );
+});
+
+test("every published package has the same minimum of Node, and the READMEs state no other", () => {
+  const engines = globSync("packages/*/package.json", { cwd: root }).map((path) => {
+    return (JSON.parse(read(path)) as { engines: { node: string } }).engines.node;
+  });
+  expect(new Set(engines)).toEqual(new Set([">=22.13"]));
+  const readmes = ["README.md", ...globSync("packages/*/README.md", { cwd: root })].map(read).join("\n");
+  const stated = [...readmes.matchAll(/Node ≥ ([\d.]+)[.;]|Node ([\d.]+) or later/gu)];
+  expect(new Set(stated.map(([, first, second]) => first ?? second))).toEqual(new Set(["22.13"]));
 });
 
 function placeOf({ readme, line }: Program): string {
