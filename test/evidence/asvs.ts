@@ -35,6 +35,7 @@ export const asvs: Standard = {
           id: "3.3.5",
           asks: "A cookie is not so large that browsers drop it.",
           met: "A token has 66 characters, to which the frameworks add a signature and nothing else.",
+          byDocument: true,
         },
       ],
     },
@@ -73,6 +74,7 @@ export const asvs: Standard = {
           id: "7.2.2",
           asks: "Tokens are generated for each session, and are not static keys.",
           met: "See 7.2.3.",
+          byDocument: true,
         },
         {
           id: "7.2.3",
@@ -179,12 +181,14 @@ export const asvs: Standard = {
           id: "11.1.1",
           asks: "Keys have a documented life cycle.",
           met: "[Protected data](PROTECTED-DATA.md#keys): how to add and replace a key, and what to do if one is lost or stolen.",
+          byDocument: true,
           application: "Generate, store and replace the keys.",
         },
         {
           id: "11.1.2",
           asks: "There is an inventory of keys and algorithms.",
           met: "[Protected data](PROTECTED-DATA.md#the-format-byte-by-byte) names every algorithm and derived key.",
+          byDocument: true,
           application: "List the keys themselves.",
         },
         {
@@ -201,18 +205,21 @@ export const asvs: Standard = {
           id: "11.2.3",
           asks: "Primitives have at least 128 bits of security.",
           met: "AES-256, SHA-256, HMAC-SHA-256, keys of at least 256 bits.",
+          byDocument: true,
         },
         {
           id: "11.2.4",
           asks: "Comparisons are constant-time.",
           met: "Digests of tokens are compared with `timingSafeEqual`, and nothing is decrypted or decoded before they match.",
+          byDocument: true,
         },
         {
           id: "11.2.5",
           asks: "Cryptography fails securely.",
           met: "A session whose data fail authentication is unreadable, whatever the reason. There is no padding.",
+          byDocument: true,
         },
-        { id: "11.3.1", asks: "No insecure modes or paddings.", met: "See 11.3.2." },
+        { id: "11.3.1", asks: "No insecure modes or paddings.", met: "See 11.3.2.", byDocument: true },
         { id: "11.3.2", asks: "Only approved ciphers and modes.", met: "The option `protect`: AES-256-GCM." },
         {
           id: "11.3.3",
@@ -228,8 +235,14 @@ export const asvs: Standard = {
           id: "11.3.5",
           asks: "Encryption and MAC are combined as encrypt-then-MAC.",
           met: "AES-GCM is one primitive for both.",
+          byDocument: true,
         },
-        { id: "11.4.1", asks: "Only approved hash functions.", met: "SHA-256, in HMAC and HKDF." },
+        {
+          id: "11.4.1",
+          asks: "Only approved hash functions.",
+          met: "SHA-256, in HMAC and HKDF.",
+          byDocument: true,
+        },
         {
           id: "11.4.2",
           asks: "Passwords are stored with a slow hash function.",
@@ -249,12 +262,14 @@ export const asvs: Standard = {
           id: "14.1.2",
           asks: "Protection requirements of data are documented.",
           met: "[Protected data](PROTECTED-DATA.md) says what is encrypted and what remains readable.",
+          byDocument: true,
           application: "Decide what may be in a session.",
         },
         {
           id: "14.2.1",
           asks: "Tokens are not in URLs.",
           met: "The bridges read only cookies. Session ids may appear in URLs, because they log nobody in.",
+          byDocument: true,
         },
         {
           id: "14.2.4",
@@ -276,6 +291,7 @@ export const asvs: Standard = {
           id: "14.3.3",
           asks: "The browser stores nothing sensitive except the token.",
           met: "The cookie contains only the token.",
+          byDocument: true,
           application: "Check what else the application stores there.",
         },
       ],
@@ -287,6 +303,7 @@ export const asvs: Standard = {
           id: "16.1.1",
           asks: "An inventory says what is logged, where, and for how long.",
           met: "The [table of events](../packages/core/README.md#events).",
+          byDocument: true,
           application: "Document where they go, who reads them, and how long they are kept.",
         },
         {
@@ -361,6 +378,7 @@ export const asvs: Standard = {
           id: "16.5.2",
           asks: "The application stays secure when a resource fails.",
           met: "See 16.5.3. Calls have deadlines.",
+          byDocument: true,
         },
         {
           id: "16.5.3",

@@ -6,6 +6,8 @@ export interface Requirement {
   readonly asks: string;
   /** How Tenure meets it. Absent if it does not concern Tenure. */
   readonly met?: string;
+  /** It is met by a document, by a choice of primitives, or by another requirement that `met` names. */
+  readonly byDocument?: true;
   /** What the application must do itself. */
   readonly application?: string;
 }
