@@ -5,32 +5,9 @@ import type { SessionRecord } from "./store.ts";
 import { isSameDigest } from "./token.ts";
 
 /**
- * What `Sessions` writes into a record's `data`: a head of fixed width, then the payload, which is the
- * session's encoded data.
- *
- * ```
- * at  width
- *   0   1   format version: "1" plain, "2" protected
- *   1   1   the session's own timeouts: "0" none, "1" idle, "2" lifetime, "3" both. Others are the policy's
- *   2   1   "v" visible. "h" hidden, between a framework's `regenerate` and the request's save. "l" left: a user
- *           has logged out by a change of the data, which may still hold that user's
- *   3   1   the previous token: "-" none. "u" a user's, which may log out. "a" an anonymous visitor's, which may
- *           have been planted and may not log out
- *   4  13   the idle timeout while the session is visible, milliseconds
- *  17  13   the lifetime, milliseconds: it began at the record's `endsAt` minus this
- *  30  13   when the previous token was replaced, epoch milliseconds of the store's clock, estimated
- *  43  43   the digest of the token
- *  86  43   the digest of the previous token, or dashes
- * 129       format 1: the payload
- *
- * 129  16   format 2: the id of the key, padded with dots
- * 145       format 2: base64url of nonce (12 bytes), ciphertext and tag (16 bytes)
- * ```
- * In format 1, a digest is the SHA-256 of the token. In format 2, it is the HMAC-SHA-256 of that. The
- * plaintext of format 2 is the two SHA-256 digests (32 bytes each, zeros for none) and the payload in UTF-8,
- * so that another key can take over without the token. The associated data are the head (145 characters), the
- * session's id, a NUL and, for a session with a user, "u" and the user id, so a row that is copied to another
- * session or given to another user cannot be read.
+ * The head of an envelope. An envelope is what `Sessions` writes into a record's `data`: a head of fixed
+ * width, then the payload, which is the session's encoded data. Its layout is in docs/PROTECTED-DATA.md, "The
+ * format, byte by byte".
  */
 export interface Head {
   readonly hasOwnIdle: boolean;
