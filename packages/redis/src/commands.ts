@@ -62,7 +62,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     script(operation, script, scriptOptions = {}) {
       const kind: Kind = {
         isRead: false,
-        run: (calls) => runScript(operation, script, scriptOptions, calls),
+        run: (calls, nonce) => runScript(operation, script, scriptOptions, calls, nonce),
       };
       return (key, args, startedAt) => queue(new Call(kind, key, args, startedAt));
     },
@@ -72,8 +72,10 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
 
   async function run(calls: readonly Call[]): Promise<readonly unknown[]> {
     const { kind } = calls[0] as Call;
+    // One nonce for all attempts: the reply of an attempt that ran may have been lost.
+    const nonce = kind.isRead ? "" : newNonce();
     try {
-      return await kind.run(calls);
+      return await kind.run(calls, nonce);
     } catch (error) {
       if (calls.length === 1 || !isDivided(error)) throw error;
       const results: unknown[] = [];
@@ -82,7 +84,9 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
       // would report the other server's keys as missing.
       for (const call of calls) {
         const isLate = monotonic() >= until;
-        const [result] = isLate ? [error] : await kind.run([call]).catch((failed: unknown) => [failed]);
+        const [result] = isLate
+          ? [error]
+          : await kind.run([call], nonce).catch((failed: unknown) => [failed]);
         results.push(result);
       }
       return results;
@@ -106,6 +110,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     script: Script,
     { shared = NO_ARGS, isDurable = false }: ScriptOptions,
     calls: readonly Call[],
+    nonce: string,
   ): Promise<readonly unknown[]> {
     const keys = calls.map(({ key }) => key);
     const node = client.nodeOf(keys[0] as string);
@@ -115,7 +120,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
     return send(operation, async () => {
       for (let attempts = 0; attempts < 2; attempts += 1) {
         const deadline = clock.deadline(node, until);
-        const args = [deadline ?? "0", newNonce(), ...shared];
+        const args = [deadline ?? "0", nonce, ...shared];
         for (const call of calls) args.push(...call.args);
         // Without a deadline the script only reports the time.
         const reply = await (isDurable && runDurably !== undefined && deadline !== undefined
@@ -128,7 +133,7 @@ export function commandsOver(client: StoreClient, options: CommandsOptions): Com
         if (results.length === calls.length) return results;
         throw notAReply(operation);
       }
-      throw new StoreError(operation, "the command reached Redis after its deadline and changed nothing");
+      throw new StoreError(operation, "the command reached Redis after its deadline");
     });
   }
 
@@ -190,7 +195,7 @@ interface Kind {
   /** Whether it is MGET, which may contain a key twice. */
   readonly isRead: boolean;
   /** Sends one command. Resolves to the result of each call. */
-  readonly run: (calls: readonly Call[]) => Promise<readonly unknown[]>;
+  readonly run: (calls: readonly Call[], nonce: string) => Promise<readonly unknown[]>;
 }
 
 /**

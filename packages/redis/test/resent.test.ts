@@ -3,7 +3,7 @@ import { faultyProxy, type FaultyProxy, server } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { createClient } from "redis";
-import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, type Mock, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
 import { freshId, newSession } from "./sessions.ts";
@@ -193,3 +193,59 @@ redis.describe("a command of node-redis that ran, and whose reply was lost", () 
     await expect(cut.revoke(session.id)).resolves.toBe(false);
   });
 });
+
+redis.describe("a command that ran, whose reply was lost, and that was sent again", () => {
+  let client: Redis;
+  let store: ReturnType<typeof redisStore>;
+
+  beforeEach(async () => {
+    client = clients.redis(redis.url);
+    store = redisStore(client, { timeout: 30_000 });
+    // Load the scripts and learn the server's clock.
+    const { id } = newSession();
+    await store.create(newSession({ id }));
+    await store.update(id, { data: "b" });
+    await store.revoke(id);
+  });
+
+  test("after its deadline, as on a new primary whose clock is ahead, is applied once and has its first result", async () => {
+    const session = newSession();
+    losePastDeadline();
+    await expect(store.create(session)).resolves.toBe("created");
+    losePastDeadline();
+    await expect(store.update(session.id, { data: "new" })).resolves.toBe("updated");
+    losePastDeadline();
+    await expect(store.update(session.id, { data: "newer", ifVersion: 2 })).resolves.toBe("updated");
+    await expect(store.read(session.id)).resolves.toMatchObject({ data: "newer", version: 3 });
+    losePastDeadline();
+    await expect(store.revoke(session.id)).resolves.toBe(true);
+  });
+
+  test("while its slot moves, so that each key is sent alone, is applied once", async () => {
+    const sessions = [newSession(), newSession()];
+    await Promise.all(sessions.map((session) => store.create(session)));
+    sendAgain(() => Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot")));
+    const updates = sessions.map(({ id }) => store.update(id, { data: "new", ifVersion: 1 }));
+    await expect(Promise.all(updates)).resolves.toEqual(["updated", "updated"]);
+    const records = await Promise.all(sessions.map(({ id }) => store.read(id)));
+    expect(records).toMatchObject([{ version: 2 }, { version: 2 }]);
+  });
+
+  function losePastDeadline(): void {
+    sendAgain((sha, count, ...rest) => {
+      // The deadline follows the keys. Every clock is past 0.
+      return client.evalsha(sha, count, ...rest.with(Number(count), "0"));
+    });
+  }
+
+  /** Runs the next script without its reply, then sends it `again`. */
+  function sendAgain(again: Evalsha): void {
+    const spy = vi.spyOn(client, "evalsha") as unknown as Mock<Evalsha>;
+    spy.mockImplementationOnce(async (...args) => {
+      await client.evalsha(...args);
+      return again(...args);
+    });
+  }
+});
+
+type Evalsha = (sha: string, count: string, ...keysAndArgs: string[]) => Promise<unknown>;
