@@ -38,6 +38,9 @@ export const POSITIONS: Readonly<Record<FieldName, readonly [start: number, end:
 
 export const HEADER: number = FIELDS.reduce((length, [, width]) => length + width + 1, 0);
 
+/** A character takes up to nine when encoded, and eight digits hold the length of a user id. */
+export const MAX_CHARACTERS = 11_111_111;
+
 /** Random characters in a nonce. */
 export const NONCE = 8;
 
@@ -77,13 +80,12 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
 /**
  * Percent-encodes an id or user id. The result is ASCII, so Lua and JavaScript agree on its length.
  *
- * @throws TypeError for a length of more than eight digits: 11 million characters at least
+ * @throws TypeError for more than {@link MAX_CHARACTERS}
  */
 export function encodeText(text: string): string {
-  const encoded = PLAIN.test(text) ? text : encodeURIComponent(text);
-  if (encoded.length > LONGEST)
-    throw new TypeError("the id or user id is too long: 11 million characters always fit");
-  return encoded;
+  if (text.length > MAX_CHARACTERS)
+    throw new TypeError(`an id or user id must have at most ${MAX_CHARACTERS} characters`);
+  return PLAIN.test(text) ? text : encodeURIComponent(text);
 }
 
 export function decodeText(encoded: string): string {
@@ -117,7 +119,6 @@ function positions(): Record<FieldName, [start: number, end: number]> {
 const TEXTS: ReadonlySet<string> = new Set<FieldName>(["kind", "userLength"]);
 /** The characters of common ids that `encodeURIComponent` leaves unchanged. */
 const PLAIN = /^[\w.~-]*$/;
-const LONGEST = 99_999_999;
 const SESSION = 0x73;
 const TOMBSTONE = 0x78;
 const MARKS = 0x6d;

@@ -18,7 +18,7 @@ import {
 } from "@tenure/core/store";
 import { commandsOver, foreignValue, notAReply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
-import { decodeRecord, decodeText, encodeText } from "./layout.ts";
+import { decodeRecord, decodeText, encodeText, MAX_CHARACTERS } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
 import { type RedisClient, storeClient } from "./recognise.ts";
 import { confirmedByReplicas } from "./replicas.ts";
@@ -102,30 +102,30 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async read(id) {
-      if (!canBeStored("id", id)) return null;
+      if (!canBeHere("id", id)) return null;
       const encoded = encodeText(id);
       return recordOf("read", encoded, await call.read(key(encoded)));
     },
 
     async update(id, changes) {
       assertChanges(changes);
-      if (!canBeStored("id", id)) return "gone";
+      if (!canBeHere("id", id)) return "gone";
       if (isTouch(changes)) return resultOf("update", await call.touch(key(encodeText(id)), []), UPDATED);
       assertWellFormed({ data: changes.data, userId: changes.userId });
       return await update(encodeText(id), changes);
     },
 
     async revoke(id) {
-      if (!canBeStored("id", id)) return false;
+      if (!canBeHere("id", id)) return false;
       return resultOf("revoke", await call.revoke(key(encodeText(id)), []), REVOKED);
     },
 
     async revokeUser(userId, revokeOptions = {}) {
       assertRevokeUser(userId, revokeOptions);
-      if (!canBeStored("userId", userId)) return 0;
+      if (!canBeHere("userId", userId)) return 0;
       const { except, authenticatedUpTo } = revokeOptions;
       const user = encodeText(userId);
-      const kept = except !== undefined && except.isWellFormed() ? encodeText(except) : undefined;
+      const kept = except !== undefined && canBeHere("except", except) ? encodeText(except) : undefined;
       const fenced = await index.fence(user, authenticatedUpTo);
       const indexNode = redis.nodeOf(index.keyOf(user));
       const end = commands.script("revokeUser", END, {
@@ -160,7 +160,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async listUser(userId) {
-      if (!canBeStored("userId", userId)) return [];
+      if (!canBeHere("userId", userId)) return [];
       const user = encodeText(userId);
       const records = new Map<string, SessionRecord>();
       let after: string | undefined = "0";
@@ -295,6 +295,11 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     );
     return found.filter((record): record is SessionRecord => record?.userId === userId);
   }
+}
+
+/** Whether a session with this id or user can exist. */
+function canBeHere(name: string, text: string): boolean {
+  return canBeStored(name, text) && text.length <= MAX_CHARACTERS;
 }
 
 /** Keys per SCAN: about 0.2 ms of the server's time. */

@@ -209,11 +209,23 @@ redis.describe("keys", () => {
     await client.del(`tenure:s:${id}`);
   });
 
-  test("a user id that is too long for the layout is refused before anything is written", async () => {
+  test("an id or user id that is too long for the layout is refused before anything is written, and names no session", async () => {
     const store = redisStore(clients.redis(redis.url));
-    const session = newSession({ userId: "%".repeat(33_400_000) });
-    await expect(store.create(session)).rejects.toThrow(TypeError);
+    // Each character takes nine when encoded, and the header has eight digits for the length.
+    const tooLong = "€".repeat(11_111_112);
+    const session = newSession({ userId: freshId() });
+    await expect(store.create({ ...session, id: tooLong })).rejects.toThrow(TypeError);
+    await expect(store.create({ ...session, userId: tooLong })).rejects.toThrow(TypeError);
     await expect(store.read(session.id)).resolves.toBeNull();
+    await store.create(session);
+    await expect(store.update(session.id, { userId: tooLong })).rejects.toThrow(TypeError);
+    await expect(store.read(tooLong)).resolves.toBeNull();
+    await expect(store.update(tooLong, {})).resolves.toBe("gone");
+    await expect(store.update(tooLong, { data: "new" })).resolves.toBe("gone");
+    await expect(store.revoke(tooLong)).resolves.toBe(false);
+    await expect(store.listUser(tooLong)).resolves.toEqual([]);
+    await expect(store.revokeUser(tooLong)).resolves.toBe(0);
+    await expect(store.revokeUser(session.userId!, { except: tooLong })).resolves.toBe(1);
   });
 
   test("every key that the store writes expires", async () => {
