@@ -15,7 +15,6 @@ const CODES: Readonly<Record<number, string>> = {
 };
 
 const REASONS: Readonly<Record<string, string>> = {
-  BUSY: "another process kept the database locked for longer than lockTimeout (30 s in migrate): look for a long transaction, or a shell with an open one",
   READONLY:
     "the database cannot be written: it was opened read-only, its file or folder is not writable, or the file was moved",
   IOERR: "the disk failed: see the cause",
@@ -27,7 +26,10 @@ const REASONS: Readonly<Record<string, string>> = {
   NOTADB: "the file is not a SQLite database",
 };
 
-/** Whether another connection holds a lock. Nothing was changed, and a later attempt may succeed. */
+/**
+ * Whether another connection holds a lock. Nothing was changed, and a later attempt may succeed. LOCKED is
+ * the code for a connection of the same shared cache.
+ */
 export function isLocked(error: unknown): boolean {
   const code = codeOf(error);
   return code === "BUSY" || code === "LOCKED";
@@ -41,11 +43,18 @@ export function toStoreError(operation: StoreOperation, error: unknown): StoreEr
   if (error instanceof StoreError) return error;
   if (error instanceof Fault) return new StoreError(operation, error.message);
   const isSafe = codeOf(error) !== "CONSTRAINT";
-  return new StoreError(operation, reasonOf(error), isSafe ? { cause: error } : undefined);
+  return new StoreError(operation, reasonOf(error, "lockTimeout"), isSafe ? { cause: error } : undefined);
 }
 
-/** Returns one line: what SQLite refused, and the remedy if there is one. */
-export function reasonOf(error: unknown): string {
+/**
+ * Returns one line: what SQLite refused, and the remedy if there is one.
+ *
+ * @param patience how long the caller retried to get a lock
+ */
+export function reasonOf(error: unknown, patience: string): string {
+  if (isLocked(error)) {
+    return `another connection kept the database locked for longer than ${patience}: look for a long transaction, or a shell with an open one`;
+  }
   return REASONS[codeOf(error) ?? ""] ?? "SQLite refused, or the connection is closed: see the cause";
 }
 

@@ -20,7 +20,7 @@ export async function migrate(database: SqliteDatabase): Promise<void> {
     } catch (error) {
       if (error instanceof Fault) throw error;
       if (!isLocked(error) || performance.now() > giveUpAt)
-        throw new Error(reasonOf(error), { cause: error });
+        throw new Error(reasonOf(error, `${PATIENCE / 1000} s`), { cause: error });
     }
     await sleep(5 + Math.random() * 20);
   }

@@ -63,3 +63,13 @@ describe.each(Object.entries(drivers))("a lock that another process holds, on %s
     expect(await store.listUser("ada")).toMatchObject([{ id: "one" }]);
   });
 });
+
+test("a lock that another connection of a shared cache holds is reported as one, though SQLite has another code for it", async () => {
+  const { store, other } = await open((file) => new DatabaseSync(`file:${file}?cache=shared`), {
+    lockTimeout: 50,
+  });
+  other.exec("begin immediate");
+  await expect(store.create(session("one"))).rejects.toThrow("locked for longer than lockTimeout");
+  other.exec("commit");
+  expect(await store.create(session("one"))).toBe("created");
+});

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { migrate, type SqliteDatabase, sqliteStore } from "@tenure/sqlite";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { newFiles } from "./files.ts";
 import { messageOf, startProcess } from "./other-process.ts";
 
@@ -72,6 +72,16 @@ test.each([
     expect(await sqliteStore(database).create(session)).toBe("created");
   },
 );
+
+test("a lock that outlasts the 30 seconds of migrate is an error that names them", async () => {
+  const file = newFile();
+  const other = new DatabaseSync(file);
+  other.exec("begin immediate");
+  let now = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => (now += 20_000));
+  onTestFinished(() => void vi.restoreAllMocks());
+  await expect(migrate(new DatabaseSync(file))).rejects.toThrow("locked for longer than 30 s:");
+});
 
 test("the file is in WAL, so that nobody who reads waits for a write", async () => {
   const file = newFile();
