@@ -53,7 +53,7 @@ export function transactionsOn(
     }),
   };
 
-  function inTransaction(begin: "begin" | "begin immediate", calls: readonly Call[]): Outcome[] {
+  function inTransaction(begin: "begin" | "begin immediate", calls: readonly Call[]): unknown[] {
     const sessions = (opened ??= open());
     database.exec(begin);
     try {
@@ -69,32 +69,27 @@ export function transactionsOn(
     }
   }
 
-  function joined(transaction: (calls: readonly Call[]) => Outcome[]): Run {
-    const call = batched<Call, undefined>({
+  function joined(transaction: (calls: readonly Call[]) => unknown[]): Run {
+    const call = batched<Call, unknown>({
       slots: 1,
       limit: MAX_CALLS,
       maxBytes: MAX_SIZE,
       sizeOf: ({ size }) => size,
       run: (calls) => settled(transaction, calls),
     });
-    return async <Result>(operation: StoreOperation, work: Work<Result>, details: Details = {}) => {
+    return <Result>(operation: StoreOperation, work: Work<Result>, details: Details = {}) => {
       const { mayBeLost = false, size = 0 } = details;
       const giveUpAt = performance.now() + lockTimeout;
-      let result: Result | undefined;
-      const keep: Work<void> = (sessions, now) => {
-        result = work(sessions, now);
-      };
-      await call({ operation, mayBeLost, size, giveUpAt, work: keep });
-      return result as Result;
+      return call({ operation, mayBeLost, size, giveUpAt, work }) as Promise<Result>;
     };
   }
 }
 
 /** Retries while another process holds the lock, without blocking the event loop. */
 async function settled(
-  transaction: (calls: readonly Call[]) => Outcome[],
+  transaction: (calls: readonly Call[]) => unknown[],
   calls: readonly Call[],
-): Promise<readonly Outcome[]> {
+): Promise<readonly unknown[]> {
   // That of the last call. Earlier calls exceed lockTimeout by at most the time that one batch may wait.
   const { giveUpAt } = calls.at(-1)!;
   for (;;) {
@@ -110,7 +105,7 @@ async function settled(
       }
     }
     // Nothing was written. Run each call alone, so that only those that fail by themselves reject.
-    const outcomes: Outcome[] = [];
+    const outcomes: unknown[] = [];
     for (const call of calls) outcomes.push(...(await settled(transaction, [call])));
     return outcomes;
   }
@@ -122,15 +117,13 @@ interface Call {
   readonly size: number;
   /** By `performance.now()`. */
   readonly giveUpAt: number;
-  readonly work: Work<void>;
+  readonly work: Work<unknown>;
 }
 
-type Outcome = StoreError | undefined;
-
-function outcomeOf(work: () => void): Outcome {
+/** Returns the result, or a `StoreError`, which rejects this call alone. */
+function outcomeOf(work: () => unknown): unknown {
   try {
-    work();
-    return undefined;
+    return work();
   } catch (error) {
     if (error instanceof StoreError) return error;
     throw error;
