@@ -24,36 +24,45 @@ export const SCANNED: string = [
  */
 export const EXPIRES_AT: string = `max(${-LARGEST}, min(expires_at, ${LARGEST})) as expires_at`;
 
+/** A row of tenure_sessions, before it is checked. Each statement selects some of these columns. */
+export interface Row {
+  readonly n: number;
+  readonly id: string;
+  readonly user_id: string | null;
+  readonly authenticated_at: number | null;
+  readonly version: number;
+  readonly created_at: number;
+  readonly touched_at: number;
+  readonly idle: number;
+  readonly ends_at: number;
+  readonly expires_at: number;
+  readonly revoked_at: number | null;
+  readonly sweep_at: number;
+  readonly data: string;
+}
+
 /** Decodes a row. `undefined`: the row is not a session. */
-export function decodeRecord(row: unknown): SessionRecord | undefined {
-  // The only cast of a row: each value is checked below.
-  const given = row as Readonly<Record<string, unknown>> | null | undefined;
-  const { id, user_id: userId, authenticated_at: authenticatedAt, data, version } = given ?? {};
-  const {
-    created_at: createdAt,
-    touched_at: touchedAt,
-    idle,
-    expires_at: expiresAt,
-    ends_at: endsAt,
-  } = given ?? {};
-  const record = {
-    id,
-    userId,
-    authenticatedAt,
-    data,
-    version,
-    createdAt,
-    touchedAt,
-    idle,
-    expiresAt,
-    endsAt,
-  };
+export function decodeRecord(row: Row): SessionRecord | undefined {
   const isOne =
-    isText(id) &&
-    isText(data) &&
-    (userId === null ? authenticatedAt === null : isText(userId) && isInteger(authenticatedAt)) &&
-    [version, createdAt, touchedAt, idle, expiresAt, endsAt].every(isInteger);
-  return isOne ? (record as SessionRecord) : undefined;
+    isText(row.id) &&
+    isText(row.data) &&
+    (row.user_id === null
+      ? row.authenticated_at === null
+      : isText(row.user_id) && isInteger(row.authenticated_at)) &&
+    [row.version, row.created_at, row.touched_at, row.idle, row.expires_at, row.ends_at].every(isInteger);
+  if (!isOne) return undefined;
+  return {
+    id: row.id,
+    userId: row.user_id,
+    authenticatedAt: row.authenticated_at,
+    data: row.data,
+    version: row.version,
+    createdAt: row.created_at,
+    touchedAt: row.touched_at,
+    idle: row.idle,
+    expiresAt: row.expires_at,
+    endsAt: row.ends_at,
+  };
 }
 
 function isText(value: unknown): boolean {

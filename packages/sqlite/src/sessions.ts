@@ -9,7 +9,7 @@ import {
 } from "@tenure/core";
 import { makesNewVersion } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
-import { decodeRecord, EXPIRES_AT, notASession, RECORD, SCANNED } from "./record.ts";
+import { decodeRecord, EXPIRES_AT, notASession, RECORD, type Row, SCANNED } from "./record.ts";
 
 /** The work of each call on the tables, inside a transaction. `now` is the store's clock. */
 export interface Sessions {
@@ -116,11 +116,11 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     read(id, now) {
-      const row = select.get(id);
+      const row = select.get(id) as Row | undefined;
       if (row === undefined) return null;
       const record = recordIn("read", row);
       if (record.id !== id) throw notAsked("read");
-      return isLive(row as Row, now) ? record : null;
+      return isLive(row, now) ? record : null;
     },
 
     update(id, changes, now) {
@@ -176,13 +176,13 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     listSome(userId, { authenticatedAt, n }, now) {
-      const rows = listing.all(userId, authenticatedAt, n);
+      const rows = listing.all(userId, authenticatedAt, n) as Row[];
       const records = rows.map((row) => recordIn("listUser", row));
       if (records.some((record) => record.userId !== userId)) throw notAsked("listUser");
-      const { n: last, authenticated_at: at } = (rows.at(-1) ?? {}) as Partial<Row>;
+      const last = rows.length === PAGE ? rows.at(-1) : undefined;
       return {
         records: records.filter(({ expiresAt }) => now < expiresAt),
-        next: rows.length === PAGE ? { authenticatedAt: at!, n: last! } : undefined,
+        next: last && { authenticatedAt: last.authenticated_at!, n: last.n },
       };
     },
 
@@ -237,26 +237,11 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
 
 const FENCED: unique symbol = Symbol("fenced");
 
-/** A row of the statements that decide. Each selects some of these columns. */
-interface Row {
-  readonly n: number;
-  readonly id: string;
-  readonly user_id: string | null;
-  readonly authenticated_at: number | null;
-  readonly version: number;
-  readonly touched_at: number;
-  readonly idle: number;
-  readonly ends_at: number;
-  readonly expires_at: number;
-  readonly revoked_at: number | null;
-  readonly sweep_at: number;
-}
-
 function isLive({ revoked_at, expires_at }: Row, now: number): boolean {
   return revoked_at === null && now < expires_at;
 }
 
-function recordIn(operation: StoreOperation, row: unknown): SessionRecord {
+function recordIn(operation: StoreOperation, row: Row): SessionRecord {
   const record = decodeRecord(row);
   if (record === undefined) throw notASession(operation);
   return record;
