@@ -42,14 +42,13 @@ export interface Settings {
  */
 export function settingsFrom(options: RedisStoreOptions, commandTimeout: number | undefined): Settings {
   const { prefix = "tenure:", tombstoneMinimum = 60 * 60 * 1000, waitForReplicas } = options;
-  const limit = Math.min(commandTimeout || MAX_TIMEOUT, MAX_TIMEOUT);
-  const given = options.timeout ?? (commandTimeout ? limit : DEFAULT_TIMEOUT);
   if (typeof prefix !== "string" || !prefix.isWellFormed()) {
     throw new TypeError("prefix must be a well-formed string");
   }
+  const given = options.timeout ?? Math.min(commandTimeout || DEFAULT_TIMEOUT, MAX_TIMEOUT);
   assertDuration("timeout", given);
   if (given > MAX_TIMEOUT) throw new TypeError(`timeout must be at most ${MAX_TIMEOUT} ms`);
-  const timeout = Math.min(given, limit);
+  const timeout = Math.min(given, commandTimeout || MAX_TIMEOUT);
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   if (tombstoneMinimum < 2 * timeout) {
     throw new TypeError(
