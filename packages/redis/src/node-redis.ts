@@ -63,7 +63,8 @@ export function isNodeRedis(client: unknown): client is NodeRedisClient {
 
 /** @throws TypeError for a client that is not connected, subscribes, caches or reads from replicas */
 export function nodeRedisClient(client: NodeRedisClient): StoreClient {
-  const keyPrefix = usableKeyPrefix(client);
+  assertUsable(client);
+  const keyPrefix = keyPrefixOf(client);
   const cluster = "nodeClient" in client ? client : undefined;
   const { send, pipeline } = connectionOf(client);
   const slot = (key: string): number => slotOf(keyPrefix + key);
@@ -127,14 +128,9 @@ export function nodeRedisClient(client: NodeRedisClient): StoreClient {
   }
 }
 
-/**
- * Returns the client's `keyPrefix`, which node-redis 6 introduced. `sendCommand` does not add it, so the
- * store does.
- *
- * @throws TypeError for a client that cannot keep the promises
- */
-function usableKeyPrefix(client: NodeRedisClient): string {
-  const { isOpen, isPubSubActive, clientSideCache, options, _options, _keyPrefix } = client as Facts;
+/** @throws TypeError for a client that cannot keep the promises */
+function assertUsable(client: NodeRedisClient): void {
+  const { isOpen, isPubSubActive, clientSideCache, options, _options } = client as Facts;
   if (!isOpen) {
     throw new TypeError(
       "redisStore got a node-redis client that is not connected: call connect() first, and listen for its error events",
@@ -156,10 +152,13 @@ function usableKeyPrefix(client: NodeRedisClient): string {
         "leave readonly and useReplicas at false, or give the store its own client",
     );
   }
-  if (_keyPrefix !== undefined && typeof _keyPrefix !== "string") {
-    throw new TypeError("redisStore needs a client whose keyPrefix is a string");
-  }
-  return _keyPrefix ?? "";
+}
+
+/** Returns the prefix, which node-redis 6 introduced. `sendCommand` does not add it, so the store does. */
+function keyPrefixOf(client: NodeRedisClient): string {
+  const { _keyPrefix = "" } = client as Facts;
+  if (typeof _keyPrefix === "string") return _keyPrefix;
+  throw new TypeError("redisStore needs a client whose keyPrefix is a string");
 }
 
 /** Further members, most of which are missing in some kinds or versions of client. */
