@@ -9,7 +9,7 @@ export interface ScriptParts {
   readonly shared?: readonly string[];
   /** Names of the arguments of each key. */
   readonly args: readonly string[];
-  /** Lua functions for `body`. */
+  /** Lua functions for `body`. They may use `key`. */
   readonly functions?: string;
   /** Lua that returns the result for `key`: a {@link Code} or an array, never nil. */
   readonly body: string;
@@ -52,13 +52,15 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local deadline, nonce = ARGV[1], ARGV[2]
 if now >= number(deadline) then return { now, ${Code.LATE} } end
 ${locals}
+local key
 ${functions}
-local function resultOf(${["key", ...args].join(", ")})
+local function resultOf(${args.join(", ")})
 ${body}
 end
 local reply, at = { now }, ${shared.length + 2}
-for i, key in ipairs(KEYS) do
-  local isDone, result = pcall(resultOf, key${ofKey})
+for i = 1, #KEYS do
+  key = KEYS[i]
+  local isDone, result = pcall(resultOf${ofKey})
   if not isDone then
     if string.find(result, '^%u') and not string.find(result, '^WRONGTYPE ') then error({ err = result }) end
     result = ${Code.FOREIGN}
@@ -98,17 +100,16 @@ const BEGINNING = 256;
 const SHARED = ["idAt", "minimum"];
 
 /**
- * `open` reads a key into variables, and `write` writes them.
+ * `open` reads `key` into variables, and `write` writes them.
  *
  * A nonce is kept for a second after its deadline, for a call that is repeated with a corrected deadline.
  */
 const SESSION = `
-local key, id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonces, dataAt
+local id, value, kind, ${NUMBERS.join(", ")}, userLength, user, marks, nonces, dataAt
 idAt, minimum = number(idAt), number(minimum)
 
--- Reads a key. Returns false if it holds a value that was not written for its id.
-local function open(name)
-  key = name
+-- Returns false if the key holds a value that was not written for its id.
+local function open()
   id = sub(key, idAt)
   value = redis.call('GETRANGE', key, 0, ${BEGINNING - 1})
   if value == '' then
@@ -196,7 +197,7 @@ export const CREATE: Script = script({
   args: ["givenIdle", "lifetime", "givenUser", "givenInstant", "fence", "data"],
   functions: SESSION,
   body: `
-if not open(key) then return ${Code.FOREIGN} end
+if not open() then return ${Code.FOREIGN} end
 if written() then return ${Code.DONE} end
 if kind == 'x1' or isAlive() then return ${Code.NOTHING} end
 user, userLength, authenticatedAt = sub(givenUser, 2), '--------', 0
@@ -252,7 +253,7 @@ export const UPDATE: Script = script({
   args: ["flags", "ifVersion", "terms", "data"],
   functions: SESSION,
   body: `
-if not open(key) then return ${Code.FOREIGN} end
+if not open() then return ${Code.FOREIGN} end
 local mine = written()
 if mine == 'last' and kind == 'x1' then return ${Code.FENCED} end
 if mine then return ${Code.DONE} end
@@ -309,7 +310,7 @@ export const REVOKE: Script = script({
   args: [],
   functions: SESSION,
   body: `
-if not open(key) then return ${Code.FOREIGN} end
+if not open() then return ${Code.FOREIGN} end
 if kind == 'x1' then
   redis.call('PEXPIREAT', key, math.max(now + minimum, redis.call('PEXPIRETIME', key)))
   return written() == 'last' and ${Code.DONE} or ${Code.NOTHING}
@@ -349,7 +350,7 @@ local function mark()
   return latest + minimum
 end`,
   body: `
-if not open(key) then return ${Code.FOREIGN} end
+if not open() then return ${Code.FOREIGN} end
 if kind == 'x1' then return written() == 'last' and ${Code.DONE} or ${Code.NOTHING} end
 local wasAlive = isAlive()
 local upTo = string.find(flags, 'n', 1, true) and math.max(now, instant) or instant

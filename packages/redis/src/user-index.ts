@@ -134,10 +134,10 @@ const GROWN = 8;
 const MEMBER = ":fence";
 
 const FENCE_OF = `
-local function fenceOf(key)
+local function fenceOf()
   return -(number(redis.call('ZSCORE', key, '${MEMBER}') or nil) or 1)
 end
-local function expire(key, at)
+local function expire(at)
   redis.call('PEXPIREAT', key, string.format('%d', math.max(redis.call('PEXPIRETIME', key), at)))
 end
 `;
@@ -150,8 +150,8 @@ const ADD = script({
 local top = redis.call('ZRANGE', key, 0, 0, 'REV', 'WITHSCORES')
 local stamp = math.max(time[1] * 1000000 + time[2], (number(top[2]) or 0) + 1)
 redis.call('ZADD', key, string.format('%d', stamp), id)
-expire(key, (number(endsAt) or now + lifetime) + ${ALLOWANCE})
-local found = { now, fenceOf(key) }
+expire((number(endsAt) or now + lifetime) + ${ALLOWANCE})
+local found = { now, fenceOf() }
 if redis.call('ZCARD', key) > ${GROWN} then
   local sample = redis.call('ZRANDMEMBER', key, 4, 'WITHSCORES')
   for i = 1, #sample, 2 do
@@ -167,7 +167,7 @@ return found`,
 
 /** Appends the page after a stamp to an array. */
 const ADD_PAGE = `
-local function addPage(found, key, after)
+local function addPage(found, after)
   for _, one in ipairs(redis.call('ZRANGE', key, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, ${PAGE}, 'WITHSCORES')) do
     found[#found + 1] = one
   end
@@ -184,15 +184,15 @@ const FENCE = script({
   args: ["given", "minimum"],
   functions: FENCE_OF + ADD_PAGE,
   body: `
-local fence = fenceOf(key)
+local fence = fenceOf()
 -- A login without authenticatedAt is dated a millisecond after the fence. A fence in that same millisecond
 -- must cover it.
 local instant = number(given) or math.max(now, fence + 1)
 if given ~= '' and instant > now then return ${Code.FUTURE} end
 fence = math.max(fence, instant)
 redis.call('ZADD', key, string.format('%d', -fence), '${MEMBER}')
-expire(key, fence + minimum)
-return addPage({ now, instant, fence }, key, '0')`,
+expire(fence + minimum)
+return addPage({ now, instant, fence }, '0')`,
 });
 
 /** after: a stamp. Returns the time, then ids and stamps in turn. */
@@ -201,7 +201,7 @@ const READ = script({
   args: ["after"],
   functions: ADD_PAGE,
   body: `
-return addPage({ now }, key, after)`,
+return addPage({ now }, after)`,
 });
 
 /** entries: ids and stamps in turn, each followed by a space. Returns DONE. */
