@@ -2,6 +2,7 @@ import type { SessionStore, StoreOperation, UpdateResult } from "@tenure/core";
 import {
   assertChanges,
   assertDuration,
+  assertKnownOptions,
   assertNewSession,
   assertRevokeUser,
   assertWellFormed,
@@ -37,6 +38,8 @@ export interface MongoStoreOptions {
    */
   readonly readConcern?: ReadConcernLevel;
 }
+
+const OPTIONS = ["tombstoneMinimum", "readConcern"] satisfies (keyof MongoStoreOptions)[];
 
 /** A `SessionStore` that can also join an application's transaction. */
 export interface MongoStore extends SessionStore {
@@ -101,6 +104,7 @@ export interface MongoClientSession {
  * @throws TypeError if the collection is not the driver's, or an option is invalid
  */
 export function mongoStore(collection: MongoCollection, options: MongoStoreOptions = {}): MongoStore {
+  assertKnownOptions(options, OPTIONS);
   const { tombstoneMinimum = 60 * 60 * 1000, readConcern = "local" } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   if (readConcern !== "local" && readConcern !== "linearizable") {

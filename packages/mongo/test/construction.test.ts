@@ -17,6 +17,9 @@ test("wrong options are refused", () => {
   for (const tombstoneMinimum of [0, -1, 1.5, Number.NaN, Infinity, "1h" as never]) {
     expect(() => mongoStore(collection, { tombstoneMinimum })).toThrow(TypeError);
   }
+  expect(() => mongoStore(collection, { tombstoneMinimun: 1 } as object)).toThrow(
+    new TypeError("Unknown option tombstoneMinimun. Known options: tombstoneMinimum, readConcern"),
+  );
   for (const readConcern of ["majority", "available", "", null] as never[]) {
     expect(() => mongoStore(collection, { readConcern })).toThrow(TypeError);
   }

@@ -2,6 +2,7 @@ import { type SessionStore, StoreError } from "@tenure/core";
 import {
   assertChanges,
   assertDuration,
+  assertKnownOptions,
   assertNewSession,
   assertRevokeUser,
   instantInTheFuture,
@@ -24,6 +25,8 @@ export interface PostgresStoreOptions extends TableName {
    */
   readonly tombstoneMinimum?: number;
 }
+
+const OPTIONS = ["schema", "table", "tombstoneMinimum"] satisfies (keyof PostgresStoreOptions)[];
 
 /** A `SessionStore` that can also join an application's transaction and delete expired rows. */
 export interface PostgresStore extends SessionStore {
@@ -89,6 +92,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   if (typeof pool?.connect !== "function" || typeof pool.on !== "function") {
     throw new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))");
   }
+  assertKnownOptions(options, OPTIONS);
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   const table = tableOf(options);

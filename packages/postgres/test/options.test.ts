@@ -30,6 +30,7 @@ test.each<PostgresStoreOptions>([
   { tombstoneMinimum: "1h" as never },
   { table: "" },
   { schema: "" },
+  { tombstoneMinimun: 1 } as object,
 ])("an option can't be %j", (options) => {
   expect(() => postgresStore(pool, options)).toThrow(TypeError);
 });

@@ -1,4 +1,4 @@
-import { assertDuration } from "@tenure/core/store";
+import { assertDuration, assertKnownOptions } from "@tenure/core/store";
 
 /** Options of `redisStore`. */
 export interface RedisStoreOptions {
@@ -19,6 +19,7 @@ export interface RedisStoreOptions {
   readonly waitForReplicas?: ReplicaWait;
 }
 
+/** How `waitForReplicas` waits. */
 export interface ReplicaWait {
   /** How many replicas of the primary must confirm. */
   readonly count: number;
@@ -41,6 +42,7 @@ export interface Settings {
  * @throws TypeError naming the invalid option
  */
 export function settingsFrom(options: RedisStoreOptions, commandTimeout: number | undefined): Settings {
+  assertKnownOptions(options, OPTIONS);
   const { prefix = "tenure:", tombstoneMinimum = 60 * 60 * 1000, waitForReplicas } = options;
   if (typeof prefix !== "string" || !prefix.isWellFormed()) {
     throw new TypeError("prefix must be a well-formed string");
@@ -56,6 +58,7 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
     );
   }
   if (waitForReplicas !== undefined) {
+    assertKnownOptions(waitForReplicas, ["count", "timeout"]);
     if (!Number.isSafeInteger(waitForReplicas.count) || waitForReplicas.count < 1) {
       throw new TypeError("waitForReplicas.count must be a whole number of at least 1");
     }
@@ -68,6 +71,13 @@ export function settingsFrom(options: RedisStoreOptions, commandTimeout: number 
   }
   return { prefix, timeout, tombstoneMinimum, waitForReplicas };
 }
+
+const OPTIONS = [
+  "prefix",
+  "timeout",
+  "tombstoneMinimum",
+  "waitForReplicas",
+] satisfies (keyof RedisStoreOptions)[];
 
 const DEFAULT_TIMEOUT = 5000;
 /** `PATIENCE` in the user index depends on this. */

@@ -98,6 +98,8 @@ describe("an option that is wrong is refused when the store is made", () => {
     [{ waitForReplicas: { count: 0, timeout: 100 } }, "waitForReplicas.count"],
     [{ waitForReplicas: { count: 1, timeout: 0 } }, "waitForReplicas.timeout"],
     [{ waitForReplicas: { count: 1, timeout: 2501 } }, "waitForReplicas.timeout"],
+    [{ tombstoneMinimun: 1 } as never, "Unknown option tombstoneMinimun. Known options: prefix, timeout"],
+    [{ waitForReplicas: { replicas: 1 } as never }, "Unknown option replicas. Known options: count, timeout"],
   ])("%j", (options, name) => {
     expect(() => redisStore(new Redis(lazy), options)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),

@@ -7,7 +7,7 @@ import {
   type StoreOperation,
   type UpdateResult,
 } from "@tenure/core";
-import { makesNewVersion } from "@tenure/core/store";
+import { makesNewVersion, type ScanPage } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
 import { decodeRecord, EXPIRES_AT, notASession, RECORD, type Row, SCANNED } from "./record.ts";
 
@@ -26,7 +26,7 @@ export interface Sessions {
   endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
   listSome(userId: string, from: Place, now: number): Page<Place>;
   /** A row that is not a session yields `undefined`. */
-  scanSome(from: number, now: number): Page<number, SessionRecord | undefined>;
+  scanSome(from: number, now: number): ScanPage<number>;
   /** Deletes a few expired rows per call, so that sweeping keeps up with the calls that add rows. */
   sweep(now: number, calls: number): void;
 }
@@ -45,8 +45,8 @@ export interface Place {
   readonly n: number;
 }
 
-export interface Page<Next, Found = SessionRecord> {
-  readonly records: readonly Found[];
+export interface Page<Next> {
+  readonly records: readonly SessionRecord[];
   /** `undefined` after the last page. */
   readonly next: Next | undefined;
 }
@@ -189,7 +189,9 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     scanSome(from, now) {
       const rows = scanning.all(now, from) as (Row & { readonly is_live: number })[];
       return {
-        records: rows.filter(({ is_live }) => is_live === 1).map(decodeRecord),
+        records: rows
+          .filter(({ is_live }) => is_live === 1)
+          .map((row) => decodeRecord(row) ?? notASession("scan")),
         next: rows.length === PAGE ? rows.at(-1)!.n : undefined,
       };
     },

@@ -2,15 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_DURATION, type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 import {
   assertChanges,
+  assertKnownOptions,
   assertNewSession,
   assertRevokeUser,
   assertWellFormed,
   canBeStored,
   instantInTheFuture,
   isTouch,
+  scanPages,
 } from "@tenure/core/store";
 import { assertDatabase, type SqliteDatabase } from "./database.ts";
-import { notASession } from "./record.ts";
 import { assertMigrated } from "./schema.ts";
 import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
 import { transactionsOn } from "./transactions.ts";
@@ -45,6 +46,7 @@ export interface SqliteStoreOptions {
  */
 export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOptions = {}): SessionStore {
   assertDatabase(database);
+  assertKnownOptions(options, OPTIONS);
   const { tombstoneMinimum = 60 * 60 * 1000, lockTimeout = 5000 } = options;
   assertMilliseconds("tombstoneMinimum", tombstoneMinimum, 1);
   assertMilliseconds("lockTimeout", lockTimeout, 0);
@@ -114,26 +116,15 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
       return [...found.values()].toSorted((a, b) => a.createdAt - b.createdAt);
     },
 
-    async *scan() {
-      let isWhole = true;
-      for (let from: number | undefined = 0; from !== undefined;) {
-        const place: number = from;
-        const page = await read("scan", (sessions, now) => sessions.scanSome(place, now));
-        for (const record of page.records) {
-          if (record === undefined) isWhole = false;
-          else yield record;
-        }
-        from = page.next;
-      }
-      // Only at the end: "log everybody out" must end the sessions behind a row that is not one.
-      if (!isWhole) throw notASession("scan");
-    },
+    scan: () => scanPages(0, (from) => read("scan", (sessions, now) => sessions.scanSome(from, now))),
 
     async now() {
       return Date.now();
     },
   };
 }
+
+const OPTIONS = ["tombstoneMinimum", "lockTimeout"] satisfies (keyof SqliteStoreOptions)[];
 
 /** Runs at the first call, because the application may call `migrate` after `sqliteStore`. */
 function open(database: SqliteDatabase, tombstoneMinimum: number): Sessions {

@@ -134,6 +134,9 @@ test("an option out of range is a TypeError", () => {
     );
   }
   expect(() => sqliteStore(database, { lockTimeout: -1 })).toThrow("lockTimeout must be");
+  expect(() => sqliteStore(database, { lockTimout: 1 } as object)).toThrow(
+    new TypeError("Unknown option lockTimout. Known options: tombstoneMinimum, lockTimeout"),
+  );
 });
 
 async function expectEachRefused(store: SessionStore, reason: string): Promise<void> {
