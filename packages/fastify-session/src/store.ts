@@ -217,7 +217,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const { caller } = shared;
     if (!caller) return bridge.end(idOrToken);
     const next = caller.takeAsked();
-    return next === undefined ? caller.current.end() : regenerate(caller, next);
+    if (next !== undefined) return regenerate(caller, next);
+    caller.logouts += 1;
+    return caller.current.end();
   }
 
   async function regenerate(link: RequestLink<Data>, token: string): Promise<void> {
@@ -236,7 +238,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     login: RequestLogin = {},
   ): Promise<LoginOutcome> {
     const link = ownLink(request);
-    const { current } = link;
+    const { current, logouts } = link;
     const session = await sessionOf(link);
     const { cookie } = session;
     const given = await current.maxAgeOfLogin(login, cookie?.originalMaxAge);
@@ -247,6 +249,11 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
       ...(isChanged && { cookie: { ...settingsOf(cookie), originalMaxAge: given } }),
     };
     const result = await current.logIn(user, data, login, { maxAge, ownKeys: ["cookie"] });
+    if (link.logouts > logouts) {
+      // A logout that began while the login ran may have ended the session before the login.
+      await current.end();
+      return { refused: result.refused ?? "logged-out-meanwhile" };
+    }
     if (result.refused !== null) {
       if (current.isEnded) link.fill(session, {} as Data);
       return result;
@@ -264,6 +271,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function logOut(request: RequestWithSession): Promise<void> {
     const link = ownLink(request);
+    link.logouts += 1;
     await link.current.end();
     await makeBlank(link);
   }
@@ -274,6 +282,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   ): Promise<number> {
     const link = ownLink(request);
     const { current } = link;
+    if (how.keepThis !== true) link.logouts += 1;
     const count = await current.logOutEverywhere(how);
     if (current.isEnded) await makeBlank(link);
     return count;

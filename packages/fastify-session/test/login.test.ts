@@ -1,6 +1,6 @@
 import { StoreError } from "@tenure/core";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { FastifySessionStore } from "../src/index.ts";
+import type { FastifySessionStore, RequestWithSession } from "../src/index.ts";
 import { dataOf, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
@@ -175,6 +175,31 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.get("/who")).text).toBe('"ada"');
     await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
+
+  test.for<[string, (request: RequestWithSession, store: FastifySessionStore) => Promise<unknown>]>([
+    ["logOut", (request, store) => store.logOut(request)],
+    ["destroy", (request) => (request.session as unknown as { destroy(): Promise<void> }).destroy()],
+    ["logOutEverywhere", (request, store) => store.logOutEverywhere(request)],
+  ])(
+    "logIn loses to %s of the same request that begins while it runs, and leaves no session",
+    async ([, logOut]) => {
+      await using site = await serve(version, {
+        ...routes,
+        "/both": async (request, store) => {
+          const login = store.logIn(request, "ada");
+          await logOut(request, store);
+          return [await login, store.userOf(request)];
+        },
+      });
+      for (const cart of [{ cart: 1 }, undefined]) {
+        const browser = site.browser();
+        if (cart) await browser.post("/set", cart);
+        expect((await browser.post("/both")).text).toBe('[{"refused":"logged-out-meanwhile"},null]');
+        expect((await browser.get("/who")).text).toBe("null");
+      }
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    },
+  );
 
   test("logIn takes a bigint", async () => {
     await using site = await serve(version, {
