@@ -3,8 +3,8 @@ import type { Step } from "./application.ts";
 import type { Framework } from "./framework.ts";
 
 /**
- * Random requests of two browsers to two servers over one store, in rounds. The requests of a round run at the same time. After each
- * round, every token that a browser was given is tried.
+ * Random requests of two browsers to two servers over one store, in rounds. The requests of a round run
+ * concurrently. After each round, the latest tokens that browsers were given are tried.
  */
 export interface Plan extends Kind {
   readonly rounds: readonly Round[];
@@ -13,7 +13,10 @@ export interface Plan extends Kind {
 }
 
 export interface Round {
-  /** A browser that first gets the other browser's cookies: a thief's, or one in which an attacker plants a cookie. */
+  /**
+   * A browser that first gets the other browser's cookies: a thief's, or one in which an attacker plants a
+   * cookie.
+   */
   readonly copies: readonly [from: number, to: number] | null;
   readonly requests: readonly (PlannedRequest | Administrator)[];
 }
@@ -23,7 +26,7 @@ export interface Administrator {
   readonly everywhere: string;
 }
 
-/** What a random history may contain. */
+/** What the requests and the store of a plan may do. */
 export interface Kind {
   /** Whether some calls of the store fail, before or after they take effect. */
   readonly isFailing: boolean;

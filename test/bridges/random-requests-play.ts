@@ -7,7 +7,7 @@ import { gates } from "./gates.ts";
 import { LOGOUTS, type Plan, type PlannedStep, type Round, USERS } from "./random-requests-plan.ts";
 import { judge, type Report, type Seen, tokenIn } from "./random-requests-rules.ts";
 
-/** Carries out a plan. Rejects with all that happened if a rule is broken. */
+/** Carries out a plan. Rejects with every request and response if a rule is broken. */
 export async function play(framework: Framework, store: SessionStore, plan: Plan): Promise<void> {
   const { store: disturbedStore, calm } = disturbed(store, plan);
   const reports = new Reports();
@@ -122,7 +122,7 @@ function newReport(reached: number): Report {
 
 const TOKENS = 8;
 
-/** An application that takes the steps of a request, and reports what the session showed. */
+/** Returns an application that takes the steps of a request and reports what the session showed. */
 function reporting(reports: Reports, { isMarking }: Plan): Application {
   const inner = application(gates());
   return {
@@ -189,7 +189,10 @@ function reportedSession(session: SessionInHand, report: Report, reports: Report
   }) as SessionInHand;
 }
 
-/** A store each of whose calls takes a few turns of the event loop, before and after it takes effect, and may fail. */
+/**
+ * Returns a store whose calls wait for a few turns of the event loop before and after they take effect, and
+ * may fail.
+ */
 function disturbed(
   store: SessionStore,
   { delays, isFailing }: Plan,

@@ -50,7 +50,7 @@ interface Done {
   readonly report: Report;
 }
 
-/** The token in a browser's cookies, whatever the framework adds to it. */
+/** Returns the token in a browser's cookies, whatever the framework adds to it. `undefined`: there is none. */
 export function tokenIn(cookies: ReadonlyMap<string, string>): string | undefined {
   const values = [...cookies.values()].map((value) => decodeURIComponent(value).replace(/^s:/, ""));
   return values.map((value) => TOKEN.exec(value)?.[0]).find((token) => token !== undefined);
@@ -61,8 +61,8 @@ const TOKEN = /(?:(?<![\w-])[\w-]{43}|[\w-]{22})\.[\w-]{43}/;
 /**
  * Checks what must hold in every order in which the store may have seen the calls.
  *
- * @param calmFrom the number of the first request from which on the store neither delays nor fails, and
- *   requests come one after the other
+ * @param calmFrom the number of the first request of the end, in which the store neither delays nor fails and
+ *   requests follow one another
  * @throws Error with all requests, if a rule is broken
  */
 export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind, calmFrom: number): void {
@@ -72,18 +72,10 @@ export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind, calmFr
   const failed = all.find(({ at, response }) => response?.status !== 200 && (!isFailing || at >= calmFrom));
   if (failed) fail(`a request has the status ${failed.response?.status}: ${failed.response?.text}`, failed);
   const done = all.flatMap((seen) => {
-    const { response } = seen;
+    const { begin, sent, response } = seen;
     if (response?.status !== 200 || !response.report) return [];
-    return [
-      {
-        seen,
-        begin: seen.begin,
-        end: response.end,
-        sent: seen.sent,
-        token: response.token,
-        report: response.report,
-      },
-    ];
+    const { end, token, report } = response;
+    return [{ seen, begin, end, sent, token, report }];
   });
   for (const one of done) {
     judgeUser(one);
