@@ -27,6 +27,7 @@ import {
 } from "./request-cookie.ts";
 import type { RequestLogin, RotateResult } from "./session-calls.ts";
 import type { Warn } from "./warnings.ts";
+import { WriteOrder } from "./write-order.ts";
 
 /** How a request uses its session. */
 export interface RequestOptions {
@@ -111,9 +112,7 @@ export class RequestSession<Data extends object> {
   #stored: StoredSession | undefined;
   /** The data that the next save is compared with, encoded: as loaded or last saved. */
   #seen: string;
-  /** What the next write waits for: the previous write, or the touch at load. */
-  #before: Promise<unknown> | undefined;
-  #writing = 0;
+  readonly #order = new WriteOrder();
   /** When this request last restarted the idle timeout or found that it need not, by `performance.now()`. */
   #usedAt: number;
 
@@ -221,7 +220,7 @@ export class RequestSession<Data extends object> {
 
   /** Whether a {@link touch} would do nothing, as after most page views. */
   isRested(maxAge: MaxAge): boolean {
-    if (this.#writing > 0 || this.#state !== "live" || !this.#stored) return false;
+    if (!this.#order.isIdle || this.#state !== "live" || !this.#stored) return false;
     if (isExpired(maxAge) || !isSameMaxAge(this.maxAge, maxAge)) return false;
     const every = touchInterval(this.#ctx.policy, this.#stored.record.idle);
     return !this.isUse || performance.now() - this.#usedAt < every;
@@ -263,7 +262,7 @@ export class RequestSession<Data extends object> {
    */
   nextToken(): string {
     if (this.#state === "hidden") return this.#token;
-    const willBeStored = this.#state === "unread" || (this.#state === "new" && this.#writing > 0);
+    const willBeStored = this.#state === "unread" || (this.#state === "new" && !this.#order.isIdle);
     return newToken(willBeStored ? idOf(this.#token) : this.#current?.record.id);
   }
 
@@ -453,21 +452,16 @@ export class RequestSession<Data extends object> {
     });
   }
 
-  /** Restarts the idle timeout at load, at most once per `touchEvery`. Not awaited: a touch may be lost. */
+  /** Restarts the idle timeout at load, at most once per `touchEvery`. Only writes wait for it. */
   #use(session: Session<Data>): void {
-    this.#before = this.#ctx.touches
-      .ifDue(session)
-      ?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined));
+    const touching = this.#ctx.touches.ifDue(session);
+    this.#order.waitFor(
+      touching?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined)),
+    );
   }
 
-  /** Frameworks save one session object several times without waiting, and the last save must win. */
   #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
-    this.#writing += 1;
-    const work = this.#state === "unread" ? (): Promise<Result> => this.#read().then(write) : write;
-    const started = this.#before ? this.#before.then(work) : work();
-    const settle = (): void => void (this.#writing -= 1);
-    this.#before = started.then(settle, settle);
-    return started;
+    return this.#order.run(this.#state === "unread" ? () => this.#read().then(write) : write);
   }
 
   /**
