@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type {
   CreateResult,
@@ -10,32 +9,21 @@ import type {
 } from "@tenure/core";
 import { Fault, isTouch, orError, type ScanPage } from "@tenure/core/store";
 import type { ClientSession, Document, Filter } from "mongodb";
-import {
-  type Selection,
-  decodeRecord,
-  fenceId,
-  idOf,
-  millisecondsOf,
-  type Named,
-  namedIn,
-  notASession,
-  type Stored,
-  type Unchecked,
-} from "./document.ts";
-import { failsAll, isReplyLost, isDuplicate } from "./failure.ts";
+import { bindingsOn, changingTooFast, isUnchecked, MAX_ATTEMPTS } from "./bindings.ts";
+import { idOf, millisecondsOf, type Named, namedIn, type Stored } from "./document.ts";
+import { failsAll, isDuplicate } from "./failure.ts";
 import { type Handle, PLAIN } from "./handle.ts";
+import { newNonce } from "./nonce.ts";
 import {
   ALIVE,
   changeSession,
-  checkBinding,
   endSession,
   endUsersSession,
   insertSession,
   insertTombstone,
   mayBind,
-  setFence,
-  writeFence,
 } from "./pipelines.ts";
+import { senderOn } from "./sender.ts";
 
 /** The contract as MongoDB commands, for checked input. They reject with the driver's errors and `Fault`s. */
 export interface Commands {
@@ -62,30 +50,19 @@ export interface Change {
 }
 
 /**
- * Returns a mark for one write, by which the same command, sent again, finds in the document that it was
- * executed.
- */
-export function newNonce(): string {
-  writes += 1;
-  return `${PROCESS}.${writes.toString(36)}`;
-}
-
-const PROCESS = randomBytes(9).toString("base64url");
-let writes = 0;
-
-/**
  * @param handle has the read and write concerns
  * @param tombstoneMinimum milliseconds
  * @param clientSession runs every command, whether it is in a transaction or not
  */
 export function commandsOn(
-  { database, sessions, limitCommand }: Handle,
+  handle: Handle,
   tombstoneMinimum: number,
   clientSession?: ClientSession,
 ): Commands {
-  // A transaction's read preference overrides the handle's, and must be the primary.
-  const joining =
-    clientSession === undefined ? {} : ({ session: clientSession, readPreference: "primary" } as const);
+  const { database } = handle;
+  const sender = senderOn(handle, clientSession);
+  const { sessions, joining, sent, inTransaction } = sender;
+  const { check, checked, lookUp, raiseFence } = bindingsOn(sender, tombstoneMinimum);
 
   return {
     async create(session) {
@@ -157,7 +134,7 @@ export function commandsOn(
     },
 
     async revokeUser(userId, { except, authenticatedUpTo }) {
-      const { fence, setAt } = await upsertFence(userId, setFence(authenticatedUpTo, tombstoneMinimum));
+      const { fence, setAt } = await raiseFence(userId, authenticatedUpTo);
       const setAtHere = performance.now();
       const fenced = { instant: authenticatedUpTo ?? millisecondsOf(fence), setAt: millisecondsOf(setAt) };
       // Neither sorted nor paged by `_id`, for which FerretDB 2.7 would scan the `_id` index from its start.
@@ -324,48 +301,6 @@ export function commandsOn(
   }
 
   /**
-   * Compares an unchecked binding with the user's fence, and ends the session or removes `unchecked`. Called
-   * by the create or update that bound the session, and by any other call that meets the binding first.
-   *
-   * @returns the document afterwards, even if another call decided. If the fence refused the binding,
-   *   `refused` is its nonce
-   */
-  async function check({ _id: id, userId, unchecked }: UncheckedSession): Promise<Stored | null> {
-    const by: unknown = unchecked?.by;
-    if (typeof userId !== "string" || typeof by !== "string") throw notASession();
-    const pipeline = checkBinding(await fenceOf(userId), tombstoneMinimum);
-    const options = { ...joining, returnDocument: "after", projection: { refused: 1, nonces: 1 } } as const;
-    const filter: Document = { _id: id, "unchecked.by": by };
-    return (await sent(() => sessions.findOneAndUpdate(filter, pipeline, options))) ?? (await lookUp(id));
-  }
-
-  /** Returns epoch milliseconds, or -1 if the user has no fence. */
-  async function fenceOf(userId: string): Promise<number> {
-    const found = inTransaction()
-      ? await upsertFence(userId, writeFence(newNonce(), tombstoneMinimum))
-      : await sent(() => sessions.findOne({ _id: fenceId(userId) }, joining));
-    if (found === null) return -1;
-    const { fence } = fenceIn(found, userId);
-    return fence === undefined ? -1 : millisecondsOf(fence);
-  }
-
-  async function upsertFence(userId: string, pipeline: Document[]): Promise<Stored> {
-    const filter = { _id: fenceId(userId) };
-    const options = { ...joining, upsert: true, returnDocument: "after" } as const;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const found = await sent(() => sessions.findOneAndUpdate(filter, pipeline, options));
-        // SecantusDB 0.7 may return null to one of two racing upserts.
-        if (found !== null || attempt === MAX_ATTEMPTS) return fenceIn(found, userId);
-      } catch (error) {
-        // mongod may refuse one of two racing upserts.
-        if (!isDuplicate(error) || inTransaction() || attempt === MAX_ATTEMPTS) throw error;
-      }
-      await sleep(attempt * 20 * Math.random());
-    }
-  }
-
-  /**
    * Ends sessions and returns how many were alive. If the update matched fewer than were found, perhaps
    * because it was sent twice, a query counts those with this call's nonce. It also finds sessions that are
    * left: on a sharded cluster, `updateMany` can miss a document whose chunk is moving (MongoDB manual,
@@ -394,53 +329,6 @@ export function commandsOn(
       }
     }
     throw new Fault("some sessions of the user were not ended in several attempts: call it again");
-  }
-
-  /**
-   * Runs a query and checks the unchecked bindings that it finds, until only those whose check fails are
-   * left.
-   */
-  async function checked(selection: Selection, query: () => Promise<Document[]>): Promise<Checked> {
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      const found = (await sent(query)).map((document) => namedIn(document, selection));
-      const unchecked = found.filter(isUnchecked);
-      const failures = new Map<string, Error>();
-      for (const each of unchecked) {
-        try {
-          await check(each);
-        } catch (error) {
-          if (inTransaction() || failsAll(error)) throw error;
-          failures.set(idOf(each), error as Error);
-        }
-      }
-      if (unchecked.length > failures.size) continue;
-      const recordOf = (document: Named): SessionRecord => {
-        const failure = failures.get(idOf(document));
-        if (failure !== undefined) throw failure;
-        return decodeRecord(document);
-      };
-      return { found, recordOf };
-    }
-    throw changingTooFast();
-  }
-
-  async function lookUp(id: string): Promise<Named | null> {
-    const found = await sent(() => sessions.findOne({ _id: id }, { ...joining, projection: { data: 0 } }));
-    return found === null ? null : namedIn(found, { ids: new Set([id]) });
-  }
-
-  /** Sends a command that may be sent twice, and sends it again if its reply may have been lost. */
-  function sent<Reply>(command: () => Promise<Reply>): Promise<Reply> {
-    const again = (error: unknown): Promise<Reply> => {
-      // A transaction can only be repeated as a whole.
-      if (inTransaction() || !isReplyLost(error)) throw error;
-      return command();
-    };
-    return limitCommand(command().catch(again));
-  }
-
-  function inTransaction(): boolean {
-    return clientSession?.inTransaction() ?? false;
   }
 
   /** Makes an update that matches the live session unless it was already made. */
@@ -483,23 +371,6 @@ function only(ids: ReadonlySet<string>): string | { $in: string[] } {
   return others.length === 0 ? first! : { $in: [...ids] };
 }
 
-interface Checked {
-  readonly found: readonly Named[];
-  /**
-   * Returns the record of a found document. Throws if its binding could not be checked, or it is not a
-   * session.
-   */
-  readonly recordOf: (document: Named) => SessionRecord;
-}
-
-interface UncheckedSession extends Named {
-  readonly unchecked: Unchecked;
-}
-
-function isUnchecked(found: Named): found is UncheckedSession {
-  return found.unchecked !== undefined;
-}
-
 /** Matches the user's sessions that a fence at this instant ends. */
 function upTo(userId: string, instant: number): Filter<Stored> {
   return { userId, authenticatedAt: { $lte: new Date(instant) } };
@@ -508,22 +379,6 @@ function upTo(userId: string, instant: number): Filter<Stored> {
 function isUpTo({ authenticatedAt }: Stored, instant: number): boolean {
   return authenticatedAt === undefined || millisecondsOf(authenticatedAt) <= instant;
 }
-
-/** @throws Fault if it is not the user's fence */
-function fenceIn(found: Stored | null, userId: string): Stored {
-  const { _id: id } = found ?? {};
-  if (found === null || typeof id !== "object" || id.user !== fenceId(userId).user) {
-    throw new Fault("the reply is not the user's fence");
-  }
-  return found;
-}
-
-function changingTooFast(): Fault {
-  return new Fault("other calls keep changing the session: try again later");
-}
-
-/** Each attempt after the first is due to a concurrent change. */
-const MAX_ATTEMPTS = 10;
 
 const END_BATCH = 500;
 

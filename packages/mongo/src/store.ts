@@ -13,10 +13,11 @@ import {
   scanPages,
 } from "@tenure/core/store";
 import type { ClientSession } from "mongodb";
-import { type Change, type Commands, commandsOn, newNonce } from "./commands.ts";
+import { type Change, type Commands, commandsOn } from "./commands.ts";
 import { toStoreError } from "./failure.ts";
 import { type Limit, type MongoCollection, ownHandle, type ReadConcernLevel } from "./handle.ts";
 import { warnOfMissingIndexes } from "./indexes.ts";
+import { newNonce } from "./nonce.ts";
 import { mayBind } from "./pipelines.ts";
 
 /** Options of `mongoStore`. */
@@ -80,26 +81,7 @@ export interface MongoClientSession {
  * of the server's clock. A session is alive until `expiresAt`. A tombstone has no `expiresAt` and is needed
  * until `endsAt`. `nonces` mark the last writes, so that a command that is sent twice recognizes itself.
  *
- * **The fence.** MongoDB changes one document atomically, but a login concerns two: the session and the
- * user's fence. So a create or update that binds a session marks the binding as `unchecked`, and then
- * compares it with the fence:
- *
- * ```
- * login        1. write the session, unchecked   2. read the fence               3. end it, or unmark it
- * revokeUser   1. raise the fence                2. find the sessions, by page   3. end them
- * ```
- * Either `revokeUser` finds the session, or the login reads the raised fence. The login's step 3 decides. It
- * requires that the binding is still there, so it does nothing to a session that `revokeUser` ended in
- * between.
- *
- * A crash after the login's step 1, or a step 1 that arrives late, leaves an unchecked binding. It is never
- * readable: **each call that meets an unchecked binding takes steps 2 and 3 before it returns.** By the time
- * a fence may be forgotten, an instant given at the login is older than the tombstone minimum, and step 3
- * refuses it for that. A crash of `revokeUser` leaves the fence raised and some sessions alive, which the
- * next `revokeUser` ends.
- *
- * In a transaction, step 2 also writes the fence's document, so that the transaction conflicts with a
- * `revokeUser` that it cannot see.
+ * How a login and `revokeUser` exclude each other: `bindings.ts`.
  *
  * @throws TypeError if the collection is not the driver's, or an option is invalid
  */
