@@ -2,6 +2,7 @@ import type { SessionStore } from "@tenure/core";
 import type { ExpressSessionStore } from "@tenure/express-session";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import session, { type SessionOptions, type Store } from "express-session";
+import { fromCallback } from "./from-callback.ts";
 import { type Gate, gate } from "./gate.ts";
 
 declare module "express-session" {
@@ -12,25 +13,26 @@ declare module "express-session" {
   }
 }
 
-/** Of the length of one that is safe, so that nothing warns. */
+/** Long enough for a secret, so that nothing warns. */
 export const SECRET = "a test's own secret, long enough that nobody could guess it";
 
-/** What makes an Express application: version 5, or 4 under another name. */
+/** Express 5, or 4 under another name. */
 export type MakeExpress = () => Express;
 
 export interface Application {
   readonly app: Express;
-  /** For routes of a test's own. */
+  /** For the routes of one test. */
   readonly routes: Express;
-  /** Errors that came to Express's error handler, and when: a response may be out already. */
+  /** The errors that reached Express's error handler, including those after the response was sent. */
   readonly errors: unknown[];
 }
 
 /**
- * An application with a login and slow requests. `/slow` waits at the gate named by `gate`, until `/gate/open`, and then does
- * what `do` says, in the order given: `set:key` (writes the key), `delete:key`, `save` (and waits for it), `touch`, `reload`,
- * `regenerate`, `rotate`, `destroy`, `maxAge:ms`, `login:user` (the framework's way), `logIn:user`, `carry` (regenerates and takes all data over),
- * `drop` (`req.session = null`).
+ * An application with a login and slow requests. `/slow` waits at the gate named by `gate` until
+ * `/gate/open`, and then takes the steps in `do`, in order: `set:key` (writes the key), `delete:key`, `save`
+ * (and waits for it), `touch`, `reload`, `regenerate`, `rotate`, `destroy`, `maxAge:ms`, `login:user` (writes
+ * the user into the data), `logIn:user` (calls the bridge), `carry` (regenerates and keeps all data), `drop`
+ * (`req.session = null`).
  */
 export function application(
   store: Store,
@@ -95,42 +97,41 @@ export function application(
   }
 }
 
-/** Of every version of Express. */
+/** The same in every version of Express. */
 function queryOf(req: Request): URLSearchParams {
   return new URL(req.url, "http://localhost").searchParams;
 }
 
-async function perform(req: Request, step: string, who: string): Promise<void> {
+async function perform(req: Request, step: string, author: string): Promise<void> {
   const [verb = "", argument = ""] = step.split(":");
-  const called = (call: (done: (error?: unknown) => void) => void): Promise<void> =>
-    new Promise((resolve, reject) => call((error) => (error ? reject(error) : resolve())));
-  if (verb === "set") req.session[argument] = `${argument} of ${who}`;
+  const store = req.sessionStore as unknown as ExpressSessionStore;
+  if (verb === "set") req.session[argument] = `${argument} of ${author}`;
   if (verb === "delete") delete req.session[argument];
   if (verb === "login") req.session.userId = argument;
   if (verb === "maxAge") Object.assign(req.session.cookie, { maxAge: maxAgeOf(argument) });
-  if (verb === "touch") await called((done) => req.sessionStore.touch?.(req.sessionID, req.session, done));
-  if (verb === "save") await called((done) => req.session.save(done));
-  if (verb === "reload") await called((done) => req.session.reload(done));
-  if (verb === "regenerate") await called((done) => req.session.regenerate(done));
-  if (verb === "rotate") await (req.sessionStore as unknown as ExpressSessionStore).rotate(req);
-  const store = req.sessionStore as unknown as ExpressSessionStore;
+  if (verb === "touch")
+    await fromCallback((done) => req.sessionStore.touch?.(req.sessionID, req.session, done));
+  if (verb === "save") await fromCallback((done) => req.session.save(done));
+  if (verb === "reload") await fromCallback((done) => req.session.reload(done));
+  if (verb === "regenerate") await fromCallback((done) => req.session.regenerate(done));
+  if (verb === "rotate") await store.rotate(req);
   if (verb === "logIn") await store.logIn(req, argument);
   if (verb === "drop") Object.assign(req, { session: null });
   if (verb === "carry") {
     const { cookie: _, ...data } = req.session;
-    await called((done) => req.session.regenerate(done));
+    await fromCallback((done) => req.session.regenerate(done));
     Object.assign(req.session, data);
   }
-  if (verb === "destroy") await called((done) => req.session.destroy(done));
+  if (verb === "destroy") await fromCallback((done) => req.session.destroy(done));
 }
 
-/** As an application may put it, against its type too. */
+/** Includes values that the type forbids and applications use. */
 function maxAgeOf(argument: string): unknown {
   if (argument === "none") return undefined;
   return argument === "null" || argument === "false" ? JSON.parse(argument) : Number(argument);
 }
 
-/** What a store holds alive, by user. */
+/** Returns the users of the live sessions in a store, sorted. `nobody`: an anonymous session. */
 export async function aliveIn(store: SessionStore): Promise<string[]> {
   const found: string[] = [];
   for await (const record of store.scan()) found.push(record.userId ?? "nobody");

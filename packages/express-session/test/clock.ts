@@ -1,10 +1,11 @@
-/** A clock that a test sets. Starts at the machine's time, because cookies have dates. */
+/** A clock that a test advances. */
 export interface Clock {
   (): number;
   readonly advance: (ms: number) => void;
 }
 
-export function clock(): Clock {
+/** Starts at the machine's time, because cookies contain dates. */
+export function newClock(): Clock {
   let now = Date.now();
   return Object.assign(() => now, {
     advance: (ms: number) => {

@@ -1,14 +1,16 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
 import type { SessionOptions } from "express-session";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
-import { called } from "./called.ts";
-import { clock as newClock } from "./clock.ts";
+import { browserWithToken } from "./browser-with-token.ts";
+import { newClock } from "./clock.ts";
+import { fromCallback } from "./from-callback.ts";
+import { freezeTime } from "./frozen-time.ts";
 import { serve } from "./serve.ts";
-import { signedIn } from "./signed-in.ts";
 
 const MINUTE = 60_000;
 
@@ -33,7 +35,7 @@ async function start(options: Partial<SessionOptions> = {}, policy: Partial<Sess
 }
 
 describe.for([false, true])("with resave %s", (resave) => {
-  test("a change of cookie.maxAge alone is kept, and shortens the idle timeout", async () => {
+  test("a change of only cookie.maxAge is saved and shortens the idle timeout", async () => {
     const { browser, clock, idle } = await start({ resave });
     await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
     expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({
@@ -45,7 +47,7 @@ describe.for([false, true])("with resave %s", (resave) => {
   });
 
   test.for(["none", "null", "false"])(
-    "going back to no maxAge (%s) gives the policy's idle timeout again",
+    "removing the maxAge (%s) restores the policy's idle timeout",
     async (maxAge) => {
       const { browser, idle } = await start({ resave });
       await browser.post(`/slow?do=maxAge:${5 * MINUTE}`);
@@ -57,7 +59,7 @@ describe.for([false, true])("with resave %s", (resave) => {
   );
 
   test.for(["NaN", "Infinity", "-Infinity"])(
-    "a maxAge of %s is none: the policy's idle timeout holds",
+    "a maxAge of %s counts as none, so the policy's idle timeout applies",
     async (maxAge) => {
       const { browser, idle } = await start({ resave });
       await browser.post(`/slow?do=maxAge:${maxAge},set:a`);
@@ -65,13 +67,13 @@ describe.for([false, true])("with resave %s", (resave) => {
     },
   );
 
-  test.for(["0", "-1", "-60000"])("a maxAge of %s ends the session now", async (maxAge) => {
+  test.for(["0", "-1", "-60000"])("a maxAge of %s ends the session immediately", async (maxAge) => {
     const { browser, store } = await start({ resave });
     expect((await browser.post(`/slow?do=maxAge:${maxAge}`)).status).toBe(200);
     expect(await aliveIn(store)).toEqual([]);
   });
 
-  test("a maxAge longer than the policy's idle timeout lengthens nothing", async () => {
+  test("a maxAge longer than the policy's idle timeout does not lengthen the idle timeout", async () => {
     const { browser, clock, idle } = await start({ resave, cookie: { maxAge: 24 * 60 * MINUTE } });
     expect(await idle()).toBe(30 * MINUTE);
     await browser.post(`/slow?do=maxAge:${365 * 24 * 60 * MINUTE}`);
@@ -80,16 +82,15 @@ describe.for([false, true])("with resave %s", (resave) => {
     expect((await browser.get("/me")).text).toBe("{}");
   });
 
-  test("other settings of the cookie that were changed are kept as well", async () => {
+  test("changes of other cookie settings are saved too", async () => {
     const { browser } = await start({ resave });
     await browser.post("/cookie");
     expect(JSON.parse((await browser.get("/cookie")).text)).toMatchObject({ sameSite: "strict" });
   });
 
-  test("the drift of originalMaxAge by some milliseconds writes nothing, and does not add up", async () => {
-    // Standing still, so that there is no other drift.
-    vi.useFakeTimers({ toFake: ["Date"] });
-    onTestFinished(() => void vi.useRealTimers());
+  test("a drift of originalMaxAge by a few milliseconds is not saved, and drifts do not add up", async () => {
+    // So that there is no other drift.
+    freezeTime();
     const { browser, calls, routes } = await start({ resave, cookie: { maxAge: 20 * MINUTE } });
     routes.get("/drift", (req, res) => {
       req.session.cookie.originalMaxAge! -= 40;
@@ -105,7 +106,7 @@ describe.for([false, true])("with resave %s", (resave) => {
 });
 
 test.for(["maxAge:300000,logIn:ada", "maxAge:300000,rotate", "rotate,maxAge:300000"])(
-  "a request that does %s shortens the idle timeout",
+  "a request that takes the steps %s shortens the idle timeout",
   async (steps) => {
     const { browser, idle } = await start();
     await browser.post(`/slow?do=${steps}`);
@@ -113,7 +114,7 @@ test.for(["maxAge:300000,logIn:ada", "maxAge:300000,rotate", "rotate,maxAge:3000
   },
 );
 
-test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who logs in at the first request", async () => {
+test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who logs in with the first request", async () => {
   const { browser, calls, sessions } = await start({ cookie: { maxAge: 5 * MINUTE } });
   const newcomer = browser.twin();
   newcomer.cookies.clear();
@@ -123,53 +124,53 @@ test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who 
   expect(await sessions.listForUser("bob")).toMatchObject([{ idle: 5 * MINUTE }]);
 });
 
-test("a new session with a maxAge of 0 is never stored, and leaves no tombstone", async () => {
+test("a new session with a maxAge of 0 is never stored and leaves no tombstone", async () => {
   const { calls } = await start({ cookie: { maxAge: 0 } });
   expect(calls()).toEqual([]);
 });
 
-test("cookie.maxAge is how long the session lives yet, though touches store no cookie", async () => {
+test("cookie.maxAge follows the end of the session, although touches do not store the cookie", async () => {
   const { browser, clock } = await start({ cookie: { maxAge: 30 * MINUTE } }, { touchEvery: "1ms" });
   const left = async (): Promise<number> => Number((await browser.get("/left")).text);
   expect(await left()).toBeCloseTo(30 * MINUTE, -5);
   clock.advance(20 * MINUTE);
-  // So that a touch is due.
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  // The store's clock has gone on and this machine's has not: `maxAge` follows the end of the session, by the store's.
+  // Longer than `touchEvery`, by this process's clock.
+  await sleep(5);
+  // Only the store's clock has advanced. `maxAge` follows the end of the session by that clock.
   await browser.get("/me");
   expect(await left()).toBeCloseTo(50 * MINUTE, -5);
 });
 
-describe("a session that was made without a cookie", () => {
+describe("a session created without a cookie", () => {
   const middleware = { cookie: { maxAge: 10 * MINUTE, sameSite: "lax" as const, secure: false } };
 
   test.for([false, true])(
-    "loads with the cookie that the middleware gives a new session, and is written at most once, with resave %s",
+    "loads with the middleware's default cookie and is written at most once, with resave %s",
     async (resave) => {
       const { sessions, browser, calls } = await start({ ...middleware, resave });
       const { token } = await sessions.create({ userId: "bob", from: "elsewhere" });
-      const guest = signedIn(browser, token);
+      const bob = browserWithToken(browser, token);
       calls();
-      expect(JSON.parse((await guest.get("/cookie")).text)).toMatchObject({
+      expect(JSON.parse((await bob.get("/cookie")).text)).toMatchObject({
         sameSite: "lax",
         originalMaxAge: expect.closeTo(10 * MINUTE, -4),
       });
-      expect(JSON.parse((await guest.get("/me")).text)).toEqual({ userId: "bob", from: "elsewhere" });
+      expect(JSON.parse((await bob.get("/me")).text)).toEqual({ userId: "bob", from: "elsewhere" });
       expect(calls()).toEqual(resave ? ["read", "update", "read"] : ["read", "read"]);
     },
   );
 
-  test("keeps the idle timeout of its own that it was made with", async () => {
+  test("keeps the idle timeout that it was created with", async () => {
     const { sessions, browser } = await start(middleware);
     const { token } = await sessions.create({ userId: "bob" }, { idle: "5m" });
-    await signedIn(browser, token).post("/slow?do=set:a");
+    await browserWithToken(browser, token).post("/slow?do=set:a");
     expect((await sessions.listForUser("bob"))[0]?.idle).toBe(5 * MINUTE);
   });
 
-  test("keeps the user that it was bound to, where its data name none", async () => {
+  test("stays bound to its user if its data name no user", async () => {
     const { sessions, browser } = await start(middleware);
     const { token } = await sessions.create({}, { userId: "bob" });
-    await signedIn(browser, token!).post("/slow?do=set:a");
+    await browserWithToken(browser, token!).post("/slow?do=set:a");
     expect(await sessions.listForUser("bob")).toHaveLength(1);
   });
 
@@ -180,23 +181,23 @@ describe("a session that was made without a cookie", () => {
     true,
     [],
     { maxAge: "x", expires: 7, path: 1, secure: {}, originalMaxAge: "no" },
-  ])("loads also where its data has %o under the key cookie", async (cookie) => {
+  ])("loads even if its data contain %o under the key cookie", async (cookie) => {
     const { sessions, browser } = await start(middleware);
     const { token } = await sessions.create({ userId: "bob", cookie });
-    expect(await signedIn(browser, token).get("/me")).toMatchObject({
+    expect(await browserWithToken(browser, token).get("/me")).toMatchObject({
       status: 200,
       text: '{"userId":"bob"}',
     });
   });
 
-  test("loads through Store#load, which has no request", async () => {
+  test("loads through Store#load, which has no request, with the default cookie", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const store = expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] });
     const { token } = await sessions.create({ userId: "bob" });
-    const before = await called<{ cookie: object }>((done) => store.load(token, done));
+    const before = await fromCallback<{ cookie: object }>((done) => store.load(token, done));
     expect(before?.cookie).toMatchObject({ path: "/", httpOnly: true });
     application(store, { ...middleware, proxy: true });
-    const after = await called<{ cookie: object }>((done) => store.load(token, done));
+    const after = await fromCallback<{ cookie: object }>((done) => store.load(token, done));
     expect(after?.cookie).toMatchObject({ sameSite: "lax" });
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
@@ -6,8 +7,9 @@ import session from "express-session";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application, SECRET } from "./app.ts";
 import { breakable } from "./breakable.ts";
-import { called } from "./called.ts";
-import { heard } from "./heard.ts";
+import { collectEvents } from "./collect-events.ts";
+import { fromCallback } from "./from-callback.ts";
+import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
@@ -22,32 +24,33 @@ async function start() {
     req.session.cookie.maxAge = 60_000;
     res.end(LARGE);
   });
-  routes.get("/large-and-end", (req, res) => {
+  routes.get("/large-and-maxAge-0", (req, res) => {
     req.session.cookie.maxAge = 0;
     res.end(LARGE);
   });
   const browser = visitor(await serve(app));
   await browser.post("/login?user=ada");
-  // So that a touch is due.
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  // Longer than `touchEvery`.
+  await sleep(5);
   return { backend, browser, routes, errors, fail };
 }
 
-describe("a touch that fails", () => {
-  test.for(["/large", "/large-and-maxAge"])("leaves a response of 20 MB whole: %s", async (path) => {
+describe("a failed touch", () => {
+  test.for(["/large", "/large-and-maxAge"])("does not truncate a response of 20 MB: %s", async (path) => {
     const { browser, errors, fail } = await start();
-    const events = heard("touch-failed");
+    const events = collectEvents("touch-failed");
     fail(["touch", "update"]);
     for (let i = 0; i < 3; i += 1) {
       const { status, text } = await browser.get(path);
       expect([status, text.length]).toEqual([200, LARGE.length]);
     }
     expect(errors).toEqual([]);
-    // The touch of the load, and the save of the maxAge. A response that takes longer than `touchEvery` ends with another touch.
+    // The touch at load, and the save of the maxAge. A response that takes longer than `touchEvery` ends with
+    // another touch.
     expect(events.length).toBeGreaterThanOrEqual(path === "/large" ? 3 : 6);
   });
 
-  test("cuts the response where its error goes to the framework, as other stores do", async () => {
+  test("truncates the response if a store passes its error to the framework, as other stores do", async () => {
     class Failing extends session.MemoryStore {
       override touch(_sid: string, _data: session.SessionData, callback?: (error?: unknown) => void): void {
         setImmediate(() => callback?.(new Error("down")));
@@ -61,21 +64,21 @@ describe("a touch that fails", () => {
     expect(errors).toHaveLength(1);
   });
 
-  test("is an event and no error for an object that the store never saw, unless it was to end the session", async () => {
+  test("of an object unknown to the store is an event, and is an error only if the touch would end the session", async () => {
     const { store, fail } = breakable(memoryStore());
     const sessions = sessionsOn(store);
     const { token } = await sessions.create({ userId: "ada" });
     const bridge = expressSessionStore(sessions);
-    const events = heard("store-failure");
+    const events = collectEvents("store-failure");
     const touch = (maxAge: number): Promise<unknown> =>
-      called((done) => bridge.touch(token, { cookie: { originalMaxAge: maxAge } }, done));
+      fromCallback((done) => bridge.touch(token, { cookie: { originalMaxAge: maxAge } }, done));
     fail(["read"]);
     await touch(60_000);
     expect(events).toMatchObject([{ error: { operation: "read" } }]);
     await expect(touch(0)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
   });
 
-  test("is made up for by the next one in the same request", async () => {
+  test("is repeated by the next touch in the same request", async () => {
     const { browser, routes, fail } = await start();
     routes.get("/twice", (req, res) => {
       req.session.cookie.maxAge = 60_000;
@@ -90,16 +93,16 @@ describe("a touch that fails", () => {
     expect(Number((await browser.get("/cookie")).text)).toBeCloseTo(60_000, -4);
   });
 
-  test("is an error where it was to end the session: cookie.maxAge = 0", async () => {
+  test("is an error if the touch would end the session (cookie.maxAge = 0)", async () => {
     const { browser, errors, fail } = await start();
     fail(["revoke"]);
-    await browser.get("/large-and-end").catch(() => undefined);
+    await browser.get("/large-and-maxAge-0").catch(() => undefined);
     expect(errors).toHaveLength(1);
   });
 });
 
-describe("a read that fails", () => {
-  test("is an error of the framework and never logged out, though the driver's code is ENOENT", async () => {
+describe("a failed read", () => {
+  test("is the framework's error and logs nobody out, even if the driver's error code is ENOENT", async () => {
     const { backend, browser, errors, fail } = await start();
     fail(["read"]);
     const { status, text, setCookies } = await browser.get("/me");
@@ -113,7 +116,7 @@ describe("a read that fails", () => {
     expect(await aliveIn(backend)).toEqual(["ada"]);
   });
 
-  test("would be a silent logout with a store that passes the driver's error on", async () => {
+  test("logs the user out silently if a store passes the driver's error on", async () => {
     class Gone extends session.MemoryStore {
       override get(_sid: string, callback: (error: unknown) => void): void {
         setImmediate(() => callback(Object.assign(new Error("connect"), { code: "ENOENT" })));
@@ -125,17 +128,15 @@ describe("a read that fails", () => {
     expect(await browser.get("/me")).toMatchObject({ status: 200, text: "{}" });
   });
 
-  test("does not hang a reload", async () => {
+  test("makes a reload fail, not hang", async () => {
     const { browser, fail } = await start();
-    const slow = browser.post("/slow?gate=reload&do=reload");
-    await browser.get("/gate/reached?name=reload");
+    const slow = await startSlow(browser, "reload");
     fail(["read"]);
-    await browser.post("/gate/open?name=reload");
-    expect(await slow).toMatchObject({ status: 500 });
+    expect(await slow.finish()).toMatchObject({ status: 500 });
   });
 });
 
-test("an error handler after a load that failed learns why the request has no session", async () => {
+test("in an error handler after a failed load, logOut rejects and says why the request has no session", async () => {
   const { store: backend, fail } = breakable(memoryStore());
   const store = expressSessionStore(sessionsOn(backend));
   const app = express();
@@ -153,7 +154,7 @@ test("an error handler after a load that failed learns why the request has no se
   expect(String(thrown)).toContain("An error handler finds none if the store failed to load the session");
 });
 
-test("a save that fails is an error of the framework, and the same save may be tried again", async () => {
+test("a failed save is the framework's error, and the same save succeeds in a later request", async () => {
   const { browser, errors, fail } = await start();
   fail(["update"]);
   expect((await browser.post("/slow?do=set:a,save")).status).toBe(500);
@@ -163,7 +164,7 @@ test("a save that fails is an error of the framework, and the same save may be t
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
 });
 
-test("a creation that fails is an error of the framework, and a second save in the same request may succeed", async () => {
+test("after a failed creation, a second save in the same request succeeds", async () => {
   const { store, fail } = breakable(memoryStore());
   const { app, routes } = application(expressSessionStore(sessionsOn(store)));
   routes.get("/twice", (req, res) => {
@@ -180,19 +181,19 @@ test("a creation that fails is an error of the framework, and a second save in t
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ a: 1, b: "after an error" });
 });
 
-test("a creation that was stored though its reply was lost does not end the session", async () => {
+test("a session whose creation was stored, but whose reply was lost, continues", async () => {
   const backend = memoryStore();
-  let lost = 0;
-  const losing: SessionStore = {
+  let creations = 0;
+  const store: SessionStore = {
     ...backend,
     create: async (given) => {
       const created = await backend.create(given);
-      lost += 1;
-      if (lost === 1) throw new Error("the connection was cut");
+      creations += 1;
+      if (creations === 1) throw new Error("the connection was cut");
       return created;
     },
   };
-  const { app, routes } = application(expressSessionStore(sessionsOn(losing)));
+  const { app, routes } = application(expressSessionStore(sessionsOn(store)));
   routes.get("/twice", (req, res) => {
     req.session.userId = "ada";
     req.session.save(() => {
@@ -202,11 +203,11 @@ test("a creation that was stored though its reply was lost does not end the sess
   });
   const browser = visitor(await serve(app));
   expect((await browser.get("/twice")).status).toBe(200);
-  expect(lost).toBe(2);
+  expect(creations).toBe(2);
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", b: 2 });
 });
 
-test("a logout that fails is an error of the framework, and the session lives", async () => {
+test("a failed logout is the framework's error, and the session stays alive", async () => {
   const { browser, errors, fail } = await start();
   fail(["revoke"]);
   expect((await browser.post("/logout")).status).toBe(500);
@@ -215,7 +216,7 @@ test("a logout that fails is an error of the framework, and the session lives", 
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
-test("a regenerate that fails is an error of the framework, and a handler that goes on all the same stores nothing", async () => {
+test("a failed regenerate is the framework's error, and a handler that ignores the error stores nothing", async () => {
   const { backend, browser, routes, fail } = await start();
   routes.post("/careless", (req, res) => {
     fail(["update", "read"]);
@@ -234,11 +235,11 @@ test("a regenerate that fails is an error of the framework, and a handler that g
   expect((await browser.post("/login?user=eve")).status).toBe(500);
 });
 
-test("a failing backend takes no request its session: the store never says that it is disconnected", async () => {
+test('requests keep their req.session while the backend fails, because the store never emits "disconnect"', async () => {
   const { store, fail } = breakable(memoryStore());
   const bridge = expressSessionStore(sessionsOn(store));
-  const said: unknown[] = [];
-  bridge.on("disconnect", () => said.push("disconnect"));
+  let disconnects = 0;
+  bridge.on("disconnect", () => (disconnects += 1));
   const { app, routes } = application(bridge);
   routes.get("/has-session", (req, res) => res.json(req.session !== undefined));
   const origin = await serve(app);
@@ -247,10 +248,10 @@ test("a failing backend takes no request its session: the store never says that 
   fail(["create", "read", "update", "touch", "revoke", "now"]);
   for (let i = 0; i < 3; i += 1) expect((await browser.get("/me")).status).toBe(500);
   expect((await visitor(origin).get("/has-session")).text).toBe("true");
-  expect(said).toEqual([]);
+  expect(disconnects).toBe(0);
 });
 
-test("no callback of a failing call is called twice, and none is needed", async () => {
+test("a failing call calls its callback once, and accepts no callback", async () => {
   const { store, fail } = breakable(memoryStore());
   const bridge = expressSessionStore(sessionsOn(store));
   const token = "t".repeat(43);

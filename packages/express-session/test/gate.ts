@@ -1,6 +1,6 @@
-/** Where a slow request waits until the test lets it go on. */
+/** Stops a slow request until the test lets it continue. */
 export interface Gate {
-  /** Resolves once a request has come to it. */
+  /** Resolves once a request waits at the gate. */
   readonly reached: Promise<void>;
   /** Called by the request. */
   readonly wait: () => Promise<void>;

@@ -9,18 +9,18 @@ import { breakable } from "./breakable.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
-/** As in the README. */
+/** Copied from the README. */
 const handle =
   (handler: (req: Request, res: Response) => Promise<unknown>): RequestHandler =>
   (req, res, next) =>
-    // oxlint-disable-next-line promise/no-callback-in-promise -- what `next` throws is Express's own business
+    // oxlint-disable-next-line promise/no-callback-in-promise -- Express handles what `next` throws
     void handler(req, res).catch(next);
 
 test.for([
   { version: 4, makeExpress: express4 },
   { version: 5, makeExpress: express },
 ])(
-  "on Express $version, the README's handlers respond with an error while the store fails, and the process lives",
+  "on Express $version, the README's handlers respond with 500 while the store fails, and no rejection is unhandled",
   async ({ makeExpress }) => {
     const rejections: unknown[] = [];
     const note = (error: unknown): void => void rejections.push(error);

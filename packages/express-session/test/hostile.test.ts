@@ -3,10 +3,10 @@ import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
-import { called } from "./called.ts";
+import { browserWithToken, signedCookie } from "./browser-with-token.ts";
+import { fromCallback } from "./from-callback.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
-import { signedIn, signedValue } from "./signed-in.ts";
 
 const TOKENS = [
   "x".repeat(1024 * 1024),
@@ -22,7 +22,7 @@ const TOKENS = [
   "",
 ];
 
-describe("a token that this server never gave", () => {
+describe("a token that this server never issued", () => {
   test.for(TOKENS.map((token) => ({ name: JSON.stringify(token.slice(0, 20)), token })))(
     "logs nobody in, crashes nothing and is never adopted: $name",
     async ({ token }) => {
@@ -32,19 +32,19 @@ describe("a token that this server never gave", () => {
       const origin = await serve(app, { maxHeaderSize: 4 * 1024 * 1024 });
       const [ada, thief] = [visitor(origin), visitor(origin)];
       await ada.post("/login?user=ada");
-      // Even one that carries a valid signature; a lone surrogate is one that no cookie can carry.
-      const intruder = token.isWellFormed() ? signedIn(thief, token) : thief;
+      // Even with a valid signature. No cookie can contain a lone surrogate.
+      const intruder = token.isWellFormed() ? browserWithToken(thief, token) : thief;
       const { status, text, setCookies } = await intruder.get("/me");
       expect([status, text]).toEqual([200, "{}"]);
       expect(setCookies).toHaveLength(1);
       expect(intruder.cookies.get("connect.sid")).not.toBe(
-        token.isWellFormed() ? signedValue(token) : undefined,
+        token.isWellFormed() ? signedCookie(token) : undefined,
       );
-      expect(await called((done) => store.get(token, done))).toBeNull();
-      await called((done) => store.destroy(token, done));
-      // What was ended is not made again by hand either, and what can't be a token never is.
-      await called((done) => store.set(token, { cookie: {} as never }, done)).catch(() => undefined);
-      expect(await called((done) => store.get(token, done))).toBeNull();
+      expect(await fromCallback((done) => store.get(token, done))).toBeNull();
+      await fromCallback((done) => store.destroy(token, done));
+      // `set` creates no session under an ended token or under a value that cannot be a token.
+      await fromCallback((done) => store.set(token, { cookie: {} as never }, done)).catch(() => undefined);
+      expect(await fromCallback((done) => store.get(token, done))).toBeNull();
       expect((await aliveIn(backend)).filter((user) => user === "ada")).toHaveLength(1);
     },
   );
@@ -60,7 +60,7 @@ describe("a token that this server never gave", () => {
     '"',
     "s%3A" + "a".repeat(43) + ".forged",
     "\u00ff\u00fe",
-  ])("in a malformed cookie, %s, is nobody's", async (value) => {
+  ])("in a malformed cookie, %s, logs nobody in", async (value) => {
     const { app } = application(expressSessionStore(sessionsOn(memoryStore())));
     const origin = await serve(app);
     await visitor(origin).post("/login?user=ada");
@@ -68,7 +68,7 @@ describe("a token that this server never gave", () => {
     expect(await browser.get("/me")).toMatchObject({ status: 200, text: "{}" });
   });
 
-  test("in a header with two cookies of one name, the first counts and the other is nobody's", async () => {
+  test("counts if its cookie is the first of two with the same name, and the second is ignored", async () => {
     const { app } = application(expressSessionStore(sessionsOn(memoryStore())));
     const origin = await serve(app);
     const ada = visitor(origin);
@@ -89,14 +89,14 @@ describe("hostile keys in session data", () => {
   ) as Record<string, unknown>;
 
   test.for([
-    { name: "with a cookie's settings", made: { ...hostile, cookie: { originalMaxAge: null, path: "/" } } },
-    { name: "without", made: hostile },
+    { name: "with cookie settings", data: { ...hostile, cookie: { originalMaxAge: null, path: "/" } } },
+    { name: "without cookie settings", data: hostile },
   ])(
-    "that another bridge stored, $name, change no prototype, and a save of other keys keeps them",
-    async ({ made }) => {
+    "stored by another bridge, $name, change no prototype, and a save of other keys keeps them",
+    async ({ data }) => {
       const sessions = sessionsOn(memoryStore());
       const { app, routes } = application(expressSessionStore(sessions));
-      routes.get("/kind", (req, res) => {
+      routes.get("/prototypes", (req, res) => {
         res.json([
           (req.session as { isAdmin?: boolean }).isAdmin ?? null,
           typeof req.session.save,
@@ -104,9 +104,9 @@ describe("hostile keys in session data", () => {
           ({} as { isAdmin?: boolean }).isAdmin ?? null,
         ]);
       });
-      const { token } = await sessions.create(made);
-      const browser = signedIn(visitor(await serve(app)), token);
-      expect(JSON.parse((await browser.get("/kind")).text)).toEqual([null, "function", false, null]);
+      const { token } = await sessions.create(data);
+      const browser = browserWithToken(visitor(await serve(app)), token);
+      expect(JSON.parse((await browser.get("/prototypes")).text)).toEqual([null, "function", false, null]);
       expect((await browser.post("/slow?do=set:a,save,set:b")).status).toBe(200);
       const stored = (await sessions.get(token))!.data;
       expect(Object.entries(stored).filter(([key]) => key !== "cookie")).toEqual([
@@ -118,7 +118,7 @@ describe("hostile keys in session data", () => {
     },
   );
 
-  test("that an application writes are stored as they are or not at all, and harm nobody", async () => {
+  test("written by an application are stored unchanged or not at all, and break no later request", async () => {
     const sessions = sessionsOn(memoryStore());
     const { app, routes, errors } = application(expressSessionStore(sessions));
     routes.get("/write", (req, res) => {
@@ -143,16 +143,16 @@ describe("hostile keys in session data", () => {
     { name: "a bigint", value: 1n },
     { name: "a cycle", value: cycle() },
     { name: "2 MiB", value: "x".repeat(2 * 1024 * 1024) },
-  ])("$name is an error before anything is written", async ({ value }) => {
+  ])("$name in session data is a TypeError, and nothing is written", async ({ value }) => {
     const backend = memoryStore();
     const store = expressSessionStore(sessionsOn(backend));
     const token = "t".repeat(43);
-    await called((done) => store.set(token, { cookie: {} as never, kept: 1 }, done));
+    await fromCallback((done) => store.set(token, { cookie: {} as never, kept: 1 }, done));
     const bad = { cookie: {} as never, kept: 2, value };
-    await expect(called((done) => store.set(token, bad, done))).rejects.toThrow(TypeError);
-    expect(await called((done) => store.get(token, done))).toMatchObject({ kept: 1 });
+    await expect(fromCallback((done) => store.set(token, bad, done))).rejects.toThrow(TypeError);
+    expect(await fromCallback((done) => store.get(token, done))).toMatchObject({ kept: 1 });
     const other = "u".repeat(43);
-    await expect(called((done) => store.set(other, { ...bad }, done))).rejects.toThrow(TypeError);
+    await expect(fromCallback((done) => store.set(other, { ...bad }, done))).rejects.toThrow(TypeError);
     expect(await aliveIn(backend)).toHaveLength(1);
   });
 });
@@ -190,7 +190,7 @@ describe("a user id", () => {
     { data: { passport: null }, user: "nobody" },
     { data: { passport: "text" }, user: "text" },
     { data: { userId: undefined, passport: {} }, user: "nobody" },
-  ])("$data is the user $user", async ({ data, user }) => {
+  ])("in the data $data is $user", async ({ data, user }) => {
     expect(await login(data)).toEqual({ status: 200, text: "in", alive: [user] });
   });
 
@@ -202,13 +202,13 @@ describe("a user id", () => {
     { userId: 1.5 },
     { passport: { user: { id: 7, name: "Ada" } } },
     { passport: { user: "" } },
-  ])("%o cannot name a user: the session is nobody's", async (data) => {
+  ])("in the data %o is none, so the session is anonymous", async (data) => {
     expect(await login(data)).toEqual({ status: 200, text: "in", alive: ["nobody"] });
   });
 
-  test("may be derived by a function of the data", async () => {
-    const byMail = (data: Record<string, unknown>): string => (data["account"] as { mail: string }).mail;
-    expect(await login({ account: { mail: "ada@example.org" }, userId: {} }, byMail)).toMatchObject({
+  test("is derived from the data by the option userId", async () => {
+    const mailOf = (data: Record<string, unknown>): string => (data["account"] as { mail: string }).mail;
+    expect(await login({ account: { mail: "ada@example.org" }, userId: {} }, mailOf)).toMatchObject({
       alive: ["ada@example.org"],
     });
   });

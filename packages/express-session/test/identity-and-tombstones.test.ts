@@ -1,28 +1,29 @@
 import { describe, expect, test } from "vitest";
-import { blindBridge } from "./blind-bridge.ts";
-import { forgetfulStore } from "./forgetful-store.ts";
-import { ACTS, ENDINGS, raceOn, race } from "./race.ts";
-import { stage } from "./stage.ts";
+import { ENDINGS, LATE_REQUESTS, race, raceOn } from "./race.ts";
+import { startServers } from "./servers.ts";
+import { statelessBridge } from "./stateless-bridge.ts";
+import { storeWithoutTombstones } from "./store-without-tombstones.ts";
 
-describe("by identity alone, on a store that keeps no tombstones, ended by another server", () => {
-  describe.for(ENDINGS)("after $name", (ending) => {
-    test.for(ACTS)("a request that $name changes nothing", async (act) => {
-      const outcome = await raceOn(await stage(2, { storeOf: forgetfulStore }), act, ending);
-      expect(outcome).toEqual({ status: 200, seen: "{}", left: act.isLogout ? 0 : ending.left });
+describe("on a store without tombstones", () => {
+  describe.for(ENDINGS)("after $name on another server", (ending) => {
+    test.for(LATE_REQUESTS)("a request that $name does not bring the session back", async (request) => {
+      const servers = await startServers(2, { storeOf: storeWithoutTombstones });
+      const outcome = await raceOn(servers, request, ending);
+      expect(outcome).toEqual({ status: 200, seen: "{}", left: request.isLogout ? 0 : ending.left });
     });
   });
 });
 
-describe("by tombstones alone, through a bridge that can't tell a loaded session", () => {
-  // What expired leaves no tombstone: only identity holds there.
-  describe.for(ENDINGS.filter(({ leavesTombstone, name }) => leavesTombstone && name !== "a rotation"))(
-    "after $name",
+describe("through a bridge that does not know which session a request has loaded", () => {
+  // Only tombstones can stop the request there.
+  describe.for(ENDINGS.filter(({ leavesTombstone }) => leavesTombstone))(
+    "after $name on another server",
     (ending) => {
-      test.for(ACTS.filter(({ needsIdentity }) => !needsIdentity))(
-        "a request that $name changes nothing",
-        async (act) => {
-          const outcome = await raceOn(await stage(2, { bridgeOf: blindBridge }), act, ending);
-          // An explicit save under a key that has ended is an error.
+      test.for(LATE_REQUESTS.filter(({ needsIdentity }) => !needsIdentity))(
+        "a request that $name does not bring the session back",
+        async (request) => {
+          const outcome = await raceOn(await startServers(2, { bridgeOf: statelessBridge }), request, ending);
+          // Not the status: an explicit save under an ended key is an error.
           expect(outcome).toMatchObject({ seen: "{}", left: ending.left });
         },
       );
@@ -30,9 +31,12 @@ describe("by tombstones alone, through a bridge that can't tell a loaded session
   );
 });
 
-test("with neither, a request that saves a change brings the session back: the two tests above can fail", async () => {
-  const set = await stage(2, { storeOf: forgetfulStore, bridgeOf: blindBridge });
-  const act = ACTS.find(({ name }) => name === "saves a change")!;
-  const { seen } = await race(set.slow, act, (browser) => browser.twin(set.other.origin).post("/logout"));
+// Shows that the tests above can fail.
+test("on a store without tombstones and through such a bridge, a request that saves a change brings the session back", async () => {
+  const { slow, other } = await startServers(2, {
+    storeOf: storeWithoutTombstones,
+    bridgeOf: statelessBridge,
+  });
+  const { seen } = await race(slow, "set:a", (browser) => browser.twin(other.origin).post("/logout"));
   expect(JSON.parse(seen)).toHaveProperty("a");
 });

@@ -1,9 +1,9 @@
 import type { ChildProcess } from "node:child_process";
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** Lets a child process use this process's store. */
-export function lend(store: SessionStore, child: ChildProcess): void {
-  child.on("message", async ({ call, method, args }: Question) => {
+/** Lets a child process use a store of this process. */
+export function serveStore(store: SessionStore, child: ChildProcess): void {
+  child.on("message", async ({ call, method, args }: StoreCall) => {
     if (call === undefined) return;
     try {
       const value =
@@ -15,40 +15,40 @@ export function lend(store: SessionStore, child: ChildProcess): void {
   });
 }
 
-/** In the child: the parent's store. */
-export function borrowed(): SessionStore {
-  const waiting = new Map<number, PromiseWithResolvers<unknown>>();
+/** In the child process: returns the store of the parent process. */
+export function parentStore(): SessionStore {
+  const pending = new Map<number, PromiseWithResolvers<unknown>>();
   let calls = 0;
   process.on("message", ({ call, value, error }: Reply) => {
-    const asked = waiting.get(call);
-    waiting.delete(call);
-    if (error === undefined) asked?.resolve(value);
-    else asked?.reject(new Error(error));
+    const reply = pending.get(call);
+    pending.delete(call);
+    if (error === undefined) reply?.resolve(value);
+    else reply?.reject(new Error(error));
   });
-  const ask = async <Value>(method: Method, ...args: readonly unknown[]): Promise<Value> => {
-    const asked = Promise.withResolvers<unknown>();
+  const send = async <Value>(method: Method, ...args: readonly unknown[]): Promise<Value> => {
+    const reply = Promise.withResolvers<unknown>();
     calls += 1;
-    waiting.set(calls, asked);
+    pending.set(calls, reply);
     process.send?.({ call: calls, method, args });
-    return (await asked.promise) as Value;
+    return (await reply.promise) as Value;
   };
   return {
-    create: (session) => ask("create", session),
-    read: (id) => ask("read", id),
-    update: (id, changes) => ask("update", id, changes),
-    revoke: (id) => ask("revoke", id),
-    revokeUser: (userId, options) => ask("revokeUser", userId, options),
-    listUser: (userId) => ask("listUser", userId),
+    create: (session) => send("create", session),
+    read: (id) => send("read", id),
+    update: (id, changes) => send("update", id, changes),
+    revoke: (id) => send("revoke", id),
+    revokeUser: (userId, options) => send("revokeUser", userId, options),
+    listUser: (userId) => send("listUser", userId),
     async *scan() {
-      yield* await ask<SessionRecord[]>("scan");
+      yield* await send<SessionRecord[]>("scan");
     },
-    now: () => ask("now"),
+    now: () => send("now"),
   };
 }
 
 type Method = keyof SessionStore;
 
-interface Question {
+interface StoreCall {
   readonly call: number;
   readonly method: Method;
   readonly args: readonly unknown[];

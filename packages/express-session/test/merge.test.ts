@@ -3,7 +3,7 @@ import { memoryStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
-import { heard } from "./heard.ts";
+import { collectEvents } from "./collect-events.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 import { sessionsOn } from "./sessions-on.ts";
@@ -16,14 +16,14 @@ async function start() {
   return { store, browser, seen: async () => JSON.parse((await browser.get("/me")).text) as object };
 }
 
-test("two requests that change different keys at once both keep their change", async () => {
+test("if two concurrent requests change different keys, both changes are kept", async () => {
   const { browser, seen } = await start();
   const running = await Promise.all([startSlow(browser.twin(), "set:a"), startSlow(browser.twin(), "set:b")]);
   await Promise.all(running.map(({ finish }) => finish()));
   expect(await seen()).toEqual({ userId: "ada", a: "a of someone", b: "b of someone" });
 });
 
-test("of two requests that change one key the later one wins", async () => {
+test("if two requests change the same key, the later save wins", async () => {
   const { browser, seen } = await start();
   const early = await startSlow(browser.twin(), "set:a", "&as=early");
   const late = await startSlow(browser.twin(), "set:a", "&as=late");
@@ -32,7 +32,7 @@ test("of two requests that change one key the later one wins", async () => {
   expect(await seen()).toEqual({ userId: "ada", a: "a of late" });
 });
 
-test("a second save in one request deletes nobody's key", async () => {
+test("a second save in one request deletes no key of another request", async () => {
   const { browser, seen } = await start();
   const slow = await startSlow(browser.twin(), "set:a,save,set:b,save,set:c");
   await browser.post("/slow?do=set:theirs");
@@ -46,16 +46,16 @@ test("a second save in one request deletes nobody's key", async () => {
   });
 });
 
-test("a request that deletes a key takes it from what another wrote meanwhile, and nothing else", async () => {
+test("a request that deletes a key deletes only that key, even if another request has written it since", async () => {
   const { browser, seen } = await start();
   await browser.post("/slow?do=set:a,set:b");
   const slow = await startSlow(browser.twin(), "delete:a");
-  await browser.post("/slow?do=set:a,set:c", {});
+  await browser.post("/slow?do=set:a,set:c");
   await slow.finish();
   expect(await seen()).toEqual({ userId: "ada", b: "b of someone", c: "c of someone" });
 });
 
-test("ten requests at once that each write a key of their own leave ten keys", async () => {
+test("ten concurrent requests that each write a different key store all ten keys", async () => {
   const { browser, seen } = await start();
   const keys = Array.from({ length: 10 }, (_, i) => `key${i}`);
   const running = await Promise.all(keys.map((key) => startSlow(browser.twin(), `set:${key}`)));
@@ -63,7 +63,7 @@ test("ten requests at once that each write a key of their own leave ten keys", a
   expect(Object.keys(await seen()).toSorted()).toEqual([...keys, "userId"].toSorted());
 });
 
-test("a request that began before a login and ends after it does not take the session from its user", async () => {
+test("a request that begins before a login and ends after it does not log the user out", async () => {
   const { store, browser } = await start();
   await browser.post("/slow?do=delete:userId");
   expect(await aliveIn(store)).toEqual(["nobody"]);
@@ -73,24 +73,24 @@ test("a request that began before a login and ends after it does not take the se
   expect(await aliveIn(store)).toEqual(["eve"]);
 });
 
-test("a save that comes too late is an event with the session's user, and without token and data", async () => {
+test("a save after a logout publishes one event with the session's id and user, without token or data", async () => {
   const { browser, store } = await start();
   const [session] = await store.listUser("ada");
   const slow = await startSlow(browser.twin(), "set:secret,save,set:other");
   const token = decodeURIComponent(browser.cookies.get("connect.sid")!).slice(2).split(".")[1]!;
   await browser.post("/logout");
-  const dropped = heard("late-save-dropped");
+  const dropped = collectEvents("late-save-dropped");
   await slow.finish();
-  // Once: after that the framework is given no id to save under.
+  // Only the explicit save's: `req.sessionID` is undefined afterwards, so the framework does not save.
   expect(dropped).toMatchObject([{ id: session!.id, userId: "ada" }]);
   expect(JSON.stringify(dropped)).not.toContain(token);
   expect(JSON.stringify(dropped)).not.toContain("secret");
 });
 
-test("saves that are not waited for are written in the order they were called", async () => {
+test("saves that are not awaited are written in the order of their calls", async () => {
   const store = expressSessionStore(sessionsOn(memoryStore()));
   const { app, routes } = application(store);
-  routes.get("/hasty", (req, res) => {
+  routes.get("/save", (req, res) => {
     for (let i = 1; i <= 5; i += 1) {
       req.session["count"] = i;
       req.session.save();
@@ -99,14 +99,14 @@ test("saves that are not waited for are written in the order they were called", 
     res.end();
   });
   const browser = visitor(await serve(app));
-  await browser.get("/hasty");
+  await browser.get("/save");
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ count: 6 });
 });
 
-test("a save stores the session as it was when it was called", async () => {
+test("a save stores the session as it was when save was called", async () => {
   const store = expressSessionStore(sessionsOn(memoryStore()));
   const { app, routes } = application(store);
-  routes.get("/hasty", (req, res, next) => {
+  routes.get("/save", (req, res, next) => {
     req.session["count"] = 1;
     req.session.save((error) => {
       if (error) return next(error);
@@ -117,10 +117,10 @@ test("a save stores the session as it was when it was called", async () => {
     });
     req.session["count"] = 2;
   });
-  expect((await visitor(await serve(app)).get("/hasty")).text).toBe("1");
+  expect((await visitor(await serve(app)).get("/save")).text).toBe("1");
 });
 
-test("a change inside of a value is saved, and the next one in the same request too", async () => {
+test("two changes inside a value in one request are both saved", async () => {
   const { app, routes } = application(expressSessionStore(sessionsOn(memoryStore())));
   routes.get("/push", (req, res, next) => {
     const cart = (req.session["cart"] ??= { items: [] }) as { items: number[] };
@@ -136,7 +136,7 @@ test("a change inside of a value is saved, and the next one in the same request 
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ cart: { items: [0, 1, 2, 3, 4, 5] } });
 });
 
-test("the reload of a session shows what others saved meanwhile, and drops what was not saved", async () => {
+test("reload shows what other requests have saved and drops unsaved changes", async () => {
   const { browser, seen } = await start();
   const slow = await startSlow(browser.twin(), "set:dropped,reload,set:mine");
   await browser.post("/slow?do=set:theirs");
@@ -144,7 +144,7 @@ test("the reload of a session shows what others saved meanwhile, and drops what 
   expect(await seen()).toEqual({ userId: "ada", theirs: "theirs of someone", mine: "mine of someone" });
 });
 
-test("the reload of a session that died meanwhile is an error of the framework, and stores nothing", async () => {
+test("reload of a session that another request has ended is the framework's error, and stores nothing", async () => {
   const { store, browser } = await start();
   const slow = await startSlow(browser.twin(), "reload");
   await browser.twin().post("/logout");

@@ -43,7 +43,7 @@ async function start() {
   decorate(Account, "slow", Post("slow"), NestSession());
   Controller()(Account);
 
-  // oxlint-disable-next-line typescript/no-extraneous-class -- a module of NestJS is nothing but its metadata
+  // oxlint-disable-next-line typescript/no-extraneous-class -- a NestJS module is a class with only metadata
   class Application {}
   Module({ controllers: [Account] })(Application);
 
@@ -55,7 +55,7 @@ async function start() {
   return { store, slow, browser: visitor(origin), other: visitor(origin) };
 }
 
-test("NestJS: somebody logs in and logs out, and a slow request brings nothing back", async () => {
+test("NestJS: a user logs in and out, and a slow request does not bring the session back", async () => {
   const { store, slow, browser } = await start();
   await browser.post("/login");
   expect((await browser.get("/me")).text).toBe('{"userId":"ada"}');
@@ -68,7 +68,7 @@ test("NestJS: somebody logs in and logs out, and a slow request brings nothing b
   expect(await aliveIn(store)).toEqual([]);
 });
 
-test("NestJS: log out everywhere ends the sessions of every browser", async () => {
+test("NestJS: logOutEverywhere ends the sessions of every browser", async () => {
   const { store, browser, other } = await start();
   await browser.post("/login");
   await other.post("/login");
@@ -77,7 +77,7 @@ test("NestJS: log out everywhere ends the sessions of every browser", async () =
   expect(await aliveIn(store)).toEqual([]);
 });
 
-/** What decorators do, as functions: their syntax is none that can be erased. */
+/** Applies decorators by function calls: their syntax cannot be erased by stripping types. */
 function decorate(
   target: new () => object,
   method: string,

@@ -15,7 +15,7 @@ interface Claims {
   sid?: string;
 }
 
-/** As in the README. */
+/** Copied from the README. */
 function recipe(issuer: string, baseURL: string) {
   const claimsOf = (idToken: string): { iss: string; sub: string } =>
     JSON.parse(Buffer.from(idToken.split(".")[1]!, "base64url").toString());
@@ -31,7 +31,7 @@ function recipe(issuer: string, baseURL: string) {
   });
   const marks = new Sessions({ store: memoryStore(), idleTimeout: "7d", lifetime: "7d" });
   const settings = {
-    session: { store: expressSessionStore(sessions) as never }, // its types want a cookie of its own kind
+    session: { store: expressSessionStore(sessions) as never }, // its types require another kind of cookie
     backchannelLogout: {
       onLogin: false as const,
       async onLogoutToken(token: object) {
@@ -39,7 +39,7 @@ function recipe(issuer: string, baseURL: string) {
         if (sid) {
           await marks.createWithToken(`${iss}|sid|${sid}`, {});
         } else if (sub) {
-          // What the user logged in after the provider sent this stays.
+          // Logins after the provider sent this token stay.
           const authenticatedUpTo = Math.min(iat * 1000 + 999, await sessions.since());
           await sessions.revokeAllForUser(`${iss}|${sub}`, { authenticatedUpTo });
         }
@@ -129,7 +129,7 @@ async function start() {
   };
 }
 
-test("express-openid-connect: a back-channel logout that names the session ends that one", async () => {
+test("express-openid-connect: a back-channel logout that names a session ends only that session", async () => {
   const { logIn, providerLogsOut, me } = await start();
   const [first, second] = [await logIn("ada", "s1"), await logIn("ada", "s2")];
   expect(await me(first)).toBe("ada");
@@ -139,7 +139,7 @@ test("express-openid-connect: a back-channel logout that names the session ends 
   expect(await me(first)).toBe("ada");
 });
 
-test("express-openid-connect: a back-channel logout that names the user ends all of the user's sessions, and no one else's", async () => {
+test("express-openid-connect: a back-channel logout that names a user ends all sessions of that user and no others", async () => {
   const { logIn, providerLogsOut, me, sessions } = await start();
   const [first, second, bob] = [await logIn("ada", "s1"), await logIn("ada", "s2"), await logIn("bob", "s3")];
   expect(await providerLogsOut({ sub: "ada" })).toBe(204);
@@ -149,7 +149,7 @@ test("express-openid-connect: a back-channel logout that names the user ends all
   expect(await Array.fromAsync(sessions.all())).toHaveLength(2);
 });
 
-test("express-openid-connect: a logout token that arrives late leaves a login that came after it", async () => {
+test("express-openid-connect: a logout token that arrives late does not end a later login", async () => {
   const { logIn, providerLogsOut, me } = await start();
   const ada = await logIn("ada", "s1");
   expect(await providerLogsOut({ sub: "ada", iat: Math.floor(Date.now() / 1000) - 60 })).toBe(204);

@@ -6,7 +6,7 @@ import session from "express-session";
 import passport from "passport";
 import { expect, test } from "vitest";
 import { aliveIn, SECRET } from "./app.ts";
-import { called } from "./called.ts";
+import { fromCallback } from "./from-callback.ts";
 import { gate } from "./gate.ts";
 import { serve } from "./serve.ts";
 
@@ -31,13 +31,13 @@ async function start(serialize: (user: Account) => unknown = ({ id }) => id) {
   app.post("/login/:id", async (req, res) => {
     if (req.query["slow"] !== undefined) await slow.wait();
     const keepSessionInfo = req.query["keep"] !== undefined;
-    await called((done) =>
+    await fromCallback((done) =>
       req.logIn({ id: Number(req.params.id), name: "" }, { session: true, keepSessionInfo }, done),
     );
     res.end("in");
   });
   app.post("/logout", async (req, res) => {
-    await called((done) => req.logOut({ keepSessionInfo: req.query["keep"] !== undefined }, done));
+    await fromCallback((done) => req.logOut({ keepSessionInfo: req.query["keep"] !== undefined }, done));
     res.end("out");
   });
   app.post("/cart/:item", (req, res) => {
@@ -57,7 +57,7 @@ async function start(serialize: (user: Account) => unknown = ({ id }) => id) {
   return { store, sessions, slow, browser: visitor(origin), other: visitor(origin) };
 }
 
-test("passport: a login binds the session to its user, whatever its id, and a logout unbinds it", async () => {
+test("passport: a login binds the session to its user, even to id 0, and a logout unbinds it", async () => {
   const { store, browser } = await start();
   await browser.post("/login/0");
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ id: 0, name: "number 0" });
@@ -71,7 +71,7 @@ test("passport: a login binds the session to its user, whatever its id, and a lo
   expect(await aliveIn(store)).not.toContain("7");
 });
 
-test("passport: log out everywhere ends every session of the user, under a slow request too", async () => {
+test("passport: revokeAllForUser ends every session of the user, even one that a slow request saves later", async () => {
   const { store, slow, browser, other } = await start();
   await browser.post("/login/7");
   await other.post("/login/7");
@@ -85,13 +85,13 @@ test("passport: log out everywhere ends every session of the user, under a slow 
   expect(await aliveIn(store)).toEqual([]);
 });
 
-test("passport: a user serialized as an object cannot name a user: the record is nobody's", async () => {
+test("passport: a user serialized as an object leaves the session anonymous", async () => {
   const { store, browser } = await start((user) => user);
   expect((await browser.post("/login/7")).status).toBe(200);
   expect(await aliveIn(store)).toEqual(["nobody"]);
 });
 
-test("passport: keepSessionInfo carries the data on, each time under a token of its own", async () => {
+test("passport: keepSessionInfo keeps the data at login and at logout, each time under a new token", async () => {
   const { store, browser } = await start();
   await browser.post("/cart/apples");
   const before = browser.twin();
@@ -106,7 +106,7 @@ test("passport: keepSessionInfo carries the data on, each time under a token of 
   for (const old of [before, during]) expect((await old.get("/cart")).text).toBe("null");
 });
 
-test("passport: a login with keepSessionInfo that runs into a logout everywhere carries nobody on", async () => {
+test("passport: a login with keepSessionInfo during a revokeAllForUser logs nobody in", async () => {
   const { store, slow, browser } = await start();
   await browser.post("/login/7");
   await browser.post("/cart/apples");

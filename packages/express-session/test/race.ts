@@ -1,49 +1,32 @@
 import { randomUUID } from "node:crypto";
 import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
-import type { Sessions, SessionStore } from "@tenure/core";
-import type { Clock } from "./clock.ts";
+import type { Server, Servers } from "./servers.ts";
 
-/** Two servers of one application, on one store: each has `resave` off at one origin, and on at the other. */
-export interface Stage {
-  readonly slow: Site;
-  /** Where the session is ended. May be the same. */
-  readonly other: Site;
-  readonly store: SessionStore;
-  readonly sessions: Sessions;
-  readonly clock: Clock;
-}
-
-export interface Site {
-  readonly origin: string;
-  readonly resaving: string;
-}
-
-/** What a slow request does once the session has been ended. */
-export interface Act {
+/** A request that continues after its session has ended. */
+export interface LateRequest {
   readonly name: string;
+  /** What it does after the end, as `/slow` takes it. */
   readonly steps: string;
   readonly resave?: boolean;
-  /** It takes the user away: a logout is never late. */
+  /** It removes the user, and a logout is never late. */
   readonly isLogout?: boolean;
-  /** Only a bridge that knows who is who can stop it. */
+  /** Only a bridge that knows which session the request has loaded can stop it. */
   readonly needsIdentity?: boolean;
+  /** With express-session's MemoryStore it brings the session back. */
+  readonly revivesInMemoryStore?: boolean;
 }
 
-export const ACTS: readonly Act[] = [
-  { name: "saves a change", steps: "set:a" },
-  { name: "saves by itself, and again at its end", steps: "set:a,save,set:b" },
-  { name: "logs in again", steps: "set:a,login:ada" },
+export const LATE_REQUESTS: readonly LateRequest[] = [
+  { name: "saves a change", steps: "set:a", revivesInMemoryStore: true },
+  { name: "saves explicitly, and again at its end", steps: "set:a,save,set:b", revivesInMemoryStore: true },
+  { name: "logs in again", steps: "set:a,login:ada", revivesInMemoryStore: true },
   { name: "deletes a key", steps: "set:other,save,delete:other" },
-  { name: "deletes its user, which is a logout", steps: "delete:userId", isLogout: true },
+  { name: "deletes its user, which is a logout,", steps: "delete:userId", isLogout: true },
   { name: "changes nothing and is touched", steps: "" },
-  { name: "touches by itself", steps: "touch" },
-  { name: "changes nothing and is resaved", steps: "", resave: true },
-  {
-    name: "regenerates and takes the user over",
-    steps: "regenerate,login:ada",
-    needsIdentity: true,
-  },
-  { name: "changes the cookie's maxAge alone", steps: "maxAge:60000" },
+  { name: "touches explicitly", steps: "touch" },
+  { name: "changes nothing and is resaved", steps: "", resave: true, revivesInMemoryStore: true },
+  { name: "regenerates and keeps the user", steps: "regenerate,login:ada", needsIdentity: true },
+  { name: "changes only the cookie's maxAge", steps: "maxAge:60000" },
 ];
 
 /** What ends a session while a request runs. */
@@ -52,10 +35,13 @@ export interface Ending {
   /** How many sessions of the user are alive afterwards, under other tokens. */
   readonly left: number;
   readonly leavesTombstone: boolean;
-  readonly end: (stage: Stage, browser: Visitor, user: string) => Promise<unknown>;
+  readonly end: (servers: Servers, browser: Visitor, user: string) => Promise<unknown>;
 }
 
-/** A memory store whose clock stands still is some milliseconds ahead of it after each `revokeUser`. */
+/**
+ * Added to timeouts: after each `revokeUser`, a memory store on a stopped clock is a few milliseconds ahead
+ * of that clock.
+ */
 const SECOND = 1000;
 
 export const ENDINGS: readonly Ending[] = [
@@ -63,7 +49,7 @@ export const ENDINGS: readonly Ending[] = [
     name: "a logout",
     left: 0,
     leavesTombstone: true,
-    end: (_stage, browser) => browser.post("/logout"),
+    end: (_servers, browser) => browser.post("/logout"),
   },
   {
     name: "a logout everywhere",
@@ -72,7 +58,7 @@ export const ENDINGS: readonly Ending[] = [
     end: ({ sessions }, _browser, user) => sessions.revokeAllForUser(user),
   },
   {
-    name: "a logout from the page of devices",
+    name: "a logout from the list of devices",
     left: 0,
     leavesTombstone: true,
     end: async ({ sessions }, _browser, user) => {
@@ -83,17 +69,18 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: "a regenerate",
     left: 1,
+    // With a bridge that knows no request. With Tenure's, the record stays and gets another token.
     leavesTombstone: true,
-    end: (_stage, browser, user) => browser.post(`/slow?do=regenerate,login:${user}`),
+    end: (_servers, browser, user) => browser.post(`/slow?do=regenerate,login:${user}`),
   },
   {
     name: "a rotation",
     left: 1,
-    leavesTombstone: true,
-    end: (_stage, browser) => browser.post("/slow?do=rotate"),
+    leavesTombstone: false,
+    end: (_servers, browser) => browser.post("/slow?do=rotate"),
   },
   {
-    name: "the logout of everybody",
+    name: "the logout of every user",
     left: 0,
     leavesTombstone: true,
     end: ({ sessions }) => sessions.revokeEveryone(),
@@ -115,55 +102,59 @@ export const ENDINGS: readonly Ending[] = [
 export interface Outcome {
   /** The status of the slow request's response. */
   readonly status: number;
-  /** What the ended session's cookie shows afterwards. */
+  /** What a later request with the ended session's cookie finds, as JSON. */
   readonly seen: string;
 }
 
-/** Logs a user in, lets a request run into the end of the session, and looks with the same cookie what is left. */
+/**
+ * Logs a user in, ends the session while a request with it waits, lets that request take its steps, and reads
+ * the session with the same cookie.
+ */
 export async function race(
-  slow: { readonly origin: string },
-  act: Act,
-  end: (browser: Visitor, user: string) => Promise<unknown>,
-  user: string = randomUUID(),
+  server: Pick<Server, "origin">,
+  steps: string,
+  end: (browser: Visitor) => Promise<unknown>,
+  user = "ada",
 ): Promise<Outcome> {
-  const browser = visitor(slow.origin);
+  const browser = visitor(server.origin);
   await browser.post(`/login?user=${user}`);
   const ended = browser.twin();
-  const running = await startSlow(browser.twin(), act.steps.replace("login:ada", `login:${user}`));
-  await end(browser.twin(), user);
-  const { status } = await running.finish();
+  const slow = await startSlow(browser.twin(), steps.replace("login:ada", `login:${user}`));
+  await end(browser.twin());
+  const { status } = await slow.finish();
   return { status, seen: (await ended.get("/me")).text };
 }
 
-/** A race on a stage. Also counts the sessions of the user that are left. */
+/** A race between two servers. Also counts the user's sessions that are left. */
 export async function raceOn(
-  stage: Stage,
-  act: Act,
+  servers: Servers,
+  { steps, resave = false }: LateRequest,
   ending: Ending,
 ): Promise<Outcome & { readonly left: number }> {
-  const origin = act.resave ? stage.slow.resaving : stage.slow.origin;
+  const origin = resave ? servers.slow.resaving : servers.slow.origin;
+  // The servers of one store may have run races before.
   const user = randomUUID();
   const end = (browser: Visitor): Promise<unknown> =>
-    ending.end(stage, browser.twin(stage.other.origin), user);
-  const outcome = await race({ origin }, act, end, user);
-  return { ...outcome, left: (await stage.sessions.listForUser(user)).length };
+    ending.end(servers, browser.twin(servers.other.origin), user);
+  const outcome = await race({ origin }, steps, end, user);
+  return { ...outcome, left: (await servers.sessions.listForUser(user)).length };
 }
 
-export interface Running {
+export interface SlowRequest {
   readonly finish: () => Promise<Answer>;
 }
 
-/** Starts a request that has loaded its session and waits. */
-export async function startSlow(browser: Visitor, steps: string, query = ""): Promise<Running> {
+/** Starts a request, which loads its session and then waits. */
+export async function startSlow(browser: Visitor, steps: string, query = ""): Promise<SlowRequest> {
   const name = randomUUID();
-  const answer = browser.post(`/slow?gate=${name}&do=${steps}${query}`);
+  const response = browser.post(`/slow?gate=${name}&do=${steps}${query}`);
   const cookieless = browser.twin();
   cookieless.cookies.clear();
   await cookieless.get(`/gate/reached?name=${name}`);
   return {
     finish: async () => {
       await cookieless.post(`/gate/open?name=${name}`);
-      return answer;
+      return response;
     },
   };
 }

@@ -1,17 +1,20 @@
 import { describe, expect, test } from "vitest";
-import { ACTS, ENDINGS, raceOn } from "./race.ts";
-import { stage } from "./stage.ts";
+import { ENDINGS, LATE_REQUESTS, raceOn } from "./race.ts";
+import { startServers } from "./servers.ts";
 
 describe.for([
-  { where: "in one server", instances: 1 },
-  { where: "in another server on the same store", instances: 2 },
-] as const)("$where", ({ instances }) => {
+  { where: "on the same server", count: 1 },
+  { where: "on another server with the same store", count: 2 },
+] as const)("$where", ({ count }) => {
   describe.for(ENDINGS)("after $name", (ending) => {
-    test.for(ACTS)("a request that $name changes nothing and has status 200", async (act) => {
-      const set = await stage(instances);
-      const outcome = await raceOn(set, act, ending);
-      expect(outcome).toEqual({ status: 200, seen: "{}", left: act.isLogout ? 0 : ending.left });
-      expect(await Array.fromAsync(set.store.scan())).toHaveLength(act.isLogout ? 0 : ending.left);
-    });
+    test.for(LATE_REQUESTS)(
+      "a request that $name does not bring the session back and has status 200",
+      async (request) => {
+        const servers = await startServers(count);
+        const outcome = await raceOn(servers, request, ending);
+        expect(outcome).toEqual({ status: 200, seen: "{}", left: request.isLogout ? 0 : ending.left });
+        expect(await Array.fromAsync(servers.store.scan())).toHaveLength(request.isLogout ? 0 : ending.left);
+      },
+    );
   });
 });

@@ -4,8 +4,8 @@ import { expressSessionStore } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
-import { called } from "./called.ts";
-import { clock as newClock } from "./clock.ts";
+import { newClock } from "./clock.ts";
+import { fromCallback } from "./from-callback.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 
@@ -28,7 +28,7 @@ async function start() {
   return { clock, store, calls, sessions, browser, errors, routes, bridge };
 }
 
-test("a rotation gives a new cookie, keeps the data and the unsaved changes, and leaves the old token dead", async () => {
+test("a rotation sets a new cookie, keeps the data and the unsaved changes, and the old token opens nothing", async () => {
   const { store, browser, errors } = await start();
   const old = browser.twin();
   const { text, setCookies } = await browser.post("/rotate");
@@ -41,7 +41,7 @@ test("a rotation gives a new cookie, keeps the data and the unsaved changes, and
   expect(errors).toEqual([]);
 });
 
-test("a rotation costs the read of the request and one update, and the save of its changes another", async () => {
+test("a rotation costs the request's read and one update, and a save of changes costs another update", async () => {
   const { browser, calls } = await start();
   calls();
   await browser.post("/slow?do=rotate");
@@ -50,7 +50,7 @@ test("a rotation costs the read of the request and one update, and the save of i
   expect(calls()).toEqual(["read", "update", "update"]);
 });
 
-test("a rotation keeps creation and end: repeated, it outlives no lifetime", async () => {
+test("rotations do not extend the session beyond its lifetime", async () => {
   const { clock, store, browser } = await start();
   for (let i = 0; i < 3; i += 1) {
     clock.advance(19 * 60_000);
@@ -61,7 +61,7 @@ test("a rotation keeps creation and end: repeated, it outlives no lifetime", asy
   expect(await aliveIn(store)).toEqual([]);
 });
 
-test("the framework's own regenerate outlives no lifetime, unless a user logs in by its save", async () => {
+test("a regenerate restarts the lifetime only if its save changes the session's user", async () => {
   const { clock, browser } = await start();
   for (let i = 0; i < 3; i += 1) {
     clock.advance(19 * 60_000);
@@ -76,16 +76,16 @@ test("the framework's own regenerate outlives no lifetime, unless a user logs in
   expect((await browser.get("/me")).text).toBe("{}");
 });
 
-test("a rotation of a session that has ended is dead, and gives no live login", async () => {
+test('rotate of an ended session resolves to "dead", logs nobody in and sets no cookie', async () => {
   const { store, browser, routes, bridge, sessions } = await start();
   await browser.post("/slow?do=login:ada");
-  routes.post("/die-then-rotate", async (req, res) => {
+  routes.post("/end-then-rotate", async (req, res) => {
     await sessions.revokeAllForUser("ada");
     const rotated = await bridge.rotate(req);
     req.session.userId = "ada";
     res.json(rotated);
   });
-  expect(await browser.post("/die-then-rotate")).toMatchObject({
+  expect(await browser.post("/end-then-rotate")).toMatchObject({
     status: 200,
     text: '"dead"',
     setCookies: [],
@@ -100,7 +100,7 @@ test.for([
   "carry",
   "rotate,carry",
 ])(
-  "a request that does %s with a session that has ended gives no live login and sets no cookie",
+  "a request that takes the steps %s after its session has ended logs nobody in and sets no cookie",
   async (steps) => {
     const { store, browser, sessions } = await start();
     await browser.post("/slow?do=login:ada");
@@ -112,7 +112,7 @@ test.for([
   },
 );
 
-test("a regenerate of an anonymous session that has expired meanwhile logs nobody in: the person tries again", async () => {
+test("a login through regenerate of a session that expires during the request logs nobody in, and succeeds when repeated", async () => {
   const { clock, browser, store } = await start();
   const slow = await startSlow(browser, "regenerate,login:ada");
   clock.advance(30 * 60_000);
@@ -122,19 +122,19 @@ test("a regenerate of an anonymous session that has expired meanwhile logs nobod
   expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
 });
 
-test("a logout while a rotation is under way ends the session", async () => {
+test("a logout during a rotation of the same request ends the session", async () => {
   const { store, browser, bridge, routes } = await start();
   await browser.post("/slow?do=login:ada");
   routes.post("/both", async (req, res) => {
     const rotating = bridge.rotate(req);
-    await called((done) => req.session.destroy(done));
+    await fromCallback((done) => req.session.destroy(done));
     res.json([await rotating, req.session ?? null]);
   });
   expect((await browser.post("/both")).text).toBe('["rotated",null]');
   expect(await aliveIn(store)).toEqual([]);
 });
 
-test("of rotations at once one wins, the others set no cookie, and one session is left", async () => {
+test("of concurrent rotations, one succeeds, the others set no cookie, and one session is left", async () => {
   const { store, browser } = await start();
   const loaded = await Promise.all([1, 2, 3].map(() => startSlow(browser.twin(), "rotate,set:a")));
   const responses = await Promise.all(loaded.map(({ finish }) => finish()));
@@ -143,7 +143,7 @@ test("of rotations at once one wins, the others set no cookie, and one session i
   expect(await aliveIn(store)).toHaveLength(1);
 });
 
-test("a login that is sent twice at once through regenerate logs in once, and only that response sets a cookie", async () => {
+test("if a login through regenerate is sent twice, one request logs in, and only its response sets a cookie", async () => {
   const { store, browser } = await start();
   await browser.post("/slow?do=login:ada");
   const first = await startSlow(browser.twin(), "regenerate,login:ada");
@@ -153,7 +153,7 @@ test("a login that is sent twice at once through regenerate logs in once, and on
   expect(await aliveIn(store)).toEqual(["ada"]);
 });
 
-test("a request that began before a rotation has its response, and loses its save", async () => {
+test("a request that began before a rotation gets its response, and its save is dropped", async () => {
   const { browser } = await start();
   const slow = await startSlow(browser.twin(), "set:late,save");
   await browser.post("/rotate");
@@ -161,7 +161,7 @@ test("a request that began before a rotation has its response, and loses its sav
   expect(JSON.parse((await browser.get("/me")).text)).not.toHaveProperty("late");
 });
 
-test("a change that another request saved before a rotation, unseen by the request that rotates, is kept", async () => {
+test("a rotation keeps changes that another request has saved and that its own request has not seen", async () => {
   const { browser } = await start();
   const rotating = browser.twin();
   const slow = await startSlow(rotating, "set:mine,rotate,set:after");
@@ -176,7 +176,7 @@ test("a change that another request saved before a rotation, unseen by the reque
 });
 
 describe("a session that is not stored yet", () => {
-  test("needs no rotation: nobody can know its token", async () => {
+  test("is not rotated, because nobody can know its token", async () => {
     const { browser, calls } = await start();
     const newcomer = browser.twin();
     newcomer.cookies.clear();
@@ -185,11 +185,11 @@ describe("a session that is not stored yet", () => {
     expect(calls()).toEqual(["create"]);
   });
 
-  test("is rotated once it was saved, within one request too", async () => {
+  test("is rotated after its first save, even in the same request", async () => {
     const { browser, routes, bridge } = await start();
     routes.post("/save-then-rotate", async (req, res) => {
       req.session["a"] = 1;
-      await called((done) => req.session.save(done));
+      await fromCallback((done) => req.session.save(done));
       const before = req.sessionID;
       res.json([await bridge.rotate(req), before === req.sessionID]);
     });

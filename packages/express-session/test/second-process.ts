@@ -2,11 +2,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expressSessionStore } from "@tenure/express-session";
 import { application } from "./app.ts";
-import { borrowed } from "./ipc-store.ts";
+import { parentStore } from "./ipc-store.ts";
 import { sessionsOn } from "./sessions-on.ts";
 
-/** A server of its own: run by node as a child, it sends its origins and serves until its parent ends it. */
-const store = borrowed();
+/** A server in a child process: sends its origins to its parent, and serves until the parent ends. */
+const store = parentStore();
 
 process.send?.({ origin: await listen(false), resaving: await listen(true) });
 process.on("disconnect", () => process.exit());

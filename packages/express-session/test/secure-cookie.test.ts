@@ -3,10 +3,10 @@ import { type CookieOverrides, expressSessionStore, secureCookie } from "@tenure
 import { memoryStore, Sessions } from "@tenure/core";
 import { expect, test } from "vitest";
 import { application, SECRET } from "./app.ts";
+import { collectWarnings } from "./collect-warnings.ts";
 import { serve } from "./serve.ts";
-import { warningsHeard } from "./warnings-heard.ts";
 
-/** The attributes of the cookie that a login sets, behind a trusted proxy that ends TLS. */
+/** Returns the cookie that a step sets, behind a trusted proxy that terminates TLS. */
 async function cookieOf(overrides: CookieOverrides | undefined, step: string): Promise<string | undefined> {
   const sessions = new Sessions({ store: memoryStore(), maxIdleTimeout: "12h" });
   const store = expressSessionStore(sessions);
@@ -33,17 +33,17 @@ test.for([
   ],
   [{ maxAge: "10m" }, "__Host-id=…; Path=/; Expires=…; HttpOnly; Secure; SameSite=Lax"],
 ] as const)("the middleware with secureCookie(sessions, %o) sets %s", async ([overrides, cookie]) => {
-  const warnings = warningsHeard();
+  const warnings = collectWarnings();
   expect(await cookieOf(overrides, "/slow?do=logIn:ada")).toBe(cookie);
   expect(await warnings()).toEqual([]);
 });
 
-test('with secureCookie, the cookie of "remember me" outlives the browser, and no other login\'s does', async () => {
+test('with secureCookie, only the cookie of a "remember me" login outlives the browser', async () => {
   expect(await cookieOf(undefined, "/login?user=ada")).not.toContain("Expires");
   expect(await cookieOf(undefined, "/remember")).toContain("Expires");
 });
 
-test("an override that makes the cookie unsafe is a TypeError", () => {
+test("secureCookie throws a TypeError for an override that makes the cookie unsafe", () => {
   const sessions = new Sessions({ store: memoryStore() });
   expect(() => secureCookie(sessions, { secure: false })).toThrow(TypeError);
 });

@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type ServerOptions } from "node:htt
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** Serves on the loopback until the test is over. Returns the origin. */
+/** Serves on the loopback interface until the test is over. Returns the origin. */
 export async function serve(listener: RequestListener, options: ServerOptions = {}): Promise<string> {
   const server = createServer(options, listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

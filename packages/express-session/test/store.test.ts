@@ -6,7 +6,7 @@ import session from "express-session";
 import { expect, test } from "vitest";
 import { application } from "./app.ts";
 import { breakable } from "./breakable.ts";
-import { called } from "./called.ts";
+import { fromCallback } from "./from-callback.ts";
 import { gate } from "./gate.ts";
 import { serve } from "./serve.ts";
 
@@ -19,45 +19,46 @@ async function start(options: Parameters<typeof application>[1] = {}) {
   return { sessions, store, routes, browsers };
 }
 
-test("the store is one of express-session's own class", async () => {
+test("the store is an instance of express-session's Store", async () => {
   const { store } = await start();
   expect(store).toBeInstanceOf(session.Store);
 });
 
-// V8 makes a request slow for all that use it if a property of it becomes a getter.
-test("a request whose session is alive, or new, has a plain sessionID", async () => {
+// A getter makes V8 treat the whole request more slowly.
+test("a request with a live or a new session has a plain property sessionID", async () => {
   const { routes, browsers } = await start();
-  routes.post("/look", (req, res) => {
+  routes.post("/property", (req, res) => {
     res.json(Object.getOwnPropertyDescriptor(req, "sessionID"));
   });
   browsers[1]!.cookies.clear();
   for (const browser of browsers.slice(0, 2)) {
-    const { text } = await browser.post("/look");
+    const { text } = await browser.post("/property");
     expect(JSON.parse(text)).toMatchObject({ value: expect.any(String), writable: true });
   }
 });
 
-test("a session that the request finds dead leaves no sessionID, and the browser's cookie alone", async () => {
+test("a request that finds its session ended has no sessionID and does not change the browser's cookie", async () => {
   const { sessions, routes, browsers } = await start({ rolling: true });
   routes.post("/late", async (req, res) => {
     const { sessionID: before } = req;
     await sessions.revokeAllForUser("user0");
     Object.assign(req.session, { late: true });
-    await called((done) => req.session.save(done));
+    await fromCallback((done) => req.session.save(done));
     res.json([typeof before, typeof req.sessionID]);
   });
-  expect((await browsers[0]!.post("/look")).setCookies).toHaveLength(1);
+  expect((await browsers[0]!.get("/me")).setCookies).toHaveLength(1);
   const { text, setCookies } = await browsers[0]!.post("/late");
   expect(JSON.parse(text)).toEqual(["string", "undefined"]);
   expect(setCookies).toEqual([]);
 });
 
-// A getter of its own gives a request a hidden class of its own, which V8 keeps, with all that it refers to, for many requests more.
-test("requests that store a new session share the getter of sessionID and the method destroy", async () => {
+// With a getter for each request, each request would have its own hidden class, which V8 retains, with
+// everything that it refers to, for many more requests.
+test("requests that store a new session share one getter of sessionID and one method destroy", async () => {
   const { routes, browsers } = await start();
   const [ids, methods] = [new Set<unknown>(), new Set<unknown>()];
-  routes.post("/look", async (req, res) => {
-    await called((done) => req.session.save(done));
+  routes.post("/save", async (req, res) => {
+    await fromCallback((done) => req.session.save(done));
     const id: object | undefined = Object.getOwnPropertyDescriptor(req, "sessionID");
     const method: object | undefined = Object.getOwnPropertyDescriptor(req.session, "destroy");
     ids.add({ get: undefined, ...id }.get);
@@ -66,25 +67,25 @@ test("requests that store a new session share the getter of sessionID and the me
   });
   for (const browser of browsers) {
     browser.cookies.clear();
-    await browser.post("/look");
+    await browser.post("/save");
   }
   for (const shared of [ids, methods]) expect([...shared]).toEqual([expect.any(Function)]);
 });
 
-test("a proxy of a request has its sessionID", async () => {
+test("a proxy of a request has the request's sessionID", async () => {
   const { routes, browsers } = await start();
-  routes.post("/look", (req, res) => {
+  routes.post("/proxy", (req, res) => {
     res.json([req, new Proxy(req, {})].map(({ sessionID }) => sessionID));
   });
-  const { text } = await browsers[0]!.post("/look");
+  const { text } = await browsers[0]!.post("/proxy");
   const [own, seen] = JSON.parse(text);
   expect(own).toEqual(expect.any(String));
   expect(seen).toBe(own);
 });
 
-test("all lists data and ids, and never a token", async () => {
+test("all lists the data and ids of sessions, and no token", async () => {
   const { sessions, store, browsers } = await start();
-  const found = await called<readonly ListedSession[]>((done) => store.all(done));
+  const found = await fromCallback<readonly ListedSession[]>((done) => store.all(done));
   expect(found?.map(({ userId }) => userId).toSorted()).toEqual(["user0", "user1", "user2"]);
   const ids = (await Promise.all([0, 1, 2].map((i) => sessions.listForUser(`user${i}`))))
     .flat()
@@ -106,7 +107,7 @@ test.for([
   { silence: "TENURE_COOKIE_NAME" },
   { silence: ["TENURE_COOKIE_NAMES"] },
   { isUse: true },
-])("an option of another type is refused, with what it must be: %o", (options) => {
+])("an option of the wrong type is a TypeError that says what it must be: %o", (options) => {
   const sessions = new Sessions({ store: memoryStore() });
   const make = (): unknown => expressSessionStore(sessions, options as never);
   expect(make).toThrow(TypeError);
@@ -114,28 +115,28 @@ test.for([
 });
 
 test.for([{ userId: () => "ada" }, { maxAgeMayLengthen: true }])(
-  "an unknown option is refused: %o",
+  "an unknown option is an error that lists the known options: %o",
   (options) => {
     const make = (): unknown => expressSessionStore(new Sessions({ store: memoryStore() }), options as never);
     expect(make).toThrow(`Unknown option ${Object.keys(options)[0]}. Known options: isUse, secret, silence`);
   },
 );
 
-test("length counts what is alive", async () => {
+test("length counts the live sessions", async () => {
   const { store, browsers } = await start();
-  expect(await called((done) => store.length(done))).toBe(3);
+  expect(await fromCallback((done) => store.length(done))).toBe(3);
   await browsers[0]!.post("/logout");
-  expect(await called((done) => store.length(done))).toBe(2);
+  expect(await fromCallback((done) => store.length(done))).toBe(2);
 });
 
-test("clear logs everybody out", async () => {
+test("clear ends every session", async () => {
   const { store, browsers } = await start();
-  await called((done) => store.clear(done));
-  expect(await called((done) => store.length(done))).toBe(0);
+  await fromCallback((done) => store.clear(done));
+  expect(await fromCallback((done) => store.length(done))).toBe(0);
   for (const browser of browsers) expect((await browser.get("/me")).text).toBe("{}");
 });
 
-test("log out everywhere but here", async () => {
+test("revokeAllForUser with exceptToken: req.sessionID ends all of the user's sessions but this one", async () => {
   const { sessions, store, routes, browsers } = await start();
   routes.post("/others", async (req, res) => {
     const count = await sessions.revokeAllForUser("ada", { exceptToken: req.sessionID });
@@ -148,10 +149,10 @@ test("log out everywhere but here", async () => {
     '{"userId":"ada"}',
     "{}",
   ]);
-  expect(await called((done) => store.length(done))).toBe(1);
+  expect(await fromCallback((done) => store.length(done))).toBe(1);
 });
 
-test("what a callback throws is the application's own error: it comes once, and not as a rejection", async () => {
+test("an error that a callback throws is one uncaught exception, and not an unhandled rejection", async () => {
   const { store } = await start();
   const thrown: unknown[] = [];
   const rejected: unknown[] = [];
@@ -174,35 +175,35 @@ test("what a callback throws is the application's own error: it comes once, and 
   expect(calls).toBe(1);
 });
 
-test("a request that begins in the callback of an application's own get is not taken for one with that token", async () => {
+test("a request that begins in the callback of an application's get is not mistaken for one with that token", async () => {
   const { store, sessions } = await start();
-  const visited = await sessions.create({ cart: 1 });
-  await sessions.logIn(visited.token, "ada");
+  const { token } = await sessions.create({ cart: 1 });
+  await sessions.logIn(token, "ada");
   const { app } = application(store);
   const outer = express();
-  outer.use((req, res) => store.get(visited.token, () => void app(req, res)));
+  outer.use((req, res) => store.get(token, () => void app(req, res)));
   const browser = visitor(await serve(outer));
   expect((await browser.post("/slow?do=set:a")).setCookies).toHaveLength(1);
   expect((await browser.get("/me")).text).toBe('{"a":"a of someone"}');
 });
 
-test("a destroyed session that is saved again stays dead, also when it was never stored", async () => {
+test("a destroyed session that is saved again is not stored, even if it was new", async () => {
   const { routes, browsers, store } = await start();
-  routes.get("/zombie", async (req, res) => {
-    const { session: zombie } = req;
-    zombie.userId = "zombie";
-    await called((done) => zombie.destroy(done));
-    await called((done) => zombie.save(done));
+  routes.get("/destroy-and-save", async (req, res) => {
+    const { session: destroyed } = req;
+    destroyed.userId = "ada";
+    await fromCallback((done) => destroyed.destroy(done));
+    await fromCallback((done) => destroyed.save(done));
     res.end();
   });
   const newcomer = browsers[0]!.twin();
   newcomer.cookies.clear();
-  expect((await newcomer.get("/zombie")).status).toBe(200);
-  expect((await browsers[0]!.get("/zombie")).status).toBe(200);
-  expect(await called((done) => store.length(done))).toBe(2);
+  expect((await newcomer.get("/destroy-and-save")).status).toBe(200);
+  expect((await browsers[0]!.get("/destroy-and-save")).status).toBe(200);
+  expect(await fromCallback((done) => store.length(done))).toBe(2);
 });
 
-test("unset: destroy ends a session that the application drops; unset: keep does not", async () => {
+test('with unset: "destroy" a session that the application drops ends, and with unset: "keep" it does not', async () => {
   for (const unset of ["destroy", "keep"] as const) {
     const sessions = new Sessions({ store: memoryStore() });
     const { app, routes } = application(expressSessionStore(sessions), { unset });
@@ -217,12 +218,12 @@ test("unset: destroy ends a session that the application drops; unset: keep does
   }
 });
 
-test("unset: destroy ends a new session that the application drops while it is being stored", async () => {
+test('with unset: "destroy" a new session that the application drops during its first save ends', async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const { app, routes } = application(expressSessionStore(sessions), { unset: "destroy" });
   routes.get("/drop", async (req, res) => {
     Object.assign(req.session, { userId: "ada" });
-    const saving = called((done) => req.session.save(done));
+    const saving = fromCallback((done) => req.session.save(done));
     Object.assign(req, { session: null });
     res.end();
     await saving;
@@ -231,18 +232,18 @@ test("unset: destroy ends a new session that the application drops while it is b
   expect(await sessions.listForUser("ada")).toEqual([]);
 });
 
-test.for(["nobody's", "another user's"])(
-  "unset: destroy ends a login that is under way when the application drops %s session",
+test.for(["an anonymous", "another user's"])(
+  'with unset: "destroy" a login that is under way when the application drops %s session leaves no session',
   async (whose) => {
     const memory = memoryStore();
     const held = gate();
     let holds = false;
-    const waiting = async () => (holds ? held.wait() : undefined);
+    const wait = async () => (holds ? held.wait() : undefined);
     const sessions = new Sessions({
       store: {
         ...memory,
-        create: async (made) => waiting().then(() => memory.create(made)),
-        update: async (id, changes) => waiting().then(() => memory.update(id, changes)),
+        create: async (made) => wait().then(() => memory.create(made)),
+        update: async (id, changes) => wait().then(() => memory.update(id, changes)),
       },
     });
     const store = expressSessionStore(sessions);
@@ -257,28 +258,31 @@ test.for(["nobody's", "another user's"])(
       await login;
     });
     const browser = visitor(await serve(app));
-    if (whose !== "nobody's") await browser.post("/login?user=bob");
+    if (whose === "another user's") await browser.post("/login?user=bob");
     await browser.get("/drop");
     expect(await sessions.listForUser("ada")).toEqual([]);
   },
 );
 
-test("destroy ends the session of a token though it cannot be read", async () => {
+test("destroy ends a session by its token even if it cannot be read", async () => {
   const { store: breaking, fail } = breakable(memoryStore());
   const sessions = new Sessions({ store: breaking });
   const { token } = await sessions.create({}, { userId: "ada" });
   fail(["read"]);
-  await called((done) => expressSessionStore(sessions).destroy(token!, done));
+  await fromCallback((done) => expressSessionStore(sessions).destroy(token!, done));
   fail(undefined);
   expect(await sessions.listForUser("ada")).toEqual([]);
 });
 
-test("sessions that are none are refused", () => {
-  expect(() => expressSessionStore({} as Sessions)).toThrow(/new Sessions\(\{ store \}\)/);
-  expect(() => expressSessionStore(undefined as unknown as Sessions)).toThrow(TypeError);
+test("a first argument that is not a Sessions is a TypeError", () => {
+  for (const given of [{}, undefined] as unknown[]) {
+    const make = (): unknown => expressSessionStore(given as Sessions);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(/new Sessions\(\{ store \}\)/);
+  }
 });
 
-test("the userId option of Sessions decides whose the session is", async () => {
+test("the userId option of Sessions determines the session's user", async () => {
   const sessions = new Sessions({
     store: memoryStore(),
     userId: (data: { account?: string }) => data.account,
@@ -294,7 +298,7 @@ test("the userId option of Sessions decides whose the session is", async () => {
   expect(await sessions.listForUser("ada")).toHaveLength(1);
 });
 
-test("maxPerUser holds for logins through the framework", async () => {
+test("maxPerUser limits logins through the framework", async () => {
   const sessions = new Sessions({ store: memoryStore(), maxPerUser: 2 });
   const origin = await serve(application(expressSessionStore(sessions)).app);
   const browsers = Array.from({ length: 5 }, () => visitor(origin));
@@ -302,7 +306,7 @@ test("maxPerUser holds for logins through the framework", async () => {
   expect(await sessions.listForUser("ada")).toHaveLength(2);
 });
 
-test("session fixation: a login through regenerate leaves the token from before it dead", async () => {
+test("after a login through regenerate, the previous token opens nothing (session fixation)", async () => {
   const { browsers } = await start();
   const attacker = browsers[0]!.twin();
   await browsers[0]!.post("/login?user=victim");

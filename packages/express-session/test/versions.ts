@@ -1,4 +1,5 @@
 import { get } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
@@ -9,17 +10,17 @@ import express4 from "express4";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application, type MakeExpress } from "./app.ts";
 import { breakable } from "./breakable.ts";
+import { browserWithToken } from "./browser-with-token.ts";
 import { gate } from "./gate.ts";
 import { race, startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
-import { signedIn } from "./signed-in.ts";
 
 /**
- * What the framework does differently from version to version, or could: to be run with each version in the place of
- * `express-session`.
+ * Tests what differs, or could differ, between versions of the framework. Each version's file mocks
+ * `express-session` with that version.
  */
 export function testVersion(version: string, framework: typeof session): void {
-  test(`the bridge stands on express-session ${version}, and so do these tests`, () => {
+  test(`the bridge and these tests use express-session ${version}`, () => {
     expect(expressSessionStore(new Sessions({ store: memoryStore() }))).toBeInstanceOf(framework.Store);
     expect(session).toBe(framework);
   });
@@ -39,12 +40,13 @@ export function testVersion(version: string, framework: typeof session): void {
       const origin = await serve(app);
       const browser = visitor(origin);
       await browser.post("/login?user=ada");
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      // Longer than `touchEvery`.
+      await sleep(5);
       calls();
       return { store, calls, sessions, bridge, routes, origin, browser, errors };
     }
 
-    test("somebody logs in, is known, and logs out", async () => {
+    test("a user logs in, is recognized, and logs out", async () => {
       const { browser, store } = await start();
       expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
       expect((await browser.post("/logout")).status).toBe(200);
@@ -53,7 +55,7 @@ export function testVersion(version: string, framework: typeof session): void {
     });
 
     test.for(["set:a", "set:a,save,set:b", "", "maxAge:60000", "regenerate,login:ada"])(
-      "a slow request (%s) after a logout brings nothing back",
+      "a slow request (%s) that ends after a logout does not bring the session back",
       async (steps) => {
         const { browser, store } = await start();
         const slow = await startSlow(browser.twin(), steps);
@@ -63,7 +65,7 @@ export function testVersion(version: string, framework: typeof session): void {
       },
     );
 
-    test("a resave after a logout brings nothing back", async () => {
+    test("a resave after a logout does not bring the session back", async () => {
       const { browser, store } = await start({ resave: true });
       const slow = await startSlow(browser.twin(), "");
       await browser.twin().post("/logout");
@@ -72,22 +74,22 @@ export function testVersion(version: string, framework: typeof session): void {
     });
 
     test.for([false, true])(
-      "an unmodified request touches and writes no data, with resave %s",
+      "a request that changes nothing touches and writes no data, with resave %s",
       async (resave) => {
         const { browser, calls } = await start({ resave });
         await browser.get("/me");
-        // A second touch is due where the response took more than touchEvery, a millisecond.
+        // A second touch is due if the response takes longer than `touchEvery`, one millisecond.
         expect([...new Set(calls())]).toEqual(["read", "touch"]);
       },
     );
 
-    test.for([false, true])("a change of maxAge alone is kept, with resave %s", async (resave) => {
+    test.for([false, true])("a change of only maxAge is saved, with resave %s", async (resave) => {
       const { browser, sessions } = await start({ resave });
       await browser.post("/slow?do=maxAge:60000");
       expect((await sessions.listForUser("ada"))[0]?.idle).toBeCloseTo(60_000, -4);
     });
 
-    test("concurrent requests merge, a reload included", async () => {
+    test("changes of concurrent requests are merged, even after a reload", async () => {
       const { browser } = await start();
       const slow = await startSlow(browser.twin(), "reload,set:a");
       await browser.post("/slow?do=set:b");
@@ -99,7 +101,7 @@ export function testVersion(version: string, framework: typeof session): void {
       ]);
     });
 
-    test("a rotation keeps the data under a new cookie", async () => {
+    test("a rotation keeps the data under a new cookie, and the old cookie opens nothing", async () => {
       const { browser, store } = await start();
       const old = browser.twin();
       await browser.post("/slow?do=rotate,set:a");
@@ -108,16 +110,16 @@ export function testVersion(version: string, framework: typeof session): void {
       expect(await aliveIn(store)).toEqual(["ada"]);
     });
 
-    test("a session that was made without a cookie loads", async () => {
+    test("a session created without a cookie loads", async () => {
       const { browser, sessions } = await start({ cookie: { sameSite: "lax", maxAge: 60_000 } });
       const { token } = await sessions.create({ userId: "bob" });
-      expect(await signedIn(browser, token).get("/me")).toMatchObject({
+      expect(await browserWithToken(browser, token).get("/me")).toMatchObject({
         status: 200,
         text: '{"userId":"bob"}',
       });
     });
 
-    test("a weak genid is not used: the token has 256 random bits", async () => {
+    test("a weak genid is not used, and the secret of the token has 43 characters (256 bits)", async () => {
       const bridge = expressSessionStore(new Sessions({ store: memoryStore() }), {
         silence: ["TENURE_GENID_UNUSED"],
       });
@@ -127,7 +129,7 @@ export function testVersion(version: string, framework: typeof session): void {
       expect(setCookies[0]).toMatch(/^connect\.sid=s%3A[\w-]{22}\.[\w-]{43}\./);
     });
 
-    test("a failing touch leaves the response whole, and a failing read logs nobody out", async () => {
+    test("a failed touch does not truncate the response, and a failed read logs nobody out", async () => {
       const { store, fail } = breakable(memoryStore());
       const { browser, routes, errors } = await start({}, store);
       const large = Buffer.alloc(20 * 1024 * 1024, "x");
@@ -141,8 +143,8 @@ export function testVersion(version: string, framework: typeof session): void {
       expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada" });
     });
 
-    describe("what no store can mend, and the README says", () => {
-      test("with rolling, a slow response sends the cookie from before a login again", async () => {
+    describe("limits of the framework that the README documents", () => {
+      test("with rolling, a slow request sends the cookie from before a login again", async () => {
         const { browser } = await start({ rolling: true });
         const before = new Map(browser.cookies);
         const slow = await startSlow(browser.twin(), "");
@@ -152,18 +154,18 @@ export function testVersion(version: string, framework: typeof session): void {
         expect(value).toBe(before.get(name!));
       });
 
-      test("a redirect is out before its save, and a save that fails has answered; save() before it mends both", async () => {
+      test("a redirect is sent before its save, even if the save fails, and an explicit save before the redirect prevents both", async () => {
         const { store, fail } = breakable(memoryStore());
         const held = gate();
         let isSlow = false;
-        const slowly: SessionStore = {
+        const slowStore: SessionStore = {
           ...store,
           update: async (id, changes) => {
             if (isSlow && changes.data !== undefined) await held.wait();
             return store.update(id, changes);
           },
         };
-        const { origin, browser, routes, errors } = await start({}, slowly);
+        const { origin, browser, routes, errors } = await start({}, slowStore);
         routes.get("/late", (req, res) => {
           req.session["a"] = 1;
           res.redirect("/me");
@@ -195,11 +197,11 @@ export function testVersion(version: string, framework: typeof session): void {
         expect((await browser.get("/safe-again")).status).toBe(500);
       });
 
-      test("of two middlewares on one store the last one's cookie wins", async () => {
+      test("if two middlewares share one store, both use the cookie settings of the last one", async () => {
         const { bridge, browser } = await start();
         session({
           store: bridge,
-          secret: "another one",
+          secret: "another secret",
           resave: false,
           saveUninitialized: false,
           cookie: { path: "/other" },
@@ -209,16 +211,17 @@ export function testVersion(version: string, framework: typeof session): void {
       });
     });
 
-    test("all of this is this version's: with its MemoryStore a late save does bring the session back", async () => {
+    // Shows that the tests above can fail.
+    test("with this version's MemoryStore, a late save brings the session back", async () => {
       const { app } = application(new session.MemoryStore(), {}, makeExpress);
-      const act = { name: "saves", steps: "set:a" };
-      const { seen } = await race({ origin: await serve(app) }, act, (browser) => browser.post("/logout"));
+      const origin = await serve(app);
+      const { seen } = await race({ origin }, "set:a", (browser) => browser.post("/logout"));
       expect(JSON.parse(seen)).toHaveProperty("a");
     });
   });
 }
 
-/** A response as soon as its headers are there. `rest` resolves with its end, however it ends. */
+/** Resolves when a response's headers arrive. `rest` resolves when the response ends or is cut. */
 function headersOf(
   { cookies }: Visitor,
   url: string,

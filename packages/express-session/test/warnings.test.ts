@@ -8,8 +8,8 @@ import {
 import session, { type SessionOptions } from "express-session";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { application, SECRET } from "./app.ts";
+import { collectWarnings } from "./collect-warnings.ts";
 import { serve } from "./serve.ts";
-import { warningsHeard } from "./warnings-heard.ts";
 
 const HTTPS = { "x-forwarded-proto": "https" };
 const SAFE = { name: "__Host-session", secret: SECRET, cookie: { secure: true, sameSite: "lax" } } as const;
@@ -19,12 +19,14 @@ function inProduction(): void {
   onTestFinished(() => void vi.unstubAllEnvs());
 }
 
-/** The codes of the warnings at a first visit, a login and some more visits. A proxy in front speaks HTTPS. */
-async function warnedOf(
+/**
+ * Returns the codes of the warnings at a first visit, a login and three more visits, behind a proxy with TLS.
+ */
+async function warningsOf(
   options: Partial<SessionOptions>,
   bridge: ExpressSessionStoreOptions = {},
 ): Promise<string[]> {
-  const warnings = warningsHeard();
+  const warnings = collectWarnings();
   const store = expressSessionStore(new Sessions({ store: memoryStore() }), bridge);
   const { app } = application(store, { proxy: true, ...options });
   const browser = visitor(await serve(app));
@@ -37,40 +39,40 @@ async function warnedOf(
 describe("in production", () => {
   beforeEach(inProduction);
 
-  test("safe settings warn of nothing", async () => {
-    expect(await warnedOf(SAFE, { secret: SECRET })).toEqual([]);
+  test("safe settings give no warning", async () => {
+    expect(await warningsOf(SAFE, { secret: SECRET })).toEqual([]);
   });
 
-  test("a cookie that is not secure is warned about", async () => {
-    expect(await warnedOf({ ...SAFE, cookie: {} })).toEqual(["TENURE_COOKIE_NOT_SECURE"]);
+  test("a cookie that is not secure gives a warning", async () => {
+    expect(await warningsOf({ ...SAFE, cookie: {} })).toEqual(["TENURE_COOKIE_NOT_SECURE"]);
   });
 
-  test("secure: auto is judged by the connection", async () => {
-    expect(await warnedOf({ ...SAFE, cookie: { secure: "auto" } })).toEqual([]);
-    expect(await warnedOf({ ...SAFE, proxy: false, cookie: { secure: "auto" } })).toEqual([
+  test('secure: "auto" gives a warning only if the connection is not secure', async () => {
+    expect(await warningsOf({ ...SAFE, cookie: { secure: "auto" } })).toEqual([]);
+    expect(await warningsOf({ ...SAFE, proxy: false, cookie: { secure: "auto" } })).toEqual([
       "TENURE_COOKIE_NOT_SECURE",
     ]);
   });
 });
 
-test("in development a cookie that is not secure is no cause to warn", async () => {
-  expect(await warnedOf({ ...SAFE, cookie: {} })).toEqual([]);
+test("in development, a cookie that is not secure gives no warning", async () => {
+  expect(await warningsOf({ ...SAFE, cookie: {} })).toEqual([]);
 });
 
-test("a cookie that scripts can read is warned about", async () => {
-  expect(await warnedOf({ ...SAFE, cookie: { secure: true, httpOnly: false } })).toEqual([
+test("a cookie that scripts can read gives a warning", async () => {
+  expect(await warningsOf({ ...SAFE, cookie: { secure: true, httpOnly: false } })).toEqual([
     "TENURE_COOKIE_NOT_HTTPONLY",
   ]);
 });
 
-test.for(["none", "None"])("SameSite=%s without secure is warned about", async (sameSite) => {
-  expect(await warnedOf({ ...SAFE, cookie: { sameSite: sameSite as "none" } })).toEqual([
+test.for(["none", "None"])("SameSite=%s without secure gives a warning", async (sameSite) => {
+  expect(await warningsOf({ ...SAFE, cookie: { sameSite: sameSite as "none" } })).toEqual([
     "TENURE_COOKIE_SAMESITE_NONE",
   ]);
 });
 
-test("settings of one session that the application changed are no cause to warn", async () => {
-  const warnings = warningsHeard();
+test("unsafe cookie settings that the application gives only one session give no warning", async () => {
+  const warnings = collectWarnings();
   const store = expressSessionStore(new Sessions({ store: memoryStore() }));
   const { app, routes } = application(store, { ...SAFE, proxy: true });
   routes.get("/readable", (req, res) => {
@@ -82,27 +84,27 @@ test("settings of one session that the application changed are no cause to warn"
   expect(await warnings()).toEqual([]);
 });
 
-test("a short secret is warned about where the store is given it", async () => {
-  expect(await warnedOf({ ...SAFE, secret: "short but unknown" })).toEqual([]);
-  expect(await warnedOf(SAFE, { secret: "short but unknown" })).toEqual(["TENURE_SECRET_SHORT"]);
-  expect(await warnedOf(SAFE, { secret: [SECRET, "short but unknown"] })).toEqual(["TENURE_SECRET_SHORT"]);
+test("a short secret gives a warning if it is passed to the store", async () => {
+  expect(await warningsOf({ ...SAFE, secret: "a short secret" })).toEqual([]);
+  expect(await warningsOf(SAFE, { secret: "a short secret" })).toEqual(["TENURE_SECRET_SHORT"]);
+  expect(await warningsOf(SAFE, { secret: [SECRET, "a short secret"] })).toEqual(["TENURE_SECRET_SHORT"]);
 });
 
-describe("a cookie.maxAge above the idle timeout", () => {
-  test("is warned about once, at the first save", async () => {
-    expect(await warnedOf({ ...SAFE, cookie: { ...SAFE.cookie, maxAge: 7 * 24 * 3_600_000 } })).toEqual([
+describe("cookie.maxAge", () => {
+  test("gives one warning if it is longer than the idle timeout", async () => {
+    expect(await warningsOf({ ...SAFE, cookie: { ...SAFE.cookie, maxAge: 7 * 24 * 3_600_000 } })).toEqual([
       "TENURE_MAX_AGE_CAPPED",
     ]);
   });
 
-  test("is no cause to warn where it is shorter", async () => {
-    expect(await warnedOf({ ...SAFE, cookie: { ...SAFE.cookie, maxAge: 60_000 } })).toEqual([]);
+  test("gives no warning if it is shorter than the idle timeout", async () => {
+    expect(await warningsOf({ ...SAFE, cookie: { ...SAFE.cookie, maxAge: 60_000 } })).toEqual([]);
   });
 });
 
-describe("a session that is stored although its cookie was not sent", () => {
-  async function loggedIn(options: Partial<SessionOptions>, steps: string): Promise<string[]> {
-    const warnings = warningsHeard();
+describe("storing a session", () => {
+  async function warningsOfLogin(options: Partial<SessionOptions>, steps: string): Promise<string[]> {
+    const warnings = collectWarnings();
     const sessions = new Sessions({ store: memoryStore() });
     const { app } = application(expressSessionStore(sessions), { ...SAFE, ...options });
     const browser = visitor(await serve(app));
@@ -114,34 +116,34 @@ describe("a session that is stored although its cookie was not sent", () => {
   }
 
   test.for(["login:ada", "login:ada,save", "regenerate,login:ada", "logIn:ada", "set:a,save,logIn:ada"])(
-    "is warned about, behind a proxy that is not trusted (%s)",
+    "gives one warning if its cookie is not sent, because the proxy is not trusted (%s)",
     async (steps) => {
-      expect(await loggedIn({}, steps)).toEqual(["TENURE_COOKIE_NOT_SENT"]);
+      expect(await warningsOfLogin({}, steps)).toEqual(["TENURE_COOKIE_NOT_SENT"]);
     },
   );
 
   test.for([{ proxy: true }, { cookie: { secure: "auto" } }] as const)(
-    "is no cause to warn where the cookie leaves: %o",
+    "gives no warning if its cookie is sent: %o",
     async (options) => {
-      expect(await loggedIn(options, "logIn:ada")).toEqual([]);
-      expect(await loggedIn(options, "set:a,save,logIn:ada")).toEqual([]);
-      expect(await loggedIn(options, "set:a,save,regenerate,login:ada")).toEqual([]);
+      expect(await warningsOfLogin(options, "logIn:ada")).toEqual([]);
+      expect(await warningsOfLogin(options, "set:a,save,logIn:ada")).toEqual([]);
+      expect(await warningsOfLogin(options, "set:a,save,regenerate,login:ada")).toEqual([]);
     },
   );
 });
 
-test("each thing is warned about once, with what to change", async () => {
+test("each problem gives one warning, which says what to change", async () => {
   const messages: string[] = [];
   const emit = vi
     .spyOn(process, "emitWarning")
     .mockImplementation((message) => void messages.push(String(message)));
   onTestFinished(() => emit.mockRestore());
-  await warnedOf({ cookie: { httpOnly: false, sameSite: "none" } }, { secret: "secret" });
+  await warningsOf({ cookie: { httpOnly: false, sameSite: "none" } }, { secret: "secret" });
   expect(messages).toHaveLength(3);
   for (const message of messages) expect(message).toMatch(/: (leave|set|use) .*/);
 });
 
-describe("each can be silenced, alone", () => {
+describe("the option silence suppresses only the named warning", () => {
   const unsafe = { cookie: { httpOnly: false, sameSite: "none", maxAge: 24 * 3_600_000 } } as const;
 
   test.for<WarningCode>([
@@ -152,10 +154,10 @@ describe("each can be silenced, alone", () => {
     "TENURE_MAX_AGE_CAPPED",
   ])("%s", async (code) => {
     inProduction();
-    const all = await warnedOf(unsafe, { secret: "short" });
+    const all = await warningsOf(unsafe, { secret: "short" });
     expect(all).toHaveLength(5);
     expect(all).toContain(code);
-    const others = await warnedOf(unsafe, { secret: "short", silence: [code] });
+    const others = await warningsOf(unsafe, { secret: "short", silence: [code] });
     expect(others).toEqual(all.filter((given) => given !== code));
   });
 });
@@ -164,9 +166,9 @@ test.for([
   { silence: [] as const, codes: ["TENURE_STORE_SHARED"] },
   { silence: ["TENURE_STORE_SHARED"] as const, codes: [] },
 ])(
-  "two middlewares on one store are warned about, unless it is silenced: $silence",
+  "two middlewares on one store give one warning, unless it is silenced: $silence",
   async ({ silence, codes }) => {
-    const warnings = warningsHeard();
+    const warnings = collectWarnings();
     const store = expressSessionStore(new Sessions({ store: memoryStore() }), { silence });
     for (let i = 0; i < 3; i += 1)
       session({ secret: SECRET, resave: false, saveUninitialized: false, store });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { expressSessionStore } from "@tenure/express-session";
 import { watched } from "@tenure/watched-store";
 import { application } from "./app.ts";
-import { clock as newClock } from "./clock.ts";
+import { newClock } from "./clock.ts";
 import { startSlow } from "./race.ts";
 import { serve } from "./serve.ts";
 
@@ -14,87 +14,90 @@ const CASES = [true, false].flatMap((resave) =>
   ),
 );
 
-describe.for(CASES)("resave $resave, rolling $rolling, saveUninitialized $saveUninitialized", (options) => {
-  async function start() {
-    const clock = newClock();
-    const { store, look: calls } = watched(memoryStore({ clock }));
-    const sessions = new Sessions({ store, idleTimeout: "30m", touchEvery: "1m" });
-    const { app, errors } = application(expressSessionStore(sessions), options);
-    return { agent: visitor(await serve(app)), calls, clock, sessions, errors };
-  }
-
-  test("requests that change nothing read once each and write nothing within touchEvery", async () => {
-    const { agent, calls } = await start();
-    await agent.post("/login?user=ada");
-    calls();
-    for (let i = 0; i < 5; i += 1) expect((await agent.get("/me")).status).toBe(200);
-    expect(calls()).toEqual(["read", "read", "read", "read", "read"]);
-  });
-
-  test("requests that change nothing touch once each when touchEvery has passed, and never write data", async () => {
-    const { agent, calls, clock, sessions } = await start();
-    await agent.post("/login?user=ada");
-    calls();
-    for (let i = 0; i < 3; i += 1) {
-      clock.advance(61_000);
-      // Takes a new sample of the store's clock.
-      await sessions.revokeAllForUser("nobody");
-      await agent.get("/me");
+describe.for(CASES)(
+  "with resave $resave, rolling $rolling, saveUninitialized $saveUninitialized",
+  (options) => {
+    async function start() {
+      const clock = newClock();
+      const { store, look: calls } = watched(memoryStore({ clock }));
+      const sessions = new Sessions({ store, idleTimeout: "30m", touchEvery: "1m" });
+      const { app, errors } = application(expressSessionStore(sessions), options);
+      return { agent: visitor(await serve(app)), calls, clock, sessions, errors };
     }
-    const ofRequests = calls().filter((call) => call !== "revokeUser" && call !== "now");
-    expect(ofRequests).toEqual(["read", "touch", "read", "touch", "read", "touch"]);
-  });
 
-  test("a request that saves by itself and changes nothing more writes data once", async () => {
-    const { agent, calls } = await start();
-    await agent.post("/login?user=ada");
-    calls();
-    await agent.post("/slow?do=set:a,save");
-    expect(calls()).toEqual(["read", "update"]);
-  });
+    test("requests that change nothing within touchEvery read once each and write nothing", async () => {
+      const { agent, calls } = await start();
+      await agent.post("/login?user=ada");
+      calls();
+      for (let i = 0; i < 5; i += 1) expect((await agent.get("/me")).status).toBe(200);
+      expect(calls()).toEqual(["read", "read", "read", "read", "read"]);
+    });
 
-  test("a request that changes data writes it once", async () => {
-    const { agent, calls } = await start();
-    await agent.post("/login?user=ada");
-    calls();
-    await agent.post("/slow?do=set:a");
-    expect(calls()).toEqual(["read", "update"]);
-    expect(JSON.parse((await agent.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
-  });
+    test("requests that change nothing after touchEvery touch once each and write no data", async () => {
+      const { agent, calls, clock, sessions } = await start();
+      await agent.post("/login?user=ada");
+      calls();
+      for (let i = 0; i < 3; i += 1) {
+        clock.advance(61_000);
+        // Samples the store's clock.
+        await sessions.revokeAllForUser("nobody");
+        await agent.get("/me");
+      }
+      const ofRequests = calls().filter((call) => call !== "revokeUser" && call !== "now");
+      expect(ofRequests).toEqual(["read", "touch", "read", "touch", "read", "touch"]);
+    });
 
-  test("a visitor without a session costs a write only where saveUninitialized asks for it", async () => {
-    const { agent, calls } = await start();
-    expect((await agent.get("/me")).status).toBe(200);
-    expect(calls()).toEqual(options.saveUninitialized ? ["create"] : []);
-    expect(agent.cookies.size).toBe(options.saveUninitialized ? 1 : 0);
-  });
+    test("a request that saves explicitly and changes nothing afterwards writes data once", async () => {
+      const { agent, calls } = await start();
+      await agent.post("/login?user=ada");
+      calls();
+      await agent.post("/slow?do=set:a,save");
+      expect(calls()).toEqual(["read", "update"]);
+    });
 
-  test("a login of a visitor who had no session stored writes no tombstone", async () => {
-    const { agent, calls } = await start();
-    await agent.post("/login?user=ada");
-    expect(calls()).toEqual(["create"]);
-  });
-});
+    test("a request that changes data writes it once", async () => {
+      const { agent, calls } = await start();
+      await agent.post("/login?user=ada");
+      calls();
+      await agent.post("/slow?do=set:a");
+      expect(calls()).toEqual(["read", "update"]);
+      expect(JSON.parse((await agent.get("/me")).text)).toEqual({ userId: "ada", a: "a of someone" });
+    });
 
-test("requests side by side touch once, however many they are", async () => {
+    test("a visitor without a session costs a write only with saveUninitialized", async () => {
+      const { agent, calls } = await start();
+      expect((await agent.get("/me")).status).toBe(200);
+      expect(calls()).toEqual(options.saveUninitialized ? ["create"] : []);
+      expect(agent.cookies.size).toBe(options.saveUninitialized ? 1 : 0);
+    });
+
+    test("a login of a visitor without a stored session costs one create and writes no tombstone", async () => {
+      const { agent, calls } = await start();
+      await agent.post("/login?user=ada");
+      expect(calls()).toEqual(["create"]);
+    });
+  },
+);
+
+test("twenty concurrent requests touch once", async () => {
   const clock = newClock();
   const { store, look: calls } = watched(memoryStore({ clock }));
-  const site = async (): Promise<string> => {
+  const startServer = (): Promise<string> => {
     const sessions = new Sessions({ store, touchEvery: "1m" });
     return serve(application(expressSessionStore(sessions)).app);
   };
-  const browser = visitor(await site());
+  const browser = visitor(await startServer());
   await browser.post("/login?user=ada");
   clock.advance(61_000);
-  // Another server, which looks at the store's clock only now.
-  const elsewhere = browser.twin(await site());
+  // Another server, which samples the store's clock after it has advanced.
+  const elsewhere = browser.twin(await startServer());
   calls();
-  const running = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.twin(), "")));
-  await Promise.all(running.map(({ finish }) => finish()));
+  const requests = await Promise.all(Array.from({ length: 20 }, () => startSlow(elsewhere.twin(), "")));
+  await Promise.all(requests.map(({ finish }) => finish()));
   expect(calls().filter((call) => call !== "read")).toEqual(["touch"]);
 });
 
-test("the response ends after a save that the application has not waited for", async () => {
+test("the response waits for a save that the application has not awaited", async () => {
   const backend = memoryStore();
   let isStored = false;
   const update: typeof backend.update = async (...args) => {

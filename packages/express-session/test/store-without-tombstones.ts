@@ -1,7 +1,10 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** A store without tombstones and fences: an id that was revoked can be created again. What holds here holds by identity alone. */
-export function forgetfulStore(clock: () => number): SessionStore {
+/**
+ * A store without tombstones and fences: a revoked id can be created again. Only a bridge that knows which
+ * session a request has loaded can then keep it from coming back.
+ */
+export function storeWithoutTombstones(clock: () => number): SessionStore {
   const records = new Map<string, SessionRecord>();
   const live = (id: string): SessionRecord | null => {
     const record = records.get(id);

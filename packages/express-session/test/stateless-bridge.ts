@@ -3,32 +3,32 @@ import { expressSessionStore } from "@tenure/express-session";
 import session from "express-session";
 
 /**
- * The bridge with its knowledge of who is who taken away: each call goes to a bridge that never saw the session before, as a
- * copy. What then holds, holds by tombstones alone.
+ * A bridge that does not know which session a request has loaded: each call goes to a new bridge, with a copy
+ * of the data. Only tombstones can then keep a session from coming back.
  */
-export function blindBridge(sessions: Sessions): session.Store {
-  return new BlindStore(sessions);
+export function statelessBridge(sessions: Sessions): session.Store {
+  return new StatelessStore(sessions);
 }
 
-class BlindStore extends session.Store {
-  readonly #fresh: () => session.Store;
+class StatelessStore extends session.Store {
+  readonly #newBridge: () => session.Store;
 
   constructor(sessions: Sessions) {
     super();
-    this.#fresh = () => expressSessionStore(sessions);
+    this.#newBridge = () => expressSessionStore(sessions);
   }
 
   override get(sid: string, callback: (error: unknown, data?: session.SessionData | null) => void): void {
-    this.#fresh().get(sid, callback);
+    this.#newBridge().get(sid, callback);
   }
   override set(sid: string, data: session.SessionData, callback?: (error?: unknown) => void): void {
-    this.#fresh().set(sid, copyOf(data), callback);
+    this.#newBridge().set(sid, copyOf(data), callback);
   }
   override touch(sid: string, data: session.SessionData, callback?: () => void): void {
-    this.#fresh().touch?.(sid, copyOf(data), callback);
+    this.#newBridge().touch?.(sid, copyOf(data), callback);
   }
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
-    this.#fresh().destroy(sid, callback);
+    this.#newBridge().destroy(sid, callback);
   }
 }
 

@@ -1,8 +1,11 @@
 import { hearWarnings } from "@tenure/watched-store/warnings";
 import { onTestFinished } from "vitest";
 
-/** Collects Tenure's warnings until the test is over, and prints none. Returns their codes so far, sorted. */
-export function warningsHeard(): () => Promise<string[]> {
+/**
+ * Collects the codes of Tenure's warnings until the test is over, and keeps warnings from being printed. The
+ * returned function resolves to the codes so far, sorted.
+ */
+export function collectWarnings(): () => Promise<string[]> {
   const heard = hearWarnings();
   onTestFinished(() => heard[Symbol.dispose]());
   return async () => {
