@@ -1,14 +1,11 @@
 import { setImmediate as turn } from "node:timers/promises";
-import fastifySession from "@fastify/session";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
 import { hearWarnings } from "@tenure/watched-store/warnings";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { type Routes, SECRET, serve, type SiteOptions } from "./site.ts";
-import { type Version, versions } from "./versions.ts";
-
-const newest = newestVersion();
+import { newestVersion, versions } from "./versions.ts";
 
 let warnings: string[];
 beforeEach(() => {
@@ -25,9 +22,9 @@ const routes: Routes = {
   "/": (request) => Object.assign(request.session, { visits: 1 }) && {},
 };
 
-/** The warnings at a browser's first request and at its next two. */
-async function warningsOf(options: SiteOptions): Promise<{ first: string[]; second: string[] }> {
-  await using site = await serve(newest, routes, {
+/** Returns the warnings at a browser's first request, and those at its next two. */
+async function warningsOf(options: SiteOptions): Promise<{ first: string[]; later: string[] }> {
+  await using site = await serve(newestVersion, routes, {
     ...options,
     plugin: { rolling: true, ...options.plugin },
   });
@@ -38,40 +35,45 @@ async function warningsOf(options: SiteOptions): Promise<{ first: string[]; seco
   await browser.get("/");
   await browser.get("/");
   await turn();
-  return { first, second: warnings.splice(0) };
+  return { first, later: warnings.splice(0) };
 }
 
 test("safe settings give no warning", async () => {
-  await expect(warningsOf({})).resolves.toEqual({ first: [], second: [] });
+  await expect(warningsOf({})).resolves.toEqual({ first: [], later: [] });
 });
 
 test.each<[string, string | undefined, SiteOptions["plugin"], WarningCode]>([
-  ["no secure in production", "production", {}, "TENURE_COOKIE_NOT_SECURE"],
-  ["httpOnly off", undefined, { cookie: { secure: false, httpOnly: false } }, "TENURE_COOKIE_NOT_HTTPONLY"],
+  ["a cookie that is not secure in production", "production", {}, "TENURE_COOKIE_NOT_SECURE"],
   [
-    "SameSite none without secure",
+    "a cookie without httpOnly",
+    undefined,
+    { cookie: { secure: false, httpOnly: false } },
+    "TENURE_COOKIE_NOT_HTTPONLY",
+  ],
+  [
+    "a cookie with SameSite=None and without secure",
     undefined,
     { cookie: { secure: false, sameSite: "none" } },
     "TENURE_COOKIE_SAMESITE_NONE",
   ],
 ])("%s gives one warning, at the first request", async (_what, mode, plugin = {}, code) => {
   if (mode !== undefined) vi.stubEnv("NODE_ENV", mode);
-  await expect(warningsOf({ plugin })).resolves.toEqual({ first: [code], second: [] });
+  await expect(warningsOf({ plugin })).resolves.toEqual({ first: [code], later: [] });
 });
 
-test("a warning can be silenced", async () => {
+test("the option silence suppresses a warning", async () => {
   const plugin = { cookie: { secure: false, httpOnly: false } };
   const bridge = { silence: ["TENURE_COOKIE_NOT_HTTPONLY"] as const };
-  await expect(warningsOf({ plugin, bridge })).resolves.toEqual({ first: [], second: [] });
+  await expect(warningsOf({ plugin, bridge })).resolves.toEqual({ first: [], later: [] });
 });
 
 test.each([
   ["sessionId", ["TENURE_COOKIE_NAME"]],
   ["__Host-session", []],
 ])(
-  "a cookie named %s, which could have the prefix __Host-, gives %j when a browser sends it back",
+  "a cookie named %s, whose attributes fit the prefix __Host-, gives the warnings %j when a browser returns it",
   async (name, codes) => {
-    const { fastify, cookie, session } = newest;
+    const { fastify, cookie, session } = newestVersion;
     const app = fastify({ trustProxy: true });
     const store = fastifySessionStore(new Sessions({ store: memoryStore() }));
     await app.register(cookie);
@@ -85,6 +87,7 @@ test.each([
     const headers = { "x-forwarded-proto": "https" };
     const first = await app.inject({ url: "/", headers });
     expect(first.cookies).toHaveLength(1);
+    await turn();
     expect(warnings).toEqual([]);
     const value = first.cookies[0]?.value ?? "";
     await app.inject({ url: "/", headers, cookies: { [name]: value } });
@@ -94,7 +97,7 @@ test.each([
   },
 );
 
-describe.each(versions)("on $name, behind a proxy that ends TLS", (version) => {
+describe.each(versions)("on $name, behind a proxy that terminates TLS", (version) => {
   const changing: Routes = {
     "/logIn": (request, store) => store.logIn(request, "ada"),
     "/change": (request) => Object.assign(request.session, { userId: "ada" }) && {},
@@ -111,13 +114,13 @@ describe.each(versions)("on $name, behind a proxy that ends TLS", (version) => {
     "/read": (request) => request.session.sessionId.length,
   };
 
-  /** The cookies of two requests, each of a browser of its own, and the warnings. */
+  /** Returns the number of cookies set by two requests of different browsers, and the warnings. */
   async function sentBy(path: string, trustProxy: boolean): Promise<{ cookies: number; codes: string[] }> {
     const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
     await using site = await serve(version, changing, { plugin, fastify: { trustProxy } });
     let cookies = 0;
     for (let request = 0; request < 2; request += 1) {
-      // Fastify 4 believes x-forwarded-proto of every client.
+      // Fastify 4 trusts x-forwarded-proto from every client.
       const headers = trustProxy ? { "x-forwarded-proto": "https" } : {};
       cookies += (await site.browser().post(path, {}, headers)).setCookies.length;
     }
@@ -126,22 +129,22 @@ describe.each(versions)("on $name, behind a proxy that ends TLS", (version) => {
   }
 
   test.each(["/logIn", "/change", "/rotate-and-change", "/regenerate"])(
-    "a session that %s makes and whose secure cookie is not sent gives one warning, unless the proxy is trusted",
+    "%s gives one warning that the secure cookie is not sent, unless the proxy is trusted",
     async (path) => {
       await expect(sentBy(path, false)).resolves.toEqual({ cookies: 0, codes: ["TENURE_COOKIE_NOT_SENT"] });
       await expect(sentBy(path, true)).resolves.toEqual({ cookies: 2, codes: [] });
     },
   );
 
-  test("a session that nobody changes gives no warning", async () => {
+  test("a request that changes nothing gives no warning", async () => {
     await expect(sentBy("/read", false)).resolves.toEqual({ cookies: 0, codes: [] });
   });
 });
 
-test("the header x-forwarded-proto of a proxy that is not trusted changes nothing", async () => {
+test("the header x-forwarded-proto of an untrusted proxy is ignored, and the warning says what to change", async () => {
   const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
   const emitted = vi.spyOn(process, "emitWarning");
-  await using site = await serve(newest, routes, { plugin });
+  await using site = await serve(newestVersion, routes, { plugin });
   const { setCookies } = await site.browser().get("/", { "x-forwarded-proto": "https" });
   expect(setCookies).toEqual([]);
   await turn();
@@ -151,7 +154,7 @@ test("the header x-forwarded-proto of a proxy that is not trusted changes nothin
   expect(message).toContain("fastify({ trustProxy: true })");
 });
 
-test("a session that the application saves itself gives no warning, because the framework sends its cookie", async () => {
+test("a session that the application saves explicitly gives no warning, because the framework sends its cookie", async () => {
   const plugin = { cookieName: "__Host-id", cookie: { secure: true } };
   const saving: Routes = {
     "/": async (request) => {
@@ -161,7 +164,7 @@ test("a session that the application saves itself gives no warning, because the 
       return {};
     },
   };
-  await using site = await serve(newest, saving, { plugin });
+  await using site = await serve(newestVersion, saving, { plugin });
   expect((await site.browser().get("/")).setCookies).toHaveLength(1);
   await turn();
   expect(warnings).toEqual([]);
@@ -169,11 +172,5 @@ test("a session that the application saves itself gives no warning, because the 
 
 test("a cookie.maxAge above the policy's idle timeout gives one warning", async () => {
   const plugin = { cookie: { secure: false, maxAge: 7 * 86_400_000 } };
-  await expect(warningsOf({ plugin })).resolves.toEqual({ first: ["TENURE_MAX_AGE_CAPPED"], second: [] });
+  await expect(warningsOf({ plugin })).resolves.toEqual({ first: ["TENURE_MAX_AGE_CAPPED"], later: [] });
 });
-
-function newestVersion(): Version {
-  const found = versions.find(({ session }) => session === fastifySession);
-  if (found) return found;
-  throw new Error("the newest version is not among the versions");
-}

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { freezeTime } from "./frozen-time.ts";
 import { dataOf, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
@@ -17,11 +17,11 @@ const routes: Routes = {
   },
 };
 
-/** What applications write for no maxAge. Infinity, added to the present, is not a date. */
-const NONE = [null, false, undefined, Number.NaN, Number.POSITIVE_INFINITY] as const;
+/** Values that applications use for no maxAge. The current time plus Infinity is not a date. */
+const NO_MAX_AGE = [null, false, undefined, Number.NaN, Number.POSITIVE_INFINITY] as const;
 
 describe.each(versions)("on $name", (version) => {
-  test("a changed cookie.maxAge lasts", async () => {
+  test("a changed cookie.maxAge is saved", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     await browser.post("/login");
@@ -31,7 +31,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 60_000 }]);
   });
 
-  test("an expires among the plugin's options, which has passed since the server started, ends no session that has a maxAge", async () => {
+  test("a cookie.expires in the plugin's options that has passed ends no session with a maxAge", async () => {
     const cookie = { secure: false, maxAge: 60_000, expires: new Date(Date.now() - 1000) };
     await using site = await serve(version, routes, { plugin: { cookie } });
     const browser = site.browser();
@@ -41,23 +41,23 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  describe.each(NONE)("cookie.maxAge = %s", (none) => {
-    const forgetting: Routes = {
+  describe.each(NO_MAX_AGE)("cookie.maxAge = %s", (noMaxAge) => {
+    const removing: Routes = {
       ...routes,
-      "/forget": (request) => {
-        Object.assign(request.session.cookie, { maxAge: none });
+      "/remove": (request) => {
+        Object.assign(request.session.cookie, { maxAge: noMaxAge });
       },
     };
 
     test.each([undefined, 60_000])(
-      "goes back to the policy's idle timeout and a cookie until the browser closes, from the application's maxAge and the plugin's %s",
+      "restores the policy's idle timeout and a cookie without expires, if the plugin's maxAge is %s",
       async (maxAge) => {
         const plugin = { cookie: { secure: false, ...(maxAge === undefined ? {} : { maxAge }) } };
-        await using site = await serve(version, forgetting, { plugin });
+        await using site = await serve(version, removing, { plugin });
         const browser = site.browser();
         await browser.post("/login");
         await browser.get("/remember");
-        for (const path of ["/forget", "/", "/"]) {
+        for (const path of ["/remove", "/", "/"]) {
           const { status, setCookies } = await browser.get(path);
           expect(status).toBe(200);
           expect(setCookies).toHaveLength(1);
@@ -69,16 +69,16 @@ describe.each(versions)("on $name", (version) => {
       },
     );
 
-    test("changes nothing where there was none, at a login and later", async () => {
+    test("changes nothing at or after a login if there was no maxAge", async () => {
       await using site = await serve(version, {
-        ...forgetting,
+        ...removing,
         "/login": async (request) => {
           await request.session.regenerate();
-          Object.assign(request.session.cookie, { maxAge: none });
+          Object.assign(request.session.cookie, { maxAge: noMaxAge });
           dataOf(request)["userId"] = "ada";
         },
         "/first": (request) => {
-          Object.assign(request.session.cookie, { maxAge: none });
+          Object.assign(request.session.cookie, { maxAge: noMaxAge });
           dataOf(request)["cart"] = 1;
         },
       });
@@ -86,7 +86,7 @@ describe.each(versions)("on $name", (version) => {
       await browser.post("/first");
       expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1 });
       await browser.post("/login");
-      for (const path of ["/", "/forget", "/"]) {
+      for (const path of ["/", "/remove", "/"]) {
         const { status, text, setCookies } = await browser.get(path);
         expect({ status, text }).toMatchObject({ status: 200 });
         expect(setCookies[0]).not.toMatch(/expires|max-age/i);
@@ -95,7 +95,7 @@ describe.each(versions)("on $name", (version) => {
     });
   });
 
-  test("a cookie.expires that is not a date is none", async () => {
+  test("an invalid date in cookie.expires counts as none", async () => {
     await using site = await serve(version, {
       ...routes,
       "/until": (request) => {
@@ -109,59 +109,56 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test.each([
-    ["the present", () => new Date()],
+    ["now", () => new Date()],
     ["a minute ago", () => new Date(Date.now() - 60_000)],
-    ["the beginning of time", () => new Date(0)],
-  ])(
-    "cookie.expires = %s is a logout, with and without a maxAge, rolling, and a save",
-    async (_name, end) => {
-      for (const rolling of [true, false]) {
-        for (const cookie of [{ secure: false }, { secure: false, maxAge: 60_000 }]) {
-          await using site = await serve(
-            version,
-            {
-              ...routes,
-              "/logout": (request) => {
-                request.session.cookie.expires = end();
-                return request.session.save();
-              },
+    ["the epoch", () => new Date(0)],
+  ])("cookie.expires = %s is a logout, with and without maxAge and rolling", async (_name, end) => {
+    for (const rolling of [true, false]) {
+      for (const cookie of [{ secure: false }, { secure: false, maxAge: 60_000 }]) {
+        await using site = await serve(
+          version,
+          {
+            ...routes,
+            "/logout": (request) => {
+              request.session.cookie.expires = end();
+              return request.session.save();
             },
-            { plugin: { rolling, cookie } },
-          );
-          const browser = site.browser();
-          await browser.post("/login");
-          const copy = browser.twin();
-          expect((await browser.post("/logout")).status).toBe(200);
-          expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
-          await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
-        }
+          },
+          { plugin: { rolling, cookie } },
+        );
+        const browser = site.browser();
+        await browser.post("/login");
+        const copy = browser.twin();
+        expect((await browser.post("/logout")).status).toBe(200);
+        expect(JSON.parse((await copy.get("/")).text)).not.toHaveProperty("userId");
+        await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
       }
-    },
-  );
+    }
+  });
 
-  test("a request that takes longer than its cookie's maxAge is not a logout, and its login sends a cookie that lasts", async () => {
+  test("a request that takes longer than its cookie's maxAge is not a logout, and its login sets a cookie that has not expired", async () => {
+    freezeTime();
     await using site = await serve(
       version,
       {
         ...routes,
-        "/slow": async (request) => {
-          await sleep(60);
+        "/slow": (request) => {
+          vi.advanceTimersByTime(60_000);
           dataOf(request)["a"] = 1;
         },
         "/slow-login": async (request, store) => {
-          await sleep(60);
+          vi.advanceTimersByTime(60_000);
           await store.logIn(request, "ada");
         },
       },
-      { plugin: { cookie: { secure: false, maxAge: 50 } } },
+      { plugin: { cookie: { secure: false, maxAge: 50_000 } } },
     );
     await site.browser().get("/slow");
     expect(site.calls).toContain("create");
-    const begin = Date.now();
     const { setCookies } = await site.browser().get("/slow-login");
     const expires = /expires=([^;]+)/i.exec(setCookies.at(-1) ?? "")?.[1] ?? "";
     // The header has whole seconds.
-    expect(Date.parse(expires)).toBeGreaterThanOrEqual(Math.floor((begin + 110) / 1000) * 1000);
+    expect(Date.parse(expires)).toBe(Math.floor((Date.now() + 50_000) / 1000) * 1000);
     expect(site.calls).not.toContain("revoke");
   });
 
@@ -180,19 +177,20 @@ describe.each(versions)("on $name", (version) => {
     expect(JSON.parse((await thief.get("/")).text)).not.toHaveProperty("userId");
   });
 
-  test("a date that the application sets as cookie.expires ends the session", async () => {
+  test("a session ends at the date that the application sets as cookie.expires", async () => {
+    freezeTime();
     await using site = await serve(version, {
       ...routes,
       "/until": (request) => {
-        request.session.cookie.expires = new Date(Date.now() + 300);
+        request.session.cookie.expires = new Date(Date.now() + 60_000);
       },
     });
     const browser = site.browser();
     await browser.post("/login");
     const copy = browser.twin();
     await browser.get("/until");
-    await sleep(310);
-    // The request that finds it over goes on with a new one.
+    vi.advanceTimersByTime(61_000);
+    // The request that finds the session expired continues with a new one.
     await copy.post("/set", { cart: 1 });
     const found = JSON.parse((await copy.get("/")).text) as object;
     expect(found).toMatchObject({ cart: 1 });
@@ -200,22 +198,23 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(0);
   });
 
-  test("it ends also where a request that began before the date ends after it, or the date has passed when it is set", async () => {
+  test("a session ends even if a request runs past the date in cookie.expires, or the date has passed when it is set", async () => {
+    freezeTime();
     await using site = await serve(version, {
       ...routes,
       "/until": (request) => {
-        request.session.cookie.expires = new Date(Date.now() + 300);
+        request.session.cookie.expires = new Date(Date.now() + 60_000);
       },
-      "/slow": async (request) => {
-        await sleep(310);
+      "/slow": (request) => {
+        vi.advanceTimersByTime(61_000);
         dataOf(request)["late"] = 1;
       },
-      "/long-ago": (request) => {
+      "/expired": (request) => {
         request.session.cookie.expires = new Date(0);
       },
     });
     const browser = site.browser();
-    for (const paths of [["/until", "/slow"], ["/long-ago"]]) {
+    for (const paths of [["/until", "/slow"], ["/expired"]]) {
       await browser.post("/login");
       const copy = browser.twin();
       for (const path of paths) await copy.twin().get(path);
@@ -224,7 +223,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test.runIf(version.hasOptions)("request.session.options lasts", async () => {
+  test.runIf(version.hasOptions)("settings changed by request.session.options are saved", async () => {
     await using site = await serve(version, {
       ...routes,
       "/options": (request) => {

@@ -1,6 +1,7 @@
 import { StoreError } from "@tenure/core";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { FastifySessionStore, RequestWithSession } from "../src/index.ts";
+import { freezeTime } from "./frozen-time.ts";
 import { dataOf, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
@@ -23,7 +24,7 @@ const routes: Routes = {
 const ignored = (): void => undefined;
 
 describe.each(versions)("on $name", (version) => {
-  test("logIn of a visitor without a session makes one that names its user by the record", async () => {
+  test("logIn of a visitor without a session creates one whose record names the user", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     expect((await browser.post("/logIn")).text).toBe('{"refused":null}');
@@ -31,7 +32,7 @@ describe.each(versions)("on $name", (version) => {
     expect(site.calls).toEqual(["now", "create", "read"]);
   });
 
-  test("logIn goes on with the visitor's session and its data, under a new token, in one read and one write", async () => {
+  test("logIn keeps the visitor's session and data under a new token, with one read and one write", async () => {
     await using site = await serve(version, {
       ...routes,
       "/logIn": async (request, store) => {
@@ -57,7 +58,7 @@ describe.each(versions)("on $name", (version) => {
 
   test.for<[string, Routes[string]]>([
     [
-      "a save that is not waited for, and a regenerate",
+      "a save that is not awaited, and a regenerate",
       async (request) => {
         dataOf(request)["visits"] = 1;
         request.session.save(ignored);
@@ -66,21 +67,21 @@ describe.each(versions)("on $name", (version) => {
       },
     ],
     [
-      "two regenerates at once",
+      "two concurrent regenerates",
       async (request) => {
         await Promise.all([request.session.regenerate(), request.session.regenerate()]);
         dataOf(request)["userId"] = "ada";
       },
     ],
     [
-      "a destroy that is not waited for",
+      "a destroy that is not awaited",
       async (request, store) => {
         request.session.destroy(ignored);
         await store.logIn(request, "ada");
       },
     ],
     [
-      "a regenerate that is not waited for",
+      "a regenerate that is not awaited",
       async (request, store) => {
         request.session.regenerate(ignored);
         await store.logIn(request, "ada");
@@ -103,7 +104,7 @@ describe.each(versions)("on $name", (version) => {
         await new Promise((done) => store.destroy(sessionId, done));
       },
     ],
-  ])("a login with %s is the session of the response", async ([, login]) => {
+  ])("after a login with %s, the response's cookie is that of the login", async ([, login]) => {
     await using site = await serve(version, { ...routes, "/in": login });
     for (const visits of [0, 1]) {
       const browser = site.browser();
@@ -113,7 +114,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("logIn over another user's session begins a new one with the keys to keep, and ends the other", async () => {
+  test("logIn in another user's session begins a new one with only the named keys, and ends the other", async () => {
     await using site = await serve(version, {
       ...routes,
       "/logIn": async (request, store) => {
@@ -132,7 +133,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("logIn that began before log out everywhere is refused, leaves no session, and leaves the browser's cookies alone", async () => {
+  test("logIn in a request that began before revokeAllForUser is refused, leaves no session, and sets no cookie", async () => {
     await using site = await serve(version, {
       ...routes,
       "/logIn": async (request, store) => {
@@ -149,7 +150,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("logIn after log out everywhere has resolved succeeds", async () => {
+  test("logIn succeeds after revokeAllForUser has resolved", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     for (let round = 0; round < 5; round += 1) {
@@ -160,7 +161,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("logIn works after a destroy in the same request", async () => {
+  test("logIn creates a session after a destroy in the same request", async () => {
     await using site = await serve(version, {
       ...routes,
       "/logIn": async (request, store) => {
@@ -181,7 +182,7 @@ describe.each(versions)("on $name", (version) => {
     ["destroy", (request) => (request.session as unknown as { destroy(): Promise<void> }).destroy()],
     ["logOutEverywhere", (request, store) => store.logOutEverywhere(request)],
   ])(
-    "logIn loses to %s of the same request that begins while it runs, and leaves no session",
+    "logIn is refused and leaves no session if the same request calls %s while it runs",
     async ([, logOut]) => {
       await using site = await serve(version, {
         ...routes,
@@ -201,7 +202,7 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
-  test("logIn takes a bigint", async () => {
+  test("logIn accepts a bigint as the user id", async () => {
     await using site = await serve(version, {
       ...routes,
       "/logIn": (request, store) => store.logIn(request, 9007199254740993n),
@@ -211,7 +212,7 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.get("/who")).text).toBe('"9007199254740993"');
   });
 
-  test("remember me: a login's own idle timeout is the session's and the cookie's, until a plain login", async () => {
+  test('a "remember me" login sets the idle timeout of both session and cookie, until a plain login', async () => {
     const day = 86_400_000;
     await using site = await serve(version, routes, {
       sessions: { maxIdleTimeout: "30d", maxLifetime: "30d" },
@@ -229,7 +230,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle }]);
   });
 
-  test("a login's own idle timeout above the policy's maximum is a TypeError, and changes nothing", async () => {
+  test("logIn with an idle timeout above the policy's maximum is an error and changes nothing", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     await browser.post("/logIn");
@@ -239,7 +240,7 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.get("/who")).text).toBe('"ada"');
   });
 
-  test("rotate gives a new token, leaves the old one dead, and keeps data, cookie and times", async () => {
+  test("rotate gives a new token, keeps data, cookie and times, and the old token opens nothing", async () => {
     await using site = await serve(version, {
       ...routes,
       "/sudo": async (request, store) => {
@@ -269,7 +270,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.get(token)).resolves.toMatchObject({ userId: "ada" });
   });
 
-  test("rotate sets the new cookie also if the request changes nothing", async () => {
+  test("rotate sets the new cookie even if the request changes nothing", async () => {
     await using site = await serve(version, routes, { plugin: { rolling: false } });
     const browser = site.browser();
     await browser.post("/logIn");
@@ -279,7 +280,7 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.get("/who")).text).toBe('"ada"');
   });
 
-  test("rotate of a session that is not stored is new, and of one that ended is dead and stores nothing", async () => {
+  test('rotate resolves to "new" before the session is stored, and to "dead" after it has ended, and then stores nothing', async () => {
     await using site = await serve(version, {
       ...routes,
       "/dead": async (request, store) => {
@@ -298,27 +299,30 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test.each(["rotate", "logIn"])("one failure of the store during %s loses nobody's login", async (call) => {
-    let failures = 0;
-    await using site = await serve(version, routes, {
-      meet(name) {
-        if (name !== "update" || failures === 0) return;
-        failures -= 1;
-        throw new StoreError("update", "the backend is down");
-      },
-    });
-    const browser = site.browser();
-    await browser.post("/logIn");
-    failures = 1;
-    expect((await browser.post(`/${call}`)).status).toBe(200);
-    expect(failures).toBe(0);
-    expect((await browser.get("/who")).text).toBe('"ada"');
-  });
+  test.each(["rotate", "logIn"])(
+    "if the store fails once during %s, the user stays logged in",
+    async (call) => {
+      let failures = 0;
+      await using site = await serve(version, routes, {
+        beforeCall(name) {
+          if (name !== "update" || failures === 0) return;
+          failures -= 1;
+          throw new StoreError("update", "the backend is down");
+        },
+      });
+      const browser = site.browser();
+      await browser.post("/logIn");
+      failures = 1;
+      expect((await browser.post(`/${call}`)).status).toBe(200);
+      expect(failures).toBe(0);
+      expect((await browser.get("/who")).text).toBe('"ada"');
+    },
+  );
 
-  test("logOut ends the session and clears the cookie, and the request can go on with a blank session", async () => {
+  test("logOut ends the session and clears the cookie, and the request can continue with a blank session", async () => {
     await using site = await serve(version, {
       ...routes,
-      "/logOutAndOn": async (request, store) => {
+      "/logOutAndContinue": async (request, store) => {
         await store.logOut(request);
         const keys = Object.keys(dataOf(request));
         dataOf(request)["message"] = "goodbye";
@@ -326,19 +330,19 @@ describe.each(versions)("on $name", (version) => {
       },
     });
     const browser = site.browser();
-    for (const path of ["/logOut", "/logOutAndOn"]) {
+    for (const path of ["/logOut", "/logOutAndContinue"]) {
       await browser.post("/logIn");
       const thief = browser.twin();
       const { text } = await browser.post(path);
       expect(text).toBe(path === "/logOut" ? "null" : '["cookie"]');
-      expect(browser.cookies.has("sessionId")).toBe(path === "/logOutAndOn");
+      expect(browser.cookies.has("sessionId")).toBe(path === "/logOutAndContinue");
       expect((await thief.get("/who")).text).toBe("null");
       await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
     }
     expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ message: "goodbye" });
   });
 
-  test("logOutEverywhere ends every session of the user, and keeps this one if it is to", async () => {
+  test("logOutEverywhere ends every session of the user, and with keepThis every other session", async () => {
     await using site = await serve(version, routes);
     const [laptop, phone] = [site.browser(), site.browser()];
     await laptop.post("/logIn");
@@ -352,7 +356,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("a request that logged out everywhere else may regenerate and carry the user over", async () => {
+  test("after logOutEverywhere with keepThis, a regenerate in the same request can keep the user", async () => {
     await using site = await serve(version, {
       ...routes,
       "/password": async (request, store) => {
@@ -367,7 +371,7 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.get("/who")).text).toBe('"ada"');
   });
 
-  test("race: log out everywhere between a regenerate and its save logs the browser out", async () => {
+  test("a revokeAllForUser between a regenerate and its save logs the browser out", async () => {
     const [reached, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     await using site = await serve(version, {
       ...routes,
@@ -390,7 +394,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("a logout with a user's token that was just replaced ends the session", async () => {
+  test("a logout with a user's token that another request has just replaced ends the session", async () => {
     await using site = await serve(version, {
       ...routes,
       "/destroy": (request) => request.session.destroy(),
@@ -407,7 +411,7 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test.each([true, false])(
-    "a request with a token that was just replaced neither sets nor clears the cookie, rolling: %s",
+    "a request with a token that has just been replaced neither sets nor clears the cookie until it logs in, with rolling: %s",
     async (rolling) => {
       await using site = await serve(version, routes, { plugin: { rolling } });
       const browser = site.browser();
@@ -422,13 +426,12 @@ describe.each(versions)("on $name", (version) => {
         expect({ status, setCookies }).toEqual({ status: 200, setCookies: [] });
       }
       await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
-      // A login in such a request counts.
       await old.post("/logIn", { user: "bob" });
       expect((await old.get("/who")).text).toBe('"bob"');
     },
   );
 
-  test("the token from before a visitor's login cannot log the user out, and its request does not clear the login's cookie", async () => {
+  test("a visitor's token from before the login cannot log the user out, and its requests do not clear the new cookie", async () => {
     await using site = await serve(version, {
       ...routes,
       "/destroy": (request) => request.session.destroy(),
@@ -444,9 +447,8 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("a poll does not extend the session, and neither does what it saves", async () => {
-    vi.useFakeTimers({ toFake: ["Date", "performance"] });
-    onTestFinished(() => void vi.useRealTimers());
+  test("a request for which isUse returns false does not extend the session, even if it saves", async () => {
+    freezeTime();
     await using site = await serve(version, routes, {
       sessions: { idleTimeout: 60_000 },
       bridge: { isUse: ({ headers }) => headers["x-poll"] === undefined },
@@ -462,7 +464,7 @@ describe.each(versions)("on $name", (version) => {
     expect((await using.get("/who")).text).toBe('"ada"');
   });
 
-  test("a call without the plugin is a TypeError that says what to do", async () => {
+  test("every call without the plugin is a TypeError that says what to do", async () => {
     const calls: ((store: FastifySessionStore) => Promise<unknown>)[] = [
       (store) => store.logIn({ session: null }, "ada"),
       (store) => store.logOut({ session: {} }),

@@ -9,7 +9,7 @@ import { expect, test } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { SECRET } from "./site.ts";
 
-/** Logs in whom the query names. */
+/** Logs in the user that the query names. */
 class Named extends Strategy {
   constructor() {
     super("named");
@@ -30,9 +30,11 @@ interface PassportSite extends AsyncDisposable {
   browser(): Visitor;
 }
 
-/** An application with @fastify/passport, as its README sets it up. `/carry` regenerates and carries the user over. */
-async function serve(meet?: (call: string) => unknown): Promise<PassportSite> {
-  const sessions = new Sessions({ store: watched(memoryStore(), meet).store });
+/**
+ * An application with @fastify/passport, set up as in its README. `/carry` regenerates and keeps the user.
+ */
+async function serve(beforeCall?: (call: string) => unknown): Promise<PassportSite> {
+  const sessions = new Sessions({ store: watched(memoryStore(), beforeCall).store });
   const store = fastifySessionStore(sessions);
   const app = fastify({ forceCloseConnections: true });
   await app.register(fastifyCookie);
@@ -80,7 +82,7 @@ async function loggedIn(site: PassportSite, user: string): Promise<Visitor> {
   return browser;
 }
 
-test("a user of @fastify/passport is found, listed and logged out everywhere, with no option", async () => {
+test("a user of @fastify/passport is recognized, listed and logged out everywhere without any option", async () => {
   await using site = await serve();
   const [ada, bob] = [await loggedIn(site, "ada"), await loggedIn(site, "bob")];
   expect((await ada.get("/me")).text).toBe("ada");
@@ -90,7 +92,7 @@ test("a user of @fastify/passport is found, listed and logged out everywhere, wi
   expect((await bob.get("/me")).text).toBe("bob");
 });
 
-test("logOut of @fastify/passport ends the session", async () => {
+test("@fastify/passport's logOut ends the session", async () => {
   await using site = await serve();
   const ada = await loggedIn(site, "ada");
   const thief = ada.twin();
@@ -100,7 +102,7 @@ test("logOut of @fastify/passport ends the session", async () => {
   await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(0);
 });
 
-test("what a request stores after logOut of @fastify/passport is in a new session", async () => {
+test("data that a request stores after @fastify/passport's logOut are in a new session", async () => {
   await using site = await serve();
   const ada = await loggedIn(site, "ada");
   await ada.get("/logout-with-message");
@@ -109,7 +111,7 @@ test("what a request stores after logOut of @fastify/passport is in a new sessio
 });
 
 test.each(["/carry", "/rotate"])(
-  "race: logOut of @fastify/passport ends the session, though %s gave it another token meanwhile",
+  "@fastify/passport's logOut ends the session even if %s has replaced its token since the request began",
   async (path) => {
     await using site = await serve();
     const ada = await loggedIn(site, "ada");
@@ -124,7 +126,7 @@ test.each(["/carry", "/rotate"])(
   },
 );
 
-test("race: logOut of @fastify/passport beside a request that regenerates and carries the user over logs out", async () => {
+test("@fastify/passport's logOut logs out even during a request that regenerates and keeps the user", async () => {
   let delay = 0;
   await using site = await serve(() => new Promise((resolve) => setTimeout(resolve, Math.random() * delay)));
   for (let round = 0; round < 30; round += 1) {
@@ -139,7 +141,7 @@ test("race: logOut of @fastify/passport beside a request that regenerates and ca
   }
 });
 
-test("race: log out everywhere while @fastify/passport logs in leaves nobody logged in", async () => {
+test("a revokeAllForUser while @fastify/passport logs in leaves nobody logged in", async () => {
   let isArmed = false;
   const calls = ["read", "update", "create"];
   for (const step of calls) {

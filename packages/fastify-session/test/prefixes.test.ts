@@ -15,7 +15,7 @@ const routes: Routes = {
 };
 
 describe.each(versions)("on $name", ({ fastify, cookie, session }) => {
-  test("two registrations under prefixes share one store and keep their sessions apart", async () => {
+  test("two registrations under different prefixes share one store and have separate sessions", async () => {
     const app = fastify({ forceCloseConnections: true });
     const sessions = new Sessions({ store: memoryStore() });
     const store = fastifySessionStore(sessions);

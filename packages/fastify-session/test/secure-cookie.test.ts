@@ -6,18 +6,20 @@ import { type Version, versions } from "./versions.ts";
 
 const HTTPS = { "x-forwarded-proto": "https" };
 
-/** The `Set-Cookie` headers of a login, one with "remember me", and a logout, behind a trusted proxy that ends TLS. */
+/**
+ * Returns the `Set-Cookie` headers of a login, of one with "remember me" and of a logout, behind a trusted
+ * proxy that terminates TLS.
+ */
 async function cookiesOf(version: Version, overrides?: CookieOverrides): Promise<Record<string, string>> {
   const sessions = new Sessions({ store: memoryStore(), maxIdleTimeout: "12h" });
   const store = fastifySessionStore(sessions);
   const settings = secureCookie(sessions, overrides);
   const app = version.fastify({ trustProxy: true });
   await app.register(version.cookie);
-  const secret = SECRET;
   await app.register(version.session, {
     store,
     idGenerator: store.idGenerator,
-    secret,
+    secret: SECRET,
     ...settings,
     saveUninitialized: false,
     rolling: false,
@@ -52,14 +54,14 @@ describe.each(versions)("on $name", (version) => {
     expect((await cookiesOf(version, overrides))["in"]).toBe(cookie);
   });
 
-  test('with secureCookie, the cookie of "remember me" outlives the browser, and its settings clear it', async () => {
+  test('with secureCookie, the cookie of "remember me" outlives the browser, and the same settings clear it', async () => {
     const cookies = await cookiesOf(version);
     expect(cookies["remember"]).toMatch(/^__Host-id=…; .*Expires=…/);
     expect(cookies["out"]).toMatch(/^__Host-id=…; .*Path=\/; Expires=….*Secure/);
   });
 });
 
-test("an override that makes the cookie unsafe is a TypeError", () => {
+test("secureCookie throws a TypeError for an override that makes the cookie unsafe", () => {
   const sessions = new Sessions({ store: memoryStore() });
   expect(() => secureCookie(sessions, { secure: false })).toThrow(TypeError);
 });

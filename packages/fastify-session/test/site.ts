@@ -12,12 +12,13 @@ import type { Version } from "./versions.ts";
 
 export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/** An application over a memory store, whose calls are listed. */
+/** A running application whose store's calls are recorded. */
 export interface Site extends AsyncDisposable {
   readonly sessions: Sessions;
   /** The store's calls so far, by the method's name. */
   readonly calls: string[];
-  browser(): Visitor;
+  /** Returns a new browser, with this token in its cookie if it is given. */
+  browser(token?: string, secret?: string): Visitor;
 }
 
 export interface SiteOptions {
@@ -25,16 +26,16 @@ export interface SiteOptions {
   readonly bridge?: FastifySessionStoreOptions;
   readonly sessions?: Omit<SessionsOptions, "store">;
   readonly store?: SessionStore;
-  /** Called with the name of each call of the store, before it is made. */
-  readonly meet?: (call: string) => unknown;
+  /** Called before each call of the store, with its name. The call waits for it, and fails if it fails. */
+  readonly beforeCall?: (call: string) => unknown;
   /** Whether the plugin gets the store's `idGenerator`. Default true. */
   readonly hasIdGenerator?: boolean;
-  /** Puts something between the framework and the bridge. */
+  /** Puts a store, such as a cache, between the framework and the bridge. */
   readonly wrap?: (store: FastifySessionStore) => FastifySessionStore;
   readonly fastify?: { readonly trustProxy?: boolean };
 }
 
-/** A path and what the route does. The response is what it returns, as JSON. */
+/** Handlers by path. Each returns the response, which is sent as JSON. */
 export type Routes = Readonly<
   Record<string, (request: FastifyRequest, store: FastifySessionStore) => unknown>
 >;
@@ -42,8 +43,8 @@ export type Routes = Readonly<
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const app = version.fastify({ forceCloseConnections: true, ...options.fastify });
   const { store: backend = memoryStore(), hasIdGenerator = true, wrap } = options;
-  const { store: watching, calls } = watched(backend, options.meet);
-  const sessions = new Sessions({ store: watching, ...options.sessions });
+  const { store: watchedStore, calls } = watched(backend, options.beforeCall);
+  const sessions = new Sessions({ store: watchedStore, ...options.sessions });
   const store = fastifySessionStore(sessions, options.bridge);
   await app.register(version.cookie);
   await app.register(version.session, {
@@ -59,9 +60,17 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   return {
     sessions,
     calls,
-    browser: () => visitor(origin),
+    browser: (token, secret = SECRET) => {
+      const browser = visitor(origin);
+      if (token !== undefined) browser.cookies.set("sessionId", signed(version, token, secret));
+      return browser;
+    },
     [Symbol.asyncDispose]: () => app.close(),
   };
+}
+
+function signed({ cookie }: Version, token: string, secret: string): string {
+  return encodeURIComponent(new cookie.Signer(secret).sign(token));
 }
 
 export function addRoutes(app: FastifyInstance, store: FastifySessionStore, routes: Routes): void {
@@ -72,7 +81,7 @@ export function addRoutes(app: FastifyInstance, store: FastifySessionStore, rout
   }
 }
 
-/** The session's data as an application sees it. */
+/** Returns `request.session` without the framework's type. */
 export function dataOf(request: FastifyRequest): Record<string, unknown> {
   return request.session;
 }

@@ -4,18 +4,18 @@ import { type FrameworkSession, requestOf } from "../src/framework.ts";
 import { SECRET } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
 
-describe.each(versions)("probe of $name", (version) => {
-  test("the data that get gives know the Session made of them before the application has it, and leave no trace", async () => {
-    const told: FrameworkSession[] = [];
+describe.each(versions)("on $name", (version) => {
+  test("loadedData reports the Session created from it before the application has it, and adds no key", async () => {
+    const notices: FrameworkSession[] = [];
     const { seen, keys } = await probe(version, {
       get: (_id, callback) =>
         callback(
           null,
-          loadedData({ a: 1 }, (session) => told.push(session)),
+          loadedData({ a: 1 }, (session) => notices.push(session)),
         ),
     });
-    expect(told).toHaveLength(1);
-    expect(told[0]).toBe(seen);
+    expect(notices).toHaveLength(1);
+    expect(notices[0]).toBe(seen);
     expect(keys).toEqual(["a", "cookie"]);
   });
 
@@ -40,7 +40,7 @@ describe.each(versions)("probe of $name", (version) => {
     expect(destroyed).toEqual(version.regenerateDestroys ? [oldId] : []);
   });
 
-  test("reload of a session that is gone makes a blank one under the old id", async () => {
+  test("reload of an ended session creates a blank Session under the old id", async () => {
     let gets = 0;
     const { oldId, newId, newKeys } = await probe(
       version,
@@ -51,7 +51,7 @@ describe.each(versions)("probe of $name", (version) => {
     expect(newKeys).toEqual(["cookie"]);
   });
 
-  test(`reload by callback ${version.hasReloadCallback ? "works" : "makes a session that can't be saved"}`, async () => {
+  test(`after reload with a callback, the Session ${version.hasReloadCallback ? "can" : "cannot"} be saved`, async () => {
     let saved: Promise<unknown> | undefined;
     await probe(version, { get: (_id, callback) => callback(null, { a: 1 }) }, async (session, request) => {
       await new Promise<void>((resolve, reject) => {
@@ -62,7 +62,7 @@ describe.each(versions)("probe of $name", (version) => {
         () => "failed",
       );
       await saved;
-      // For the framework's own save.
+      // So that the framework does not save it.
       request.session = null;
     });
     await expect(saved).resolves.toBe(version.hasReloadCallback ? "saved" : "failed");
@@ -82,7 +82,7 @@ interface ProbedSession extends FrameworkSession {
   save(): Promise<void>;
 }
 
-/** One request with a signed cookie to an application on this store. */
+/** Sends one request with a signed cookie to an application on this store. */
 async function probe(
   { fastify, cookie, session }: Version,
   store: Partial<ProbeStore>,
@@ -112,18 +112,18 @@ async function probe(
     return keys;
   });
   const signer = new cookie.Signer(SECRET);
-  const answer = await app.inject({
+  const response = await app.inject({
     url: "/",
-    cookies: { sessionId: signer.sign("an id that was stored once") },
+    cookies: { sessionId: signer.sign("the id of a stored session") },
   });
   await app.close();
-  expect(answer.statusCode).toBe(200);
+  expect(response.statusCode).toBe(200);
   if (!found) throw new Error("the route was not reached");
   const { seen, now } = found;
   return {
     seen,
     request,
-    keys: answer.json<string[]>(),
+    keys: response.json<string[]>(),
     oldId: seen.sessionId,
     newId: now?.sessionId,
     newKeys: Object.keys(now ?? {}),
