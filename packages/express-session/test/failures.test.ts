@@ -251,7 +251,7 @@ test('requests keep their req.session while the backend fails, because the store
   expect(disconnects).toBe(0);
 });
 
-test("a failing call calls its callback once, and accepts no callback", async () => {
+test("a failing call calls its callback once, and the callback is optional", async () => {
   const { store, fail } = breakable(memoryStore());
   const bridge = expressSessionStore(sessionsOn(store));
   const token = "t".repeat(43);

@@ -315,7 +315,7 @@ describe("a cookie whose token another request has replaced", () => {
     }
     expect(await aliveIn(store)).toEqual(["ada"]);
     clock.advance(31_000);
-    // Samples the store's clock.
+    // Makes the process sample the store's clock, which has advanced.
     await sessions.revokeAllForUser("nobody");
     expect((await old.post("/slow?do=set:a")).setCookies).toHaveLength(1);
     expect(await who(browser)).toBe("ada");
@@ -444,8 +444,8 @@ describe("the framework's regenerate", () => {
   });
 });
 
-describe("polling", () => {
-  test("a request for which isUse returns false does not extend the session, whatever it stores", async () => {
+describe("the option isUse", () => {
+  test("prevents a request for which it returns false from extending the session, whatever the request stores", async () => {
     const isUse = (req: { readonly url: string }): boolean => !req.url.includes("poll");
     const { browser, clock, who } = await start({ touchEvery: "1ms" }, {}, { isUse });
     await browser.post("/login?user=ada");
@@ -458,7 +458,7 @@ describe("polling", () => {
     expect(await who(browser)).toBeNull();
   });
 
-  test("isUse is not called without a request, and an error that it throws is the framework's error", async () => {
+  test("is not called without a request, and an error that it throws is the framework's error", async () => {
     const isUse = (): boolean => {
       throw new Error("of the application");
     };
@@ -561,8 +561,8 @@ describe("the framework's own calls", () => {
     expect(await aliveIn(store)).toEqual(["nobody"]);
   });
 
-  test.for(["save", "touch", "save, destroy"])(
-    "a %s that is not awaited does not change the session that the request begins next, so no token is fixed",
+  test.for(["save", "touch", "save and destroy"])(
+    "a %s that is not awaited does not change the session that the request begins next (session fixation)",
     async (calls) => {
       const { browser, who, data, routes } = await start();
       routes.post("/in", async (req, res) => {
@@ -587,7 +587,7 @@ describe("the framework's own calls", () => {
     },
   );
 
-  test("regenerate gives a new token even if the data cannot be stored, so no token is fixed", async () => {
+  test("regenerate gives a new token even if the data cannot be stored (session fixation)", async () => {
     const { browser, who, routes } = await start({ maxDataBytes: 1000 });
     routes.post("/large", (req, res) => {
       req.session["large"] = "x".repeat(2000);

@@ -32,7 +32,7 @@ describe("with express-session's MemoryStore", () => {
       const origin = await serve(application(new session.MemoryStore(), { resave, cookie }).app);
       const { seen } = await race({ origin }, steps, async (browser) => {
         vi.advanceTimersByTime(cookie.maxAge + 1);
-        // The session had ended for every request.
+        // Every other request finds the session expired.
         expect((await browser.get("/me")).text).toBe("{}");
       });
       expect(JSON.parse(seen)).toMatchObject({ userId: "ada" });

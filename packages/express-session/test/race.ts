@@ -18,7 +18,7 @@ export interface LateRequest {
 
 export const LATE_REQUESTS: readonly LateRequest[] = [
   { name: "saves a change", steps: "set:a", revivesInMemoryStore: true },
-  { name: "saves explicitly, and again at its end", steps: "set:a,save,set:b", revivesInMemoryStore: true },
+  { name: "saves explicitly and again at its end", steps: "set:a,save,set:b", revivesInMemoryStore: true },
   { name: "logs in again", steps: "set:a,login:ada", revivesInMemoryStore: true },
   { name: "deletes a key", steps: "set:other,save,delete:other" },
   { name: "deletes its user, which is a logout,", steps: "delete:userId", isLogout: true },
@@ -69,7 +69,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: "a regenerate",
     left: 1,
-    // With a bridge that knows no request. With Tenure's, the record stays and gets another token.
+    // Through the stateless bridge. Tenure's bridge keeps the record and gives it another token.
     leavesTombstone: true,
     end: (_servers, browser, user) => browser.post(`/slow?do=regenerate,login:${user}`),
   },

@@ -203,7 +203,7 @@ test("a destroyed session that is saved again is not stored, even if it was new"
   expect(await fromCallback((done) => store.length(done))).toBe(2);
 });
 
-test('with unset: "destroy" a session that the application drops ends, and with unset: "keep" it does not', async () => {
+test('with unset: "destroy", a session that the application drops ends, and with unset: "keep", it does not', async () => {
   for (const unset of ["destroy", "keep"] as const) {
     const sessions = new Sessions({ store: memoryStore() });
     const { app, routes } = application(expressSessionStore(sessions), { unset });
@@ -218,7 +218,7 @@ test('with unset: "destroy" a session that the application drops ends, and with 
   }
 });
 
-test('with unset: "destroy" a new session that the application drops during its first save ends', async () => {
+test('with unset: "destroy", a new session that the application drops during its first save ends', async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const { app, routes } = application(expressSessionStore(sessions), { unset: "destroy" });
   routes.get("/drop", async (req, res) => {
@@ -233,7 +233,7 @@ test('with unset: "destroy" a new session that the application drops during its 
 });
 
 test.for(["an anonymous", "another user's"])(
-  'with unset: "destroy" a login that is under way when the application drops %s session leaves no session',
+  'with unset: "destroy", a login that is under way when the application drops %s session leaves no session',
   async (whose) => {
     const memory = memoryStore();
     const held = gate();

@@ -154,7 +154,7 @@ export function testVersion(version: string, framework: typeof session): void {
         expect(value).toBe(before.get(name!));
       });
 
-      test("a redirect is sent before its save, even if the save fails, and an explicit save before the redirect prevents both", async () => {
+      test("a redirect is sent before its save, even if the save then fails, and calling save() before it prevents both", async () => {
         const { store, fail } = breakable(memoryStore());
         const held = gate();
         let isSlow = false;

@@ -39,7 +39,7 @@ describe.for(CASES)(
       calls();
       for (let i = 0; i < 3; i += 1) {
         clock.advance(61_000);
-        // Samples the store's clock.
+        // Makes the process sample the store's clock, which has advanced.
         await sessions.revokeAllForUser("nobody");
         await agent.get("/me");
       }

@@ -51,7 +51,7 @@ test.each<[string, string | undefined, SiteOptions["plugin"], WarningCode]>([
     "TENURE_COOKIE_NOT_HTTPONLY",
   ],
   [
-    "a cookie with SameSite=None and without secure",
+    "a cookie with SameSite=None but without secure",
     undefined,
     { cookie: { secure: false, sameSite: "none" } },
     "TENURE_COOKIE_SAMESITE_NONE",

@@ -58,7 +58,7 @@ describe.each(versions)("on $name", (version) => {
 
   test.for<[string, Routes[string]]>([
     [
-      "a save that is not awaited, and a regenerate",
+      "a save that is not awaited and a login through regenerate",
       async (request) => {
         dataOf(request)["visits"] = 1;
         request.session.save(ignored);
@@ -67,35 +67,35 @@ describe.each(versions)("on $name", (version) => {
       },
     ],
     [
-      "two concurrent regenerates",
+      "a login through two concurrent regenerates",
       async (request) => {
         await Promise.all([request.session.regenerate(), request.session.regenerate()]);
         dataOf(request)["userId"] = "ada";
       },
     ],
     [
-      "a destroy that is not awaited",
+      "a destroy that is not awaited and a logIn",
       async (request, store) => {
         request.session.destroy(ignored);
         await store.logIn(request, "ada");
       },
     ],
     [
-      "a regenerate that is not awaited",
+      "a regenerate that is not awaited and a logIn",
       async (request, store) => {
         request.session.regenerate(ignored);
         await store.logIn(request, "ada");
       },
     ],
     [
-      "a reload after it",
+      "a logIn and then a reload",
       async (request, store) => {
         await store.logIn(request, "ada");
         await request.session.reload();
       },
     ],
     [
-      "a destroy of the old id after it",
+      "a login through regenerate and then a destroy of the old id",
       async (request, store) => {
         const { sessionId } = request.session;
         await request.session.regenerate();
@@ -104,7 +104,7 @@ describe.each(versions)("on $name", (version) => {
         await new Promise((done) => store.destroy(sessionId, done));
       },
     ],
-  ])("after a login with %s, the response's cookie is that of the login", async ([, login]) => {
+  ])("a request with %s logs the browser in", async ([, login]) => {
     await using site = await serve(version, { ...routes, "/in": login });
     for (const visits of [0, 1]) {
       const browser = site.browser();
