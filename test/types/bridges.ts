@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Context } from "koa";
 import { expectTypeOf } from "vitest";
 
-/** The data of an application's sessions, declared once for `Sessions` and for the framework. */
+/** The data of an application's sessions, declared once for `Sessions` and for the frameworks. */
 interface Data {
   cart?: string[];
 }
@@ -24,7 +24,7 @@ declare module "fastify" {
 
 const sessions = new Sessions<Data>({ store: memoryStore() });
 
-export async function dataReachTheSessionOfExpress(req: Request): Promise<void> {
+export async function expressRequestsHaveTheApplicationsData(req: Request): Promise<void> {
   const store = expressSessionStore(sessions);
   expectTypeOf(store).toExtend<Store>();
   session({ store, secret: "a secret" });
@@ -38,17 +38,17 @@ export async function dataReachTheSessionOfExpress(req: Request): Promise<void> 
   }>();
   expectTypeOf(store.userOf(req)).toEqualTypeOf<string | null>();
   expectTypeOf(await store.rotate(req)).toEqualTypeOf<"rotated" | "new" | "superseded" | "dead">();
-  // @ts-expect-error: the request, not its session.
+  // @ts-expect-error: logOut takes the request, not its session.
   await store.logOut(req.session);
   // @ts-expect-error: there is no such option.
   await store.logIn(req, "ada", { remember: true });
   // @ts-expect-error: there is no such option.
   expressSessionStore(sessions, { ttl: 60 });
-  // @ts-expect-error: Sessions, not its store.
+  // @ts-expect-error: the bridge takes Sessions, not its store.
   expressSessionStore(memoryStore());
 }
 
-export async function dataReachTheSessionOfFastify(
+export async function fastifyRequestsHaveTheApplicationsData(
   app: FastifyInstance,
   request: FastifyRequest,
 ): Promise<void> {
@@ -66,7 +66,7 @@ export async function dataReachTheSessionOfFastify(
   fastifySessionStore(sessions, { ttl: 60 });
 }
 
-export async function aContextOfKoaIsTaken(ctx: Context): Promise<void> {
+export async function theBridgeTakesAContextOfKoa(ctx: Context): Promise<void> {
   const store = koaSessionStore(sessions);
   expectTypeOf((await store.logIn(ctx, "ada")).refused).toEqualTypeOf<
     "logged-out-meanwhile" | "too-many-sessions" | null

@@ -23,7 +23,7 @@ export async function dataKeepTheirTypeThroughEveryCall(token: string): Promise<
   for await (const one of sessions.all()) expectTypeOf(one.data).toEqualTypeOf<Data | null>();
 }
 
-export async function aLoginIsReadOnlyAfterItsRefusalWasRuledOut(): Promise<void> {
+export async function aLoginHasATokenOnlyIfItIsNotRefused(): Promise<void> {
   const login = await sessions.logIn(null, "ada");
   // @ts-expect-error: a refused login has no token.
   const tooEarly: string = login.token;
@@ -41,7 +41,7 @@ export async function anAnonymousSessionCannotBeRefused(): Promise<void> {
   expectTypeOf((await sessions.create({}, { userId: "ada" })).refused).not.toEqualTypeOf<undefined>();
 }
 
-export async function aRotationIsReadOnlyAfterItsOtherResultsWereRuledOut(token: string): Promise<void> {
+export async function aRotationHasATokenOnlyIfTheSessionIsLive(token: string): Promise<void> {
   const rotated = await sessions.rotate(token);
   // @ts-expect-error: the session may be dead, or superseded.
   void rotated.token;
@@ -52,7 +52,7 @@ export async function aRotationIsReadOnlyAfterItsOtherResultsWereRuledOut(token:
 export async function misuseDoesNotCompile(session: Session<Data>): Promise<void> {
   // @ts-expect-error: the data have no such key.
   await sessions.save(session, { basket: [] });
-  // @ts-expect-error: a theme is one of two.
+  // @ts-expect-error: a theme is dark or light.
   await sessions.create({ theme: "blue" });
   // @ts-expect-error: the facts of a session are read-only.
   session.id = "another";
@@ -62,24 +62,24 @@ export async function misuseDoesNotCompile(session: Session<Data>): Promise<void
   await sessions.logIn(null, { id: "ada" });
   // @ts-expect-error: null is not a user.
   await sessions.revokeAllForUser(null);
-  // @ts-expect-error: the session itself, not its id.
+  // @ts-expect-error: touch takes the session, not its id.
   await sessions.touch(session.id);
   // @ts-expect-error: the session has data of another type.
   await new Sessions<{ visits: number }>({ store: memoryStore() }).save(session, { visits: 1 });
 }
 
-export function optionsThatDoNotExistDoNotCompile(): void {
+export function invalidOptionsDoNotCompile(): void {
   const store = memoryStore();
   // @ts-expect-error: the option is called idleTimeout.
   void new Sessions({ store, idle: "30m" });
   // @ts-expect-error: a duration has a unit.
   void new Sessions({ store, idleTimeout: "30" });
-  // @ts-expect-error: minutes are m.
+  // @ts-expect-error: the unit for minutes is m.
   void new Sessions({ store, lifetime: "30min" });
   // @ts-expect-error: a store is required.
   void new Sessions({ idleTimeout: "30m" });
-  // @ts-expect-error: there are two ways to treat a login beyond the cap.
+  // @ts-expect-error: onCap is not one of the two known values.
   void new Sessions({ store, maxPerUser: 3, onCap: "ignore" });
-  // The function sees the application's own data.
+  // The function takes the application's own data.
   void new Sessions<{ account?: { id: number } }>({ store, userId: (data) => data.account?.id });
 }

@@ -21,18 +21,18 @@ export function everyStoreTakesTheDriversOwnClient(): void {
   expectTypeOf(sqliteStore(new BetterSqlite3(":memory:"))).toExtend<SessionStore>();
 }
 
-export async function whatIsNoClientDoesNotCompile(store: SessionStore): Promise<void> {
-  // @ts-expect-error: a client, not its address.
+export async function invalidArgumentsDoNotCompile(store: SessionStore): Promise<void> {
+  // @ts-expect-error: the store takes a client, not its address.
   redisStore("redis://127.0.0.1");
-  // @ts-expect-error: a pool, not one client: with() takes that.
+  // @ts-expect-error: the store takes a pool. A single client is for with().
   postgresStore(new Client());
-  // @ts-expect-error: a collection, not a database.
+  // @ts-expect-error: the store takes a collection, not a database.
   mongoStore(new MongoClient("mongodb://127.0.0.1").db());
-  // @ts-expect-error: a connection, not a path.
+  // @ts-expect-error: the store takes a connection, not a path.
   sqliteStore("sessions.db");
   // @ts-expect-error: there is no such option.
   redisStore(new Redis(), { ttl: 60 });
-  // @ts-expect-error: the result is one of three strings.
+  // @ts-expect-error: the result is a string.
   const created: boolean = await store.create({ id: "id", userId: null, data: "", idle: 1, lifetime: 1 });
   void created;
   // @ts-expect-error: a new session has a lifetime.
