@@ -1,10 +1,12 @@
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { Gates } from "./gates.ts";
 
 /** A step that the application takes with its session. The body of a request is a list of steps. */
 export type Step =
   | { readonly set: Readonly<Record<string, unknown>> }
   | { readonly delete: string }
-  /** Stops until the test opens the gate of this name. */
+  /** Waits until the test opens the gate of this name. */
   | { readonly wait: string }
   | { readonly maxAge: number }
   | "save"
@@ -21,8 +23,8 @@ export type Step =
   | "log out everywhere"
   | "log out everywhere else";
 
-/** The session of a request, with the calls of its framework and of the bridge. */
-export interface SessionInHand {
+/** The session of one request: the same calls for every framework and its bridge. */
+export interface SessionAdapter {
   readonly token: string;
   /** The user in the session's record. */
   readonly user: string | null;
@@ -32,12 +34,12 @@ export interface SessionInHand {
   setMaxAge(maxAge: number): void;
   save(): Promise<void>;
   regenerate(): Promise<void>;
-  /** Absent: the framework has none. */
+  /** Absent: the framework has no such call. */
   reload?(): Promise<void>;
   destroy(): Promise<void>;
-  /** Gives the session a new token. Without a bridge: the framework's `regenerate`. */
+  /** The bridge's `rotate`. Without Tenure: the framework's `regenerate`. */
   rotate(): Promise<void>;
-  /** Resolves to the reason of a refused login, or to `null`. */
+  /** Resolves to the reason why the login was refused, or to `null`. */
   logIn(userId: string, options: { readonly keep?: readonly string[] }): Promise<string | null>;
   logOut(): Promise<void>;
   logOutEverywhere(options: { readonly keepThis?: boolean }): Promise<unknown>;
@@ -45,13 +47,14 @@ export interface SessionInHand {
 
 export interface Application {
   /**
-   * Takes the steps. Resolves to the session's data at the end. `null`: it has ended, or a login was refused.
+   * Takes the steps. Resolves to the session's data afterwards, or to `null` if the session has ended or a login
+   * was refused.
    */
-  run(session: SessionInHand, steps: readonly Step[]): Promise<Record<string, unknown> | null>;
+  run(session: SessionAdapter, steps: readonly Step[]): Promise<Record<string, unknown> | null>;
 }
 
-/** The application that every framework runs. */
-export function application(gates: Gates): Application {
+/** Creates the application that every framework runs. */
+export function createApplication(gates: Gates): Application {
   return {
     async run(session, steps) {
       const saves: Promise<void>[] = [];
@@ -65,7 +68,7 @@ export function application(gates: Gates): Application {
     },
   };
 
-  async function take(session: SessionInHand, step: Exclude<Step, "start to save">): Promise<"over" | void> {
+  async function take(session: SessionAdapter, step: Exclude<Step, "start to save">): Promise<"over" | void> {
     switch (step) {
       case "save":
         return session.save();
@@ -92,7 +95,7 @@ export function application(gates: Gates): Application {
     }
   }
 
-  async function takeNamed(session: SessionInHand, step: Exclude<Step, string>): Promise<"over" | void> {
+  async function takeNamed(session: SessionAdapter, step: Exclude<Step, string>): Promise<"over" | void> {
     if ("wait" in step) return gates.pass(step.wait);
     if ("maxAge" in step) return session.setMaxAge(step.maxAge);
     if ("delete" in step) return session.delete(step.delete);
@@ -105,7 +108,13 @@ export function application(gates: Gates): Application {
   }
 }
 
-/** Returns the steps in a request's body, or none. */
+/** Returns the steps in a request's parsed body, or none. */
 export function stepsOf(body: unknown): readonly Step[] {
   return Array.isArray(body) ? (body as Step[]) : [];
+}
+
+/** Reads the steps from the body of a request that no middleware has parsed. */
+export async function readSteps(request: Readable): Promise<readonly Step[]> {
+  const body = await text(request);
+  return body ? stepsOf(JSON.parse(body)) : [];
 }

@@ -1,13 +1,13 @@
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import type { Sessions } from "@tenure/core";
 import { type ExpressSessionStore, expressSessionStore } from "@tenure/express-session";
 import express, { type Request } from "express";
 import session from "express-session";
 import oldSession from "express-session-1.17";
 import express4 from "express4";
-import { type SessionInHand, stepsOf } from "./application.ts";
+import { type SessionAdapter, stepsOf } from "./application.ts";
 import { type Framework, SECRET } from "./framework.ts";
+import { listen } from "./listen.ts";
 
 export const expressSession: Framework = framework("express-session", express, session);
 export const oldExpressSession: Framework = framework(
@@ -16,8 +16,8 @@ export const oldExpressSession: Framework = framework(
   oldSession,
 );
 
-/** express-session with its own store, which shows that the scenarios can fail. */
-export const expressSessionAlone: Framework = framework(
+/** express-session with its own store, on which scenarios must fail. */
+export const expressSessionWithoutTenure: Framework = framework(
   "express-session's own store",
   express,
   session,
@@ -48,25 +48,17 @@ function framework(
         }),
       );
       app.use((req, res, next) => {
-        application.run(inHand(req, bridge), stepsOf(req.body)).then((shown) => res.json(shown), next);
+        application
+          .run(sessionAdapter(req, bridge), stepsOf(req.body))
+          .then((shown) => res.json(shown), next);
       });
-      const server = app.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return {
-        origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-        store,
-        async close() {
-          server.closeAllConnections();
-          server.close();
-          await once(server, "close");
-        },
-      };
+      return { ...(await listen(createServer(app))), store };
     },
   };
 }
 
-/** @param bridge absent: the framework has its own store, and its calls replace the bridge's */
-function inHand(req: Request, bridge: ExpressSessionStore | undefined): SessionInHand {
+/** @param bridge absent: without Tenure, the framework's own calls replace those of the bridge */
+function sessionAdapter(req: Request, bridge: ExpressSessionStore | undefined): SessionAdapter {
   const data = (): Record<string, unknown> => req.session as unknown as Record<string, unknown>;
   return {
     get token() {

@@ -1,41 +1,41 @@
 import { createRequire } from "node:module";
 import fastifyCookie from "@fastify/cookie";
 import fastifyCookie9 from "@fastify/cookie-9";
-import fastifySession, { type FastifySessionOptions } from "@fastify/session";
+import sessionPlugin, { type FastifySessionOptions } from "@fastify/session";
 import type { Sessions } from "@tenure/core";
 import { type FastifySessionStore, fastifySessionStore } from "@tenure/fastify-session";
 import fastify, { type FastifyRequest } from "fastify";
 import fastify4 from "fastify4";
-import { type SessionInHand, stepsOf } from "./application.ts";
+import { type SessionAdapter, stepsOf } from "./application.ts";
 import { type Framework, SECRET } from "./framework.ts";
 
-type Session = typeof fastifySession;
-// Not imported, because the types of several versions contradict each other and apply to every file of a
-// compilation.
+type SessionPlugin = typeof sessionPlugin;
+// Required and not imported, because each version augments the types of Fastify for the whole compilation,
+// and the versions contradict each other.
 const require = createRequire(import.meta.url);
-const session11First = require("@fastify/session-11.0") as Session;
-const session10 = require("@fastify/session-10") as Session;
-const session10First = require("@fastify/session-10.0") as Session;
+const session11_0 = require("@fastify/session-11.0") as SessionPlugin;
+const session10 = require("@fastify/session-10") as SessionPlugin;
+const session10_0 = require("@fastify/session-10.0") as SessionPlugin;
 
-const on4 = [fastify4, fastifyCookie9] as unknown as readonly [typeof fastify, typeof fastifyCookie];
-const on5 = [fastify, fastifyCookie] as const;
+const withFastify4 = [fastify4, fastifyCookie9] as unknown as readonly [typeof fastify, typeof fastifyCookie];
+const withFastify5 = [fastify, fastifyCookie] as const;
 
-export const fastifySessions: Framework = framework("@fastify/session", on5, fastifySession);
-/** Older versions that the bridge supports. In some of them, `regenerate` leaves the old session alive. */
+export const fastifySession: Framework = framework("@fastify/session", withFastify5, sessionPlugin);
+/** Older versions that the bridge supports. In some of them, `regenerate` does not end the old session. */
 export const oldFastifySessions: readonly Framework[] = [
-  framework("@fastify/session 11.0", on5, session11First),
-  framework("@fastify/session 10, Fastify 4", on4, session10),
+  framework("@fastify/session 11.0", withFastify5, session11_0),
+  framework("@fastify/session 10, Fastify 4", withFastify4, session10),
   // Before 10.5.0 and without `rolling`, a session whose cookie has no maxAge is not saved when it changes.
-  framework("@fastify/session 10.0, Fastify 4", on4, session10First, {
+  framework("@fastify/session 10.0, Fastify 4", withFastify4, session10_0, {
     maxAge: 86_400_000,
   }),
 ];
 
-/** @fastify/session with its own store, which shows that the scenarios can fail. */
-export const fastifySessionsAlone: Framework = framework(
+/** @fastify/session with its own store, on which scenarios must fail. */
+export const fastifySessionWithoutTenure: Framework = framework(
   "@fastify/session's own store",
-  on5,
-  fastifySession,
+  withFastify5,
+  sessionPlugin,
   {},
   () => ({}),
 );
@@ -43,9 +43,9 @@ export const fastifySessionsAlone: Framework = framework(
 function framework(
   name: string,
   [makeApp, cookies]: readonly [typeof fastify, typeof fastifyCookie],
-  session: Session,
+  session: SessionPlugin,
   defaults: { readonly maxAge?: number } = {},
-  makeStore: (sessions: Sessions) => Bridge = storeAndGenerator,
+  makeStore: (sessions: Sessions) => BridgeOptions = storeAndGenerator,
 ): Framework {
   return {
     name,
@@ -62,7 +62,7 @@ function framework(
       });
       app.all("/*", async (request, reply) => {
         await reply.send(
-          JSON.stringify(await application.run(inHand(request, bridge), stepsOf(request.body))),
+          JSON.stringify(await application.run(sessionAdapter(request, bridge), stepsOf(request.body))),
         );
         return reply;
       });
@@ -72,16 +72,16 @@ function framework(
   };
 }
 
-/** Both are absent without a bridge. */
-type Bridge = Pick<FastifySessionOptions, "idGenerator"> & { readonly store?: FastifySessionStore };
+/** Without Tenure, both are absent. */
+type BridgeOptions = Pick<FastifySessionOptions, "idGenerator"> & { readonly store?: FastifySessionStore };
 
-function storeAndGenerator(sessions: Sessions): Bridge {
+function storeAndGenerator(sessions: Sessions): BridgeOptions {
   const store = fastifySessionStore(sessions);
   return { store, idGenerator: store.idGenerator };
 }
 
-/** @param store without a bridge, it lacks the bridge's calls, and the framework's own replace them */
-function inHand(request: FastifyRequest, { store }: Bridge): SessionInHand {
+/** @param store absent: without Tenure, the framework's own calls replace those of the bridge */
+function sessionAdapter(request: FastifyRequest, { store }: BridgeOptions): SessionAdapter {
   const data = (): Record<string, unknown> => request.session as unknown as Record<string, unknown>;
   return {
     get token() {

@@ -1,5 +1,6 @@
 import type { Sessions } from "@tenure/core";
 import type { Application } from "./application.ts";
+import type { ListeningServer } from "./listen.ts";
 
 /** A framework with its bridge. It serves the test application at every path. */
 export interface Framework {
@@ -14,12 +15,9 @@ export interface SiteSettings {
   readonly maxAge?: number;
 }
 
-export interface Site {
-  /** In the form `http://127.0.0.1:8080`. */
-  readonly origin: string;
+export interface Site extends ListeningServer {
   /** The bridge, or the framework's own store. Absent: the bridge is not an object. */
   readonly store?: unknown;
-  close(): Promise<void>;
 }
 
 export const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -1,4 +1,4 @@
-/** Places where a request stops until the test lets it continue. */
+/** Named places at which a request waits until the test opens them. */
 export interface Gates {
   /** Called by a request that has reached the gate. Resolves when the gate opens. */
   readonly pass: (name: string) => Promise<void>;
@@ -7,7 +7,7 @@ export interface Gates {
   readonly open: (name: string) => void;
 }
 
-export function gates(): Gates {
+export function createGates(): Gates {
   const reached = new Map<string, PromiseWithResolvers<void>>();
   const opened = new Map<string, PromiseWithResolvers<void>>();
   return {
@@ -20,8 +20,8 @@ export function gates(): Gates {
   };
 }
 
-function at(places: Map<string, PromiseWithResolvers<void>>, name: string): PromiseWithResolvers<void> {
-  const place = places.get(name) ?? Promise.withResolvers<void>();
-  places.set(name, place);
-  return place;
+function at(gates: Map<string, PromiseWithResolvers<void>>, name: string): PromiseWithResolvers<void> {
+  const gate = gates.get(name) ?? Promise.withResolvers<void>();
+  gates.set(name, gate);
+  return gate;
 }

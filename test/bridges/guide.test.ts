@@ -1,38 +1,34 @@
-import { once } from "node:events";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { gates } from "./gates.ts";
-import { bridgeOfGuide, type GuideSession, loadGuide } from "./guide.ts";
-import { login, onStage } from "./stage.ts";
+import { createGates } from "./gates.ts";
+import { guideBridge, type GuideSession, loadGuide } from "./guide.ts";
+import { listen } from "./listen.ts";
+import { loggedInBrowser, login, runScenario } from "./run-scenario.ts";
 
-describe("the bridge of the guide", () => {
-  test("takes a login after a logout in one request", async () => {
-    const open = { store: memoryStore(), close: async () => undefined };
-    await onStage(bridgeOfGuide, open, async ({ serve, sessions, userId }) => {
-      const all = sessions();
-      const { browser } = await serve(all);
-      const alice = browser();
-      await alice.does(...login(userId));
+describe("the guide's bridge", () => {
+  test("logs in after a logout in the same request, and the old token stops working", async () => {
+    await runScenario(guideBridge, memoryStore(), async ({ serve, createSessions, userId }) => {
+      const sessions = createSessions();
+      const alice = await loggedInBrowser(await serve(sessions), userId);
       const thief = alice.twin();
-      await alice.does("destroy", ...login(userId));
+      await alice.send("destroy", ...login(userId));
       await expect(alice.userId()).resolves.toBe(userId);
       await expect(thief.userId()).resolves.toBeUndefined();
-      await expect(all.listForUser(userId)).resolves.toHaveLength(1);
+      await expect(sessions.listForUser(userId)).resolves.toHaveLength(1);
     });
   });
 
-  for (const slowly of ["rotate", "regenerate", "save"] as const) {
-    test(`keeps a browser logged out that logged out beside a slow request: ${slowly}`, async () => {
-      const doors = gates();
+  for (const call of ["rotate", "regenerate", "save"] as const) {
+    test(`keeps a browser logged out if it logs out during a slow request that calls ${call}`, async () => {
+      const gates = createGates();
       await using site = await servePages({
-        // Sessions cannot recognise a user in these data.
+        // `Sessions` does not recognise a user under this key.
         "/login": async (session) => void (session.data["user"] = "ada"),
         "/slow": async (session) => {
-          await doors.pass("slow");
-          await session[slowly]();
+          await gates.pass("slow");
+          await session[call]();
           session.data["user"] ??= "ada";
         },
         "/logout": (session) => session.logOut(),
@@ -41,32 +37,18 @@ describe("the bridge of the guide", () => {
       await browser.get("/login");
       expect((await browser.get("/")).text).toContain("ada");
       const slow = browser.get("/slow");
-      await doors.reached("slow");
+      await gates.reached("slow");
       const thief = browser.twin();
       await browser.get("/logout");
-      doors.open("slow");
+      gates.open("slow");
       await expect(slow).resolves.toMatchObject({ status: 200, setCookies: [] });
       expect((await browser.get("/")).text).toBe("{}");
       expect((await thief.get("/")).text).toBe("{}");
     });
   }
 
-  test("logs in with a new token and keeps what an anonymous visitor did", async () => {
-    await using site = await servePages({
-      "/fill": async (session) => void (session.data["cart"] = 1),
-      "/login": async (session) => void (await session.logIn("ada")),
-    });
-    const browser = site.browser();
-    await browser.get("/fill");
-    const planted = browser.twin();
-    await browser.get("/login");
-    await expect(browser.get("/")).resolves.toMatchObject({ text: '{"cart":1}' });
-    await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
-    await expect(planted.get("/")).resolves.toMatchObject({ text: "{}" });
-  });
-
-  for (const way of ["/logout", "/everywhere"]) {
-    test(`${way} neither ends a login that replaced a visitor's cookie nor clears its cookie: that one may have been planted`, async () => {
+  for (const path of ["/logout", "/everywhere"]) {
+    test(`${path} with the token from before a login neither ends the login nor clears its cookie, because that token may have been planted`, async () => {
       await using site = await servePages({
         "/fill": async (session) => void (session.data["cart"] = 1),
         "/login": async (session) => void (await session.logIn("ada")),
@@ -77,35 +59,35 @@ describe("the bridge of the guide", () => {
       await browser.get("/fill");
       const planted = browser.twin();
       await browser.get("/login");
-      await expect(planted.get(way)).resolves.toMatchObject({ status: 200, setCookies: [] });
+      await expect(planted.get(path)).resolves.toMatchObject({ status: 200, setCookies: [] });
       await expect(browser.get("/")).resolves.toMatchObject({ text: '{"cart":1}' });
-      await browser.get(way);
+      await browser.get(path);
       expect(browser.cookies.size).toBe(0);
       await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
     });
   }
 
   test("refuses a login that began before the user was logged out everywhere", async () => {
-    const doors = gates();
+    const gates = createGates();
     let refused: unknown;
     await using site = await servePages({
       "/login": async (session) => {
-        await doors.pass("password");
+        await gates.pass("password");
         refused = await session.logIn("ada");
       },
     });
     const browser = site.browser();
-    const answer = browser.get("/login");
-    await doors.reached("password");
+    const response = browser.get("/login");
+    await gates.reached("password");
     await site.sessions.revokeAllForUser("ada");
-    doors.open("password");
-    await answer;
+    gates.open("password");
+    await response;
     expect(refused).toBe("logged-out-meanwhile");
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
     expect(browser.cookies.size).toBe(0);
   });
 
-  test("logs out everywhere, or everywhere else", async () => {
+  test("logOutEverywhere ends every session of the user, or every session except the current one", async () => {
     await using site = await servePages({
       "/login": async (session) => void (await session.logIn("ada")),
       "/others": async (session) => void (await session.logOutEverywhere({ keepThis: true })),
@@ -123,7 +105,7 @@ describe("the bridge of the guide", () => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("leaves the new cookie alone in a response to a request with the cookie from before a rotation", async () => {
+  test("sets no cookie in a response to a request with the cookie from before a rotation", async () => {
     await using site = await servePages({
       "/login": async (session) => void (await session.logIn("ada")),
       "/rotate": async (session) => void (await session.rotate()),
@@ -138,7 +120,7 @@ describe("the bridge of the guide", () => {
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: {} }]);
   });
 
-  test("gives the cookie of a login that is remembered as long as its idle timeout", async () => {
+  test("gives the cookie of a login with its own idle timeout a Max-Age of that length", async () => {
     const options = { idleTimeout: "30m", maxIdleTimeout: "14d", lifetime: "30d" } as const;
     await using site = await servePages(
       { "/login": async (session) => void (await session.logIn("ada", { idle: "14d" })) },
@@ -152,7 +134,7 @@ describe("the bridge of the guide", () => {
 
 type Handler = (session: GuideSession) => Promise<void>;
 
-interface Served extends AsyncDisposable {
+interface Site extends AsyncDisposable {
   readonly sessions: Sessions;
   browser(): Visitor;
 }
@@ -161,12 +143,12 @@ interface Served extends AsyncDisposable {
 async function servePages(
   pages: Readonly<Record<string, Handler>>,
   options: Omit<SessionsOptions, "store"> = {},
-): Promise<Served> {
+): Promise<Site> {
   const { httpSessions } = await loadGuide();
   const sessions = new Sessions({ store: memoryStore(), ...options });
   const sessionOf = httpSessions(sessions);
 
-  async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const session = await sessionOf(request, response);
     await pages[request.url ?? ""]?.(session);
     await session.save();
@@ -174,17 +156,8 @@ async function servePages(
   }
 
   const server = http.createServer((request, response) => {
-    answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
+    respond(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    sessions,
-    browser: () => visitor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
-  };
+  const { origin, close } = await listen(server);
+  return { sessions, browser: () => visitor(origin), [Symbol.asyncDispose]: close };
 }

@@ -1,42 +1,30 @@
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import type { LoginSettings, Sessions } from "@tenure/core";
-import { type SessionInHand, stepsOf } from "./application.ts";
+import { readSteps, type SessionAdapter } from "./application.ts";
 import type { Framework } from "./framework.ts";
+import { listen } from "./listen.ts";
 
 /** The bridge that docs/write-a-bridge.md shows. */
-export const bridgeOfGuide: Framework = {
-  name: "the bridge of the guide",
+export const guideBridge: Framework = {
+  name: "the guide's bridge",
   async serve(sessions, application, { maxAge } = {}) {
     const { httpSessions } = await loadGuide();
     const sessionOf = httpSessions(sessions);
     const server = http.createServer((request, response) => {
-      answer(request, response).catch(() => response.writeHead(500).end());
+      respond(request, response).catch(() => response.writeHead(500).end());
     });
 
-    async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
       const session = await sessionOf(request, response);
       if (maxAge !== undefined) session.maxAge = maxAge;
-      const body = await text(request);
-      const data = await application.run(inHand(session), body ? stepsOf(JSON.parse(body)) : []);
+      const data = await application.run(sessionAdapter(session), await readSteps(request));
       await session.save();
       response.end(JSON.stringify(data));
     }
 
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return {
-      origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      async close() {
-        server.closeAllConnections();
-        server.close();
-        await once(server, "close");
-      },
-    };
+    return listen(server);
   },
 };
 
@@ -61,7 +49,7 @@ export interface Guide {
 
 let guide: Promise<Guide> | undefined;
 
-/** Imports the first code block on the page. */
+/** Imports the page's first code block, once. */
 export function loadGuide(): Promise<Guide> {
   return (guide ??= importFromPage());
 }
@@ -72,10 +60,10 @@ async function importFromPage(): Promise<Guide> {
   if (bridge === undefined || bridge.split("\n").length >= 70) {
     throw new Error("docs/write-a-bridge.md has no complete bridge of fewer than 70 lines");
   }
-  // In this folder, imports resolve as they do for a package.
-  const workshop = join(import.meta.dirname, ".guide");
-  mkdirSync(workshop, { recursive: true });
-  const folder = mkdtempSync(join(workshop, "bridge-"));
+  // The file is inside the workspace, so that its imports resolve as they do for a package.
+  const parent = join(import.meta.dirname, ".guide");
+  mkdirSync(parent, { recursive: true });
+  const folder = mkdtempSync(join(parent, "bridge-"));
   try {
     writeFileSync(join(folder, "bridge.ts"), bridge);
     return (await import(join(folder, "bridge.ts"))) as Guide;
@@ -84,7 +72,7 @@ async function importFromPage(): Promise<Guide> {
   }
 }
 
-function inHand(session: GuideSession): SessionInHand {
+function sessionAdapter(session: GuideSession): SessionAdapter {
   return {
     get token() {
       return session.token;

@@ -1,30 +1,29 @@
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
+import { createServer } from "node:http";
 import type { Sessions } from "@tenure/core";
 import { type KoaSessionStore, koaSessionStore } from "@tenure/koa-session";
 import Koa, { type Context } from "koa";
 import session, { type CreateSessionOptions } from "koa-session";
 import session6 from "koa-session-6";
-import { type SessionInHand, stepsOf } from "./application.ts";
+import { readSteps, type SessionAdapter } from "./application.ts";
 import { type Framework, SECRET } from "./framework.ts";
+import { listen } from "./listen.ts";
 
 type MakeSession = typeof session;
 
 export const koaSession: Framework = framework("koa-session", session);
 export const oldKoaSession: Framework = framework("koa-session 6", session6);
 
-/** koa-session with a typical store, which shows that the scenarios can fail. */
-export const koaSessionAlone: Framework = framework("koa-session and a Map", session, () => {
-  const kept = new Map<string, string>();
+/** koa-session with a typical store, on which scenarios must fail. */
+export const koaSessionWithoutTenure: Framework = framework("koa-session and a Map", session, () => {
+  const stored = new Map<string, string>();
   return {
     store: {
-      get: async (key) => JSON.parse(kept.get(key) ?? "null") as unknown,
+      get: async (key) => JSON.parse(stored.get(key) ?? "null") as unknown,
       async set(key, data) {
-        kept.set(key, JSON.stringify(data));
+        stored.set(key, JSON.stringify(data));
       },
       async destroy(key) {
-        kept.delete(key);
+        stored.delete(key);
       },
     },
   };
@@ -44,22 +43,10 @@ function framework(
       const settings = settingsFor(sessions);
       app.use(makeSession({ ...settings, rolling, ...(maxAge === undefined ? {} : { maxAge }) }, app));
       app.use(async (ctx) => {
-        const body = await text(ctx.req);
-        const inRequest = inHand(ctx, settings.store as Partial<KoaSessionStore>);
-        const answer = await application.run(inRequest, body ? stepsOf(JSON.parse(body)) : []);
-        ctx.body = JSON.stringify(answer);
+        const adapter = sessionAdapter(ctx, settings.store as Partial<KoaSessionStore>);
+        ctx.body = JSON.stringify(await application.run(adapter, await readSteps(ctx.req)));
       });
-      const server = app.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return {
-        origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-        store: settings.store,
-        async close() {
-          server.closeAllConnections();
-          server.close();
-          await once(server, "close");
-        },
-      };
+      return { ...(await listen(createServer(app.callback()))), store: settings.store };
     },
   };
 }
@@ -69,8 +56,8 @@ function storeAndGenerator(sessions: Sessions): CreateSessionOptions {
   return { store, genid: store.genid };
 }
 
-/** @param store without a bridge, it lacks the bridge's calls, and the framework's own replace them */
-function inHand(ctx: Context, store: Partial<KoaSessionStore>): SessionInHand {
+/** @param store without Tenure, it lacks the bridge's calls, and the framework's own calls replace them */
+function sessionAdapter(ctx: Context, store: Partial<KoaSessionStore>): SessionAdapter {
   return {
     get token() {
       return ctx.session.externalKey;

@@ -4,20 +4,20 @@ import { Sessions, type SessionStore } from "@tenure/core";
 import { ensureIndexes, mongoStore } from "@tenure/mongo";
 import { migrate, postgresStore } from "@tenure/postgres";
 import { redisStore } from "@tenure/redis";
-import { canStart, startMongo, startPostgres, startRedis } from "@tenure/servers";
+import { canStart, type OwnServer, startMongo, startPostgres, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
 import { Pool } from "pg";
 import { expect, test, vi } from "vitest";
-import { application } from "./application.ts";
+import { createApplication } from "./application.ts";
 import { expressSession } from "./express.ts";
-import { fastifySessions } from "./fastify.ts";
-import { gates } from "./gates.ts";
-import { bridgeOfGuide } from "./guide.ts";
+import { fastifySession } from "./fastify.ts";
+import { createGates } from "./gates.ts";
+import { guideBridge } from "./guide.ts";
 import { koaSession } from "./koa.ts";
-import { login } from "./stage.ts";
+import { login } from "./run-scenario.ts";
 
-const frameworks = [expressSession, fastifySessions, koaSession, bridgeOfGuide];
+const frameworks = [expressSession, fastifySession, koaSession, guideBridge];
 const [redis, postgres, mongo] = [
   await canStart("redis"),
   await canStart("postgres"),
@@ -25,12 +25,12 @@ const [redis, postgres, mongo] = [
 ];
 
 redis.describe("over HTTP on Redis", { concurrent: true }, () => {
-  test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
+  test("a server that stops, or is paused, causes errors but logs nobody out", async () => {
     await using server = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const client = new Redis(server.url, { maxRetriesPerRequest: 0, retryStrategy: () => 100 });
     client.on("error", () => undefined);
     try {
-      await expect(outage(server, redisStore(client, { timeout: 2000 }))).resolves.toEqual(SURVIVED);
+      await expect(stopAndPause(server, redisStore(client, { timeout: 2000 }))).resolves.toBeUndefined();
     } finally {
       client.disconnect();
     }
@@ -38,19 +38,19 @@ redis.describe("over HTTP on Redis", { concurrent: true }, () => {
 });
 
 postgres.describe("over HTTP on Postgres", { concurrent: true }, () => {
-  test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
+  test("a server that stops, or is paused, causes errors but logs nobody out", async () => {
     await using server = await startPostgres();
     const pool = new Pool({
       connectionString: server.url,
       connectionTimeoutMillis: 1000,
       query_timeout: 1000,
-      // One connection per statement, because a paused PostgreSQL still serves its open connections.
+      // A connection for each statement, because a paused PostgreSQL still serves its open connections.
       maxUses: 1,
     });
     pool.on("error", () => undefined);
     try {
       await migrate(pool);
-      await expect(outage(server, postgresStore(pool))).resolves.toEqual(SURVIVED);
+      await expect(stopAndPause(server, postgresStore(pool))).resolves.toBeUndefined();
     } finally {
       await pool.end();
     }
@@ -58,7 +58,7 @@ postgres.describe("over HTTP on Postgres", { concurrent: true }, () => {
 });
 
 mongo.describe("over HTTP on MongoDB", { concurrent: true }, () => {
-  test("an outage is errors and no logout, stopped and silent", { timeout: 120_000 }, async () => {
+  test("a server that stops, or is paused, causes errors but logs nobody out", async () => {
     await using server = await startMongo();
     const client = new MongoClient(server.url, {
       serverSelectionTimeoutMS: 1000,
@@ -68,80 +68,50 @@ mongo.describe("over HTTP on MongoDB", { concurrent: true }, () => {
     try {
       const collection = client.db("outage").collection("sessions");
       await ensureIndexes(collection);
-      await expect(outage(server, mongoStore(collection))).resolves.toEqual(SURVIVED);
+      await expect(stopAndPause(server, mongoStore(collection))).resolves.toBeUndefined();
     } finally {
       await client.close();
     }
   });
 });
 
-interface Server {
-  stop(): Promise<void>;
-  start(): Promise<void>;
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-}
-
-/** The responses of every framework, by what happened to the server. */
-const SURVIVED = Object.fromEntries(
-  frameworks.map(({ name }) => [
-    name,
-    {
-      stopped: { status: 500, setCookies: [] },
-      afterStop: "logged in",
-      silent: { status: 500, setCookies: [] },
-      afterSilence: "logged in",
-    },
-  ]),
-);
-
-async function outage(server: Server, store: SessionStore): Promise<unknown> {
+/** Stops and restarts the server, then pauses and resumes it, and checks every framework's responses. */
+async function stopAndPause(server: OwnServer, store: SessionStore): Promise<void> {
   const sessions = new Sessions({ store });
-  const app = application(gates());
+  const app = createApplication(createGates());
   const userId = randomUUID();
-  const places = await Promise.all(
+  const visits = await Promise.all(
     frameworks.map(async (framework) => {
       const site = await framework.serve(sessions, app);
       const browser = visitor(site.origin);
       expect((await browser.post("/", login(userId))).status).toBe(200);
-      return { framework, site, browser };
+      return { name: framework.name, site, browser };
     }),
   );
-  type Place = (typeof places)[number];
-  const ofAll = <Answer>(ask: (place: Place) => Promise<Answer>): Promise<Answer[]> =>
-    Promise.all(places.map(ask));
-  const visit = async ({ browser }: Place): Promise<object> => {
+  type Visit = (typeof visits)[number];
+  const expectFailure = async ({ name, browser }: Visit): Promise<void> => {
     const { status, setCookies } = await browser.get("/");
-    return { status, setCookies };
+    expect({ name, status, setCookies }).toEqual({ name, status: 500, setCookies: [] });
   };
-  const comesBack = async ({ browser }: Place): Promise<string> => {
-    // Clients take a while to reconnect. A logout would be permanent.
-    await vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), { timeout: 30_000 });
-    const { text } = await browser.get("/");
-    return (JSON.parse(text) as { userId?: unknown }).userId === userId ? "logged in" : "logged out";
+  const expectLogin = async ({ name, browser }: Visit): Promise<void> => {
+    // Drivers take a while to reconnect. A logout would be permanent.
+    await vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), 30_000);
+    expect({ name, data: JSON.parse((await browser.get("/")).text) }).toMatchObject({
+      name,
+      data: { userId },
+    });
   };
 
   try {
     await server.stop();
-    const stopped = await ofAll(visit);
+    await Promise.all(visits.map(expectFailure));
     await server.start();
-    const afterStop = await ofAll(comesBack);
+    await Promise.all(visits.map(expectLogin));
     await server.pause();
-    const silent = await ofAll(visit);
+    await Promise.all(visits.map(expectFailure));
     await server.resume();
-    const afterSilence = await ofAll(comesBack);
-    return Object.fromEntries(
-      places.map(({ framework }, index) => [
-        framework.name,
-        {
-          stopped: stopped[index],
-          afterStop: afterStop[index],
-          silent: silent[index],
-          afterSilence: afterSilence[index],
-        },
-      ]),
-    );
+    await Promise.all(visits.map(expectLogin));
   } finally {
-    await ofAll(({ site }) => site.close());
+    await Promise.all(visits.map(({ site }) => site.close()));
   }
 }

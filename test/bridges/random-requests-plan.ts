@@ -3,37 +3,38 @@ import type { Step } from "./application.ts";
 import type { Framework } from "./framework.ts";
 
 /**
- * Random requests of two browsers to two servers over one store, in rounds. The requests of a round run
+ * Random requests of two browsers to two servers on one store, in rounds. The requests of a round run
  * concurrently. After each round, the latest tokens that browsers were given are tried.
  */
-export interface Plan extends Kind {
+export interface Plan {
+  readonly kind: PlanKind;
   readonly rounds: readonly Round[];
-  /** Seeds the delays and the failures of the store. */
-  readonly delays: number;
+  /** The seed of the store's delays and failures. */
+  readonly seed: number;
 }
 
 export interface Round {
   /**
-   * A browser that first gets the other browser's cookies: a thief's, or one in which an attacker plants a
-   * cookie.
+   * Before the requests, browser `to` gets the cookies of browser `from`: as a thief would, or as an attacker
+   * would who plants a cookie.
    */
   readonly copies: readonly [from: number, to: number] | null;
-  readonly requests: readonly (PlannedRequest | Administrator)[];
+  readonly requests: readonly (PlannedRequest | AdministratorLogout)[];
 }
 
 /** An administrator logs a user out everywhere, without a browser. */
-export interface Administrator {
-  readonly everywhere: string;
+export interface AdministratorLogout {
+  readonly loggedOutUser: string;
 }
 
 /** What the requests and the store of a plan may do. */
-export interface Kind {
+export interface PlanKind {
   /** Whether some calls of the store fail, before or after they take effect. */
-  readonly isFailing: boolean;
+  readonly storeFails: boolean;
   /** Whether the application also logs in by writing a user to the data, which keeps the token. */
-  readonly isPlain: boolean;
+  readonly hasPlainLogins: boolean;
   /** Whether each step that leaves a user in the session also writes that user's name to the data. */
-  readonly isMarking: boolean;
+  readonly marksUser: boolean;
 }
 
 export interface PlannedRequest {
@@ -42,7 +43,7 @@ export interface PlannedRequest {
   readonly steps: readonly PlannedStep[];
 }
 
-/** `"set"` sets a key that is named after the request. */
+/** `"set"` sets a key that contains the number of the request. */
 export type PlannedStep =
   | Exclude<Step, object>
   | { readonly logIn: string; readonly keep?: readonly string[] }
@@ -55,62 +56,69 @@ export const LOGOUTS: readonly PlannedStep[] = ["destroy", "log out", "log out e
 
 export function plans(framework: Framework): fc.Arbitrary<Plan> {
   const kinds = fc.record({
-    isFailing: fc.constantFrom(false, false, true),
-    isPlain: fc.boolean(),
-    isMarking: fc.constantFrom(false, true, true),
+    storeFails: fc.constantFrom(false, false, true),
+    hasPlainLogins: fc.boolean(),
+    marksUser: fc.constantFrom(false, true, true),
   });
   return kinds.chain((kind) =>
-    // Few kinds of steps per plan, so that the same ones meet often.
+    // A plan has few kinds of steps, so that the same kinds often run concurrently.
     fc
       .subarray([...stepsOf(kind, framework)], { minLength: 1, maxLength: 4 })
       .chain((steps) => plansOf(kind, steps)),
   );
 }
 
-/** The step sequences that a request is made of. */
-function stepsOf({ isPlain }: Kind, framework: Framework): readonly fc.Arbitrary<readonly PlannedStep[]>[] {
+/** The sequences of steps from which requests are composed. */
+function stepsOf(
+  { hasPlainLogins }: PlanKind,
+  framework: Framework,
+): readonly fc.Arbitrary<readonly PlannedStep[]>[] {
   const user = fc.constantFrom(...USERS);
   const always = (...steps: PlannedStep[]): fc.Arbitrary<readonly PlannedStep[]> => fc.constant(steps);
-  const reloads = /^(?:express|@fastify)/u.test(framework.name);
-  // koa-session's regenerate keeps the data, and with them the user.
-  const blanks = !framework.name.startsWith("koa");
+  const hasReload = /^(?:express|@fastify)/u.test(framework.name);
+  // koa-session's regenerate keeps the data, including the user.
+  const regenerateBlanks = !framework.name.startsWith("koa");
   return [
     always(),
     fc.constantFrom<readonly PlannedStep[]>(["set"], ["set", "save"], ["start to save"]),
     always("rotate"),
     always("regenerate"),
-    ...(reloads ? [always("reload")] : []),
+    ...(hasReload ? [always("reload")] : []),
     always({ pause: 2 }),
     fc.constantFrom(...LOGOUTS).map((step) => [step]),
     always("log out everywhere"),
     always("log out everywhere else"),
-    // A user in the kept data who is not the one who logs in is dropped.
+    // If the kept data name a user other than the one who logs in, that key is dropped.
     user.chain((logIn) => fc.constantFrom([{ logIn }], [{ logIn, keep: ["userId"] }])),
     user.map((logIn) => ["log out", { logIn }]),
-    ...(blanks ? [user.map((userId): readonly PlannedStep[] => ["regenerate", { userId }])] : []),
-    // A logout by the data leaves the user's other data, and a plain login of another user would find them.
-    isPlain ? user.map((userId) => [{ userId }]) : always({ userId: null }),
+    ...(regenerateBlanks ? [user.map((userId): readonly PlannedStep[] => ["regenerate", { userId }])] : []),
+    // Not both: a logout that deletes the user from the data leaves the user's other data, which a plain login of
+    // another user would then find.
+    hasPlainLogins ? user.map((userId) => [{ userId }]) : always({ userId: null }),
   ];
 }
 
-function plansOf(kind: Kind, palette: readonly fc.Arbitrary<readonly PlannedStep[]>[]): fc.Arbitrary<Plan> {
-  const first = fc.constantFrom<readonly PlannedStep[]>(
+function plansOf(
+  kind: PlanKind,
+  sequences: readonly fc.Arbitrary<readonly PlannedStep[]>[],
+): fc.Arbitrary<Plan> {
+  const firstSteps = fc.constantFrom<readonly PlannedStep[]>(
     [],
     ["set"],
     [{ logIn: "ada" }],
     ["regenerate", { userId: "ada" }],
     ["regenerate", { userId: "ada" }],
   );
-  const beginning = first.map((steps): Round => ({
+  const firstRound = firstSteps.map((steps): Round => ({
     copies: null,
     requests: [{ browser: 0, server: 0, steps }],
   }));
   const request = fc.record({
     browser: fc.constantFrom(0, 0, 0, 1),
     server: fc.nat({ max: 1 }),
-    steps: fc.array(fc.oneof(...palette), { maxLength: 3 }).map((some) => untilLogout(some.flat())),
+    steps: fc.array(fc.oneof(...sequences), { maxLength: 3 }).map((chosen) => untilLogout(chosen.flat())),
   });
-  const administrator = fc.record({ everywhere: fc.constantFrom(...USERS) });
+  const administrator = fc.record({ loggedOutUser: fc.constantFrom(...USERS) });
   const round = fc.record({
     copies: fc.constantFrom<Round["copies"]>(null, null, null, [0, 1], [1, 0]),
     requests: fc.oneof(
@@ -121,21 +129,16 @@ function plansOf(kind: Kind, palette: readonly fc.Arbitrary<readonly PlannedStep
       }),
     ),
   });
-  return fc.record({
-    isFailing: fc.constant(kind.isFailing),
-    isPlain: fc.constant(kind.isPlain),
-    isMarking: fc.constant(kind.isMarking),
-    rounds: fc
-      .tuple(beginning, fc.array(round, { minLength: 1, maxLength: 5 }))
-      .map(([one, others]) => [one].concat(others)),
-    delays: fc.nat(),
-  });
+  const rounds = fc
+    .tuple(firstRound, fc.array(round, { minLength: 1, maxLength: 5 }))
+    .map(([one, others]) => [one].concat(others));
+  return fc.record({ kind: fc.constant(kind), rounds, seed: fc.nat() });
 }
 
-/** After a logout there is no session to change. A login may begin another. */
+/** Cuts the steps after a logout, when there is no session to change. A login may follow the logout. */
 function untilLogout(steps: readonly PlannedStep[]): readonly PlannedStep[] {
   const end = steps.findIndex((step) => LOGOUTS.includes(step));
   const next = steps[end + 1];
-  const goesOn = typeof next === "object" && "logIn" in next;
-  return end < 0 ? steps : steps.slice(0, end + (goesOn ? 2 : 1));
+  const logsInAgain = typeof next === "object" && "logIn" in next;
+  return end < 0 ? steps : steps.slice(0, end + (logsInAgain ? 2 : 1));
 }

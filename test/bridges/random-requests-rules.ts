@@ -1,13 +1,13 @@
-import { type Kind, LOGOUTS, type PlannedStep } from "./random-requests-plan.ts";
+import { LOGOUTS, type PlanKind, type PlannedStep } from "./random-requests-plan.ts";
 
-/** A request, its token, and its response. Instants are values of a counter. */
-export interface Seen {
-  /** The number of the request. */
-  readonly at: number;
+/** A request with its response. Instants are values of a counter. */
+export interface SentRequest {
+  readonly number: number;
   readonly server: number;
   readonly steps: readonly PlannedStep[];
   readonly begin: number;
-  readonly sent: string | undefined;
+  /** The token that the browser sent. */
+  readonly sentToken: string | undefined;
   response?: {
     readonly end: number;
     readonly status: number;
@@ -19,38 +19,38 @@ export interface Seen {
   };
 }
 
-/** What the application saw during a request. */
+/** What the application observed during a request. */
 export interface Report {
-  /** When the application began with the request. */
+  /** When the request reached the application. */
   readonly reached: number;
-  /** At that instant. */
+  /** The session's user at that instant. */
   readonly user: string | null;
+  /** The session's data at that instant. */
   readonly entries: Readonly<Record<string, unknown>>;
   readonly taken: PlannedStep[];
   /** The users given to the bridge's `logIn`. */
   readonly loggedIn: string[];
   readonly refused: string[];
-  readonly everywhere: Everywhere[];
+  readonly logoutsEverywhere: LogoutEverywhere[];
 }
 
-/** A user is logged out everywhere. */
-export interface Everywhere {
+export interface LogoutEverywhere {
   readonly user: string | null;
   readonly keepsThis: boolean;
   readonly begin: number;
 }
 
 /** A request that succeeded. */
-interface Done {
-  readonly seen: Seen;
+interface Success {
+  readonly request: SentRequest;
   readonly begin: number;
   readonly end: number;
-  readonly sent: string | undefined;
+  readonly sentToken: string | undefined;
   readonly token: string | undefined;
   readonly report: Report;
 }
 
-/** Returns the token in a browser's cookies, whatever the framework adds to it. `undefined`: there is none. */
+/** Returns the token in a browser's cookies, without what the framework adds. `undefined`: there is none. */
 export function tokenIn(cookies: ReadonlyMap<string, string>): string | undefined {
   const values = [...cookies.values()].map((value) => decodeURIComponent(value).replace(/^s:/, ""));
   return values.map((value) => TOKEN.exec(value)?.[0]).find((token) => token !== undefined);
@@ -59,139 +59,163 @@ export function tokenIn(cookies: ReadonlyMap<string, string>): string | undefine
 const TOKEN = /(?:(?<![\w-])[\w-]{43}|[\w-]{22})\.[\w-]{43}/;
 
 /**
- * Checks what must hold in every order in which the store may have seen the calls.
+ * Checks the rules that hold in every order in which the store may have received the calls.
  *
- * @param calmFrom the number of the first request of the end, in which the store neither delays nor fails and
- *   requests follow one another
- * @throws Error with all requests, if a rule is broken
+ * @param undisturbedFrom the number of the first request of the last part, in which the store neither delays
+ *   nor fails, and requests run one after the other
+ * @throws Error that lists all requests, if a rule is broken
  */
-export function judge(all: readonly Seen[], { isFailing, isPlain }: Kind, calmFrom: number): void {
-  const fail = (rule: string, ...about: readonly Seen[]): never => {
-    throw new Error(`${rule}\n${all.map((one) => line(one, about)).join("\n")}`);
+export function checkRules(
+  all: readonly SentRequest[],
+  { storeFails, hasPlainLogins }: PlanKind,
+  undisturbedFrom: number,
+): void {
+  const fail = (rule: string, ...about: readonly SentRequest[]): never => {
+    throw new Error(`${rule}\n${all.map((one) => describeRequest(one, about)).join("\n")}`);
   };
-  const failed = all.find(({ at, response }) => response?.status !== 200 && (!isFailing || at >= calmFrom));
-  if (failed) fail(`a request has the status ${failed.response?.status}: ${failed.response?.text}`, failed);
-  const done = all.flatMap((seen) => {
-    const { begin, sent, response } = seen;
+  const failed = all.find(
+    ({ number, response }) => response?.status !== 200 && (!storeFails || number >= undisturbedFrom),
+  );
+  if (failed) fail(`a request got status ${failed.response?.status}: ${failed.response?.text}`, failed);
+  const successes = all.flatMap((request): Success[] => {
+    const { begin, sentToken, response } = request;
     if (response?.status !== 200 || !response.report) return [];
     const { end, token, report } = response;
-    return [{ seen, begin, end, sent, token, report }];
+    return [{ request, begin, end, sentToken, token, report }];
   });
-  for (const one of done) {
-    judgeUser(one);
-    judgeRefusal(one);
-    if (!isFailing || one.seen.at >= calmFrom) judgeLogin(one);
-    if (!isFailing) judgeChange(one);
+  for (const success of successes) {
+    checkUser(success);
+    checkRefusal(success);
+    if (!storeFails || success.request.number >= undisturbedFrom) checkLogin(success);
+    if (!storeFails) checkChange(success);
   }
 
-  /** Checks that the user who is shown logged in with this token and has not logged out since. */
-  function judgeUser(look: Done): void {
-    const { user, entries } = look.report;
-    const id = idOf(look.sent);
+  /** Checks that the user whom a request found had logged in with its token, and had not logged out since. */
+  function checkUser(view: Success): void {
+    const { user, entries } = view.report;
+    const id = idOf(view.sentToken);
     if (user === null) return;
     if (entries["mark"] !== undefined && entries["mark"] !== user) {
-      fail("a user is shown what another user's session held", look.seen);
+      fail("a request found data of another user's session", view.request);
     }
-    const first = all.find(({ sent, response }) => response?.token === look.sent && sent !== look.sent);
-    if (!first) return fail("a user is shown for a token that no response has set", look.seen);
-    if (!isPlain && first.response?.report?.user !== user && !mayLogIn(first, user)) {
-      fail("a user is shown for a token that somebody had before the login", first, look.seen);
+    const first = all.find(
+      ({ sentToken, response }) => response?.token === view.sentToken && sentToken !== view.sentToken,
+    );
+    if (!first) return fail("a request found a user by a token that no response has set", view.request);
+    if (!hasPlainLogins && first.response?.report?.user !== user && !mayLogIn(first, user)) {
+      fail("a request found a user by a token from before the login", first, view.request);
     }
-    for (const logout of done.filter(({ end }) => end < look.begin)) {
-      const { taken, loggedIn, everywhere } = logout.report;
-      // After its own login, a request may have another session than the one that it came with.
+    for (const logout of successes.filter(({ end }) => end < view.begin)) {
+      const { taken, loggedIn, logoutsEverywhere } = logout.report;
+      // A request that logs in may then have another session than the one whose token it sent.
       const last = taken.at(-1);
       const isLogout = (last === "destroy" || last === "log out") && loggedIn.length === 0;
-      if (isLogout && logout.report.user !== null && idOf(logout.sent) === id) {
-        fail("a session that was logged out is shown", logout.seen, look.seen);
+      if (isLogout && logout.report.user !== null && idOf(logout.sentToken) === id) {
+        fail("a request found the user of a session that was logged out", logout.request, view.request);
       }
-      const isKept = [idOf(logout.sent), idOf(logout.token)].includes(id);
-      const ends = everywhere.filter((one) => one.user === user && !(one.keepsThis && isKept));
-      // The login of a request that has logged out everywhere before is later.
-      const isOwnLogin = isLogin(taken.at(-1)) && mayLogIn(logout.seen, user) && idOf(logout.token) === id;
+      const isKept = [idOf(logout.sentToken), idOf(logout.token)].includes(id);
+      const ends = logoutsEverywhere.filter((one) => one.user === user && !(one.keepsThis && isKept));
+      // If a request logs out everywhere and then logs in, its own login is the later one.
+      const isOwnLogin = isLogin(taken.at(-1)) && mayLogIn(logout.request, user) && idOf(logout.token) === id;
       if (
         !isOwnLogin &&
         ends.some(({ begin }) => !all.some((login) => isLaterLogin(login, user, id, begin)))
       ) {
-        fail("a user is shown after log out everywhere, without a later login", logout.seen, look.seen);
+        fail(
+          "a request found a user after log out everywhere, without a later login",
+          logout.request,
+          view.request,
+        );
       }
-      // A logout by the data: the session goes on without its user.
-      const isUnbound = taken.some(unbinds) && logout.report.entries["userId"] === user;
-      const isOwn = isUnbound && loggedIn.length === 0 && idOf(logout.sent) === id;
+      // A logout that deletes the user from the data: the session continues without its user.
+      const isUnbound = taken.some(deletesUser) && logout.report.entries["userId"] === user;
+      const isOwn = isUnbound && loggedIn.length === 0 && idOf(logout.sentToken) === id;
       if (
         isOwn &&
-        !all.some((login) => login !== logout.seen && isLaterLogin(login, user, id, logout.begin))
+        !all.some((login) => login !== logout.request && isLaterLogin(login, user, id, logout.begin))
       ) {
-        fail("a user who logged out is shown, without a later login", logout.seen, look.seen);
+        fail(
+          "a request found a user who had logged out, without a later login",
+          logout.request,
+          view.request,
+        );
       }
     }
   }
 
   /** Checks that a login is refused only for a "log out everywhere" that it overlaps or precedes. */
-  function judgeRefusal(login: Done): void {
+  function checkRefusal(login: Success): void {
     if (!login.report.refused.includes("logged-out-meanwhile")) return;
     const isExcused = all.some(({ server, steps, response, begin }) => {
       if (begin > login.end) return false;
-      // A request that failed may have logged somebody out. The clocks of two servers are estimated apart.
-      const isUnclear = response?.status !== 200 || server !== login.seen.server;
+      // A request that failed may have logged the user out. Two servers estimate the store's clock separately.
+      const isUnclear = response?.status !== 200 || server !== login.request.server;
       const isLater = (response?.end ?? 0) > login.begin;
       return isUnclear
         ? steps.some((step) => EVERYWHERE.has(step))
         : isLater && logsOut(response?.report, login);
     });
-    if (!isExcused) fail("a login is refused that began after log out everywhere", login.seen);
+    if (!isExcused) fail("a login that began after log out everywhere was refused", login.request);
   }
 
-  /** Checks that a login holds if nothing else was under way. */
-  function judgeLogin(one: Done): void {
-    const last = one.report.taken.findLast(changesUser);
-    const isRefused = one.report.refused.length > 0 && one.seen.at < calmFrom;
+  /** Checks that the next request finds the user of a login, if no other request overlapped that login. */
+  function checkLogin(login: Success): void {
+    const last = login.report.taken.findLast(changesUser);
+    const isRefused = login.report.refused.length > 0 && login.request.number < undisturbedFrom;
     if (!isLogin(last) || isRefused) return;
     const isAlone = all.every(
-      (other) => other === one.seen || other.begin > one.end || (other.response?.end ?? 0) < one.begin,
+      (other) =>
+        other === login.request || other.begin > login.end || (other.response?.end ?? 0) < login.begin,
     );
-    const next = done.find(({ begin, sent }) => begin > one.end && sent === one.token);
-    if (isAlone && next?.report.user !== last.logIn) fail("a login is not seen afterwards", one.seen);
+    const next = successes.find(({ begin, sentToken }) => begin > login.end && sentToken === login.token);
+    if (isAlone && next?.report.user !== last.logIn)
+      fail("the request after a login did not find its user", login.request);
   }
 
-  /** Checks that a change of a session is kept if other requests only save that session. */
-  function judgeChange(one: Done): void {
-    if (!one.report.taken.includes("set") || !onlySaves(one.seen)) return;
-    for (const look of done) {
-      if (look.begin < one.end || look.sent !== one.token || look.report.user !== one.report.user) continue;
-      const isLeftAlone = done.every(
+  /** Checks that a change of a session is kept, if all other requests only save that session. */
+  function checkChange(change: Success): void {
+    if (!change.report.taken.includes("set") || !onlySaves(change.request)) return;
+    for (const view of successes) {
+      if (
+        view.begin < change.end ||
+        view.sentToken !== change.token ||
+        view.report.user !== change.report.user
+      )
+        continue;
+      const isOnlySaved = successes.every(
         (other) =>
-          other.begin > look.end ||
-          (other.report.everywhere.length === 0 &&
-            (idOf(other.sent) !== idOf(one.token) || onlySaves(other.seen))),
+          other.begin > view.end ||
+          (other.report.logoutsEverywhere.length === 0 &&
+            (idOf(other.sentToken) !== idOf(change.token) || onlySaves(other.request))),
       );
-      const key = `k${one.seen.at}`;
-      if (isLeftAlone && !(key in look.report.entries))
-        fail(`the change ${key} is lost`, one.seen, look.seen);
+      const key = `k${change.request.number}`;
+      if (isOnlySaved && !(key in view.report.entries))
+        fail(`the change ${key} is lost`, change.request, view.request);
     }
   }
 }
 
 const EVERYWHERE: ReadonlySet<PlannedStep> = new Set(["log out everywhere", "log out everywhere else"]);
 
-function logsOut(report: Report | undefined, login: Done): boolean {
+function logsOut(report: Report | undefined, login: Success): boolean {
   return (
-    report?.everywhere.some(({ user }) => user !== null && login.report.loggedIn.includes(user)) === true
+    report?.logoutsEverywhere.some(({ user }) => user !== null && login.report.loggedIn.includes(user)) ===
+    true
   );
 }
 
 /**
- * Returns whether a login of a user may have begun after an instant, in the session with this id. It begins
- * when its request reaches the application, at the latest, or after a "log out everywhere" of that request.
+ * Returns whether a login of a user in the session with this id may have begun after an instant. A login begins
+ * at the latest when its request reaches the application, or after a "log out everywhere" of that request.
  */
-function isLaterLogin(one: Seen, user: string, id: string | undefined, instant: number): boolean {
-  const { status, report, token } = one.response ?? {};
-  const hasBegunBefore = report && report.reached < instant && report.everywhere.length === 0;
-  if (!mayLogIn(one, user) || hasBegunBefore) return false;
-  return status !== 200 || [idOf(one.sent), idOf(token)].includes(id);
+function isLaterLogin(request: SentRequest, user: string, id: string | undefined, instant: number): boolean {
+  const { status, report, token } = request.response ?? {};
+  const hasBegunBefore = report && report.reached < instant && report.logoutsEverywhere.length === 0;
+  if (!mayLogIn(request, user) || hasBegunBefore) return false;
+  return status !== 200 || [idOf(request.sentToken), idOf(token)].includes(id);
 }
 
-function mayLogIn({ steps }: Seen, user: string): boolean {
+function mayLogIn({ steps }: SentRequest, user: string): boolean {
   return steps.some(
     (step) =>
       typeof step === "object" && (isLogin(step) ? step.logIn : "userId" in step && step.userId) === user,
@@ -202,8 +226,8 @@ function isLogin(step: PlannedStep | undefined): step is { readonly logIn: strin
   return typeof step === "object" && "logIn" in step;
 }
 
-/** Returns whether a step logs out by the data. */
-function unbinds(step: PlannedStep): boolean {
+/** Returns whether a step deletes the user from the data, which is a logout. */
+function deletesUser(step: PlannedStep): boolean {
   return typeof step === "object" && "userId" in step && step.userId === null;
 }
 
@@ -213,10 +237,10 @@ function changesUser(step: PlannedStep): boolean {
 }
 
 /**
- * Returns whether a request only changes data that name no user. Fastify's `isModified` misses changes after
- * a save that is not awaited.
+ * Returns whether a request only changes data that name no user. "start to save" does not count: Fastify's
+ * `isModified` misses changes that follow a save that is not awaited.
  */
-function onlySaves({ steps }: Seen): boolean {
+function onlySaves({ steps }: SentRequest): boolean {
   return steps.every((step) =>
     typeof step === "object" ? "pause" in step : step === "set" || step === "save",
   );
@@ -227,9 +251,12 @@ function idOf(token: string | undefined): string | undefined {
   return token?.split(".")[0];
 }
 
-function line({ at, server, steps, begin, sent, response }: Seen, about: readonly Seen[]): string {
+function describeRequest(
+  { number, server, steps, begin, sentToken, response }: SentRequest,
+  about: readonly SentRequest[],
+): string {
   const short = (token: string | undefined): string => token?.replaceAll(/([^.]{4})[^.]*/g, "$1") ?? "-";
   const { end, status, token, report } = response ?? {};
-  const isAbout = about.some((one) => one.at === at);
-  return `${isAbout ? ">" : " "} ${at} server ${server} ${begin}-${end} ${short(sent)} → ${short(token)} ${status} ${JSON.stringify(steps)} ${JSON.stringify(report)}`;
+  const isAbout = about.some((one) => one.number === number);
+  return `${isAbout ? ">" : " "} ${number} server ${server} ${begin}-${end} ${short(sentToken)} → ${short(token)} ${status} ${JSON.stringify(steps)} ${JSON.stringify(report)}`;
 }

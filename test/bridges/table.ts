@@ -1,4 +1,4 @@
-export type Outcome = "kept" | "BROKEN" | "not run";
+export type Outcome = "passed" | "FAILED" | "not run";
 
 /** The outcomes of the scenarios: a row for each scenario, and a column for each framework on each store. */
 export interface Table {
@@ -9,7 +9,7 @@ export interface Table {
 export function table(rows: readonly string[], columns: readonly string[]): Table {
   const outcomes = new Map<string, Outcome>();
   const key = (row: string, column: string): string => `${row}\n${column}`;
-  const mark = { kept: "✓", BROKEN: "✗", "not run": "–" } as const;
+  const mark = { passed: "✓", FAILED: "✗", "not run": "–" } as const;
   return {
     note: (row, column, outcome) => void outcomes.set(key(row, column), outcome),
     toString() {

@@ -1,7 +1,7 @@
 import type { SessionStore } from "@tenure/core";
 import { type Watched, watched } from "@tenure/watched-store";
 
-/** A store whose calls a scenario can observe and fail. */
+/** A store whose calls a scenario can observe and make fail. */
 export interface WatchedStore extends Watched<SessionStore> {
   /** Sets which calls fail from now on. */
   fail(what: Failing): void;
@@ -21,7 +21,7 @@ export function watchedStore(store: SessionStore): WatchedStore {
     }
     const isUpdate = call === "update" || call === "touch";
     if (failing === "nothing" || (failing === "updates" && !isUpdate)) return;
-    // The code of a missing Unix socket. To frameworks, the same code means that there is no such session.
+    // The code of a missing Unix socket. Frameworks take this code to mean that there is no such session.
     throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
   });
   return {

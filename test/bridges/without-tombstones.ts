@@ -1,12 +1,12 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
 /**
- * Returns the store without tombstones: it forgets revoked sessions immediately, so their ids may be created
- * again. It breaks promise 3 of the contract, so that a test can distinguish a bridge that knows what it
- * loaded from one that relies on tombstones.
+ * Returns the store without tombstones: it forgets revoked sessions immediately, so that their ids can be
+ * created again. This breaks promise 3 of the contract. A bridge that knows what its request loaded works on it;
+ * a bridge that relies on tombstones does not.
  */
 export function withoutTombstones(store: SessionStore): SessionStore {
-  /** How often each id was revoked. Each time, the inner store gets another id for it. */
+  /** How often each id was revoked. After each time, the inner store gets another id for it. */
   const revocations = new Map<string, number>();
   const inner = (id: string): string => `${id}#${revocations.get(id) ?? 0}`;
   const outer = (record: SessionRecord): SessionRecord => ({ ...record, id: record.id.replace(/#\d+$/, "") });

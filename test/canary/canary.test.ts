@@ -1,44 +1,45 @@
 import { randomUUID } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { Sessions, type SessionsOptions } from "@tenure/core";
+import { type SessionEvents, Sessions, type SessionsOptions } from "@tenure/core";
 import { visitor } from "@tenure/cookie-client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { application } from "../bridges/application.ts";
+import { createApplication } from "../bridges/application.ts";
+import { databases, type OpenDatabase } from "../bridges/databases.ts";
 import { expressSession } from "../bridges/express.ts";
-import { fastifySessions } from "../bridges/fastify.ts";
-import { gates } from "../bridges/gates.ts";
+import { fastifySession } from "../bridges/fastify.ts";
+import { createGates } from "../bridges/gates.ts";
 import { koaSession } from "../bridges/koa.ts";
 import { canariesIn, type Canary, dataCanary, digestCanary, secretCanary, shown } from "./canary.ts";
-import { databases, type OpenDatabase } from "./databases.ts";
 
-const EVENTS = [
-  "created",
-  "logged-in",
-  "login-refused",
-  "rotated",
-  "revoked",
-  "unbound",
-  "expired",
-  "late-save-dropped",
-  "conflict-merged",
-  "touch-failed",
-  "superseded-token-used",
-  "unreadable",
-  "refused",
-  "store-failure",
-] as const;
+// An object, so that it does not compile if an event is missing.
+const EVENTS = Object.keys({
+  created: true,
+  "logged-in": true,
+  "login-refused": true,
+  rotated: true,
+  revoked: true,
+  unbound: true,
+  expired: true,
+  "late-save-dropped": true,
+  "conflict-merged": true,
+  "touch-failed": true,
+  "superseded-token-used": true,
+  unreadable: true,
+  refused: true,
+  "store-failure": true,
+} satisfies Record<keyof SessionEvents, true>);
 
 const protect = { keys: [{ id: "one", key: Buffer.alloc(32, 7) }] };
 
 let events: unknown[];
 let output: string;
-const listen = (event: unknown): void => void events.push(event);
-const warned = (warning: Error): void => void (output += shown(warning));
+const onEvent = (event: unknown): void => void events.push(event);
+const onWarning = (warning: Error): void => void (output += shown(warning));
 beforeEach(() => {
   events = [];
   output = "";
-  for (const name of EVENTS) subscribe(`tenure:${name}`, listen);
-  process.on("warning", warned);
+  for (const name of EVENTS) subscribe(`tenure:${name}`, onEvent);
+  process.on("warning", onWarning);
   for (const stream of [process.stdout, process.stderr]) {
     vi.spyOn(stream, "write").mockImplementation((chunk) => {
       output += String(chunk);
@@ -48,18 +49,14 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  process.off("warning", warned);
-  for (const name of EVENTS) unsubscribe(`tenure:${name}`, listen);
+  process.off("warning", onWarning);
+  for (const name of EVENTS) unsubscribe(`tenure:${name}`, onEvent);
 });
 
-/**
- * Uses sessions as an application does, correctly and incorrectly, and returns the canaries, an id and the
- * errors that it got.
- */
-async function live(sessions: Sessions): Promise<{
+/** Makes an application's calls, some of them with invalid arguments, and returns what they left behind. */
+async function useSessions(sessions: Sessions): Promise<{
   readonly canaries: readonly Canary[];
   readonly digests: readonly Canary[];
-  readonly data: Canary;
   readonly id: string;
   readonly errors: readonly unknown[];
 }> {
@@ -71,16 +68,16 @@ async function live(sessions: Sessions): Promise<{
   const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
   const other = (await sessions.get(rotated.token))!;
   const errors: unknown[] = [];
-  const fails = async (call: () => Promise<unknown>): Promise<void> => {
+  const collectError = async (call: () => Promise<unknown>): Promise<void> => {
     await call().catch((error: unknown) => errors.push(error));
   };
   await sessions.save(session, { [data.text]: "late" });
   await sessions.save(other, { [data.text]: data.text, userId: user });
-  await fails(() => sessions.save(other, { [data.text]: 1n }));
-  await fails(() => sessions.save(other, { big: data.text.repeat(40_000) }));
-  await fails(() => sessions.save({ ...other }, { [data.text]: 1 }));
-  await fails(() => sessions.createWithToken(data.text.slice(0, 12), { a: data.text }));
-  await fails(() =>
+  await collectError(() => sessions.save(other, { [data.text]: 1n }));
+  await collectError(() => sessions.save(other, { big: data.text.repeat(40_000) }));
+  await collectError(() => sessions.save({ ...other }, { [data.text]: 1 }));
+  await collectError(() => sessions.createWithToken(data.text.slice(0, 12), { a: data.text }));
+  await collectError(() =>
     sessions.create({
       user: data.text,
       a: {
@@ -90,26 +87,29 @@ async function live(sessions: Sessions): Promise<{
       },
     }),
   );
-  await fails(() => sessions.logIn(rotated.token, { [data.text]: 1 } as never));
-  await fails(() => sessions.create({ userId: user }, { lifetime: data.text as never }));
+  await collectError(() => sessions.logIn(rotated.token, { [data.text]: 1 } as never));
+  await collectError(() => sessions.create({ userId: user }, { lifetime: data.text as never }));
   expect(errors).toHaveLength(7);
   const tokens = { visitor: visit.token, login: login.token!, rotated: rotated.token };
   const secrets = Object.entries(tokens).map(([name, token]) => secretCanary(`${name}'s secret`, token));
   const digests = Object.entries(tokens).map(([name, token]) => digestCanary(`${name}'s digest`, token));
-  return { canaries: [data, ...secrets], digests, data, id: session.id, errors };
+  return { canaries: [data, ...secrets], digests, id: session.id, errors };
 }
 
 test.each([
-  ["as it is", (text: string) => text],
-  ["in base64, anywhere", (text: string) => Buffer.from(`x${text}yz`).toString("base64url")],
+  ["in plain text", (text: string) => text],
+  ["in base64, after other bytes", (text: string) => Buffer.from(`x${text}yz`).toString("base64url")],
   ["in hexadecimal", (text: string) => Buffer.from(text).toString("hex")],
-  ["in a cause's hidden field", (text: string) => shown(new Error("a", { cause: hidden(text) }))],
-])("a canary is found %s", (_, hide) => {
+  [
+    "in a non-enumerable field of an error's cause",
+    (text: string) => shown(new Error("a", { cause: errorHiding(text) })),
+  ],
+])("canariesIn finds a canary %s", (_, hide) => {
   const canary = dataCanary("data");
   expect(canariesIn(hide(canary.text), [canary])).toEqual(["data"]);
 });
 
-function hidden(text: string): Error {
+function errorHiding(text: string): Error {
   return Object.defineProperty(new Error("b"), "row", { value: { deep: [text] }, enumerable: false });
 }
 
@@ -127,17 +127,17 @@ for (const database of databases) {
       }
     };
 
-    test("neither tokens, nor their plain digests, nor data are in the database, with protect (ASVS 11.3.2, 14.2.4, NIST 5.1)", () =>
+    test("with protect, the database contains neither tokens, nor their plain digests, nor data (ASVS 11.3.2, 14.2.4, NIST 5.1)", () =>
       open({ protect }, async (sessions, { dump }) => {
-        const { canaries, digests, id } = await live(sessions);
+        const { canaries, digests, id } = await useSessions(sessions);
         const text = await dump();
         expect(text).toContain(id);
         expect(canariesIn(text, [...canaries, ...digests])).toEqual([]);
       }));
 
-    test("without protect, data are in the database, and tokens are not", () =>
+    test("without protect, the database contains data and plain digests of tokens, but no tokens", () =>
       open({}, async (sessions, { dump }) => {
-        const { canaries, digests } = await live(sessions);
+        const { canaries, digests } = await useSessions(sessions);
         const text = await dump();
         expect(canariesIn(text, canaries)).toEqual(["data"]);
         expect(canariesIn(text, digests)).not.toEqual([]);
@@ -145,12 +145,12 @@ for (const database of databases) {
 
     test.each([
       ["with protect", { protect }],
-      ["without it", {}],
+      ["without protect", {}],
     ])(
-      "nothing shows them but the session itself: events, errors, output, public objects, %s (ASVS 16.2.5, 16.5.1)",
+      "%s, events, errors, output and public objects show neither tokens nor data (ASVS 16.2.5, 16.5.1)",
       (_, options) =>
         open(options, async (sessions, { store }) => {
-          const { canaries, errors } = await live(sessions);
+          const { canaries, errors } = await useSessions(sessions);
           expect(events.length).toBeGreaterThan(5);
           expect(canariesIn(shown(events), canaries)).toEqual([]);
           expect(canariesIn(errors.map(shown).join("\n"), canaries)).toEqual([]);
@@ -160,7 +160,7 @@ for (const database of databases) {
         }),
     );
 
-    test("setData, with which tests tamper, replaces the data of any session, even of one that its user left", () =>
+    test("setData replaces the data of a session, even after a save has removed its user", () =>
       open({}, async (sessions, { store, setData }) => {
         const { session } = await sessions.create({ userId: randomUUID(), a: 1 });
         const left = (await sessions.save(session, { a: 1 }))!;
@@ -169,24 +169,23 @@ for (const database of databases) {
         expect((await store.read(left.id))!.data).toBe("tampered");
       }));
 
-    test("a session shows its data and no token", () =>
+    test("a session shows its data but no token", () =>
       open({ protect }, async (sessions) => {
-        const { canaries, id } = await live(sessions);
+        const { canaries, id } = await useSessions(sessions);
         const listed: unknown[] = [];
         for await (const session of sessions.all()) listed.push(session);
         expect(shown(listed)).toContain(id);
         expect(canariesIn(shown(listed), canaries)).toEqual(["data"]);
       }));
 
-    // The memory store has no server.
     test.skipIf(database.name === "memory")(
-      "a server that quotes what it refused does not bring data into an error, its causes or an event (ASVS 16.2.5, 16.5.1)",
+      "if the server quotes rejected data in its error, no error, cause, event or output of Tenure contains them (ASVS 16.2.5, 16.5.1)",
       () =>
-        open({}, async (sessions, { spoil }) => {
+        open({}, async (sessions, { failWrites }) => {
           const { token, session } = await sessions.create({ a: 1 });
-          const { canaries } = await live(sessions);
+          const { canaries } = await useSessions(sessions);
           const data = dataCanary("refused");
-          await spoil?.();
+          await failWrites?.();
           events = [];
           const calls = [
             () => sessions.save(session, { a: data.text }),
@@ -205,10 +204,10 @@ for (const database of databases) {
         }),
     );
 
-    for (const framework of [expressSession, fastifySessions, koaSession]) {
-      test(`${framework.name}: bridge, database, events and output show neither tokens nor data (ASVS 16.2.5)`, () =>
+    for (const framework of [expressSession, fastifySession, koaSession]) {
+      test(`${framework.name}: the bridge, the database, events and output show neither tokens nor data (ASVS 16.2.5)`, () =>
         open({ protect }, async (sessions, { dump }) => {
-          const site = await framework.serve(sessions, application(gates()));
+          const site = await framework.serve(sessions, createApplication(createGates()));
           try {
             const browser = visitor(site.origin);
             const data = dataCanary("data");
@@ -217,7 +216,7 @@ for (const database of databases) {
             for (const step of [{ set: { [data.text]: data.text } }, { logIn: user }, "rotate"]) {
               const { status } = await browser.post("/", [step]);
               expect(status).toBe(200);
-              canaries.push(...tokensOf(browser.cookies));
+              canaries.push(...tokenCanaries(browser.cookies));
             }
             await browser.post("/", [{ set: { more: data.text } }]);
             await browser.post("/", [{ set: { big: data.text.repeat(40_000) } }]);
@@ -235,8 +234,8 @@ for (const database of databases) {
   });
 }
 
-/** Returns the tokens in the cookies, which each framework signs or encodes differently. */
-function tokensOf(cookies: ReadonlyMap<string, string>): Canary[] {
+/** Returns canaries of the tokens in cookies, which each framework signs or encodes in its own way. */
+function tokenCanaries(cookies: ReadonlyMap<string, string>): Canary[] {
   return [...cookies.values()].flatMap((value) => {
     const tokens = decodeURIComponent(value).match(/[\w-]{22}\.[\w-]{43}/g) ?? [];
     return tokens.flatMap((token) => [secretCanary("a secret", token), digestCanary("a digest", token)]);

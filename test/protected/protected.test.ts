@@ -2,34 +2,34 @@ import { randomUUID } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Sessions } from "@tenure/core";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { databases, type OpenDatabase } from "../canary/databases.ts";
+import { databases, type OpenDatabase } from "../bridges/databases.ts";
 
 const protect = { keys: [{ id: "one", key: Buffer.alloc(32, 1) }] };
 
 let unreadable: unknown[];
-const listen = (event: unknown): void => void unreadable.push(event);
+const onUnreadable = (event: unknown): void => void unreadable.push(event);
 beforeEach(() => {
   unreadable = [];
-  subscribe("tenure:unreadable", listen);
+  subscribe("tenure:unreadable", onUnreadable);
 });
-afterEach(() => void unsubscribe("tenure:unreadable", listen));
+afterEach(() => void unsubscribe("tenure:unreadable", onUnreadable));
 
-interface Logged {
+interface Login {
   readonly token: string;
   readonly id: string;
   readonly userId: string;
 }
 
-async function logIn(sessions: Sessions, data: object): Promise<Logged> {
+async function logIn(sessions: Sessions, data: object): Promise<Login> {
   const userId = randomUUID();
   const { token } = await sessions.create({ ...data });
   const login = await sessions.logIn(token, userId);
   return { token: login.token!, id: login.session!.id, userId };
 }
 
-/** The attacker can write to the database, but has no key. */
+/** In these tests, an attacker can write to the database but has no key. */
 for (const database of databases) {
-  database.describe(`protected sessions on ${database.name}`, () => {
+  database.describe(`with protect, on ${database.name}`, () => {
     const open = async (
       use: (sessions: Sessions, database: OpenDatabase) => Promise<void>,
     ): Promise<void> => {
@@ -41,7 +41,7 @@ for (const database of databases) {
       }
     };
 
-    test("whose rows are swapped are unreadable, are not overwritten, and can be ended (ASVS 11.3.3)", () =>
+    test("if the data of two sessions are swapped, both are unreadable, are not overwritten, and can be ended (ASVS 11.3.3)", () =>
       open(async (sessions, { store, setData }) => {
         const [ada, eve] = [await logIn(sessions, { a: 1 }), await logIn(sessions, { a: 2 })];
         const [adas, eves] = [(await store.read(ada.id))!.data, (await store.read(eve.id))!.data];
@@ -51,7 +51,7 @@ for (const database of databases) {
           expect(await sessions.get(one.token)).toBeNull();
           expect(await sessions.listForUser(one.userId)).toMatchObject([{ id: one.id, data: null }]);
         }
-        // Not even with the secret of the session whose row was copied.
+        // Nor does the secret of the session from which the data were copied give access.
         expect(await sessions.get(`${ada.id}.${eve.token.split(".")[1]}`)).toBeNull();
         expect((await store.read(ada.id))!.data).toBe(eves);
         expect(unreadable).toContainEqual(expect.objectContaining({ id: ada.id, keyId: "one" }));
@@ -59,7 +59,7 @@ for (const database of databases) {
         expect(await sessions.revokeAllForUser(eve.userId)).toBe(1);
       }));
 
-    test("whose digests are swapped log nobody in (ASVS 11.3.3)", () =>
+    test("if the digests of two sessions are swapped, no token logs in (ASVS 11.3.3)", () =>
       open(async (sessions, { store, setData }) => {
         const [ada, eve] = [await logIn(sessions, {}), await logIn(sessions, {})];
         const [adas, eves] = [(await store.read(ada.id))!.data, (await store.read(eve.id))!.data];
@@ -77,7 +77,7 @@ for (const database of databases) {
         expect(await sessions.get(ada.token)).not.toBeNull();
       }));
 
-    test("are not protected from a rollback of a row's data: the older data and token count again", () =>
+    test("a rollback of a row's data is not detected, so the older data and token are valid again", () =>
       open(async (sessions, { store, setData }) => {
         const ada = await logIn(sessions, { role: "admin" });
         const before = (await store.read(ada.id))!.data;
@@ -89,12 +89,12 @@ for (const database of databases) {
         expect(await sessions.get(rotated.token)).toBeNull();
       }));
 
-    test("that were ended stay ended after a rollback of a row's data", () =>
+    test("a revoked session stays revoked after a rollback of its row's data", () =>
       open(async (sessions, { store, setData }) => {
         const ada = await logIn(sessions, {});
         const before = (await store.read(ada.id))!.data;
         await sessions.revoke(ada.token);
-        // An attacker who can write the whole row can do more: see SECURITY.md.
+        // This replaces only the data. SECURITY.md says what an attacker can do who can write the whole row.
         await setData(ada.id, before);
         expect(await sessions.get(ada.token)).toBeNull();
       }));

@@ -14,21 +14,20 @@ import { describe } from "vitest";
 
 export interface Database {
   readonly name: string;
+  /** Whether it is in this process, and therefore fast. */
+  readonly isLocal: boolean;
   /** vitest's `describe`, or `describe.skip` if there is no server. */
   readonly describe: typeof describe;
-  /** Opens a store on its own prefix, table or collection. */
+  /** Opens a store with its own prefix, table or collection. */
   open(): Promise<OpenDatabase>;
 }
 
 export interface OpenDatabase {
   readonly store: SessionStore;
-  /** Returns everything stored there, as text. */
+  /** Returns everything that is stored there, as text. */
   dump: () => Promise<string>;
-  /**
-   * Makes the next write fail with an error of the server that quotes its input. Absent: this backend has no
-   * server.
-   */
-  spoil?: () => Promise<void>;
+  /** Makes writes fail with an error of the server that quotes its input. Absent: there is no server. */
+  failWrites?: () => Promise<void>;
   /** Replaces the `data` of a session, as an attacker who can write to the database would. */
   setData: (id: string, data: string) => Promise<void>;
   close: () => Promise<void>;
@@ -38,12 +37,14 @@ const redis = await server("redis");
 const postgres = await server("postgres");
 const mongo = await server("mongo");
 
+export const memory: Database = { name: "memory", isLocal: true, describe, open: openMemory };
+
 export const databases: readonly Database[] = [
-  { name: "memory", describe, open: openMemory },
-  { name: "sqlite", describe, open: openSqlite },
-  { name: "redis", describe: redis.describe, open: openRedis },
-  { name: "postgres", describe: postgres.describe, open: openPostgres },
-  { name: "mongo", describe: mongo.describe, open: openMongo },
+  memory,
+  { name: "sqlite", isLocal: true, describe, open: openSqlite },
+  { name: "redis", isLocal: false, describe: redis.describe, open: openRedis },
+  { name: "postgres", isLocal: false, describe: postgres.describe, open: openPostgres },
+  { name: "mongo", isLocal: false, describe: mongo.describe, open: openMongo },
 ];
 
 async function openMemory(): Promise<OpenDatabase> {
@@ -74,7 +75,7 @@ async function openSqlite(): Promise<OpenDatabase> {
         { depth: 4, maxArrayLength: null, maxStringLength: null },
       );
     },
-    async spoil() {
+    async failWrites() {
       for (const event of ["insert", "update"]) {
         database.exec(`create trigger refusing_${event} before ${event} on tenure_sessions
           begin select raise(abort, 'refused ' || new.data); end`);
@@ -89,7 +90,7 @@ async function openSqlite(): Promise<OpenDatabase> {
 
 async function openRedis(): Promise<OpenDatabase> {
   const client = new Redis(redis.url);
-  const user = `canary-${randomUUID()}`;
+  const user = `test-${randomUUID()}`;
   const prefix = `${user}:`;
   const value = async (key: string): Promise<string> => {
     switch (await client.type(key)) {
@@ -100,7 +101,7 @@ async function openRedis(): Promise<OpenDatabase> {
       case "hash":
         return JSON.stringify(await client.hgetall(key));
       default:
-        throw new Error("a key of a type that this test does not read");
+        throw new Error("a key has a type that dump does not read");
     }
   };
   return {
@@ -109,8 +110,8 @@ async function openRedis(): Promise<OpenDatabase> {
       const keys = await client.keys(`${prefix}*`);
       return (await Promise.all(keys.map(async (key) => `${key} ${await value(key)}`))).join("\n");
     },
-    async spoil() {
-      // The client's error then contains the command with all its arguments.
+    async failWrites() {
+      // The client's error contains the rejected command with all its arguments.
       await client.acl("SETUSER", user, "on", "nopass", "~*", "+@all", "-evalsha", "-eval");
       await client.call("AUTH", user, "-");
     },
@@ -119,9 +120,9 @@ async function openRedis(): Promise<OpenDatabase> {
       const old = (await client.get(key)) ?? "";
       // A tombstone has no data.
       if (old.startsWith("x")) return;
-      // The value ends with the data, which begin with the envelope.
+      // The value ends with the data, which begin with the envelope's head.
       const at = old.search(/[12][0-3][vhl][-ua]\d{39}/);
-      if (at < 0) throw new Error("no envelope in the value of the session");
+      if (at < 0) throw new Error("the session's value has no envelope");
       await client.set(key, old.slice(0, at) + data, "KEEPTTL");
     },
     async close() {
@@ -135,7 +136,7 @@ async function openRedis(): Promise<OpenDatabase> {
 
 async function openPostgres(): Promise<OpenDatabase> {
   const pool = new Pool({ connectionString: postgres.url, max: 4 });
-  const table = `canary_${randomUUID().replaceAll("-", "_")}`;
+  const table = `test_${randomUUID().replaceAll("-", "_")}`;
   await migrate(pool, { table });
   return {
     store: postgresStore(pool, { table }),
@@ -143,8 +144,8 @@ async function openPostgres(): Promise<OpenDatabase> {
       const { rows } = await pool.query<{ row: string }>(`SELECT t::text AS row FROM ${table} t`);
       return rows.map(({ row }) => row).join("\n");
     },
-    async spoil() {
-      // A trigger of the application's database may quote a row anywhere.
+    async failWrites() {
+      // A trigger in the application's database may quote a row in any field of an error.
       await pool.query(`
         CREATE FUNCTION ${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
           RAISE EXCEPTION 'refused %', NEW.data USING DETAIL = NEW.data, HINT = NEW.data;
@@ -163,14 +164,14 @@ async function openPostgres(): Promise<OpenDatabase> {
 
 async function openMongo(): Promise<OpenDatabase> {
   const client = new MongoClient(mongo.url);
-  const collection = client.db("canary").collection(randomUUID());
+  const collection = client.db("test").collection(randomUUID());
   await ensureIndexes(collection);
   return {
     store: mongoStore(collection),
     dump: async () => inspect(await collection.find().toArray(), { depth: 12, maxStringLength: null }),
-    async spoil() {
-      // MongoDB's error then contains the rejected values. FerretDB's does not.
-      await client.db("canary").command({
+    async failWrites() {
+      // MongoDB's error contains the rejected values. FerretDB's does not.
+      await client.db("test").command({
         collMod: collection.collectionName,
         validator: { data: { $type: "int" } },
       });
