@@ -1,23 +1,20 @@
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import express from "express";
 import session, { type Store } from "express-session";
 import { expect, vi } from "vitest";
+import { listen } from "../bridges/listen.ts";
 import { IDLE } from "./peers.ts";
 
-/** A browser and its application. The test decides when slow requests continue. */
+/** An application with one browser. Requests for `/slow/…` wait until the test lets them continue. */
 export interface Application extends AsyncDisposable {
   get(path: string): Promise<string>;
-  /** Resolves once `count` requests for `/slow/…` have loaded their session. */
-  waiting(count: number): Promise<void>;
-  /** Lets these requests continue. */
-  goOn(): void;
+  /** Resolves once `count` slow requests have loaded their session. */
+  waitForSlowRequests(count: number): Promise<void>;
+  continueSlowRequests(): void;
 }
 
-/**
- * Starts express-session on a store, with a page that waits until the test lets it continue, and one browser.
- */
-export async function application(store: Store): Promise<Application> {
+/** Starts an application with express-session on a store. */
+export async function startApplication(store: Store): Promise<Application> {
   const gate = Promise.withResolvers<void>();
   let loaded = 0;
   const app = express();
@@ -48,24 +45,19 @@ export async function application(store: Store): Promise<Application> {
     const { cookie: _, ...data } = req.session;
     res.send(Object.keys(data).toSorted().join());
   });
-  const server = app.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { origin, close } = await listen(createServer(app));
   let cookie = "";
   return {
     async get(path) {
       const response = await fetch(origin + path, { headers: { cookie } });
-      // Keep the first cookie, as a browser that was logged out may do.
+      // It keeps its first cookie, as a browser that was logged out may do.
       cookie ||= response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
       return response.text();
     },
-    async waiting(count) {
+    async waitForSlowRequests(count) {
       await vi.waitFor(() => expect(loaded).toBe(count), { interval: 5, timeout: 30_000 });
     },
-    goOn: () => gate.resolve(),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => void server.close(resolve));
-    },
+    continueSlowRequests: () => gate.resolve(),
+    [Symbol.asyncDispose]: close,
   };
 }

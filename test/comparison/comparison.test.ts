@@ -3,10 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { server } from "@tenure/servers";
 import { getIronSession } from "iron-session";
 import { describe, expect, test, vi } from "vitest";
-import { application } from "./application.ts";
-import { IDLE, type Opened, peers, tenure } from "./peers.ts";
+import { listen } from "../bridges/listen.ts";
+import { startApplication } from "./application.ts";
+import { IDLE, type OpenStore, peers, tenure } from "./peers.ts";
 
-/** These tests back the table "Compared with" in README.md. */
+/** The tests in this file support the table "Compared with" in README.md. */
 const servers = {
   redis: await server("redis"),
   postgres: await server("postgres"),
@@ -14,53 +15,53 @@ const servers = {
 };
 
 for (const [name, peer] of Object.entries(peers)) {
-  const describeHere = peer.backend ? servers[peer.backend].describe : describe;
-  describeHere(name, { concurrent: true }, () => {
-    const open = (): Promise<Opened> => (peer.backend ? peer.open(servers[peer.backend]) : peer.open());
+  const describePeer = peer.backend ? servers[peer.backend].describe : describe;
+  describePeer(name, { concurrent: true }, () => {
+    const open = (): Promise<OpenStore> => (peer.backend ? peer.open(servers[peer.backend]) : peer.open());
 
     test("a slow request brings a logged-out session back", async () => {
       await using app = await opened(open);
       expect(await slowSaveAfterLogout(app)).toBe("late,userId");
     });
 
-    test("of two requests that change different keys, one loses its change", async () => {
+    test("of two concurrent requests that change different keys, one loses its change", async () => {
       await using app = await opened(open);
       expect(await twoChanges(app)).toMatch(/^(?:one|two),userId$/u);
     });
 
-    test("a session in use never ends", async () => {
+    test("a session that is in use does not end", async () => {
       await using app = await opened(open);
       expect(await useFor(app, 3 * IDLE)).toBe("userId");
     });
 
-    test("has no call for the sessions of one user", async () => {
+    test("the store has no method for the sessions of one user", async () => {
       const one = await open();
-      expect(callsOf(one.store).filter((call) => /user/iu.test(call))).toEqual([]);
+      expect(methodsOf(one.store).filter((method) => /user/iu.test(method))).toEqual([]);
       await one.close();
     });
   });
 }
 
 describe("Tenure", { concurrent: true }, () => {
-  test("a slow request leaves a logged-out session dead", async () => {
+  test("a slow request does not bring a logged-out session back", async () => {
     await using app = await opened(tenure);
     expect(await slowSaveAfterLogout(app)).toBe("");
   });
 
-  test("two requests that change different keys both keep their change", async () => {
+  test("two concurrent requests that change different keys both keep their changes", async () => {
     await using app = await opened(tenure);
     expect(await twoChanges(app)).toBe("one,two,userId");
   });
 
-  test("a session in use ends at its lifetime", async () => {
+  test("a session that is in use ends at its lifetime", async () => {
     await using app = await opened(tenure);
     expect(await useFor(app, 3 * IDLE)).toBe("");
   });
 });
 
-// Not concurrent with the others, because it moves the clock.
+// Not concurrent with other tests, because one test moves the clock.
 describe("iron-session", () => {
-  test("a copy of the cookie is valid after the logout", async () => {
+  test("a copy of the cookie is still valid after a logout", async () => {
     const [cookie] = await ironVisit("", (session) => {
       session["userId"] = "ada";
       return session.save();
@@ -69,7 +70,7 @@ describe("iron-session", () => {
     expect((await ironVisit(cookie, async () => undefined))[1]).toEqual({ userId: "ada" });
   });
 
-  test("of two requests that change different keys, one loses its change", async () => {
+  test("of two concurrent requests that change different keys, one loses its change", async () => {
     const [one, two] = await Promise.all(
       ["one", "two"].map((key) =>
         ironVisit("", (session) => {
@@ -78,11 +79,11 @@ describe("iron-session", () => {
         }),
       ),
     );
-    // A browser keeps one of the two cookies.
+    // A browser keeps only one of the two cookies.
     expect([one?.[1], two?.[1]]).toEqual([{ one: true }, { two: true }]);
   });
 
-  test("each save starts the age of a session again", async () => {
+  test("each save restarts the lifetime of a session", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     try {
       const save = (session: IronSession): Promise<void> => session.save();
@@ -101,11 +102,11 @@ describe("iron-session", () => {
   });
 });
 
-type App = Awaited<ReturnType<typeof application>>;
+type App = Awaited<ReturnType<typeof startApplication>>;
 
-async function opened(open: () => Promise<Opened>): Promise<App> {
+async function opened(open: () => Promise<OpenStore>): Promise<App> {
   const one = await open();
-  const app = await application(one.store);
+  const app = await startApplication(one.store);
   return {
     ...app,
     async [Symbol.asyncDispose]() {
@@ -115,14 +116,14 @@ async function opened(open: () => Promise<Opened>): Promise<App> {
   };
 }
 
-/** Returns the keys of the session that the browser's old cookie leads to. */
+/** Returns the keys of the session that the browser's old cookie gives access to. */
 async function slowSaveAfterLogout(app: App): Promise<string> {
   await app.get("/login");
   const slow = app.get("/slow/late");
-  await app.waiting(1);
+  await app.waitForSlowRequests(1);
   await app.get("/logout");
   expect(await app.get("/")).toBe("");
-  app.goOn();
+  app.continueSlowRequests();
   await slow;
   return app.get("/");
 }
@@ -130,13 +131,13 @@ async function slowSaveAfterLogout(app: App): Promise<string> {
 async function twoChanges(app: App): Promise<string> {
   await app.get("/login");
   const both = [app.get("/slow/one"), app.get("/slow/two")];
-  await app.waiting(2);
-  app.goOn();
+  await app.waitForSlowRequests(2);
+  app.continueSlowRequests();
   await Promise.all(both);
   return app.get("/");
 }
 
-/** Uses a session more often than its idle timeout. Returns its keys at the end. */
+/** Uses a session more often than its idle timeout for this long. Returns its keys afterwards. */
 async function useFor(app: App, milliseconds: number): Promise<string> {
   await app.get("/login");
   for (const end = Date.now() + milliseconds; Date.now() < end;) {
@@ -146,20 +147,20 @@ async function useFor(app: App, milliseconds: number): Promise<string> {
   return app.get("/");
 }
 
-function callsOf(store: object): string[] {
-  const calls: string[] = [];
+function methodsOf(store: object): string[] {
+  const methods: string[] = [];
   for (let one = store; one !== Object.prototype; one = Object.getPrototypeOf(one) as object) {
-    calls.push(...Object.getOwnPropertyNames(one));
+    methods.push(...Object.getOwnPropertyNames(one));
   }
-  return calls;
+  return methods;
 }
 
 type IronSession = Awaited<ReturnType<typeof getIronSession<Record<string, unknown>>>>;
 
-/** Seconds. iron-session accepts a cookie for one more minute, in case clocks differ. */
+/** In seconds. iron-session accepts a cookie for one more minute, in case clocks differ. */
 const TTL = 300;
 
-/** Sends one request with this cookie. Returns the cookie and the data after it. */
+/** Sends one request with this cookie. Returns the cookie and the data afterwards. */
 async function ironVisit(
   cookie: string,
   use: (session: IronSession) => Promise<void>,
@@ -176,11 +177,9 @@ async function ironVisit(
     data = { ...session };
     res.end();
   });
-  await new Promise<void>((resolve) => void app.listen(0, "127.0.0.1", resolve));
-  const { port } = app.address() as { port: number };
-  const response = await fetch(`http://127.0.0.1:${port}`, { headers: { cookie } });
+  const { origin, close } = await listen(app);
+  const response = await fetch(origin, { headers: { cookie } });
   await response.text();
-  app.closeAllConnections();
-  app.close();
+  await close();
   return [response.headers.getSetCookie()[0]?.split(";")[0] ?? "", data];
 }

@@ -10,12 +10,12 @@ import { MongoClient } from "mongodb";
 import { Pool } from "pg";
 import { createClient } from "redis";
 
-export interface Opened {
+export interface OpenStore {
   readonly store: Store;
   close(): Promise<void>;
 }
 
-/** The idle timeout, milliseconds. Tenure's sessions also have a lifetime of twice this. */
+/** The idle timeout in milliseconds. Tenure's sessions also have a lifetime of twice this. */
 export const IDLE = 1_500;
 
 /** Each store is set up as its README recommends. */
@@ -63,7 +63,7 @@ export const peers = {
       const client = await new MongoClient(url).connect();
       const dbName = `comparison_${randomUUID().slice(0, 8)}`;
       const store = MongoStore.create({ client, dbName });
-      // It creates its index in the background, with an unhandled error if the client is closed before that.
+      // It creates its index in the background, with an unhandled error if the client is closed before that ends.
       await new Promise((done) => store.length(done));
       return {
         store,
@@ -76,7 +76,7 @@ export const peers = {
   },
 } as const;
 
-export async function tenure(): Promise<Opened> {
+export async function tenure(): Promise<OpenStore> {
   const sessions = new Sessions({ store: memoryStore(), idleTimeout: IDLE, lifetime: 2 * IDLE });
   return { store: expressSessionStore(sessions), close: async () => undefined };
 }

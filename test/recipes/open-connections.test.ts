@@ -1,16 +1,17 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Session, Sessions } from "@tenure/core";
 import { redisStore } from "@tenure/redis";
 import { server } from "@tenure/servers";
 import { Redis } from "ioredis";
-import { afterAll, expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { listen } from "../bridges/listen.ts";
 import { closeWithSession } from "../readme/companions/docs-OPEN-CONNECTIONS-md/open-connections.ts";
 
-test("the page prints the recipe that is tested here", () => {
+test("docs/OPEN-CONNECTIONS.md contains the recipe that is tested here", () => {
   const page = readFileSync(new URL("../../docs/OPEN-CONNECTIONS.md", import.meta.url), "utf8");
   const recipe = new URL(
     "../readme/companions/docs-OPEN-CONNECTIONS-md/open-connections.ts",
@@ -22,17 +23,15 @@ test("the page prints the recipe that is tested here", () => {
 const redis = await server("redis");
 
 redis.describe("open connections, with sessions on Redis", () => {
-  const clients = [0, 1].map(() => new Redis(redis.url, { lazyConnect: true }));
-  afterAll(() => clients.forEach((client) => client.disconnect()));
-  const processes = (): [Sessions, Sessions] =>
-    clients.map((client) => {
-      const store = redisStore(client, { prefix: "open-connections:" });
-      return new Sessions({ store });
-    }) as [Sessions, Sessions];
+  /** Returns sessions with their own client, as another process has. */
+  function sessionsOfProcess(): Sessions {
+    const client = new Redis(redis.url);
+    onTestFinished(() => client.disconnect());
+    return new Sessions({ store: redisStore(client, { prefix: "open-connections:" }) });
+  }
 
-  test("a WebSocket and an event stream close when another process logs the user out", async () => {
-    const [here, there] = processes();
-    await Promise.all(clients.map((client) => client.connect()));
+  test("a WebSocket and an event stream stay open if another process rotates the session, and close if it logs the user out", async () => {
+    const [here, there] = [sessionsOfProcess(), sessionsOfProcess()];
     const open = closeWithSession(here, 50);
     const sockets = new WebSocketServer({ noServer: true });
     const sessionOf = (url = ""): Promise<Session | null> => here.get(url.slice(2), { touch: false });
@@ -53,33 +52,31 @@ redis.describe("open connections, with sessions on Redis", () => {
         }),
       );
     });
-    app.listen(0, "127.0.0.1");
-    await once(app, "listening");
-    const at = `127.0.0.1:${(app.address() as AddressInfo).port}`;
+    const { origin, close } = await listen(app);
 
     const [ada, bob] = [await here.logIn(null, "ada"), await here.logIn(null, "bob")];
-    const socket = new WebSocket(`ws://${at}/?${ada.token}`);
-    const others = new WebSocket(`ws://${at}/?${bob.token}`);
-    const opened = Promise.all([socket, others].map((ws) => once(ws, "open")));
-    const events = await fetch(`http://${at}/?${ada.token}`);
+    const socket = new WebSocket(`${origin}/?${ada.token}`);
+    const otherSocket = new WebSocket(`${origin}/?${bob.token}`);
+    const opened = Promise.all([socket, otherSocket].map((ws) => once(ws, "open")));
+    const events = await fetch(`${origin}/?${ada.token}`);
     await opened;
     const closed = once(socket, "close");
     await there.rotate(ada.token!);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // A few checks, which are 50 ms apart.
+    await sleep(200);
     expect(socket.readyState).toBe(WebSocket.OPEN);
 
     await there.revokeAllForUser("ada");
     expect((await closed)[0]).toBe(4401);
     expect(await events.text()).toBe("data: hello\n\n");
-    expect(others.readyState).toBe(WebSocket.OPEN);
-    others.close();
+    expect(otherSocket.readyState).toBe(WebSocket.OPEN);
+    otherSocket.close();
     open.stop();
-    app.closeAllConnections();
-    app.close();
+    await close();
   });
 });
 
-test("connections close when it cannot be known who is logged in", async () => {
+test("connections close if the checks of their sessions keep failing", async () => {
   const sessions = { areLive: () => Promise.reject(new Error("down")) } as unknown as Sessions;
   const open = closeWithSession(sessions, 5);
   const closed = await new Promise((resolve) => open.add({} as Session, () => resolve("closed")));
