@@ -1,19 +1,19 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { Orders, Reply } from "./client.ts";
+import type { Command, Commands, Reply } from "./client.ts";
 import { onFirstCore } from "./cpu.ts";
 import { visit } from "./http.ts";
 import type { Slice } from "./load.ts";
 
 /**
- * A competitor in its own process, as in an application, so that no other competitor's code and garbage
- * affect it.
+ * A competitor in its own process, as in an application, where no other competitor's code or garbage affects
+ * it.
  */
-export interface ClientProcess extends Omit<Orders, "serve" | "cpu"> {
+export interface ClientProcess extends Omit<Commands, "serve" | "cpu"> {
   readonly name: string;
   /** Sends page views over HTTP from this process to an application in the competitor's process. */
-  httpSlice(concurrency: number, ms: number, share: number): Promise<Slice>;
+  httpSlice(concurrency: number, ms: number, dueShare: number): Promise<Slice>;
 }
 
 export async function startClient(
@@ -31,14 +31,15 @@ export async function startClient(
     throw new Error(`the process of ${name} ended with ${code}`);
   });
   exited.catch(() => undefined);
-  // A stopped process does not notice that this process has ended.
+  // A client that is stopped with SIGSTOP does not notice that this process has ended.
   process.once("exit", () => child.kill("SIGKILL"));
 
   /**
-   * Runs the client's process, which is stopped between its turns. V8 collects garbage when a process is
-   * idle: the process of connect-redis on node-redis took half of the core in every third turn of Tenure.
+   * Resumes the client's process for one turn. Between its turns it is stopped, because V8 collects garbage
+   * when a process is idle: the process of connect-redis on node-redis took half of the core in every third
+   * turn of Tenure.
    */
-  async function awake<Result>(work: () => Promise<Result>): Promise<Result> {
+  async function whileResumed<Result>(work: () => Promise<Result>): Promise<Result> {
     if (CAN_STOP) child.kill("SIGCONT");
     const result = await work();
     if (CAN_STOP) child.kill("SIGSTOP");
@@ -50,41 +51,41 @@ export async function startClient(
     if ("error" in message) throw new Error(`${name}: ${message.error}`);
     return message.result;
   }
-  function order<Call extends keyof Orders>(call: Call): Orders[Call] {
+  function command<Call extends keyof Commands>(call: Call): Commands[Call] {
     return ((...args: readonly unknown[]) => {
-      child.send({ call, args });
+      child.send({ call, args } satisfies Command);
       return reply();
-    }) as Orders[Call];
+    }) as Commands[Call];
   }
-  function turn<Call extends keyof Orders>(call: Call): Orders[Call] {
-    const give = order(call) as (...args: readonly unknown[]) => Promise<unknown>;
-    return ((...args: readonly unknown[]) => awake(() => give(...args))) as Orders[Call];
+  function turn<Call extends keyof Commands>(call: Call): Commands[Call] {
+    const send = command(call) as (...args: readonly unknown[]) => Promise<unknown>;
+    return ((...args: readonly unknown[]) => whileResumed(() => send(...args))) as Commands[Call];
   }
 
-  const [serve, cpu] = [order("serve"), order("cpu")];
-  let serving: ReturnType<Orders["serve"]> | undefined;
+  const [serve, cpu] = [command("serve"), command("cpu")];
+  let serving: ReturnType<Commands["serve"]> | undefined;
 
-  await awake(reply);
+  await whileResumed(reply);
   return {
     name,
     populate: turn("populate"),
     slice: turn("slice"),
-    httpSlice: (concurrency, ms, share) => awake(() => httpSlice(concurrency, ms, share)),
+    httpSlice: (concurrency, ms, dueShare) => whileResumed(() => httpSlice(concurrency, ms, dueShare)),
     revokeUser: turn("revokeUser"),
     revocation: turn("revocation"),
     async close() {
       if (CAN_STOP) child.kill("SIGCONT");
-      await order("close")();
+      await command("close")();
       child.disconnect();
       await once(child, "exit");
     },
   };
 
-  async function httpSlice(concurrency: number, ms: number, share: number): Promise<Slice> {
+  async function httpSlice(concurrency: number, ms: number, dueShare: number): Promise<Slice> {
     const { port, cookies } = await (serving ??= serve());
-    const before = await cpu(share);
+    const before = await cpu(dueShare);
     const { requests, seconds } = await visit(port, cookies, concurrency, ms);
-    const after = await cpu(share);
+    const after = await cpu(dueShare);
     const measured = {
       requestsPerSecond: requests / seconds,
       clientMicros: (after.client - before.client) / requests,
@@ -94,5 +95,5 @@ export async function startClient(
   }
 }
 
-/** Windows has no such signals. */
+/** Whether there are SIGSTOP and SIGCONT, which Windows lacks. */
 const CAN_STOP = process.platform !== "win32";

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 /**
- * Returns a prefix for a client's command line that keeps the client on the first core from its start. V8
- * creates threads for as many cores as it finds at the start, and several threads on one core would compete.
- * Empty: pinning is not possible.
+ * Returns a prefix for a client's command line that pins the client to the first core, or an empty prefix if
+ * pinning is not possible. The client must be pinned from its start, when V8 creates threads for as many
+ * cores as it finds. Several threads on one core would compete.
  */
 export function onFirstCore(): readonly string[] {
   if (availableParallelism() < 2) return [];
@@ -17,12 +17,12 @@ export function onFirstCore(): readonly string[] {
   }
 }
 
-/** Pins a server to the second core. Returns a human-readable result. */
+/** Pins a server to the second core. Returns a description of the result. */
 export function pinServer(pid: number): string {
   if (availableParallelism() < 2) return "not pinned: there is one core";
   try {
-    // Processes that it forks later inherit the core.
-    for (const one of family(pid)) {
+    // Processes that the server forks later inherit the core.
+    for (const one of processTree(pid)) {
       execFileSync("taskset", ["-acp", "1", String(one)], { stdio: ["ignore", "ignore", "inherit"] });
     }
     return "on core 1";
@@ -38,8 +38,8 @@ export function pinServer(pid: number): string {
  */
 export function cpuTime(pid: number): number {
   let ticks = 0;
-  for (const one of family(pid)) {
-    // utime, stime, and those of children that have ended.
+  for (const one of processTree(pid)) {
+    // utime and stime, and those of child processes that have ended.
     for (const field of [11, 12, 13, 14]) ticks += Number(stat(one)?.[field] ?? 0);
   }
   return ticks * (1_000_000 / TICKS_A_SECOND);
@@ -47,7 +47,7 @@ export function cpuTime(pid: number): number {
 
 const TICKS_A_SECOND = 100;
 
-function family(ancestor: number): number[] {
+function processTree(ancestor: number): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
     const parent = /^\d+$/.test(name) ? Number(stat(Number(name))?.[1]) : Number.NaN;

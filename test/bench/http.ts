@@ -6,7 +6,7 @@ import session, { type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
 import { SECRET } from "./requests.ts";
 
-/** Starts an application that shows the logged-in user, with the real middleware. Resolves to its port. */
+/** Starts an application with the real middleware, whose page is the logged-in user. Resolves to its port. */
 export async function listen(store: Store): Promise<number> {
   const app = express();
   app.use(
@@ -21,10 +21,9 @@ export async function listen(store: Store): Promise<number> {
 }
 
 /**
- * Runs a closed loop of browsers, each with its own connection and with another session at each request.
+ * Runs a closed loop of browsers, each with its own connection. Each request uses a random session.
  *
- * @param cookies one header line for each session
- * @returns requests per second
+ * @param cookies the header of each session
  */
 export async function visit(
   port: number,

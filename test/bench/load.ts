@@ -9,11 +9,11 @@ import { userOf } from "./session-data.ts";
  */
 export type Profile = "page view" | "mix";
 
-/** A competitor's sessions: those that exist from the start to the end, and those that the load created. */
+/** A competitor's sessions: those that exist for the whole run, and those that the load creates. */
 export interface Population {
   readonly requests: Requests;
   readonly tokens: readonly string[];
-  readonly visitors: string[];
+  readonly loadTokens: string[];
 }
 
 export async function populate(store: Store, sessions: number): Promise<Population> {
@@ -25,20 +25,19 @@ export async function populate(store: Store, sessions: number): Promise<Populati
     );
     tokens.push(...(await Promise.all(batch)));
   }
-  return { requests, tokens, visitors: [] };
+  return { requests, tokens, loadTokens: [] };
 }
 
 export interface Slice {
   readonly requestsPerSecond: number;
-  /** CPU time per request, microseconds. */
+  /** CPU time per request in microseconds. */
   readonly clientMicros: number;
   /** Absent: the server is not a process of this run. */
   readonly serverMicros?: number;
 }
 
 /**
- * Runs a closed loop: each of `concurrency` clients sends its next request when it has the response to the
- * last one.
+ * Runs a closed loop: each of `concurrency` clients sends its next request when the last one has succeeded.
  */
 export async function slice(
   profile: Profile,
@@ -47,7 +46,7 @@ export async function slice(
   population: Population,
   serverPid: number | undefined,
 ): Promise<Slice> {
-  const act = profile === "mix" ? mixed : viewed;
+  const request = profile === "mix" ? mixedRequest : pageView;
   let count = 0;
   const serverBefore = serverPid === undefined ? 0 : cpuTime(serverPid);
   const clientBefore = process.cpuUsage();
@@ -56,7 +55,7 @@ export async function slice(
 
   async function client(): Promise<void> {
     while (performance.now() < end) {
-      await act(population);
+      await request(population);
       count += 1;
     }
   }
@@ -69,21 +68,21 @@ export async function slice(
   return { ...measured, serverMicros: (cpuTime(serverPid) - serverBefore) / count };
 }
 
-function viewed({ requests, tokens }: Population): Promise<void> {
+function pageView({ requests, tokens }: Population): Promise<void> {
   return requests.pageView(anyOf(tokens));
 }
 
-async function mixed(population: Population): Promise<void> {
-  const { requests, tokens, visitors } = population;
+async function mixedRequest(population: Population): Promise<void> {
+  const { requests, tokens, loadTokens } = population;
   const chance = Math.random();
   if (chance < 0.85) return requests.pageView(anyOf(tokens));
   if (chance < 0.95) return requests.change(anyOf(tokens));
-  const leaving = chance < 0.975 ? undefined : visitors.shift();
-  if (leaving !== undefined) return requests.logout(leaving);
-  visitors.push(await requests.login(`visitor-${Math.floor(Math.random() * VISITORS)}`));
+  const oldest = chance < 0.975 ? undefined : loadTokens.shift();
+  if (oldest !== undefined) return requests.logout(oldest);
+  loadTokens.push(await requests.login(`visitor-${Math.floor(Math.random() * VISITORS)}`));
 }
 
-/** The number of users that log in. A user has a few sessions at a time. */
+/** The number of users who log in during the load. Each has a few sessions at a time. */
 const VISITORS = 1000;
 
 function anyOf(tokens: readonly string[]): string {

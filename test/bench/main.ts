@@ -16,7 +16,7 @@ const FULL: Size = {
   revokedUsers: 5,
 };
 
-/** Shows only that the benchmark runs. Its figures mean nothing. */
+/** Only shows that the benchmark runs. Its figures mean nothing. */
 const SHORT: Size = { sessions: 300, concurrencies: [1, 16], rounds: 1, sliceMs: 50, revokedUsers: 2 };
 
 const { values, positionals } = parseArgs({
@@ -30,17 +30,17 @@ if (contest === undefined) {
   process.exit(2);
 }
 
-const say = (line: string): void => console.error(line);
+const log = (line: string): void => console.error(line);
 const server = await contest.server?.();
 const clients: ClientProcess[] = [];
 try {
-  say(onFirstCore().length > 0 ? "clients on core 0" : "clients not pinned");
-  say(`server: ${server?.about ?? "none, sessions are in the memory of each client"}`);
+  log(onFirstCore().length > 0 ? "clients on core 0" : "clients not pinned");
+  log(`server: ${server?.about ?? "none, sessions are in the memory of each client"}`);
   for (const name of Object.keys(contest.competitors)) {
     clients.push(await startClient(backend, name, server?.url ?? "", server?.pid));
   }
-  if (server?.pid !== undefined) say(`server ${pinServer(server.pid)}`);
-  const cells = await run(clients, values.short ? SHORT : FULL, say);
+  if (server?.pid !== undefined) log(`server ${pinServer(server.pid)}`);
+  const cells = await run(clients, values.short ? SHORT : FULL, log);
   console.log(report(cells, values.short ? [] : contest.targets));
   if (values.json !== undefined) {
     const about = {

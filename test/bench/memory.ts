@@ -2,6 +2,7 @@ import { memoryStore } from "@tenure/core";
 import session from "express-session";
 import memorystore from "memorystore";
 import type { Competitor, Contest } from "./competitor.ts";
+import { fromCallback } from "./from-callback.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
@@ -24,12 +25,10 @@ function memorystoreCompetitor(): Competitor {
     store,
     revocation: "store.all(), then destroy",
     async revokeUser(userId) {
-      const all = await new Promise<Record<string, Data>>((resolve, reject) => {
-        store.all((error: unknown, sessions: unknown) =>
-          error ? reject(error) : resolve(sessions as Record<string, Data>),
-        );
-      });
-      const theirs = Object.keys(all).filter((token) => all[token]?.userId === userId);
+      const all = await fromCallback<Record<string, object> | null>((done) => store.all(done));
+      const theirs = Object.entries(all ?? {}).flatMap(([token, data]) =>
+        (data as Data).userId === userId ? token : [],
+      );
       for (const token of theirs) store.destroy(token);
       return theirs.length;
     },

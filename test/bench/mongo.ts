@@ -41,14 +41,14 @@ export const mongo: Contest = {
 /**
  * Sets up connect-mongo as its README recommends, on its own client with the driver's defaults.
  *
- * @param touchAfter its option to write fewer touches, seconds. The default, 0, writes all
+ * @param touchAfter seconds between touches that are written. The default, 0, writes all touches
  */
 async function connectMongo(url: string, touchAfter: number): Promise<Competitor> {
   const client = await new MongoClient(url).connect();
   const collection = client.db("bench").collection<{ _id: string; session: string }>(`connect_${touchAfter}`);
   let share = 1;
 
-  /** connect-mongo decides by `lastModified` whether a touch is due. Here, chance decides, as for Tenure. */
+  /** connect-mongo decides by `lastModified` whether a touch is due. Here it is random, as for Tenure. */
   class Store extends MongoStore {
     override get(token: string, callback: (error: unknown, data?: SessionData | null) => void): void {
       super.get(token, (error: unknown, data?: SessionData | null) => {
@@ -62,7 +62,7 @@ async function connectMongo(url: string, touchAfter: number): Promise<Competitor
 
   return {
     store: new Store({ client, dbName: "bench", collectionName: collection.collectionName, touchAfter }),
-    ...(touchAfter === 0 ? {} : { dueShare: (due: number) => void (share = due) }),
+    ...(touchAfter === 0 ? {} : { setDueShare: (due: number) => void (share = due) }),
     revocation: "read every document of its collection, then delete",
     async revokeUser(userId) {
       const theirs: string[] = [];

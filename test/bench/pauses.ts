@@ -6,19 +6,18 @@ import { IDLE } from "./competitor.ts";
 import { sessionData, userOf } from "./session-data.ts";
 
 /**
- * The longest time for which one call blocks the process, while a store in memory fills and while all of its
- * sessions expire.
+ * The longest duration of one kind of call, while a store in memory is filled, read, and emptied by expiry.
  */
 export interface Pause {
   readonly name: string;
   readonly during: string;
-  /** Milliseconds, the garbage collector's share included. */
+  /** In milliseconds, including the garbage collector's share. */
   readonly longest: number;
 }
 
 /**
- * Measures the two stores one after the other. With both in memory, the garbage collector would charge each
- * for both.
+ * Measures the two stores one after the other. With both in memory, each figure would include the garbage
+ * collector's work for both.
  */
 export async function pauses(sessions: number): Promise<Pause[]> {
   const found = await tenurePauses(sessions);
@@ -71,11 +70,11 @@ async function memorystorePauses(sessions: number): Promise<Pause[]> {
   ];
 }
 
-async function longestOf(times: number, act: (i: number) => Promise<unknown>): Promise<number> {
+async function longestOf(times: number, call: (i: number) => Promise<unknown>): Promise<number> {
   let longest = 0;
   for (let i = 0; i < times; i += 1) {
     const began = performance.now();
-    await act(i);
+    await call(i);
     longest = Math.max(longest, performance.now() - began);
   }
   return longest;

@@ -7,6 +7,7 @@ import session, { Store } from "express-session";
 import { Keyv } from "keyv";
 import { Client, Pool } from "pg";
 import { type Competitor, type Contest, IDLE, REVOCATION } from "./competitor.ts";
+import { fromCallback } from "./from-callback.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
@@ -18,7 +19,7 @@ export const postgres: Contest = {
       about: `PostgreSQL ${await versionOf(server.url)}, ${server.how}, settings as shipped, a pool of ${POOL} each`,
       pid: await server.pid(),
       async stop() {
-        await untilAllLeft(server.url);
+        await untilOthersDisconnect(server.url);
         await server[Symbol.asyncDispose]();
       },
     };
@@ -53,17 +54,17 @@ async function versionOf(url: string): Promise<string> {
 }
 
 /**
- * Waits until all connections are closed. Those of an ended pool close late, and an error from the stopping
- * server would be uncaught.
+ * Waits until the server has closed all other connections. Those of an ended pool close late, and an error
+ * that the stopping server sent on one of them would be uncaught.
  */
-async function untilAllLeft(url: string): Promise<void> {
-  const last = new Client(url);
-  last.on("error", () => undefined);
-  await last.connect();
+async function untilOthersDisconnect(url: string): Promise<void> {
+  const client = new Client(url);
+  client.on("error", () => undefined);
+  await client.connect();
   const others =
     "select 1 from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
-  while ((await last.query(others)).rowCount !== 0) await sleep(20);
-  await last.end();
+  while ((await client.query(others)).rowCount !== 0) await sleep(20);
+  await client.end();
 }
 
 /** Set up with the pool that its README recommends, and with its own table. */
@@ -77,14 +78,7 @@ async function connectPgSimpleOn(url: string): Promise<Competitor> {
     async revokeUser(userId) {
       const all = await pool.query<{ sid: string; sess: Data }>("select sid, sess from session");
       const theirs = all.rows.filter(({ sess }) => sess.userId === userId);
-      await Promise.all(
-        theirs.map(
-          ({ sid }) =>
-            new Promise<void>((resolve, reject) => {
-              store.destroy(sid, (error) => (error ? reject(error) : resolve()));
-            }),
-        ),
-      );
+      await Promise.all(theirs.map(({ sid }) => fromCallback((done) => store.destroy(sid, done))));
       return theirs.length;
     },
     close: () => pool.end(),
@@ -98,16 +92,16 @@ async function keyvOn(url: string): Promise<Competitor> {
 
   class KeyvStore extends Store {
     override get(token: string, callback: (error: unknown, data?: Data | null) => void): void {
-      void answer<unknown>(keyv.get(token), callback as (error?: unknown, data?: unknown) => void);
+      void callBack<unknown>(keyv.get(token), callback as (error?: unknown, data?: unknown) => void);
     }
     override set(token: string, data: Data, callback?: (error?: unknown) => void): void {
-      void answer(keyv.set(token, data, IDLE), callback);
+      void callBack(keyv.set(token, data, IDLE), callback);
     }
     override touch(token: string, data: Data, callback?: () => void): void {
       this.set(token, data, callback);
     }
     override destroy(token: string, callback?: (error?: unknown) => void): void {
-      void answer(keyv.delete(token), callback);
+      void callBack(keyv.delete(token), callback);
     }
   }
 
@@ -126,7 +120,7 @@ async function keyvOn(url: string): Promise<Competitor> {
   };
 }
 
-async function answer<T>(work: Promise<T>, callback?: (error?: unknown, value?: T) => void): Promise<void> {
+async function callBack<T>(work: Promise<T>, callback?: (error?: unknown, value?: T) => void): Promise<void> {
   try {
     const value = await work;
     callback?.(null, value);

@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { IDLE } from "./competitor.ts";
+import { median } from "./median.ts";
 import { type Requests, requestsOn } from "./requests.ts";
 import { userOf } from "./session-data.ts";
 
-/** The cost of the option `protect`: client CPU in microseconds. */
+/** The client's CPU time per request, without and with the option `protect`, in microseconds. */
 export interface ProtectCost {
   readonly during: "page view" | "get and set";
   readonly plain: number;
@@ -13,8 +14,8 @@ export interface ProtectCost {
 }
 
 /**
- * Measures sessions of 0.9 KB in memory, so that only this process matters, with and without `protect` in
- * turns, so that disturbances affect both. The figures are the medians of the turns.
+ * Measures sessions of 0.9 KB with and without `protect`. They are in memory, so that no server affects the
+ * figures. The two take turns, so that a disturbance affects both. The figures are the medians of the turns.
  */
 export async function protectCosts(turns: number, perTurn: number): Promise<ProtectCost[]> {
   const protect = { keys: [{ id: "bench", key: randomBytes(32) }] };
@@ -47,7 +48,7 @@ async function siteWith(options: object): Promise<Site> {
   return { requests, tokens };
 }
 
-/** Returns the CPU time per request, microseconds. */
+/** Returns the CPU time per request in microseconds. */
 async function cpuOf(
   { requests, tokens }: Site,
   during: ProtectCost["during"],
@@ -61,9 +62,4 @@ async function cpuOf(
   }
   const { user, system } = process.cpuUsage(before);
   return (user + system) / times;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

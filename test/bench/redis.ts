@@ -17,7 +17,7 @@ export const nodeRedis: Contest = contest(async (url) => {
   return tenure(redisStore(client), async () => client.close());
 }, 1.5);
 
-/** @param pageViews how many times the page views of connect-redis Tenure should reach at C=64 */
+/** @param pageViews the target for page views at C=64: how many times those of connect-redis */
 function contest(openTenure: (url: string) => Promise<Competitor>, pageViews: number): Contest {
   return {
     async server() {
@@ -41,7 +41,7 @@ function contest(openTenure: (url: string) => Promise<Competitor>, pageViews: nu
   };
 }
 
-/** Set up as its README recommends: on node-redis, which itself sends the commands of one tick together. */
+/** Set up as its README recommends, on node-redis, which sends the commands of one tick together. */
 async function connectRedis(url: string): Promise<Competitor> {
   const client = await createClient({ url }).connect();
   const store = new RedisStore({ client });

@@ -2,6 +2,7 @@ import { createHmac, randomInt } from "node:crypto";
 import type { Request } from "express";
 import session, { type SessionData, type Store } from "express-session";
 import { IDLE } from "./competitor.ts";
+import { fromCallback } from "./from-callback.ts";
 import { sessionData } from "./session-data.ts";
 
 /**
@@ -15,15 +16,15 @@ export interface Requests {
   change(token: string): Promise<void>;
   /** A new session: set. Resolves to its token. */
   login(userId: string): Promise<string>;
-  /** destroy */
+  /** The end of a session: destroy. */
   logout(token: string): Promise<void>;
 }
 
 /** Makes the middleware's calls on a store, with the middleware's own `createSession` and `generate`. */
 export function requestsOn(store: Store): Requests {
-  // Gives the store its `generate`.
+  // The middleware sets the store's `generate`.
   session({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: IDLE } });
-  let greeted = false;
+  let hasSentCookie = false;
 
   function load(token: string): Promise<Request["session"]> {
     return new Promise((resolve, reject) => {
@@ -42,12 +43,12 @@ export function requestsOn(store: Store): Requests {
   }
 
   /**
-   * Returns a request. A browser sends a signed cookie with every request, but a store that checks it does so
-   * once.
+   * Returns a request. A browser sends a signed cookie with every request. Here, only the first request has
+   * one, because a store that checks the cookie checks it once.
    */
   function requestOf(token: string): Request {
-    const headers = greeted || token === "" ? {} : { cookie: cookieOf(token) };
-    greeted ||= token !== "";
+    const headers = hasSentCookie || token === "" ? {} : { cookie: cookieOf(token) };
+    hasSentCookie ||= token !== "";
     return new IncomingRequest(token, headers, store) as unknown as Request;
   }
 
@@ -55,29 +56,29 @@ export function requestsOn(store: Store): Requests {
     async pageView(token) {
       const loaded = await load(token);
       loaded.touch();
-      await called((done) => (store.touch ? store.touch(token, loaded, done) : done()));
+      await fromCallback((done) => (store.touch ? store.touch(token, loaded, done) : done()));
     },
     async change(token) {
       const loaded = await load(token);
       Object.assign(loaded, { views: randomInt(1_000_000) });
-      await called((done) => store.set(token, loaded, done));
+      await fromCallback((done) => store.set(token, loaded, done));
     },
     async login(userId) {
       const req = requestOf("");
       (store as GeneratingStore).generate(req);
       Object.assign(req.session, sessionData(userId));
-      await called((done) => store.set(req.sessionID, req.session, done));
+      await fromCallback((done) => store.set(req.sessionID, req.session, done));
       return req.sessionID;
     },
     async logout(token) {
-      await called((done) => store.destroy(token, done));
+      await fromCallback((done) => store.destroy(token, done));
     },
   };
 }
 
 /**
- * A class, like Node's own. V8 may allocate the objects of a literal in the old generation, where they keep
- * their sessions alive for long.
+ * A class, as Node's own requests have. V8 may allocate objects of a literal in the old generation, where
+ * they keep their sessions alive for long.
  */
 class IncomingRequest {
   readonly sessionID: string;
@@ -91,14 +92,7 @@ class IncomingRequest {
   }
 }
 
-/** The middleware sets `generate`. */
 type GeneratingStore = Store & { generate(req: Request): void };
-
-function called(act: (done: (error?: unknown) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    act((error) => (error ? reject(error) : resolve()));
-  });
-}
 
 export const SECRET = "a secret of the benchmark that is long enough";
 

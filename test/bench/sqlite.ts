@@ -7,6 +7,7 @@ import BetterSqlite3 from "better-sqlite3";
 import betterSqlite3SessionStore from "better-sqlite3-session-store";
 import session from "express-session";
 import { type Competitor, type Contest, IDLE } from "./competitor.ts";
+import { fromCallback } from "./from-callback.ts";
 import type { Data } from "./session-data.ts";
 import { tenure } from "./tenure.ts";
 
@@ -15,8 +16,8 @@ const PEER = "better-sqlite3-session-store";
 /** As durable as Tenure's changes. */
 const PEER_IN_WAL = `${PEER}, WAL`;
 /**
- * The default of better-sqlite3 in WAL mode. A power cut loses the latest logins and logouts, so no target
- * compares it with Tenure.
+ * The default of better-sqlite3 in WAL mode. No target compares it with Tenure, because a power cut loses its
+ * latest logins and logouts.
  */
 const PEER_IN_WAL_NORMAL = `${PEER}, WAL, synchronous normal`;
 
@@ -25,7 +26,7 @@ export const sqlite: Contest = {
     const folder = await mkdtemp(join(tmpdir(), "tenure-bench-"));
     return {
       url: folder,
-      about: `none, each store has a file of its own in ${tmpdir()}`,
+      about: `none, each store has its own file in ${tmpdir()}`,
       pid: undefined,
       stop: () => rm(folder, { recursive: true, force: true }),
     };
@@ -53,20 +54,17 @@ function inWal(file: string): BetterSqlite3.Database {
 }
 
 function peerOn(client: BetterSqlite3.Database, synchronous: "full" | "normal"): Competitor {
-  // With `full`, a hundred thousand commits would wait for the disk and take minutes.
+  // Only while the sessions are created: with `full`, 100,000 commits would wait for the disk and take
+  // minutes.
   client.pragma("synchronous = off");
   const SqliteStore = betterSqlite3SessionStore(session);
   const store = new SqliteStore({ client, expired: { clear: true, intervalMs: IDLE } });
   return {
     store,
-    populated: () => void client.pragma(`synchronous = ${synchronous}`),
+    afterPopulate: () => void client.pragma(`synchronous = ${synchronous}`),
     revocation: "store.all(), then destroy",
     async revokeUser(userId) {
-      const all = await new Promise<readonly { readonly sid: string; readonly sess: string }[]>(
-        (resolve, reject) => {
-          store.all((error, rows) => (error ? reject(error) : resolve(rows)));
-        },
-      );
+      const all = await fromCallback<readonly { sid: string; sess: string }[]>((done) => store.all(done));
       const theirs = all.filter(({ sess }) => (JSON.parse(sess) as Data).userId === userId);
       for (const { sid } of theirs) store.destroy(sid);
       return theirs.length;

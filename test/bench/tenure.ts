@@ -5,25 +5,25 @@ import { type Competitor, IDLE } from "./competitor.ts";
 export function tenure(store: SessionStore, close: Competitor["close"]): Competitor {
   let share = 1;
   const sessions = new Sessions({
-    store: { ...store, read: (id) => store.read(id).then(aged) },
+    store: { ...store, read: (id) => store.read(id).then(withRandomTouchedAt) },
     idleTimeout: IDLE,
     lifetime: "12h",
     touchEvery: TOUCH_EVERY,
   });
 
   /**
-   * Makes a touch due by chance. Normally, that depends on the age of the last touch, and so on how often the
-   * same user comes back. Chance gives the same share at every speed.
+   * Decides at random whether a touch is due. Otherwise it would depend on the age of the last touch, and so
+   * on how often the load uses the same session. This way, the share is the same at every speed.
    */
-  function aged(record: SessionRecord | null): SessionRecord | null {
+  function withRandomTouchedAt(record: SessionRecord | null): SessionRecord | null {
     if (record === null) return null;
     return { ...record, touchedAt: Math.random() < share ? Date.now() - 2 * TOUCH_EVERY : record.expiresAt };
   }
 
   return {
-    // The loads with and without HTTP each have a middleware.
+    // The loads with and without HTTP have a middleware each, which share the store.
     store: expressSessionStore(sessions, { silence: ["TENURE_STORE_SHARED"] }),
-    dueShare(due) {
+    setDueShare(due) {
       share = due;
     },
     revokeUser: (userId) => sessions.revokeAllForUser(userId),
@@ -32,5 +32,5 @@ export function tenure(store: SessionStore, close: Competitor["close"]): Competi
   };
 }
 
-/** Milliseconds. */
+/** In milliseconds. */
 const TOUCH_EVERY = 60_000;

@@ -1,4 +1,4 @@
-// This store has no types.
+// better-sqlite3-session-store has no types.
 
 declare module "better-sqlite3-session-store" {
   import type { Database } from "better-sqlite3";
