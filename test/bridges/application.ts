@@ -47,8 +47,8 @@ export interface SessionAdapter {
 
 export interface Application {
   /**
-   * Takes the steps. Resolves to the session's data afterwards, or to `null` if the session has ended or a login
-   * was refused.
+   * Takes the steps. Resolves to the session's data afterwards, or to `null` if the session has ended or a
+   * login was refused.
    */
   run(session: SessionAdapter, steps: readonly Step[]): Promise<Record<string, unknown> | null>;
 }

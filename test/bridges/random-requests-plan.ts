@@ -92,8 +92,8 @@ function stepsOf(
     user.chain((logIn) => fc.constantFrom([{ logIn }], [{ logIn, keep: ["userId"] }])),
     user.map((logIn) => ["log out", { logIn }]),
     ...(regenerateBlanks ? [user.map((userId): readonly PlannedStep[] => ["regenerate", { userId }])] : []),
-    // Not both: a logout that deletes the user from the data leaves the user's other data, which a plain login of
-    // another user would then find.
+    // Not both: a logout that deletes the user from the data leaves the user's other data, which a plain
+    // login of another user would then find.
     hasPlainLogins ? user.map((userId) => [{ userId }]) : always({ userId: null }),
   ];
 }

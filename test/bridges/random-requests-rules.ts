@@ -148,7 +148,8 @@ export function checkRules(
     if (!login.report.refused.includes("logged-out-meanwhile")) return;
     const isExcused = all.some(({ server, steps, response, begin }) => {
       if (begin > login.end) return false;
-      // A request that failed may have logged the user out. Two servers estimate the store's clock separately.
+      // A request that failed may have logged the user out. Two servers estimate the store's clock
+      // separately.
       const isUnclear = response?.status !== 200 || server !== login.request.server;
       const isLater = (response?.end ?? 0) > login.begin;
       return isUnclear
@@ -205,8 +206,9 @@ function logsOut(report: Report | undefined, login: Success): boolean {
 }
 
 /**
- * Returns whether a login of a user in the session with this id may have begun after an instant. A login begins
- * at the latest when its request reaches the application, or after a "log out everywhere" of that request.
+ * Returns whether a login of a user in the session with this id may have begun after an instant. A login
+ * begins at the latest when its request reaches the application, or after a "log out everywhere" of that
+ * request.
  */
 function isLaterLogin(request: SentRequest, user: string, id: string | undefined, instant: number): boolean {
   const { status, report, token } = request.response ?? {};

@@ -214,8 +214,8 @@ function reportedSession(session: SessionAdapter, report: Report, reports: Repor
 }
 
 /**
- * Returns a store whose calls wait for up to two turns of the event loop before and after they take effect, and
- * may fail at either point.
+ * Returns a store whose calls wait for up to two turns of the event loop before and after they take effect,
+ * and may fail at either point.
  */
 function disturbed(
   store: SessionStore,

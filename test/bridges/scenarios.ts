@@ -324,8 +324,8 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       const response = alice.send({ wait: gate }, { set: { draft: "late" } });
       await gates.reached(gate);
       // A page view's touch runs in the background and may restart the idle timeout after the response. This
-      // does not use `expect.poll`: in concurrent tests, vitest 5.1 attributes the poll to the test that began
-      // last, and throws if that test has finished.
+      // does not use `expect.poll`: in concurrent tests, vitest 5.1 attributes the poll to the test that
+      // began last, and throws if that test has finished.
       await vi.waitFor(async () => expect(await sessions.listForUser(userId)).toEqual([]), 30_000);
       gates.open(gate);
       await expect(response).resolves.toMatchObject({ status: 200 });

@@ -2,8 +2,8 @@ import type { SessionRecord, SessionStore } from "@tenure/core";
 
 /**
  * Returns the store without tombstones: it forgets revoked sessions immediately, so that their ids can be
- * created again. This breaks promise 3 of the contract. A bridge that knows what its request loaded works on it;
- * a bridge that relies on tombstones does not.
+ * created again. This breaks promise 3 of the contract. A bridge that knows what its request loaded works on
+ * it; a bridge that relies on tombstones does not.
  */
 export function withoutTombstones(store: SessionStore): SessionStore {
   /** How often each id was revoked. After each time, the inner store gets another id for it. */

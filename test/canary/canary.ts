@@ -8,7 +8,9 @@ export interface Canary {
   readonly forms: readonly string[];
 }
 
-/** Creates a text for session data, with its forms in plain text, base64 (at each alignment) and hexadecimal. */
+/**
+ * Creates a text for session data, with its forms in plain text, base64 (at each alignment) and hexadecimal.
+ */
 export function dataCanary(name: string): Canary & { readonly text: string } {
   const text = `canary-${name}-${randomBytes(12).toString("hex")}`;
   const shifted = [0, 1, 2].flatMap((shift) => {
@@ -42,7 +44,10 @@ export function canariesIn(text: string, canaries: readonly Canary[]): string[] 
   return canaries.filter(({ forms }) => forms.some((form) => text.includes(form))).map(({ name }) => name);
 }
 
-/** Returns all that a debugger, logger or serializer could show of a value: hidden keys, getters, causes, JSON. */
+/**
+ * Returns all that a debugger, logger or serializer could show of a value: hidden keys, getters, causes,
+ * JSON.
+ */
 export function shown(value: unknown): string {
   const options = { depth: 12, showHidden: true, getters: true, maxArrayLength: null, maxStringLength: null };
   const texts = [inspect(value, options), String(value), jsonOf(value)];

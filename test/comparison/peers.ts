@@ -63,7 +63,8 @@ export const peers = {
       const client = await new MongoClient(url).connect();
       const dbName = `comparison_${randomUUID().slice(0, 8)}`;
       const store = MongoStore.create({ client, dbName });
-      // It creates its index in the background, with an unhandled error if the client is closed before that ends.
+      // It creates its index in the background, with an unhandled error if the client is closed before that
+      // ends.
       await new Promise((done) => store.length(done));
       return {
         store,
