@@ -147,7 +147,7 @@ for (const database of databases) {
       ["with protect", { protect }],
       ["without protect", {}],
     ])(
-      "%s, events, errors, output and public objects show neither tokens nor data (ASVS 16.2.5, 16.5.1)",
+      "events, errors, output and public objects show neither tokens nor data, %s (ASVS 16.2.5, 16.5.1)",
       (_, options) =>
         open(options, async (sessions, { store }) => {
           const { canaries, errors } = await useSessions(sessions);
