@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "@tenure/core";
 import { expect, vi } from "vitest";
 import type { Step } from "./application.ts";
+import { TooSlow, withGrowingDeadline } from "./growing-deadline.ts";
 import { type Browser, loggedInBrowser, login, type Scenario, type ScenarioContext } from "./run-scenario.ts";
 
 /** Scenarios that hold with every bridge on every store, by title. */
@@ -573,25 +574,6 @@ async function expectToOutliveIdleTimeout(context: ScenarioContext, rolling: boo
     expect(calls).toContain("touch");
     expect(calls).not.toContain("update");
   });
-}
-
-/** The machine missed a deadline, so the result of the scenario means nothing. */
-class TooSlow extends Error {}
-
-/**
- * Runs `body` with a deadline in milliseconds. As long as the machine is too slow for the deadline, repeats
- * `body` with a deadline three times as long.
- */
-async function withGrowingDeadline(
-  deadline: number,
-  body: (deadline: number) => Promise<void>,
-): Promise<void> {
-  try {
-    await body(deadline);
-  } catch (error) {
-    if (!(error instanceof TooSlow) || deadline > 30_000) throw error;
-    await withGrowingDeadline(deadline * 3, body);
-  }
 }
 
 function hostileValues(good: string): string[] {

@@ -3,7 +3,6 @@ import express from "express";
 import session, { type Store } from "express-session";
 import { expect, vi } from "vitest";
 import { listen } from "../bridges/listen.ts";
-import { IDLE } from "./peers.ts";
 
 /** An application with one browser. Requests for `/slow/…` wait until the test lets them continue. */
 export interface Application extends AsyncDisposable {
@@ -13,8 +12,12 @@ export interface Application extends AsyncDisposable {
   continueSlowRequests(): void;
 }
 
-/** Starts an application with express-session on a store. */
-export async function startApplication(store: Store): Promise<Application> {
+/**
+ * Starts an application with express-session on a store.
+ *
+ * @param idle the idle timeout in milliseconds
+ */
+export async function startApplication(store: Store, idle: number): Promise<Application> {
   const gate = Promise.withResolvers<void>();
   let loaded = 0;
   const app = express();
@@ -25,7 +28,7 @@ export async function startApplication(store: Store): Promise<Application> {
       resave: false,
       saveUninitialized: false,
       rolling: true,
-      cookie: { maxAge: IDLE },
+      cookie: { maxAge: idle },
     }),
   );
   app.get("/login", (req, res) => {

@@ -15,9 +15,6 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
-/** The idle timeout in milliseconds. Tenure's sessions also have a lifetime of twice this. */
-export const IDLE = 1_500;
-
 /** Each store is set up as its README recommends. */
 export const peers = {
   MemoryStore: {
@@ -77,7 +74,8 @@ export const peers = {
   },
 } as const;
 
-export async function tenure(): Promise<OpenStore> {
-  const sessions = new Sessions({ store: memoryStore(), idleTimeout: IDLE, lifetime: 2 * IDLE });
+/** The lifetime of Tenure's sessions is twice their idle timeout. */
+export async function tenure(idle: number): Promise<OpenStore> {
+  const sessions = new Sessions({ store: memoryStore(), idleTimeout: idle, lifetime: 2 * idle });
   return { store: expressSessionStore(sessions), close: async () => undefined };
 }
