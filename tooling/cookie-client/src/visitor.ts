@@ -17,7 +17,7 @@ export interface Visitor {
 
 export interface Answer {
   readonly status: number;
-  /** The whole body. A truncated response is an error. */
+  /** The complete body. A truncated response is an error. */
   readonly text: string;
   /** The `Set-Cookie` headers, unparsed. */
   readonly setCookies: readonly string[];
@@ -29,13 +29,13 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
   const jar = new Map(cookies);
   return {
     cookies: jar,
-    get: (path, headers) => ask("GET", path, undefined, headers),
+    get: (path, headers) => send("GET", path, undefined, headers),
     post: (path, body, headers) =>
-      ask("POST", path, JSON.stringify(body ?? {}), { "content-type": "application/json", ...headers }),
+      send("POST", path, JSON.stringify(body ?? {}), { "content-type": "application/json", ...headers }),
     twin: (elsewhere = origin) => visitor(elsewhere, jar),
   };
 
-  async function ask(
+  async function send(
     method: string,
     path: string,
     body: string | undefined,
@@ -45,10 +45,10 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
     const headers = cookie ? { cookie, ...extra } : extra;
     // Each request has its own connection, because a server may close an idle one just as the next request is
     // sent.
-    const asked = request(origin + path, { method, headers, agent: false }).end(body);
-    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    const sent = request(origin + path, { method, headers, agent: false }).end(body);
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
     const setCookies = response.headers["set-cookie"] ?? [];
-    for (const line of setCookies) keep(jar, line);
+    for (const setCookie of setCookies) store(jar, setCookie);
     const pairs = Object.entries(response.headersDistinct).flatMap(([name, values = []]) =>
       values.map((value): [string, string] => [name, value]),
     );
@@ -57,16 +57,16 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
   }
 }
 
-/** Stores a cookie by RFC 6265 5.2 and 5.3, for one host and one path. */
-function keep(jar: Map<string, string>, setCookie: string): void {
+/** Stores a cookie as RFC 6265 5.2 and 5.3 describe, for one host and one path. */
+function store(jar: Map<string, string>, setCookie: string): void {
   const [pair = "", ...attributes] = setCookie.split(";").map((part) => part.trim());
   const equals = pair.indexOf("=");
   const [name, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
-  if (isOver(attributes)) jar.delete(name);
+  if (isExpired(attributes)) jar.delete(name);
   else jar.set(name, value);
 }
 
-function isOver(attributes: readonly string[]): boolean {
+function isExpired(attributes: readonly string[]): boolean {
   const maxAge = attribute(attributes, "max-age");
   if (maxAge !== undefined) return Number(maxAge) <= 0;
   const expires = attribute(attributes, "expires");

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { ContainerRuntimeClient } from "testcontainers";
 import { guard } from "./guard.ts";
-import type { Machine } from "./machine.ts";
+import type { ServerProcess } from "./server-process.ts";
 
 export interface ContainerOptions {
   readonly image: string;
@@ -17,7 +17,7 @@ export interface ContainerOptions {
   readonly inside: number | "host";
 }
 
-export async function startContainer(options: ContainerOptions): Promise<Machine> {
+export async function startContainer(options: ContainerOptions): Promise<ServerProcess> {
   const { image, command, environment = {}, port, inside } = options;
   const { GenericContainer, Wait } = await import("testcontainers");
   const name = `tenure-${randomUUID()}`;
@@ -47,7 +47,7 @@ export async function startContainer(options: ContainerOptions): Promise<Machine
     pause: async () => void (await container.pause()),
     resume: async () => void (await container.unpause()),
     pid: async () => (await container.inspect()).State.Pid,
-    lastWords: async () => String(await container.logs({ stdout: true, stderr: true, tail: 12 })),
+    lastOutput: async () => String(await container.logs({ stdout: true, stderr: true, tail: 12 })),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

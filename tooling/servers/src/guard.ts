@@ -3,7 +3,7 @@ import { once } from "node:events";
 
 /** Ends something that this process started, when the guard is disposed or this process has ended. */
 export interface Guard extends AsyncDisposable {
-  /** Sets `$last` of the script. */
+  /** Sets the script's variable `$last`. */
   write(line: string): void;
 }
 
@@ -19,15 +19,15 @@ export function guard(script: string, ...args: readonly string[]): Guard {
     stdio: ["pipe", "ignore", "ignore"],
     cwd: "/",
   });
-  const gone = once(shell, "exit");
-  // local-process.ts writes when its server exits, and the shell may have stopped reading: the script itself
-  // ends the server.
+  const exited = once(shell, "exit");
+  // local-process.ts writes when its server exits. At that moment the shell may have stopped reading, because
+  // its script is ending the server.
   shell.stdin.on("error", () => undefined);
   return {
     write: (line) => void shell.stdin.write(`${line}\n`),
     async [Symbol.asyncDispose]() {
       shell.stdin.end();
-      await gone;
+      await exited;
     },
   };
 }

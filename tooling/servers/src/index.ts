@@ -7,4 +7,4 @@ export { type Fault, type FaultyProxy, faultyProxy, type PlannedFault } from "./
 export { type RedisCluster, startRedisCluster } from "./redis-cluster.ts";
 export { type RedisSentinel, startRedisSentinel } from "./redis-sentinel.ts";
 export { canStart, server, type Server } from "./server.ts";
-export type { Backend, Startable } from "./way.ts";
+export type { Backend, Startable } from "./source.ts";

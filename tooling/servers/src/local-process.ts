@@ -4,7 +4,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guard } from "./guard.ts";
-import type { Machine } from "./machine.ts";
+import type { ServerProcess } from "./server-process.ts";
 
 export interface LocalProgram {
   /** The program and its arguments. */
@@ -18,7 +18,7 @@ export interface LocalProgram {
 /** Starts a server as a process of this machine, in a new folder that is removed together with it. */
 export async function startLocalProcess(
   prepare: (folder: string) => LocalProgram | Promise<LocalProgram>,
-): Promise<Machine> {
+): Promise<ServerProcess> {
   const folder = mkdtempSync(join(tmpdir(), "tenure-server-"));
   await using started = new AsyncDisposableStack();
   const guarded = started.use(guard(END, folder));
@@ -58,7 +58,7 @@ export async function startLocalProcess(
     pause: async () => void running.child.kill("SIGSTOP"),
     resume: async () => void running.child.kill("SIGCONT"),
     pid: async () => running.child.pid!,
-    lastWords: async () => output,
+    lastOutput: async () => output,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

@@ -2,7 +2,7 @@ import type { Db } from "mongodb";
 import { imageCommand } from "./container.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { wayTo } from "./way.ts";
+import { sourceOf } from "./source.ts";
 
 export interface MongoOptions {
   /**
@@ -18,7 +18,7 @@ export interface MongoOptions {
  * inside its container.
  */
 export async function startMongo({ auth = false }: MongoOptions = {}): Promise<OwnServer> {
-  const way = await wayTo("mongo");
+  const source = await sourceOf("mongo");
   const port = await freePort();
   const open = `mongodb://127.0.0.1:${port}/?directConnection=true`;
   const root = open.replace("//", `//${ROOT.user}:${ROOT.password}@`);
@@ -26,12 +26,12 @@ export async function startMongo({ auth = false }: MongoOptions = {}): Promise<O
   const environment = { MONGO_INITDB_ROOT_USERNAME: ROOT.user, MONGO_INITDB_ROOT_PASSWORD: ROOT.password };
   const local = (folder: string) => ({ command: [...mongod, "--bind_ip", "127.0.0.1", "--dbpath", folder] });
 
-  if ("image" in way && (await imageCommand(way.image))[0] !== "mongod") {
-    const [container, answers] = [{ inside: 27017 }, () => describeMongo(open)];
-    return startOwnServer({ way, port, url: open, container, local, answers });
+  if ("image" in source && (await imageCommand(source.image))[0] !== "mongod") {
+    const [container, probe] = [{ inside: 27017 }, () => describeMongo(open)];
+    return startOwnServer({ source, port, url: open, container, local, probe });
   }
   return startOwnServer({
-    way,
+    source,
     port,
     url: auth ? root : open,
     container: {
@@ -40,7 +40,7 @@ export async function startMongo({ auth = false }: MongoOptions = {}): Promise<O
       inside: port,
     },
     local,
-    answers: () => (auth ? loggedIn(root, open) : primary(open, port)),
+    probe: () => (auth ? loggedIn(root, open) : primary(open, port)),
   });
 }
 

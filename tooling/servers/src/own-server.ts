@@ -1,13 +1,13 @@
 import { type ContainerOptions, startContainer } from "./container.ts";
 import { type LocalProgram, startLocalProcess } from "./local-process.ts";
-import type { Machine } from "./machine.ts";
+import type { ServerProcess } from "./server-process.ts";
+import type { UsableSource } from "./source.ts";
 import { until } from "./until.ts";
-import type { UsableWay } from "./way.ts";
 
 /**
  * A server that belongs to one test file, which can stop, kill, pause and restart it and choose its settings.
  */
-export interface OwnServer extends Pick<Machine, "pid" | "pause" | "resume">, AsyncDisposable {
+export interface OwnServer extends Pick<ServerProcess, "pid" | "pause" | "resume">, AsyncDisposable {
   /** The address, with credentials. It stays the same when the server is restarted. */
   readonly url: string;
   /** The port on 127.0.0.1. */
@@ -26,45 +26,45 @@ export interface OwnServer extends Pick<Machine, "pid" | "pause" | "resume">, As
 }
 
 export interface OwnServerPlan extends Pick<OwnServer, "url" | "port"> {
-  readonly way: UsableWay;
-  /** How it runs if the way is an image. */
+  readonly source: UsableSource;
+  /** How it runs if the source is an image. */
   readonly container: Omit<ContainerOptions, "image" | "port">;
-  /** How it runs if the way is a local program, in its own folder. */
+  /** How it runs if the source is a local program, in its own folder. */
   readonly local: (folder: string) => LocalProgram | Promise<LocalProgram>;
   /** The signal for a clean shutdown. SIGTERM if absent. */
   readonly stopSignal?: "SIGTERM" | "SIGINT";
   /** Resolves if the server replies to a request; rejects if it does not. */
-  readonly answers: () => Promise<unknown>;
+  readonly probe: () => Promise<unknown>;
 }
 
 export async function startOwnServer(plan: OwnServerPlan): Promise<OwnServer> {
-  const { way, url, port, stopSignal = "SIGTERM", answers } = plan;
-  const how = "image" in way ? `container ${way.image}` : `${way.command} of this machine`;
-  const machine =
-    "image" in way
-      ? await startContainer({ ...plan.container, image: way.image, port })
+  const { source, url, port, stopSignal = "SIGTERM", probe } = plan;
+  const how = "image" in source ? `container ${source.image}` : `${source.command} of this machine`;
+  const serverProcess =
+    "image" in source
+      ? await startContainer({ ...plan.container, image: source.image, port })
       : await startLocalProcess(plan.local);
-  const ready = async () => {
+  const waitUntilReady = async () => {
     try {
-      await until(`${how} replies`, 60_000, answers);
+      await until(`${how} replies`, 60_000, probe);
     } catch (cause) {
-      const said = await machine.lastWords();
-      await machine[Symbol.asyncDispose]();
-      throw new Error(`${how} does not reply. Its last output:\n${said}`, { cause });
+      const output = await serverProcess.lastOutput();
+      await serverProcess[Symbol.asyncDispose]();
+      throw new Error(`${how} does not reply. Its last output:\n${output}`, { cause });
     }
   };
-  await ready();
+  await waitUntilReady();
   return {
-    ...machine,
+    ...serverProcess,
     url,
     port,
     how,
     async start() {
-      await machine.start();
-      await ready();
+      await serverProcess.start();
+      await waitUntilReady();
     },
-    stop: () => machine.end(stopSignal),
-    kill: () => machine.end("SIGKILL"),
+    stop: () => serverProcess.end(stopSignal),
+    kill: () => serverProcess.end("SIGKILL"),
   };
 }
 

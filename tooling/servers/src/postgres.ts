@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import type { LocalProgram } from "./local-process.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { wayTo } from "./way.ts";
+import { sourceOf } from "./source.ts";
 
 export interface PostgresOptions {
   /** Server settings, as in postgresql.conf: `{ max_connections: "20" }`. */
@@ -19,11 +19,11 @@ type Settings = Required<PostgresOptions>["settings"];
  * Starts a PostgreSQL for one test file: user and database `postgres`, password `tenure`, default settings.
  */
 export async function startPostgres({ settings = {} }: PostgresOptions = {}): Promise<OwnServer> {
-  const way = await wayTo("postgres");
+  const source = await sourceOf("postgres");
   const port = await freePort();
   const url = `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`;
   return startOwnServer({
-    way,
+    source,
     url,
     port,
     container: {
@@ -34,7 +34,7 @@ export async function startPostgres({ settings = {} }: PostgresOptions = {}): Pr
     local: (folder) => embedded(folder, port, settings),
     // Fast shutdown: at SIGTERM, PostgreSQL waits for every client to disconnect.
     stopSignal: "SIGINT",
-    answers: () => describePostgres(url),
+    probe: () => describePostgres(url),
   });
 }
 

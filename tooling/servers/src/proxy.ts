@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Dialogue, Piece } from "./wire/dialogue.ts";
-import { mongoDialogue } from "./wire/mongo.ts";
-import { postgresDialogue } from "./wire/postgres.ts";
-import { redisDialogue } from "./wire/redis.ts";
+import type { Frame, Protocol } from "./wire/protocol.ts";
+import { mongoProtocol } from "./wire/mongo.ts";
+import { postgresProtocol } from "./wire/postgres.ts";
+import { redisProtocol } from "./wire/redis.ts";
 
 /**
  * A proxy to a server on the loopback that breaks connections where a test chooses. It speaks the server's
@@ -53,7 +53,7 @@ export interface Fault {
    * command on the wire.
    */
   readonly which?: (command: Buffer) => boolean;
-  /** Whether the nth piece still passes before the connection ends. Default false: it is lost. */
+  /** Whether the nth command or reply still passes before the connection ends. Default false: it is lost. */
   readonly pass?: boolean;
   /** What happens to the connection: it is `cut` (default), or stays open in `silence`. */
   readonly by?: "cut" | "silence";
@@ -71,12 +71,12 @@ export interface PlannedFault {
  */
 export async function faultyProxy(target: string): Promise<FaultyProxy> {
   const address = new URL(target);
-  const dialogue = DIALOGUES[address.protocol];
-  if (dialogue === undefined)
+  const newProtocol = PROTOCOLS[address.protocol];
+  if (newProtocol === undefined)
     throw new TypeError(
-      `Unknown protocol ${address.protocol}. Known protocols: ${Object.keys(DIALOGUES).join(" ")}.`,
+      `Unknown protocol ${address.protocol}. Known protocols: ${Object.keys(PROTOCOLS).join(" ")}.`,
     );
-  const lines: Line[] = [];
+  const connections: Connection[] = [];
   const plans = new Set<Plan>();
   let commands = 0;
   let delay = 0;
@@ -84,26 +84,32 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
 
   const proxy = createServer({ noDelay: true }, (client) => {
     const server = connect({ host: address.hostname, port: Number(address.port), noDelay: true });
-    const line: Line = { client, server, silent };
-    lines.push(line);
-    const talk = dialogue();
-    relay(line, client, server, talk.fromClient, (bytes, command) => {
+    const connection: Connection = { client, server, silent };
+    connections.push(connection);
+    const protocol = newProtocol();
+    relay(connection, client, server, protocol.fromClient, (bytes, command) => {
       if (command !== undefined) commands += 1;
-      passOrStrike(line, "command", bytes, command);
+      passOrStrike(connection, "command", bytes, command);
     });
     let replies: Promise<unknown> = Promise.resolve();
-    relay(line, server, client, talk.fromServer, (bytes, command) => {
-      // After the previous reply, whatever the delays.
+    relay(connection, server, client, protocol.fromServer, (bytes, command) => {
+      // Replies stay in order, whatever their delays.
       const due = delay === 0 ? undefined : sleep(delay, undefined, { ref: false });
-      replies = Promise.all([replies, due]).then(() => passOrStrike(line, "reply", bytes, command));
+      replies = Promise.all([replies, due]).then(() => passOrStrike(connection, "reply", bytes, command));
     });
   });
 
-  function passOrStrike(line: Line, on: Fault["on"], bytes: Buffer, command: Buffer | undefined): void {
-    const [from, to] = on === "command" ? [line.client, line.server] : [line.server, line.client];
-    if (line.silent || from.destroyed) return;
-    // Every plan counts this piece, even if another plan strikes now.
-    const [plan] = command === undefined ? [] : [...plans].filter((one) => meets(one, on, command));
+  function passOrStrike(
+    connection: Connection,
+    on: Fault["on"],
+    bytes: Buffer,
+    command: Buffer | undefined,
+  ): void {
+    const { client, server } = connection;
+    const [from, to] = on === "command" ? [client, server] : [server, client];
+    if (connection.silent || from.destroyed) return;
+    // Every plan counts this frame, even if another plan strikes now.
+    const [plan] = command === undefined ? [] : [...plans].filter((one) => isNth(one, on, command));
     if (plan === undefined) {
       to.write(bytes);
       return;
@@ -112,7 +118,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     const { pass = false, by = "cut" } = plan.fault;
     if (pass) to.write(bytes);
     if (by === "silence") {
-      line.silent = true;
+      connection.silent = true;
       return;
     }
     from.destroy();
@@ -122,7 +128,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
 
   const cut = (): void => {
     silent = false;
-    for (const { client, server } of lines.splice(0)) {
+    for (const { client, server } of connections.splice(0)) {
       client.destroy();
       server.destroy();
     }
@@ -167,10 +173,10 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     accept: () => listen(port),
     silence() {
       silent = true;
-      for (const line of lines) line.silent = true;
+      for (const connection of connections) connection.silent = true;
     },
     freeze() {
-      for (const { client, server } of lines) {
+      for (const { client, server } of connections) {
         client.pause();
         server.pause();
       }
@@ -179,15 +185,15 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
   };
 }
 
-const DIALOGUES: Record<string, () => Dialogue> = {
-  "redis:": redisDialogue,
-  "postgres:": postgresDialogue,
-  "postgresql:": postgresDialogue,
-  "mongodb:": mongoDialogue,
+const PROTOCOLS: Record<string, () => Protocol> = {
+  "redis:": redisProtocol,
+  "postgres:": postgresProtocol,
+  "postgresql:": postgresProtocol,
+  "mongodb:": mongoProtocol,
 };
 
 /** A client's connection, and the connection to the server that continues it. */
-interface Line {
+interface Connection {
   readonly client: Socket;
   readonly server: Socket;
   /** Whether incoming data are dropped. */
@@ -196,42 +202,42 @@ interface Line {
 
 interface Plan {
   readonly fault: Fault;
-  /** How many pieces remain until it strikes, including the one that it strikes. 0: it has struck. */
+  /** How many matching frames remain until it strikes, including the one that it strikes. 0: it has struck. */
   left: number;
 }
 
-/** Counts a piece that matches a plan, and returns whether it is the nth. */
-function meets(plan: Plan, on: Fault["on"], command: Buffer): boolean {
+/** Counts a frame that matches a plan, and returns whether it is the nth. */
+function isNth(plan: Plan, on: Fault["on"], command: Buffer): boolean {
   if (on !== plan.fault.on || plan.fault.which?.(command) === false) return false;
   plan.left -= 1;
   return plan.left === 0;
 }
 
-/** Reads from one end, calls `take` with each whole piece, and passes on the end of the connection. */
+/** Reads from one end, calls `take` with each complete frame, and passes on the end of the connection. */
 function relay(
-  line: Line,
+  connection: Connection,
   from: Socket,
   to: Socket,
-  next: (bytes: Buffer) => Piece | undefined,
+  next: (bytes: Buffer) => Frame | undefined,
   take: (bytes: Buffer, command: Buffer | undefined) => void,
 ): void {
   let rest = Buffer.alloc(0);
   from.on("data", (chunk) => {
     rest = Buffer.concat([rest, chunk]);
-    for (let piece = next(rest); piece !== undefined; piece = next(rest)) {
-      const bytes = rest.subarray(0, piece.length);
-      rest = rest.subarray(piece.length);
-      take(bytes, piece.command);
+    for (let frame = next(rest); frame !== undefined; frame = next(rest)) {
+      const bytes = rest.subarray(0, frame.length);
+      rest = rest.subarray(frame.length);
+      take(bytes, frame.command);
     }
   });
   from.on("end", () => {
-    // A server that ends a connection may give the reason in a message that is not a whole reply.
-    if (!line.silent) to.end(rest);
+    // A server that ends a connection may give the reason in a message that is not a complete reply.
+    if (!connection.silent) to.end(rest);
   });
   from.on("error", () => {
-    if (!line.silent) to.destroy();
+    if (!connection.silent) to.destroy();
   });
   from.on("close", () => {
-    if (!line.silent) to.end();
+    if (!connection.silent) to.end();
   });
 }

@@ -1,8 +1,8 @@
 import { disposeAll, type OwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { askRedis, type RedisOptions, startRedisNode } from "./redis.ts";
+import { callRedis, type RedisOptions, startRedisNode } from "./redis.ts";
 import { until } from "./until.ts";
-import { wayTo } from "./way.ts";
+import { sourceOf } from "./source.ts";
 
 export interface RedisCluster extends AsyncDisposable {
   /**
@@ -17,13 +17,13 @@ export interface RedisCluster extends AsyncDisposable {
  * is replaced in about 2 s.
  */
 export async function startRedisCluster({ args = [] }: RedisOptions = {}): Promise<RedisCluster> {
-  const way = await wayTo("redis-cluster");
+  const source = await sourceOf("redis-cluster");
   const members = await Promise.all(
     Array.from({ length: 2 * SLOTS.length }, async () => {
       const bus = String(await freePort());
       const own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
       const announced = ["--cluster-port", bus, "--cluster-announce-ip", "127.0.0.1"];
-      return { node: await startRedisNode(way, [...own, ...announced, ...args]), bus };
+      return { node: await startRedisNode(source, [...own, ...announced, ...args]), bus };
     }),
   );
   const nodes = members.map(({ node }) => node);
@@ -39,8 +39,8 @@ export async function startRedisCluster({ args = [] }: RedisOptions = {}): Promi
   );
   const ids = await Promise.all(primaries.map((primary) => cluster(primary, "MYID")));
   await Promise.all(replicas.map((replica, i) => cluster(replica, "REPLICATE", ids[i]!)));
-  await until("the cluster stands", SETTLE_MS, async () => {
-    const links = await Promise.all(replicas.map(({ url }) => askRedis<string>(url, "INFO", "replication")));
+  await until("the cluster is ready and every replica is connected", SETTLE_MS, async () => {
+    const links = await Promise.all(replicas.map(({ url }) => callRedis<string>(url, "INFO", "replication")));
     return (await all("cluster_state:ok")) && links.every((link) => link.includes("master_link_status:up"));
   });
 
@@ -56,5 +56,5 @@ const SLOTS = [
 const SETTLE_MS = 30_000;
 
 function cluster(node: OwnServer, ...rest: string[]): Promise<string> {
-  return askRedis<string>(node.url, "CLUSTER", ...rest);
+  return callRedis<string>(node.url, "CLUSTER", ...rest);
 }

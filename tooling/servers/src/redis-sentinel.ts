@@ -1,7 +1,7 @@
 import { disposeAll, type OwnServer } from "./own-server.ts";
-import { askRedis, startRedisNode, startSentinelNode } from "./redis.ts";
+import { callRedis, startRedisNode, startSentinelNode } from "./redis.ts";
 import { until } from "./until.ts";
-import { wayTo } from "./way.ts";
+import { sourceOf } from "./source.ts";
 
 export interface RedisSentinel extends AsyncDisposable {
   /** The name under which the sentinels know the primary. */
@@ -17,28 +17,28 @@ export interface RedisSentinel extends AsyncDisposable {
 
 /** Starts three Sentinels, and a primary with two replicas that they watch, on 127.0.0.1. */
 export async function startRedisSentinel(): Promise<RedisSentinel> {
-  const way = await wayTo("redis-cluster");
+  const source = await sourceOf("redis-cluster");
   const args = ["--repl-diskless-sync-delay", "0"];
-  const first = await startRedisNode(way, args);
-  const replica = () => startRedisNode(way, [...args, "--replicaof", `127.0.0.1 ${first.port}`]);
+  const first = await startRedisNode(source, args);
+  const replica = () => startRedisNode(source, [...args, "--replicaof", `127.0.0.1 ${first.port}`]);
   const servers = [first, ...(await Promise.all([replica(), replica()]))];
-  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinelNode(way)));
+  const sentinels = await Promise.all(Array.from({ length: 3 }, () => startSentinelNode(source)));
 
-  const askAll = (command: string, ...rest: string[]) =>
-    Promise.all(sentinels.map(({ url }) => askRedis<string[]>(url, "SENTINEL", command, NAME, ...rest)));
-  const giveUpAfter = (ms: number) => askAll("SET", "down-after-milliseconds", String(ms));
+  const callAll = (command: string, ...rest: string[]) =>
+    Promise.all(sentinels.map(({ url }) => callRedis<string[]>(url, "SENTINEL", command, NAME, ...rest)));
+  const setDownAfter = (ms: number) => callAll("SET", "down-after-milliseconds", String(ms));
   const primary = async (): Promise<OwnServer> => {
-    const addresses = await askAll("GET-MASTER-ADDR-BY-NAME");
+    const addresses = await callAll("GET-MASTER-ADDR-BY-NAME");
     const named = servers.find(({ port }) => addresses.every((address) => address[1] === String(port)));
     if (named === undefined) throw new Error("The sentinels do not agree on a primary.");
     return named;
   };
 
-  await askAll("MONITOR", "127.0.0.1", String(first.port), "2");
-  await askAll("SET", "failover-timeout", "5000");
-  await giveUpAfter(PATIENT_MS);
+  await callAll("MONITOR", "127.0.0.1", String(first.port), "2");
+  await callAll("SET", "failover-timeout", "5000");
+  await setDownAfter(PATIENT_MS);
   await until("the sentinels know each other and both replicas", SETTLE_MS, async () => {
-    const views = await askAll("MASTER");
+    const views = await callAll("MASTER");
     return views.every(
       (view) => fieldOf(view, "num-slaves") === "2" && fieldOf(view, "num-other-sentinels") === "2",
     );
@@ -51,14 +51,14 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
     primary,
     async failover() {
       const before = await primary();
-      await giveUpAfter(1000);
+      await setDownAfter(1000);
       await before.kill();
       const after = await until("another server is the primary", SETTLE_MS, async () => {
         const now = await primary();
-        const [role] = await askRedis<string[]>(now.url, "ROLE");
+        const [role] = await callRedis<string[]>(now.url, "ROLE");
         return now !== before && role === "master" && now;
       });
-      await giveUpAfter(PATIENT_MS);
+      await setDownAfter(PATIENT_MS);
       return after;
     },
     [Symbol.asyncDispose]: () => disposeAll([...sentinels, ...servers]),
@@ -68,8 +68,8 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
 const NAME = "tenure";
 
 /**
- * So that a primary that is merely slow on a busy machine is not replaced, which would lose its unreplicated
- * writes.
+ * Long, so that a primary that is only slow on a busy machine is not replaced, which would lose the writes
+ * that it has not replicated.
  */
 const PATIENT_MS = 60_000;
 

@@ -1,7 +1,7 @@
 import { imageCommand } from "./container.ts";
 import { type OwnServer, startOwnServer } from "./own-server.ts";
 import { freePort } from "./port.ts";
-import { type UsableWay, wayTo } from "./way.ts";
+import { sourceOf, type UsableSource } from "./source.ts";
 
 export interface RedisOptions {
   /** Arguments for `redis-server`, after the usual ones: `["--appendonly", "yes"]`. */
@@ -10,29 +10,29 @@ export interface RedisOptions {
 
 /** Starts a Redis (or Valkey) for one test file: standalone, without persistence, empty. */
 export async function startRedis({ args = [] }: RedisOptions = {}): Promise<OwnServer> {
-  return start(await wayTo("redis"), "own", [...NOTHING_ON_DISK, ...args]);
+  return start(await sourceOf("redis"), "own", [...NOTHING_ON_DISK, ...args]);
 }
 
 /** Starts a Redis that can connect to others like it on 127.0.0.1, and they to it. */
-export async function startRedisNode(way: UsableWay, args: readonly string[]): Promise<OwnServer> {
-  return start(way, "host", [...NOTHING_ON_DISK, ...args]);
+export async function startRedisNode(source: UsableSource, args: readonly string[]): Promise<OwnServer> {
+  return start(source, "host", [...NOTHING_ON_DISK, ...args]);
 }
 
-export async function startSentinelNode(way: UsableWay): Promise<OwnServer> {
+export async function startSentinelNode(source: UsableSource): Promise<OwnServer> {
   // A Sentinel keeps its state in a configuration file, and does not start without one.
   const inShell = ["sh", "-c", `: >sentinel.conf && exec "$0" sentinel.conf "$@"`];
-  return start(way, "host", ["--sentinel"], inShell);
+  return start(source, "host", ["--sentinel"], inShell);
 }
 
 /** Returns a server's name and version: `Redis 8.2.1`, `Valkey 9.1.0`. */
 export async function describeRedis(url: string): Promise<string> {
-  const info = await askRedis<string>(url, "INFO", "server");
+  const info = await callRedis<string>(url, "INFO", "server");
   const valkey = /^valkey_version:(\S+)/m.exec(info)?.[1];
   return valkey === undefined ? `Redis ${/^redis_version:(\S+)/m.exec(info)?.[1]}` : `Valkey ${valkey}`;
 }
 
 /** Sends one command on its own connection and returns the reply. */
-export async function askRedis<Reply>(url: string, command: string, ...args: string[]): Promise<Reply> {
+export async function callRedis<Reply>(url: string, command: string, ...args: string[]): Promise<Reply> {
   const { Redis } = await import("ioredis");
   const client = new Redis(url, {
     enableReadyCheck: false,
@@ -50,30 +50,31 @@ export async function askRedis<Reply>(url: string, command: string, ...args: str
 const NOTHING_ON_DISK = ["--save", "", "--appendonly", "no"];
 
 async function start(
-  way: UsableWay,
+  source: UsableSource,
   network: "own" | "host",
   args: readonly string[],
   inShell: readonly string[] = [],
 ): Promise<OwnServer> {
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
-  const program = "command" in way ? way.command : ((await imageCommand(way.image))[0] ?? "redis-server");
+  const program =
+    "command" in source ? source.command : ((await imageCommand(source.image))[0] ?? "redis-server");
   // A container with its own network must accept connections from outside of it.
-  const bind = "image" in way && network === "own" ? [] : ["--bind", "127.0.0.1"];
+  const bind = "image" in source && network === "own" ? [] : ["--bind", "127.0.0.1"];
   const command = [...inShell, program, "--port", String(port), ...bind, ...args];
   return startOwnServer({
-    way,
+    source,
     url,
     port,
     container: { command, inside: network === "own" ? port : "host" },
     local: () => ({ command }),
-    answers: () => ping(url),
+    probe: () => ping(url),
   });
 }
 
 /** A server that is still LOADING is not ready. One that asks for a password is. */
 async function ping(url: string): Promise<void> {
-  await askRedis(url, "PING").catch((error: unknown) => {
+  await callRedis(url, "PING").catch((error: unknown) => {
     if (!String(error).includes("NOAUTH")) throw error;
   });
 }

@@ -1,5 +1,5 @@
 import { describe, inject } from "vitest";
-import { type Backend, BACKENDS, type Startable, useWay, type Way } from "./way.ts";
+import { type Backend, BACKENDS, rememberSource, type Source, type Startable } from "./source.ts";
 
 /** A server that all test files of a run share. Use unique ids and names, and truncate nothing. */
 export interface Server {
@@ -19,7 +19,7 @@ declare module "vitest" {
     /** The project's backends, from vitest.config.ts. */
     backends: readonly Backend[];
     shared: { readonly [backend in Backend]?: Shared };
-    ways: { readonly [backend in Startable]?: Way };
+    sources: { readonly [backend in Startable]?: Source };
   }
 }
 
@@ -36,9 +36,9 @@ export async function server(backend: Backend): Promise<Server> {
  * if that is impossible.
  */
 export async function canStart(backend: Startable): Promise<Pick<Server, "describe">> {
-  const way = required(backend, inject("ways")?.[backend]);
-  useWay(backend, way);
-  return { describe: "why" in way ? SKIPPED : describe };
+  const source = required(backend, inject("sources")?.[backend]);
+  rememberSource(backend, source);
+  return { describe: "why" in source ? SKIPPED : describe };
 }
 
 /** Throws if there is no such backend and `REQUIRE_BACKENDS` names it. */
@@ -61,10 +61,10 @@ export function required<Found extends object>(
 }
 
 /**
- * The last two are not servers. The tests that need them look for them, and fail if they are required and
+ * The last two are not servers. The tests that need them find them, and fail if they are required and
  * missing.
  */
 const KNOWN: readonly string[] = [...BACKENDS, "pgbouncer", "pg-native"];
 
-/** It is called in the same way. Nothing uses its `skip`, `each` and the like. */
+/** It has the call signature of `describe`. Nothing uses its properties, such as `each`. */
 const SKIPPED = describe.skip as typeof describe;

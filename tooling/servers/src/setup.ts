@@ -4,7 +4,7 @@ import { describeMongo, startMongo } from "./mongo.ts";
 import { describePostgres, startPostgres } from "./postgres.ts";
 import { describeRedis, startRedis } from "./redis.ts";
 import type { Shared } from "./server.ts";
-import { type Backend, findWay, type Startable, useWay, type Way } from "./way.ts";
+import { type Backend, findSource, rememberSource, type Source, type Startable } from "./source.ts";
 
 /** The part of vitest's project that the setup uses. */
 interface Project {
@@ -19,11 +19,11 @@ interface Project {
 export default async function setup(project: Project): Promise<() => Promise<void>> {
   const context = project.getProvidedContext();
   const shared: { [backend in Backend]?: Shared } = { ...context.shared };
-  const ways: { [backend in Startable]?: Way } = { ...context.ways };
+  const sources: { [backend in Startable]?: Source } = { ...context.sources };
   const started = new AsyncDisposableStack();
 
   for (const backend of context.backends ?? []) {
-    for (const one of STARTABLE[backend]) useWay(one, (ways[one] ??= await findWay(one)));
+    for (const one of STARTABLE[backend]) rememberSource(one, (sources[one] ??= await findSource(one)));
     if (shared[backend] !== undefined) continue;
     const found = await share(backend, shared.mongo, started).catch((error: Error) => ({
       why: error.message,
@@ -34,7 +34,7 @@ export default async function setup(project: Project): Promise<() => Promise<voi
     shared[backend] = found;
   }
   project.vitest.provide("shared", shared);
-  project.vitest.provide("ways", ways);
+  project.vitest.provide("sources", sources);
   return () => started.disposeAsync();
 }
 

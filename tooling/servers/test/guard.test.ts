@@ -10,9 +10,9 @@ import { canStart, isListening } from "../src/index.ts";
 const redis = await canStart("redis");
 const postgres = await canStart("postgres");
 
-redis.describe("a process that starts servers", () => {
-  postgres.describe("and is killed with SIGKILL", () => {
-    test("leaves no server and no folder", async () => {
+redis.describe("a process that has started a Redis", () => {
+  postgres.describe("and a PostgreSQL", () => {
+    test("leaves no server and no folder behind when it is killed with SIGKILL", async () => {
       const script = join(import.meta.dirname, "fixtures", "owner.ts");
       const folder = mkdtempSync(join(tmpdir(), "tenure-owner-"));
       // If root runs the tests, PostgreSQL runs as another user.

@@ -9,21 +9,21 @@ const redis = await server("redis");
 const postgres = await server("postgres");
 const mongo = await server("mongo");
 
-redis.describe("a proxy before Redis", () => {
-  test("passes everything on, and counts commands but not the client's greetings", async () => {
+redis.describe("a proxy in front of Redis", () => {
+  test("forwards everything, and counts commands without those of the client's handshake", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, {}, async (client, key) => {
       const before = proxy.commands;
       const big = "x".repeat(3_000_000);
       await client.set(key, big);
       await expect(client.get(key)).resolves.toBe(big);
-      const answers = await client.pipeline().set(key, "1").incr(key).lrange(`${key}:none`, 0, -1).exec();
-      expect(answers?.map(([, answer]) => answer)).toEqual(["OK", 2, []]);
+      const replies = await client.pipeline().set(key, "1").incr(key).lrange(`${key}:none`, 0, -1).exec();
+      expect(replies?.map(([, reply]) => reply)).toEqual(["OK", 2, []]);
       expect(proxy.commands - before).toBe(5);
     });
   });
 
-  test("loses the second command: the server never sees it", async () => {
+  test("loses the second command as planned, so that the server does not execute it", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, { retryStrategy: () => null }, async (client, key) => {
       const fault = proxy.plan({ on: "command", nth: 2 });
@@ -35,7 +35,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("loses a reply: the server has executed the command", async () => {
+  test("loses a reply as planned, after the server has executed the command", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, { retryStrategy: () => null }, async (client, key) => {
       proxy.plan({ on: "reply", which: (command) => command.includes("incrby") });
@@ -45,7 +45,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("delivers a reply and cuts the connection behind it", async () => {
+  test("with pass: true, delivers a reply before it cuts the connection", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, {}, async (client, key) => {
       proxy.plan({ on: "reply", pass: true });
@@ -54,7 +54,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("strikes once, and a client that tries again gets through", async () => {
+  test("breaks only one connection per planned fault, so a client that retries succeeds", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, {}, async (client, key) => {
       proxy.plan({ on: "reply" });
@@ -63,7 +63,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("falls silent instead of cutting", async () => {
+  test('with by: "silence", loses a reply and keeps the connection open without sending anything', async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, { commandTimeout: 200 }, async (client, key) => {
       proxy.plan({ on: "reply", by: "silence" });
@@ -72,7 +72,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("delays replies, in order", async () => {
+  test("delays replies and keeps their order", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, {}, async (client, key) => {
       proxy.delayReplies(200);
@@ -85,7 +85,7 @@ redis.describe("a proxy before Redis", () => {
     });
   });
 
-  test("refuses connections until it accepts them again, at the same address", async () => {
+  test("refuses connections until accept() is called, and then accepts them at the same address", async () => {
     await using proxy = await faultyProxy(redis.url);
     await withRedis(proxy.url, { retryStrategy: () => 20 }, async (client, key) => {
       await proxy.refuse();
@@ -98,8 +98,8 @@ redis.describe("a proxy before Redis", () => {
   });
 });
 
-postgres.describe("a proxy before Postgres", () => {
-  test("counts simple and extended queries alike, and not the log-in", async () => {
+postgres.describe("a proxy in front of PostgreSQL", () => {
+  test("counts simple and extended queries, but not the login", async () => {
     await using proxy = await faultyProxy(postgres.url);
     await withPostgres(proxy.url, async (client) => {
       await client.query("select 1");
@@ -115,7 +115,7 @@ postgres.describe("a proxy before Postgres", () => {
     });
   });
 
-  test("loses a command, or only its reply", async () => {
+  test("loses a command or only its reply, as planned", async () => {
     await using proxy = await faultyProxy(postgres.url);
     const table = `servers_${randomUUID().replaceAll("-", "")}`;
     await withPostgres(postgres.url, async (direct) => {
@@ -134,25 +134,24 @@ postgres.describe("a proxy before Postgres", () => {
   });
 });
 
-mongo.describe("a proxy before MongoDB", () => {
-  test("counts commands and not the driver's monitoring, and loses a reply", async () => {
+mongo.describe("a proxy in front of MongoDB", () => {
+  test("counts commands but not the driver's monitoring, and loses a reply or a command as planned", async () => {
     await using proxy = await faultyProxy(mongo.url);
     const name = `servers_${randomUUID()}`;
     const client = new MongoClient(proxy.url, { retryWrites: false });
     try {
-      const kept = client.db("servers").collection(name);
-      await kept.insertOne({ n: 1 });
+      const collection = client.db("servers").collection(name);
+      await collection.insertOne({ n: 1 });
       expect(proxy.commands).toBe(1);
       const fault = proxy.plan({ on: "reply" });
-      await expect(kept.insertOne({ n: 2 })).rejects.toThrow("closed");
+      await expect(collection.insertOne({ n: 2 })).rejects.toThrow("closed");
       expect(fault.struck).toBe(true);
       proxy.plan({ on: "command" });
-      await expect(kept.insertOne({ n: 3 })).rejects.toThrow("closed");
-      await expect(kept.find({}, { projection: { _id: 0 }, sort: { n: 1 } }).toArray()).resolves.toEqual([
-        { n: 1 },
-        { n: 2 },
-      ]);
-      await kept.drop();
+      await expect(collection.insertOne({ n: 3 })).rejects.toThrow("closed");
+      await expect(
+        collection.find({}, { projection: { _id: 0 }, sort: { n: 1 } }).toArray(),
+      ).resolves.toEqual([{ n: 1 }, { n: 2 }]);
+      await collection.drop();
     } finally {
       await client.close();
     }

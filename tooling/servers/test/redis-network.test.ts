@@ -2,10 +2,10 @@ import { Cluster, Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { canStart, startRedisCluster, startRedisSentinel } from "../src/index.ts";
 
-const here = await canStart("redis-cluster");
+const several = await canStart("redis-cluster");
 
-here.describe("a Redis Cluster of one's own", () => {
-  test("spreads keys over three primaries and replaces one that is killed", async () => {
+several.describe("a dedicated Redis Cluster", () => {
+  test("distributes keys over three primaries, and still returns every key after one primary is killed", async () => {
     await using cluster = await startRedisCluster();
     const client = new Cluster(
       cluster.nodes.map(({ port }) => ({ port, host: "127.0.0.1" })),
@@ -26,8 +26,8 @@ here.describe("a Redis Cluster of one's own", () => {
   });
 });
 
-here.describe("Redis Sentinels of one's own", () => {
-  test("put a replica in the place of a primary that is killed, and take it back as a replica", async () => {
+several.describe("dedicated Redis Sentinels", () => {
+  test("promote a replica when the primary is killed, and keep it as the primary when the old one is started again", async () => {
     await using watched = await startRedisSentinel();
     const client = new Redis({
       name: watched.name,

@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 redis.describe("the setup of a project", () => {
-  test("takes an address from the environment before anything else, and prints it without the password", async () => {
+  test("uses an address from the environment before anything else, and prints it without the password", async () => {
     vi.stubEnv("TENURE_REDIS_URL", redis.url.replace("//", "//default:@"));
     vi.stubEnv("TENURE_REDIS_IMAGE", NOWHERE);
     expect((await provided({ backends: ["redis"] })).shared?.redis).toEqual({
@@ -26,20 +26,20 @@ redis.describe("the setup of a project", () => {
     expect(console.log).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("default:***@"));
   });
 
-  test("leaves a server that another project started as it is", async () => {
+  test("does not replace a server that another project has started", async () => {
     const shared = { redis: { url: "redis://127.0.0.1:1", how: "of another project" } };
     expect((await provided({ backends: ["redis"], shared })).shared).toEqual(shared);
     expect(console.log).not.toHaveBeenCalled();
   });
 });
 
-test("what can't be had is said once, and is an error only to a file that wants it and where REQUIRE_BACKENDS names it", async () => {
+test("a missing backend is reported once, and is an error only in a file that uses it if REQUIRE_BACKENDS names it", async () => {
   vi.stubEnv("TENURE_MONGO_URL", "");
   vi.stubEnv("TENURE_MONGO_IMAGE", NOWHERE);
-  const { shared, ways } = await provided({ backends: ["mongo"] });
+  const { shared, sources } = await provided({ backends: ["mongo"] });
   expect(console.error).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("NO mongo"));
   const missing = { why: expect.stringContaining(NOWHERE) as string };
-  for (const found of [shared?.mongo, ways?.mongo]) {
+  for (const found of [shared?.mongo, sources?.mongo]) {
     vi.stubEnv("REQUIRE_BACKENDS", "redis");
     expect(required("mongo", found)).toEqual(missing);
     vi.stubEnv("REQUIRE_BACKENDS", "redis,mongo");
@@ -47,12 +47,12 @@ test("what can't be had is said once, and is an error only to a file that wants 
   }
 });
 
-test("redis in REQUIRE_BACKENDS stands for Cluster and Sentinel too", () => {
+test("redis in REQUIRE_BACKENDS includes Cluster and Sentinel", () => {
   vi.stubEnv("REQUIRE_BACKENDS", "redis");
   expect(() => required("redis-cluster", { why: "not here" })).toThrow("there is no redis-cluster. not here");
 });
 
-test("REQUIRE_BACKENDS may name what tests find for themselves, and nothing that is unknown", () => {
+test("REQUIRE_BACKENDS may name pgbouncer and pg-native, and an unknown name is an error", () => {
   vi.stubEnv("REQUIRE_BACKENDS", "pgbouncer,pg-native");
   expect(required("redis", { url: "redis://" })).toEqual({ url: "redis://" });
   vi.stubEnv("REQUIRE_BACKENDS", "redis,mongodb");

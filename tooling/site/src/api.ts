@@ -20,13 +20,13 @@ export async function references(): Promise<Reference[]> {
   const entries = entriesOfPackages();
   const folder = mkdtempSync(join(tmpdir(), "tenure-site-"));
   try {
-    // Typedoc's types do not include the options of its plugins.
+    // TypeDoc's types do not include the options of its plugins.
     const plugin = {
       outputFileStrategy: "modules",
       hidePageHeader: true,
       hideBreadcrumbs: true,
       hideGroupHeadings: true,
-      useHTMLAnchors: true, // the plugin counts equal headings differently than the page
+      useHTMLAnchors: true, // the plugin numbers equal headings differently than markdown.ts
       useCodeBlocks: true,
       expandParameters: true,
       parametersFormat: "table",
@@ -38,13 +38,13 @@ export async function references(): Promise<Reference[]> {
     const options = { ...typedocOptions(entries), ...plugin };
     const application = await Application.bootstrapWithPlugins(options);
     const project = await application.convert();
-    if (!project) throw new Error("The sources have no reference: see the messages above.");
-    name(project, entries);
+    if (!project) throw new Error("TypeDoc could not convert the sources. See the messages above.");
+    nameModules(project, entries);
     application.validate(project);
     for (const message of undocumented(project)) application.logger.error(message);
     await application.generateOutputs(project);
     if (application.logger.hasErrors() || application.logger.hasWarnings()) {
-      throw new Error("The reference is incomplete: see the messages above.");
+      throw new Error("The reference is incomplete. See the messages above.");
     }
     return [...entries.keys()].map((specifier) => ({
       specifier,
@@ -91,12 +91,12 @@ function undocumented(project: ProjectReflection): string[] {
   const exports = (project.children ?? []).flatMap((module) => module.children ?? []);
   return exports
     .filter(({ comment, signatures = [] }) => !comment && !signatures.some((signature) => signature.comment))
-    .filter((one) => !one.isReference())
-    .map((one) => `${one.getFriendlyFullName()} has no comment.`);
+    .filter((exported) => !exported.isReference())
+    .map((exported) => `${exported.getFriendlyFullName()} has no comment.`);
 }
 
-/** Names each module by its import specifier. Typedoc names it by its folder. */
-function name(project: ProjectReflection, entries: ReadonlyMap<string, string>): void {
+/** Names each module by its import specifier. TypeDoc names it by its folder. */
+function nameModules(project: ProjectReflection, entries: ReadonlyMap<string, string>): void {
   const specifiers = new Map([...entries].map(([specifier, source]) => [dirname(source), specifier]));
   for (const module of project.children ?? []) {
     module.name = specifiers.get(join(root, "packages", module.name)) ?? module.name;

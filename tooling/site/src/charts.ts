@@ -38,7 +38,7 @@ function chart({ backend, server, node, measuredAt, cells }: Result): string {
     return `<tbody>\n${bars.join("")}</tbody>\n`;
   });
   const about = `${server}, Node ${node}, ${measuredAt.slice(0, 10)}`;
-  return `\n## Requests a second: ${backend}\n\n${about}. Longer is faster; each load has a scale of its own.\n\n<div class="scroll" tabindex="0"><table class="bars">\n${rows.join("")}</table></div>\n`;
+  return `\n## Requests per second: ${backend}\n\n${about}. Longer is faster. Each load has its own scale.\n\n<div class="scroll" tabindex="0"><table class="bars">\n${rows.join("")}</table></div>\n`;
 }
 
 function figure(perSecond: number): string {

@@ -63,6 +63,6 @@ function pathOf(source: string): string {
 
 function titleOf(source: string): string {
   const [, title] = /^# (.+)$/mu.exec(readFileSync(join(root, source), "utf8")) ?? [];
-  if (title === undefined) throw new Error(`${source} has no heading`);
+  if (title === undefined) throw new Error(`${source} has no heading.`);
   return title.replaceAll("`", "");
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { charts } from "../src/charts.ts";
 
-test("a chart has a bar for each store, of a length that its figure gives, and names where it was measured", () => {
+test("a chart shows a bar for each store, with a length proportional to its requests per second, and the server, the Node version and the date", () => {
   const text = charts([
     {
       backend: "redis",
@@ -24,6 +24,6 @@ test("a chart has a bar for each store, of a length that its figure gives, and n
   expect(text).toMatch(/another<\/td>.*width: 25\.0%.*<td>1,000<\/td>/u);
 });
 
-test("there is no chart without figures", () => {
+test("without results, there is no chart", () => {
   expect(charts([])).toBe("");
 });

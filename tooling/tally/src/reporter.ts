@@ -17,11 +17,11 @@ export default class Tally implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string): number => tests.filter((test) => test.result().state === state).length;
-    const places = modules.flatMap((module) => [module, ...module.children.allSuites()]);
-    const broken = places.filter((place) => place.errors().length > 0).length;
+    const suites = modules.flatMap((module) => [module, ...module.children.allSuites()]);
+    const broken = suites.filter((suite) => suite.errors().length > 0).length;
     const passed = count("passed");
     const failed = count("failed") + broken + unhandled.length;
-    // A test that never began, as after a crash of its process, has proved nothing.
+    // A test that never started, for example because its process crashed, counts as skipped.
     const skipped = count("skipped") + count("pending");
     appendFileSync(this.#file, `${passed} ${failed} ${skipped}\n`);
   }

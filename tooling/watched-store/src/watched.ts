@@ -10,7 +10,8 @@ export interface Watched<Store> {
 }
 
 /**
- * Watches every method of a store. It accepts any object, so that this package does not depend on core.
+ * Wraps a store and records the calls of its methods. It accepts any object, so that this package does not
+ * depend on core.
  *
  * @param meet called with the name of each call before the call is passed on. If it throws or rejects, so
  *   does the call; the call waits for it
@@ -21,7 +22,7 @@ export function watched<Store extends object>(
 ): Watched<Store> {
   const calls: string[] = [];
   let unseen: string[] = [];
-  const note = (name: string, args: readonly unknown[]): string => {
+  const record = (name: string, args: readonly unknown[]): string => {
     const call = name === "update" && isTouch(args[1]) ? "touch" : name;
     calls.push(call);
     unseen.push(call);
@@ -40,12 +41,12 @@ export function watched<Store extends object>(
         if (typeof method !== "function") return method;
         if (name === "scan") {
           return async function* (...args: unknown[]): AsyncGenerator {
-            await meet(note(name, args));
+            await meet(record(name, args));
             yield* method.apply(target, args) as AsyncIterable<unknown>;
           };
         }
         return async (...args: unknown[]): Promise<unknown> => {
-          await meet(note(String(name), args));
+          await meet(record(String(name), args));
           return method.apply(target, args) as unknown;
         };
       },

@@ -1,24 +1,24 @@
-import type { Dialogue } from "./dialogue.ts";
+import type { Protocol } from "./protocol.ts";
 
 /** OP_MSG without compression. A reply names its request. A monitored `hello` gets many replies. */
-export function mongoDialogue(): Dialogue {
-  const unanswered = new Map<number, Buffer>();
+export function mongoProtocol(): Protocol {
+  const pending = new Map<number, Buffer>();
   return {
     fromClient(bytes) {
-      const length = whole(bytes);
+      const length = frameLength(bytes);
       if (length === undefined) return undefined;
       const name = commandName(bytes);
       if (name === undefined || HOUSEKEEPING.test(name)) return { length };
       const command = bytes.subarray(0, length);
-      unanswered.set(bytes.readInt32LE(REQUEST_ID), command);
+      pending.set(bytes.readInt32LE(REQUEST_ID), command);
       return { length, command };
     },
     fromServer(bytes) {
-      const length = whole(bytes);
+      const length = frameLength(bytes);
       if (length === undefined) return undefined;
-      const answered = bytes.readInt32LE(RESPONSE_TO);
-      const command = unanswered.get(answered);
-      unanswered.delete(answered);
+      const requestId = bytes.readInt32LE(RESPONSE_TO);
+      const command = pending.get(requestId);
+      pending.delete(requestId);
       return { length, command };
     },
   };
@@ -31,7 +31,7 @@ const RESPONSE_TO = 8;
 const OPCODE = 12;
 const OP_MSG = 2013;
 
-function whole(bytes: Buffer): number | undefined {
+function frameLength(bytes: Buffer): number | undefined {
   if (bytes.length < 16) return undefined;
   const length = bytes.readInt32LE(0);
   return length <= bytes.length ? length : undefined;

@@ -1,26 +1,26 @@
-import type { Dialogue } from "./dialogue.ts";
+import type { Protocol } from "./protocol.ts";
 
 /**
  * Version 3 of the protocol, without TLS. A command is a simple query, or all messages up to a Sync. Its
  * reply is all messages up to ReadyForQuery. Nothing is counted before the first ReadyForQuery.
  */
-export function postgresDialogue(): Dialogue {
-  const unanswered: Buffer[] = [];
-  let greeted = false;
+export function postgresProtocol(): Protocol {
+  const pending: Buffer[] = [];
+  let started = false;
   let ready = false;
   return {
     fromClient(bytes) {
-      if (!greeted) {
+      if (!started) {
         // The first message has no type byte.
         const length = bytes.length < 4 ? undefined : bytes.readUInt32BE(0);
         if (length === undefined || length > bytes.length) return undefined;
-        greeted = true;
+        started = true;
         return { length };
       }
       for (const { type, end } of messages(bytes)) {
         if (type === "Q" || type === "S") {
           const command = bytes.subarray(0, end);
-          unanswered.push(command);
+          pending.push(command);
           return { length: end, command };
         }
         // Password, Terminate, Flush and the messages of COPY must not wait.
@@ -32,7 +32,7 @@ export function postgresDialogue(): Dialogue {
       let first = true;
       for (const { type, end } of messages(bytes)) {
         if (type === "Z") {
-          const command = ready ? unanswered.shift() : undefined;
+          const command = ready ? pending.shift() : undefined;
           ready = true;
           return { length: end, command };
         }

@@ -1,21 +1,21 @@
-import type { Dialogue } from "./dialogue.ts";
+import type { Protocol } from "./protocol.ts";
 
 /** RESP2 and RESP3. Replies come in the order of the commands. A push (`>`) is not a reply. */
-export function redisDialogue(): Dialogue {
-  const unanswered: (Buffer | undefined)[] = [];
+export function redisProtocol(): Protocol {
+  const pending: (Buffer | undefined)[] = [];
   return {
     fromClient(bytes) {
       const length = endOfValue(bytes, 0);
       if (length === undefined) return undefined;
       const sent = bytes.subarray(0, length);
       const command = HOUSEKEEPING.test(sent.toString("latin1", 0, 64)) ? undefined : sent;
-      unanswered.push(command);
+      pending.push(command);
       return { length, command };
     },
     fromServer(bytes) {
       const length = endOfValue(bytes, 0);
       if (length === undefined) return undefined;
-      return { length, command: bytes[0] === PUSH ? undefined : unanswered.shift() };
+      return { length, command: bytes[0] === PUSH ? undefined : pending.shift() };
     },
   };
 }

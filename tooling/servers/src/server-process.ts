@@ -1,9 +1,9 @@
 /**
- * Where a server runs: a process of this machine (local-process.ts) or a container (container.ts). Disposing
- * it also removes its data.
+ * A running server, as a process of this machine (local-process.ts) or in a container (container.ts).
+ * Disposing it also removes its data.
  */
-export interface Machine extends AsyncDisposable {
-  /** The id of its first process, the ancestor of its others. It changes at every start. */
+export interface ServerProcess extends AsyncDisposable {
+  /** The id of its main process, the ancestor of its other processes. It changes at every start. */
   pid(): Promise<number>;
   /** Starts it again after it ended, on the same data. Resolves before the server accepts requests. */
   start(): Promise<void>;
@@ -13,5 +13,5 @@ export interface Machine extends AsyncDisposable {
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Its last output, for the message of a failed start. */
-  lastWords(): Promise<string>;
+  lastOutput(): Promise<string>;
 }

@@ -15,34 +15,34 @@ export type Backend = (typeof BACKENDS)[number];
 export type Startable = Exclude<Backend, "mongo-transactions"> | "redis-cluster";
 
 /** Where a server comes from on this machine, or why there is none. */
-export type Way = UsableWay | { readonly why: string };
-export type UsableWay = { readonly image: string } | { readonly command: string };
+export type Source = UsableSource | { readonly why: string };
+export type UsableSource = { readonly image: string } | { readonly command: string };
 
 /** Returns how this process can start a server. Rejects if it cannot. */
-export async function wayTo(backend: Startable): Promise<UsableWay> {
-  const way = (known[backend] ??= await findWay(backend));
-  if ("why" in way) throw new Error(`No ${backend} can be started here. ${way.why}`);
-  return way;
+export async function sourceOf(backend: Startable): Promise<UsableSource> {
+  const source = (known[backend] ??= await findSource(backend));
+  if ("why" in source) throw new Error(`No ${backend} can be started here. ${source.why}`);
+  return source;
 }
 
-/** Gives {@link wayTo} the result of a search that this run has already made. */
-export function useWay(backend: Startable, way: Way): void {
-  known[backend] = way;
+/** Gives {@link sourceOf} the result of a search that this run has already made. */
+export function rememberSource(backend: Startable, source: Source): void {
+  known[backend] = source;
 }
 
-const known: { [backend in Startable]?: Way } = {};
+const known: { [backend in Startable]?: Source } = {};
 
 /** Tries Docker, then local programs. If the environment names an image, only that is tried. */
-export async function findWay(backend: Startable): Promise<Way> {
-  const { variable, image, programs } = SOURCES[backend];
+export async function findSource(backend: Startable): Promise<Source> {
+  const { variable, image, programs } = CANDIDATES[backend];
   const named = process.env[variable];
-  const way = { image: named || image };
+  const source = { image: named || image };
   try {
     if (backend === "redis-cluster" && process.platform !== "linux") throw new Error("no host network here");
     // container.ts removes containers with the command.
     if (!onPath("docker")) throw new Error("no docker on PATH");
-    await pullImage(way.image);
-    return way;
+    await pullImage(source.image);
+    return source;
   } catch (error) {
     const why = String(error).split("\n")[0];
     if (named) return { why: `${variable}=${named}: ${why}` };
@@ -62,7 +62,8 @@ const REDIS = {
   programs: ["redis-server", "valkey-server"],
 } as const;
 
-const SOURCES = {
+/** Where each server can come from, in order: the image, then the programs. */
+const CANDIDATES = {
   redis: REDIS,
   "redis-cluster": REDIS,
   postgres: { variable: "TENURE_POSTGRES_IMAGE", image: "postgres:18.0-alpine", programs: [EMBEDDED] },
