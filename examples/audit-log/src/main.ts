@@ -3,7 +3,7 @@ import { writeAuditLog } from "./audit-log.ts";
 
 writeAuditLog((line) => process.stdout.write(line), "shop");
 
-// A day in an application.
+// A day in the life of an application.
 const sessions = new Sessions({ store: memoryStore() });
 const visitor = await sessions.create({ cart: ["tea"] });
 const phone = await sessions.logIn(visitor.token, "u-7");

@@ -8,7 +8,7 @@ import { writeAuditLog } from "../src/audit-log.ts";
 
 const root = join(import.meta.dirname, "..");
 
-test("the program writes when, where, who, what and the outcome, a line of JSON for each event (ASVS 16.2.1, 16.2.2, 16.2.4, 16.3.1, 16.3.3)", async () => {
+test("the program writes one line of JSON per event, with time, place, user, event and outcome (ASVS 16.2.1, 16.2.2, 16.2.4, 16.3.1, 16.3.3)", async () => {
   const args = ["--conditions=@tenure/source", "src/main.ts"];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
   expect(stderr).toBe("");
@@ -19,10 +19,10 @@ test("the program writes when, where, who, what and the outcome, a line of JSON 
     expect(event).toMatchObject({ service: "shop", host: hostname(), pid: expect.any(Number) });
     expect(event).toMatchObject({ level: expect.any(String), outcome: expect.any(String) });
   }
-  const told = events.map(({ event, userId, why, by, actor }) =>
+  const summaries = events.map(({ event, userId, why, by, actor }) =>
     [event, userId, why, by, actor].filter((fact) => typeof fact === "string").join(" "),
   );
-  expect(told).toEqual([
+  expect(summaries).toEqual([
     "created",
     "rotated u-7",
     "logged-in u-7",
@@ -38,7 +38,7 @@ test("the program writes when, where, who, what and the outcome, a line of JSON 
   expect(stdout).not.toMatch(/tea|dark/);
 });
 
-test("what strings hold stays on its line, and of an error only its own line is written (ASVS 16.4.1, 16.2.5)", () => {
+test("an event stays on one line whatever its strings contain, and an error is written without its cause (ASVS 16.4.1, 16.2.5)", () => {
   const lines: string[] = [];
   writeAuditLog((line) => lines.push(line), "shop");
   const cause = new Error("row: s3cr3t");

@@ -9,7 +9,7 @@ import { createSite, type Site } from "./site.ts";
 
 export interface DemoOptions {
   readonly store: SessionStore;
-  /** Where the sessions are, in words for the pages: "the memory of this process". */
+  /** Where the sessions are kept, as the pages show it: "the memory of this process". */
   readonly place: string;
   /** Default Express. */
   readonly framework?: Framework;
@@ -74,6 +74,6 @@ const APPS: Record<Framework, MakeApp> = {
 async function listen(server: Server, port: number): Promise<void> {
   server.listen(port, "127.0.0.1");
   await once(server, "listening").catch((error: unknown) => {
-    throw new Error(`Nothing can be served on 127.0.0.1:${port}: choose another --port`, { cause: error });
+    throw new Error(`Cannot listen on 127.0.0.1:${port}: choose another --port`, { cause: error });
   });
 }

@@ -4,8 +4,8 @@ export interface Device {
 }
 
 /**
- * Returns a name for a browser from its User-Agent header, "Chrome on Android", which suffices to tell one's
- * own devices apart.
+ * Returns a name for a browser from its User-Agent header, such as "Chrome on Android", which is enough for
+ * users to distinguish their own devices.
  */
 export function deviceOf(userAgent: string | undefined): Device {
   const browser = firstMatch(BROWSERS, userAgent);

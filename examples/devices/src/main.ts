@@ -4,12 +4,12 @@ import { openStore } from "./stores/open-store.ts";
 
 const usage = `Usage: npx -y pnpm@12 demo [--store STORE] [--framework NAME] [--port PORT]
 
-  --store  memory (default), sqlite for a file, where sessions outlive this process, or the address of a server:
-           redis://127.0.0.1:6379, postgres://user:password@127.0.0.1/database, mongodb://127.0.0.1/database,
-           or postgres alone for one that comes with the demo
+  --store  memory (default), sqlite (a file, in which sessions outlive this process), or the address of a server:
+           redis://127.0.0.1:6379, postgres://user:password@127.0.0.1/database, mongodb://127.0.0.1/database.
+           postgres without an address is a PostgreSQL that comes with the demo
   --framework
            express (default), fastify or koa
-  --port   default 3000, or a free one where that is taken`;
+  --port   default 3000, or a free port if that is taken`;
 
 try {
   const { help, ...options } = readArguments();
@@ -44,7 +44,7 @@ async function run({ store, ...options }: Arguments): Promise<void> {
 }
 
 function readArguments(): Arguments & { readonly help: boolean } {
-  // `pnpm demo -- --store …` passes the dashes on too.
+  // `pnpm demo -- --store …` passes the argument `--` as well.
   const args = process.argv.slice(2).filter((argument) => argument !== "--");
   const { values } = parseArgs({
     args,

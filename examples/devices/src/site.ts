@@ -43,13 +43,13 @@ export type Reply =
 
 /** The demo itself. The frameworks only load and save its sessions. */
 export interface Site {
-  answer(visit: Visit): Promise<Reply>;
+  respond(visit: Visit): Promise<Reply>;
   fail(error: unknown): Reply;
 }
 
 export interface SiteOptions {
   readonly sessions: Sessions<DeviceSession>;
-  /** Where the sessions are, in words. */
+  /** Where the sessions are kept, in words. */
   readonly place: string;
   /** What the slow request does before it saves. Default: waits for {@link SLOW}. */
   readonly work?: (() => Promise<void>) | undefined;
@@ -143,7 +143,7 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
     return userId;
   }
 
-  function askAgain(visit: Visit, { status, challenge }: ReauthenticationRequired): Reply {
+  function requestLogin(visit: Visit, { status, challenge }: ReauthenticationRequired): Reply {
     const person = personOf(visit.logins.userId);
     if (!person) return home("ended");
     const page = signInAgainPage({ person, action: pathOf(visit), id: visit.form.get("id"), place });
@@ -155,7 +155,7 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
   }
 
   return {
-    async answer(visit) {
+    async respond(visit) {
       // For a HEAD, the server omits the body.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
       const name = `${method} ${pathOf(visit)}`;
@@ -165,7 +165,7 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
       try {
         return await route(visit);
       } catch (error) {
-        if (error instanceof ReauthenticationRequired) return askAgain(visit, error);
+        if (error instanceof ReauthenticationRequired) return requestLogin(visit, error);
         throw error;
       }
     },
@@ -173,7 +173,7 @@ export function createSite({ sessions, place, work = waitSlowly, recent }: SiteO
     fail(error) {
       const refused = refusalOf(error);
       if (refused !== undefined) {
-        const page = failurePage({ title: "Refused", text: "No browser sends what came here.", place });
+        const page = failurePage({ title: "Refused", text: "No browser sends such a request.", place });
         return { status: refused, page };
       }
       console.error(error);

@@ -34,6 +34,6 @@ test.each([
   ["curl/8.14.1", "curl", "computer"],
   ["<script>alert(1)</script>", "A browser", "computer"],
   [undefined, "A browser", "computer"],
-])("knows %s as %s", (userAgent, name, kind) => {
+])("the browser with the user agent %s is shown as %s", (userAgent, name, kind) => {
   expect(deviceOf(userAgent)).toEqual({ name, kind });
 });

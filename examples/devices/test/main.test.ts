@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { signIn } from "./visit.ts";
+import { signIn } from "./test-demo.ts";
 
 const started: ChildProcessWithoutNullStreams[] = [];
 afterEach(() => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
 });
 
-test("prints its address on the loopback, serves there, and ends on SIGTERM", async () => {
+test("prints its address on the loopback, serves the demo there, and exits on SIGTERM", async () => {
   const demo = start("--port", "0");
   const url = await demo.address();
   const page = await fetch(url);
@@ -20,52 +20,53 @@ test("prints its address on the loopback, serves there, and ends on SIGTERM", as
   await expect(fetch(url)).rejects.toThrow("fetch failed");
 });
 
-test("ends on SIGINT, as Ctrl+C sends it, also while a request is running", async () => {
+test("exits on SIGINT (Ctrl+C), even while a request is running", async () => {
   const demo = start("--port", "0");
   const url = await demo.address();
   const cookie = await signIn(url);
   const slow = fetch(`${url}/slow-note`, { method: "POST", headers: { origin: url, cookie } }).then(
-    () => "answered",
-    () => "cut",
+    () => "response",
+    () => "connection cut",
   );
   // Once a later page view has its response, the slow request has arrived.
   await fetch(url, { headers: { cookie } });
   expect(await demo.endedBy("SIGINT")).toEqual([0, null]);
-  expect(await slow).toBe("cut");
+  expect(await slow).toBe("connection cut");
 });
 
 test.each([
   ["express", /^tenure-demo=s%3A[^;]+$/u],
   ["fastify", /^tenure-demo=(?!s%3A)[^;]+$/u],
   ["koa", /^tenure-demo=[^;]+; tenure-demo\.sig=[^;]+$/u],
-])("serves the demo on %s, whose cookie looks different from the others'", async (framework, itsCookie) => {
+])("with --framework %s, serves the demo with that framework's cookie", async (framework, cookieFormat) => {
   const url = await start("--framework", framework, "--port", "0").address();
   const cookie = await signIn(url);
-  expect(cookie).toMatch(itsCookie);
+  expect(cookie).toMatch(cookieFormat);
   expect(await (await fetch(url, { headers: { cookie } })).text()).toContain("<h1>Your devices</h1>");
 });
 
-test("takes a free port where its default is taken, and says which", async () => {
-  const squatter = createServer();
-  const mine = await new Promise<boolean>((resolve) => {
-    squatter.once("error", () => resolve(false)).listen(3000, "127.0.0.1", () => resolve(true));
+test("without --port, listens on a free port if port 3000 is taken, and prints it", async () => {
+  // If another process has port 3000, it is taken in any case.
+  const blocker = createServer();
+  const listens = await new Promise<boolean>((resolve) => {
+    blocker.once("error", () => resolve(false)).listen(3000, "127.0.0.1", () => resolve(true));
   });
   try {
     const url = await start().address();
     expect(url).not.toBe("http://127.0.0.1:3000");
     expect((await fetch(url)).status).toBe(200);
   } finally {
-    if (mine) squatter.close();
+    if (listens) blocker.close();
   }
 });
 
-test("refuses a port that is taken where it was asked for that one", async () => {
-  const squatter = createServer().listen(0, "127.0.0.1");
-  await once(squatter, "listening");
-  const address = squatter.address();
+test("with --port, exits with an error if that port is taken", async () => {
+  const blocker = createServer().listen(0, "127.0.0.1");
+  await once(blocker, "listening");
+  const address = blocker.address();
   const port = typeof address === "object" ? String(address?.port) : "";
   expect(await start("--port", port).failure()).toContain(`127.0.0.1:${port}: choose another --port`);
-  squatter.close();
+  blocker.close();
 });
 
 test.each([
@@ -75,14 +76,17 @@ test.each([
   ["--store", "mysql://root:hunter2@127.0.0.1/test"],
   ["--stroe", "memory"],
   ["--framework", "rails"],
-])("refuses %s %s with one clear message and no stack", async (...args) => {
-  const message = await start(...args).failure();
-  expect(message).toContain(args[0]);
-  expect(message).not.toMatch(/\n\s+at /u);
-  expect(message).not.toContain("hunter2");
-});
+])(
+  "exits at %s %s with an error that names the option, without a stack trace or a password",
+  async (...args) => {
+    const message = await start(...args).failure();
+    expect(message).toContain(args[0]);
+    expect(message).not.toMatch(/\n\s+at /u);
+    expect(message).not.toContain("hunter2");
+  },
+);
 
-test("explains itself when asked", async () => {
+test("prints its usage with --help", async () => {
   const demo = start("--help");
   expect(await demo.ended).toEqual([0, null]);
   expect(demo.output()).toContain("Usage: npx -y pnpm@12 demo");
@@ -92,11 +96,11 @@ interface Started {
   /** Resolves to exit code and signal once all output has been read. */
   readonly ended: Promise<unknown[]>;
   output(): string;
-  /** The address that it printed. */
+  /** Resolves to the address that it prints. */
   address(): Promise<string>;
-  /** Resolves to its error output when it ends with exit code 1. */
+  /** Resolves to its error output when it exits with code 1. */
   failure(): Promise<string>;
-  /** Sends a signal. Resolves to exit code and signal of its end. */
+  /** Sends a signal. Resolves to exit code and signal once it has ended. */
   endedBy(signal: NodeJS.Signals): Promise<unknown[]>;
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { canStart, server, startRedis } from "@tenure/servers";
 import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../src/index.ts";
-import { visitDemo } from "./visit.ts";
+import { startTestDemo } from "./test-demo.ts";
 
 /** Not the default folder, which a running demo may use. */
 const folder = mkdtempSync(join(tmpdir(), "tenure-demo-test-"));
@@ -27,10 +27,10 @@ describe("the demo on a SQLite file", () => {
 });
 ownPostgres.describe("the demo on the PostgreSQL that comes with it", () => keepsSessions("postgres"));
 
-ownRedis.describe("the demo on a server that dies", () => {
-  test("says so, logs nobody out, and goes on when the server is back", async () => {
+ownRedis.describe("the demo on a server that stops", () => {
+  test("shows an error, logs nobody out, and works again once the server is back", async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes"] });
-    await using demo = await visitDemo(own.url);
+    await using demo = await startTestDemo(own.url);
     const cookie = await demo.signIn();
     await own.stop();
     const failure = await demo.get(cookie);
@@ -39,11 +39,11 @@ ownRedis.describe("the demo on a server that dies", () => {
     expect(failure.headers.getSetCookie()).toEqual([]);
     await own.start();
     await expect.poll(async () => (await demo.get(cookie)).status, { timeout: 60_000 }).toBe(200);
-    expect(await demo.seen(cookie)).toBe("Your devices");
+    expect(await demo.headingFor(cookie)).toBe("Your devices");
   });
 });
 
-test("refuses a server that is not there, in one line without the password", async () => {
+test("if no server listens at the address of --store, the error names the address without its password", async () => {
   for (const scheme of ["redis", "postgres", "mongodb"]) {
     const failure = openStore(`${scheme}://user:hunter2@127.0.0.1:1/base`);
     await expect(failure).rejects.toThrow(`--store ${scheme}://127.0.0.1:1/base cannot be used: `);
@@ -52,25 +52,25 @@ test("refuses a server that is not there, in one line without the password", asy
 });
 
 function keepsSessions(address: string): void {
-  test("keeps who is logged in, and who was logged out, over a restart", async () => {
-    const first = await visitDemo(address);
+  test("after a restart, its users are still logged in, and devices that were logged out still are", async () => {
+    const first = await startTestDemo(address);
     const [phone, laptop] = [await first.signIn(), await first.signIn()];
-    expect(await first.seen(phone)).toBe("Your devices");
+    expect(await first.headingFor(phone)).toBe("Your devices");
     await first[Symbol.asyncDispose]();
 
-    const second = await visitDemo(address);
-    expect(await second.seen(phone)).toBe("Your devices");
-    expect(await second.seen(laptop)).toBe("Your devices");
+    const second = await startTestDemo(address);
+    expect(await second.headingFor(phone)).toBe("Your devices");
+    expect(await second.headingFor(laptop)).toBe("Your devices");
     await second.post("/log-out-everywhere", laptop);
     await second[Symbol.asyncDispose]();
 
-    await using third = await visitDemo(address);
-    expect(await third.seen(phone)).toBe("Who are you?");
-    expect(await third.seen(laptop)).toBe("Who are you?");
+    await using third = await startTestDemo(address);
+    expect(await third.headingFor(phone)).toBe("Who are you?");
+    expect(await third.headingFor(laptop)).toBe("Who are you?");
   });
 
-  test("wins the race there too", async () => {
-    await using demo = await visitDemo(address);
+  test("shows in the race that MemoryStore's session comes back and Tenure's does not", async () => {
+    await using demo = await startTestDemo(address);
     const page = await (await demo.post("/race")).text();
     expect(page.match(/The session came back|Logged out for good/gu)).toEqual([
       "The session came back",

@@ -1,39 +1,39 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { cookiesOf, type Visit, visitDemo } from "./visit.ts";
+import { cookiesOf, type TestDemo, startTestDemo } from "./test-demo.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
 describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framework) => {
-  test("shows both devices of a person, and logs out everywhere for good", async () => {
-    await using demo = await visitDemo("memory", { framework });
+  test("shows both devices of a person, and logging out everywhere ends both sessions", async () => {
+    await using demo = await startTestDemo("memory", { framework });
     const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
     expect(phone).not.toBe(laptop);
     expect((await (await demo.get(phone)).text()).match(/<li class="device/gu)).toHaveLength(2);
     await expectRedirect(demo, demo.post("/log-out-everywhere", laptop), "/?notice=logged-out-everywhere");
-    expect(await demo.seen(laptop)).toBe("Who are you?");
-    expect(await demo.seen(phone)).toBe("Who are you?");
+    expect(await demo.headingFor(laptop)).toBe("Who are you?");
+    expect(await demo.headingFor(phone)).toBe("Who are you?");
   });
 
-  test("logs out everywhere for good: a request that was running then does not bring its session back", async () => {
+  test("a request that is running during a logout everywhere does not bring its session back", async () => {
     const [begun, finish] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const work = (): Promise<void> => {
       begun.resolve();
       return finish.promise;
     };
-    await using demo = await visitDemo("memory", { framework, work });
+    await using demo = await startTestDemo("memory", { framework, work });
     const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
     const slow = demo.post("/slow-note", phone);
     await Promise.race([begun.promise, slow]);
     await demo.post("/log-out-everywhere", laptop);
     finish.resolve();
     await expectRedirect(demo, slow, "/");
-    expect(await demo.seen(phone)).toBe("Who are you?");
+    expect(await demo.headingFor(phone)).toBe("Who are you?");
   });
 
   test("shows each device's user agent and network address, as text", async () => {
-    await using demo = await visitDemo("memory", { framework });
+    await using demo = await startTestDemo("memory", { framework });
     await demo.signIn("Mozilla/5.0 <b>phone</b>");
     const page = await (await demo.get(await demo.signIn("curl/8.14.1"))).text();
     const shown = page.match(/(?<=<dt>(?:Address|User agent)<\/dt>\s*<dd>).*?(?=<\/dd>)/gu);
@@ -41,8 +41,8 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
     expect(shown).toEqual(["127.0.0.1", "curl/8.14.1", "127.0.0.1", phone]);
   });
 
-  test("stores neither the user agent nor the network address readably", async () => {
-    await using demo = await visitDemo("memory", { framework });
+  test("encrypts the user agent and the network address in the store", async () => {
+    await using demo = await startTestDemo("memory", { framework });
     await demo.signIn("Mozilla/5.0 canary");
     const [record, ...others] = await demo.store.listUser("ada");
     expect(others).toEqual([]);
@@ -51,59 +51,60 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
   });
 
   test.each(["/log-out", "/log-out-others"])(
-    "asks at %s for a recent login, goes on with it, and gives a new cookie",
+    "%s requires a recent login, and with a new login it logs out the other device and sets a new cookie",
     async (path) => {
-      await using demo = await visitDemo("memory", { framework, recent: "1ms" });
+      await using demo = await startTestDemo("memory", { framework, recent: "1ms" });
       const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
       const form = { id: otherDevice(await (await demo.get(laptop)).text()) };
       // Another person's login does not count.
       for (const person of [{}, { person: "bo" }]) {
-        const asked = await demo.post(path, laptop, { ...form, ...person });
-        expect(asked.status).toBe(401);
-        expect(asked.headers.get("www-authenticate")).toBe(
+        const challenge = await demo.post(path, laptop, { ...form, ...person });
+        expect(challenge.status).toBe(401);
+        expect(challenge.headers.get("www-authenticate")).toBe(
           'Session error="insufficient_user_authentication", max_age="0"',
         );
-        const page = await asked.text();
+        const page = await challenge.text();
         expect(page).toContain("<h1>Is it still you?</h1>");
         expect(page).toContain(`action="${path}"`);
         expect(page).toContain(`name="id" value="${form.id}"`);
       }
-      expect(await demo.seen(phone)).toBe("Your devices");
+      expect(await demo.headingFor(phone)).toBe("Your devices");
 
       const done = await demo.post(path, laptop, { ...form, person: "ada" });
       expect(done.status).toBe(303);
-      expect(await demo.seen(phone)).toBe("Who are you?");
+      expect(await demo.headingFor(phone)).toBe("Who are you?");
       expect(cookiesOf(done)).not.toBe(laptop);
-      expect(await demo.seen(cookiesOf(done))).toBe("Your devices");
+      expect(await demo.headingFor(cookiesOf(done))).toBe("Your devices");
     },
   );
 
-  test("ends other devices without asking if the login is recent", async () => {
-    await using demo = await visitDemo("memory", { framework, recent: "15m" });
+  test("logs out other devices without a new login if the login is recent", async () => {
+    await using demo = await startTestDemo("memory", { framework, recent: "15m" });
     const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
     await expectRedirect(demo, demo.post("/log-out-others", laptop), "/?notice=logged-out-others");
-    expect(await demo.seen(phone)).toBe("Who are you?");
-    expect(await demo.seen(laptop)).toBe("Your devices");
+    expect(await demo.headingFor(phone)).toBe("Who are you?");
+    expect(await demo.headingFor(laptop)).toBe("Your devices");
   });
 
-  test("never asks before it logs out this device, or everywhere", async () => {
-    await using demo = await visitDemo("memory", { framework, recent: "1ms" });
+  test("logs out this device, or everywhere, without requiring a recent login", async () => {
+    await using demo = await startTestDemo("memory", { framework, recent: "1ms" });
     const [phone, laptop] = [await demo.signIn(), await demo.signIn()];
     const form = { id: thisDevice(await (await demo.get(phone)).text()) };
     await expectRedirect(demo, demo.post("/log-out", phone, form), "/?notice=logged-out");
     await expectRedirect(demo, demo.post("/log-out-everywhere", laptop), "/?notice=logged-out-everywhere");
-    expect(await demo.seen(phone)).toBe("Who are you?");
-    expect(await demo.seen(laptop)).toBe("Who are you?");
+    expect(await demo.headingFor(phone)).toBe("Who are you?");
+    expect(await demo.headingFor(laptop)).toBe("Who are you?");
   });
 
-  test("touches no cookie of who has none: another tab may be signing in just then", async () => {
-    await using demo = await visitDemo("memory", { framework });
+  // Another tab of the same browser may be signing in at that moment.
+  test("sets or clears no cookie if the request has none", async () => {
+    await using demo = await startTestDemo("memory", { framework });
     const { status, headers } = await demo.get();
     expect({ status, cookies: headers.getSetCookie() }).toEqual({ status: 200, cookies: [] });
   });
 
-  test("takes away the cookie of a session that ended, and says that it did", async () => {
-    await using demo = await visitDemo("memory", { framework });
+  test("clears the cookie of a session that has ended, and shows a notice", async () => {
+    await using demo = await startTestDemo("memory", { framework });
     const cookie = await demo.signIn();
     await demo.post("/log-out-everywhere", cookie);
     const page = await demo.get(cookie);
@@ -115,22 +116,22 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
 
   test.each([
     ["a form over 8 KiB", { body: new URLSearchParams({ person: "x".repeat(9000) }) }, 413],
-    ["a form that does not say how long it is", { body: stream("person=ada"), duplex: "half" } as const, 413],
-    ["a method that no page has", { method: "PUT" }, 404],
-  ])("refuses %s, which is no failure: nothing goes to the terminal", async (_what, request, status) => {
+    ["a form without a Content-Length", { body: stream("person=ada"), duplex: "half" } as const, 413],
+    ["a method that no page supports", { method: "PUT" }, 404],
+  ])("refuses %s, and prints nothing to the terminal", async (_what, request, status) => {
     const terminal = vi.spyOn(console, "error");
-    await using demo = await visitDemo("memory", { framework });
+    await using demo = await startTestDemo("memory", { framework });
     const headers = { origin: demo.url };
-    const answer = await fetch(`${demo.url}/sign-in`, { method: "POST", headers, ...request });
-    expect(answer.status).toBe(status);
-    expect(answer.headers.getSetCookie()).toEqual([]);
+    const response = await fetch(`${demo.url}/sign-in`, { method: "POST", headers, ...request });
+    expect(response.status).toBe(status);
+    expect(response.headers.getSetCookie()).toEqual([]);
     expect(terminal.mock.calls).toEqual([]);
   });
 
   test.each(["/", "/race", "/style.css", "/nowhere"])(
-    "responds to HEAD %s as to GET, without the page",
+    "HEAD %s has the status and the content type of a GET, and no body",
     async (path) => {
-      await using demo = await visitDemo("memory", { framework });
+      await using demo = await startTestDemo("memory", { framework });
       const [head, get] = [await fetch(demo.url + path, { method: "HEAD" }), await fetch(demo.url + path)];
       expect(head.status).toBe(get.status);
       expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
@@ -142,15 +143,18 @@ describe.each(["express", "fastify", "koa"] as const)("the demo on %s", (framewo
 test.each([
   ["express", "application/x-www-form-urlencoded; charset=klingon"],
   ["fastify", "application/klingon"],
-] as const)("responds to what %s itself refuses with its status", async (framework, type) => {
-  const terminal = vi.spyOn(console, "error");
-  await using demo = await visitDemo("memory", { framework });
-  const headers = { origin: demo.url, "content-type": type };
-  const answer = await fetch(`${demo.url}/sign-in`, { method: "POST", headers, body: "person=ada" });
-  expect(answer.status).toBe(415);
-  expect(await answer.text()).toContain("<h1>Refused</h1>");
-  expect(terminal.mock.calls).toEqual([]);
-});
+] as const)(
+  "a request that %s itself refuses gets the framework's status and the demo's page",
+  async (framework, type) => {
+    const terminal = vi.spyOn(console, "error");
+    await using demo = await startTestDemo("memory", { framework });
+    const headers = { origin: demo.url, "content-type": type };
+    const response = await fetch(`${demo.url}/sign-in`, { method: "POST", headers, body: "person=ada" });
+    expect(response.status).toBe(415);
+    expect(await response.text()).toContain("<h1>Refused</h1>");
+    expect(terminal.mock.calls).toEqual([]);
+  },
+);
 
 /** Returns the id of this device, which is the first on a page. */
 function thisDevice(page: string): string {
@@ -169,8 +173,8 @@ function stream(text: string): ReadableStream {
   return new Blob([text]).stream();
 }
 
-async function expectRedirect(demo: Visit, answer: Promise<Response>, location: string): Promise<void> {
-  const { status, headers } = await answer;
+async function expectRedirect(demo: TestDemo, response: Promise<Response>, location: string): Promise<void> {
+  const { status, headers } = await response;
   expect({ status, location: headers.get("location")?.replace(demo.url, "") }).toEqual({
     status: 303,
     location,

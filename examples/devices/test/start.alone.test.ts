@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-test("is there within 10 seconds of the command that the README gives", async () => {
+test("the command in the README serves the demo within 10 seconds", async () => {
   const cwd = join(import.meta.dirname, "../../..");
   const before = performance.now();
   // Its own process group, because npx and pnpm have child processes.

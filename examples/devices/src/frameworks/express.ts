@@ -17,7 +17,7 @@ export function expressApp(sessions: Sessions<DeviceSession>, site: Site, secret
 
   app.use(express.text({ type: "application/x-www-form-urlencoded" }));
   app.use(async (request, response) => {
-    const reply = await site.answer(visitOf(request, loginsOf(store, request)));
+    const reply = await site.respond(visitOf(request, loginsOf(store, request)));
     // express-session saves while it responds, so the browser could follow a redirect before the save.
     if (store.userOf(request) !== null) await saved(request);
     send(response, reply);

@@ -27,7 +27,7 @@ export async function fastifyApp(
   const type = "application/x-www-form-urlencoded";
   app.addContentTypeParser(type, { parseAs: "string" }, (_request, body, done) => done(null, body));
   app.all("/*", async (request, reply) =>
-    send(reply, await site.answer(visitOf(request, loginsOf(store, request)))),
+    send(reply, await site.respond(visitOf(request, loginsOf(store, request)))),
   );
   app.setErrorHandler((error, _request, reply) => send(reply, site.fail(error)));
   await app.ready();

@@ -23,7 +23,7 @@ export function koaApp(sessions: Sessions<DeviceSession>, site: Site, secret: st
   app.use(session({ store, genid: store.genid, ...secureCookie(sessions, COOKIE) }, app));
   app.use(async (ctx) => {
     const form = await text(ctx.req);
-    send(ctx, await site.answer(visitOf(ctx, form, loginsOf(store, ctx))));
+    send(ctx, await site.respond(visitOf(ctx, form, loginsOf(store, ctx))));
   });
   const listener = app.callback();
   return (request, response) => void listener(request, response);

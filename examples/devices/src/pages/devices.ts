@@ -52,9 +52,9 @@ export function devicesPage({ person, devices, current, note, notice, now, place
           </form>
         </div>
         <p class="small">
-          Everywhere means this device too. What is logged out stays logged out, also where a request is still
-          running: <a href="/race">see the race</a>. Logging out other devices asks you to sign in again if
-          you did so some time ago.
+          Everywhere includes this device. A device that is logged out stays logged out, even if one of its
+          requests is still running: <a href="/race">see the race</a>. Before you can log out other devices,
+          you must sign in again unless you did so recently.
         </p>
       </section>`,
   );

@@ -7,7 +7,7 @@ export interface Frame {
   readonly page: "home" | "race" | undefined;
   readonly person: Person | undefined;
   readonly notice?: string | undefined;
-  /** Where the sessions are, in words. */
+  /** Where the sessions are kept, in words. */
   readonly place: string;
 }
 

@@ -24,8 +24,8 @@ export function racePage({ person, place, slow, results }: RacePage): Html {
         <button class="primary">${results ? "Run it again" : "Run the race"}</button>
       </form>
       <p class="small">
-        The same application and the same requests, over real HTTP, twice at once. Only the session store
-        differs.
+        Two copies of one application run at the same time and get the same requests over HTTP. Only their
+        session stores differ.
       </p>
       ${
         results &&
@@ -79,7 +79,7 @@ function byHand(person: Person | undefined, slow: number): Html {
     <ol class="steps">
       <li>Sign in as ${person.name} in a second browser.</li>
       <li>Here, start a request that takes ${slow / 1000} seconds and then saves a note in your session.</li>
-      <li>Meanwhile, in the other browser, log out everywhere.</li>
+      <li>While it runs, log out everywhere in the other browser.</li>
     </ol>
     <form method="post" action="/slow-note"><button class="quiet">Save a note, slowly</button></form>
   </section>`;

@@ -20,8 +20,8 @@ export function signInAgainPage({ person, action, id, place }: SignInAgainPage):
     { title: "Sign in again", page: "home", person, place },
     html`<h1>Is it still you?</h1>
       <p class="lead">
-        You signed in some time ago. Logging out other devices asks for it again, so that a stolen session
-        can’t lock you out.
+        You signed in some time ago. To log out other devices, sign in again, so that a stolen session can’t
+        lock you out.
       </p>
       <form method="post" action="${action}">
         ${id !== null && html`<input type="hidden" name="id" value="${id}" />`}

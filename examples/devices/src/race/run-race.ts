@@ -41,27 +41,27 @@ async function race(
   const laptop = track.browser();
   const steps: Step[] = [];
   const startedAt = performance.now();
-  const tell = (who: Step["who"], what: string): void => {
+  const addStep = (who: Step["who"], what: string): void => {
     steps.push({ at: Math.round(performance.now() - startedAt), who, what });
   };
 
   await phone.post("/sign-in");
-  tell("phone", "signs in");
+  addStep("phone", "signs in");
   await laptop.post("/sign-in");
-  tell("laptop", "signs in");
+  addStep("laptop", "signs in");
 
   const slow = phone.post("/slow");
   await track.slowHasBegun;
-  tell("phone", "sends a slow request: its session is loaded, the work goes on");
+  addStep("phone", "sends a slow request: its session is loaded, and its work continues");
   const ended = await laptop.post("/log-out-everywhere");
-  tell("laptop", `logs out everywhere: ${ended} sessions ended`);
+  addStep("laptop", `logs out everywhere: ${ended} sessions ended`);
   const loggedOut = await phone.get("/who");
-  tell("phone", loggedOut === person ? "is still signed in" : "asks who it is: nobody");
+  addStep("phone", loggedOut === person ? "is still signed in" : "asks who it is: nobody");
   track.finishSlow();
   await slow;
-  tell("phone", "gets the slow request’s response: its session goes to the store, late");
+  addStep("phone", "gets the slow request’s response, and its session is saved late");
   const cameBack = (await phone.get("/who")) === person;
-  tell("phone", cameBack ? "asks who it is: signed in again" : "asks who it is: nobody");
+  addStep("phone", cameBack ? "asks who it is: signed in again" : "asks who it is: nobody");
 
   // End the session that came back.
   await logOutEverywhere();

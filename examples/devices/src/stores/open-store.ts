@@ -2,7 +2,7 @@ import { memoryStore, type SessionStore } from "@tenure/core";
 
 export interface OpenedStore {
   readonly store: SessionStore;
-  /** Where the sessions are, in words, without a password. */
+  /** Where the sessions are kept, in words, without a password. */
   readonly place: string;
   /** Ends the connections that were opened for the store. */
   close(): Promise<void>;

@@ -1,8 +1,8 @@
 import type { SessionStore } from "@tenure/core";
 import { type DemoOptions, openStore, startDemo } from "../src/index.ts";
 
-/** The demo, started for a test, and requests to it as browsers send them. Redirects are not followed. */
-export interface Visit extends AsyncDisposable {
+/** The demo, started for a test, with methods that send requests as browsers do and do not follow redirects. */
+export interface TestDemo extends AsyncDisposable {
   readonly url: string;
   readonly store: SessionStore;
   get(cookie?: string, path?: string): Promise<Response>;
@@ -10,19 +10,19 @@ export interface Visit extends AsyncDisposable {
   /** Signs in as Ada. Resolves to the cookies, as the next request sends them. */
   signIn(userAgent?: string): Promise<string>;
   /** Resolves to the heading of the page that a browser with this cookie gets. */
-  seen(cookie: string): Promise<string | undefined>;
+  headingFor(cookie: string): Promise<string | undefined>;
 }
 
 /** @param address the store's address, as for `--store` */
-export async function visitDemo(
+export async function startTestDemo(
   address: string,
   options: Omit<DemoOptions, "store" | "place" | "port"> = {},
-): Promise<Visit> {
+): Promise<TestDemo> {
   const opened = await openStore(address);
   const demo = await startDemo({ ...opened, ...options, port: 0 });
-  const get: Visit["get"] = (cookie = "", path = "/") =>
+  const get: TestDemo["get"] = (cookie = "", path = "/") =>
     fetch(demo.url + path, { headers: { cookie }, redirect: "manual" });
-  const post: Visit["post"] = (path, cookie = "", form = {}) =>
+  const post: TestDemo["post"] = (path, cookie = "", form = {}) =>
     fetch(demo.url + path, {
       method: "POST",
       headers: { cookie, origin: demo.url },
@@ -35,7 +35,7 @@ export async function visitDemo(
     get,
     post,
     signIn: (userAgent) => signIn(demo.url, userAgent),
-    async seen(cookie) {
+    async headingFor(cookie) {
       return /<h1>(.*?)<\/h1>/u.exec(await (await get(cookie)).text())?.[1];
     },
     async [Symbol.asyncDispose]() {
