@@ -4,33 +4,36 @@ import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Every workspace package with tests is a project of its own, named as its folder. */
-const rooms = ["packages", "tooling", "examples"]
-  .flatMap((house) => readdirSync(house).map((room) => `${house}/${room}`))
+/** The folders of all workspace packages. Each is a vitest project with the folder's name. */
+const packages = ["packages", "tooling", "examples"]
+  .flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`))
   .concat("test")
-  .filter((room) => existsSync(`${room}/package.json`));
+  .filter((folder) => existsSync(`${folder}/package.json`));
 
-/** Tests run the sources: no build comes first. `test/packed` is where what is published is tested. */
+/** Tests import the sources, so nothing has to be built. `test/packed` tests the built packages. */
 const conditions = ["@tenure/source"];
 
 const ALONE = "**/*.alone.test.ts";
 
-/** Hundreds of processes of tests load the same modules: each compiles, and strips of types, what none has before. */
+/** Hundreds of test processes load the same modules. With this cache, each module is compiled only once. */
 process.env["NODE_COMPILE_CACHE"] ??= resolve("node_modules/.cache/node");
 
-/** Where a run leaves its counts for whoever sums several runs. */
+/** The file to which the run appends its counts. `.ci/run` sums them. */
 const tally = process.env["TENURE_TALLY"];
 
-/** Begins with the files that take longest: at the end, one of them would run while the other workers have nothing to do. */
+/** Starts with the longest files. If one of them started last, the other workers would wait for it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
+    // oxlint-disable-next-line unicorn/no-array-sort -- it is the sequencer's method, not an array's
     const sorted = await super.sort(files);
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
 
-/** Most of `test`, the conformance suite on servers, what kills a server again and again, and what waits for timeouts or for its once-a-minute work. */
+/**
+ * Most files of `test`, the conformance suite on servers, files that kill a server repeatedly, and files that
+ * wait for timeouts or for work that is done once a minute.
+ */
 function isLong(file: TestSpecification): boolean {
   return (
     file.project.name === "test" ||
@@ -41,10 +44,12 @@ function isLong(file: TestSpecification): boolean {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Most of the time tests wait, for servers and for deadlines: more of them than cores, or one would idle.
+    // Tests mostly wait for servers and deadlines, so there are more workers than cores to keep the cores busy.
     maxWorkers: Math.max(5, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
-    projects: rooms.flatMap((root) => (measures(root) ? [project(root), alone(root)] : [project(root)])),
+    projects: packages.flatMap((root) =>
+      hasFilesToRunAlone(root) ? [project(root), aloneProject(root)] : [project(root)],
+    ),
   },
 });
 
@@ -58,9 +63,10 @@ function project(root: string) {
       ...servers(root),
       include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
       exclude: ["**/node_modules/**", ALONE],
-      // Concurrent tests wait for deadlines, most of the time. Those of MongoDB have limits that a server with more to do would exceed.
+      // Concurrent tests mostly wait for deadlines. Those of MongoDB have time limits that a busier server
+      // would exceed.
       maxConcurrency: root === "packages/mongo" ? 5 : 12,
-      // A slow machine makes a test longer, not red: this only ends what hangs.
+      // Only ends tests that hang. A slow machine makes a test take longer, but not fail.
       testTimeout: 120_000,
       hookTimeout: 120_000,
       expect: { poll: { timeout: 30_000 } },
@@ -68,8 +74,8 @@ function project(root: string) {
   };
 }
 
-/** What measures time runs after everything else, one file at a time. */
-function alone(root: string) {
+/** Tests that measure time. They run after all other tests, one file at a time. */
+function aloneProject(root: string) {
   const { test, ...rest } = project(root);
   const name = `${test.name}-alone`;
   const sequence = { groupOrder: 1 };
@@ -86,22 +92,25 @@ function alone(root: string) {
   };
 }
 
-function measures(root: string): boolean {
+function hasFilesToRunAlone(root: string): boolean {
   return globSync(ALONE, { cwd: root, exclude: ["**/node_modules/**"] }).length > 0;
 }
 
-/** A project that has `@tenure/servers` gets the backends whose drivers it has: tooling/servers/README.md. */
+/**
+ * A project that depends on `@tenure/servers` gets the backends whose drivers it depends on. See
+ * tooling/servers/README.md.
+ */
 function servers(root: string) {
   const { name, dependencies, devDependencies } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
-  const has = { [name]: "", ...dependencies, ...devDependencies };
-  if (!("@tenure/servers" in has)) return {};
+  const packagesOfProject = { [name]: "", ...dependencies, ...devDependencies };
+  if (!("@tenure/servers" in packagesOfProject)) return {};
   return {
     globalSetup: [resolve("tooling/servers/src/setup.ts")],
     provide: {
       backends: [
-        ...("ioredis" in has ? ["redis"] : []),
-        ...("pg" in has ? ["postgres"] : []),
-        ...("mongodb" in has ? ["mongo", "mongo-transactions"] : []),
+        ...("ioredis" in packagesOfProject ? ["redis"] : []),
+        ...("pg" in packagesOfProject ? ["postgres"] : []),
+        ...("mongodb" in packagesOfProject ? ["mongo", "mongo-transactions"] : []),
       ],
     },
   };

@@ -122,6 +122,6 @@ describe("turbo boundaries", () => {
       tags?: string[];
     };
     expect(tags).toHaveLength(1);
-    expect(["core", "conformance", "store", "bridge", "cli", "tooling", "house"]).toContain(tags?.[0]);
+    expect(["core", "conformance", "store", "bridge", "cli", "tooling", "consumer"]).toContain(tags?.[0]);
   });
 });
