@@ -3,26 +3,26 @@ import { delimiter, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
 import { describe } from "vitest";
 
-const found = findChromium();
+const executablePath = findChromium();
 
 /**
- * vitest's `describe` if there is a Chromium on PATH. If not, it skips with a message, or fails with
+ * vitest's `describe` if there is a Chromium on PATH. If not, it skips the tests with a message, or fails with
  * `REQUIRE_BROWSER=1`.
  */
 export const describeInChromium: typeof describe =
-  found === undefined ? (describe.skip as typeof describe) : describe;
+  executablePath === undefined ? (describe.skip as typeof describe) : describe;
 
-if (found === undefined) {
+if (executablePath === undefined) {
   const message =
-    "NO BROWSER: every test in a real browser is SKIPPED. Put a chromium on PATH (Debian: apt-get install chromium).";
+    "NO BROWSER: every test in a real browser is SKIPPED. Install a Chromium on PATH (Debian: apt-get install chromium).";
   if (process.env["REQUIRE_BROWSER"] === "1") throw new Error(message);
   console.warn(`\n*** ${message} ***\n`);
 }
 
 export async function launchChromium(): Promise<Browser> {
-  if (found === undefined) throw new Error("There is no Chromium on PATH");
+  if (executablePath === undefined) throw new Error("There is no Chromium on PATH.");
   return chromium.launch({
-    executablePath: found,
+    executablePath,
     args: [
       // Tests may run as root, and Chromium has no sandbox for root.
       "--no-sandbox",

@@ -21,19 +21,19 @@ const LAPTOP: BrowserContextOptions = {
 let chromium: Promise<Browser> | undefined;
 afterAll(async () => (await chromium)?.close());
 
-/** Idle browsers, each with one page. Starting a browser takes as long as several visits. */
-const free: { readonly options: BrowserContextOptions; readonly page: Page }[] = [];
-const taken: typeof free = [];
+/** Idle browsers, each with one page. Starting a browser takes as long as several page views. */
+const idle: { readonly options: BrowserContextOptions; readonly page: Page }[] = [];
+const inUse: typeof idle = [];
 
 /**
  * Returns a browser without cookies. Each demo has its own address, so other state that the browser may have
  * kept does not matter.
  */
 async function takeBrowser(options: BrowserContextOptions): Promise<Page> {
-  const at = free.findIndex((one) => one.options === options);
-  const [found] = at === -1 ? [] : free.splice(at, 1);
+  const index = idle.findIndex((one) => one.options === options);
+  const [found] = index === -1 ? [] : idle.splice(index, 1);
   const page = found?.page ?? (await newBrowser(options));
-  taken.push({ options, page });
+  inUse.push({ options, page });
   return page;
 }
 
@@ -42,13 +42,13 @@ async function newBrowser(options: BrowserContextOptions): Promise<Page> {
   return context.newPage();
 }
 
-async function leaveBrowsers(): Promise<void> {
-  for (const one of taken.splice(0)) {
+async function returnBrowsers(): Promise<void> {
+  for (const one of inUse.splice(0)) {
     const context = one.page.context();
     for (const other of context.pages()) if (other !== one.page) await other.close();
     await one.page.goto("about:blank");
     await context.clearCookies();
-    free.push(one);
+    idle.push(one);
   }
 }
 
@@ -65,11 +65,11 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       demo = await start("15m");
     });
     afterEach(async () => {
-      await leaveBrowsers();
+      await returnBrowsers();
       await demo.close();
     });
 
-    test("shows a person who signed in from two browsers both devices, by name, this one first", async () => {
+    test("lists both devices of a person by name, with the current one first", async () => {
       const phone = await signIn(PHONE, "Ada");
       const laptop = await signIn(LAPTOP, "Ada");
       expect(await devices(laptop)).toEqual(["Firefox on Windows", "Chrome on Android"]);
@@ -82,7 +82,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       );
     });
 
-    test("logs out everywhere for good: both browsers are out, also when they come back", async () => {
+    test("after a logout everywhere, both browsers are logged out, even with a copy of the old cookie", async () => {
       const phone = await signIn(PHONE, "Ada");
       const laptop = await signIn(LAPTOP, "Ada");
       const before = await cookieOf(phone);
@@ -99,7 +99,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       await expectSignedOut(laptop);
     });
 
-    test("logs out everywhere for good: a request that was running then does not bring its session back", async () => {
+    test("a request that is running during a logout everywhere does not bring its session back", async () => {
       const phone = await signIn(PHONE, "Ada");
       const laptop = await signIn(LAPTOP, "Ada");
       await phone.getByRole("link", { name: "The race", exact: true }).click();
@@ -118,7 +118,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       await expectSignedOut(phone);
     });
 
-    test("logs out this device and leaves the other", async () => {
+    test("logs out this device and keeps the other logged in", async () => {
       const phone = await signIn(PHONE, "Ada");
       const laptop = await signIn(LAPTOP, "Ada");
       await laptop.getByRole("button", { name: "Log out this device" }).click();
@@ -127,7 +127,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       expect(await devices(phone)).toEqual(["Chrome on Android"]);
     });
 
-    test("asks for the login again before it logs out other devices, and then goes on", async () => {
+    test("requires a new login before it logs out other devices, and then logs them out", async () => {
       await demo.close();
       demo = await start("1ms");
       const phone = await signIn(PHONE, "Ada");
@@ -149,7 +149,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       await expectSignedOut(phone);
 
       await laptop.getByRole("button", { name: "Log out all others" }).click();
-      expect(await misfits(laptop)).toEqual({ sideways: 0, tooLow: [] });
+      await expectFits(laptop);
       await laptop.getByRole("button", { name: "Sign in again as Ada" }).click();
       expect(await laptop.getByRole("status").textContent()).toBe("All other devices are logged out.");
       expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
@@ -157,7 +157,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       await expectSignedOut(tablet);
     });
 
-    test("gives a browser a new cookie at sign-in, and the one that was planted before is nobody's", async () => {
+    test("signing in replaces the cookie, whether it was planted or belongs to an earlier login", async () => {
       const page = await visit(LAPTOP);
       const planted = { name: "tenure-demo", value: "s%3Aplanted.signature", url: demo.url };
       await page.context().addCookies([planted]);
@@ -174,35 +174,35 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
       expect((await cookieOf(page)).value).not.toBe(given.value);
     });
 
-    test("refuses a form that another site sends, though the browser sends the cookie along", async () => {
+    test("refuses a form that was submitted from another origin, even though the browser sends the cookie", async () => {
       const phone = await signIn(PHONE, "Ada");
       // Another port is another origin but the same site, so SameSite does not block this request.
-      const evil = createServer((_request, response) => {
+      const attacker = createServer((_request, response) => {
         response.setHeader("Content-Type", "text/html");
         response.end(
           `<form method="post" action="${demo.url}/log-out-everywhere"><button>Win</button></form>`,
         );
       }).listen(0, "127.0.0.1");
-      await once(evil, "listening");
+      await once(attacker, "listening");
       try {
         const page = await phone.context().newPage();
-        await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}`);
-        const [answer] = await Promise.all([
+        await page.goto(`http://127.0.0.1:${(attacker.address() as AddressInfo).port}`);
+        const [response] = await Promise.all([
           page.waitForResponse(`${demo.url}/log-out-everywhere`),
           page.getByRole("button").click(),
         ]);
-        expect(answer.status()).toBe(403);
-        expect((await answer.request().allHeaders())["cookie"]).toContain("tenure-demo=");
+        expect(response.status()).toBe(403);
+        expect((await response.request().allHeaders())["cookie"]).toContain("tenure-demo=");
       } finally {
-        evil.closeAllConnections();
-        evil.close();
+        attacker.closeAllConnections();
+        attacker.close();
       }
       await phone.reload();
       expect(await devices(phone)).toEqual(["Chrome on Android"]);
     });
 
-    // Tests of the pages themselves. Their effects are tested on every framework over HTTP, with the demo and
-    // with the bridges.
+    // Tests of the pages themselves. What the pages do is tested on every framework over HTTP, with the demo
+    // and with the bridges.
     // oxlint-disable-next-line vitest/no-conditional-tests -- the pages are the same on every framework
     if (framework === "express") {
       test("shows each device's user agent and network address", async () => {
@@ -215,13 +215,13 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         );
       });
 
-      test("shows nobody another person's devices", async () => {
+      test("does not show another person's devices", async () => {
         await signIn(PHONE, "Ada");
         const bo = await signIn(LAPTOP, "Bo");
         expect(await devices(bo)).toEqual(["Firefox on Windows"]);
       });
 
-      test("saves the slow note where nobody logged out meanwhile", async () => {
+      test("saves the slow note if nobody logs out while the request is running", async () => {
         const phone = await signIn(PHONE, "Ada");
         await phone.getByRole("link", { name: "The race", exact: true }).click();
         finish.resolve();
@@ -229,7 +229,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         expect(await phone.locator(".heading").innerText()).toContain("Signed in as Ada, note saved at");
       });
 
-      test("logs out one device and leaves the other", async () => {
+      test("logs out another device and keeps this one logged in", async () => {
         const phone = await signIn(PHONE, "Ada");
         const laptop = await signIn(LAPTOP, "Ada");
         await laptop.getByRole("button", { name: "Log out Chrome on Android" }).click();
@@ -238,7 +238,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         await expectSignedOut(phone);
       });
 
-      test("logs out all others and leaves this one", async () => {
+      test("logs out all other devices and keeps this one logged in", async () => {
         const phone = await signIn(PHONE, "Ada");
         const tablet = await signIn(PHONE, "Ada");
         const laptop = await signIn(LAPTOP, "Ada");
@@ -252,7 +252,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         expect(await devices(laptop)).toEqual(["Firefox on Windows"]);
       });
 
-      test("never asks for the login before it logs out this device, or everywhere", async () => {
+      test("logs out this device, or everywhere, without requiring a new login", async () => {
         await demo.close();
         demo = await start("1ms");
         const phone = await signIn(PHONE, "Ada");
@@ -286,7 +286,7 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         }
       });
 
-      test("needs no JavaScript and ships none", async () => {
+      test("works without JavaScript, and its pages contain none", async () => {
         const page = await signIn({ ...LAPTOP, javaScriptEnabled: false }, "Cleo");
         expect(await devices(page)).toEqual(["Firefox on Windows"]);
         for (const path of ["/", "/race"]) {
@@ -300,33 +300,33 @@ describeInChromium.each(["express", "fastify", "koa"] as const)(
         await expectSignedOut(page);
       });
 
-      test("fits a phone: nothing scrolls sideways, and what is pressed is at least 44 pixels high", async () => {
+      test("on a phone, no page scrolls sideways, and every button and navigation link is at least 44 pixels high", async () => {
         const page = await visit(PHONE);
-        expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+        await expectFits(page);
         await page.getByRole("button", { name: "Sign in as Ada" }).click();
-        expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+        await expectFits(page);
         await page.getByRole("link", { name: "The race", exact: true }).click();
-        expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+        await expectFits(page);
         await page.getByRole("button", { name: "Run the race" }).click();
         await page.getByRole("list", { name: "Who came back" }).waitFor();
-        expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+        await expectFits(page);
         await page.goto(`${demo.url}/nowhere`);
-        expect(await misfits(page)).toEqual({ sideways: 0, tooLow: [] });
+        await expectFits(page);
       });
 
-      test("asks nothing of any other host, and the browser has nothing to complain about", async () => {
+      test("sends no request to another host, and the browser's console stays empty", async () => {
         const page = await visit(LAPTOP);
-        const asked = new Set<string>();
-        const complaints: string[] = [];
-        page.on("request", (request) => asked.add(new URL(request.url()).origin));
-        page.on("console", (message) => complaints.push(message.text()));
-        page.on("pageerror", (error) => complaints.push(error.message));
+        const origins = new Set<string>();
+        const messages: string[] = [];
+        page.on("request", (request) => origins.add(new URL(request.url()).origin));
+        page.on("console", (message) => messages.push(message.text()));
+        page.on("pageerror", (error) => messages.push(error.message));
         await page.reload();
         await page.getByRole("button", { name: "Sign in as Ada" }).click();
         await page.getByRole("link", { name: "The race", exact: true }).click();
-        asked.delete("null"); // The icon, which is embedded in the page.
-        expect([...asked]).toEqual([demo.url]);
-        expect(complaints).toEqual([]);
+        origins.delete("null"); // The icon, which is embedded in the page.
+        expect([...origins]).toEqual([demo.url]);
+        expect(messages).toEqual([]);
       });
     }
 
@@ -361,7 +361,7 @@ function devices(page: Page): Promise<string[]> {
 async function cookieOf(page: Page): Promise<{ name: string; value: string; domain: string; path: string }> {
   const cookies = await page.context().cookies();
   const cookie = cookies.find(({ name }) => name === "tenure-demo");
-  if (!cookie) throw new Error("The browser has no session cookie");
+  if (!cookie) throw new Error("The browser has no session cookie.");
   expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Lax" });
   return { name: cookie.name, value: cookie.value, domain: cookie.domain, path: cookie.path };
 }
@@ -370,8 +370,8 @@ async function expectSignedOut(page: Page): Promise<void> {
   await page.getByRole("heading", { name: "Who are you?" }).waitFor();
 }
 
-/** Returns how far a page scrolls sideways, and which of its controls are too low for a finger. */
-async function misfits(page: Page): Promise<{ sideways: number; tooLow: string[] }> {
+/** Fails if a page scrolls sideways, or if one of its buttons or navigation links is too low for a finger. */
+async function expectFits(page: Page): Promise<void> {
   // Wait for the style sheet.
   await page.waitForLoadState();
   const sideways = await page.evaluate<number>(
@@ -381,5 +381,6 @@ async function misfits(page: Page): Promise<{ sideways: number; tooLow: string[]
   const measured = await Promise.all(
     targets.map(async (target) => ({ name: await target.innerText(), box: await target.boundingBox() })),
   );
-  return { sideways, tooLow: measured.filter(({ box }) => !box || box.height < 44).map(({ name }) => name) };
+  const tooLow = measured.filter(({ box }) => !box || box.height < 44).map(({ name }) => name);
+  expect({ sideways, tooLow }).toEqual({ sideways: 0, tooLow: [] });
 }

@@ -6,36 +6,36 @@ import { expect, test } from "vitest";
 import { describeInChromium, launchChromium } from "./chromium.ts";
 
 describeInChromium("the demo on a SQLite file, in a real browser", () => {
-  test("is restarted, and logs nobody out, and nobody in whom it had logged out", async () => {
+  test("after a restart, users are still logged in, and a user who was logged out still is", async () => {
     const folder = mkdtempSync(join(tmpdir(), "tenure-demo-browser-"));
     process.env["TENURE_DEMO_FOLDER"] = folder;
     const chromium = await launchChromium();
     try {
-      const [stays, leaves] = [await chromium.newContext(), await chromium.newContext()];
+      const [adasBrowser, bosBrowser] = [await chromium.newContext(), await chromium.newContext()];
       const first = await start();
-      const [staying, leaving] = [await stays.newPage(), await leaves.newPage()];
+      const [ada, bo] = [await adasBrowser.newPage(), await bosBrowser.newPage()];
       for (const [page, person] of [
-        [staying, "Ada"],
-        [leaving, "Bo"],
+        [ada, "Ada"],
+        [bo, "Bo"],
       ] as const) {
         await page.goto(first.url);
         await page.getByRole("button", { name: `Sign in as ${person}` }).click();
         await page.getByRole("heading", { name: "Your devices" }).waitFor();
       }
-      const cookies = await leaves.cookies();
-      await leaving.getByRole("button", { name: "Log out everywhere" }).click();
-      await leaving.getByRole("heading", { name: "Who are you?" }).waitFor();
+      const cookies = await bosBrowser.cookies();
+      await bo.getByRole("button", { name: "Log out everywhere" }).click();
+      await bo.getByRole("heading", { name: "Who are you?" }).waitFor();
       await first.close();
       await expect(fetch(first.url)).rejects.toThrow("fetch failed");
 
       const second = await start();
-      await staying.goto(second.url);
-      await staying.getByRole("heading", { name: "Your devices" }).waitFor();
-      expect(await staying.locator("li.device").count()).toBe(1);
+      await ada.goto(second.url);
+      await ada.getByRole("heading", { name: "Your devices" }).waitFor();
+      expect(await ada.locator("li.device").count()).toBe(1);
       // A copy of the cookie does not bring the session back.
-      await leaves.addCookies(cookies);
-      await leaving.goto(second.url);
-      await leaving.getByRole("heading", { name: "Who are you?" }).waitFor();
+      await bosBrowser.addCookies(cookies);
+      await bo.goto(second.url);
+      await bo.getByRole("heading", { name: "Who are you?" }).waitFor();
       await second.close();
     } finally {
       await chromium.close();

@@ -24,8 +24,8 @@ function part({ mark }: Standard, requirement: Requirement, evidence: readonly E
 function tests(own: readonly Evidence[]): string[] {
   const byPath = Map.groupBy(own, ({ path }) => path);
   return [...byPath].map(([path, all]) => {
-    const sentences = [...new Set(all.map(({ sentence }) => sentence))].map((text) => `“${escaped(text)}”`);
-    return `- [${path}](../${path}): ${sentences.join(", ")}`;
+    const titles = [...new Set(all.map(({ title }) => title))].map((text) => `“${escaped(text)}”`);
+    return `- [${path}](../${path}): ${titles.join(", ")}`;
   });
 }
 

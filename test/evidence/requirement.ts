@@ -18,8 +18,9 @@ export interface Section {
 }
 
 export interface Standard {
-  /** The standard's name in the names of tests: "(ASVS 7.4.1)". */
+  /** The standard's name in the titles of tests: "(ASVS 7.4.1)". */
   readonly mark: string;
+  /** The path of the generated page. */
   readonly page: string;
   readonly title: string;
   readonly introduction: string;

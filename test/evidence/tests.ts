@@ -1,11 +1,12 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A test whose name ends in the ids of requirements: "… (ASVS 7.4.1, 7.5.2, NIST 5.1)". */
+/** A test whose title ends in the ids of requirements: "… (ASVS 7.4.1, 7.5.2, NIST 5.1)". */
 export interface Evidence {
   /** Relative to the root. */
   readonly path: string;
-  readonly sentence: string;
+  /** The title, without the ids. */
+  readonly title: string;
   /** In the form "ASVS 7.4.1". */
   readonly ids: readonly string[];
 }
@@ -14,7 +15,7 @@ export interface Evidence {
 export function evidenceIn(root: string): Evidence[] {
   const options = { cwd: root, exclude: (path: string) => /node_modules|\.programs/u.test(path) };
   const paths = FILES.flatMap((pattern) => globSync(pattern, options)).filter((path) => !REPEATS.has(path));
-  return paths.toSorted().flatMap((path) => namesIn(readFileSync(join(root, path), "utf8"), path));
+  return paths.toSorted().flatMap((path) => titlesIn(readFileSync(join(root, path), "utf8"), path));
 }
 
 const FILES = [
@@ -24,21 +25,21 @@ const FILES = [
   "examples/*/test/*.test.ts",
 ];
 
-/** These repeat the names of sentences of the conformance suite, to list which of them break or hold. */
+/** These repeat titles of the conformance suite, to list which of its tests fail or pass. */
 const REPEATS: ReadonlySet<string> = new Set([
   "packages/conformance/test/under-node-test.test.ts",
   "packages/mongo/test/conformance-transactions.test.ts",
 ]);
 
-function namesIn(text: string, path: string): Evidence[] {
-  return [...text.matchAll(NAME)].map(([, , sentence = "", marks = ""]) => ({
+function titlesIn(text: string, path: string): Evidence[] {
+  return [...text.matchAll(TITLE)].map(([, , title = "", marks = ""]) => ({
     path,
-    sentence,
+    title,
     ids: idsIn(marks),
   }));
 }
 
-const NAME = /(["'`])((?:(?!\1).)+) \(((?:ASVS|NIST) [\d., ASVNIT]+)\)\1/gu;
+const TITLE = /(["'`])((?:(?!\1).)+) \(((?:ASVS|NIST) [\d., ASVNIT]+)\)\1/gu;
 
 /** In "ASVS 7.4.1, 7.5.2, NIST 5.1", each standard applies until the next one. */
 function idsIn(marks: string): string[] {

@@ -25,13 +25,13 @@ export class CellMissing extends Error {
 }
 
 /**
- * Installs a package manager and a Node version into `house`, both from packages of the registry, so that all
- * machines get the same.
+ * Installs a package manager and a Node version into `folder`, both from packages of the registry, so that
+ * all machines get the same.
  *
  * @param major the major version of Node
  * @throws CellMissing if they cannot be installed or started
  */
-export async function prepareCell(house: string, name: string, major: string): Promise<Cell> {
+export async function prepareCell(folder: string, name: string, major: string): Promise<Cell> {
   const manager = managers.find((one) => one.name === name);
   if (!manager) {
     throw new TypeError(
@@ -39,25 +39,25 @@ export async function prepareCell(house: string, name: string, major: string): P
     );
   }
   try {
-    const node = process.version.startsWith(`v${major}.`) ? process.execPath : await nodeOf(house, major);
-    const programs = join(await install(house, manager.specifier(major)), ".bin");
-    const registry = (await run(house, "npm", "config", "get", "registry")).trim();
+    const node = process.version.startsWith(`v${major}.`) ? process.execPath : await nodeOf(folder, major);
+    const programs = join(await install(folder, manager.specifier(major)), ".bin");
+    const registry = (await run(folder, "npm", "config", "get", "registry")).trim();
     const environment = environmentOf([dirname(node), programs], {
       npm_config_registry: registry,
       // npm uses a cached version that satisfies a range, instead of checking each package for a newer one.
       npm_config_prefer_offline: "true",
-      // Yarn 1 caches a tarball by name and version, and would use that of an earlier build from the user's
-      // cache.
-      YARN_CACHE_FOLDER: join(house, `cache-of-${name}`),
+      // Yarn 1 caches a tarball by name and version, and would use the tarball of an earlier build from the
+      // user's cache.
+      YARN_CACHE_FOLDER: join(folder, `cache-of-${name}`),
       // Yarn 4 does not read npm's configuration, and refuses to write a lockfile with CI=true.
       YARN_NPM_REGISTRY_SERVER: registry.replace(/\/$/u, ""),
       YARN_ENABLE_IMMUTABLE_INSTALLS: "false",
       YARN_ENABLE_GLOBAL_CACHE: "false",
     });
-    const running = (await run(house, node, "--version")).trim();
+    const running = (await run(folder, node, "--version")).trim();
     if (!running.startsWith(`v${major}.`)) throw new Error(`node@${major} is ${running}`);
     // In an empty folder, because managers obey the `packageManager` field of a manifest in a parent folder.
-    const empty = join(house, "empty");
+    const empty = join(folder, "empty");
     mkdirSync(empty, { recursive: true });
     const version = await runIn({ environment }, empty, manager.command, "--version");
     return {
@@ -86,14 +86,14 @@ export async function runIn(
  * Installs the binary's own package. The package `node` fetches it by an install script, which npm 12 does
  * not run.
  */
-async function nodeOf(house: string, major: string): Promise<string> {
+async function nodeOf(folder: string, major: string): Promise<string> {
   const name = `node-${process.platform}-${process.arch}`;
-  return join(await install(house, `${name}@${major}`), name, "bin/node");
+  return join(await install(folder, `${name}@${major}`), name, "bin/node");
 }
 
-/** Installs a program into its own folder, once. Returns its `node_modules`. */
-export function install(house: string, specifier: string): Promise<string> {
-  const folder = join(house, "programs", specifier.replaceAll("/", "-"));
+/** Installs a program into its own folder below `parent`, once. Returns its `node_modules`. */
+export function install(parent: string, specifier: string): Promise<string> {
+  const folder = join(parent, "programs", specifier.replaceAll("/", "-"));
   let installing = installed.get(folder);
   if (!installing) installed.set(folder, (installing = installInto(folder, specifier)));
   return installing;
@@ -110,7 +110,7 @@ async function installInto(folder: string, specifier: string): Promise<string> {
 
 /**
  * Returns this process's environment without the variables of pnpm and vitest. With them, a project could
- * find a program of the workspace, or behave as under test.
+ * find a program of the workspace, or behave as it does under a test runner.
  */
 function environmentOf(path: readonly string[], more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(

@@ -67,8 +67,8 @@ export function writeProject(folder: string, { type, compilerOptions }: Setup, p
  * of a CommonJS module depends on the project's settings.
  */
 export function programOn(specifiers: readonly string[]): string {
-  const everything = specifiers.map((specifier, index) => `import * as entry${index} from "${specifier}";`);
-  return `${everything.join("\n")}
+  const imports = specifiers.map((specifier, index) => `import * as entry${index} from "${specifier}";`);
+  return `${imports.join("\n")}
 import { memoryStore, type Session, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { fastifySessionStore } from "@tenure/fastify-session";
@@ -88,7 +88,7 @@ interface Data {
   cart: string[];
 }
 
-export const everything: object[] = [${everything.map((_, index) => `entry${index}`).join(", ")}];
+export const everything: object[] = [${imports.map((_, index) => `entry${index}`).join(", ")}];
 export const stores: ((collection: Collection) => SessionStore)[] = [
   () => memoryStore(),
   () => redisStore(new Redis()),
@@ -100,7 +100,7 @@ export const sessions = new Sessions<Data>({ store: memoryStore(), idleTimeout: 
 export const found: Promise<Session<Data> | null> = sessions.get("token");
 export const settings: SessionOptions = { store: expressSessionStore(sessions), secret: "x" };
 export const others = [fastifySessionStore(sessions), koaSessionStore(sessions)];
-// @ts-expect-error -- a duration is a number of milliseconds or words
+// @ts-expect-error -- a duration is a number of milliseconds or a string such as "30m"
 export const wrong = () => sessions.create({ cart: [] }, { idle: true });
 `;
 }

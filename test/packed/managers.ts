@@ -12,8 +12,8 @@ export interface Manager {
   /** Files that a new project needs before the first install. */
   readonly files: Readonly<Record<string, string>>;
   /**
-   * Returns why it cannot run a project on a Node version, for a reason that Tenure does not cause. Absent:
-   * it can run all.
+   * Returns why it cannot run a project on a Node version, if the cause is outside of Tenure. Absent: it can
+   * run all projects.
    */
   readonly cannot?: (project: string, node: string) => string | undefined;
   /** The Node versions on which the matrix runs it. Absent: all. */
@@ -86,8 +86,8 @@ const pnp: Manager = {
   node: ["yarn", "node"],
   files: {
     ...berry.files,
-    // With what other packages import and do not declare, which node_modules forgives. Ours have no
-    // exception.
+    // The extensions add dependencies that other packages import but do not declare, which works with
+    // node_modules. Tenure's packages have no extension.
     ".yarnrc.yml": `nodeLinker: pnp
 enableTelemetry: false
 packageExtensions:
@@ -98,9 +98,9 @@ packageExtensions:
 `,
   },
   cannot: (project, node) => {
-    if (project === "typescript") return "TypeScript 7 does not look for packages where Plug'n'Play has them";
+    if (project === "typescript") return "TypeScript 7 does not resolve packages through Plug'n'Play";
     if (project === "nest" && node === "22")
-      return "nest build fails there by Plug'n'Play, with or without Tenure (ERR_VM_MODULE_LINK_FAILURE)";
+      return "nest build fails with Plug'n'Play on Node 22, with or without Tenure (ERR_VM_MODULE_LINK_FAILURE)";
     return undefined;
   },
 };

@@ -7,7 +7,7 @@ import { type Cell, CellMissing, prepareCell } from "./cell.ts";
 import { managers } from "./managers.ts";
 import { packAll } from "./pack.ts";
 import { projects } from "./projects/all.ts";
-import { runProject, type Stage } from "./run-project.ts";
+import { type Fixture, runProject } from "./run-project.ts";
 
 /**
  * `pnpm packed` tests the tarballs in every project of `projects/`, with every package manager, on every Node
@@ -34,8 +34,8 @@ interface Row {
 }
 const rows: Row[] = [];
 
-const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-matrix-")));
-process.on("exit", () => rmSync(house, { recursive: true, force: true, maxRetries: 5 }));
+const temporary = realpathSync(mkdtempSync(join(tmpdir(), "tenure-matrix-")));
+process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 const chosen = Object.entries(projects).filter(([name]) => values.project?.includes(name) ?? true);
@@ -45,24 +45,24 @@ if (chosen.length === 0) {
 
 {
   await using postgres = await startPostgres();
-  const tarballs = join(house, "tarballs");
+  const tarballs = join(temporary, "tarballs");
   mkdirSync(tarballs);
-  const stage = { house, packed: await packAll(tarballs), postgres: postgres.url };
+  const fixture = { folder: temporary, packed: await packAll(tarballs), postgres: postgres.url };
   for (const { name, node } of cells) {
     const cell = await prepare(name, node);
-    if (cell !== undefined) await runAll(cell, stage);
+    if (cell !== undefined) await runAll(cell, fixture);
   }
 }
 report();
 
-async function runAll(cell: Cell, stage: Stage): Promise<void> {
+async function runAll(cell: Cell, fixture: Fixture): Promise<void> {
   const waiting = [...chosen];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [name, project] = next;
       const reason = cell.manager.cannot?.(name, cell.node);
       if (reason === undefined) {
-        await time(cell.about, name, () => runProject(project, cell, stage));
+        await time(cell.about, name, () => runProject(project, cell, fixture));
       } else {
         console.error(`!! NOT RUN: ${cell.about}, ${name}: ${reason}`);
         rows.push({ cell: cell.about, project: name, result: "not run", seconds: 0 });
@@ -76,7 +76,7 @@ async function runAll(cell: Cell, stage: Stage): Promise<void> {
 /** Prepares a cell. Resolves to `undefined` if it cannot be installed or started. */
 async function prepare(manager: string, major: string): Promise<Cell | undefined> {
   try {
-    return await prepareCell(house, manager, major);
+    return await prepareCell(temporary, manager, major);
   } catch (error) {
     if (!(error instanceof CellMissing)) throw error;
     console.error(`!! NOT RUN, because it cannot be installed or started here: ${error.message}`);

@@ -47,7 +47,7 @@ export async function packAll(destination: string): Promise<Packed[]> {
     const home = join(root, "packages", folder);
     const workspace = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as Manifest;
     const entries = Object.entries(workspace.exports).map(([path, { [SOURCE]: source }]) => {
-      if (typeof source !== "string") throw new Error(`${name} has no source of ${path}`);
+      if (typeof source !== "string") throw new Error(`${name} has no source for the entry ${path}.`);
       return { specifier: join(name, path), source: join(home, source) };
     });
     const tarball = join(destination, `tenure-${folder}-${workspace.version}.tgz`);
@@ -88,7 +88,7 @@ export function versionOf(name: string): string {
   const found = globSync(
     ["test", "."].map((folder) => join(root, folder, "node_modules", name, "package.json")),
   );
-  if (!found[0]) throw new Error(`${name} is not installed in the workspace`);
+  if (!found[0]) throw new Error(`${name} is not installed in the workspace.`);
   return (JSON.parse(readFileSync(found[0], "utf8")) as { version: string }).version;
 }
 

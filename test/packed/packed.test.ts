@@ -26,29 +26,30 @@ const NODE_22 = join(root, "test/node_modules/node-22/bin/node");
  * A folder outside of the workspace, so that projects find none of its packages by chance. All projects in it
  * share one installation.
  */
-const house = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
+const sharedFolder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
 /** A folder for projects that install their own dependencies. No parent folder has a `node_modules`. */
-const outside = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
+const freshFolder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
 const postgres = await server("postgres");
-/** The timeout of tests that share the processor with others of their kind. */
+/** The timeout of tests that run concurrently and share the processor. */
 const LONG_MS = 600_000;
 
 let packed: Packed[];
 beforeAll(async () => {
-  packed = await packAll(house);
+  packed = await packAll(sharedFolder);
   await install();
 }, 300_000);
 afterAll(() => {
-  for (const folder of [house, outside]) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  for (const folder of [sharedFolder, freshFolder])
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-describe("a tarball", () => {
-  test("is made of every package under packages/", () => {
+describe("the tarball of every package", () => {
+  test("has at least four files", () => {
     expect(packed.map(({ name }) => name)).toEqual(expect.arrayContaining(["@tenure/core", "@tenure/redis"]));
     expect(packed.filter(({ files }) => files.size < 4)).toEqual([]);
   });
 
-  test("holds what is built, its README and its license, and nothing of the workshop", () => {
+  test("contains the built files, its README and its license, and nothing that is only for development", () => {
     const missing = ofEach(({ files }) => ["LICENSE", "README.md"].filter((path) => !files.has(path)));
     expect(missing).toEqual(ofEach(() => []));
     const stub = /^(?:bridge|store)\/package\.json$/u;
@@ -60,47 +61,47 @@ describe("a tarball", () => {
     expect(other).toEqual(ofEach(() => []));
   });
 
-  test("names no path of the machine it was built on", () => {
-    const telling = ofEach(({ files }) =>
+  test("does not contain the path of the folder that it was built in", () => {
+    const revealing = ofEach(({ files }) =>
       [...files].filter(([, content]) => content.includes(root)).map(([path]) => path),
     );
-    expect(telling).toEqual(ofEach(() => []));
+    expect(revealing).toEqual(ofEach(() => []));
   });
 
-  test("asks for versions that a registry knows, and every file that its manifest names is there, under every condition", () => {
-    const strange = ofEach(({ manifest: { dependencies, peerDependencies } }) =>
+  test("depends only on version ranges that a registry understands, and contains every file that its manifest names", () => {
+    const invalid = ofEach(({ manifest: { dependencies, peerDependencies } }) =>
       Object.values({ ...dependencies, ...peerDependencies }).filter(
         (range) => !/^[\d^~>=<| .x*-]+$/u.test(range),
       ),
     );
-    expect(strange).toEqual(ofEach(() => []));
+    expect(invalid).toEqual(ofEach(() => []));
     const absent = ofEach(({ files, manifest }) =>
       namedBy(manifest).filter((path) => !files.has(path.replace("./", ""))),
     );
     expect(absent).toEqual(ofEach(() => []));
   });
 
-  test("is at most 15 % larger than it was measured", () => {
+  test("is at most 15 % larger than its size in sizes.json", () => {
     const now = ofEach(({ tarball }) => statSync(tarball).size);
     expect(Object.keys(now).toSorted()).toEqual(Object.keys(measured).toSorted());
     const grown = Object.entries(measured).filter(([name, size]) => (now[name] ?? 0) > size * 1.15);
-    // If a package is meant to grow, change sizes.json.
+    // If a package grows intentionally, update sizes.json.
     expect({ grown: Object.fromEntries(grown), now }).toEqual({ grown: {}, now });
   });
 
-  test("names no condition that only the workspace has", () => {
+  test("does not name the export condition that only the workspace uses", () => {
     const naming = ofEach(({ manifest }) => JSON.stringify(manifest.exports).includes(SOURCE));
     expect(naming).toEqual(ofEach(() => false));
   });
 });
 
-test("core depends on nothing, and is a peer of what builds on it, so that an application has one copy", () => {
+test("core has no dependencies, and is a peer dependency of every other package, so that an application has one copy", () => {
   const others = packed.filter(({ name }) => name !== "@tenure/core");
   expect(others.filter(({ manifest }) => !manifest.peerDependencies?.["@tenure/core"])).toEqual([]);
   expect(ofEach(({ manifest }) => Object.keys(manifest.dependencies ?? {}))).toEqual({
     ...ofEach(() => []),
     "@tenure/conformance": ["fast-check"],
-    // The command line runs on its own, with npx.
+    // The command line is run with npx, outside of any project.
     "@tenure/cli": [
       "@tenure/mongo",
       "@tenure/postgres",
@@ -114,16 +115,16 @@ test("core depends on nothing, and is a peer of what builds on it, so that an ap
   });
 });
 
-test("the Redis package names neither client in its code and declarations, so a project needs only the one it has", () => {
-  const shipped = join(house, "node_modules/@tenure/redis/dist");
-  const files = globSync("**/*.{js,cjs,ts,cts}", { cwd: shipped });
+test("the Redis package imports neither client in its code or declarations, so a project needs to install only one", () => {
+  const dist = join(sharedFolder, "node_modules/@tenure/redis/dist");
+  const files = globSync("**/*.{js,cjs,ts,cts}", { cwd: dist });
   expect(files.length).toBeGreaterThan(3);
-  const naming = files.filter((file) =>
+  const importing = files.filter((file) =>
     /(?:from|require\(|import\()\s*["'](?:ioredis|redis|@redis\/[^"']*)["']/u.test(
-      readFileSync(join(shipped, file), "utf8"),
+      readFileSync(join(dist, file), "utf8"),
     ),
   );
-  expect(naming).toEqual([]);
+  expect(importing).toEqual([]);
   const { manifest } = packed.find(({ name }) => name === "@tenure/redis")!;
   expect(manifest.peerDependenciesMeta).toMatchObject({
     ioredis: { optional: true },
@@ -131,7 +132,7 @@ test("the Redis package names neither client in its code and declarations, so a 
   });
 });
 
-test("the types are found as the code is, by every resolver", async () => {
+test("Are the Types Wrong finds no problem: every kind of module resolution finds types that match the code", async () => {
   for (const { name, tarball } of packed) {
     const { types, ...analysis } = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
     const problems = "problems" in analysis ? analysis.problems : [];
@@ -139,7 +140,7 @@ test("the types are found as the code is, by every resolver", async () => {
   }
 });
 
-test("publint, strict, has nothing to say about what is in the tarballs", async () => {
+test("publint in strict mode reports nothing about the tarballs", async () => {
   for (const { name, tarball } of packed) {
     const pack = { tarball: Uint8Array.from(readFileSync(tarball)).buffer };
     const { messages } = await publint({ pack, strict: true });
@@ -151,16 +152,16 @@ describe.each([
   ["24", process.execPath],
   ["22", NODE_22],
 ])("Node %s", (version, node) => {
-  test("is what runs here", async () => {
-    expect(await run(house, node, "--version")).toMatch(new RegExp(`^v${version}\\.`, "u"));
+  test("is the version that the tests of this group run", async () => {
+    expect(await run(sharedFolder, node, "--version")).toMatch(new RegExp(`^v${version}\\.`, "u"));
   });
 
   test("runs the command line", async () => {
-    const help = await run(house, node, "node_modules/@tenure/cli/dist/bin.cjs", "--help");
+    const help = await run(sharedFolder, node, "node_modules/@tenure/cli/dist/bin.cjs", "--help");
     expect(help).toContain("Usage: tenure");
   });
 
-  test("imports and requires one copy of every entry, with what its source exports", async () => {
+  test("gets the same copy of every entry from import and from require, with the exports of its source", async () => {
     const entries = packed.flatMap((one) => one.entries);
     const exported: Record<string, string[]> = {};
     for (const { specifier, source } of entries) {
@@ -168,7 +169,7 @@ describe.each([
     }
     expect(Object.values(exported)).not.toContainEqual([]);
     writeFileSync(
-      join(house, "entries.mjs"),
+      join(sharedFolder, "entries.mjs"),
       `import { createRequire } from "node:module";
 const require = createRequire(import.meta.url);
 const names = {};
@@ -176,17 +177,17 @@ for (const entry of ${JSON.stringify(Object.keys(exported))}) {
   const [imported, required] = [await import(entry), require(entry)];
   const copies = Object.keys(imported).filter((name) => imported[name] !== required[name]);
   if (copies.length > 0) throw new Error(entry + " has two copies of " + copies);
-  if (Object.keys(required).sort().join() !== Object.keys(imported).join()) throw new Error(entry + " has other names when it is required");
+  if (Object.keys(required).sort().join() !== Object.keys(imported).join()) throw new Error(entry + " has different exports when it is required");
   names[entry] = Object.keys(imported);
 }
 console.log(JSON.stringify(names));`,
     );
-    expect(JSON.parse(await run(house, node, "entries.mjs"))).toEqual(exported);
+    expect(JSON.parse(await run(sharedFolder, node, "entries.mjs"))).toEqual(exported);
   });
 
-  test("passes sessions between what is imported and what is required", async () => {
+  test("can use a store and errors from require together with Sessions from import", async () => {
     writeFileSync(
-      join(house, "one-core.mjs"),
+      join(sharedFolder, "one-core.mjs"),
       `import { createRequire } from "node:module";
 import { Sessions, StoreError } from "@tenure/core";
 import { redisStore } from "@tenure/redis";
@@ -201,15 +202,15 @@ client.on("error", () => {});
 const failure = await redisStore(client).read("x").catch((error) => error);
 console.log(JSON.stringify([(await sessions.get(token)).data, failure instanceof StoreError, failure instanceof required.StoreError]));`,
     );
-    expect(JSON.parse(await run(house, node, "one-core.mjs"))).toEqual([{ cart: [] }, true, true]);
+    expect(JSON.parse(await run(sharedFolder, node, "one-core.mjs"))).toEqual([{ cart: [] }, true, true]);
   });
 
   test.each(["README.md", "packages/fastify-session/README.md", "packages/koa-session/README.md"])(
-    "runs the application of %s, which logs in and out, and out everywhere",
+    "runs the application in %s, in which users log in, log out and log out everywhere",
     async (readme) => {
       const [program] = programsOf(root, readme);
-      if (!program) throw new Error("it has no code");
-      const path = join(house, `${readme.replaceAll("/", "-")}-${version}.ts`);
+      if (!program) throw new Error(`${readme} has no code.`);
+      const path = join(sharedFolder, `${readme.replaceAll("/", "-")}-${version}.ts`);
       writeFileSync(path, program.text);
       const env = { ...process.env, SESSION_SECRET: "a secret of a test, as long as secrets should be" };
       const options = { execPath: node, execArgv: [], env };
@@ -218,8 +219,8 @@ console.log(JSON.stringify([(await sessions.get(token)).data, failure instanceof
   );
 });
 
-test("Jest with ts-jest, as NestJS sets it up, imports every entry in a CommonJS project", async () => {
-  const project = join(house, "jest");
+test("Jest with ts-jest and the settings of NestJS imports every entry in a CommonJS project", async () => {
+  const project = join(sharedFolder, "jest");
   const compilerOptions = { module: "commonjs", esModuleInterop: true, types: ["node", "jest"] };
   writeProject(project, { type: "commonjs", compilerOptions }, programOn(specifiers()));
   const config = {
@@ -228,7 +229,7 @@ test("Jest with ts-jest, as NestJS sets it up, imports every entry in a CommonJS
     transform: { [String.raw`^.+\.(t|j)s$`]: "ts-jest" },
     testEnvironment: "node",
     watchman: false,
-    cacheDirectory: join(house, "jest-cache"),
+    cacheDirectory: join(sharedFolder, "jest-cache"),
   };
   writeFileSync(join(project, "jest.config.json"), JSON.stringify(config));
   writeFileSync(
@@ -241,7 +242,13 @@ test("every entry exports something", () => {
 `,
   );
   const report = join(project, "report.json");
-  await run(project, join(house, "node_modules/.bin/jest"), "--ci", "--json", `--outputFile=${report}`);
+  await run(
+    project,
+    join(sharedFolder, "node_modules/.bin/jest"),
+    "--ci",
+    "--json",
+    `--outputFile=${report}`,
+  );
   expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
 });
 
@@ -249,25 +256,25 @@ test("every entry exports something", () => {
 // first.
 
 // `pnpm packed` runs these with other package managers and Node versions.
-describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out everywhere and is refused:", () => {
+describe.concurrent("in a fresh project, installed with npm on Node 24,", () => {
   let cell: Cell;
   beforeAll(async () => {
-    cell = await prepareCell(outside, "npm", "24");
+    cell = await prepareCell(freshFolder, "npm", "24");
   }, LONG_MS);
   const running = (project: Project): Promise<void> =>
-    runProject(project, cell, { house: outside, packed, postgres: postgres.url });
+    runProject(project, cell, { folder: freshFolder, packed, postgres: postgres.url });
 
   test.each([typescript, esm, commonjs, jest, nest])(
-    "$title",
+    "a logout everywhere ends all sessions of the user: $title",
     async (project) => {
       await expect(running(project)).resolves.toBeUndefined();
     },
     LONG_MS,
   );
 
-  postgres.describe("with a server", () => {
+  postgres.describe("with a PostgreSQL server,", () => {
     test(
-      "One file by esbuild, with PostgreSQL and the migrations inside",
+      `a logout everywhere ends all sessions of the user: ${bundle.title}`,
       async () => {
         await expect(running(bundle)).resolves.toBeUndefined();
       },
@@ -276,31 +283,31 @@ describe.concurrent("a fresh project, by npm on Node 24, logs in, logs out every
   });
 });
 
-test.concurrent("the conformance suite finds that the memory store keeps every promise, under Node 22's node:test", async () => {
+test.concurrent("the memory store passes the conformance suite under node:test on Node 22", async () => {
   writeFileSync(
-    join(house, "suite.mjs"),
+    join(sharedFolder, "suite.mjs"),
     `import { describe, test } from "node:test";
 import { memoryStore } from "@tenure/core";
 import { testStore } from "@tenure/conformance";
 const store = memoryStore();
 testStore({ describe, test }, { open: () => store, unreachable: null, mixedUp: null });`,
   );
-  const report = await run(house, NODE_22, "--test", "--test-reporter=tap", "suite.mjs");
+  const report = await run(sharedFolder, NODE_22, "--test", "--test-reporter=tap", "suite.mjs");
   expect(report).toMatch(/^# fail 0$/mu);
   expect(Number(/^# pass (\d+)$/mu.exec(report)?.[1])).toBeGreaterThan(100);
 });
 
 const checks = setups.flatMap((setup) =>
   setup.compilers.map((compiler) => {
-    const folder = join(house, `${setup.title} ${compiler}`.replaceAll(/\W+/gu, "-"));
+    const folder = join(sharedFolder, `${setup.title} ${compiler}`.replaceAll(/\W+/gu, "-"));
     return { ...setup, compiler, folder };
   }),
 );
 test.concurrent.each(checks)(
-  "TypeScript $compiler type-checks an application of every package, and their declarations, with $title",
+  "TypeScript $compiler, with $title, type-checks an application that uses every package, and their declarations",
   async (check) => {
     const errors = await (check.compiler === 5 ? errorsBy5(check.folder) : errorsBy7(check));
-    // A deliberate mistake shows that the program is checked at all.
+    // The deliberate mistake proves that the program is checked.
     expect(errors).toEqual([expect.stringMatching(/^application\.ts.* TS2322: Type 'Sessions</u)]);
   },
   LONG_MS,
@@ -318,7 +325,7 @@ async function errorsBy5(folder: string): Promise<readonly string[] | undefined>
     const by5 = checks.filter(({ compiler }) => compiler === 5);
     by5.forEach(writeCheck);
     const script = join(import.meta.dirname, "typescript-5.ts");
-    const printed = await run(house, process.execPath, script, ...by5.map((check) => check.folder));
+    const printed = await run(sharedFolder, process.execPath, script, ...by5.map((check) => check.folder));
     return JSON.parse(printed) as Checked;
   })();
   return (await checkedBy5)[folder];
@@ -328,9 +335,9 @@ async function errorsBy7(check: (typeof checks)[number]): Promise<string[]> {
   writeCheck(check);
   const tsc = join(root, "node_modules/.bin/tsc");
   const output = await run(check.folder, tsc, "--pretty", "false").catch(String);
-  // Errors in other packages' declarations are not Tenure's: those of pino need esModuleInterop.
-  const isOthers = (line: string): boolean => /^\.\.\/node_modules\/(?!.*@tenure)/u.test(line);
-  return output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isOthers(line));
+  // Errors in third-party declarations are not Tenure's: those of pino need esModuleInterop.
+  const isThirdParty = (line: string): boolean => /^\.\.\/node_modules\/(?!.*@tenure)/u.test(line);
+  return output.split("\n").filter((line) => /error TS\d+:/u.test(line) && !isThirdParty(line));
 }
 
 function specifiers(): string[] {
@@ -346,12 +353,12 @@ function pathsIn(exports: Exports): string[] {
   return typeof exports === "string" ? [exports] : Object.values(exports).flatMap(pathsIn);
 }
 
-/** Judges each package. Returns the results by package name. */
-function ofEach<Value>(judge: (one: Packed) => Value): Record<string, Value> {
-  return Object.fromEntries(packed.map((one) => [one.name, judge(one)]));
+/** Calls a function for each package. Returns the results by package name. */
+function ofEach<Value>(compute: (one: Packed) => Value): Record<string, Value> {
+  return Object.fromEntries(packed.map((one) => [one.name, compute(one)]));
 }
 
-/** Installs all tarballs, and the peers and tools in the versions of the workspace. */
+/** Installs all tarballs, and their peers and the tools in the versions of the workspace. */
 async function install(): Promise<void> {
   const tarballs = Object.fromEntries(packed.map(({ name, tarball }) => [name, `file:${tarball}`]));
   const peers = packed.flatMap(({ manifest }) => Object.keys(manifest.peerDependencies ?? {}));
@@ -360,9 +367,15 @@ async function install(): Promise<void> {
   const wanted = [...peers, ...applications, ...tools].filter((name) => !(name in tarballs));
   const versions = Object.fromEntries(wanted.map((name) => [name, versionOf(name)]));
   const dependencies = { ...versions, ...tarballs, typescript: versionOf("typescript-5") };
-  writeFileSync(join(house, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
-  // The packages depend on a version of each other that is not on the registry yet.
+  writeFileSync(
+    join(sharedFolder, "package.json"),
+    JSON.stringify({ private: true, type: "module", dependencies }),
+  );
+  // The packages depend on each other in a version that is not on the registry yet.
   const overrides = Object.entries(tarballs).map(([name, tarball]) => `  "${name}": "${tarball}"`);
-  writeFileSync(join(house, "pnpm-workspace.yaml"), `packages: []\noverrides:\n${overrides.join("\n")}\n`);
-  await pnpm(house, "install", "--prefer-offline", "--ignore-scripts");
+  writeFileSync(
+    join(sharedFolder, "pnpm-workspace.yaml"),
+    `packages: []\noverrides:\n${overrides.join("\n")}\n`,
+  );
+  await pnpm(sharedFolder, "install", "--prefer-offline", "--ignore-scripts");
 }

@@ -10,9 +10,10 @@ import { type Packed, versionOf } from "./pack.ts";
 import type { Project } from "./projects/project.ts";
 import { visit } from "./visit.ts";
 
-export interface Stage {
-  /** An empty folder outside of the workspace, with no `node_modules` above it. */
-  readonly house: string;
+/** What projects are set up with. */
+export interface Fixture {
+  /** An empty folder outside of the workspace. No parent folder has a `node_modules`. */
+  readonly folder: string;
   readonly packed: readonly Packed[];
   /** The address of the PostgreSQL that applications may use. */
   readonly postgres: string;
@@ -27,13 +28,13 @@ export interface Stage {
 export async function runProject(
   project: Project,
   cell: Cell,
-  { house, packed, postgres }: Stage,
+  { folder: parent, packed, postgres }: Fixture,
 ): Promise<void> {
-  const home = join(house, `project-${randomBytes(6).toString("hex")}`);
+  const home = join(parent, `project-${randomBytes(6).toString("hex")}`);
   const folder = join(home, "application");
   mkdirSync(home);
   try {
-    await setUp(project, cell, house, folder);
+    await setUp(project, cell, parent, folder);
     const [command, ...add] = [cell.manager.command, ...cell.manager.add] as const;
     await runIn(
       cell,
@@ -54,7 +55,7 @@ export async function runProject(
       await startAndVisit(cell, folder, environment, [command, "run", project.application.script]);
       return;
     }
-    // Alone in a folder, so that it can use only what was bundled.
+    // In an otherwise empty folder, so that it can use only what was bundled.
     const file = basename(project.application.file);
     const empty = join(home, "empty");
     mkdirSync(empty);
@@ -66,9 +67,9 @@ export async function runProject(
   }
 }
 
-async function setUp({ start }: Project, cell: Cell, house: string, folder: string): Promise<void> {
+async function setUp({ start }: Project, cell: Cell, parent: string, folder: string): Promise<void> {
   if ("nest" in start) {
-    const nest = join(await install(house, start.nest), ".bin/nest");
+    const nest = join(await install(parent, start.nest), ".bin/nest");
     const options = ["--skip-git", "--skip-install", "--package-manager", cell.manager.nest];
     await runIn(cell, dirname(folder), nest, "new", basename(folder), ...options);
   } else {
@@ -88,7 +89,7 @@ function write(folder: string, files: Readonly<Record<string, string>>): void {
 function specifierOf(dependency: string, packed: readonly Packed[]): string {
   if (dependency.startsWith("@tenure/")) {
     const found = packed.find(({ name }) => name === dependency);
-    if (!found) throw new Error(`${dependency} was not packed`);
+    if (!found) throw new Error(`${dependency} was not packed.`);
     return `${dependency}@file:${found.tarball}`;
   }
   return dependency.lastIndexOf("@") > 0 ? dependency : `${dependency}@${versionOf(dependency)}`;
@@ -131,7 +132,7 @@ async function startAndVisit(
   try {
     const deadline = Date.now() + START_MS;
     while (!(await isListening(port))) {
-      if (!running || Date.now() > deadline) throw new Error("the application does not listen");
+      if (!running || Date.now() > deadline) throw new Error("The application does not listen.");
       await sleep(50);
     }
     await visit(`http://127.0.0.1:${port}`);

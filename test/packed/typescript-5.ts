@@ -2,9 +2,9 @@ import { resolve } from "node:path";
 import ts from "typescript-5";
 
 /**
- * The output of this process, which type-checks the projects whose folders its arguments name, with
- * TypeScript 5. Unlike `tsc`, it skips the files of other packages: their errors are not Tenure's, and
- * checking them takes four times as long. It holds the errors of each project.
+ * The output of this process: the errors of each project, by the project's folder. The process type-checks
+ * the projects whose folders are its arguments, with TypeScript 5. Unlike `tsc`, it skips the files of other
+ * packages: their errors are not Tenure's, and checking them takes four times as long.
  */
 export type Checked = Readonly<Record<string, readonly string[]>>;
 
@@ -24,7 +24,7 @@ function check(folder: string): string[] {
       throw new Error(ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n"));
     },
   });
-  if (!config) throw new Error(`${folder} has no tsconfig.json`);
+  if (!config) throw new Error(`${folder} has no tsconfig.json.`);
   const program = ts.createProgram({
     rootNames: config.fileNames,
     options: config.options,
@@ -36,7 +36,7 @@ function check(folder: string): string[] {
     ...program.getGlobalDiagnostics(),
   ];
   for (const file of program.getSourceFiles()) {
-    if (isOthers(file.fileName)) continue;
+    if (isThirdParty(file.fileName)) continue;
     diagnostics.push(...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file));
   }
   const host = { getCurrentDirectory: () => folder, getCanonicalFileName: String, getNewLine: () => "\n" };
@@ -48,7 +48,7 @@ function sharingHost(options: ts.CompilerOptions): ts.CompilerHost {
   return {
     ...host,
     getSourceFile(path, given, ...rest) {
-      if (!isOthers(path)) return host.getSourceFile(path, given, ...rest);
+      if (!isThirdParty(path)) return host.getSourceFile(path, given, ...rest);
       const { languageVersion, impliedNodeFormat } =
         typeof given === "object" ? given : { languageVersion: given };
       const key = `${path} ${languageVersion} ${impliedNodeFormat}`;
@@ -58,6 +58,6 @@ function sharingHost(options: ts.CompilerOptions): ts.CompilerHost {
   };
 }
 
-function isOthers(path: string): boolean {
+function isThirdParty(path: string): boolean {
   return /\/node_modules\/(?!.*@tenure)/u.test(path);
 }

@@ -12,30 +12,30 @@ const withRefusal = programs.filter(({ text }) => /\bif \((?:\w+\.)?refused\b|\b
 /** Programs below a command that installs packages. A page may install a framework once, for several. */
 const installed = programs.filter((program) => installs(program).length > 0);
 
-describe("a reader who copies a program", () => {
+describe("a program in the documentation", () => {
   test.each(withCookieSecret.map((program) => [placeOf(program), program]))(
-    "learns how to make a cookie secret: %s",
+    "has, on its page, a command that generates its cookie secret: %s",
     (_, { readme }) => {
       expect(read(readme)).toContain("openssl rand -base64 32");
     },
   );
 
   test.each(withRefusal.map((program) => [placeOf(program), program]))(
-    "answers a refused login with 409: %s",
+    "responds to a refused login with status 409: %s",
     (_, { text }) => {
       expect(text).toContain("409");
     },
   );
 
   test.each(installed.map((program) => [placeOf(program), program]))(
-    "has installed what it imports: %s",
+    "imports only packages that a command above it installs: %s",
     (_, program) => {
       expect(importsOf(program).filter((name) => !installs(program).includes(name))).toEqual([]);
     },
   );
 });
 
-test("every published package has the same minimum of Node, and the READMEs state no other", () => {
+test("every published package requires the same minimum version of Node, and the READMEs state that version", () => {
   const engines = globSync("packages/*/package.json", { cwd: root }).map((path) => {
     return (JSON.parse(read(path)) as { engines: { node: string } }).engines.node;
   });

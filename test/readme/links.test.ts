@@ -6,14 +6,13 @@ import { readmesOf } from "./readmes.ts";
 const root = join(import.meta.dirname, "../..");
 
 describe.each(readmesOf(root))("%s", (readme) => {
-  test("links to files and headings that are there", () => {
-    expect(linksOf(readFileSync(join(root, readme), "utf8")).filter((link) => !leads(readme, link))).toEqual(
-      [],
-    );
+  test("links only to files and headings that exist", () => {
+    const links = linksOf(readFileSync(join(root, readme), "utf8"));
+    expect(links.filter((link) => !isValid(readme, link))).toEqual([]);
   });
 });
 
-test("the walk of a request in docs/ARCHITECTURE.md names files that are there", () => {
+test('"The walk of a request" in docs/ARCHITECTURE.md names only files that exist', () => {
   const text = readFileSync(join(root, "docs/ARCHITECTURE.md"), "utf8");
   const named = [...text.matchAll(/`(core|redis|express-session)\/([\w/-]+\.ts)`/gu)];
   const paths = named.map(([, name, path]) => `packages/${name}/src/${path}`);
@@ -26,7 +25,7 @@ function linksOf(markdown: string): string[] {
   return links.filter((link) => !/^[a-z]+:/iu.test(link));
 }
 
-function leads(readme: string, link: string): boolean {
+function isValid(readme: string, link: string): boolean {
   const [path = "", heading] = link.split("#");
   const target = path === "" ? join(root, readme) : join(root, dirname(readme), decodeURIComponent(path));
   if (!existsSync(target)) return false;

@@ -20,13 +20,13 @@ export interface Network {
   ports(): Promise<Readonly<Record<string, number>>>;
 }
 
-const { describe: where } = await canStart("redis-cluster");
+const { describe: describeWithNetwork } = await canStart("redis-cluster");
 
 /** Returns the network that a program needs. `undefined`: it needs only the usual servers. */
 export function networkOf(text: string): Network | undefined {
   if (/\b(?:new Cluster|createCluster)\(/u.test(text)) {
     return {
-      describe: where,
+      describe: describeWithNetwork,
       async ports() {
         cluster ??= startRedisCluster();
         return portsOf(text, (await cluster).nodes);
@@ -36,14 +36,14 @@ export function networkOf(text: string): Network | undefined {
   const [, name] = /\bsentinel(?:s|RootNodes)\b[\s\S]*\bname: "(\w+)"/u.exec(text) ?? [];
   if (name === undefined) return undefined;
   return {
-    describe: where,
+    describe: describeWithNetwork,
     async ports() {
       sentinel ??= startRedisSentinel();
       const own = await sentinel;
-      if (!watched.has(name)) {
+      if (!monitored.has(name)) {
         const primary = await own.primary();
-        await Promise.all(own.sentinels.map(({ port }) => watch(port, name, primary)));
-        watched.add(name);
+        await Promise.all(own.sentinels.map(({ port }) => monitor(port, name, primary)));
+        monitored.add(name);
       }
       return portsOf(text, own.sentinels);
     },
@@ -53,7 +53,7 @@ export function networkOf(text: string): Network | undefined {
 let cluster: Promise<RedisCluster> | undefined;
 let sentinel: Promise<RedisSentinel> | undefined;
 /** The names by which the Sentinels know the primary. */
-const watched = new Set<string>();
+const monitored = new Set<string>();
 
 export async function endNetworks(): Promise<void> {
   for (const started of [await cluster, await sentinel]) await started?.[Symbol.asyncDispose]();
@@ -70,7 +70,7 @@ function portsOf(text: string, servers: readonly OwnServer[]): Record<string, nu
 }
 
 /** Makes a Sentinel also know the primary by the name that the program uses. */
-async function watch(port: number, name: string, primary: OwnServer): Promise<void> {
+async function monitor(port: number, name: string, primary: OwnServer): Promise<void> {
   const client = new Redis(port, "127.0.0.1");
   try {
     await client.call("SENTINEL", "MONITOR", name, "127.0.0.1", primary.port, 2);

@@ -12,8 +12,8 @@ export interface Program {
 
 /**
  * Returns the TypeScript and JavaScript programs of a README. A block that imports something begins a
- * program, and one that imports nothing continues the program before it. Blocks marked `js mongosh` are
- * commands for a shell, like `sh` blocks.
+ * program, and one that imports nothing continues the program before it. Blocks marked `js mongosh` are not
+ * programs: like `sh` blocks, they are commands for a shell.
  */
 export function programsOf(root: string, readme: string): Program[] {
   const programs: { line: number; lines: string[] }[] = [];

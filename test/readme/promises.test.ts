@@ -5,20 +5,20 @@ import { expect, test } from "vitest";
 const root = join(import.meta.dirname, "../..");
 
 test("the twelve promises have the same names in the README, the architecture and the conformance suite", () => {
-  const promised = named(/^\d+\. \*\*(.+?)\.\*\*/gmu, "docs/ARCHITECTURE.md");
+  const promised = matches(/^\d+\. \*\*(.+?)\.\*\*/gmu, "docs/ARCHITECTURE.md");
   expect(promised).toHaveLength(12);
   const [, table = ""] = read("README.md").split(/^## What it promises$/mu);
   const [rows = ""] = table.split(/^## /mu);
   const inTable = [...rows.matchAll(/^\| (\w.+?) \|/gmu)].map(([, name = ""]) => name);
   expect(inTable).toEqual(promised);
-  const suite = named(/^\| \d+\. (.+?) \|/gmu, "packages/conformance/README.md");
+  const suite = matches(/^\| \d+\. (.+?) \|/gmu, "packages/conformance/README.md");
   expect(suite).toEqual(promised);
   const chapters = globSync("packages/conformance/src/chapters/*.ts", { cwd: root });
-  const titles = named(/^ {2}title: "\d+\. ([^":]+)/gmu, ...chapters);
+  const titles = matches(/^ {2}title: "\d+\. ([^":]+)/gmu, ...chapters);
   expect(new Set(titles)).toEqual(new Set(promised));
 });
 
-function named(pattern: RegExp, ...paths: readonly string[]): string[] {
+function matches(pattern: RegExp, ...paths: readonly string[]): string[] {
   return paths.flatMap((path) => [...read(path).matchAll(pattern)].map(([, name = ""]) => name));
 }
 

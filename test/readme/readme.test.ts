@@ -10,16 +10,16 @@ import { readmesOf } from "./readmes.ts";
 import { runAndVisit } from "./run-and-visit.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** In the workspace, so that imports resolve as they do for its packages. */
-const workshop = join(import.meta.dirname, ".programs", String(process.pid));
+/** A folder in the workspace, so that imports resolve as they do for its packages. */
+const programsFolder = join(import.meta.dirname, ".programs", String(process.pid));
 
 /**
- * Documents with sketches, in which dots stand for code. The contract's text is compared with the code
- * instead.
+ * Documents whose code is incomplete: dots stand for the rest. A test below compares the contract in it with
+ * the code.
  */
-const sketches: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
+const incomplete: ReadonlySet<string> = new Set(["docs/ARCHITECTURE.md"]);
 
-const readmes = readmesOf(root).filter((path) => !sketches.has(path));
+const readmes = readmesOf(root).filter((path) => !incomplete.has(path));
 
 const servers = {
   redis: await server("redis"),
@@ -28,16 +28,16 @@ const servers = {
 };
 
 afterAll(async () => {
-  rmSync(workshop, { recursive: true, force: true });
+  rmSync(programsFolder, { recursive: true, force: true });
   await endNetworks();
 });
 
-/** The programs of all READMEs, by the folder in which each is written. */
+/** The programs of all READMEs, by the folder that each is written to. */
 const programs = new Map(
   readmes.flatMap((readme) =>
     programsOf(root, readme).map((program) => {
       const name = `${readme.replaceAll(/[/.]/gu, "-")}-${program.line}`;
-      return [join(workshop, name), program] as const;
+      return [join(programsFolder, name), program] as const;
     }),
   ),
 );
@@ -54,7 +54,7 @@ for (const readme of readmes) {
         );
       });
 
-      describeWhere(program)(`line ${program.line}`, () => {
+      describeWithServers(program)(`line ${program.line}`, () => {
         test("runs", async () => {
           writeProgram(folder, program);
           const running = isTestFile(program) ? runVitest(folder) : runNode(folder, program);
@@ -62,7 +62,7 @@ for (const readme of readmes) {
         });
 
         if (!program.text.includes(SECURE)) return;
-        test("runs on http://localhost, as the text below it says", async () => {
+        test("runs on http://localhost with the change that the text below it states", async () => {
           const [change] = /secureCookie\(sessions, .+?\)/u.exec(paragraphBelow(root, program)) ?? [];
           const text = program.text.replace(SECURE, change ?? "");
           writeProgram(`${folder}-plain`, { ...program, text });
@@ -82,7 +82,7 @@ test("the example of README.md has at most 15 lines", () => {
   expect(lines.length).toBeLessThanOrEqual(15);
 });
 
-test("the contract in docs/ARCHITECTURE.md is the one of the code", async () => {
+test("the contract in docs/ARCHITECTURE.md has the types of the code", async () => {
   const contract = programsOf(root, "docs/ARCHITECTURE.md").find(({ text }) =>
     /interface SessionStore\b/u.test(text),
   );
@@ -91,31 +91,31 @@ import type { NewSession, SessionChanges, UpdateResult } from "@tenure/core";
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const sameRecord: Same<keyof SessionRecord, keyof real.SessionRecord> = true;
 const sameStore: Same<keyof SessionStore, keyof real.SessionStore> = true;
-const record = (written: SessionRecord): real.SessionRecord => written;
-const recordBack = (coded: real.SessionRecord): SessionRecord => coded;
-const store = (written: SessionStore): real.SessionStore => written;
-const storeBack = (coded: real.SessionStore): SessionStore => coded;
+const record = (documented: SessionRecord): real.SessionRecord => documented;
+const recordBack = (actual: real.SessionRecord): SessionRecord => actual;
+const store = (documented: SessionStore): real.SessionStore => documented;
+const storeBack = (actual: real.SessionStore): SessionStore => actual;
 export { record, recordBack, sameRecord, sameStore, store, storeBack };
 `;
-  // The code after the contract is a sketch.
+  // The code after the contract is incomplete.
   const [text = ""] = contract?.text.split("\nconst sessions") ?? [];
-  const folder = join(workshop, "contract");
+  const folder = join(programsFolder, "contract");
   writeProgram(folder, { readme: "docs/ARCHITECTURE.md", line: 1, text: text + compared });
   writeSettings(folder, ["program.ts"]);
   expect(await tsc("-p", folder)).toBe("");
 });
 
-/** Makes a cookie that only HTTPS carries. */
+/** A cookie that browsers send only over HTTPS. */
 const SECURE = "secureCookie(sessions)";
 
 let compiled: ReturnType<typeof compile> | undefined;
 
 /** Compiles all programs. Resolves to the errors of each, by its folder. */
 async function compile(): Promise<(folder: string) => string> {
-  const projects = Map.groupBy(programs, ([folder, { text }]) => surroundingsOf(text) ?? folder);
+  const projects = Map.groupBy(programs, ([folder, { text }]) => projectKey(text) ?? folder);
   for (const [folder, program] of programs) writeProgram(folder, program);
   const folders = [...projects.values()].map((members, index) => {
-    const folder = join(workshop, `project-${index}`);
+    const folder = join(programsFolder, `project-${index}`);
     writeSettings(
       folder,
       members.map(([member]) => join(member, "program.ts")),
@@ -130,18 +130,20 @@ async function compile(): Promise<(folder: string) => string> {
 }
 
 /**
- * Returns a key. Programs with the same key are compiled as one project: they import the same packages that
- * may augment declarations, so none sees a declaration that it would not see alone. `undefined`: the program
- * itself augments declarations.
+ * Returns the key of the project that a program is compiled in. Programs with the same key import the same
+ * packages that may augment declarations, so none sees a declaration that it would not see alone.
+ * `undefined`: the program augments declarations itself, and is compiled alone.
  */
-function surroundingsOf(text: string): string | undefined {
+function projectKey(text: string): string | undefined {
   if (/^\s*declare (?:module|global)\b/mu.test(text)) return undefined;
   const imported = [...text.matchAll(/\b(?:from|import) "([^"]+)"/gu)].map(([, specifier = ""]) => specifier);
-  return [...new Set(imported.filter((specifier) => !ADDS_NOTHING.test(specifier)))].toSorted().join();
+  return [...new Set(imported.filter((specifier) => !WITHOUT_AUGMENTATIONS.test(specifier)))]
+    .toSorted()
+    .join();
 }
 
 /** Packages that do not augment declarations: Node's own, Tenure's stores, and their drivers. */
-const ADDS_NOTHING =
+const WITHOUT_AUGMENTATIONS =
   /^(?:node:.*|@tenure\/(?:core|redis|postgres|mongo|sqlite)(?:\/.*)?|ioredis|redis|pg|mongodb|\.\/.*)$/u;
 
 /** @returns its output, which is empty if there are no errors */
@@ -157,9 +159,9 @@ function writeProgram(folder: string, { readme, text }: Program): void {
   mkdirSync(folder, { recursive: true });
   const companions = join(import.meta.dirname, "companions", readme.replaceAll(/[/.]/gu, "-"));
   if (existsSync(companions)) cpSync(companions, folder, { recursive: true });
-  // The program makes an app and does not serve it, so the runner does.
-  const made = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b|\.listen\(/mu.test(text);
-  writeFileSync(join(folder, "program.ts"), made ? `${text}export { app };\n` : text);
+  // A program that creates an app without serving it exports it, so that run.ts can serve it.
+  const isUnserved = /^(?:const|let) app\b/mu.test(text) && !/^export\b.*\bapp\b|\.listen\(/mu.test(text);
+  writeFileSync(join(folder, "program.ts"), isUnserved ? `${text}export { app };\n` : text);
 }
 
 function writeSettings(folder: string, files: readonly string[]): void {
@@ -174,7 +176,7 @@ function writeSettings(folder: string, files: readonly string[]): void {
   );
 }
 
-/** Returns the usual servers that a program needs. It needs none if it has its own network. */
+/** Returns the shared servers that a program needs. It needs none if it has its own network. */
 function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
   const backends: (Backend & keyof typeof servers)[] = [];
   if (networkOf(text)) return backends;
@@ -184,12 +186,12 @@ function backendsOf({ text }: Program): (Backend & keyof typeof servers)[] {
   return backends;
 }
 
-/** Returns a `describe` that skips, with a message, if a backend of the program is missing. */
-function describeWhere(program: Program): typeof describe {
-  const wanted = backendsOf(program).map((backend) => servers[backend].describe);
+/** Returns a `describe` that skips the program's tests, with a message, if one of its backends is missing. */
+function describeWithServers(program: Program): typeof describe {
+  const describes = backendsOf(program).map((backend) => servers[backend].describe);
   const network = networkOf(program.text);
-  if (network) wanted.push(network.describe);
-  return wanted.find((one) => one !== describe) ?? describe;
+  if (network) describes.push(network.describe);
+  return describes.find((one) => one !== describe) ?? describe;
 }
 
 function environment(ports: Readonly<Record<string, number>> = {}): NodeJS.ProcessEnv {
@@ -226,17 +228,17 @@ async function runNode(folder: string, program: Program, more: NodeJS.ProcessEnv
   await runAndVisit(join(folder, "program.ts"), program, { cwd: folder, execArgv, env });
 }
 
-/** Runs a block that is a test file. Of the conformance suite, only one chapter runs. */
+/** Runs a program that is a test file. Of the conformance suite, only one chapter runs. */
 async function runVitest(folder: string): Promise<void> {
   const { success, testResults, output } = await (tested ??= runAllVitest());
   const own = testResults.find(({ name }) => name === join(folder, "program.ts"));
-  const some = own?.assertionResults.some(({ status }) => status === "passed");
-  expect({ success, some }, `vitest printed:\n${output}`).toEqual({ success: true, some: true });
+  const anyPassed = own?.assertionResults.some(({ status }) => status === "passed");
+  expect({ success, anyPassed }, `vitest printed:\n${output}`).toEqual({ success: true, anyPassed: true });
 }
 
 let tested: ReturnType<typeof runAllVitest> | undefined;
 
-/** Runs all test files in one vitest, because its start takes longer than their tests. */
+/** Runs all test files in one vitest, because starting it takes longer than their tests. */
 async function runAllVitest(): Promise<TestReport & { readonly output: string }> {
   const files: string[] = [];
   for (const [folder, program] of programs) {
@@ -246,8 +248,8 @@ async function runAllVitest(): Promise<TestReport & { readonly output: string }>
   }
   const config = join(import.meta.dirname, "vitest.programs.config.ts");
   const vitest = join(root, "node_modules/.bin/vitest");
-  const report = join(workshop, "report.json");
-  const args = ["run", "--config", config, "--testNamePattern", CHAPTER, "--dir", workshop, ...files];
+  const report = join(programsFolder, "report.json");
+  const args = ["run", "--config", config, "--testNamePattern", CHAPTER, "--dir", programsFolder, ...files];
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const { stdout } = await promisify(execFile)(vitest, [...args, ...reporters], {
     cwd: root,
@@ -271,5 +273,5 @@ function isTestFile({ text }: Program): boolean {
   return /from "vitest"/u.test(text);
 }
 
-/** Other blocks have tests named "…". */
+/** The chapter of the conformance suite. The tests of other programs have the title "…". */
 const CHAPTER = "Create never overwrites|…";

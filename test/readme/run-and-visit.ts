@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Program } from "./programs.ts";
-import type { Told } from "./run.ts";
+import type { Message } from "./run.ts";
 import { visit } from "./visit.ts";
 
 /**
@@ -18,21 +18,21 @@ export async function runAndVisit(path: string, program: Program, options: ForkO
   let output = "";
   child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  const events: Extract<Told, { told: "event" }>[] = [];
+  const events: Extract<Message, { kind: "event" }>[] = [];
   const loaded = Promise.withResolvers<number | null>();
-  child.on("message", (told: Told) => {
-    if (told.told === "event") events.push(told);
-    else loaded.resolve(told.port);
+  child.on("message", (message: Message) => {
+    if (message.kind === "event") events.push(message);
+    else loaded.resolve(message.port);
   });
   const ended = once(child, "exit");
   try {
     const first = await Promise.race([loaded.promise, ended]);
     if (Array.isArray(first)) expect(first).toEqual(SUCCESS);
-    expect(typeof first === "number", "it answers where its code does").toBe(
+    expect(typeof first === "number", "whether the program serves HTTP").toBe(
       /^(?:export )?const app\b|\.listen\(/mu.test(program.text),
     );
     if (typeof first === "number") await visit(`http://127.0.0.1:${first}`, program.text, events);
-    // Work that is still under way may fail.
+    // Work that is still running may fail.
     const late = await Promise.race([ended, new Promise((resolve) => void setTimeout(resolve, 200))]);
     expect(late ?? SUCCESS).toEqual(SUCCESS);
   } catch (error) {

@@ -11,19 +11,19 @@ import type { SessionStore } from "@tenure/core";
  * - servers listen on a free port, and their connections look as if a proxy had terminated TLS, so that
  *   `Secure` cookies are sent, unless `TENURE_README_PLAIN` is set;
  * - connections to a backend's usual port on this machine reach the test's server (usual-ports.ts);
- * - an `app` that the program makes without serving it is served, and a `store` that it makes is asked to
- *   revoke a session.
+ * - an `app` that the program creates without serving it is served, and `revoke` is called on a `store` that
+ *   it exports.
  */
-export type Told =
-  | { readonly told: "event"; readonly name: string; readonly why?: string; readonly count?: number }
+export type Message =
+  | { readonly kind: "event"; readonly name: string; readonly why?: string; readonly count?: number }
   /** `port`: where it serves HTTP. `null`: it does not. */
-  | { readonly told: "loaded"; readonly port: number | null };
+  | { readonly kind: "loaded"; readonly port: number | null };
 
 for (const name of ["created", "rotated", "revoked"]) {
   subscribe(`tenure:${name}`, (event) => {
     const { why, count } = event as { why?: string; count?: number };
-    tell({
-      told: "event",
+    send({
+      kind: "event",
       name,
       ...(why === undefined ? {} : { why }),
       ...(count === undefined ? {} : { count }),
@@ -47,21 +47,21 @@ const program = (await import(pathToFileURL(process.argv[2] ?? "").href)) as {
   app?: App;
   store?: Pick<SessionStore, "revoke">;
 };
-// So that the next program can use the cache: the test kills this process.
+// The test kills this process. Without a flush, the next program could not use the cache.
 flushCompileCache();
 if (program.app && servers.length === 0) await program.app.listen({ port: 0 });
-await program.store?.revoke("one that never was");
+await program.store?.revoke("an id that was never created");
 for (const server of servers) {
   if (!server.listening) await once(server, "listening");
 }
 const address = servers[0]?.address();
-tell({ told: "loaded", port: typeof address === "object" && address ? address.port : null });
+send({ kind: "loaded", port: typeof address === "object" && address ? address.port : null });
 
 interface App {
-  /** Fastify's returns a promise, and the others return a server. */
+  /** Fastify's `listen` returns a promise. The others return a server. */
   listen(options: object): unknown;
 }
 
-function tell(what: Told): void {
-  process.send?.(what);
+function send(message: Message): void {
+  process.send?.(message);
 }

@@ -1,9 +1,9 @@
 import { Socket } from "node:net";
 
 /**
- * Redirects this process's connections to a backend's usual port to the server of the tests, so that a
- * README's code, which says 6379, runs unchanged. `TENURE_README_PORTS` is a JSON object of ports by usual
- * port, or by address for other machines ("10.0.0.1:6379").
+ * Redirects this process's connections from a backend's usual port to the test's server, so that a README's
+ * code, which says 6379, runs unchanged. `TENURE_README_PORTS` is a JSON object. It maps usual ports, and
+ * addresses of other machines ("10.0.0.1:6379"), to the ports of the test's servers.
  */
 const redirected = new Map(
   Object.entries(JSON.parse(process.env["TENURE_README_PORTS"] ?? "{}") as Record<string, number>),
@@ -22,7 +22,7 @@ Socket.prototype.connect = function connectToTestServer(this: Socket, ...args: u
 function redirect(args: unknown[]): unknown[] {
   const [first, ...rest] = args;
   if (Array.isArray(first)) {
-    // Node marks the array, so keep the same one.
+    // Node marks this array with a symbol, so the same array must be passed on.
     first[0] = redirectOptions(first[0]);
     return args;
   }

@@ -1,36 +1,36 @@
 import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
 import { expect } from "vitest";
-import type { Told } from "./run.ts";
+import type { Message } from "./run.ts";
 
-type Event = Extract<Told, { told: "event" }>;
+type Event = Extract<Message, { kind: "event" }>;
 
 /**
- * Visits the application of a README as its users would. If there is a way to log in, two browsers log in.
- * Then one logs out everywhere and one logs out, as far as the application offers that. Each logout must end
- * the sessions that it should.
+ * Visits the application of a README as its users would. If the application has a login, two browsers log in.
+ * Then one logs out everywhere and one logs out, if the application offers that. Each logout must end the
+ * sessions that it should.
  *
  * @param text the program, whose routes are visited
- * @param events the events of its sessions. The array grows
+ * @param events the events of its sessions. The caller appends to the array during the visit
  */
 export async function visit(origin: string, text: string, events: readonly Event[]): Promise<void> {
   const routes = routesOf(text);
   const login = routes.find(({ path }) => /log-?in|sign-?in/iu.test(path));
   const everywhere = routes.find(({ path }) => /everywhere|\ball\b|others/iu.test(path));
   const logout = routes.find(({ path }) => /log-?out$|sign-?out$/iu.test(path));
-  if (/log-?in|sign-?in/iu.test(text)) expect(login, "a way to log in that this test knows").toBeDefined();
+  if (/log-?in|sign-?in/iu.test(text)) expect(login, "a login route that this test recognises").toBeDefined();
   const since = (mark: number, is: (event: Event) => boolean): Event[] => events.slice(mark).filter(is);
 
-  const stranger = visitor(origin);
+  const anonymous = visitor(origin);
   for (const route of routes) {
-    if (route !== login) expectNoFailure(route, await ask(stranger, route));
+    if (route !== login) expectNoFailure(route, await request(anonymous, route));
   }
-  await ask(stranger, { method: "get", path: "/" });
+  await request(anonymous, { method: "get", path: "/" });
 
   if (!login) return;
   const [phone, laptop] = [visitor(origin), visitor(origin)];
   for (const browser of [phone, laptop]) {
     const mark = events.length;
-    expectNoFailure(login, await ask(browser, login));
+    expectNoFailure(login, await request(browser, login));
     expect([...browser.cookies], "logging in sets a cookie").not.toEqual([]);
     // Some frameworks save only when the response ends.
     await expect
@@ -39,20 +39,20 @@ export async function visit(origin: string, text: string, events: readonly Event
   }
   if (everywhere) {
     const mark = events.length;
-    expectNoFailure(everywhere, await ask(laptop, everywhere));
+    expectNoFailure(everywhere, await request(laptop, everywhere));
     const atLeast = /others/iu.test(everywhere.path) ? 1 : 2;
-    // Events arrive by another channel than the response, and may arrive after it.
+    // Events arrive by a different channel than the response, and may arrive after it.
     await expect
       .poll(() => since(mark, ({ name, why }) => name === "revoked" && why === "user").at(-1)?.count ?? 0, {
-        message: "how many sessions it ended",
+        message: "the number of sessions that it ended",
         timeout: EVENT_MS,
       })
       .toBeGreaterThanOrEqual(atLeast);
   }
   if (logout) {
-    expectNoFailure(login, await ask(phone, login));
+    expectNoFailure(login, await request(phone, login));
     const mark = events.length;
-    expectNoFailure(logout, await ask(phone, logout));
+    expectNoFailure(logout, await request(phone, logout));
     await expect
       .poll(() => since(mark, ({ name, why }) => name === "revoked" && why === "logout"), {
         timeout: EVENT_MS,
@@ -79,7 +79,7 @@ function routesOf(text: string): Route[] {
   }));
 }
 
-function ask(browser: Visitor, { method, path }: Route): Promise<Answer> {
+function request(browser: Visitor, { method, path }: Route): Promise<Answer> {
   if (method === "get") return browser.get(path);
   return browser.post(path, { username: "ada", password: "a password", userId: "ada" });
 }

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 
-test("docs/OPERATING.md lists the codes of all warnings", () => {
+test("docs/OPERATING.md lists the code of every warning in the sources, and no other", () => {
   const sources = globSync("packages/*/src/**/*.ts", { cwd: root }).map(read);
   const codes = sources.flatMap((text) => text.match(CODE) ?? []);
   const listed = [...read("docs/OPERATING.md").matchAll(/^\| `(TENURE_\w+)` \|/gmu)].map(([, code]) => code);
@@ -12,7 +12,7 @@ test("docs/OPERATING.md lists the codes of all warnings", () => {
   expect(listed).toEqual([...new Set(codes.map((code) => code.trim()))].toSorted());
 });
 
-/** A string that is not the name of an environment variable, or a key of the bridges' messages. */
+/** Matches a string that does not name an environment variable, and a key of the bridges' messages. */
 const CODE = /(?<!env\[")(?<=")TENURE_\w+(?=")|^ {2}TENURE_\w+(?=:$)/gmu;
 
 function read(path: string): string {

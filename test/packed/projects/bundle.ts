@@ -8,7 +8,7 @@ import type { Project } from "./project.ts";
 const build = "esbuild main.ts --bundle --minify --platform=node --external:pg-native --outfile=bundle.cjs";
 
 export const bundle: Project = {
-  title: "One file by esbuild, with PostgreSQL and the migrations",
+  title: "One file bundled by esbuild, with PostgreSQL and the migrations",
   start: { type: "commonjs", scripts: { build } },
   dependencies: () => [...expressDependencies, "@tenure/postgres", "pg", "@types/pg", "esbuild@0.28"],
   files: () => ({
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   // The table must not exist yet, so that only the migrations in the bundle can create it.
   const table = process.env.SESSIONS_TABLE!;
   const { rows } = await pool.query("select to_regclass($1) as found", [table]);
-  if (rows[0].found !== null) throw new Error(table + " exists already");
+  if (rows[0].found !== null) throw new Error(table + " already exists");
   await migrate(pool, { table });
   application(postgresStore(pool, { table })).listen(Number(process.env.PORT), "127.0.0.1");
 }

@@ -7,8 +7,8 @@ export interface Project {
     | { readonly type: "commonjs" | "module"; readonly scripts: Readonly<Record<string, string>> }
     | { readonly nest: string };
   /**
-   * Installed by one command: `@tenure/…` from the tarballs, `name@range` unchanged, and all others in the
-   * workspace's version.
+   * The packages that one command installs: `@tenure/…` from the tarballs, `name@range` unchanged, and all
+   * others in the workspace's version.
    */
   readonly dependencies: (packed: readonly Packed[]) => readonly string[];
   readonly files: (given: Given) => Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface Project {
   readonly scripts: readonly string[];
   /**
    * How its application is started for a visit: by a script, or as a single file in an empty folder. Absent:
-   * its own tests log in.
+   * it is not visited, because its own tests log in.
    */
   readonly application?: { readonly script: string } | { readonly file: string };
 }

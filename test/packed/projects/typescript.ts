@@ -43,8 +43,8 @@ application(memoryStore()).listen(Number(process.env.PORT), "127.0.0.1");
 };
 
 /**
- * Returns the packages that do not depend on other Tenure packages, which a package manager would look for on
- * the registry.
+ * Returns the packages that do not depend on other Tenure packages. A package manager would look for such
+ * dependencies on the registry.
  */
 function independent(packed: readonly Packed[]): Packed[] {
   return packed.filter(
