@@ -1,7 +1,7 @@
 import { type Codec, jsonCodec, memoryStore, newToken, Sessions } from "@tenure/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { counted } from "./counted.ts";
+import { recordCalls } from "./record-calls.ts";
 
 async function roundTrip(data: Record<string, unknown>): Promise<unknown> {
   const sessions = new Sessions({ store: memoryStore() });
@@ -9,8 +9,8 @@ async function roundTrip(data: Record<string, unknown>): Promise<unknown> {
   return (await sessions.get(token))?.data;
 }
 
-describe("JSON, the default codec", () => {
-  test("returns any JSON as it was", async () => {
+describe("the default codec", () => {
+  test("keeps any JSON exactly", async () => {
     await fc.assert(
       fc.asyncProperty(fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()), async (data) => {
         expect(JSON.stringify(await roundTrip(data))).toBe(JSON.stringify(data));
@@ -18,11 +18,11 @@ describe("JSON, the default codec", () => {
     );
   });
 
-  test("returns a Date as its ISO string", async () => {
+  test("stores a Date as its ISO string", async () => {
     expect(await roundTrip({ at: new Date(0) })).toEqual({ at: "1970-01-01T00:00:00.000Z" });
   });
 
-  test("leaves out undefined, functions and symbols, and makes NaN null", async () => {
+  test("leaves out undefined, functions and symbols, and stores NaN as null and a Map as {}", async () => {
     const data = {
       a: undefined,
       b: () => 1,
@@ -36,7 +36,7 @@ describe("JSON, the default codec", () => {
     expect(Object.keys(found as object)).toEqual(["d", "e", "f"]);
   });
 
-  test("keeps lone surrogates, NUL and hostile keys", async () => {
+  test("keeps lone surrogates, NUL and keys such as __proto__", async () => {
     const data = JSON.parse('{"__proto__":{"admin":true},"constructor":1,"toString":2,"":3}') as Record<
       string,
       unknown
@@ -48,13 +48,16 @@ describe("JSON, the default codec", () => {
     expect(found.admin).toBeUndefined();
   });
 
-  test.each(["[]", "null", "1", '"s3cr3t"', "s3cr3t", ""])("refuses to read %j, which is no data", (text) => {
-    expect(() => jsonCodec.decode(text)).toThrow(/JSON/);
-  });
+  test.each(["[]", "null", "1", '"s3cr3t"', "s3cr3t", ""])(
+    "refuses to decode %j, which is not a JSON object",
+    (text) => {
+      expect(() => jsonCodec.decode(text)).toThrow(/JSON/);
+    },
+  );
 
   const cyclic: Record<string, unknown> = { secret: "s3cr3t" };
   cyclic.secretKey = cyclic;
-  test.each([
+  test.each<[string, unknown]>([
     ["a cycle", cyclic],
     ["a bigint", { secret: 1n }],
     ["a toJSON that throws", { secret: { toJSON: () => JSON.parse("s3cr3t") as unknown } }],
@@ -62,11 +65,15 @@ describe("JSON, the default codec", () => {
     ["null", null],
     ["an array", ["s3cr3t"]],
     ["2 MiB", { secret: "s3cr3t".repeat(350_000) }],
-  ])("refuses %s before anything is written, without showing it", async (_, data) => {
-    const { store, calls } = counted(memoryStore());
+    ["a Map", new Map([["secretKey", "s3cr3t"]])],
+    ["a toJSON that returns an array", { toJSON: () => ["s3cr3t"] }],
+    ["a toJSON that returns a string", { toJSON: () => "s3cr3t" }],
+    ["a toJSON that returns undefined", { toJSON: () => undefined }],
+  ])("refuses %s before anything is written, with an error that does not contain it", async (_, data) => {
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const { session } = await sessions.create({ a: 1 });
-    calls();
+    takeCalls();
     for (const attempt of [
       () => sessions.create(data as never),
       () => sessions.save(session, data as never),
@@ -78,18 +85,18 @@ describe("JSON, the default codec", () => {
       expect(refusal).toBeInstanceOf(TypeError);
       expect(String(refusal)).not.toMatch(/s3cr3t|secretKey/);
     }
-    expect(calls()).toEqual([]);
+    expect(takeCalls()).toEqual([]);
   });
 });
 
-describe("data over the limit", () => {
-  test("is counted in bytes of UTF-8, and what just fits is stored", async () => {
+describe("maxDataBytes", () => {
+  test("counts bytes of UTF-8, and allows data of exactly that size", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 20 });
     await expect(sessions.create({ a: "éééééééé" })).rejects.toThrow(/24 bytes is over the limit of 20/);
     expect(await sessions.create({ a: "éééééé" })).toBeDefined();
   });
 
-  test("is refused when two saves together make it", async () => {
+  test("applies to the data that two saves make together", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 40 });
     const { token, session } = await sessions.create({});
     await sessions.save(session, { a: "x".repeat(20) });
@@ -98,7 +105,7 @@ describe("data over the limit", () => {
   });
 });
 
-describe("another codec", () => {
+describe("a custom codec", () => {
   const dates: Codec = {
     encode: (data) =>
       JSON.stringify(data, function (key, value: unknown) {
@@ -113,7 +120,7 @@ describe("another codec", () => {
       ) as object,
   };
 
-  test("keeps what it can keep, merging included", async () => {
+  test("keeps values such as a Date, through merges too", async () => {
     const sessions = new Sessions({ store: memoryStore(), codec: dates });
     const { token, session } = await sessions.create({ at: new Date(5), same: new Date(6) });
     await sessions.save(session, { ...session.data, a: 1 });
@@ -121,22 +128,44 @@ describe("another codec", () => {
     expect((await sessions.get(token))?.data).toEqual({ at: new Date(7), same: new Date(6), a: 1 });
   });
 
-  test("that encodes the same data differently each time merges and writes as any other", async () => {
+  test("may encode the same data differently each time: saves merge, and unchanged data are not written", async () => {
     let encoded = 0;
     const salted: Codec = {
       encode: (data) => `${(encoded += 1)} ${JSON.stringify(data)}`,
       decode: (text) => JSON.parse(text.slice(text.indexOf(" "))) as object,
     };
-    const { store, calls } = counted(memoryStore());
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store, codec: salted });
     const { token } = await sessions.create({ a: { deep: [1] }, b: 1, c: 1 });
     const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
     await sessions.save(one, { ...one.data, a: { deep: [2] } });
     const saved = await sessions.save(two, { a: { deep: [1] }, b: 2 });
     expect(saved?.data).toEqual({ a: { deep: [2] }, b: 2 });
-    calls();
+    takeCalls();
     await sessions.save(saved!, structuredClone(saved!.data));
-    expect(calls()).toEqual(["read"]);
+    expect(takeCalls()).toEqual(["read"]);
+  });
+
+  test.for([undefined, null, "text", [1], new Map()])(
+    "that decodes a record to %o makes it unreadable, and a login begins a new session",
+    async (decoded) => {
+      const store = memoryStore();
+      const { token } = await new Sessions({ store }).create({ cart: 1 });
+      const codec: Codec = {
+        ...jsonCodec,
+        decode: (text) => (text.includes("cart") ? decoded : JSON.parse(text)) as object,
+      };
+      const sessions = new Sessions({ store, codec });
+      expect(await sessions.get(token)).toBeNull();
+      const login = await sessions.logIn(token, "ada");
+      expect(login.session).toMatchObject({ userId: "ada", data: {} });
+      expect(await sessions.listForUser("ada")).toHaveLength(1);
+    },
+  );
+
+  test("whose decode returns a promise is refused at construction", () => {
+    const codec = { ...jsonCodec, decode: async () => ({}) } as unknown as Codec;
+    expect(() => new Sessions({ store: memoryStore(), codec })).toThrow("its decode returned a promise");
   });
 });
 
@@ -156,7 +185,7 @@ describe("a record that cannot be read", () => {
     return { store, sessions, token: token!, id: session!.id, readable: readable.session! };
   };
 
-  test("is listed without its data, and takes nothing else with it", async () => {
+  test("is listed without its data, and does not stop the user's other sessions from being listed and ended", async () => {
     const { sessions, id, readable } = await setUp();
     const listed = await sessions.listForUser("ada");
     expect(new Map(listed.map((one) => [one.id, one.data]))).toEqual(
@@ -165,13 +194,11 @@ describe("a record that cannot be read", () => {
         [readable.id, { n: 1 }],
       ]),
     );
-    let count = 0;
-    for await (const _ of sessions.all()) count += 1;
-    expect(count).toBe(2);
+    expect(await Array.fromAsync(sessions.all())).toHaveLength(2);
     expect(await sessions.revokeAllForUser("ada")).toBe(2);
   });
 
-  test("logs nobody in, is not overwritten, and is ended by a logout and by its id", async () => {
+  test("logs nobody in, is not overwritten by a login, and is ended by a logout", async () => {
     const { store, sessions, token, id } = await setUp();
     const before = await store.read(id);
     expect(await sessions.get(token)).toBeNull();
@@ -183,7 +210,7 @@ describe("a record that cannot be read", () => {
     expect(await store.read(id)).toBeNull();
   });
 
-  test("that was written by hand is listed, and a logout with its id's token ends it", async () => {
+  test("because it has no envelope is listed, and ended by a logout with any token of its id", async () => {
     const store = memoryStore();
     const sessions = new Sessions({ store });
     const token = newToken();
@@ -195,47 +222,9 @@ describe("a record that cannot be read", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("is no error with the text of the record in it", async () => {
+  test("never shows its text, even if the codec's error quotes it", async () => {
     const { sessions, token } = await setUp();
     const results = [await sessions.get(token), ...(await sessions.listForUser("ada"))];
     expect(JSON.stringify(results)).not.toContain("s3cr3t");
   });
-});
-
-describe("a codec that gives no session data", () => {
-  test.for([undefined, null, "text", [1], new Map()])(
-    "(%o) is unreadable, and a login begins a new session",
-    async (given) => {
-      const store = memoryStore();
-      const { token } = await new Sessions({ store }).create({ cart: 1 });
-      const codec: Codec = {
-        ...jsonCodec,
-        decode: (text) => (text.includes("cart") ? given : JSON.parse(text)) as object,
-      };
-      const sessions = new Sessions({ store, codec });
-      expect(await sessions.get(token)).toBeNull();
-      const login = await sessions.logIn(token, "ada");
-      expect(login.session).toMatchObject({ userId: "ada", data: {} });
-      expect(await sessions.listForUser("ada")).toHaveLength(1);
-    },
-  );
-
-  test("at once, but later, is refused", () => {
-    const codec = { ...jsonCodec, decode: async () => ({}) } as unknown as Codec;
-    expect(() => new Sessions({ store: memoryStore(), codec })).toThrow("its decode returned a promise");
-  });
-});
-
-test("data without keys to keep are refused before anything is written", async () => {
-  const { store, calls } = counted(memoryStore());
-  const sessions = new Sessions({ store });
-  for (const data of [
-    new Map([["a", 1]]),
-    { toJSON: () => [1] },
-    { toJSON: () => "text" },
-    { toJSON: () => undefined },
-  ]) {
-    await expect(sessions.create(data as never)).rejects.toThrow(TypeError);
-  }
-  expect(calls()).not.toContain("create");
 });

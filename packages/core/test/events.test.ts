@@ -27,41 +27,43 @@ const names: readonly (keyof SessionEvents)[] = [
   "refused",
   "store-failure",
 ];
-let heard: (Record<string, unknown> & { event: string })[];
+/** The events that the test has published so far. */
+let events: (Record<string, unknown> & { event: string })[];
 const listen = (message: unknown, channel: string | symbol): void => {
   const event = message as { readonly event: string };
   expect(channel).toBe(`tenure:${event.event}`);
-  heard.push({ ...event });
+  events.push({ ...event });
 };
 beforeEach(() => {
-  // The store's clock, by default, and this process's own.
+  // The store's default clock and this process's own.
   vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
-  heard = [];
+  events = [];
   for (const name of names) subscribe(`tenure:${name}`, listen);
 });
 afterEach(() => {
   vi.useRealTimers();
   for (const name of names) unsubscribe(`tenure:${name}`, listen);
 });
-const told = (event?: string): Record<string, unknown>[] =>
-  heard
+/** The events with this name, or all, without their time and outcome. */
+const published = (event?: string): Record<string, unknown>[] =>
+  events
     .filter((one) => event === undefined || one.event === event)
     .map(({ at: _at, outcome: _outcome, ...rest }) => rest);
 
 describe("events", () => {
-  test("hold who, when in UTC, what and the outcome (ASVS 16.2.1, 16.2.2)", async () => {
+  test("name the event, the time in UTC, the session, the user and the outcome (ASVS 16.2.1, 16.2.2)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({}, { userId: "ada" });
     await sessions.createWithToken("weak", {}).catch(() => undefined);
     const about = { at: Date.now(), id: session!.id, userId: "ada", outcome: "success" };
-    expect(heard).toEqual([
+    expect(events).toEqual([
       { event: "created", ...about },
       { event: "logged-in", ...about },
-      { ...heard[2], event: "refused", at: Date.now(), id: null, userId: null, outcome: "refused" },
+      { ...events[2], event: "refused", at: Date.now(), id: null, userId: null, outcome: "refused" },
     ]);
   });
 
-  test("hold who ended a session: the user, an administrator or the policy (ASVS 16.2.1, 16.3.3)", async () => {
+  test("name who ended a session: the user, an administrator or the policy (ASVS 16.2.1, 16.3.3)", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1 });
     const ids: string[] = [];
     const logIn = async (): Promise<void> => {
@@ -82,17 +84,17 @@ describe("events", () => {
     ];
     for (const [end, by, actor] of endings) {
       await logIn();
-      heard = [];
+      events = [];
       await end();
-      expect(told("revoked")).toEqual([expect.objectContaining({ userId: "ada", by, actor, count: 1 })]);
+      expect(published("revoked")).toEqual([expect.objectContaining({ userId: "ada", by, actor, count: 1 })]);
     }
     const { token } = await sessions.create({}, { userId: "bob" });
-    heard = [];
+    events = [];
     await sessions.revoke(token!);
-    expect(told()).toEqual([expect.objectContaining({ userId: "bob", by: "user", actor: null })]);
+    expect(published()).toEqual([expect.objectContaining({ userId: "bob", by: "user", actor: null })]);
   });
 
-  test("are not published for an actor that cannot be a user, and nothing is ended", async () => {
+  test("are not published for an invalid actor: the call rejects and ends nothing", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session, token } = await sessions.create({}, { userId: "ada" });
     const calls = [
@@ -101,20 +103,22 @@ describe("events", () => {
       () => sessions.revokeEveryone({ actor: Number.NaN }),
     ];
     for (const call of calls) await expect(call()).rejects.toThrow(TypeError);
-    expect(told("revoked")).toEqual([]);
+    expect(published("revoked")).toEqual([]);
     expect(await sessions.get(token)).not.toBeNull();
   });
 
-  test("hold whose session was ended by its id, also if its record cannot be read", async () => {
+  test("name no user if a session is ended by its id and its record cannot be read", async () => {
     const store = memoryStore();
     const sessions = new Sessions({ store });
     const { session } = await sessions.create({}, { userId: "ada" });
     const broken = { ...store, read: () => Promise.reject(new StoreError("read", "of another id")) };
     expect(await new Sessions({ store: broken }).revokeById(session!.id)).toBe(true);
-    expect(told("revoked")).toEqual([expect.objectContaining({ id: session!.id, userId: null, count: 1 })]);
+    expect(published("revoked")).toEqual([
+      expect.objectContaining({ id: session!.id, userId: null, count: 1 }),
+    ]);
   });
 
-  test("hold why a session was revoked (ASVS 16.3.3)", async () => {
+  test("give the reason why a session was revoked (ASVS 16.3.3)", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 2 });
     await sessions.create({}, { userId: "ada" });
     vi.advanceTimersByTime(10);
@@ -129,7 +133,7 @@ describe("events", () => {
     const eve = await sessions.create({}, { userId: "eve" });
     const mallory = await sessions.logIn(eve.token, "mallory");
     await sessions.save(mallory.session!, { userId: "eve" });
-    expect(told("revoked").map(({ why, userId, count }) => [why, userId, count])).toEqual([
+    expect(published("revoked").map(({ why, userId, count }) => [why, userId, count])).toEqual([
       ["cap", "ada", 1],
       ["logout", "ada", 1],
       ["id", "ada", 1],
@@ -139,7 +143,7 @@ describe("events", () => {
     ]);
     await sessions.create({}, { userId: "eve" });
     await sessions.revokeEveryone();
-    expect(told("revoked").at(-1)).toMatchObject({ why: "everyone", userId: "eve" });
+    expect(published("revoked").at(-1)).toMatchObject({ why: "everyone", userId: "eve" });
   });
 
   test("report a login that was refused, and that its session was ended (ASVS 16.3.1)", async () => {
@@ -147,20 +151,20 @@ describe("events", () => {
     const { token, session } = await sessions.create({});
     const since = await sessions.since();
     await sessions.revokeAllForUser("ada");
-    heard = [];
+    events = [];
     await sessions.logIn(token, "ada", { since });
-    expect(told()).toEqual([
+    expect(published()).toEqual([
       { event: "login-refused", id: session.id, userId: "ada", why: "logged-out-meanwhile" },
       { event: "revoked", id: session.id, userId: null, why: "fenced", by: "policy", actor: null, count: 1 },
     ]);
   });
 
-  test("report a create that was refused as the login that it is (ASVS 16.3.1)", async () => {
+  test("report a refused create for a user as a refused login (ASVS 16.3.1)", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1 });
     const since = await sessions.since();
     await sessions.revokeAllForUser("ada");
     await sessions.create({}, { userId: "ada", since });
-    expect(told().at(-1)).toEqual({
+    expect(published().at(-1)).toEqual({
       event: "login-refused",
       id: null,
       userId: "ada",
@@ -168,18 +172,18 @@ describe("events", () => {
     });
   });
 
-  test("report no merge of a save that met another and was dropped", async () => {
+  test("report a save that is dropped after a conflict as dropped, not as merged", async () => {
     const store = memoryStore();
     const [sessions, otherProcess] = [0, 1].map(() => new Sessions({ store })) as [Sessions, Sessions];
     const { token } = await sessions.create({ a: 1 });
     const seen = (await otherProcess.get(token))!;
     await sessions.rotate(token);
-    heard = [];
+    events = [];
     await otherProcess.save(seen, { a: 2 });
-    expect(told().map(({ event }) => event)).toEqual(["late-save-dropped"]);
+    expect(published().map(({ event }) => event)).toEqual(["late-save-dropped"]);
   });
 
-  test("report merges across processes, and what a late save and a touch found dead", async () => {
+  test("report a merge across processes, and a save and a touch of an expired session", async () => {
     const store = memoryStore();
     const [sessions, otherProcess] = [0, 1].map(() => new Sessions({ store, idleTimeout: 60_000 })) as [
       Sessions,
@@ -193,7 +197,7 @@ describe("events", () => {
     vi.advanceTimersByTime(60_000);
     await sessions.save(session, { a: 3 });
     await sessions.touch(session);
-    expect(told()).toEqual([
+    expect(published()).toEqual([
       { event: "created", ...about },
       { event: "conflict-merged", ...about },
       { event: "late-save-dropped", ...about },
@@ -206,52 +210,52 @@ describe("events", () => {
     const { token, session } = await sessions.create({});
     await sessions.revoke(token);
     await sessions.save(session, { a: 1 });
-    expect(told().at(-1)).toEqual({ event: "late-save-dropped", id: session.id, userId: null });
+    expect(published().at(-1)).toEqual({ event: "late-save-dropped", id: session.id, userId: null });
   });
 
-  test("report a rotation, once", async () => {
+  test("report a rotation once", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({});
     await sessions.rotate(token);
-    expect(told().slice(1)).toEqual([{ event: "rotated", id: session.id, userId: null }]);
+    expect(published().slice(1)).toEqual([{ event: "rotated", id: session.id, userId: null }]);
   });
 
-  test("report a user who is lost by a save", async () => {
+  test("report a save that removes the session's user", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({ userId: "ada" });
     await sessions.save(session, { userId: "" });
-    expect(told().at(-1)).toEqual({ event: "unbound", id: session.id, userId: "ada" });
+    expect(published().at(-1)).toEqual({ event: "unbound", id: session.id, userId: "ada" });
   });
 
-  test("report a token that was replaced more than 30 seconds ago, which may be stolen (ASVS 16.3.3, NIST 5.3)", async () => {
+  test("report the use of a token that was replaced more than 30 seconds ago, because it may be stolen (ASVS 16.3.3, NIST 5.3)", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ userId: "ada" });
     await sessions.rotate(token);
-    heard = [];
+    events = [];
     vi.advanceTimersByTime(29_000);
     await sessions.get(token);
-    expect(told()).toEqual([]);
+    expect(published()).toEqual([]);
     vi.advanceTimersByTime(2000);
     await sessions.get(token);
-    expect(told()).toEqual([{ event: "superseded-token-used", id: session.id, userId: "ada" }]);
+    expect(published()).toEqual([{ event: "superseded-token-used", id: session.id, userId: "ada" }]);
     await sessions.rotate(token);
-    expect(told().at(-1)).toEqual({ event: "superseded-token-used", id: session.id, userId: "ada" });
-    expect(told()).toHaveLength(2);
+    expect(published().at(-1)).toEqual({ event: "superseded-token-used", id: session.id, userId: "ada" });
+    expect(published()).toHaveLength(2);
   });
 
-  test("report nothing where nothing was revoked, but for log out everywhere, which fences", async () => {
+  test("report nothing if nothing was revoked, except log out everywhere, which sets a fence", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     await sessions.revoke(newToken());
     await sessions.revokeById("x".repeat(43));
     await sessions.revokeEveryone();
-    expect(told()).toEqual([]);
+    expect(published()).toEqual([]);
     await sessions.revokeAllForUser("ada");
-    expect(told()).toEqual([
+    expect(published()).toEqual([
       { event: "revoked", id: null, userId: "ada", why: "user", by: "unknown", actor: null, count: 0 },
     ]);
   });
 
-  test("report every refusal, with one human-readable line (ASVS 16.3.3)", async () => {
+  test("report every refused call with a human-readable reason (ASVS 16.3.3)", async () => {
     const store = memoryStore();
     const sessions = new Sessions({ store, idleTimeout: 400 });
     const { session } = await sessions.create({}, { userId: "ada" });
@@ -269,13 +273,13 @@ describe("events", () => {
       [() => sessions.revokeById(session!.id, { userId: "" }), refused, "user id must be"],
     ];
     for (const [call, event, why] of refusals) {
-      heard = [];
+      events = [];
       await expect(call()).rejects.toThrow(TypeError);
-      expect(told()).toEqual([{ ...event, why: expect.stringContaining(why) }]);
+      expect(published()).toEqual([{ ...event, why: expect.stringContaining(why) }]);
     }
   });
 
-  test("report failures, lost touches, and records that cannot be read (ASVS 16.3.4)", async () => {
+  test("report failures of the store, failed touches and records that cannot be read (ASVS 16.3.4)", async () => {
     const store = memoryStore();
     const failing = { ...store, update: () => Promise.reject(new StoreError("update", "down")) };
     const sessions = new Sessions({ store: failing, idleTimeout: 60_000 });
@@ -287,7 +291,7 @@ describe("events", () => {
     const codec = { encode: JSON.stringify, decode: (): object => JSON.parse("s3cr3t") as object };
     expect(await new Sessions({ store, codec }).get(token)).toBeNull();
     const { id } = session!;
-    expect(told()).toEqual([
+    expect(published()).toEqual([
       { event: "created", id, userId: "ada" },
       { event: "logged-in", id, userId: "ada" },
       { event: "store-failure", id, userId: null, error: expect.any(StoreError) },
@@ -297,7 +301,7 @@ describe("events", () => {
     ]);
   });
 
-  test("never hold a token or session data (ASVS 16.2.5)", async () => {
+  test("never contain a token or session data (ASVS 16.2.5)", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 100 });
     const { token, session } = await sessions.create({ userId: "ada", secret: "s3cr3t" });
     await sessions.save(session, { secret: "s3cr3t", a: 1 });
@@ -307,14 +311,14 @@ describe("events", () => {
     await sessions.save(session, { secret: "s3cr3t", c: 1 });
     await sessions.createWithToken("s3cr3t-weak", {}).catch(() => undefined);
     await sessions.revoke(login.token!);
-    expect(heard.length).toBeGreaterThan(6);
+    expect(events.length).toBeGreaterThan(6);
     for (const secret of ["s3cr3t", token.split(".")[1]!, login.token!.split(".")[1]!])
-      expect(JSON.stringify(heard)).not.toContain(secret);
+      expect(JSON.stringify(events)).not.toContain(secret);
   });
 });
 
-describe("a failing store", () => {
-  test("is a StoreError with the operation and the cause, and no code of a driver (ASVS 16.5.3)", async () => {
+describe("if the store fails,", () => {
+  test("every call rejects with a StoreError that has the operation and the cause, but no driver's code (ASVS 16.5.3)", async () => {
     const cause = Object.assign(new Error("connect ENOENT /tmp/redis.sock"), { code: "ENOENT" });
     const calls: [StoreOperation, (sessions: Sessions) => Promise<unknown>][] = [
       ["create", (sessions) => sessions.create({})],
@@ -334,24 +338,24 @@ describe("a failing store", () => {
     }
   });
 
-  test("that refuses what it can't hold is a TypeError, and a failure where it is the client's own", async () => {
+  test("a TypeError about data or a user id is passed on as a refusal, and any other TypeError is a failure", async () => {
     const tooLong = new TypeError("userId is longer than this backend can index");
-    const ofClient = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") });
+    const fetchFailed = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") });
     const attempts: [StoreOperation, TypeError, (sessions: Sessions) => Promise<unknown>, boolean][] = [
       ["create", tooLong, (sessions) => sessions.create({}), true],
       ["listUser", tooLong, (sessions) => sessions.listForUser("ada"), true],
-      ["create", ofClient, (sessions) => sessions.create({}), false],
+      ["create", fetchFailed, (sessions) => sessions.create({}), false],
       ["read", new TypeError("id is not a string"), (sessions) => sessions.get("x"), false],
       ["revoke", new TypeError("undefined is not a function"), (sessions) => sessions.revoke("x"), false],
     ];
     for (const [operation, error, call, isRefusal] of attempts) {
-      heard = [];
+      events = [];
       const caught: unknown = await call(new Sessions({ store: failingAt(operation, error) })).catch(
         (thrown: unknown) => thrown,
       );
       if (isRefusal) expect(caught).toBe(error);
       else expect(caught).toMatchObject({ name: "StoreError", operation, cause: error });
-      expect(heard.map(({ event }) => event)).toEqual([isRefusal ? "refused" : "store-failure"]);
+      expect(events.map(({ event }) => event)).toEqual([isRefusal ? "refused" : "store-failure"]);
     }
   });
 });

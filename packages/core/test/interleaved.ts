@@ -1,11 +1,9 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** A store whose every call waits a random time before and after it takes effect, derived from the seed. */
+/** Wraps a store so that each call waits a random time, derived from the seed, before and after it takes effect. */
 export function interleaved(store: SessionStore, seed: number): SessionStore {
   const random = mulberry32(seed);
-  const wait = async (): Promise<void> => {
-    await turns(Math.floor(random() * 8));
-  };
+  const wait = (): Promise<void> => turns(Math.floor(random() * 8));
   const slowly = async <Result>(call: () => Promise<Result>): Promise<Result> => {
     await wait();
     const result = await call();
@@ -18,7 +16,7 @@ export function interleaved(store: SessionStore, seed: number): SessionStore {
     update: (id, changes) => slowly(() => store.update(id, changes)),
     revoke: (id) => slowly(() => store.revoke(id)),
     revokeUser: (userId, options) => slowly(() => store.revokeUser(userId, options)),
-    // Not at one instant: in pages, and each session is read in its own time.
+    // As in the stores of a server, not one snapshot: it reads pages, and each session at a different time.
     listUser: async (userId) => {
       const found = new Map<string, SessionRecord | null>();
       const pages = random() < 0.5 ? 1 : 2;
@@ -37,12 +35,12 @@ export function interleaved(store: SessionStore, seed: number): SessionStore {
   };
 }
 
-/** Waits for that many turns of the event loop. */
+/** Waits for `count` turns of the event loop. */
 export async function turns(count: number): Promise<void> {
   for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A small seeded generator (Tommy Ettinger's mulberry32, public domain). */
+/** A small seeded generator of random numbers (Tommy Ettinger's mulberry32, public domain). */
 function mulberry32(seed: number): () => number {
   let state = seed;
   return () => {
@@ -53,7 +51,7 @@ function mulberry32(seed: number): () => number {
   };
 }
 
-/** Seeds to try: `TENURE_SEED=7` replays one. */
+/** The seeds to run. `TENURE_SEED=7` replays one. */
 export const seeds: readonly number[] = process.env.TENURE_SEED
   ? [Number(process.env.TENURE_SEED)]
   : Array.from({ length: 200 }, (_, seed) => seed);

@@ -1,12 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { counted } from "./counted.ts";
+import { recordCalls } from "./record-calls.ts";
 import { interleaved, seeds, turns } from "./interleaved.ts";
+import { rotateLive } from "./rotate-live.ts";
 
 const setUp = (options: object = {}): Sessions => new Sessions({ store: memoryStore(), ...options });
 
 describe("logIn", () => {
-  test("continues an anonymous session with its data under a new token, the old one dead (ASVS 7.2.4, NIST 5.1)", async () => {
+  test("continues an anonymous session with its data under a new token, and the old token is dead (ASVS 7.2.4, NIST 5.1)", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({ cart: ["tea"] });
     const login = await sessions.logIn(visitor.token, "ada");
@@ -15,7 +17,7 @@ describe("logIn", () => {
     expect((await sessions.get(login.token))?.userId).toBe("ada");
   });
 
-  test("restarts the lifetime, and dates the authentication (NIST 5.2)", async () => {
+  test("restarts the lifetime and sets authenticatedAt (NIST 5.2)", async () => {
     let now = 1_000_000;
     const sessions = setUp({ store: memoryStore({ clock: () => now }), idleTimeout: 1000, lifetime: 2000 });
     const visitor = await sessions.create({});
@@ -26,7 +28,7 @@ describe("logIn", () => {
     expect(session!.createdAt).toBe(1_000_000);
   });
 
-  test("over another user's session begins a new one, without that user's data and lifetime, and ends it", async () => {
+  test("ends another user's session and begins a new one, with only the data named in keep", async () => {
     const sessions = setUp();
     const ada = await sessions.logIn(null, "ada");
     await sessions.save(ada.session!, { mfa: true, cart: ["tea"], userId: "ada" });
@@ -38,7 +40,7 @@ describe("logIn", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("of the same user goes on in place with the data", async () => {
+  test("continues a session of the same user with its data", async () => {
     const sessions = setUp();
     const first = await sessions.logIn(null, "ada");
     await sessions.save(first.session!, { theme: "dark" });
@@ -47,14 +49,14 @@ describe("logIn", () => {
     expect(await sessions.listForUser("ada")).toHaveLength(1);
   });
 
-  test("with a dead token begins a blank session", async () => {
+  test("with the token of a revoked session begins a blank session", async () => {
     const sessions = setUp();
     const { token } = await sessions.create({ secret: 1 });
     await sessions.revoke(token);
     expect((await sessions.logIn(token, "ada")).session).toMatchObject({ userId: "ada", data: {} });
   });
 
-  test("with a superseded token begins a blank session, and leaves the other one alone", async () => {
+  test("with a superseded token begins a blank session, and leaves the session of that token alone", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({ cart: 1 });
     const first = await sessions.logIn(visitor.token, "ada");
@@ -63,7 +65,7 @@ describe("logIn", () => {
     expect(await sessions.get(first.token)).not.toBeNull();
   });
 
-  test("at the same time as another one of this user leaves both logged in", async () => {
+  test("called twice at once with one token logs in both times, the second time in a blank session", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({ cart: 1 });
     const logins = await Promise.all([
@@ -74,13 +76,13 @@ describe("logIn", () => {
     expect(found.map((session) => session?.data)).toEqual([{ cart: 1 }, {}]);
   });
 
-  test("drops data of an anonymous session that name another user", async () => {
+  test("drops data that name another user from an anonymous session", async () => {
     const sessions = setUp({ userId: (data: { account?: string }) => data.account });
     const { token } = await sessions.create({ account: "eve", cart: 1 }, { userId: null });
     expect((await sessions.logIn(token, "ada")).session!.data).toEqual({ cart: 1 });
   });
 
-  test("with timeouts of its own keeps them within the policy's maxima (remember me) (ASVS 7.1.1)", async () => {
+  test("accepts timeouts of its own (remember me) up to the policy's maxima (ASVS 7.1.1)", async () => {
     const sessions = setUp({ idleTimeout: "30m", lifetime: "12h", maxIdleTimeout: "7d", maxLifetime: "30d" });
     const { session } = await sessions.logIn(null, "ada", { idle: "7d", lifetime: "30d" });
     expect(session!.idle).toBe(7 * 86_400_000);
@@ -89,24 +91,43 @@ describe("logIn", () => {
     expect(plain.session!.idle).toBe(30 * 60_000);
     await expect(sessions.logIn(null, "ada", { idle: "8d" })).rejects.toThrow(/maxIdleTimeout/);
     await expect(sessions.logIn(null, "ada", { lifetime: "31d" })).rejects.toThrow(/maxLifetime/);
-    await expect(sessions.logIn(null, "ada", { keep: "cart" as never })).rejects.toThrow(/keep must be/);
   });
 
-  test("costs a read and one update, or a create, and no read with a cap that is not reached", async () => {
-    const { store, calls } = counted(memoryStore());
+  test("rejects a keep that is not an array of keys", async () => {
+    await expect(setUp().logIn(null, "ada", { keep: "cart" as never })).rejects.toThrow(/keep must be/);
+  });
+
+  test("costs one read and one update with a live token, and one create without a token", async () => {
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const { token } = await sessions.create({});
-    await sessions.logIn(null, "warm the clock");
-    calls();
+    // The first login also samples the store's clock.
+    await sessions.logIn(null, "bob");
+    takeCalls();
     await sessions.logIn(token, "ada");
-    expect(calls()).toEqual(["read", "update"]);
+    expect(takeCalls()).toEqual(["read", "update"]);
     await sessions.logIn(null, "ada");
-    expect(calls()).toEqual(["create"]);
+    expect(takeCalls()).toEqual(["create"]);
   });
+
+  test.each([NaN, -1, 1.5, "1800000000000", null])(
+    "rejects a since of %j before anything is written, and so does create",
+    async (at) => {
+      const { store, takeCalls } = recordCalls(memoryStore());
+      const sessions = new Sessions({ store });
+      const { token } = await sessions.create({});
+      takeCalls();
+      const since = at as number;
+      const error = "since must be a whole number of epoch milliseconds, as sessions.since() returns";
+      await expect(sessions.logIn(token, "ada", { since })).rejects.toThrow(new TypeError(error));
+      await expect(sessions.create({}, { userId: "ada", since })).rejects.toThrow(new TypeError(error));
+      expect(takeCalls()).toEqual([]);
+    },
+  );
 });
 
-describe("a login that overlaps log out everywhere", () => {
-  test("is refused if it began before, and leaves no session (ASVS 7.4.3, 16.3.1)", async () => {
+describe("log out everywhere", () => {
+  test("refuses a login that began before it, and leaves no session (ASVS 7.4.3, 16.3.1)", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({});
     const since = await sessions.since();
@@ -119,22 +140,7 @@ describe("a login that overlaps log out everywhere", () => {
     expect(await sessions.get(visitor.token)).toBeNull();
   });
 
-  test.each([NaN, -1, 1.5, "1800000000000", null])(
-    "is refused as input if it is said to begin at %j",
-    async (at) => {
-      const { store, calls } = counted(memoryStore());
-      const sessions = new Sessions({ store });
-      const { token } = await sessions.create({});
-      calls();
-      const since = at as number;
-      const error = "since must be a whole number of epoch milliseconds, as sessions.since() returns";
-      await expect(sessions.logIn(token, "ada", { since })).rejects.toThrow(new TypeError(error));
-      await expect(sessions.create({}, { userId: "ada", since })).rejects.toThrow(new TypeError(error));
-      expect(calls()).toEqual([]);
-    },
-  );
-
-  test("succeeds if it begins after, in the same millisecond too", async () => {
+  test("accepts a login that begins after it, even within the same millisecond", async () => {
     for (let n = 0; n < 300; n += 1) {
       const sessions = setUp();
       await sessions.logIn(null, "ada");
@@ -143,7 +149,20 @@ describe("a login that overlaps log out everywhere", () => {
     }
   });
 
-  test("is dead or refused, in every order of their steps", async () => {
+  test("refuses a login with a since before it and accepts one with a since after it, even within one millisecond", async () => {
+    const sessions = setUp();
+    for (let round = 0; round < 300; round += 1) {
+      const userId = `user ${round}`;
+      await sessions.revokeAllForUser(userId);
+      const before = await sessions.since();
+      await sessions.revokeAllForUser(userId);
+      const late = await sessions.logIn(null, userId, { since: before });
+      const next = await sessions.logIn(null, userId, { since: await sessions.since() });
+      expect([late.refused, next.refused]).toEqual(["logged-out-meanwhile", undefined]);
+    }
+  });
+
+  test("leaves no session of a login that began before it, in every order of their steps", async () => {
     for (const seed of seeds) {
       const sessions = new Sessions({ store: interleaved(memoryStore(), seed) });
       const visitor = await sessions.create({});
@@ -160,51 +179,48 @@ describe("a login that overlaps log out everywhere", () => {
     }
   });
 
-  test("keeps the excepted session, also through a rotation and a login of its own", async () => {
+  test("keeps the excepted session, which can then be rotated and logged in again", async () => {
     const sessions = setUp();
     const ada = await sessions.logIn(null, "ada");
     await sessions.revokeAllForUser("ada", { exceptToken: ada.token! });
-    const rotated = (await sessions.rotate(ada.token!)) as { readonly token: string };
+    const rotated = await rotateLive(sessions, ada.token!);
     const again = await sessions.logIn(rotated.token, "ada");
     expect(again.refused).toBeUndefined();
     expect(await sessions.get(again.token)).not.toBeNull();
   });
 
-  test("that arrived late ends older logins only (ASVS 7.6.1)", async () => {
+  test("with authenticatedUpTo, for a logout that arrives late, ends only older logins (ASVS 7.6.1)", async () => {
     const sessions = setUp();
     const old = await sessions.logIn(null, "ada");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await sleep(5);
     const loggedOutAt = await sessions.since();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    const young = await sessions.logIn(null, "ada");
+    await sleep(5);
+    const recent = await sessions.logIn(null, "ada");
     expect(await sessions.revokeAllForUser("ada", { authenticatedUpTo: loggedOutAt })).toBe(1);
     expect(await sessions.get(old.token)).toBeNull();
-    expect(await sessions.get(young.token)).not.toBeNull();
+    expect(await sessions.get(recent.token)).not.toBeNull();
   });
 });
 
-describe("a store that fails once", () => {
-  const failingOnce = (operation: "before" | "after"): { sessions: Sessions; arm: () => void } => {
+test.each(["before", "after"] as const)(
+  "a store that fails once %s the write loses no login and no rotation",
+  async (when) => {
     const store = memoryStore();
     let isArmed = false;
     const update: typeof store.update = async (id, changes) => {
       if (!isArmed) return store.update(id, changes);
       isArmed = false;
-      if (operation === "after") await store.update(id, changes);
+      if (when === "after") await store.update(id, changes);
       throw new StoreError("update", "the connection was lost");
     };
-    return { sessions: new Sessions({ store: { ...store, update } }), arm: () => void (isArmed = true) };
-  };
-
-  test.each(["before", "after"] as const)("%s the write loses no login and no rotation", async (when) => {
-    const { sessions, arm } = failingOnce(when);
+    const sessions = new Sessions({ store: { ...store, update } });
     const visitor = await sessions.create({ cart: 1 });
-    arm();
+    isArmed = true;
     const login = await sessions.logIn(visitor.token, "ada");
     expect((await sessions.get(login.token))?.data).toEqual({ cart: 1 });
-    arm();
-    const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
+    isArmed = true;
+    const rotated = await rotateLive(sessions, login.token!);
     expect((await sessions.get(rotated.token))?.userId).toBe("ada");
     expect(await sessions.get(login.token)).toBeNull();
-  });
-});
+  },
+);

@@ -12,26 +12,29 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Envelopes } from "../src/envelope.ts";
 import { protectionWith } from "../src/protection.ts";
+import { rotateLive } from "./rotate-live.ts";
 
 const key = (id: string, byte: number): ProtectKey => ({ id, key: Buffer.alloc(32, byte) });
 const [ONE, TWO, THREE] = [key("one", 1), key("two", 2), key("three", 3)];
 
+/** Returns a store, and `Sessions` over it that protect their data with these keys. */
 function setUp(keys: readonly ProtectKey[] = [ONE], store: SessionStore = memoryStore(), more: object = {}) {
   return { store, sessions: new Sessions({ store, protect: { keys, ...more } }) };
 }
 
-async function ada(sessions: Sessions): Promise<{ readonly token: string; readonly id: string }> {
+/** Creates a session of the user ada. */
+async function createSession(sessions: Sessions): Promise<{ readonly token: string; readonly id: string }> {
   const { token, session } = await sessions.create({ userId: "ada", secret: "s3cr3t" });
   return { token, id: session.id };
 }
 
 describe("protected sessions", () => {
-  test("work as plain ones do: logins, saves, rotations, logouts", async () => {
+  test("are logged in, saved, rotated and logged out as plain ones are", async () => {
     const { sessions } = setUp();
     const visitor = await sessions.create({ cart: ["tea"] });
     const login = await sessions.logIn(visitor.token, "ada");
     await sessions.save(login.session!, { cart: ["tea", "milk"] });
-    const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
+    const rotated = await rotateLive(sessions, login.token!);
     expect(await sessions.get(rotated.token)).toMatchObject({
       userId: "ada",
       data: { cart: ["tea", "milk"] },
@@ -60,9 +63,9 @@ describe("protected sessions", () => {
     );
   });
 
-  test("show no data, no token and no digest that a token can be compared with (ASVS 11.3.2, 14.2.4)", async () => {
+  test("show no data, no key and no digest that a token can be compared with (ASVS 11.3.2, 14.2.4)", async () => {
     const { store, sessions } = setUp();
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     const { data } = (await store.read(id))!;
     expect(data).not.toContain("s3cr3t");
     expect(data).not.toContain(hash("sha256", token, "base64url"));
@@ -71,9 +74,9 @@ describe("protected sessions", () => {
     );
   });
 
-  test("encrypt the same data differently each time (ASVS 11.3.4)", async () => {
+  test("are encrypted differently each time, even with the same data (ASVS 11.3.4)", async () => {
     const { store, sessions } = setUp();
-    const { id, token } = await ada(sessions);
+    const { id, token } = await createSession(sessions);
     const before = (await store.read(id))!.data;
     const session = (await sessions.get(token))!;
     await sessions.save((await sessions.save(session, { ...session.data, a: 1 }))!, session.data);
@@ -81,8 +84,8 @@ describe("protected sessions", () => {
   });
 });
 
-describe("a protected record that was tampered with", () => {
-  const unreadable = async (
+describe("a protected record", () => {
+  const expectUnreadable = async (
     sessions: Sessions,
     store: SessionStore,
     token: string,
@@ -96,9 +99,9 @@ describe("a protected record that was tampered with", () => {
     expect(await store.read(id)).toEqual(before);
   };
 
-  test("in any one bit of the key's id, the nonce, the ciphertext or the tag is unreadable, or its key is missing (ASVS 11.3.3)", async () => {
+  test("with any one character changed is unreadable, or its key is missing (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     const { data } = (await store.read(id))!;
     for (let at = 0; at < data.length; at += 1) {
       const flipped = String.fromCharCode(data.charCodeAt(at) ^ 1);
@@ -110,38 +113,38 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.get(token)).not.toBeNull();
   });
 
-  test("by cutting it is unreadable, is not overwritten, and can be ended (ASVS 11.3.3)", async () => {
+  test("that was cut short is unreadable, is not overwritten, and can be ended (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     const { data } = (await store.read(id))!;
     for (const length of [data.length - 1, 170, 145, 129, 10, 0]) {
       await store.update(id, { data: data.slice(0, length) });
-      await unreadable(sessions, store, token, id);
+      await expectUnreadable(sessions, store, token, id);
     }
     expect(await sessions.revokeById(id)).toBe(true);
   });
 
-  test("by copying another session's row, its own key and user notwithstanding (ASVS 11.3.3)", async () => {
+  test("with the data of another session of the same user is unreadable (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
-    const [one, two] = [await ada(sessions), await ada(sessions)];
+    const [one, two] = [await createSession(sessions), await createSession(sessions)];
     const theirs = (await store.read(two.id))!.data;
     await store.update(one.id, { data: theirs });
-    await unreadable(sessions, store, one.token, one.id);
+    await expectUnreadable(sessions, store, one.token, one.id);
     expect(await sessions.get(`${one.id}.${two.token.split(".")[1]}`)).toBeNull();
   });
 
-  test("by giving it to another user (ASVS 11.3.3)", async () => {
+  test("that was given to another user is unreadable (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     await store.update(id, { userId: "admin" });
-    await unreadable(sessions, store, token, id);
+    await expectUnreadable(sessions, store, token, id);
     await store.update(id, { userId: null });
     expect(await sessions.get(token)).toBeNull();
   });
 
-  test("by a digest that was made without the key (ASVS 11.3.3)", async () => {
+  test("with a token digest that was made without the key logs nobody in (ASVS 11.3.3)", async () => {
     const { store, sessions } = setUp();
-    const { id } = await ada(sessions);
+    const { id } = await createSession(sessions);
     const { data } = (await store.read(id))!;
     const forged = `${id}.${"A".repeat(43)}`;
     await store.update(id, {
@@ -150,18 +153,18 @@ describe("a protected record that was tampered with", () => {
     expect(await sessions.get(forged)).toBeNull();
   });
 
-  test("by swapping the digests of two sessions", async () => {
+  test("with the token digest of another session logs nobody in", async () => {
     const { store, sessions } = setUp();
-    const [one, two] = [await ada(sessions), await ada(sessions)];
+    const [one, two] = [await createSession(sessions), await createSession(sessions)];
     const [a, b] = [(await store.read(one.id))!.data, (await store.read(two.id))!.data];
     await store.update(one.id, { data: a.slice(0, 43) + b.slice(43, 86) + a.slice(86) });
     expect(await sessions.get(one.token)).toBeNull();
     expect(await sessions.get(`${one.id}.${two.token.split(".")[1]}`)).toBeNull();
   });
 
-  test("by setting it back to an earlier version of itself is not detected", async () => {
+  test("that was set back to an earlier version of itself is still readable: this is not detected", async () => {
     const { store, sessions } = setUp();
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     const before = (await store.read(id))!.data;
     const session = (await sessions.get(token))!;
     await sessions.save(session, { ...session.data, isAdmin: false });
@@ -171,9 +174,9 @@ describe("a protected record that was tampered with", () => {
 });
 
 describe("a key", () => {
-  test("that is missing is a StoreError which names it, and nobody is logged out (ASVS 16.5.3)", async () => {
+  test("that is missing makes calls reject with a StoreError that names it, and logs nobody out (ASVS 16.5.3)", async () => {
     const { store, sessions } = setUp([ONE]);
-    const { token } = await ada(sessions);
+    const { token } = await createSession(sessions);
     for (const wrong of [new Sessions({ store, protect: { keys: [TWO] } }), new Sessions({ store })]) {
       await expect(wrong.get(token)).rejects.toThrow(/the key one/);
       await expect(wrong.get(token)).rejects.toThrow(StoreError);
@@ -182,33 +185,31 @@ describe("a key", () => {
     expect(await sessions.get(token)).not.toBeNull();
   });
 
-  test("that is missing does not stop a logout", async () => {
+  test("that is missing does not prevent a logout", async () => {
     const { store, sessions } = setUp([ONE]);
     const wrong = new Sessions({ store, protect: { keys: [TWO] } });
-    const [one, two] = [await ada(sessions), await ada(sessions)];
+    const [one, two] = [await createSession(sessions), await createSession(sessions)];
     expect(await wrong.revoke(one.token)).toBe(true);
     expect(await wrong.revokeAllForUser("ada")).toBe(1);
     expect(await sessions.get(two.token)).toBeNull();
   });
 
-  test.each([
-    [{ keys: [] }, /at least one key/],
-    [{ keys: [{ id: "", key: Buffer.alloc(32) }] }, /id of a key/],
-    [{ keys: [{ id: "a".repeat(17), key: Buffer.alloc(32) }] }, /id of a key/],
-    [{ keys: [{ id: "k", key: "s3cr3t" }] }, /the key k must have at least 32 random bytes/],
-    [{ keys: [{ id: "k", key: Buffer.alloc(31) }] }, /the key k must have/],
-    [{ keys: [ONE, ONE] }, /two keys have the id one/],
-    [{ keys: [ONE], acceptPlain: "yes" }, /acceptPlain/],
-  ])("%o is refused at construction, without being shown", (protect, message) => {
-    const construct = (): unknown => new Sessions({ store: memoryStore(), protect: protect as never });
-    expect(construct).toThrow(TypeError);
-    expect(construct).toThrow(message);
-    expect(construct).not.toThrow(/s3cr3t/);
+  test("that is missing only hides the data of its sessions: others are listed, and are live", async () => {
+    const store = memoryStore();
+    const first = await setUp([ONE, TWO], store).sessions.create({ n: 1 }, { userId: "ada" });
+    const second = await setUp([TWO, ONE], store).sessions.create({ n: 2 }, { userId: "ada" });
+    const { sessions } = setUp([TWO], store);
+    const listed = await sessions.listForUser("ada");
+    expect(Object.fromEntries(listed.map(({ id, data }) => [id, data]))).toEqual({
+      [first.session!.id]: null,
+      [second.session!.id]: { n: 2 },
+    });
+    expect(await sessions.areLive([first.session!, second.session!])).toEqual([false, true]);
   });
 
   test("may be given as base64", async () => {
     const { store, sessions } = setUp([ONE]);
-    const { token } = await ada(sessions);
+    const { token } = await createSession(sessions);
     const same = new Sessions({
       store,
       protect: { keys: [{ id: "one", key: Buffer.alloc(32, 1).toString("base64") }] },
@@ -217,10 +218,25 @@ describe("a key", () => {
   });
 });
 
-describe("a ring of keys", () => {
-  test("reads with all of them and writes with the first", async () => {
+test.each([
+  [{ keys: [] }, /at least one key/],
+  [{ keys: [{ id: "", key: Buffer.alloc(32) }] }, /id of a key/],
+  [{ keys: [{ id: "a".repeat(17), key: Buffer.alloc(32) }] }, /id of a key/],
+  [{ keys: [{ id: "k", key: "s3cr3t" }] }, /the key k must have at least 32 random bytes/],
+  [{ keys: [{ id: "k", key: Buffer.alloc(31) }] }, /the key k must have/],
+  [{ keys: [ONE, ONE] }, /two keys have the id one/],
+  [{ keys: [ONE], acceptPlain: "yes" }, /acceptPlain/],
+])("an invalid protect option is refused at construction, and no key is shown: %o", (protect, message) => {
+  const construct = (): unknown => new Sessions({ store: memoryStore(), protect: protect as never });
+  expect(construct).toThrow(TypeError);
+  expect(construct).toThrow(message);
+  expect(construct).not.toThrow(/s3cr3t/);
+});
+
+describe("a rotation of keys", () => {
+  test("reads with every key and writes with the first", async () => {
     const { store, sessions } = setUp([ONE]);
-    const { token, id } = await ada(sessions);
+    const { token, id } = await createSession(sessions);
     const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
     const session = (await next.get(token))!;
     await next.save(session, { ...session.data, a: 1 });
@@ -229,10 +245,12 @@ describe("a ring of keys", () => {
     await expect(sessions.get(token)).rejects.toThrow(/the key two/);
   });
 
-  test("goes through a full rotation under load, without a logout and without extending a session (ASVS 11.2.2)", async () => {
+  test("under load ends no session and extends none (ASVS 11.2.2)", async () => {
     const store = memoryStore();
     let sessions = new Sessions({ store, protect: { keys: [ONE] } });
-    const tokens = await Promise.all(Array.from({ length: 120 }, async () => (await ada(sessions)).token));
+    const tokens = await Promise.all(
+      Array.from({ length: 120 }, async () => (await createSession(sessions)).token),
+    );
     const before = new Map<string, number>();
     for await (const { id, expiresAt } of store.scan()) before.set(id, expiresAt);
     for (const keys of [
@@ -241,22 +259,21 @@ describe("a ring of keys", () => {
       [ONE, THREE],
     ]) {
       sessions = new Sessions({ store, protect: { keys } });
-      const moving = { isOver: false };
+      const reencryption = { isOver: false };
       const load = (async () => {
-        for (let n = 0; !moving.isOver; n += 1) {
-          // The memory store answers within a turn: without one, nothing else would run.
+        for (let n = 0; !reencryption.isOver; n += 1) {
+          // The memory store replies within a turn of the event loop. Without this turn, nothing else would run.
           await new Promise((resolve) => setImmediate(resolve));
           const at = n % tokens.length;
           const session = await sessions.get(tokens[at], { touch: false });
           expect(session).not.toBeNull();
           await sessions.save(session!, { ...session!.data, n }, { touch: false });
-          if (n % 10 === 0)
-            tokens[at] = ((await sessions.rotate(tokens[at]!)) as { readonly token: string }).token;
+          if (n % 10 === 0) tokens[at] = (await rotateLive(sessions, tokens[at]!)).token;
         }
       })();
       const progress: number[] = [];
       await sessions.reencrypt({ onProgress: ({ moved }) => progress.push(moved) });
-      moving.isOver = true;
+      reencryption.isOver = true;
       await load;
       expect(progress.length).toBeGreaterThan(1);
       const alone = new Sessions({ store, protect: { keys: keys.slice(0, 1) } });
@@ -268,10 +285,10 @@ describe("a ring of keys", () => {
     expect(extended).toBe(0);
   });
 
-  test("can be moved to in two goes, and leaves what cannot be read", async () => {
+  test("can be interrupted and continued, and leaves records alone that cannot be read", async () => {
     const { store, sessions } = setUp([ONE]);
-    for (let n = 0; n < 120; n += 1) await ada(sessions);
-    const broken = await ada(sessions);
+    for (let n = 0; n < 120; n += 1) await createSession(sessions);
+    const broken = await createSession(sessions);
     await store.update(broken.id, { data: "{}" });
     const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
     const stopping = new AbortController();
@@ -282,10 +299,10 @@ describe("a ring of keys", () => {
     expect(second).toMatchObject({ skipped: first.moved, unreadable: 1 });
   });
 
-  test("does not extend a session that it moves", async () => {
+  test("does not extend a session that reencrypt moves to the new key", async () => {
     let now = 1_000_000;
     const store = memoryStore({ clock: () => now });
-    const { token, id } = await ada(new Sessions({ store, protect: { keys: [ONE] } }));
+    const { token, id } = await createSession(new Sessions({ store, protect: { keys: [ONE] } }));
     const { expiresAt } = (await store.read(id))!;
     now += 60_000;
     const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
@@ -295,34 +312,48 @@ describe("a ring of keys", () => {
   });
 });
 
-describe("plain sessions where protected ones are expected", () => {
-  test("are refused, and can be ended (ASVS 11.3.3)", async () => {
+describe("plain sessions", () => {
+  test("are unreadable with protect, and can be ended (ASVS 11.3.3)", async () => {
     const store = memoryStore();
-    const plain = await ada(new Sessions({ store }));
+    const plain = await createSession(new Sessions({ store }));
     const { sessions } = setUp([ONE], store);
     expect(await sessions.get(plain.token)).toBeNull();
     expect(await sessions.listForUser("ada")).toMatchObject([{ id: plain.id, data: null }]);
     expect(await sessions.revoke(plain.token)).toBe(true);
   });
 
-  test("are read with acceptPlain, until reencrypt has moved them", async () => {
+  test("are readable with acceptPlain, and without it once reencrypt has moved them", async () => {
     const store = memoryStore();
-    const plain = await ada(new Sessions({ store }));
+    const plain = await createSession(new Sessions({ store }));
     const { sessions } = setUp([ONE], store, { acceptPlain: true });
     expect((await sessions.get(plain.token))?.data).toMatchObject({ secret: "s3cr3t" });
     expect(await sessions.reencrypt()).toMatchObject({ moved: 1 });
     expect((await setUp([ONE], store).sessions.get(plain.token))?.data).toMatchObject({ secret: "s3cr3t" });
   });
-
-  test("are what reencrypt makes of protected ones without the option", async () => {
-    const { store, sessions } = setUp([ONE]);
-    const { token } = await ada(sessions);
-    await expect(new Sessions({ store }).reencrypt()).rejects.toThrow(StoreError);
-    expect(await sessions.get(token)).not.toBeNull();
-  });
 });
 
-describe("the format, byte by byte", () => {
+test("reencrypt without protect rejects, and leaves protected sessions readable", async () => {
+  const { store, sessions } = setUp([ONE]);
+  const { token } = await createSession(sessions);
+  await expect(new Sessions({ store }).reencrypt()).rejects.toThrow(StoreError);
+  expect(await sessions.get(token)).not.toBeNull();
+});
+
+const FACTS = {
+  authenticatedAt: 1,
+  version: 1,
+  createdAt: 1,
+  touchedAt: 1,
+  idle: 1_800_000,
+  expiresAt: 1_800_001,
+  endsAt: 43_200_001,
+};
+
+/** Written by the first release, with a key of 32 bytes 0x01 and a nonce of zeros. */
+const FIRST_RELEASE =
+  "22v-00000018000000000043200000000000000000045slJ5nhw3dCXrpmDydKtgfM_7uWU051C8RZ-qyIASE-------------------------------------------one.............AAAAAAAAAAAAAAAApTRsqSNJD23dLKH7-eGKmjLy1cw656q9cx4noqp2TP0HC7IwNDurXLhiSV_ggxEahT42EWCwG3OOxKkiJvaftMsLcFWa-_c1nKUFULBQD7zrC-dkgoonM09X";
+
+describe("the format of an envelope", () => {
   const record = { id: "AAAAAAAAAAAAAAAAAAAAAA", userId: "ada" };
   const head = {
     hasOwnIdle: false,
@@ -335,18 +366,17 @@ describe("the format, byte by byte", () => {
     previous: null,
   };
 
-  test("derives keys as RFC 5869 does: its first test vector of HKDF-SHA-256", () => {
+  test("uses primitives of Node that pass the test vectors of RFC 5869 (HKDF), RFC 4231 (HMAC) and GCM (ASVS 11.2.1)", () => {
     const [ikm, salt] = [Buffer.alloc(22, 0x0b), Buffer.from("000102030405060708090a0b0c", "hex")];
     const okm = Buffer.from(hkdfSync("sha256", ikm, salt, Buffer.from("f0f1f2f3f4f5f6f7f8f9", "hex"), 42));
     expect(okm.toString("hex")).toBe(
       "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
     );
-  });
 
-  test("authenticates as RFC 4231 does, and encrypts as GCM's specification: their test vectors (ASVS 11.2.1)", () => {
     const keyed = createHmac("sha256", "Jefe").update("what do ya want for nothing?").digest("hex");
     expect(keyed).toBe("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    // Test case 16.
+
+    // Test case 16 of the specification of GCM.
     const half = "feffe9928665731c6d6a8f9467308308";
     const cipher = createCipheriv(
       "aes-256-gcm",
@@ -362,7 +392,7 @@ describe("the format, byte by byte", () => {
     expect(cipher.getAuthTag().toString("hex")).toBe("76fc6ece0f4e1768cddf8853bb2d551b");
   });
 
-  test("is what the documentation says: opened here with nothing but node:crypto (ASVS 11.3.2)", () => {
+  test("is as documented: node:crypto alone can open it (ASVS 11.3.2)", () => {
     const text = new Envelopes(protectionWith({ keys: [ONE] })).seal(record, head, '{"a":"é"}');
     expect(text.slice(0, 43)).toBe(
       `22v-${"1800000".padStart(13, "0")}${"43200000".padStart(13, "0")}${"0".repeat(13)}`,
@@ -385,15 +415,15 @@ describe("the format, byte by byte", () => {
     expect(plain.toString("utf8", 64)).toBe('{"a":"é"}');
   });
 
-  test("of version 2 stays readable: a record of the first release", () => {
+  test("keeps version 2 readable: it opens a protected record of the first release", () => {
     const envelopes = new Envelopes(protectionWith({ keys: [ONE] }));
-    const data = VECTOR;
+    const data = FIRST_RELEASE;
     const opened = envelopes.openRecord({ ...FACTS, ...record, data });
     expect(opened).toMatchObject({ head, payload: '{"a":"é"}' });
     expect(envelopes.tokenOf(envelopes.read({ ...FACTS, ...record, data })!, head.digest)).toBe("current");
   });
 
-  test("of version 1 stays readable: a record of the first release", () => {
+  test("keeps version 1 readable: it opens a plain record of the first release", () => {
     const plain = `12v-0000001800000${"43200000".padStart(13, "0")}${"0".repeat(13)}${head.digest}${"-".repeat(43)}{"a":1}`;
     expect(new Envelopes().openRecord({ ...FACTS, ...record, data: plain })).toMatchObject({
       head,
@@ -403,45 +433,13 @@ describe("the format, byte by byte", () => {
   });
 });
 
-const FACTS = {
-  authenticatedAt: 1,
-  version: 1,
-  createdAt: 1,
-  touchedAt: 1,
-  idle: 1_800_000,
-  expiresAt: 1_800_001,
-  endsAt: 43_200_001,
-};
-
-/** Written with the key of 32 bytes 0x01 and a nonce of zeros. */
-const VECTOR =
-  "22v-00000018000000000043200000000000000000045slJ5nhw3dCXrpmDydKtgfM_7uWU051C8RZ-qyIASE-------------------------------------------one.............AAAAAAAAAAAAAAAApTRsqSNJD23dLKH7-eGKmjLy1cw656q9cx4noqp2TP0HC7IwNDurXLhiSV_ggxEahT42EWCwG3OOxKkiJvaftMsLcFWa-_c1nKUFULBQD7zrC-dkgoonM09X";
-
-test("text that UTF-8 cannot hold is refused with protect, before anything is written", async () => {
+test("with protect, data that encode to malformed Unicode are refused before anything is written", async () => {
   const codec: Codec = {
     encode: (data) => `${JSON.stringify(data)}\ud800`,
     decode: (text) => JSON.parse(text.slice(0, -1)),
   };
-  const keys = [{ id: "k", key: Buffer.alloc(32, 1) }];
   const store = memoryStore();
-  await expect(new Sessions({ store, codec, protect: { keys } }).create({ a: 1 })).rejects.toThrow(
-    "well-formed",
-  );
+  const sessions = new Sessions({ store, codec, protect: { keys: [ONE] } });
+  await expect(sessions.create({ a: 1 })).rejects.toThrow("well-formed");
   expect(await Array.fromAsync(store.scan())).toEqual([]);
-});
-
-test("a session whose key is missing is listed without its data, counts as not live, and hides no other", async () => {
-  const store = memoryStore();
-  const keys = ["a", "b"].map((id, at) => ({ id, key: Buffer.alloc(32, at + 1) }));
-  const withBoth = new Sessions({ store, protect: { keys } });
-  const first = await withBoth.create({ n: 1 }, { userId: "ada" });
-  const rotated = new Sessions({ store, protect: { keys: keys.toReversed() } });
-  const second = await rotated.create({ n: 2 }, { userId: "ada" });
-  const without = new Sessions({ store, protect: { keys: keys.slice(1) } });
-  const listed = await without.listForUser("ada");
-  expect(Object.fromEntries(listed.map(({ id, data }) => [id, data]))).toEqual({
-    [first.session!.id]: null,
-    [second.session!.id]: { n: 2 },
-  });
-  expect(await without.areLive([first.session!, second.session!])).toEqual([false, true]);
 });

@@ -1,15 +1,17 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { memoryStore, type Session, type SessionEvent, Sessions, StoreError } from "@tenure/core";
+import { setTimeout as sleep } from "node:timers/promises";
+import { memoryStore, type Session, Sessions, StoreError } from "@tenure/core";
 import { Bridge } from "@tenure/core/bridge";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { counted } from "./counted.ts";
+import { recordCalls } from "./record-calls.ts";
 import { interleaved, seeds, turns } from "./interleaved.ts";
+import { publishedEvents } from "./published-events.ts";
+import { rotateLive } from "./rotate-live.ts";
 
 type Data = Record<string, unknown>;
 
 describe("save", () => {
-  test("of two that change different keys keeps both changes, deletions included", async () => {
+  test("keeps the changes of another save to other keys, deletions included", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({ a: 1, b: 1, c: 1, d: 1 });
     const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
@@ -19,7 +21,7 @@ describe("save", () => {
     expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 2, e: 1 });
   });
 
-  test("of the same key keeps the later", async () => {
+  test("wins over an earlier save of the same key", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({ a: 1 });
     const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
@@ -29,12 +31,12 @@ describe("save", () => {
 
   test.each([
     ["revoked", (s: Sessions, token: string) => s.revoke(token)],
-    ["revoked with the user's others", (s: Sessions) => s.revokeAllForUser("ada")],
+    ["revoked by log out everywhere", (s: Sessions) => s.revokeAllForUser("ada")],
     ["revoked by its id", (s: Sessions, token: string) => s.revokeById(s.idOf(token)!)],
     ["rotated", (s: Sessions, token: string) => s.rotate(token)],
     ["logged in again", (s: Sessions, token: string) => s.logIn(token, "ada")],
-    ["ended with everyone's", (s: Sessions) => s.revokeEveryone()],
-  ])("of a session that was %s writes nothing and says so (ASVS 7.4.1)", async (_, end) => {
+    ["revoked by revokeEveryone", (s: Sessions) => s.revokeEveryone()],
+  ])("of a session that was %s meanwhile writes nothing and returns null (ASVS 7.4.1)", async (_, end) => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({ a: 1 }, { userId: "ada" });
     const late = (await sessions.get(token))!;
@@ -46,15 +48,15 @@ describe("save", () => {
     expect(await sessions.listForUser("ada")).toEqual(alive);
   });
 
-  test("that takes the user away is never late: it ends a session that was rotated meanwhile", async () => {
+  test("that removes the user ends the session even if it was rotated in between", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ userId: "ada" });
-    const next = (await sessions.rotate(token)) as { readonly token: string };
+    const next = await rotateLive(sessions, token);
     expect(await sessions.save(session, {})).toBeNull();
     expect(await sessions.get(next.token)).toBeNull();
   });
 
-  test("that takes the user away does not end the session of another who has logged in meanwhile", async () => {
+  test("that removes the user does not end the session of another user who has logged in since", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ userId: "ada" });
     const bob = await sessions.logIn(token, "bob");
@@ -62,7 +64,7 @@ describe("save", () => {
     expect((await sessions.get(bob.token))?.userId).toBe("bob");
   });
 
-  test("of an anonymous change at the moment of a login is dropped", async () => {
+  test("of an anonymous request is dropped if a user has logged in since", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({});
     const login = await sessions.logIn(token, "ada");
@@ -70,42 +72,31 @@ describe("save", () => {
     expect((await sessions.get(login.token))?.data).toEqual({});
   });
 
-  test("that is not a use restarts nothing", async () => {
-    let now = 1_000_000;
-    const sessions = new Sessions({ store: memoryStore({ clock: () => now }), idleTimeout: 1000 });
-    const { session } = await sessions.create({});
-    now += 500;
-    const saved = await sessions.save(session, { a: 1 }, { touch: false });
-    expect(saved?.expiresAt).toBe(session.expiresAt);
-    now += 500;
-    expect(await sessions.save(saved!, { a: 2 })).toBeNull();
-  });
-
-  test("is one update where nobody else saved, and writes no data where nothing changed", async () => {
-    const { store, calls } = counted(memoryStore());
+  test("costs one update if nobody else has saved, and writes nothing if nothing has changed", async () => {
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const { token } = await sessions.create({ a: 1, b: 2 });
     const session = (await sessions.get(token))!;
-    calls();
+    takeCalls();
     await sessions.save(session, { a: 2, b: 2 });
-    expect(calls()).toEqual(["update"]);
+    expect(takeCalls()).toEqual(["update"]);
     const unchanged = (await sessions.get(token))!;
-    calls();
+    takeCalls();
     await sessions.save(unchanged, { b: 2, a: 2 });
-    expect(calls()).toEqual(["read"]);
+    expect(takeCalls()).toEqual(["read"]);
   });
 
-  test("that changes nothing returns what others stored meanwhile, whether a touch is due or not", async () => {
+  test("that changes nothing returns the changes of other requests, whether or not a touch is due", async () => {
     for (const touchEvery of [1, 60_000]) {
       const sessions = new Sessions({ store: memoryStore(), touchEvery });
       const { token, session } = await sessions.create({ a: 1 });
       await sessions.save((await sessions.get(token))!, { a: 2 });
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(5);
       expect((await sessions.save(session, { a: 1 }))?.data).toEqual({ a: 2 });
     }
   });
 
-  test("takes the key __proto__, constructor and toString for keys as any", async () => {
+  test("treats __proto__, constructor and toString as ordinary keys", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const hostile = (text: string): Data => JSON.parse(text) as Data;
     const { token } = await sessions.create(
@@ -122,14 +113,14 @@ describe("save", () => {
     expect(({} as Data).a).toBeUndefined();
   });
 
-  test("refuses a copy of a session: it can't tell what was seen", async () => {
+  test("rejects a copy of a session, because it cannot know what the caller has seen, and so does touch", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({ a: 1 });
     await expect(sessions.save({ ...session }, { a: 2 })).rejects.toThrow(/not a copy/);
     await expect(sessions.touch({ ...session })).rejects.toThrow(/not a copy/);
   });
 
-  test("is not confused by what the caller does to the data it was given", async () => {
+  test("stores a change that the caller made inside of the session's data", async () => {
     const sessions = new Sessions<{ list: number[] }>({ store: memoryStore() });
     const { token } = await sessions.create({ list: [1] });
     const session = (await sessions.get(token))!;
@@ -138,7 +129,7 @@ describe("save", () => {
     expect((await sessions.get(token))?.data).toEqual({ list: [1, 2] });
   });
 
-  test("by many at once, each of a key of its own, loses none", async () => {
+  test("called eight times at once with different keys keeps all of them", async () => {
     for (const seed of seeds) {
       const sessions = new Sessions({ store: interleaved(memoryStore(), seed) });
       const { token } = await sessions.create({});
@@ -148,20 +139,11 @@ describe("save", () => {
       });
       await Promise.all(saves);
       const keys = Object.keys((await sessions.get(token))!.data);
-      expect(keys.toSorted(), `seed ${seed}`).toEqual([
-        "key0",
-        "key1",
-        "key2",
-        "key3",
-        "key4",
-        "key5",
-        "key6",
-        "key7",
-      ]);
+      expect(keys.toSorted(), `seed ${seed}`).toEqual(Array.from({ length: 8 }, (_, n) => `key${n}`));
     }
   });
 
-  test("merges as one after the other would have, whatever the data", async () => {
+  test("merges any data: a key that this request changed has its value, any other key the stored one", async () => {
     const data = fc.dictionary(
       fc.constantFrom("a", "b", "c", "__proto__", "constructor"),
       fc.jsonValue({ maxDepth: 2 }),
@@ -188,17 +170,17 @@ describe("save", () => {
     );
   });
 
-  test("by many at once in one process is a few updates, and loses nothing", async () => {
-    const { store, calls } = counted(interleaved(memoryStore(), 7));
+  test("called 400 times at once in one process costs a few updates and loses nothing", async () => {
+    const { store, takeCalls } = recordCalls(interleaved(memoryStore(), 7));
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({});
-    calls();
+    takeCalls();
     await Promise.all(Array.from({ length: 400 }, (_, n) => sessions.save(session, { [`key${n}`]: n })));
-    expect(calls().filter((call) => call === "update").length).toBeLessThan(5);
+    expect(takeCalls().filter((call) => call === "update").length).toBeLessThan(5);
     expect(Object.keys((await sessions.get(token))!.data)).toHaveLength(400);
   });
 
-  test("that cannot be stored rejects alone", async () => {
+  test("that cannot be stored rejects alone, and the saves queued with it are stored", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxDataBytes: 200 });
     const { token, session } = await sessions.create({});
     const results = await Promise.allSettled([
@@ -211,27 +193,21 @@ describe("save", () => {
     expect(Object.keys((await sessions.get(token))!.data)).toEqual(["a", "b", "d"]);
   });
 
-  test("beyond a thousand waiting ones is refused", async () => {
-    const store = memoryStore();
-    let release: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
-    const update: typeof store.update = async (...args) => held.then(() => store.update(...args));
-    const sessions = new Sessions({ store: { ...store, update } });
+  test("rejects while a thousand changes of the session wait", async () => {
+    const { store, whileUpdating } = queueing();
+    const sessions = new Sessions({ store });
     const { session } = await sessions.create({});
-    await sessions.since();
-    const saves = Array.from({ length: 1200 }, (_, n) => sessions.save(session, { [n]: 1 }));
-    const settled = Promise.allSettled(saves);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    release();
-    const refused = (await settled).filter(({ status }) => status === "rejected");
-    expect(refused).toHaveLength(199);
+    const saves = await whileUpdating(sessions, session, () =>
+      Array.from({ length: 1200 }, (_, n) => sessions.save(session, { [n]: 1 })),
+    );
+    expect(saves.filter(({ status }) => status === "rejected")).toHaveLength(200);
   });
 
-  test("that waits with a rotation rejects if the store fails, and is neither repeated nor reported as late", async () => {
-    const { store, whileHeld } = holding("lose");
+  test("queued with a rotation rejects if the store fails, and is neither repeated nor reported as late", async () => {
+    const { store, whileUpdating } = queueing("lose");
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({ n: 0 });
-    const [saved, rotated] = await whileHeld(sessions, session, () => [
+    const [saved, rotated] = await whileUpdating(sessions, session, () => [
       sessions.update(session, ({ n }) => ({ n: Number(n) + 1 })),
       sessions.rotate(token),
     ]);
@@ -240,15 +216,15 @@ describe("save", () => {
     expect((await sessions.get(next.token))?.data).toEqual({ n: 1 });
   });
 
-  test("that waits with a rotation that came too late is not repeated if the store fails", async () => {
-    const { store, whileHeld } = holding("lose");
+  test("queued with a rotation of a superseded token is not repeated if the store fails", async () => {
+    const { store, whileUpdating } = queueing("lose");
     const sessions = new Sessions({ store });
     const bridge = new Bridge(sessions, () => undefined);
     const { token } = await sessions.create({ n: 0 });
     const late = bridge.request(await bridge.load(token));
-    const next = (await sessions.rotate(token)) as { readonly token: string };
+    const next = await rotateLive(sessions, token);
     const session = (await sessions.get(next.token))!;
-    const [saved, rotated] = await whileHeld(sessions, session, () => [
+    const [saved, rotated] = await whileUpdating(sessions, session, () => [
       sessions.update(session, ({ n }) => ({ n: Number(n) + 1 })),
       late.rotate(),
     ]);
@@ -257,26 +233,23 @@ describe("save", () => {
     expect((await sessions.get(next.token))?.data).toEqual({ n: 1 });
   });
 
-  test("that waits with a login that is refused is late, and is not reported as a refused login", async () => {
-    const { store, whileHeld } = holding();
+  test("queued with a login that is refused is reported as a late save, not as a refused login", async () => {
+    const { store, whileUpdating } = queueing();
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({});
     const since = await sessions.since();
     await sessions.revokeAllForUser("ada");
-    const events: string[] = [];
-    const listen = (message: unknown): void => void events.push((message as SessionEvent).event);
-    const names = ["login-refused", "revoked", "late-save-dropped"].map((name) => `tenure:${name}`);
-    for (const name of names) subscribe(name, listen);
-    const [saved, refused, later] = await whileHeld(sessions, session, () => [
+    const events = publishedEvents("login-refused", "revoked", "late-save-dropped");
+    const [saved, refused, later] = await whileUpdating(sessions, session, () => [
       sessions.save(session, { a: 1 }),
       sessions.logIn(token, "ada", { since }),
       sessions.logIn(token, "ada"),
     ]);
-    for (const name of names) unsubscribe(name, listen);
     expect(saved).toEqual({ status: "fulfilled", value: null });
     expect(refused).toEqual({ status: "fulfilled", value: { refused: "logged-out-meanwhile" } });
     expect(later).toMatchObject({ status: "fulfilled", value: { session: { userId: "ada" } } });
-    expect(events.toSorted()).toEqual(["late-save-dropped", "login-refused", "revoked"]);
+    const names = events.map(({ event }) => event);
+    expect(names.toSorted()).toEqual(["late-save-dropped", "login-refused", "revoked"]);
   });
 
   test("encodes once and decodes at most twice", async () => {
@@ -294,40 +267,8 @@ describe("save", () => {
   });
 });
 
-/**
- * A store that can hold one update, so that the next calls wait together. With "lose", their update is stored and
- * then rejects.
- */
-function holding(next: "lose" | "reply" = "reply") {
-  const store = memoryStore();
-  const steps: ("hold" | "lose" | "reply")[] = [];
-  const held = Promise.withResolvers<void>();
-  const update: typeof store.update = async (...args) => {
-    const step = steps.shift();
-    if (step === "hold") await held.promise;
-    const result = await store.update(...args);
-    if (step === "lose") throw new StoreError("update", "the connection was lost");
-    return result;
-  };
-  const whileHeld = async (
-    sessions: Sessions,
-    session: Session,
-    calls: () => readonly Promise<unknown>[],
-  ): Promise<PromiseSettledResult<unknown>[]> => {
-    steps.push("hold", next);
-    const first = sessions.save(session, { ...session.data, first: true });
-    await turns(5);
-    const settled = Promise.allSettled(calls());
-    await turns(5);
-    held.resolve();
-    await first;
-    return settled;
-  };
-  return { store: { ...store, update }, whileHeld };
-}
-
 describe("update", () => {
-  test("applies to what is stored: counters and lists lose nothing", async () => {
+  test("applies to the stored data, so that a counter loses nothing", async () => {
     for (const seed of seeds.slice(0, 20)) {
       const store = interleaved(memoryStore(), seed);
       const [one, two] = [new Sessions({ store }), new Sessions({ store })];
@@ -342,7 +283,7 @@ describe("update", () => {
     }
   });
 
-  test("may return new data, and logs in and out by them as a save does", async () => {
+  test("may return new data, which log in and out as those of a save do", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({ a: 1 });
     const login = (await sessions.update(session, (data) => ({ ...data, userId: "ada" })))!;
@@ -350,7 +291,7 @@ describe("update", () => {
     expect((await sessions.update(login, () => ({})))?.userId).toBeNull();
   });
 
-  test("refuses an asynchronous function, and writes nothing", async () => {
+  test("rejects an asynchronous function, and writes nothing", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ a: 1 });
     const change = async (): Promise<object> => ({ a: 2 });
@@ -358,7 +299,7 @@ describe("update", () => {
     expect((await sessions.get(token))?.data).toEqual({ a: 1 });
   });
 
-  test("of a dead session is null", async () => {
+  test("returns null for a dead session", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ a: 1 });
     await sessions.revoke(token);
@@ -366,9 +307,41 @@ describe("update", () => {
   });
 });
 
-test("data that are nested some thousand deep are saved again and again", async () => {
+test("data that are nested 3000 levels deep can be created and saved", async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const deep = JSON.parse(`${'{"a":'.repeat(3000)}1${"}".repeat(3000)}`) as Record<string, unknown>;
   const { session } = await sessions.create({ deep });
   expect(await sessions.save(session, { deep, cart: 1 })).toMatchObject({ data: { cart: 1 } });
 });
+
+/**
+ * Returns a store, and a function that makes calls while an update of the same session is under way, so that
+ * their changes queue up and leave as one update. With "lose", that update is stored, but its reply is lost.
+ */
+function queueing(next: "lose" | "reply" = "reply") {
+  const store = memoryStore();
+  const steps: ("hold" | "lose" | "reply")[] = [];
+  const held = Promise.withResolvers<void>();
+  const update: typeof store.update = async (...args) => {
+    const step = steps.shift();
+    if (step === "hold") await held.promise;
+    const result = await store.update(...args);
+    if (step === "lose") throw new StoreError("update", "the connection was lost");
+    return result;
+  };
+  const whileUpdating = async (
+    sessions: Sessions,
+    session: Session,
+    calls: () => readonly Promise<unknown>[],
+  ): Promise<PromiseSettledResult<unknown>[]> => {
+    steps.push("hold", next);
+    const first = sessions.save(session, { ...session.data, first: true });
+    await turns(5);
+    const settled = Promise.allSettled(calls());
+    await turns(5);
+    held.resolve();
+    await first;
+    return settled;
+  };
+  return { store: { ...store, update }, whileUpdating };
+}

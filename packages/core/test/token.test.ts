@@ -1,10 +1,11 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { memoryStore, newToken, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { counted } from "./counted.ts";
+import { recordCalls } from "./record-calls.ts";
+import { rotateLive } from "./rotate-live.ts";
 
 describe("tokens", () => {
-  test("are an id of 128 random bits and a secret of 256, in base64url (ASVS 7.2.3, 11.5.1, NIST 5.1)", () => {
+  test("consist of an id of 128 random bits and a secret of 256, in base64url (ASVS 7.2.3, 11.5.1, NIST 5.1)", () => {
     const tokens = new Set(Array.from({ length: 1000 }, () => newToken()));
     expect(tokens.size).toBe(1000);
     for (const token of tokens) expect(token).toMatch(/^[\w-]{22}\.[\w-]{43}$/);
@@ -20,25 +21,25 @@ describe("tokens", () => {
     }
   });
 
-  test("never reach the store: it sees the id and a digest alone (ASVS 16.2.5)", async () => {
-    const { store, written } = counted(memoryStore());
+  test("never reach the store, which gets only the id and a digest (ASVS 16.2.5)", async () => {
+    const { store, inputs } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const { token, session } = await sessions.create({ a: 1 });
     const found = await sessions.get(token);
     await sessions.save(found!, { a: 2 });
     const login = await sessions.logIn(token, "ada");
-    const rotated = (await sessions.rotate(login.token!)) as { readonly token: string };
+    const rotated = await rotateLive(sessions, login.token!);
     await sessions.revokeAllForUser("ada", { exceptToken: rotated.token });
     await sessions.revoke(rotated.token);
-    expect(written()).toContain(session.id);
+    expect(inputs()).toContain(session.id);
     for (const one of [token, login.token!, rotated.token]) {
       const [, secret] = one.split(".");
-      expect(written()).not.toContain(secret);
+      expect(inputs()).not.toContain(secret);
       expect(JSON.stringify([session, found, login.session])).not.toContain(secret);
     }
   });
 
-  test("are dead with another session's secret, and with a wrong one", async () => {
+  test("with the secret of another session, or with a wrong one, log nobody in and end nothing", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const [one, two] = [await sessions.create({ one: 1 }), await sessions.create({ two: 2 })];
     const [id] = one.token.split(".");
@@ -49,7 +50,7 @@ describe("tokens", () => {
     expect(await sessions.get(one.token)).not.toBeNull();
   });
 
-  test("are worthless with a digest that was copied to another record", async () => {
+  test("log nobody in after their digest was copied to another record", async () => {
     const store = memoryStore();
     const sessions = new Sessions({ store });
     const thief = await sessions.create({ mine: true });
@@ -69,7 +70,7 @@ describe("tokens", () => {
     ["16 bytes, hex, that look like a UUID without its dashes", "f81d4fae7dec41d0a76500a0c91e6bf6"],
     ["16 bytes, base64", randomBytes(16).toString("base64")],
     ["40 digits", "1".repeat(40)],
-  ])("of a framework are taken with room for 128 bits: %s", async (_, token) => {
+  ])("of a framework are accepted if they have room for 128 random bits: %s", async (_, token) => {
     const sessions = new Sessions({ store: memoryStore() });
     expect(await sessions.createWithToken(token, { a: 1 })).toMatchObject({ data: { a: 1 } });
     expect((await sessions.get(token))?.data).toEqual({ a: 1 });
@@ -84,22 +85,25 @@ describe("tokens", () => {
     ["nothing", ""],
     ["lone surrogates", "\ud800".repeat(40)],
     ["a megabyte", "x".repeat(1024 * 1024)],
-  ])("of a framework are refused before anything is written: %s", async (_, token) => {
-    const { store, calls } = counted(memoryStore());
-    const sessions = new Sessions({ store });
-    const refused = sessions.createWithToken(token, {});
-    await expect(refused).rejects.toThrow(TypeError);
-    if (token.length > 3) await expect(refused).rejects.not.toThrow(token);
-    expect(calls()).toEqual([]);
-  });
+  ])(
+    "of a framework that are too weak or malformed are refused before anything is written: %s",
+    async (_, token) => {
+      const { store, takeCalls } = recordCalls(memoryStore());
+      const sessions = new Sessions({ store });
+      const refused = sessions.createWithToken(token, {});
+      await expect(refused).rejects.toThrow(TypeError);
+      if (token.length > 3) await expect(refused).rejects.not.toThrow(token);
+      expect(takeCalls()).toEqual([]);
+    },
+  );
 
-  test("of a framework may be weaker where an option says so", async () => {
+  test("of a framework may be weaker if minTokenBits allows it", async () => {
     const sessions = new Sessions({ store: memoryStore(), minTokenBits: 122 });
     expect(await sessions.createWithToken(randomUUID(), {})).not.toBeNull();
   });
 
-  test("of a client that nobody issued are never adopted, and are nobody's session (ASVS 7.2.1, NIST 5.1)", async () => {
-    const { store, calls } = counted(memoryStore());
+  test("that nobody issued log nobody in, and are never adopted (ASVS 7.2.1, NIST 5.1)", async () => {
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const hostile = [
       newToken(),
@@ -122,12 +126,12 @@ describe("tokens", () => {
         session: { userId: "ada", data: {} },
       });
     }
-    // Each login made a session of its own, under a token of our own.
-    expect((await sessions.listForUser("ada")).length).toBe(hostile.length);
-    expect(calls()).not.toContain("scan");
+    // Each login created a separate session, under a token of Tenure's own.
+    expect(await sessions.listForUser("ada")).toHaveLength(hostile.length);
+    expect(takeCalls()).not.toContain("scan");
   });
 
-  test("two that differ only by a lone surrogate are not one session", async () => {
+  test("that differ only by a lone surrogate are different tokens", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const token = `${randomBytes(32).toString("hex")}\ufffd`;
     await sessions.createWithToken(token, { mine: true });
@@ -135,7 +139,7 @@ describe("tokens", () => {
     expect(await sessions.get(token)).not.toBeNull();
   });
 
-  test("of a session that is alive or was revoked create nothing", async () => {
+  test("of a live or a revoked session create nothing", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const token = randomBytes(32).toString("hex");
     await sessions.createWithToken(token, { first: true });
@@ -146,7 +150,7 @@ describe("tokens", () => {
     expect(await sessions.get(token)).toBeNull();
   });
 
-  test("of a framework are replaced by our own at a rotation, and the session keeps its id", async () => {
+  test("of a framework are replaced by Tenure's own at a login, and the session keeps its id", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const token = randomBytes(32).toString("hex");
     const session = (await sessions.createWithToken(token, { a: 1 }))!;
@@ -156,4 +160,14 @@ describe("tokens", () => {
     expect(await sessions.get(token)).toBeNull();
     expect((await sessions.get(login.token))?.data).toEqual({ a: 1 });
   });
+});
+
+test("the id of a live session is not a token: createWithToken refuses it, and get returns null", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const { session } = await sessions.create({ role: "admin" }, { userId: "ada" });
+  await expect(sessions.createWithToken(session!.id, { userId: "ada" })).rejects.toThrow(
+    "an id is not a token",
+  );
+  expect(await sessions.get(session!.id)).toBeNull();
+  expect(await sessions.listForUser("ada")).toHaveLength(1);
 });

@@ -1,6 +1,6 @@
 import { memoryStore, Sessions, type UserId } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { counted } from "./counted.ts";
+import { recordCalls } from "./record-calls.ts";
 
 describe("a user id", () => {
   test.each<[UserId, string]>([
@@ -13,7 +13,7 @@ describe("a user id", () => {
     ["__proto__", "__proto__"],
     ["$where", "$where"],
     [" ada ", " ada "],
-  ])("%s is stored exactly, and finds its own sessions only", async (userId, stored) => {
+  ])("%s is stored exactly, and finds only the sessions of that user", async (userId, stored) => {
     const sessions = new Sessions({ store: memoryStore() });
     const { session } = await sessions.create({}, { userId });
     await sessions.create({}, { userId: "somebody else" });
@@ -38,14 +38,14 @@ describe("a user id", () => {
     [Symbol("x"), "symbol"],
     [() => 1, "function"],
   ])("%o is refused before anything is written", async (userId, kind) => {
-    const { store, calls } = counted(memoryStore());
+    const { store, takeCalls } = recordCalls(memoryStore());
     const sessions = new Sessions({ store });
     const given = { userId: userId as UserId };
     await expect(sessions.create({}, given)).rejects.toThrow(/user id must be/);
     await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(`not ${kind}: pass the field`);
     await expect(sessions.revokeAllForUser(userId as UserId)).rejects.toThrow(TypeError);
     await expect(sessions.listForUser(userId as UserId)).rejects.toThrow(TypeError);
-    expect(calls().filter((call) => call !== "now")).toEqual([]);
+    expect(takeCalls().filter((call) => call !== "now")).toEqual([]);
   });
 
   test.each([
@@ -64,7 +64,7 @@ describe("a user id", () => {
     expect((await sessions.create(data)).session.userId).toBe(userId);
   });
 
-  test("given to create wins over the one that the data name", async () => {
+  test("given to create wins over the user that the data name", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     expect((await sessions.create({ userId: "ada" }, { userId: "bob" })).session?.userId).toBe("bob");
     expect((await sessions.create({ userId: "ada" }, { userId: null })).session.userId).toBeNull();
@@ -72,13 +72,8 @@ describe("a user id", () => {
 });
 
 describe("the user of a session", () => {
-  const setUp = (): { sessions: Sessions; store: ReturnType<typeof memoryStore> } => {
-    const store = memoryStore();
-    return { store, sessions: new Sessions({ store }) };
-  };
-
-  test("follows the data from nobody to somebody, and back", async () => {
-    const { sessions } = setUp();
+  test("follows the data of a save, from nobody to a user and back", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ cart: "tea" });
     const login = (await sessions.save(session, { cart: "tea", userId: 7 }))!;
     expect(login).toMatchObject({ userId: "7", authenticatedAt: expect.any(Number) as number });
@@ -91,9 +86,9 @@ describe("the user of a session", () => {
   });
 
   test.each([[""], [false], [null], [{ id: 7 }], [Number.NaN]])(
-    "is nobody after a save of the user %j, which cannot be one",
+    "is null after a save of the userId %j, which cannot name a user",
     async (nobody) => {
-      const { sessions } = setUp();
+      const sessions = new Sessions({ store: memoryStore() });
       const { token, session } = await sessions.create({ userId: "ada" });
       await sessions.save(session, { userId: nobody });
       expect((await sessions.get(token))?.userId).toBeNull();
@@ -101,8 +96,8 @@ describe("the user of a session", () => {
     },
   );
 
-  test("that logIn set is not undone by a save of other data", async () => {
-    const { sessions } = setUp();
+  test("stays the one that logIn set if a save changes other data", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({ cart: ["tea"] });
     const login = await sessions.logIn(token, "ada");
     const saved = (await sessions.save(login.session!, { cart: ["tea", "milk"] }))!;
@@ -111,31 +106,30 @@ describe("the user of a session", () => {
     expect((await sessions.rotate(login.token!)) as object).toMatchObject({ session: { userId: "ada" } });
   });
 
-  test("is not replaced by another in a plain save: the session ends", async () => {
-    const { sessions } = setUp();
+  test("cannot be replaced by another user in a save: the session ends", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ userId: "ada", isAdmin: true });
     expect(await sessions.save(session, { userId: "bob", isAdmin: true })).toBeNull();
     expect(await sessions.get(token)).toBeNull();
     expect(await sessions.listForUser("bob")).toEqual([]);
   });
 
-  test("is the one that merged data name, or there is no session", async () => {
-    const sessions = new Sessions<{ tenant?: string; name?: string; a?: number }>({
+  test("is the one that the merged data of two saves name", async () => {
+    const sessions = new Sessions<{ tenant?: string; name?: string }>({
       store: memoryStore(),
-      userId: (data) => (data.name ? `${data.tenant}/${data.name}` : null),
+      userId: ({ tenant, name }) => (tenant && name ? `${tenant}/${name}` : null),
     });
-    const { token } = await sessions.create({ tenant: "t1", name: "ada" });
+    const { token } = await sessions.create({});
     const [one, two] = [(await sessions.get(token))!, (await sessions.get(token))!];
-    await Promise.all([
-      sessions.save(one, { ...one.data, tenant: "t2" }),
-      sessions.save(two, { ...two.data, name: "bob" }),
-    ]);
-    const found = await sessions.get(token);
-    expect(found && `${found.data.tenant}/${found.data.name}`).toBe(found && found.userId);
+    await Promise.all([sessions.save(one, { tenant: "t1" }), sessions.save(two, { name: "ada" })]);
+    expect(await sessions.get(token)).toMatchObject({
+      userId: "t1/ada",
+      data: { tenant: "t1", name: "ada" },
+    });
   });
 
-  test("and the data do not pass to another who logs in while a request runs", async () => {
-    const { sessions } = setUp();
+  test("does not get the data that a request of the previous user saves late", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
     const { token } = await sessions.create({});
     const login = await sessions.logIn(token, "ada");
     const slow = (await sessions.get(login.token))!;

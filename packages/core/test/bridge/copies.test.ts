@@ -1,7 +1,7 @@
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
 import { describe, expect, test } from "vitest";
-import { counted } from "../counted.ts";
+import { recordCalls } from "../record-calls.ts";
 
 type Data = Record<string, unknown>;
 
@@ -18,7 +18,7 @@ const live = async (sessions: Sessions) =>
   (await Array.fromAsync(sessions.all())).map(({ userId, data }) => ({ userId, data }));
 
 test("calls at once read it once, and a read that failed is made again", async () => {
-  const { store, calls } = counted(memoryStore());
+  const { store, takeCalls } = recordCalls(memoryStore());
   let isDown = true;
   const failing: SessionStore = {
     ...store,
@@ -28,9 +28,9 @@ test("calls at once read it once, and a read that failed is made again", async (
   await expect(request.save({ a: 2 }, null)).rejects.toThrow("the store failed");
   expect(request.state).toBe("unread");
   isDown = false;
-  calls();
+  takeCalls();
   await Promise.all([request.save({ a: 2 }, null), request.save({ a: 2, b: 1 }, null)]);
-  expect(calls()).toEqual(["read", "update", "update"]);
+  expect(takeCalls()).toEqual(["read", "update", "update"]);
   expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 1 });
 });
 

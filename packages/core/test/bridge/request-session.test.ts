@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
 import { describe, expect, test } from "vitest";
-import { counted } from "../counted.ts";
+import { recordCalls } from "../record-calls.ts";
 import { interleaved, seeds, turns } from "../interleaved.ts";
 
 type Data = Record<string, unknown>;
@@ -58,18 +58,18 @@ describe("a request", () => {
   });
 
   test("costs a read, and nothing at its end if it changed nothing", async () => {
-    const { store, calls } = counted(memoryStore());
+    const { store, takeCalls } = recordCalls(memoryStore());
     const { open, visit } = framework(store);
     const token = await visit({ a: 1 });
     await open(token);
-    calls();
+    takeCalls();
     const { request } = await open(token);
     expect(await request.save({ a: 1 }, null)).toBe("saved");
     expect(await request.touch(null)).toBe("saved");
-    expect(calls()).toEqual(["read"]);
+    expect(takeCalls()).toEqual(["read"]);
     const saving = await open(token);
     await saving.request.save({ a: 2 }, null);
-    expect(calls()).toEqual(["read", "update"]);
+    expect(takeCalls()).toEqual(["read", "update"]);
   });
 
   test("restarts the idle timeout when it loads the session, unless it is excluded", async () => {

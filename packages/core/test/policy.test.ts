@@ -39,7 +39,7 @@ describe("a duration", () => {
     Object("30m"),
     30n,
     true,
-  ])("%o is refused by name", (duration) => {
+  ])("%o is refused with the name of its option", (duration) => {
     expect(() => parseDuration("idleTimeout", duration as Duration)).toThrow(/^idleTimeout must be .*"30m"/);
   });
 });
@@ -73,9 +73,9 @@ describe("Sessions refuses at construction", () => {
     expect(() => new Sessions(options as never)).toThrow(TypeError);
     expect(() => new Sessions(options as never)).toThrow(message);
   });
+});
 
-  test("nothing of a policy whose defaults fit the lifetime that was given", () => {
-    const { policy } = new Sessions({ store, lifetime: "2s" });
-    expect(policy).toMatchObject({ idleTimeout: 2000, lifetime: 2000, touchEvery: 500 });
-  });
+test("the default idleTimeout and touchEvery are shortened to fit a short lifetime", () => {
+  const { policy } = new Sessions({ store: memoryStore(), lifetime: "2s" });
+  expect(policy).toMatchObject({ idleTimeout: 2000, lifetime: 2000, touchEvery: 500 });
 });
