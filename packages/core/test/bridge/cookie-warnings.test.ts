@@ -8,12 +8,12 @@ import {
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 const printing = process.listeners("warning");
-let heard: { readonly name: string; readonly code?: string }[];
+let warnings: { readonly name: string; readonly code?: string }[];
 
 beforeEach(() => {
-  heard = [];
+  warnings = [];
   process.removeAllListeners("warning");
-  process.on("warning", (warning) => heard.push(warning));
+  process.on("warning", (warning) => warnings.push(warning));
 });
 afterEach(() => {
   process.removeAllListeners("warning");
@@ -23,7 +23,7 @@ afterEach(() => {
 
 const codesOf = async (): Promise<(string | undefined)[]> => {
   await new Promise((resolve) => setImmediate(resolve));
-  return heard.map(({ code }) => code);
+  return warnings.map(({ code }) => code);
 };
 
 interface NamedCookie extends CookieSettings {
@@ -50,17 +50,17 @@ test.for<{ cookie: NamedCookie; codes: WarningCode[] }>([
     codes: ["TENURE_COOKIE_NOT_SECURE", "TENURE_COOKIE_NOT_HTTPONLY", "TENURE_COOKIE_SAMESITE_NONE"],
   },
 ])(
-  "in production $cookie warns of $codes, once (ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, NIST 5.1.1)",
+  "in production, $cookie is warned about once with $codes (ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, NIST 5.1.1)",
   async ({ cookie, codes }) => {
     vi.stubEnv("NODE_ENV", "production");
     const warn = warnOnce();
     for (let i = 0; i < 3; i += 1) warnOfUnsafeCookie(warn, cookie, cookie.name);
     expect(await codesOf()).toEqual(codes);
-    expect(heard.every(({ name }) => name === "TenureWarning")).toBe(true);
+    expect(warnings.every(({ name }) => name === "TenureWarning")).toBe(true);
   },
 );
 
-test("out of production only secure is let pass", async () => {
+test("outside of production, secure: false is not warned about, and httpOnly: false is", async () => {
   vi.stubEnv("NODE_ENV", "development");
   warnOfUnsafeCookie(warnOnce(), { secure: false, httpOnly: false });
   expect(await codesOf()).toEqual(["TENURE_COOKIE_NOT_HTTPONLY"]);
@@ -72,17 +72,17 @@ test("secrets of fewer than 32 characters are warned about, and never shown", as
   expect(await codesOf()).toEqual([]);
   warnOfWeakSecret(warn, ["keyboard cat"]);
   expect(await codesOf()).toEqual(["TENURE_SECRET_SHORT"]);
-  expect(JSON.stringify(heard.map(String))).not.toContain("keyboard cat");
+  expect(JSON.stringify(warnings.map(String))).not.toContain("keyboard cat");
 });
 
-test("a code that is silenced is not warned about, and others are", async () => {
+test("silence stops the warnings with the given codes, and no others", async () => {
   const warn = warnOnce(["TENURE_COOKIE_NOT_HTTPONLY"]);
   warnOfUnsafeCookie(warn, { secure: false, httpOnly: false, sameSite: "none" });
   expect(await codesOf()).toEqual(["TENURE_COOKIE_SAMESITE_NONE"]);
 });
 
 test.for(["TENURE_COOKIE_NAME", ["TENURE_TYPO"], [undefined], { length: 0 }])(
-  "what is no list of codes is refused, and not taken for one that silences nothing: %o",
+  "a silence that is not a list of warning codes is refused: %o",
   (silence) => {
     expect(() => warnOnce(silence as never)).toThrow(/^silence must be a list of codes: /);
   },

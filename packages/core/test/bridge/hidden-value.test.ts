@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 
 test.for([
   { name: "a plain object", object: {} },
-  { name: "one without a prototype", object: Object.create(null) as object },
-  { name: "a frozen one", object: Object.freeze({}) },
-])("$name has its value, and the last one that it was given", ({ object }) => {
+  { name: "an object without a prototype", object: Object.create(null) as object },
+  { name: "a frozen object", object: Object.freeze({}) },
+])("$name keeps the last value of each hiddenValue", ({ object }) => {
   const [first, second] = [hiddenValue<number>(), hiddenValue<number>()];
   expect(first.get(object)).toBeUndefined();
   first.set(object, 1);
@@ -14,7 +14,7 @@ test.for([
   expect([first.get(object), second.get(object)]).toEqual([3, 2]);
 });
 
-test("an object that is frozen later keeps its value, which may still be changed", () => {
+test("an object that is frozen later keeps its value, which can still be changed", () => {
   const values = hiddenValue<number>();
   const object = {};
   values.set(object, 1);
@@ -24,7 +24,7 @@ test("an object that is frozen later keeps its value, which may still be changed
   expect(values.get(object)).toBe(2);
 });
 
-test("copies don't have it, and nothing lists it", () => {
+test("copies of an object do not have its value, and its keys do not show it", () => {
   const values = hiddenValue<number>();
   const object = { a: 1 };
   values.set(object, 2);

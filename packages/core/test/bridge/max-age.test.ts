@@ -5,7 +5,7 @@ import { idleFor, isExpired, isLonger, isSameMaxAge } from "../../src/bridge/max
 const LONGEST = 30 * 60_000;
 const NONE = [null, undefined, false, Number.NaN] as const;
 
-test.for(NONE)("a maxAge of %s is the session's idle timeout", (maxAge) => {
+test.for(NONE)("a maxAge of %s leaves the session's idle timeout as it is", (maxAge) => {
   expect(idleFor(LONGEST, maxAge)).toBe(LONGEST);
   expect(isExpired(maxAge)).toBe(false);
   expect(isLonger(maxAge, LONGEST)).toBe(false);
@@ -23,7 +23,7 @@ test("a maxAge shortens the idle timeout and never lengthens it (ASVS 7.3.1)", (
   );
 });
 
-test("a maxAge above the idle timeout is longer, one that drifts by milliseconds is not", () => {
+test("a maxAge is longer than the idle timeout only if it exceeds it by more than a drift of milliseconds", () => {
   expect(isLonger(LONGEST + 1000, LONGEST)).toBe(true);
   expect(isLonger(LONGEST + 1, LONGEST)).toBe(false);
   expect(isLonger(LONGEST - 1, LONGEST)).toBe(false);
@@ -33,7 +33,7 @@ test.for([0, -0, -1, Number.NEGATIVE_INFINITY])("a maxAge of %d has expired", (m
   expect(isExpired(maxAge)).toBe(true);
 });
 
-test("a drift of some milliseconds is no change, and anything else is one", () => {
+test("a maxAge that drifts by milliseconds is unchanged, and any other difference is a change", () => {
   expect(isSameMaxAge(60_000, 59_999)).toBe(true);
   expect(isSameMaxAge(60_000, 59_900)).toBe(false);
   expect(isSameMaxAge(60_000, null)).toBe(false);

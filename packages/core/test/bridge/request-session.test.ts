@@ -1,52 +1,54 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
 import { describe, expect, test } from "vitest";
 import { recordCalls } from "../record-calls.ts";
 import { interleaved, seeds, turns } from "../interleaved.ts";
+import { publishedEvents } from "../published-events.ts";
 
 type Data = Record<string, unknown>;
 
 const silent = warnOnce(["TENURE_MAX_AGE_CAPPED"]);
 
-/** A framework with nothing but requests. */
+/** The smallest framework: it only begins requests. */
 function framework(store: SessionStore = memoryStore(), options: object = {}) {
   const sessions = new Sessions({ store, ...options });
   const bridge = new Bridge(sessions, silent);
-  const open = async (token: string | null, use: { readonly isUse?: boolean } = {}) => {
+  /** A request with a cookie, or without one, and the data that it sees. */
+  const beginRequest = async (token: string | null, use: { readonly isUse?: boolean } = {}) => {
     const loaded = token === null ? undefined : await bridge.load(token);
     const request = bridge.request(loaded, use);
     return { request, data: (loaded?.session?.data ?? {}) as Data };
   };
-  const visit = async (data: Data): Promise<string> => {
-    const { request } = await open(null);
+  /** Stores a session by a request, and returns its token. */
+  const createSession = async (data: Data): Promise<string> => {
+    const { request } = await beginRequest(null);
     await request.save(data, null);
     return request.token;
   };
-  const whose = async (token: string): Promise<unknown> => (await sessions.get(token))?.userId ?? null;
-  return { sessions, bridge, open, visit, whose };
+  const userOf = async (token: string): Promise<unknown> => (await sessions.get(token))?.userId ?? null;
+  return { sessions, bridge, beginRequest, createSession, userOf };
 }
 
 describe("a request", () => {
-  test("without a cookie stores a new session under a token of our own, at its first save", async () => {
-    const { sessions, open } = framework();
-    const { request } = await open(null);
+  test("without a cookie stores a new session at its first save", async () => {
+    const { sessions, beginRequest } = framework();
+    const { request } = await beginRequest(null);
     expect(request).toMatchObject({ state: "new", userId: null, id: null });
     expect(await request.save({ a: 1 }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ a: 1 });
   });
 
-  test("saves what it changed and keeps what others changed, twice in a row", async () => {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ a: 1, b: 1 });
-    const [one, two] = [await open(token), await open(token)];
+  test("saves its own changes twice in a row, and keeps those of another request", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ a: 1, b: 1 });
+    const [one, two] = [await beginRequest(token), await beginRequest(token)];
     expect(await one.request.save({ a: 2, b: 1 }, null)).toBe("saved");
     expect(await two.request.save({ a: 1, b: 2 }, null)).toBe("saved");
     expect(await two.request.save({ a: 1, b: 3, c: 1 }, null)).toBe("saved");
     expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 3, c: 1 });
   });
 
-  test("does not delete what the framework does not show", async () => {
+  test("does not delete keys that the framework does not show", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const bridge = new Bridge<Data>(sessions, silent, (key) => key !== "hidden");
     const { token } = await sessions.create({ hidden: 1, a: 1 });
@@ -57,41 +59,41 @@ describe("a request", () => {
     expect((await sessions.get(token))?.data).toEqual({ hidden: 1, a: 3 });
   });
 
-  test("costs a read, and nothing at its end if it changed nothing", async () => {
+  test("costs one read, and one update if it changes something", async () => {
     const { store, takeCalls } = recordCalls(memoryStore());
-    const { open, visit } = framework(store);
-    const token = await visit({ a: 1 });
-    await open(token);
+    const { beginRequest, createSession } = framework(store);
+    const token = await createSession({ a: 1 });
+    await beginRequest(token);
     takeCalls();
-    const { request } = await open(token);
+    const { request } = await beginRequest(token);
     expect(await request.save({ a: 1 }, null)).toBe("saved");
     expect(await request.touch(null)).toBe("saved");
     expect(takeCalls()).toEqual(["read"]);
-    const saving = await open(token);
+    const saving = await beginRequest(token);
     await saving.request.save({ a: 2 }, null);
     expect(takeCalls()).toEqual(["read", "update"]);
   });
 
-  test("restarts the idle timeout when it loads the session, unless it is excluded", async () => {
+  test("restarts the idle timeout when it loads the session, unless it is not a use", async () => {
     let now = 1_000_000;
     const store = memoryStore({ clock: () => now });
-    const { sessions, open, visit } = framework(store, { idleTimeout: 1000, touchEvery: 1 });
-    const token = await visit({ a: 1 });
+    const { sessions, beginRequest, createSession } = framework(store, { idleTimeout: 1000, touchEvery: 1 });
+    const token = await createSession({ a: 1 });
     now += 600;
-    const polling = await open(token, { isUse: false });
+    const polling = await beginRequest(token, { isUse: false });
     await polling.request.save({ a: 2 }, null);
     await polling.request.touch(null);
     const id = sessions.idOf(token)!;
     expect((await store.read(id))!.touchedAt).toBe(1_000_000);
-    const { request } = await open(token);
+    const { request } = await beginRequest(token);
     await request.touch(null);
     expect((await store.read(id))!.touchedAt).toBe(now);
   });
 
   test("whose session is revoked meanwhile saves nothing and sets no cookie", async () => {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ userId: "ada" });
-    const { request } = await open(token);
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     await sessions.revoke(token);
     expect(await request.save({ userId: "ada", a: 1 }, null)).toBe("dead");
     expect(request.maySetCookie({ userId: "ada" })).toBe(false);
@@ -99,18 +101,18 @@ describe("a request", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("ends by a maxAge of 0", async () => {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ userId: "ada" });
-    const { request } = await open(token);
+  test("ends its session by a save with a maxAge of 0", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     expect(await request.save({ userId: "ada" }, 0)).toBe("dead");
     expect(await sessions.get(token)).toBeNull();
   });
 
-  test("may shorten the idle timeout by its cookie's maxAge, and go back", async () => {
-    const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
-    const token = await visit({ a: 1 });
-    const { request } = await open(token);
+  test("may shorten the idle timeout by its cookie's maxAge, and restore it", async () => {
+    const { sessions, beginRequest, createSession } = framework(memoryStore(), { idleTimeout: 10_000 });
+    const token = await createSession({ a: 1 });
+    const { request } = await beginRequest(token);
     await request.save({ a: 1 }, 2000);
     expect((await sessions.get(token))?.idle).toBe(2000);
     await request.save({ a: 1 }, 60_000);
@@ -121,7 +123,7 @@ describe("a request", () => {
     expect((await sessions.get(token))?.idle).toBe(10_000);
   });
 
-  test("whose create was stored although its reply was lost saves into that session", async () => {
+  test("whose create was stored but lost its reply saves into that session", async () => {
     const store = memoryStore();
     let isArmed = true;
     const create: SessionStore["create"] = async (session) => {
@@ -130,8 +132,8 @@ describe("a request", () => {
       isArmed = false;
       throw new Error("the connection was lost");
     };
-    const { sessions, open } = framework({ ...store, create });
-    const { request } = await open(null);
+    const { sessions, beginRequest } = framework({ ...store, create });
+    const { request } = await beginRequest(null);
     await expect(request.save({ a: 1 }, null)).rejects.toThrow("the store failed");
     expect(await request.save({ a: 2 }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ a: 2 });
@@ -139,48 +141,48 @@ describe("a request", () => {
 });
 
 describe("a logout", () => {
-  test("ends the session that the request saw, whatever its token is by then", async () => {
-    const { sessions, open, visit, whose } = framework();
-    const token = await visit({ userId: "ada" });
-    const leaving = await open(token);
-    const other = await open(token);
+  test("ends the session that the request loaded, even if another request has rotated it", async () => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ userId: "ada" });
+    const leaving = await beginRequest(token);
+    const other = await beginRequest(token);
     expect(await other.request.rotate()).toBe("rotated");
     await leaving.request.end();
-    expect(await whose(other.request.token)).toBeNull();
+    expect(await userOf(other.request.token)).toBeNull();
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("with a user's superseded token ends the session, and with a planted one does not", async () => {
-    const { open, visit, whose } = framework();
-    const token = await visit({ userId: "ada" });
-    const { request } = await open(token);
+  test("with a user's superseded token ends the session, and with a visitor's token from before the login does not", async () => {
+    const { beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     await request.rotate();
-    await (await open(token)).request.end();
-    expect(await whose(request.token)).toBeNull();
+    await (await beginRequest(token)).request.end();
+    expect(await userOf(request.token)).toBeNull();
 
-    const planted = await visit({});
-    const login = await open(planted);
+    const planted = await createSession({});
+    const login = await beginRequest(planted);
     await login.request.logIn("ada", {});
-    await (await open(planted)).request.end();
-    expect(await whose(login.request.token)).toBe("ada");
+    await (await beginRequest(planted)).request.end();
+    expect(await userOf(login.request.token)).toBe("ada");
   });
 
-  test("by a superseded token whose request regenerates and names nobody ends the session (passport)", async () => {
-    const { open, visit, whose } = framework();
-    const token = await visit({ passport: { user: "ada" } });
-    const { request } = await open(token);
+  test("by a save without the user and a regenerate, as in passport, works with a superseded token", async () => {
+    const { beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ passport: { user: "ada" } });
+    const { request } = await beginRequest(token);
     await request.rotate();
-    const leaving = await open(token);
+    const leaving = await beginRequest(token);
     await leaving.request.save({}, null);
     await leaving.request.regenerate();
-    expect(await whose(request.token)).toBeNull();
+    expect(await userOf(request.token)).toBeNull();
   });
 
-  test("that deletes the user, saves and regenerates wins over a request that carries the user over", async () => {
+  test("that deletes the user, saves and regenerates wins over a concurrent request that regenerates and keeps the user", async () => {
     for (const seed of seeds) {
-      const { open, visit, whose } = framework(interleaved(memoryStore(), seed));
-      const token = await visit({ userId: "ada" });
-      const [leaving, renewing] = [await open(token), await open(token)];
+      const { beginRequest, createSession, userOf } = framework(interleaved(memoryStore(), seed));
+      const token = await createSession({ userId: "ada" });
+      const [leaving, renewing] = [await beginRequest(token), await beginRequest(token)];
       const logout = async (): Promise<void> => {
         await leaving.request.save({}, null);
         await leaving.request.regenerate();
@@ -192,43 +194,43 @@ describe("a logout", () => {
       };
       await Promise.all([logout(), renewal()]);
       for (const one of [token, leaving.request.token, renewing.request.token]) {
-        expect(await whose(one), `seed ${seed}`).toBeNull();
+        expect(await userOf(one), `seed ${seed}`).toBeNull();
       }
     }
   });
 
   test("may be followed by a new session of the same request", async () => {
-    const { sessions, open, visit } = framework();
-    const { request } = await open(await visit({ userId: "ada" }));
+    const { sessions, beginRequest, createSession } = framework();
+    const { request } = await beginRequest(await createSession({ userId: "ada" }));
     await request.end();
     expect(await request.save({ a: 1 }, null)).toBe("dead");
     request.begin();
     expect(await request.save({ flash: "bye" }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ flash: "bye" });
   });
+
+  test("after a logout and a login in the same request ends that login", async () => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const { request } = await beginRequest(await createSession({ userId: "ada" }));
+    await request.end();
+    await request.logIn("bob", {});
+    expect(await userOf(request.token)).toBe("bob");
+    await request.end();
+    expect(await userOf(request.token)).toBeNull();
+    expect(await Array.fromAsync(sessions.all())).toEqual([]);
+  });
 });
 
-test("a logout after a logout and a login in one request ends the login, too", async () => {
-  const { sessions, open, visit, whose } = framework();
-  const { request } = await open(await visit({ userId: "ada" }));
-  await request.end();
-  await request.logIn("bob", {});
-  expect(await whose(request.token)).toBe("bob");
-  await request.end();
-  expect(await whose(request.token)).toBeNull();
-  expect(await Array.fromAsync(sessions.all())).toEqual([]);
-});
-
-describe("a framework's regenerate", () => {
-  test("of a live session goes on in place: hidden and blank, until the request saves", async () => {
-    const { sessions, open, visit, whose } = framework();
-    const token = await visit({ userId: "ada", cart: 1 });
+describe("a session that the framework regenerates", () => {
+  test("keeps its id, and is hidden and blank until the request saves", async () => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ userId: "ada", cart: 1 });
     const id = sessions.idOf(token);
-    const { request } = await open(token);
+    const { request } = await beginRequest(token);
     await request.regenerate();
     expect(request.token.startsWith(`${id}.`)).toBe(true);
-    expect(await whose(token)).toBeNull();
-    expect(await whose(request.token)).toBeNull();
+    expect(await userOf(token)).toBeNull();
+    expect(await userOf(request.token)).toBeNull();
     expect(await sessions.listForUser("ada")).toEqual([]);
     expect(await request.save({ userId: "ada" }, null)).toBe("saved");
     expect((await sessions.get(request.token))?.data).toEqual({ userId: "ada" });
@@ -239,25 +241,25 @@ describe("a framework's regenerate", () => {
     ["log out everywhere", (s: Sessions) => s.revokeAllForUser("ada").then(() => undefined)],
     ["a logout with the old token", (s: Sessions, token: string) => s.revoke(token).then(() => undefined)],
     [
-      "log out this device",
+      "a logout by its id",
       (s: Sessions, token: string) => s.revokeById(s.idOf(token)!).then(() => undefined),
     ],
-  ])("is within reach of %s until the save", async (_, end) => {
-    const { sessions, open, visit, whose } = framework();
-    const token = await visit({ userId: "ada" });
-    const { request } = await open(token);
+  ])("can be ended by %s until the save", async (_, end) => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     await request.regenerate();
     await end(sessions, token);
     expect(await request.save({ userId: "ada" }, null)).toBe("dead");
-    expect(await whose(request.token)).toBeNull();
+    expect(await userOf(request.token)).toBeNull();
     expect(request.maySetCookie({ userId: "ada" })).toBe(false);
   });
 
-  test("of a session that ended meanwhile gives one that is never stored", async () => {
+  test("after another request has ended it is replaced by one that is never stored", async () => {
     for (const data of [{ userId: "ada" }, { user: { id: "ada" } }]) {
-      const { sessions, open, visit } = framework();
-      const token = await visit(data);
-      const { request } = await open(token);
+      const { sessions, beginRequest, createSession } = framework();
+      const token = await createSession(data);
+      const { request } = await beginRequest(token);
       await sessions.revoke(token);
       const next = await request.regenerate();
       expect(await request.save(data, null)).toBe("dead");
@@ -266,41 +268,41 @@ describe("a framework's regenerate", () => {
     }
   });
 
-  test("leaves no data in the store until the save", async () => {
+  test("has no data in the store until the save", async () => {
     const store = memoryStore();
-    const { sessions, open, visit } = framework(store);
-    const token = await visit({ userId: "ada", secret: "s3cr3t" });
-    const { request } = await open(token);
+    const { sessions, beginRequest, createSession } = framework(store);
+    const token = await createSession({ userId: "ada", secret: "s3cr3t" });
+    const { request } = await beginRequest(token);
     await request.regenerate();
     expect((await store.read(sessions.idOf(token)!))!.data).not.toContain("s3cr3t");
   });
 
-  test("and a save that names another user is a login: bound, dated, with a new lifetime", async () => {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ userId: "ada", secret: 1 });
-    const { request } = await open(token);
+  test("and then saves with another user in its data belongs to that user, without the previous user's data", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ userId: "ada", secret: 1 });
+    const { request } = await beginRequest(token);
     await request.regenerate();
     await request.save({ userId: "bob" }, null);
     expect(await sessions.get(request.token)).toMatchObject({ userId: "bob", data: { userId: "bob" } });
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("and a save that names nobody unbinds, also where logIn had set the user", async () => {
-    const { open, whose, sessions } = framework();
-    const { request } = await open(null);
+  test("and then saves without a user in its data has no user, even if logIn had set one", async () => {
+    const { beginRequest, userOf, sessions } = framework();
+    const { request } = await beginRequest(null);
     await request.logIn("ada", {});
     await request.regenerate();
     await request.save({ flash: 1 }, null);
-    expect(await whose(request.token)).toBeNull();
+    expect(await userOf(request.token)).toBeNull();
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("shortens the idle timeout until the save, which restores it", async () => {
+  test("has an idle timeout of one hour until the save restores a longer one", async () => {
     const store = memoryStore();
-    const { sessions, open, visit } = framework(store, { idleTimeout: "5h" });
-    const token = await visit({ a: 1 });
+    const { sessions, beginRequest, createSession } = framework(store, { idleTimeout: "5h" });
+    const token = await createSession({ a: 1 });
     const id = sessions.idOf(token)!;
-    const { request } = await open(token);
+    const { request } = await beginRequest(token);
     await request.regenerate();
     expect((await store.read(id))!.idle).toBe(3_600_000);
     await request.save({ a: 1 }, null);
@@ -312,13 +314,13 @@ describe("a framework's regenerate", () => {
     { after: 3000, idle: 3000 },
     { after: 2000, idle: 2000 },
   ])(
-    "of a session whose maxAge was 2000, saved with $after, has an idle timeout of $idle",
+    "with a maxAge of 2000 and then saves with a maxAge of $after has an idle timeout of $idle",
     async ({ after, idle }) => {
       for (const user of ["ada", "bob"]) {
-        const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
-        const { request: first } = await open(await visit({ userId: "ada" }));
+        const { sessions, beginRequest, createSession } = framework(memoryStore(), { idleTimeout: 10_000 });
+        const { request: first } = await beginRequest(await createSession({ userId: "ada" }));
         await first.save({ userId: "ada" }, 2000);
-        const { request } = await open(first.token);
+        const { request } = await beginRequest(first.token);
         request.maxAge = 2000;
         await request.regenerate();
         await request.save({ userId: user }, after);
@@ -327,10 +329,10 @@ describe("a framework's regenerate", () => {
     },
   );
 
-  test("twice in a request gives the same hidden session", async () => {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ userId: "ada" });
-    const { request } = await open(token);
+  test("twice in one request stays the same hidden session", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     expect(await request.regenerate()).toBe(await request.regenerate());
     await request.save({ userId: "ada" }, null);
     expect(await sessions.revoke(token)).toBe(true);
@@ -338,11 +340,11 @@ describe("a framework's regenerate", () => {
 });
 
 describe("a regenerate with the request's data", () => {
-  test("that no longer name the user ends the session, though another request has replaced its token", async () => {
+  test("that no longer name the user ends the session, even if another request has replaced its token", async () => {
     for (const replaces of ["rotate", "regenerate"] as const) {
-      const { sessions, open, visit } = framework();
-      const token = await visit({ userId: "ada" });
-      const [leaving, renewing] = [await open(token), await open(token)];
+      const { sessions, beginRequest, createSession } = framework();
+      const token = await createSession({ userId: "ada" });
+      const [leaving, renewing] = [await beginRequest(token), await beginRequest(token)];
       await renewing.request[replaces]();
       await renewing.request.save({ userId: "ada" }, null);
       await leaving.request.regenerate(undefined, { userId: undefined });
@@ -353,82 +355,86 @@ describe("a regenerate with the request's data", () => {
   });
 
   test("that still name the user ends nothing", async () => {
-    const { open, visit, whose } = framework();
-    const { request, data } = await open(await visit({ userId: "ada" }));
+    const { beginRequest, createSession, userOf } = framework();
+    const { request, data } = await beginRequest(await createSession({ userId: "ada" }));
     await request.regenerate(undefined, data);
     await request.save({ userId: "ada" }, null);
-    expect(await whose(request.token)).toBe("ada");
+    expect(await userOf(request.token)).toBe("ada");
   });
 });
 
 test("a login by the data after a rotation keeps the idle timeout of the cookie's maxAge", async () => {
-  const { sessions, open, visit } = framework(memoryStore(), { idleTimeout: 10_000 });
-  const { request } = await open(await visit({ cart: 1 }));
+  const { sessions, beginRequest, createSession } = framework(memoryStore(), { idleTimeout: 10_000 });
+  const { request } = await beginRequest(await createSession({ cart: 1 }));
   await request.save({ cart: 1 }, 2000);
   await request.rotate();
   await request.save({ cart: 1, userId: "ada" }, 2000);
   expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", idle: 2000 });
 });
 
-test("a login by the data restarts the lifetime if the request has replaced the secret, and else does not", async () => {
-  for (const isRotated of [true, false]) {
-    let now = 1_000_000;
-    const { sessions, open, visit } = framework(memoryStore({ clock: () => now }), { lifetime: "1h" });
-    const { request } = await open(await visit({ cart: 1 }));
-    if (isRotated) await request.rotate();
-    now += 60_000;
-    await request.save({ cart: 1, userId: "ada" }, null);
-    const [session] = await sessions.listForUser("ada");
-    expect(session!.endsAt - session!.createdAt).toBe(3_600_000 + (isRotated ? 60_000 : 0));
-  }
+test.each([
+  ["after a rotation restarts the lifetime", "rotate", 2000],
+  ["after a regenerate restarts the lifetime", "regenerate", 2000],
+  ["without a new token does not restart the lifetime", null, 0],
+] as const)("a login by the data %s", async (_, replaceToken, extension) => {
+  let now = 1_000_000;
+  const options = { idleTimeout: 4000, lifetime: 10_000 };
+  const { sessions, beginRequest, createSession } = framework(memoryStore({ clock: () => now }), options);
+  const { request } = await beginRequest(await createSession({ cart: 1 }));
+  if (replaceToken !== null) await request[replaceToken]();
+  now += 2000;
+  await request.save({ cart: 1, userId: "ada" }, 3000);
+  const [session] = await sessions.listForUser("ada");
+  expect(session).toMatchObject({ userId: "ada", idle: 3000 });
+  expect(session!.endsAt).toBe(1_000_000 + extension + 10_000);
 });
 
-test("a request that logged out everywhere may begin a new session", async () => {
-  const { open, visit, whose } = framework();
+test("a request that has logged out everywhere may begin a new session", async () => {
+  const { beginRequest, createSession, userOf } = framework();
   for (const data of [{ userId: "ada" }, { cart: 1 }]) {
-    const { request } = await open(await visit(data));
+    const { request } = await beginRequest(await createSession(data));
     await request.logOutEverywhere();
     await request.regenerate();
     expect(await request.save({ userId: "bob" }, null)).toBe("saved");
-    expect(await whose(request.token)).toBe("bob");
+    expect(await userOf(request.token)).toBe("bob");
   }
 });
 
 describe("a parallel request with the cookie from before a login", () => {
-  test("goes on leaving the browser's cookie alone after it regenerates or logs out", async () => {
-    const { open, visit, whose } = framework();
+  test("sets no cookie even after it regenerates or logs out", async () => {
+    const { beginRequest, createSession, userOf } = framework();
     for (const way of ["regenerate", "end"] as const) {
-      const visitor = await visit({ csrf: 1 });
-      const login = await open(visitor);
+      const visitor = await createSession({ csrf: 1 });
+      const login = await beginRequest(visitor);
       await login.request.logIn("ada", {});
-      const { request } = await open(visitor);
+      const { request } = await beginRequest(visitor);
       await request[way]();
       request.begin();
       expect(request.maySetCookie({})).toBe(false);
       expect(await request.save({ csrf: 2 }, null)).toBe("withheld");
-      expect(await whose(login.request.token)).toBe("ada");
+      expect(await userOf(login.request.token)).toBe("ada");
     }
   });
 
-  test("stores nothing and sets no cookie, unless it logs somebody in", async () => {
-    const { sessions, open, visit, whose } = framework();
-    const visitor = await visit({ csrf: 1 });
-    const login = await open(visitor);
+  test("stores nothing and sets no cookie, unless it logs a user in", async () => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const visitor = await createSession({ csrf: 1 });
+    const login = await beginRequest(visitor);
     await login.request.logIn("ada", { csrf: 1 });
-    const poll = await open(visitor);
+    const poll = await beginRequest(visitor);
     expect(poll.data).toEqual({});
     expect(poll.request.maySetCookie({ csrf: 2 })).toBe(false);
     expect(await poll.request.save({ csrf: 2 }, null)).toBe("withheld");
     expect(poll.request.maySetCookie({ userId: "bob" })).toBe(true);
     expect(await poll.request.save({ userId: "bob" }, null)).toBe("saved");
-    expect(await whose(login.request.token)).toBe("ada");
+    expect(await userOf(login.request.token)).toBe("ada");
     expect(await sessions.listForUser("bob")).toHaveLength(1);
   });
 
-  test("is the first request that begins in the callback of get, and no other one", async () => {
-    const { bridge, open, visit } = framework();
-    const visitor = await visit({ csrf: 1 });
-    await (await open(visitor)).request.logIn("ada", {});
+  test("is only the first request that begins in the callback of get", async () => {
+    const { bridge, beginRequest, createSession } = framework();
+    const visitor = await createSession({ csrf: 1 });
+    await (await beginRequest(visitor)).request.logIn("ada", {});
     const begun = await new Promise<string[]>((resolve) => {
       bridge.get(visitor, Object, () => {
         const requests = [bridge.request(bridge.missed()), bridge.request(bridge.missed())];
@@ -447,9 +453,9 @@ describe("a parallel request with the cookie from before a login", () => {
   });
 
   test("that loaded the session before the login drops its save", async () => {
-    const { open, visit, sessions } = framework();
-    const visitor = await visit({});
-    const [poll, login] = [await open(visitor), await open(visitor)];
+    const { beginRequest, createSession, sessions } = framework();
+    const visitor = await createSession({});
+    const [poll, login] = [await beginRequest(visitor), await beginRequest(visitor)];
     await login.request.logIn("ada", {});
     expect(await poll.request.save({ csrf: 1 }, null)).toBe("dead");
     expect(poll.request.maySetCookie({ csrf: 1 })).toBe(false);
@@ -457,11 +463,11 @@ describe("a parallel request with the cookie from before a login", () => {
   });
 });
 
-describe("logIn in a request", () => {
-  test("keeps what the request has changed and not saved, and what others saved", async () => {
-    const { sessions, open, visit } = framework();
-    const visitor = await visit({ cart: ["tea"] });
-    const [other, login] = [await open(visitor), await open(visitor)];
+describe("a login in a request", () => {
+  test("keeps the request's unsaved changes, and what other requests have saved", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const visitor = await createSession({ cart: ["tea"] });
+    const [other, login] = [await beginRequest(visitor), await beginRequest(visitor)];
     await other.request.save({ cart: ["tea"], seen: true }, null);
     const result = await login.request.logIn("ada", { cart: ["tea", "milk"] });
     expect(result).toMatchObject({
@@ -474,25 +480,25 @@ describe("logIn in a request", () => {
   });
 
   test("stores the data of a request that had no session", async () => {
-    const { sessions, open } = framework();
-    const { request } = await open(null);
+    const { sessions, beginRequest } = framework();
+    const { request } = await beginRequest(null);
     await request.logIn(1n, { theme: "dark" });
     expect(await sessions.get(request.token)).toMatchObject({ userId: "1", data: { theme: "dark" } });
   });
 
-  test("over another user's session keeps only what is named", async () => {
-    const { open, visit, whose } = framework();
-    const ada = await visit({ userId: "ada", mfa: true, cart: 1 });
-    const { request, data } = await open(ada);
+  test("in another user's session keeps only the keys named in keep", async () => {
+    const { beginRequest, createSession, userOf } = framework();
+    const ada = await createSession({ userId: "ada", mfa: true, cart: 1 });
+    const { request, data } = await beginRequest(ada);
     const result = await request.logIn("bob", data, { keep: ["cart"] });
     expect(result).toMatchObject({ session: { data: { cart: 1 }, userId: "bob" } });
-    expect(await whose(ada)).toBeNull();
+    expect(await userOf(ada)).toBeNull();
   });
 
-  test("is refused if the user is logged out everywhere after the request began, and the session is over", async () => {
-    const { sessions, open, visit } = framework();
-    const visitor = await visit({ a: 1 });
-    const { request, data } = await open(visitor);
+  test("is refused if the user was logged out everywhere after the request began, and ends the session", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const visitor = await createSession({ a: 1 });
+    const { request, data } = await beginRequest(visitor);
     await sessions.revokeAllForUser("ada");
     expect(await request.logIn("ada", data)).toEqual({ refused: "logged-out-meanwhile" });
     expect(await request.save({ a: 2, userId: "ada" }, null)).toBe("dead");
@@ -500,9 +506,9 @@ describe("logIn in a request", () => {
   });
 
   test("by a plain save is refused in the same way", async () => {
-    const { sessions, open, visit } = framework();
-    for (const token of [await visit({ a: 1 }), null]) {
-      const { request } = await open(token);
+    const { sessions, beginRequest, createSession } = framework();
+    for (const token of [await createSession({ a: 1 }), null]) {
+      const { request } = await beginRequest(token);
       await sessions.since();
       await sessions.revokeAllForUser("ada");
       expect(await request.save({ a: 1, userId: "ada" }, null)).toBe("dead");
@@ -510,30 +516,30 @@ describe("logIn in a request", () => {
     }
   });
 
-  test("with an idle timeout of its own says so, for the cookie", async () => {
-    const { open } = framework(memoryStore(), { maxIdleTimeout: "30d", maxLifetime: "60d" });
-    const { request } = await open(null);
+  test("with an idle timeout of its own has it as ownIdle, for the cookie", async () => {
+    const { beginRequest } = framework(memoryStore(), { maxIdleTimeout: "30d", maxLifetime: "60d" });
+    const { request } = await beginRequest(null);
     await request.logIn("ada", {}, { idle: "30d", lifetime: "60d" });
     expect(request.ownIdle).toBe(30 * 86_400_000);
     await request.save({ a: 1 }, 30 * 86_400_000);
     expect(request.maySetCookie({})).toBe(true);
   });
 
-  test("after log out everywhere but this one goes on, and so does what the request makes of it", async () => {
-    const { sessions, open, visit, whose } = framework();
-    const token = await visit({ userId: "ada" });
-    const thief = await visit({ userId: "ada" });
-    const { request } = await open(token);
+  test("survives its own request's log out everywhere with keepThis, and a regenerate after it", async () => {
+    const { sessions, beginRequest, createSession, userOf } = framework();
+    const token = await createSession({ userId: "ada" });
+    const thief = await createSession({ userId: "ada" });
+    const { request } = await beginRequest(token);
     expect(await request.logOutEverywhere({ keepThis: true })).toBe(1);
     await request.regenerate();
     expect(await request.save({ userId: "ada" }, null)).toBe("saved");
-    expect(await whose(request.token)).toBe("ada");
-    expect(await whose(thief)).toBeNull();
+    expect(await userOf(request.token)).toBe("ada");
+    expect(await userOf(thief)).toBeNull();
     expect(await sessions.listForUser("ada")).toHaveLength(1);
   });
 });
 
-test("a maxAge above the idle timeout is warned about, once", async () => {
+test("a maxAge above the idle timeout is warned about, and one below it is not", async () => {
   const warnings: string[] = [];
   const sessions = new Sessions({ store: memoryStore(), idleTimeout: 1000 });
   const bridge = new Bridge<Data>(sessions, (code) => warnings.push(code));
@@ -542,37 +548,31 @@ test("a maxAge above the idle timeout is warned about, once", async () => {
   expect(warnings).toEqual(["TENURE_MAX_AGE_CAPPED"]);
 });
 
-test("a save that is dropped publishes an event, and one that changed nothing does not", async () => {
-  const heard: unknown[] = [];
-  const listen = (event: unknown): unknown => heard.push(event);
-  subscribe("tenure:late-save-dropped", listen);
-  try {
-    const { sessions, open, visit } = framework();
-    const token = await visit({ a: 1 });
-    const [changing, reading] = [await open(token), await open(token)];
-    await sessions.revoke(token);
-    await reading.request.touch(null);
-    expect(heard).toEqual([]);
-    await changing.request.save({ a: 2 }, null);
-    expect(heard).toMatchObject([{ id: sessions.idOf(token) }]);
-  } finally {
-    unsubscribe("tenure:late-save-dropped", listen);
-  }
+test("a save that is dropped publishes an event, and a touch does not", async () => {
+  const events = publishedEvents("late-save-dropped");
+  const { sessions, beginRequest, createSession } = framework();
+  const token = await createSession({ a: 1 });
+  const [changing, reading] = [await beginRequest(token), await beginRequest(token)];
+  await sessions.revoke(token);
+  await reading.request.touch(null);
+  expect(events).toEqual([]);
+  await changing.request.save({ a: 2 }, null);
+  expect(events).toMatchObject([{ id: sessions.idOf(token) }]);
 });
 
-test("a bridge is refused what is not a Sessions of this copy of the package", () => {
+test("Bridge rejects anything but a Sessions of this copy of the package", () => {
   expect(() => new Bridge({} as never, silent)).toThrow(/one copy of @tenure\/core/);
 });
 
-test("an end by an anonymous visitor's token that a login has replaced ends nothing, and by a user's the session", async () => {
-  const { bridge, open, visit, whose } = framework();
-  const anonymous = await visit({ cart: 1 });
-  const { request, data } = await open(anonymous);
+test("Bridge.end with a visitor's token that a login has replaced ends nothing, and with a user's ends the session", async () => {
+  const { bridge, beginRequest, createSession, userOf } = framework();
+  const anonymous = await createSession({ cart: 1 });
+  const { request, data } = await beginRequest(anonymous);
   await request.logIn("ada", data);
   await bridge.end(anonymous);
-  expect(await whose(request.token)).toBe("ada");
+  expect(await userOf(request.token)).toBe("ada");
   const before = request.token;
   await request.rotate();
   await bridge.end(before);
-  expect(await whose(request.token)).toBeNull();
+  expect(await userOf(request.token)).toBeNull();
 });

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 const sessions = new Sessions({ store: memoryStore(), idleTimeout: "30m" });
 const SAFE = { name: "__Host-id", secure: true, httpOnly: true, sameSite: "lax", path: "/" };
 
-test("the preset is a cookie that ends with the browser, for this host, over TLS, and not for scripts", () => {
+test("the preset is a cookie for this host that ends with the browser, requires TLS and is hidden from scripts", () => {
   expect(secureCookieOf(sessions)).toEqual(SAFE);
 });
 
@@ -15,7 +15,7 @@ test.for<CookieOverrides>([
   { name: "__Secure-id", domain: "example.org", path: "/shop" },
   { sameSite: "strict" },
   { sameSite: "none" },
-])("overrides are merged: %o", (overrides) => {
+])("overrides replace fields of the preset: %o", (overrides) => {
   expect(secureCookieOf(sessions, overrides)).toEqual({ ...SAFE, ...overrides });
 });
 
@@ -52,11 +52,11 @@ test.for<[object, RegExp]>([
   [{ maxAge: 0 }, /maxAge must be a positive number of milliseconds/],
   [{ cookieName: "id" }, /^Unknown option cookieName\. Known options: name, /],
 ])(
-  "what a browser would drop, or is less safe without need, is a TypeError with what to do: %o",
+  "overrides that a browser would reject, or that are needlessly unsafe, are a TypeError with the remedy: %o",
   ([overrides, message]) => {
-    const made = (): unknown => secureCookieOf(sessions, overrides as CookieOverrides);
-    expect(made).toThrow(TypeError);
-    expect(made).toThrow(message);
+    const construct = (): unknown => secureCookieOf(sessions, overrides as CookieOverrides);
+    expect(construct).toThrow(TypeError);
+    expect(construct).toThrow(message);
   },
 );
 

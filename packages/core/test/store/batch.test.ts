@@ -5,7 +5,7 @@ import { withDeadline } from "../../src/store/deadline.ts";
 import { turns } from "../interleaved.ts";
 
 describe("batched", () => {
-  test("joins the calls of one turn of the event loop into one batch, and gives each its own result", async () => {
+  test("runs the calls of one turn of the event loop as one batch, and returns each call its own result", async () => {
     const batches: number[][] = [];
     const double = batched<number, number>({
       limit: 100,
@@ -16,13 +16,12 @@ describe("batched", () => {
     expect(batches).toEqual([[1, 2, 3], [4]]);
   });
 
-  test("lets 32 calls leave in one turn, or half of those that wait, and the others in the next", async () => {
+  test("sends 32 calls in one turn, or half of those that wait if that is more, and the others in the next turns", async () => {
     const sizes: number[] = [];
     const call = batched<number, number>({
       limit: 1000,
       run: async (calls) => (sizes.push(calls.length), calls),
     });
-    const turn = () => new Promise((resolve) => setImmediate(resolve));
     const callTimes = (times: number) => Promise.all(Array.from({ length: times }, (_, n) => call(n)));
     for (const [times, expected] of [
       [31, [31]],
@@ -32,16 +31,16 @@ describe("batched", () => {
       sizes.length = 0;
       const results = callTimes(times);
       for (let at = 1; at <= expected.length; at += 1) {
-        await turn();
+        await turns(1);
         expect(sizes.length).toBeLessThanOrEqual(at);
       }
       expect(await results).toEqual(Array.from({ length: times }, (_, n) => n));
       expect(sizes).toEqual(expected);
-      await turn();
+      await turns(1);
     }
   });
 
-  test("lets 32 calls leave before the immediates of their turn, and all calls of one key in order", async () => {
+  test("sends 32 queued calls before the immediates of their turn, and further calls after them", async () => {
     const events: string[] = [];
     const call = batched<number, number>({
       limit: 1000,
@@ -52,7 +51,7 @@ describe("batched", () => {
     expect(events).toEqual(["0-31", "immediate", "32-39"]);
   });
 
-  test("with one slot, lets all calls leave together", async () => {
+  test("with one slot sends all calls together", async () => {
     const sizes: number[] = [];
     const call = batched<number, number>({
       slots: 1,
@@ -63,7 +62,7 @@ describe("batched", () => {
     expect(sizes).toEqual([300]);
   });
 
-  test("keeps a batch within its number of calls and bytes, and lets one larger call through alone", async () => {
+  test("keeps a batch within limit and maxBytes, and sends a larger call alone", async () => {
     const batches: string[][] = [];
     const call = batched<string, string>({
       limit: 3,
@@ -79,7 +78,7 @@ describe("batched", () => {
     );
   });
 
-  test("gives up the slot of a batch that takes longer than its patience, so that others leave", async () => {
+  test("frees the slot of a batch that takes longer than its patience, so that other calls can leave", async () => {
     const hanging = Promise.withResolvers<void>();
     const call = batched<string, string>({
       slots: 1,
@@ -93,11 +92,11 @@ describe("batched", () => {
     });
     void call("hangs");
     await hanging.promise;
-    expect(await call("leaves")).toBe("leaves");
+    expect(await call("succeeds")).toBe("succeeds");
     expect(await Promise.all(["a", "b"].map(call))).toEqual(["a", "b"]);
   });
 
-  test("has no more batches under way than slots, and lets waiting calls join the next", async () => {
+  test("has no more batches under way than slots, and joins waiting calls into the next batch", async () => {
     const sizes: number[] = [];
     const replies: (() => void)[] = [];
     const call = batched<number, number>({
@@ -121,7 +120,7 @@ describe("batched", () => {
     expect(await Promise.all(results)).toEqual(Array.from({ length: 20 }, (_, n) => n));
   });
 
-  test("keeps the order of calls with one key, and never runs two of them at once", async () => {
+  test("runs calls with the same key in order, one at a time", async () => {
     const running = new Set<string>();
     const done: Record<string, number[]> = { a: [], b: [], c: [] };
     const call = batched<{ readonly key: string; readonly n: number }, number>({
@@ -144,7 +143,7 @@ describe("batched", () => {
     for (const key of keys) expect(done[key]).toEqual(done[key]!.toSorted((x, y) => x - y));
   });
 
-  test("rejects one call alone for a result that is an error, and all calls of a batch that rejects", async () => {
+  test("rejects only the call whose result is an error, and all calls of a batch that rejects", async () => {
     const call = batched<number, number>({
       limit: 10,
       run: async (calls) => {
@@ -159,7 +158,7 @@ describe("batched", () => {
     expect(await call(3)).toBe(3);
   });
 
-  test("rejects calls that have waited since before the third batch in a row that got no reply in time, and no others", async () => {
+  test("after three timeouts in a row rejects the calls queued before the last of these batches began, and no others", async () => {
     const ran: number[] = [];
     const call = batched<number, number>({
       slots: 1,
@@ -184,7 +183,7 @@ describe("batched", () => {
     expect(ran).toHaveLength(12);
   });
 
-  test("goes on while a test's fake timers stand still", async () => {
+  test("works while fake timers stand still, and so does withDeadline", async () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
     const call = batched<number, number>({ limit: 10, run: async (calls) => calls });

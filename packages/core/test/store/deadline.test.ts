@@ -4,7 +4,7 @@ import { withDeadline } from "../../src/store/index.ts";
 
 const late = () => new Error("late");
 
-test("never rejects before its time, though Node's timers may fire a part of a millisecond early", async () => {
+test("withDeadline never rejects early, although Node's timers may fire a fraction of a millisecond early", async () => {
   const elapsed = Array.from({ length: 200 }, async (_, n) => {
     await sleep(n / 4);
     const start = performance.now();
@@ -14,7 +14,7 @@ test("never rejects before its time, though Node's timers may fire a part of a m
   expect(Math.min(...(await Promise.all(elapsed)))).toBeGreaterThanOrEqual(20);
 });
 
-test("gives what settles in time", async () => {
+test("withDeadline settles as a promise that settles in time", async () => {
   await expect(withDeadline(Promise.resolve("in time"), 60, late)).resolves.toBe("in time");
   await expect(withDeadline(Promise.reject(new Error("its own")), 60, late)).rejects.toThrow("its own");
 });

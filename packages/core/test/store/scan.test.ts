@@ -16,7 +16,7 @@ const record = (id: string): SessionRecord => ({
   endsAt: 1,
 });
 
-/** Scans pages whose place is their number, and returns the ids and the error, if any. */
+/** Scans these pages, and returns the ids that the scan yields, and the error that it throws, if any. */
 async function scan(
   pages: readonly ScanPage<number>["records"][],
 ): Promise<{ ids: string[]; error?: unknown }> {
@@ -34,11 +34,11 @@ async function scan(
 }
 
 describe("scanPages", () => {
-  test("yields the sessions of all pages, also after an empty one", async () => {
+  test("yields the sessions of all pages, even after an empty one", async () => {
     expect(await scan([[record("a"), record("b")], [], [record("c")]])).toEqual({ ids: ["a", "b", "c"] });
   });
 
-  test("yields the sessions of all pages before it throws the first error on any of them", async () => {
+  test("yields the sessions of all pages, and then throws the first error on any of them", async () => {
     const [first, second] = [new Error("first"), new Error("second")];
     const { ids, error } = await scan([[record("a"), first], [second, record("b")], [record("c")]]);
     expect(ids).toEqual(["a", "b", "c"]);
@@ -51,7 +51,7 @@ describe("scanPages", () => {
     expect(error).toMatchObject({ operation: "scan", message: "scan: the row is not a session" });
   });
 
-  test("reads a page only once the sessions before it have been taken", async () => {
+  test("reads a page only when the sessions of the page before it have been consumed", async () => {
     const read: number[] = [];
     const scanning = scanPages(0, async (place) => {
       read.push(place);
@@ -61,14 +61,14 @@ describe("scanPages", () => {
     expect(read).toEqual([0, 1, 2]);
   });
 
-  test("rejects with the error of a page that cannot be read", async () => {
+  test("throws the error of a page that cannot be read", async () => {
     const down = new Error("down");
     const scanning = scanPages(0, () => Promise.reject(down));
     await expect(scanning.next()).rejects.toBe(down);
   });
 });
 
-test("orError returns what the function returns, or the error that it throws", () => {
+test("orError returns the function's result, or the error that it throws", () => {
   const fault = new Fault("not a session");
   const decode = (value: number): number => {
     if (value < 0) throw fault;
