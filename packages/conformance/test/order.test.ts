@@ -9,10 +9,10 @@ const create: Call = { on: "create", session };
 const revoke: Call = { on: "revoke" };
 const read: Call = { on: "read" };
 const write: Call = { on: "update", changes: { data: "new" } };
-const all: Call = { on: "revokeUser", userId: "u", excepted: false };
+const revokeAll: Call = { on: "revokeUser", userId: "u", excepted: false };
 
-describe("A concurrent history", () => {
-  test("of one call after the other has their order", () => {
+describe("hasOrder", () => {
+  test("accepts calls that follow each other, in that order", () => {
     assert.ok(
       ordered(
         [create, "created", 1, 2],
@@ -23,32 +23,32 @@ describe("A concurrent history", () => {
     );
   });
 
-  test("may have either order of calls that overlap", () => {
+  test("accepts either order of calls that overlap", () => {
     assert.ok(ordered([create, "created", 1, 2], [revoke, true, 3, 6], [write, "updated", 4, 5]));
     assert.ok(ordered([create, "created", 1, 2], [revoke, true, 3, 6], [write, "gone", 4, 5]));
     assert.ok(ordered([create, "created", 1, 4], [revoke, true, 2, 3]));
   });
 
-  test("has no order if a session lives after its revoke", () => {
+  test("rejects a history in which a session is alive after its revoke", () => {
     assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 4], [write, "updated", 5, 6]));
     assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 4], [read, record("old", 1), 5, 6]));
   });
 
-  test("has no order if a write was lost, or read before it began", () => {
+  test("rejects a history in which a write is lost, or is read before it began", () => {
     assert.ok(!ordered([create, "created", 1, 2], [write, "updated", 3, 4], [read, record("old", 1), 5, 6]));
     assert.ok(!ordered([create, "created", 1, 2], [read, record("new", 2), 3, 4], [write, "updated", 5, 6]));
   });
 
-  test("has no order if two calls ended one session", () => {
-    assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 6], [all, true, 4, 5]));
-    assert.ok(ordered([create, "created", 1, 2], [revoke, false, 3, 6], [all, true, 4, 5]));
+  test("rejects a history in which two calls both ended one session", () => {
+    assert.ok(!ordered([create, "created", 1, 2], [revoke, true, 3, 6], [revokeAll, true, 4, 5]));
+    assert.ok(ordered([create, "created", 1, 2], [revoke, false, 3, 6], [revokeAll, true, 4, 5]));
   });
 
-  test("has no order if two creates of one id were made", () => {
+  test("rejects a history in which two creates of one id both succeeded", () => {
     assert.ok(!ordered([create, "created", 1, 3], [create, "created", 2, 4]));
   });
 
-  test("may contain a rejected call, made at any time since or not at all", () => {
+  test("allows that a rejected call takes effect at any time after it began, or never, but not that it is undone", () => {
     const rejected = observed([write, undefined, 3, 4], true);
     const created = observed([create, "created", 1, 2]);
     for (const [data, version] of [
@@ -64,13 +64,13 @@ describe("A concurrent history", () => {
   });
 });
 
-describe("A concurrent history with a fence", () => {
+describe("hasOrder, for calls with a fence,", () => {
   const login: Call = { on: "create", session: { ...session, authenticatedAt: 10 } };
   const loginLater: Call = { on: "create", session: { ...session, authenticatedAt: 20 } };
-  const fence: Call = { ...all, authenticatedUpTo: 15 };
+  const fence: Call = { ...revokeAll, authenticatedUpTo: 15 };
   const seen = { ...record("old", 1), authenticatedAt: 10 };
 
-  test("refuses a login that is at or before the fence, and no other", () => {
+  test("requires that a login at or before the fence is refused, and that a later one is not", () => {
     assert.ok(ordered([fence, false, 1, 2], [login, "fenced", 3, 4], [read, null, 5, 6]));
     assert.ok(!ordered([fence, false, 1, 2], [login, "created", 3, 4]));
     assert.ok(ordered([fence, false, 1, 2], [loginLater, "created", 3, 4]));
@@ -78,37 +78,37 @@ describe("A concurrent history with a fence", () => {
     assert.ok(!ordered([login, "fenced", 1, 2], [fence, false, 3, 4]), "there was no fence");
   });
 
-  test("accepts a login without an instant, and may refuse it while a revokeUser is under way", () => {
-    assert.ok(ordered([all, false, 1, 2], [create, "created", 3, 4]));
-    assert.ok(!ordered([all, false, 1, 2], [create, "fenced", 3, 4]));
-    assert.ok(ordered([all, false, 1, 3], [create, "fenced", 2, 4]));
+  test("allows that a login without authenticatedAt is refused only during a revokeUser", () => {
+    assert.ok(ordered([revokeAll, false, 1, 2], [create, "created", 3, 4]));
+    assert.ok(!ordered([revokeAll, false, 1, 2], [create, "fenced", 3, 4]));
+    assert.ok(ordered([revokeAll, false, 1, 3], [create, "fenced", 2, 4]));
   });
 
-  test("may spare a session that logs in again after the fence, while the revokeUser is under way", () => {
+  test("allows that a session survives a revokeUser if it logs in again after the fence during the call", () => {
     const again = (authenticatedAt: number): Call => ({ on: "update", changes: { authenticatedAt } });
-    assert.ok(ordered([login, "created", 1, 2], [all, false, 3, 6], [again(70), "updated", 4, 5]));
-    assert.ok(!ordered([login, "created", 1, 2], [all, false, 3, 6], [again(40), "updated", 4, 5]));
-    assert.ok(!ordered([login, "created", 1, 2], [again(70), "updated", 3, 4], [all, false, 5, 6]));
-    assert.ok(!ordered([login, "created", 1, 2], [all, false, 3, 4], [again(70), "updated", 5, 6]));
+    assert.ok(ordered([login, "created", 1, 2], [revokeAll, false, 3, 6], [again(70), "updated", 4, 5]));
+    assert.ok(!ordered([login, "created", 1, 2], [revokeAll, false, 3, 6], [again(40), "updated", 4, 5]));
+    assert.ok(!ordered([login, "created", 1, 2], [again(70), "updated", 3, 4], [revokeAll, false, 5, 6]));
+    assert.ok(!ordered([login, "created", 1, 2], [revokeAll, false, 3, 4], [again(70), "updated", 5, 6]));
   });
 
-  test("never lowers the fence", () => {
-    const older: Call = { ...all, authenticatedUpTo: 5 };
+  test("requires that a later revokeUser does not lower the fence", () => {
+    const older: Call = { ...revokeAll, authenticatedUpTo: 5 };
     assert.ok(!ordered([fence, false, 1, 2], [older, false, 3, 4], [login, "created", 5, 6]));
   });
 
-  test("ends only what was authenticated at or before authenticatedUpTo", () => {
+  test("requires that revokeUser ends exactly the sessions that were authenticated at or before authenticatedUpTo", () => {
     assert.ok(!ordered([loginLater, "created", 1, 2], [fence, true, 3, 4]));
     assert.ok(!ordered([login, "created", 1, 2], [fence, false, 3, 4]));
     assert.ok(ordered([login, "created", 1, 2], [fence, true, 3, 4], [read, null, 5, 6]));
   });
 
-  test("may show a login that is refused, while it is under way and never later", () => {
+  test("allows that a refused login is readable while it runs, and never later", () => {
     assert.ok(ordered([fence, false, 1, 2], [login, "fenced", 3, 6], [read, seen, 4, 5], [read, null, 7, 8]));
     assert.ok(!ordered([fence, false, 1, 2], [login, "fenced", 3, 4], [read, seen, 5, 6]));
   });
 
-  test("ends a session by an update that is refused", () => {
+  test("requires that a refused update ends its session", () => {
     const bind: Call = { on: "update", changes: { userId: "v", authenticatedAt: 10 } };
     const begin = [
       [create, "created", 1, 2],

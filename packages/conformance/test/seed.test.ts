@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "vitest";
 import { randomFor } from "../src/seed.ts";
 
-test("one seed draws the same numbers again, and others for another purpose", () => {
+test("a seed and a purpose always give the same numbers, and another seed or purpose gives others", () => {
   assert.deepEqual(draw(7, "a race"), draw(7, "a race"));
   assert.notDeepEqual(draw(7, "a race"), draw(8, "a race"));
   assert.notDeepEqual(draw(7, "a race"), draw(7, "another race"));
 });
 
-test("numbers are spread over the whole range", () => {
+test("below() returns every number of its range about equally often", () => {
   const random = randomFor(1, "spread");
   const counts = Array.from({ length: 10 }, () => 0);
   for (let n = 0; n < 10_000; n += 1) counts[random.below(10)]! += 1;
@@ -18,7 +18,7 @@ test("numbers are spread over the whole range", () => {
   );
 });
 
-test("what is shuffled is all there", () => {
+test("shuffled() keeps every item and changes the order", () => {
   const items = [1, 2, 3, 4, 5, 6, 7];
   const shuffled = randomFor(3, "shuffle").shuffled(items);
   assert.notDeepEqual(shuffled, items);

@@ -1,12 +1,12 @@
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
-import type { Parts } from "./workshop.ts";
+import type { ModularStore } from "./modular-store.ts";
 
 /**
- * A sound store whose backend fails sometimes: one call in `every` rejects, before it is made, after it was made, or while it
- * is delayed and will still be made.
+ * Makes one call in `every` reject: before it is made, after it was made, or while it is delayed and will
+ * still be made.
  */
-export function flaky(store: SessionStore, every: number): SessionStore {
+export function flakyStore(store: SessionStore, every: number): SessionStore {
   return wrapped(store, async (operation, call) => {
     const failure = new StoreError(operation, "the connection was lost");
     if (Math.random() * every >= 1) return call();
@@ -18,8 +18,8 @@ export function flaky(store: SessionStore, every: number): SessionStore {
   });
 }
 
-/** A sound store behind a slow network: each call is delayed by up to `most` milliseconds, and its result too. */
-export function slow(store: SessionStore, most: number): SessionStore {
+/** Delays each call, and its result, by up to `most` milliseconds. */
+export function slowStore(store: SessionStore, most: number): SessionStore {
   return wrapped(store, async (_operation, call) => {
     await sleep(Math.random() * most);
     const result = await call();
@@ -28,24 +28,24 @@ export function slow(store: SessionStore, most: number): SessionStore {
   });
 }
 
-/** A sound store that cannot check the fence and write in one command. */
-export function undoing(sound: Parts): Partial<Parts> {
+/** Makes the store one that cannot check the fence and write in one command. It is still correct. */
+export function undoFencedLogins(base: ModularStore): Partial<ModularStore> {
   const isFenced = (userId: string | null | undefined, authenticatedAt: number | undefined): boolean =>
-    typeof userId === "string" && sound.isRefused(userId, authenticatedAt, sound.clock());
+    typeof userId === "string" && base.isRefused(userId, authenticatedAt, base.clock());
   const undo = (id: string): "fenced" => {
-    sound.bury(id, sound.find(id, sound.clock()), sound.clock());
+    base.end(id, base.find(id, base.clock()), base.clock());
     return "fenced";
   };
   return {
     async create(session) {
-      const result = await sound.create(session);
+      const result = await base.create(session);
       await turn();
       const isRefused = result === "created" && isFenced(session.userId, session.authenticatedAt);
       return isRefused ? undo(session.id) : result;
     },
     async update(id, changes) {
-      const isOwn = sound.find(id, sound.clock())?.userId === changes.userId;
-      const result = await sound.update(id, changes);
+      const isOwn = base.find(id, base.clock())?.userId === changes.userId;
+      const result = await base.update(id, changes);
       await turn();
       const isRefused = result === "updated" && !isOwn && isFenced(changes.userId, changes.authenticatedAt);
       return isRefused ? undo(id) : result;

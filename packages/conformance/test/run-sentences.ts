@@ -1,7 +1,10 @@
 import { testStore, type StoreUnderTest } from "../src/index.ts";
 
-/** Runs sentences of the suite against a store, all together. Resolves to what failed, by sentence. */
-export async function trial(
+/**
+ * Runs sentences of the suite against a store, all concurrently. Resolves to the errors of those that failed,
+ * by sentence.
+ */
+export async function runSentences(
   underTest: StoreUnderTest,
   isChosen: (sentence: string) => boolean = () => true,
 ): Promise<Map<string, unknown>> {
@@ -18,13 +21,13 @@ export async function trial(
   return failed;
 }
 
-/** One line per failure. */
+/** Runs every sentence of the suite against a store. Resolves to one line per failure. */
 export async function failuresOf(underTest: StoreUnderTest): Promise<string[]> {
-  const failed = await trial(underTest);
+  const failed = await runSentences(underTest);
   return [...failed].map(([sentence, error]) => `${sentence}: ${String(error)}`);
 }
 
-/** Every sentence that the suite has for a store. */
+/** Returns every sentence that the suite has for a store. */
 export function sentencesFor(underTest: StoreUnderTest): { name: string; body: () => Promise<void> }[] {
   const sentences: { name: string; body: () => Promise<void> }[] = [];
   testStore(

@@ -2,16 +2,16 @@ import { connect } from "node:net";
 import { type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 import type { Address } from "../src/index.ts";
 
-/** How a call ends if the backend does not answer. */
+/** Settles a call whose backend does not reply. */
 export type Failure = (operation: StoreOperation, cause: unknown) => unknown;
 
-/** What a sound store does: it bounds the wait, and names the operation and the cause. */
-export const failsSoundly: Failure = (operation, cause) => {
-  throw new StoreError(operation, "the backend does not answer", { cause });
+/** What a correct store does. */
+export const rejectWithStoreError: Failure = (operation, cause) => {
+  throw new StoreError(operation, "the backend does not reply", { cause });
 };
 
-/** What an application would take for an answer. */
-export const ABSENCES: Partial<Record<StoreOperation, unknown>> = {
+/** Results that an application would take for absence. */
+export const ABSENT_RESULTS: Partial<Record<StoreOperation, unknown>> = {
   create: "taken",
   read: null,
   update: "gone",
@@ -21,7 +21,7 @@ export const ABSENCES: Partial<Record<StoreOperation, unknown>> = {
   now: 0,
 };
 
-/** A store that only tries to reach its backend, for half a second. */
+/** A store that tries to reach its backend for 200 ms, and settles each call by `failure`. */
 export function storeAt(address: Address, failure: Failure): SessionStore {
   const call = async <Result>(operation: StoreOperation): Promise<Result> => {
     const cause = await dial(address);
@@ -42,16 +42,16 @@ export function storeAt(address: Address, failure: Failure): SessionStore {
   };
 }
 
-/** Resolves to the reason why there is no answer. */
+/** Resolves to the connection's error, or to a timeout. Rejects if the backend replies. */
 async function dial(address: Address): Promise<unknown> {
   const socket = connect(address);
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  socket.setTimeout(500, () => {
+  socket.setTimeout(200, () => {
     resolve(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }));
   });
   socket.on("error", resolve).on("data", () => {
-    reject(new Error("something answered"));
+    reject(new Error("the backend replied"));
   });
-  socket.write("is anybody there?\r\n");
+  socket.write("hello\r\n");
   return promise.finally(() => socket.destroy());
 }
