@@ -3,10 +3,10 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
-import { canStart, faultyProxy, server, startPostgres } from "@tenure/servers";
+import { canStart, faultyProxy, type OwnServer, server, startPostgres } from "@tenure/servers";
 import { Pool, type PoolConfig } from "pg";
-import { expect, test } from "vitest";
-import { poolsOn } from "./pools.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { end, poolsOn } from "./pools.ts";
 import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
@@ -22,17 +22,17 @@ postgres.describe("postgresStore, when a connection fails", () => {
   };
 
   for (const on of ["command", "reply"] as const) {
-    test(`a batch whose ${on} is lost fails its own callers and nobody else, and the next call works`, async () => {
+    test(`if the ${on} of a batch is lost, only the calls of that batch fail, and the next call works`, async () => {
       const { proxy, store } = await proxied({ max: 1 });
       await using _ = proxy;
       const sessions = Array.from({ length: 10 }, () => newSession({ userId: "user" }));
-      const plan = proxy.plan({ on, which: (command) => command.includes("insert into") });
+      const fault = proxy.plan({ on, which: (command) => command.includes("insert into") });
       const outcomes = await Promise.allSettled([
-        ...sessions.map((one) => store.create(one)),
+        ...sessions.map((session) => store.create(session)),
         store.read("unknown"),
         store.listUser("nobody"),
       ]);
-      expect(plan.struck).toBe(true);
+      expect(fault.struck).toBe(true);
       for (const outcome of outcomes.slice(0, 10)) {
         expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
       }
@@ -40,13 +40,13 @@ postgres.describe("postgresStore, when a connection fails", () => {
         { status: "fulfilled", value: null },
         { status: "fulfilled", value: [] },
       ]);
-      // The outcome was unknown but nothing was half done: the server got the whole command, or nothing.
-      const created = await Promise.all(sessions.map((one) => store.create(one)));
+      // The server got the complete command, or nothing of it.
+      const created = await Promise.all(sessions.map((session) => store.create(session)));
       expect(new Set(created)).toEqual(new Set([on === "command" ? "created" : "taken"]));
     });
   }
 
-  test("idle connections that break end no process, though the application does not listen", async () => {
+  test("idle connections that break do not end the process, even if the application does not listen for errors", async () => {
     const { proxy, store } = await proxied();
     await using _ = proxy;
     await Promise.all(Array.from({ length: 20 }, () => store.create(newSession({ userId: "user" }))));
@@ -57,30 +57,30 @@ postgres.describe("postgresStore, when a connection fails", () => {
     }
   });
 
-  test("a server that ends a connection in the packet that opens it ends no process, and the next call works", async () => {
+  test("a server that shuts down in the packet that opens a connection does not end the process, and the next call works", async () => {
     await pools.store();
-    await using hasty = await farewellWithGreeting(postgres.url);
-    const deaths: unknown[] = [];
-    const died = (error: unknown) => void deaths.push(error);
-    process.on("uncaughtExceptionMonitor", died);
+    await using proxy = await shutdownAtConnect(postgres.url);
+    const uncaught: unknown[] = [];
+    const onUncaught = (error: unknown) => void uncaught.push(error);
+    process.on("uncaughtExceptionMonitor", onUncaught);
     try {
-      const store = postgresStore(pools.open({ connectionString: hasty.url }), { table });
-      const { id } = newSession({ userId: "user" });
-      const first = await store.create(newSession({ id, userId: "user" })).catch((error: unknown) => error);
+      const store = postgresStore(pools.open({ connectionString: proxy.url }), { table });
+      const first = await store.create(newSession({ userId: "user" })).catch((error: unknown) => error);
       if (first !== "created") expect(first).toBeInstanceOf(StoreError);
       expect(await store.create(newSession({ userId: "user" }))).toBe("created");
-      expect(hasty.farewells).toBe(1);
+      expect(proxy.shutdowns).toBe(1);
     } finally {
-      process.off("uncaughtExceptionMonitor", died);
+      process.off("uncaughtExceptionMonitor", onUncaught);
     }
-    expect(deaths).toEqual([]);
+    expect(uncaught).toEqual([]);
   });
 
-  test("a server that falls silent is a StoreError within query_timeout, and the next call works", async () => {
+  test("if the server stops replying, calls reject with a StoreError after query_timeout, and the next call works", async () => {
     const { proxy, store } = await proxied({ query_timeout: 300, connectionTimeoutMillis: 300 });
     await using _ = proxy;
-    const { id } = newSession({ userId: "user" });
-    await store.create(newSession({ id, userId: "user" }));
+    const session = newSession({ userId: "user" });
+    const { id } = session;
+    await store.create(session);
     proxy.silence();
     const outcomes = await Promise.allSettled([
       store.read(id),
@@ -95,43 +95,39 @@ postgres.describe("postgresStore, when a connection fails", () => {
     expect(await store.read(id)).toMatchObject({ id });
   });
 
-  test("a backend that is terminated under a statement (57P01) is a StoreError, and the next call works", async () => {
+  test("if a connection is terminated during a statement (57P01), the call rejects with a StoreError, and the next call works", async () => {
     const store = await pools.store();
-    const { id } = newSession({ userId: "user" });
-    await store.create(newSession({ id, userId: "user" }));
-    const admin = await pools.open({ max: 1 }).connect();
-    await admin.query("begin");
-    await admin.query(`select from ${table} where id = $1 for update`, [id]);
-    const waiting = store.update(id, {}).catch((error: unknown) => error);
+    const session = newSession({ userId: "user" });
+    const { id } = session;
+    await store.create(session);
+    const holder = await pools.hold(id);
+    const updating = store.update(id, {}).catch((error: unknown) => error);
+    const admin = pools.open({ max: 1 });
     const terminate =
       "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1";
     while ((await admin.query(terminate, [table])).rows.length === 0) await sleep(10);
-    const error = await waiting;
+    const error = await updating;
     expect(error).toBeInstanceOf(StoreError);
     expect(error).toMatchObject({ operation: "update", cause: { code: "57P01" } });
-    await admin.query("rollback");
-    admin.release();
+    await end(holder, "rollback");
     expect(await store.update(id, {})).toBe("updated");
   });
 
-  test("statement_timeout bounds a call that waits for a row, and fails nobody else", async () => {
+  test("a call that waits for a locked row rejects after statement_timeout, and calls about other rows do not", async () => {
     const store = await pools.store({ statement_timeout: 300 });
     const [held, free] = [newSession({ userId: "user" }), newSession({ userId: "user" })];
     await Promise.all([store.create(held), store.create(free)]);
-    const stranger = await pools.open({ max: 1 }).connect();
-    await stranger.query("begin");
-    await stranger.query(`select from ${table} where id = $1 for update`, [held.id]);
+    const holder = await pools.hold(held.id);
     const outcomes = await Promise.allSettled([store.update(held.id, {}), store.update(free.id, {})]);
     expect(outcomes).toEqual([
       { status: "rejected", reason: expect.any(StoreError) },
       { status: "fulfilled", value: "updated" },
     ]);
-    await stranger.query("rollback");
-    stranger.release();
+    await end(holder, "rollback");
     expect(await store.update(held.id, {})).toBe("updated");
   });
 
-  test("a pool that was ended is a StoreError", async () => {
+  test("calls on a pool that has ended reject with a StoreError", async () => {
     const pool = new Pool({ connectionString: postgres.url });
     const store = postgresStore(pool, { table });
     await pool.end();
@@ -140,17 +136,21 @@ postgres.describe("postgresStore, when a connection fails", () => {
 });
 
 here.describe("postgresStore, when its server fails", () => {
-  const started = async (config: PoolConfig = {}) => {
-    const own = await startPostgres();
+  let own: OwnServer;
+  beforeAll(async () => {
+    own = await startPostgres();
+  });
+  afterAll(() => own[Symbol.asyncDispose]());
+
+  const storeOn = async (config: PoolConfig = {}) => {
     const pool = new Pool({ connectionString: own.url, connectionTimeoutMillis: 1000, ...config });
     await migrate(pool);
-    return { own, pool, store: postgresStore(pool) };
+    return { pool, store: postgresStore(pool) };
   };
 
   for (const how of ["stop", "kill"] as const) {
-    test(`${how === "stop" ? "stopped" : "killed"} in the middle of calls, all end in an answer or a StoreError, and once it is back they work`, async () => {
-      const { own, pool, store } = await started();
-      await using _ = own;
+    test(`if the server is ${how === "stop" ? "stopped" : "killed"} during calls, each call resolves or rejects with a StoreError, and calls work once it is back`, async () => {
+      const { pool, store } = await storeOn();
       const outcomes: Promise<PromiseSettledResult<unknown>[]>[] = [];
       for (let round = 0; round < 20; round += 1) {
         if (round === 10) await own[how]();
@@ -158,19 +158,20 @@ here.describe("postgresStore, when its server fails", () => {
         await sleep(5);
       }
       const all = (await Promise.all(outcomes)).flat();
+      await own.start();
       const failed = all.filter(({ status }) => status === "rejected");
       expect(failed.length).toBeGreaterThan(0);
       for (const outcome of failed) expect(outcome).toMatchObject({ reason: expect.any(StoreError) });
-      await own.start();
-      expect(await store.create(newSession({ id: "after", userId: "user" }))).toBe("created");
-      expect(await store.read("after")).toMatchObject({ id: "after" });
+      const session = newSession({ userId: "user" });
+      expect(await store.create(session)).toBe("created");
+      expect(await store.read(session.id)).toMatchObject({ id: session.id });
       await pool.end();
     });
   }
 
-  test("a standby answers nothing, since what it knows may be old: every call is a StoreError", async () => {
-    const { own, pool, store } = await started({ max: 4 });
-    await using _ = own;
+  // A standby may have old data, in which a revoked session is alive.
+  test("on a standby every call rejects with a StoreError that names the primary, and calls work once it is promoted", async () => {
+    const { pool, store } = await storeOn({ max: 4 });
     await store.create(newSession({ id: "known", userId: "user" }));
     // A server with this file in its data directory is a hot standby. It has no primary, so its data do not
     // change.
@@ -201,26 +202,24 @@ function everyCall(store: PostgresStore): Promise<unknown>[] {
     store.revoke("unknown"),
     store.revokeUser("nobody"),
     store.listUser("user"),
-    (async () => {
-      for await (const record of store.scan()) void record;
-    })(),
+    Array.fromAsync(store.scan()),
     store.now(),
     store.sweep(),
   ];
 }
 
 /**
- * A proxy that, on the first connection, appends a shutdown error to the packet that ends the server's
- * greeting.
+ * A proxy that, on the first connection, appends a shutdown error to the packet that reports the connection
+ * as ready.
  */
-async function farewellWithGreeting(target: string) {
+async function shutdownAtConnect(target: string) {
   const { hostname, port } = new URL(target);
   const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
   const fields = Buffer.from("SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0");
   const length = Buffer.alloc(4);
   length.writeUInt32BE(4 + fields.length);
-  const farewell = Buffer.concat([Buffer.from("E"), length, fields]);
-  let farewells = 0;
+  const shutdown = Buffer.concat([Buffer.from("E"), length, fields]);
+  let shutdowns = 0;
   const proxy = createServer((client) => {
     const upstream = connect(Number(port), hostname);
     client.pipe(upstream);
@@ -228,12 +227,12 @@ async function farewellWithGreeting(target: string) {
     client.on("close", () => upstream.destroy());
     upstream.on("error", () => client.destroy());
     upstream.on("data", (bytes) => {
-      if (farewells > 0 || !bytes.subarray(-READY.length).equals(READY)) {
+      if (shutdowns > 0 || !bytes.subarray(-READY.length).equals(READY)) {
         client.write(bytes);
         return;
       }
-      farewells += 1;
-      client.end(Buffer.concat([bytes, farewell]));
+      shutdowns += 1;
+      client.end(Buffer.concat([bytes, shutdown]));
     });
   }).listen(0, "127.0.0.1");
   await once(proxy, "listening");
@@ -242,8 +241,8 @@ async function farewellWithGreeting(target: string) {
   url.port = String((proxy.address() as AddressInfo).port);
   return {
     url: url.href,
-    get farewells() {
-      return farewells;
+    get shutdowns() {
+      return shutdowns;
     },
     [Symbol.asyncDispose]: async () => void proxy.close(),
   };

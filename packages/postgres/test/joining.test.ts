@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
-import { StoreError } from "@tenure/core";
+import { type NewSession, StoreError } from "@tenure/core";
 import { type PostgresPool, postgresStore } from "@tenure/postgres";
 import { faultyProxy, server } from "@tenure/servers";
-import type { Pool, PoolClient, PoolConfig } from "pg";
+import type { Pool } from "pg";
 import { beforeAll, expect, test } from "vitest";
 import { fakePool, intercepted } from "./intercepted-pool.ts";
-import { poolsOn } from "./pools.ts";
-import { HOUR, newSession } from "./sessions.ts";
+import { end, poolsOn } from "./pools.ts";
+import { HOUR, insertSessions, newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
@@ -21,36 +21,10 @@ postgres.describe("postgresStore, concurrent calls", () => {
     return { store: postgresStore(watch.pool, { table }), watch };
   };
 
-  /** Begins a transaction on another connection. */
-  const begun = async (config: PoolConfig = {}): Promise<PoolClient> => {
-    const client = await pools.open({ max: 1, ...config }).connect();
-    await client.query("begin");
-    return client;
-  };
-
-  /** Waits until this many statements on the table wait for a lock. */
-  const waiting = async (statements: number): Promise<void> => {
-    const admin = pools.open({ max: 1 });
-    for (;;) {
-      const { rows } = await admin.query<{ waiting: number }>(
-        "select count(*)::int as waiting from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1",
-        [table],
-      );
-      if (rows[0]!.waiting >= statements) return;
-      await sleep(10);
-    }
-  };
-
-  /** Waits until a statement without `lock_timeout` waits: only the release of the lock ends its wait. */
-  const waitingForGood = async (watch: Watch): Promise<void> => {
-    while (!watch.errors.has("55P03")) await sleep(10);
-    await sleep(500);
-    await waiting(1);
-  };
-
-  test("a call that is alone is one plain named statement, and revokeUser is two, or three if there is nothing to end", async () => {
+  test("a call made alone sends one named statement without arrays, and revokeUser sends two, or three if there is nothing to end", async () => {
     const { store, watch } = watched();
-    const { id } = newSession({ id: "alone" });
+    const session = newSession();
+    const { id } = session;
     // Without an instant, the fence statement is repeated until the clock has passed the fence.
     const authenticatedUpTo = await store.now();
     const statementsOf = async (call: () => Promise<unknown>): Promise<number> => {
@@ -63,9 +37,9 @@ postgres.describe("postgresStore, concurrent calls", () => {
       return watch.statements.length;
     };
     expect({
-      create: await statementsOf(() => store.create(newSession({ id }))),
+      create: await statementsOf(() => store.create(session)),
       "create for a user": await statementsOf(() =>
-        store.create(newSession({ id: "of ada", userId: "ada", authenticatedAt: authenticatedUpTo })),
+        store.create(newSession({ userId: "ada", authenticatedAt: authenticatedUpTo })),
       ),
       read: await statementsOf(() => store.read(id)),
       touch: await statementsOf(() => store.update(id, {})),
@@ -93,14 +67,14 @@ postgres.describe("postgresStore, concurrent calls", () => {
 
   test.each([
     { views: 32, statements: 2 },
-    // The reads leave in two turns: the server works on one half while this process decodes the other.
+    // The reads leave in two halves: the server works on one while this process decodes the other.
     { views: 64, statements: 3 },
   ])(
-    "$views page views, of which a fifth touch, are $statements statements",
+    "$views concurrent page views, a fifth of which touch, send $statements statements",
     async ({ views, statements }) => {
       const { store, watch } = watched();
       const sessions = Array.from({ length: views }, () => newSession());
-      await Promise.all(sessions.map((one) => store.create(one)));
+      await Promise.all(sessions.map((session) => store.create(session)));
       watch.statements.length = 0;
       await Promise.all(
         sessions.map(({ id }, index) =>
@@ -111,13 +85,13 @@ postgres.describe("postgresStore, concurrent calls", () => {
     },
   );
 
-  test("calls that wait join the next statement of their kind", async () => {
-    const { store, watch } = watched();
+  test("calls that wait share the next statement of their kind, so that more load needs no more connections", async () => {
+    const { store, watch } = watched(pools.open({ max: 64 }));
     const sessions = Array.from({ length: 300 }, () => newSession());
     await Promise.all(
-      sessions.map(async (one) => {
-        const { id } = one;
-        expect(await store.create(one)).toBe("created");
+      sessions.map(async (session) => {
+        const { id } = session;
+        expect(await store.create(session)).toBe("created");
         for (let use = 0; use < 5; use += 1) {
           expect(await store.read(id)).toMatchObject({ id });
           expect(await store.update(id, {})).toBe("updated");
@@ -128,14 +102,13 @@ postgres.describe("postgresStore, concurrent calls", () => {
       }),
     );
     expect(watch.statements.length).toBeLessThan((300 * 14) / 10);
+    // One each for creates, touches, updates and revokes, two for reads, and two for calls made again alone.
+    expect(watch.mostConnections).toBeLessThanOrEqual(8);
   });
 
-  test("a user with 3,500 sessions is logged out by batches of 1,000, and none of them is read", async () => {
+  test("revokeUser ends 3,500 sessions of a user in batches of 1,000, without reading them", async () => {
     const { store, watch } = watched();
-    await pools.open({ max: 1 }).query(
-      `insert into ${table} (id, user_id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at)
-       select 'many ' || i, 'many', now(), 'x', 1, now(), '1 hour', now() + interval '1 hour', now(), now() + interval '1 hour' from generate_series(1, 3500) i`,
-    );
+    await insertSessions(pools.open({ max: 1 }), table, "many", 3500, { userId: "'many'" });
     const authenticatedUpTo = await store.now();
     watch.statements.length = 0;
     expect(await store.revokeUser("many", { except: "many 17", authenticatedUpTo })).toBe(3499);
@@ -143,26 +116,27 @@ postgres.describe("postgresStore, concurrent calls", () => {
     expect((await store.listUser("many")).map(({ id }) => id)).toEqual(["many 17"]);
   });
 
-  test("reads and touches of one session share one row of one statement", async () => {
+  test("concurrent reads of one session share one key of one statement, and so do concurrent touches", async () => {
     const { store, watch } = watched();
-    const one = newSession();
-    await store.create(one);
+    const session = newSession();
+    const { id } = session;
+    await store.create(session);
     watch.statements.length = 0;
-    const records = await Promise.all(Array.from({ length: 30 }, () => store.read(one.id)));
+    const records = await Promise.all(Array.from({ length: 30 }, () => store.read(id)));
     expect(new Set(records.map((record) => record?.touchedAt)).size).toBe(1);
-    await Promise.all(Array.from({ length: 30 }, () => store.update(one.id, {})));
-    expect(watch.statements.map(({ values }) => values[0])).toEqual([[one.id], [one.id]]);
+    await Promise.all(Array.from({ length: 30 }, () => store.update(id, {})));
+    expect(watch.statements.map(({ values }) => values[0])).toEqual([[id], [id]]);
   });
 
-  test("no call shares a statement that was sent before it was made: what was revoked meanwhile is dead", async () => {
+  test("a call never shares a statement that was sent before the call was made, so it sees a revocation in between", async () => {
     await using proxy = await faultyProxy(postgres.url);
     const { store } = watched(pools.open({ connectionString: proxy.url }));
     const { store: other } = watched();
     const [read, touched] = [newSession(), newSession()];
-    await Promise.all([read, touched].map((one) => store.create(one)));
+    await Promise.all([read, touched].map((session) => store.create(session)));
     await Promise.all([store.read(read.id), store.update(touched.id, {})]);
     proxy.delayReplies(500);
-    // The server has executed these long before their replies arrive.
+    // The server executes these long before their replies arrive.
     const early = [store.read(read.id), store.update(touched.id, {})];
     await sleep(200);
     expect(await Promise.all([other.revoke(read.id), other.revoke(touched.id)])).toEqual([true, true]);
@@ -171,23 +145,25 @@ postgres.describe("postgresStore, concurrent calls", () => {
     expect(await Promise.all(late)).toEqual([null, "gone"]);
   });
 
-  test("a row that the server refuses fails its own caller alone, whatever else is in the batch", async () => {
+  test("if the server refuses one row of a batch, only the call of that row fails", async () => {
     const { store, watch } = watched();
     const admin = pools.open({ max: 1 });
     await admin.query(`alter table ${table} add constraint no_poison check (data <> 'poison')`);
     const sessions = Array.from({ length: 40 }, () => newSession());
     const poisoned = sessions[17]!;
     const created = await Promise.allSettled(
-      sessions.map((one) => store.create(one === poisoned ? { ...one, data: "poison" } : one)),
+      sessions.map((session) =>
+        store.create(session === poisoned ? { ...session, data: "poison" } : session),
+      ),
     );
-    expect(await failures(created)).toEqual([17]);
+    expect(failures(created)).toEqual([17]);
     expect(watch.statements[0]!.values[0]).toHaveLength(40);
 
     await store.create(poisoned);
     const updated = await Promise.allSettled(
-      sessions.map((one, index) => store.update(one.id, { data: index === 3 ? "poison" : "fine" })),
+      sessions.map((session, index) => store.update(session.id, { data: index === 3 ? "poison" : "fine" })),
     );
-    expect(await failures(updated)).toEqual([3]);
+    expect(failures(updated)).toEqual([3]);
     for (const [index, { id }] of sessions.entries()) {
       expect(await store.read(id)).toMatchObject(
         index === 3 ? { data: "{}", version: 1 } : { data: "fine", version: 2 },
@@ -196,73 +172,76 @@ postgres.describe("postgresStore, concurrent calls", () => {
     await admin.query(`alter table ${table} drop constraint no_poison`);
   });
 
-  test("a create that waits for another's transaction until statement_timeout fails alone", async () => {
+  test("if one create of a batch waits for another transaction until statement_timeout, only that create fails", async () => {
     const { store } = watched(pools.open({ statement_timeout: 300 }));
-    const client = await begun();
+    const client = await pools.begin();
     const sessions = Array.from({ length: 20 }, () => newSession());
     await store.with(client).create(sessions[5]!);
-    const created = await Promise.allSettled(sessions.map((one) => store.create(one)));
-    expect(await failures(created)).toEqual([5]);
-    await client.query("commit");
-    client.release();
+    const created = await Promise.allSettled(sessions.map((session) => store.create(session)));
+    expect(failures(created)).toEqual([5]);
+    await end(client, "commit");
   });
 
-  test("where everything times out, a batch does not take a timeout for each of its calls", async () => {
+  test("if every statement times out, a batch of 200 calls fails without a timeout for each call", async () => {
     const { store, watch } = watched(pools.open({ statement_timeout: 200 }));
-    const client = await begun();
+    const client = await pools.begin();
     await client.query(`lock table ${table} in access exclusive mode`);
     const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(newSession())));
-    expect(await failures(outcomes)).toHaveLength(200);
+    expect(failures(outcomes)).toHaveLength(200);
     expect(watch.statements.length).toBeLessThan(20);
-    await client.query("rollback");
-    client.release();
+    await end(client, "rollback");
     expect(await store.create(newSession())).toBe("created");
   });
 
   for (const isolation of ["repeatable read", "serializable"]) {
-    test(`a serialization failure under ${isolation} fails nobody`, async () => {
+    test(`a serialization failure under ${isolation} fails no call`, async () => {
       const options = `-c default_transaction_isolation=${isolation.replace(" ", "\\ ")}`;
       const { store, watch } = watched(pools.open({ options }));
       const sessions = Array.from({ length: 9 }, () => newSession());
       const [contested] = sessions;
-      const stranger = await begun();
-      await store.with(stranger).create(contested!);
-      const creating = Promise.all(sessions.map((one) => store.create(one)));
-      await waitingForGood(watch);
-      await stranger.query("commit; begin");
-      expect(await creating).toEqual(sessions.map((one) => (one === contested ? "taken" : "created")));
+      const other = await pools.begin();
+      await store.with(other).create(contested!);
+      const creating = Promise.all(sessions.map((session) => store.create(session)));
+      await pools.lockWaits({ forGood: true });
+      await other.query("commit; begin");
+      expect(await creating).toEqual(
+        sessions.map((session) => (session === contested ? "taken" : "created")),
+      );
       expect(watch.errors).toContain("40001");
 
       watch.errors.clear();
-      await store.with(stranger).update(contested!.id, { data: "theirs" });
+      await store.with(other).update(contested!.id, { data: "theirs" });
       const updating = Promise.all(sessions.map(({ id }) => store.update(id, { data: "ours" })));
-      await waitingForGood(watch);
-      await stranger.query("commit");
-      stranger.release();
+      await pools.lockWaits({ forGood: true });
+      await end(other, "commit");
       expect(new Set(await updating)).toEqual(new Set(["updated"]));
       expect(await store.read(contested!.id)).toMatchObject({ data: "ours", version: 3 });
       expect(watch.errors).toContain("40001");
     });
   }
 
-  test("two processes that write the same sessions under serializable lose no write", async () => {
+  test("if two processes update the same sessions under serializable, every update is applied", async () => {
     const serializable = { options: "-c default_transaction_isolation=serializable" };
-    const [one, other] = [watched(pools.open(serializable)).store, watched(pools.open(serializable)).store];
+    const stores = [
+      watched(pools.open(serializable)).store,
+      watched(pools.open(serializable)).store,
+    ] as const;
     const sessions = Array.from({ length: 20 }, () => newSession());
-    await Promise.all(sessions.map((each) => one.create(each)));
+    await Promise.all(sessions.map((session) => stores[0].create(session)));
     for (let round = 1; round <= 20; round += 1) {
       const writes = sessions.flatMap(({ id }) =>
-        [one, other].map((store) => store.update(id, { data: `${round}` })),
+        stores.map((store) => store.update(id, { data: `${round}` })),
       );
       expect(new Set(await Promise.all(writes))).toEqual(new Set(["updated"]));
     }
-    for (const { id } of sessions) expect(await one.read(id)).toMatchObject({ version: 41 });
+    for (const { id } of sessions) expect(await stores[0].read(id)).toMatchObject({ version: 41 });
   });
 
-  test("of concurrent updates with one version, from two processes, one wins and none fails", async () => {
+  test('of concurrent updates with the same ifVersion in two processes, one returns "updated" and all others "conflict"', async () => {
     const [one, other] = [watched().store, watched().store];
-    const { id } = newSession();
-    await one.create(newSession({ id }));
+    const session = newSession();
+    const { id } = session;
+    await one.create(session);
     const results = await Promise.all(
       Array.from({ length: 40 }, (_, index) =>
         (index % 2 === 0 ? one : other).update(id, { data: `${index}`, ifVersion: 1 }),
@@ -271,40 +250,40 @@ postgres.describe("postgresStore, concurrent calls", () => {
     expect(results.toSorted()).toEqual([...Array.from({ length: 39 }, () => "conflict"), "updated"]);
   });
 
-  test("a pool of one connection serves any number of calls", async () => {
-    const { store, watch } = watched(pools.open({ max: 1 }));
+  test("a pool of one connection is enough for 500 concurrent calls of a kind", async () => {
+    const { store } = watched(pools.open({ max: 1 }));
     const sessions = Array.from({ length: 500 }, () => newSession());
-    await Promise.all(sessions.map((one) => store.create(one)));
-    await Promise.all(sessions.map(({ id }) => store.update(id, {})));
-    expect((await Promise.all(sessions.map(({ id }) => store.revoke(id)))).every(Boolean)).toBe(true);
-    expect(watch.most).toBe(1);
+    const resultsOf = async (call: (session: NewSession) => Promise<unknown>) =>
+      new Set(await Promise.all(sessions.map(call)));
+    expect(await resultsOf((session) => store.create(session))).toEqual(new Set(["created"]));
+    expect(await resultsOf(({ id }) => store.update(id, {}))).toEqual(new Set(["updated"]));
+    expect(await resultsOf(({ id }) => store.revoke(id))).toEqual(new Set([true]));
   });
 
-  test("in a pool that the application itself saturates, calls are answered and the application's as well", async () => {
+  test("in a pool that the application saturates, both its queries and the store's calls succeed", async () => {
     const pool = pools.open({ max: 3 });
     const { store } = watched(pool);
     const busy = Array.from({ length: 60 }, () => pool.query("select pg_sleep(0.01)"));
     const sessions = Array.from({ length: 200 }, () => newSession());
-    expect(new Set(await Promise.all(sessions.map((one) => store.create(one))))).toEqual(
+    expect(new Set(await Promise.all(sessions.map((session) => store.create(session))))).toEqual(
       new Set(["created"]),
     );
     await Promise.all(busy);
-    expect(pool.totalCount).toBeLessThanOrEqual(3);
   });
 
-  test("a pool that gives no connection fails the calls within its own limit, and the next call works", async () => {
+  test("if the pool has no free connection, all calls reject after a few times connectionTimeoutMillis, and the next call works", async () => {
     const pool = pools.open({ max: 1, connectionTimeoutMillis: 1000 });
     const { store, watch } = watched(pool);
-    const taken = await pool.connect();
+    const client = await pool.connect();
     const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(newSession())));
-    expect(await failures(outcomes)).toHaveLength(50);
-    expect(watch.attempts).toBeLessThanOrEqual(4);
-    taken.release();
+    expect(failures(outcomes)).toHaveLength(50);
+    expect(watch.connects).toBeLessThanOrEqual(4);
+    client.release();
     expect(await store.create(newSession())).toBe("created");
   });
 
   for (const code of ["XX001", "XX002"]) {
-    test(`a damaged page or index (${code}) fails only the call that meets it, which the error does not quote`, async () => {
+    test(`a damaged page or index (${code}) fails only the call that meets it, and the error does not quote the server`, async () => {
       const released: unknown[] = [];
       const pool = fakePool(
         async ({ values = [] }) => {
@@ -318,22 +297,22 @@ postgres.describe("postgresStore, concurrent calls", () => {
       );
       const store = postgresStore(pool);
       const outcomes = await Promise.allSettled(["one", "damaged", "two"].map((id) => store.read(id)));
-      expect(await failures(outcomes)).toEqual([1]);
+      expect(failures(outcomes)).toEqual([1]);
       expect(outcomes).toMatchObject([{ value: null }, { reason: { cause: { code } } }, { value: null }]);
       expect(inspect(outcomes, { depth: null })).not.toContain("secret");
-      // The connections that met it, once for the batch and once for the call alone, are not kept.
+      // The two connections that met it, one for the batch and one for the call alone, are destroyed.
       expect(released.filter(Boolean)).toHaveLength(2);
     });
   }
 
   const noPrimary = {
-    "refuses to write": async () => {
+    "refuses writes": async () => {
       throw Object.assign(new Error("read-only"), { code: "25006", severity: "ERROR" });
     },
-    "says that it is a standby": async () => ({ rows: [["standby", "id", null]] }),
+    "reports that it is a standby": async () => ({ rows: [["standby", "id", null]] }),
   } satisfies Record<string, Parameters<typeof fakePool>[0]>;
   for (const [what, query] of Object.entries(noPrimary)) {
-    test(`a connection to a server that ${what} is used no more: the next may find the primary`, async () => {
+    test(`a connection to a server that ${what} is destroyed, because the next one may reach the primary`, async () => {
       const released: unknown[] = [];
       const store = postgresStore(fakePool(query, (destroy) => released.push(destroy)));
       await expect(store.read("id")).rejects.toThrow("primary");
@@ -341,34 +320,31 @@ postgres.describe("postgresStore, concurrent calls", () => {
     });
   }
 
-  test("revokeUser under serializable ends a session that others write one after another", async () => {
+  test("under serializable, revokeUser ends a session that other transactions write without a break", async () => {
     const { store } = watched(pools.open({ options: "-c default_transaction_isolation=serializable" }));
-    const [userId, { id }] = ["contested", newSession()];
-    await store.create(newSession({ id, userId }));
-    let [holder, next] = [await begun(), await begun()];
-    const hold = (client: PoolClient) => client.query(`select from ${table} where id = $1 for update`, [id]);
-    await hold(holder);
+    const userId = "contested";
+    const session = newSession({ userId });
+    const { id } = session;
+    await store.create(session);
+    let [holder, next] = [await pools.hold(id), await pools.begin()];
     const settled = new AbortController();
     const revoking = store.revokeUser(userId).finally(() => settled.abort());
-    // The statement that releases the row has written it, and another takes it immediately, so a snapshot
-    // from before cannot be serialized.
+    // The holder writes the row before it releases it, and the next transaction takes it immediately, so a
+    // snapshot from before cannot be serialized.
     while (!settled.signal.aborted) {
-      const held = hold(next);
-      await Promise.race([waiting(2), revoking.catch(() => undefined)]);
+      const held = next.query(`select from ${table} where id = $1 for update`, [id]);
+      await pools.lockWaits({ statements: 2, signal: settled.signal });
       await holder.query(`update ${table} set touched_at = touched_at where id = '${id}'; commit; begin`);
       await held;
       [holder, next] = [next, holder];
     }
-    for (const client of [holder, next]) {
-      await client.query("rollback");
-      client.release();
-    }
+    for (const client of [holder, next]) await end(client, "rollback");
     expect(await revoking).toBe(1);
   });
 });
 
-/** Returns the indexes of the calls that failed, each with a StoreError that reveals no session data. */
-async function failures(outcomes: readonly PromiseSettledResult<unknown>[]): Promise<number[]> {
+/** Returns the indexes of the calls that failed, each with a StoreError without session data. */
+function failures(outcomes: readonly PromiseSettledResult<unknown>[]): number[] {
   return outcomes.flatMap((outcome, index) => {
     if (outcome.status === "fulfilled") return [];
     expect(outcome.reason).toBeInstanceOf(StoreError);
@@ -384,13 +360,13 @@ interface Watch {
   /** SQLSTATEs of the server's replies. */
   readonly errors: Set<unknown>;
   /** The most connections that were checked out at the same time. */
-  most: number;
+  mostConnections: number;
   /** How often a connection was requested. */
-  attempts: number;
+  connects: number;
 }
 
 function watching(pool: Pool): Watch {
-  let out = 0;
+  let checkedOut = 0;
   const between = intercepted(pool, async (query, next) => {
     watch.statements.push({ name: query.name, values: query.values ?? [] });
     try {
@@ -403,18 +379,18 @@ function watching(pool: Pool): Watch {
   const watch: Watch = {
     statements: [],
     errors: new Set(),
-    most: 0,
-    attempts: 0,
+    mostConnections: 0,
+    connects: 0,
     pool: {
       ...between,
       async connect() {
-        watch.attempts += 1;
+        watch.connects += 1;
         const client = await between.connect();
-        watch.most = Math.max(watch.most, (out += 1));
+        watch.mostConnections = Math.max(watch.mostConnections, (checkedOut += 1));
         return {
           ...client,
           release(destroy) {
-            out -= 1;
+            checkedOut -= 1;
             client.release(destroy);
           },
         };

@@ -1,40 +1,37 @@
 import { StoreError } from "@tenure/core";
 import { migrate, type Migration, migrations, postgresStore, type TableName } from "@tenure/postgres";
 import { server } from "@tenure/servers";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { tableOf } from "../src/table.ts";
 import { poolsOn } from "./pools.ts";
+import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
-const HOUR = 3_600_000;
-const session = { id: "id", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
+const session = newSession({ id: "id", userId: "user" });
 let count = 0;
-const fresh = () => ({
+const newName = () => ({
   schema: `migrate "${(count += 1)}" ${process.pid}`,
   table: `sessions ${process.hrtime.bigint()}`,
 });
 
 describe("migrations", () => {
-  // `npx vitest run --project postgres -u` writes it.
-  test("ship as files, which say what migrate runs", async () => {
+  // `npx vitest run --project postgres -u` writes the files.
+  test("are the same as the files that the package contains", async () => {
     for (const { version, sql } of migrations()) {
       await expect(sql).toMatchFileSnapshot(`../migrations/${String(version).padStart(3, "0")}.sql`);
     }
   });
 
-  test.each(["", "x".repeat(64), "a\0b", "\ud800", undefined as never])(
-    "a table can't be named %j",
-    (name) => {
-      if (name !== undefined) expect(() => migrations({ table: name })).toThrow(TypeError);
-      expect(() => migrations({ schema: name ?? "" })).toThrow(TypeError);
-    },
-  );
+  test.each(["", "x".repeat(64), "a\0b", "\ud800"])("refuse %j as the name of a table or schema", (name) => {
+    expect(() => migrations({ table: name })).toThrow(TypeError);
+    expect(() => migrations({ schema: name })).toThrow(TypeError);
+  });
 });
 
 postgres.describe("migrate", () => {
-  test("ten instances that start at once make one table, and calling it again changes nothing", async () => {
-    const name = fresh();
+  test("creates one table if ten instances call it at once, and changes nothing when called again", async () => {
+    const name = newName();
     await Promise.all(Array.from({ length: 10 }, () => migrate(pools.open({ max: 1 }), name)));
     const store = postgresStore(pools.open(), name);
     expect(await store.create(session)).toBe("created");
@@ -42,7 +39,7 @@ postgres.describe("migrate", () => {
     expect(await store.read("id")).toMatchObject({ id: "id", version: 1 });
   });
 
-  test("instances that name the schema and instances that find it by search_path make one table at once", async () => {
+  test("creates one table if some instances name its schema and others find it by search_path", async () => {
     const table = `either_way_${process.pid}`;
     const names = Array.from({ length: 20 }, (_, at) =>
       at % 2 === 0 ? { table } : { schema: "public", table },
@@ -53,8 +50,8 @@ postgres.describe("migrate", () => {
     expect(await postgresStore(pools.open({ max: 1 }), { table }).create(session)).toBe("created");
   });
 
-  test("tables of one new schema that are migrated at once are all made", async () => {
-    const { schema } = fresh();
+  test("creates ten tables in one new schema at once", async () => {
+    const { schema } = newName();
     const tables = Array.from({ length: 10 }, (_, index) => `of application ${index}`);
     await Promise.all(tables.map((table) => migrate(pools.open({ max: 1 }), { schema, table })));
     for (const table of tables) {
@@ -62,7 +59,7 @@ postgres.describe("migrate", () => {
     }
   });
 
-  test("the longest name that PostgreSQL holds is held whole, its index beside it", async () => {
+  test("does not truncate the longest name that PostgreSQL can hold, and creates both indexes", async () => {
     const name = { table: `${"ü".repeat(31)}x` };
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
@@ -72,33 +69,44 @@ postgres.describe("migrate", () => {
     expect(rows).toHaveLength(2);
   });
 
-  test("what is up to date needs no right to create anything", async () => {
-    const name = fresh();
-    const admin = pools.open({ max: 1 });
-    await migrate(admin, name);
-    const plain = pools.open({ max: 1, ...(await role(name)) });
-    await migrate(plain, name);
-    await expect(migrate(plain, fresh())).rejects.toMatchObject({ code: "42501" });
+  test("comments every column", async () => {
+    const name = newName();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    const { rows } = await pool.query(
+      "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and col_description(attrelid, attnum) is null",
+      [tableOf(name).sql],
+    );
+    expect(rows).toEqual([]);
   });
 
-  test("a role with select, insert, update and delete can do all that a store does", async () => {
-    const name = fresh();
+  test("needs no right to create anything if the table is up to date", async () => {
+    const name = newName();
+    const admin = pools.open({ max: 1 });
+    await migrate(admin, name);
+    const restricted = pools.open({ max: 1, ...(await pools.asRole("select", name)) });
+    await migrate(restricted, name);
+    await expect(migrate(restricted, newName())).rejects.toMatchObject({ code: "42501" });
+  });
+
+  test("creates a table on which select, insert, update and delete are enough for every call of the store", async () => {
+    const name = newName();
     await migrate(pools.open({ max: 1 }), name);
-    const store = postgresStore(pools.open(await role(name)), name);
+    const store = postgresStore(pools.open(await pools.asRole("select, insert, update, delete", name)), name);
     expect(await store.create(session)).toBe("created");
     expect(await store.create({ ...session, id: "gone", userId: null, idle: 1 })).toBe("created");
     expect(await store.read("id")).toMatchObject({ userId: "user" });
     expect(await store.update("id", {})).toBe("updated");
     expect(await store.update("id", { data: "new" })).toBe("updated");
     expect(await store.listUser("user")).toHaveLength(1);
-    expect(await all(store.scan())).toHaveLength(1);
+    expect(await Array.fromAsync(store.scan())).toHaveLength(1);
     expect(await store.revoke("unknown")).toBe(false);
     expect(await store.revokeUser("user")).toBe(1);
     expect(await store.sweep()).toBe(1);
     expect(await store.now()).toBeGreaterThan(0);
   });
 
-  test("a table that is not Tenure's is refused and left as it is", async () => {
+  test("refuses a table that is not Tenure's, and leaves it as it is", async () => {
     const pool = pools.open({ max: 1 });
     const table = `of_another_${process.pid}`;
     await pool.query(`create table ${table} (sid varchar primary key, sess json, expire timestamp)`);
@@ -110,8 +118,8 @@ postgres.describe("migrate", () => {
     await expect(store.create(session)).rejects.toThrow("run `await migrate(pool)`");
   });
 
-  test("a table of an earlier release is brought forward once, by whichever of ten comes first, with all that is in it", async () => {
-    const name = fresh();
+  test("upgrades a table of an earlier release once and keeps its rows, if ten instances call it at once", async () => {
+    const name = newName();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     expect(await postgresStore(pool, name).create(session)).toBe("created");
@@ -138,7 +146,7 @@ postgres.describe("migrate", () => {
     const { sql } = tableOf(name);
     const { rows } = await pool.query(`select id, later from ${sql} where revoked_at is null`);
     expect(rows).toEqual([{ id: "id", later: "new" }]);
-    // This release leaves the later schema alone, and works on it.
+    // This release leaves the later schema alone and works with it.
     await migrate(pool, name);
     expect(await pool.query(`select later from ${sql} where id = 'id'`)).toMatchObject({
       rows: [{ later: "new" }],
@@ -146,16 +154,8 @@ postgres.describe("migrate", () => {
     expect(await postgresStore(pool, name).update("id", { data: "after" })).toBe("updated");
   });
 
-  test("a table that lacks what this release needs is an error that names the command to run", async () => {
-    const name = fresh();
-    const pool = pools.open({ max: 1 });
-    await migrate(pool, name);
-    await pool.query(`alter table ${tableOf(name).sql} drop column idle_timeout`);
-    await expect(postgresStore(pool, name).read("id")).rejects.toThrow("run `await migrate(pool)`");
-  });
-
-  test("a newer table is left alone", async () => {
-    const name = fresh();
+  test("leaves a newer table alone", async () => {
+    const name = newName();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     const { versionTable } = tableOf(name);
@@ -164,8 +164,8 @@ postgres.describe("migrate", () => {
     expect((await pool.query(`select version from ${versionTable}`)).rows).toEqual([{ version: 99 }]);
   });
 
-  test("a database that was restored without comments is up to date, and its users are logged in", async () => {
-    const name = fresh();
+  test("leaves a database alone that was restored without comments, and its users stay logged in", async () => {
+    const name = newName();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     expect(await postgresStore(pool, name).create(session)).toBe("created");
@@ -180,37 +180,40 @@ postgres.describe("migrate", () => {
     expect(await postgresStore(pool, name).read("id")).toMatchObject({ userId: "user" });
   });
 
-  test("a table whose version table is gone is refused", async () => {
-    const name = fresh();
+  test("refuses a table whose version table is missing", async () => {
+    const name = newName();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     await pool.query(`drop table ${tableOf(name).versionTable}`);
     await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
   });
 
-  test("a table that is gone while its version table is left is refused", async () => {
-    const name = fresh();
+  test("refuses a version table whose table is missing", async () => {
+    const name = newName();
     const pool = pools.open({ max: 1 });
     await migrate(pool, name);
     await pool.query(`drop table ${tableOf(name).sql}`);
     await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
   });
 
-  test("a migration that fails leaves nothing behind, and the connection is no longer used", async () => {
+  test("leaves nothing behind if it fails, and destroys the connection", async () => {
     const pool = pools.open({ max: 1 });
     await pool.query(`create table taken_${process.pid}_user_id ()`);
     await expect(migrate(pool, { table: `taken_${process.pid}` })).rejects.toMatchObject({ code: "42P07" });
+    expect(pool.totalCount).toBe(0);
     expect((await pool.query("select to_regclass($1) as found", [`taken_${process.pid}`])).rows).toEqual([
       { found: null },
     ]);
   });
+});
 
+postgres.describe("postgresStore, without an up-to-date table", () => {
   const missing = {
     "a missing table": { table: "nowhere" },
     "a missing schema": { schema: "nowhere", table: "at all" },
   };
   for (const [what, name] of Object.entries(missing)) {
-    test(`${what} is an error that names the command to run, from every call`, async () => {
+    test(`with ${what}, every call rejects with a StoreError that names the command to run`, async () => {
       const store = postgresStore(pools.open({ max: 2 }), name);
       const calls = [
         store.create(session),
@@ -220,7 +223,7 @@ postgres.describe("migrate", () => {
         store.revoke("id"),
         store.revokeUser("user"),
         store.listUser("user"),
-        all(store.scan()),
+        Array.fromAsync(store.scan()),
         store.sweep(),
       ];
       for (const outcome of await Promise.allSettled(calls)) {
@@ -232,44 +235,11 @@ postgres.describe("migrate", () => {
     });
   }
 
-  describe("the table", () => {
-    const table = `documented_${process.pid}`;
-    beforeAll(() => migrate(pools.open({ max: 1 }), { table }));
-
-    test("says of every column what it holds", async () => {
-      const { rows } = await pools
-        .open({ max: 1 })
-        .query(
-          "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and col_description(attrelid, attnum) is null",
-          [table],
-        );
-      expect(rows).toEqual([]);
-    });
+  test("with a missing column, a read rejects with an error that names the command to run", async () => {
+    const name = newName();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    await pool.query(`alter table ${tableOf(name).sql} drop column idle_timeout`);
+    await expect(postgresStore(pool, name).read("id")).rejects.toThrow("run `await migrate(pool)`");
   });
-
-  /** Creates a role that owns nothing. */
-  async function role(name: { schema: string; table: string }): Promise<{ user: string; password: string }> {
-    const admin = pools.open({ max: 1 });
-    const user = `plain_${process.pid}_${(count += 1)}`;
-    const quoted = name.schema.replaceAll('"', '""');
-    await admin.query(`create role ${user} login password 'plain'`);
-    await admin.query(`grant usage on schema "${quoted}" to ${user}`);
-    await admin.query(`grant select, insert, update, delete on "${quoted}"."${name.table}" to ${user}`);
-    const { hostname: host, port, pathname } = new URL(postgres.url);
-    // A connection string would override these.
-    return {
-      user,
-      password: "plain",
-      connectionString: undefined,
-      host,
-      port: Number(port),
-      database: pathname.slice(1),
-    } as never;
-  }
 });
-
-async function all<Each>(each: AsyncIterable<Each>): Promise<Each[]> {
-  const found: Each[] = [];
-  for await (const one of each) found.push(one);
-  return found;
-}

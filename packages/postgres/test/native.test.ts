@@ -13,7 +13,7 @@ const opened: pg.Pool[] = [];
 const { native } = pg;
 const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pg-native");
 
-test.runIf(required)("pg-native is there where it is required", () => {
+test.runIf(required)("pg-native is installed if REQUIRE_BACKENDS names it", () => {
   expect(native).not.toBeNull();
 });
 

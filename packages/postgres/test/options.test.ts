@@ -8,13 +8,18 @@ const pool: PostgresPool = {
   on: () => undefined,
 };
 
-test.each([undefined, null, "postgres://127.0.0.1", {}])("a pool can't be %j", (wrong) => {
+test.each([undefined, null, "postgres://127.0.0.1", {}])("postgresStore refuses %j as its pool", (wrong) => {
   expect(() => postgresStore(wrong as never)).toThrow(
     new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))"),
   );
 });
 
-test.each([undefined, null, {}, new Pool()])("a transaction can't be on %s", (wrong) => {
+test.each([
+  ["undefined", undefined],
+  ["null", null],
+  ["an object", {}],
+  ["a pool", new Pool()],
+])("with(client) refuses %s as its client", (_, wrong) => {
   expect(() => postgresStore(pool).with(wrong as never)).toThrow(
     new TypeError("client must be a pg.Client with an open transaction: store.with(await pool.connect())"),
   );
@@ -31,6 +36,6 @@ test.each<PostgresStoreOptions>([
   { table: "" },
   { schema: "" },
   { tombstoneMinimun: 1 } as object,
-])("an option can't be %j", (options) => {
+])("postgresStore refuses the options %j", (options) => {
   expect(() => postgresStore(pool, options)).toThrow(TypeError);
 });

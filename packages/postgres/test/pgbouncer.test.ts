@@ -1,31 +1,33 @@
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { testStore } from "@tenure/conformance";
 import { migrate, postgresStore } from "@tenure/postgres";
-import { server } from "@tenure/servers";
-import { Client, Pool } from "pg";
+import { freePort, server } from "@tenure/servers";
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { poolsOn } from "./pools.ts";
+import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const PGBOUNCER = "pgbouncer";
 const version = /PgBouncer (\d+)\.(\d+)/.exec(String(spawnSync(PGBOUNCER, ["--version"]).stdout));
 const installed = version !== null;
-const prepares = installed && (Number(version[1]) > 1 || Number(version[2]) >= 21);
-if (installed && !prepares)
-  console.error(`!! SKIPPED: PgBouncer ${version[1]}.${version[2]} knows no prepared statements, 1.21 does`);
+const supportsPrepared = installed && (Number(version[1]) > 1 || Number(version[2]) >= 21);
+if (installed && !supportsPrepared)
+  console.error(
+    `!! SKIPPED: PgBouncer ${version[1]}.${version[2]} does not support prepared statements, 1.21 does`,
+  );
 const required = (process.env["REQUIRE_BACKENDS"] ?? "").split(",").includes("pgbouncer");
 /** The README's limits, without `statement_timeout`, which PgBouncer refuses. */
 const LIMITS = { connectionTimeoutMillis: 5000, query_timeout: 10_000 };
 const pools = poolsOn(postgres.url);
 const { table } = pools;
 
-test.runIf(required)("PgBouncer is there where it is required", () => {
+test.runIf(required)("PgBouncer is installed if REQUIRE_BACKENDS names it", () => {
   expect(installed).toBe(true);
 });
 
@@ -48,21 +50,20 @@ test.runIf(required)("PgBouncer is there where it is required", () => {
     },
   );
 
-  test("calls that come together at first contact are all answered", async () => {
+  test("the first calls of a store succeed even if they are concurrent", async () => {
     for (let round = 0; round < 20; round += 1) {
       const store = postgresStore(pools.open({ connectionString: bouncer.url, ...LIMITS }), { table });
-      const id = `first contact ${round}`;
       const calls = [
-        store.create({ id, userId: null, data: "", idle: 60_000, lifetime: 60_000 }),
+        store.create(newSession()),
         store.read("unknown"),
-        store.update("unknown too", {}),
+        store.update("unknown", {}),
         store.revokeUser("nobody"),
       ];
       expect(await Promise.all(calls)).toEqual(["created", null, "gone", 0]);
     }
   });
 
-  test("a pool with statement_timeout is refused by PgBouncer, and the error says so", async () => {
+  test("if the pool sets statement_timeout, calls reject with the error of PgBouncer, which names it", async () => {
     const pool = pools.open({ connectionString: bouncer.url, ...LIMITS, statement_timeout: 5000 });
     await expect(postgresStore(pool, { table }).read("id")).rejects.toMatchObject({
       name: "StoreError",
@@ -70,15 +71,14 @@ test.runIf(required)("PgBouncer is there where it is required", () => {
     });
   });
 
-  test("migrate works through it", async () => {
-    const pool = new Pool({ connectionString: bouncer.url });
+  test("migrate works", async () => {
+    const pool = pools.open({ connectionString: bouncer.url });
     const name = { table: `bounced_${process.pid}` };
     await Promise.all([migrate(pool, name), migrate(pool, name)]);
     expect(await postgresStore(pool, name).read("unknown")).toBeNull();
-    await pool.end();
   });
 
-  test("two stores whose statements meet on one server connection are both answered", async () => {
+  test("stores whose statements share server connections all get their replies", async () => {
     const stores = Array.from({ length: 6 }, () =>
       postgresStore(pools.open({ connectionString: bouncer.url }), { table }),
     );
@@ -88,19 +88,20 @@ test.runIf(required)("PgBouncer is there where it is required", () => {
     }
   });
 
-  test("touches commit lazily through it, and leave the connection as they found it", async () => {
+  test("a touch leaves synchronous_commit of the server connection on", async () => {
     const pool = pools.open({ connectionString: bouncer.url, max: 1 });
     const store = postgresStore(pool, { table });
-    await store.create({ id: "bounced", userId: null, data: "", idle: 60_000, lifetime: 60_000 });
+    const session = newSession();
+    await store.create(session);
     for (let touch = 0; touch < 20; touch += 1) {
-      expect(await store.update("bounced", {})).toBe("updated");
+      expect(await store.update(session.id, {})).toBe("updated");
       expect((await pool.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
     }
   });
 });
 
-(prepares ? postgres.describe : describe.skip)(
-  "postgresStore through a PgBouncer that knows prepared statements",
+(supportsPrepared ? postgres.describe : describe.skip)(
+  "postgresStore through a PgBouncer that supports prepared statements",
   () => {
     let bouncer: Bouncer;
     beforeAll(async () => {
@@ -174,12 +175,4 @@ ${setting}
       rmSync(folder, { recursive: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

@@ -1,21 +1,40 @@
-import { migrate, type PostgresStoreOptions, postgresStore, type PostgresStore } from "@tenure/postgres";
-import { Pool, type PoolConfig } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
+import { migrate, type PostgresStore, postgresStore, type TableName } from "@tenure/postgres";
+import { Pool, type PoolClient, type PoolConfig } from "pg";
 import { afterAll } from "vitest";
+import { tableOf } from "../src/table.ts";
 
 /**
  * A test file's own table, and pools that end with the file. Their `application_name` is the table's name.
  */
 export interface Pools {
+  readonly table: string;
   readonly open: (config?: PoolConfig) => Pool;
   /** Returns a store on the table, on a new pool with this configuration. */
-  readonly store: (config?: PoolConfig, options?: PostgresStoreOptions) => Promise<PostgresStore>;
-  readonly table: string;
+  readonly store: (config?: PoolConfig) => Promise<PostgresStore>;
+  /** Begins a transaction on a new connection. */
+  readonly begin: (isolation?: string) => Promise<PoolClient>;
+  /** Begins a transaction that locks these sessions, as an administrator may in psql. */
+  readonly hold: (...ids: string[]) => Promise<PoolClient>;
+  /**
+   * Waits until this many statements of the pools wait for a lock, or the signal is aborted. `forGood`:
+   * statements of the store without `lock_timeout`, whose waits only the release of the lock ends.
+   */
+  readonly lockWaits: (options?: {
+    statements?: number;
+    forGood?: boolean;
+    signal?: AbortSignal;
+  }) => Promise<void>;
+  /** Creates a role that owns nothing and has only these privileges on a table. */
+  readonly asRole: (privileges: string, name: TableName) => Promise<PoolConfig>;
 }
 
 export function poolsOn(connectionString: string): Pools {
   const opened: Pool[] = [];
   const table = `sessions_${process.hrtime.bigint()}_${process.pid}`;
+  let shared: Pool | undefined;
   let migrated: Promise<void> | undefined;
+  let roles = 0;
   // Not awaited: after a failed test, a client may never be released.
   afterAll(() => void opened.map((pool) => pool.end()));
 
@@ -24,12 +43,48 @@ export function poolsOn(connectionString: string): Pools {
     opened.push(pool);
     return pool;
   };
+  const admin = (): Pool => (shared ??= open({ max: 1 }));
+  const begin = async (isolation = "read committed"): Promise<PoolClient> => {
+    const client = await open({ max: 1 }).connect();
+    await client.query(`begin isolation level ${isolation}`);
+    return client;
+  };
+
   return {
-    open,
     table,
-    async store(config, options = {}) {
-      await (migrated ??= migrate(open({ max: 1 }), { table }));
-      return postgresStore(open(config), { table, ...options });
+    open,
+    async store(config) {
+      await (migrated ??= migrate(admin(), { table }));
+      return postgresStore(open(config), { table });
+    },
+    begin,
+    async hold(...ids) {
+      const client = await begin();
+      await client.query(`select from ${table} where id = any($1) for update`, [ids]);
+      return client;
+    },
+    async lockWaits({ statements = 1, forGood = false, signal } = {}) {
+      const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1
+        and query_start < clock_timestamp() - $2::interval`;
+      // The store sets a lock_timeout of at most 100 ms.
+      const values = [table, forGood ? "200 ms" : "0"];
+      for (;;) {
+        const { rows } = await admin().query(waiting, values);
+        if (rows.length >= statements || signal?.aborted === true) return;
+        await sleep(5);
+      }
+    },
+    async asRole(privileges, name) {
+      const role = `${table}_role_${(roles += 1)}`;
+      const { sql, schema } = tableOf(name);
+      await admin().query(`create role ${role}; grant ${privileges} on ${sql} to ${role}`);
+      if (schema !== null) await admin().query(`grant usage on schema ${schema} to ${role}`);
+      return { options: `-c role=${role}` };
     },
   };
+}
+
+export async function end(client: PoolClient, how: "commit" | "rollback"): Promise<void> {
+  await client.query(how);
+  client.release();
 }

@@ -10,17 +10,17 @@ const pools = poolsOn(postgres.url);
 
 /** Settings that a server, a role or an application may have, and table names that people choose. */
 const settings = {
-  "repeatable read, in a zone east of UTC, dates the SQL way": {
+  "repeatable read, with a time zone east of UTC and SQL dates": {
     options:
       "-c default_transaction_isolation=repeatable\\ read -c TimeZone=Asia/Kathmandu -c DateStyle=SQL,DMY",
     name: { schema: `Ä "schema" ${process.pid}`, table: 'the "sessions"; of $1 ' as string },
   },
-  "serializable, in a zone west of UTC, dates the German way, no commit waits for the disk": {
+  "serializable, with a time zone west of UTC, German dates and synchronous_commit off": {
     options:
       "-c default_transaction_isolation=serializable -c TimeZone=America/St_Johns -c DateStyle=German -c IntervalStyle=sql_standard -c synchronous_commit=off",
     name: { schema: `select ${process.pid}`, table: "User" as string },
   },
-  "types of the application's own, all results binary": {
+  "the application's own type parsers and binary results": {
     options: "-c IntervalStyle=iso_8601 -c bytea_output=escape -c extra_float_digits=-15",
     name: { table: `binary_${process.pid}` },
     binary: true,
@@ -29,7 +29,8 @@ const settings = {
 };
 
 for (const [title, { name, ...config }] of Object.entries(settings)) {
-  postgres.describe(`postgresStore under ${title}`, () => {
+  // Concurrent, because much of the suite waits.
+  postgres.describe(`postgresStore under ${title}`, { concurrent: true }, () => {
     beforeAll(() => migrate(pools.open({ ...config, types }), name));
 
     testStore(

@@ -3,62 +3,65 @@ import { migrate, type PostgresPool, postgresStore } from "@tenure/postgres";
 import { canStart, startPostgres } from "@tenure/servers";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
+import { operationsOn } from "../src/operations.ts";
+import { statementsFor } from "../src/statements.ts";
+import { tableOf } from "../src/table.ts";
 import { intercepted } from "./intercepted-pool.ts";
+import { HOUR, insertSessions, newSession } from "./sessions.ts";
 
 const here = await canStart("postgres");
-const HOUR = 3_600_000;
 const MILLION = 1_000_000;
 /** Milliseconds. */
 const SHORT = 50;
+const LOCK_TIMEOUT = 5;
 const PAUSE = 2;
 
 here.describe("sweep", () => {
-  test("a million expired sessions are swept by statements of less than 50 ms, and no login waits for one", async () => {
+  test(`deletes a million expired sessions by statements of less than ${SHORT} ms, and no login waits for their locks`, async () => {
     await using own = await startPostgres({
       settings: { fsync: "off", max_wal_size: "4GB", shared_buffers: "256MB" },
     });
     const pool = new Pool({ connectionString: own.url });
     await migrate(pool);
-    await pool.query(
-      `insert into tenure_sessions
-       select 'id ' || i, 'user ' || i % 100000, t, repeat('x', 100), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
-       from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
-      [MILLION],
-    );
-    // A login that waits for a lock, even briefly, fails.
-    const impatient = new Pool({ connectionString: own.url, options: "-c lock_timeout=1" });
-    const store = postgresStore(impatient);
-    const login = (count: number) =>
-      store.create({ id: `login ${count}`, userId: "u", data: "{}", idle: HOUR, lifetime: HOUR });
-    // As much work as half of the sweep's statements do, but on no table: only the machine can delay it.
+    await insertSessions(pool, "tenure_sessions", "id", MILLION, {
+      userId: "'user ' || i % 100000",
+      expired: true,
+    });
+    // The store's statement and not its call, which would be made again after a short wait for a lock.
+    const { create } = operationsOn(statementsFor(tableOf({})), HOUR);
+    const login = () => {
+      const { statement, values } = create.query([newSession({ userId: "user" })], `${LOCK_TIMEOUT}ms`);
+      return pool.query({ name: statement.name!, text: statement.text, values });
+    };
+    // As much work as half of the sweep's statements do, but without a table: only the machine can delay it.
     const control = () => pool.query("select count(*) from generate_series(1, 25000)");
-    const swept = new Pool({
+    const sweepPool = new Pool({
       connectionString: own.url,
       max: 1,
       options: "-c log_statement_stats=on -c client_min_messages=log",
     });
     const statements: Took[] = [];
-    const sweeping = postgresStore(timed(swept, (took) => statements.push(took)));
+    const store = postgresStore(timed(sweepPool, (took) => statements.push(took)));
     // Connect first, because connecting is not measured.
-    await Promise.all([swept.query("select"), login(-1), control()]);
+    await Promise.all([sweepPool.query("select"), login(), control()]);
 
     const done = new AbortController();
-    const logins = meanwhile(login, done.signal);
-    const controls = meanwhile(control, done.signal);
-    const began = performance.now();
-    expect(await sweeping.sweep()).toBe(MILLION);
-    const took = performance.now() - began;
+    const logins = repeatedUntil(done.signal, login);
+    const controls = repeatedUntil(done.signal, control);
+    const beganAt = performance.now();
+    expect(await store.sweep()).toBe(MILLION);
+    const took = performance.now() - beganAt;
     done.abort();
 
-    const machine = of(await controls);
-    const statement = of(statements.map(({ wall }) => wall));
-    const worked = of(statements.map(({ work }) => work));
+    const machine = summaryOf(await controls);
+    const statement = summaryOf(statements.map(({ wall }) => wall));
+    const worked = summaryOf(statements.map(({ work }) => work));
     console.log(
       [
         `swept in ${took.toFixed()} ms; milliseconds, the median, 99 of 100, the slowest:`,
         `${statement.count} statements of the sweep ${shown(statement)}`,
-        `what the server itself worked at them ${shown(worked)}`,
-        `logins ${shown(of(await logins))}`,
+        `the server's CPU time for them ${shown(worked)}`,
+        `logins ${shown(summaryOf(await logins))}`,
         `controls ${shown(machine)}`,
       ].join("\n  "),
     );
@@ -68,7 +71,7 @@ here.describe("sweep", () => {
     expect(worked.slowest).toBeLessThan(SHORT);
     // Some statements do twice the work of a control, and so are delayed twice as often.
     expect(statement.most).toBeLessThan(SHORT + 2 * machine.most);
-    await Promise.all([pool.end(), swept.end(), impatient.end()]);
+    await Promise.all([pool.end(), sweepPool.end()]);
   }, 900_000);
 });
 
@@ -80,7 +83,7 @@ interface Took {
   readonly work: number;
 }
 
-interface Times {
+interface Summary {
   readonly count: number;
   readonly median: number;
   /** 99 of 100 take less. */
@@ -88,30 +91,30 @@ interface Times {
   readonly slowest: number;
 }
 
-function of(times: readonly number[]): Times {
+function summaryOf(times: readonly number[]): Summary {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(share * (times.length - 1))]!;
   return { count: times.length, median: at(0.5), most: at(0.99), slowest: at(1) };
 }
 
-function shown({ median, most, slowest }: Times): string {
+function shown({ median, most, slowest }: Summary): string {
   return [median, most, slowest].map((time) => time.toFixed(1)).join(", ");
 }
 
-/** Returns the milliseconds of each of the calls, made one after another until `end`. */
-async function meanwhile(call: (count: number) => Promise<unknown>, end: AbortSignal): Promise<number[]> {
+/** Makes calls one after another until `done`, and returns the milliseconds that each took. */
+async function repeatedUntil(done: AbortSignal, call: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = [];
-  for (let count = 0; !end.aborted; count += 1) {
-    const began = performance.now();
-    await call(count);
-    times.push(performance.now() - began);
+  while (!done.aborted) {
+    const beganAt = performance.now();
+    await call();
+    times.push(performance.now() - beganAt);
     await sleep(PAUSE);
   }
   return times;
 }
 
 /** Reports how long each statement took, on a pool of one connection. The server reports its CPU time. */
-function timed(pool: Pool, hear: (took: Took) => void): PostgresPool {
+function timed(pool: Pool, report: (took: Took) => void): PostgresPool {
   let work = 0;
   pool.on("connect", (client) => {
     client.on("notice", ({ detail = "" }) => {
@@ -120,10 +123,10 @@ function timed(pool: Pool, hear: (took: Took) => void): PostgresPool {
     });
   });
   return intercepted(pool, async (query, next) => {
-    const began = performance.now();
+    const beganAt = performance.now();
     work = 0;
     const result = await next(query);
-    hear({ wall: performance.now() - began, work });
+    report({ wall: performance.now() - beganAt, work });
     return result;
   });
 }

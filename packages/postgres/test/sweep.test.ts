@@ -4,70 +4,61 @@ import { promisify } from "node:util";
 import { migrate, type PostgresStore, postgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
 import type { Pool } from "pg";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { operationsOn } from "../src/operations.ts";
 import { statementsFor } from "../src/statements.ts";
 import { tableOf } from "../src/table.ts";
 import { fakePool } from "./intercepted-pool.ts";
-import { poolsOn } from "./pools.ts";
+import { end, poolsOn } from "./pools.ts";
+import { HOUR, insertSessions, newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
-const HOUR = 3_600_000;
 
-postgres.describe("sweep", () => {
+postgres.describe("postgresStore, sweeping", () => {
   let table: string;
   let pool: Pool;
   let store: PostgresStore;
-  const fresh = async (): Promise<void> => {
+  beforeEach(async () => {
     table = `swept_${process.pid}_${process.hrtime.bigint()}`;
     pool = pools.open();
     await migrate(pool, { table });
     store = postgresStore(pool, { table, tombstoneMinimum: HOUR });
-  };
+  });
 
-  test("deletes what has expired and tombstones whose time is over, and nothing else", async () => {
-    await fresh();
-    const session = (id: string) => ({ id, userId: "u", data: "{}", idle: HOUR, lifetime: HOUR });
-    for (const id of ["live", "idle", "old", "revoked", "revoked and over"]) {
-      await store.create({ ...session(id), userId: null });
+  test("sweep deletes expired sessions, and tombstones after their time, but no other rows", async () => {
+    for (const id of ["live", "idle", "old", "revoked", "revoked long ago"]) {
+      await store.create(newSession({ id }));
     }
     expect(await store.revokeUser("fenced")).toBe(0);
     const began = (await store.now()) - 1000;
     expect(await store.revoke("revoked")).toBe(true);
-    expect(await store.revoke("revoked and over")).toBe(true);
+    expect(await store.revoke("revoked long ago")).toBe(true);
     expect(await store.revoke("unknown")).toBe(false);
     const expire = async (id: string, columns: string): Promise<void> => {
       await pool.query(`update ${table} set ${columns} where id = $1`, [id]);
     };
     await expire("idle", "expires_at = now()");
     await expire("old", "expires_at = now(), ends_at = now()");
-    await expire("revoked and over", "expires_at = now()");
+    await expire("revoked long ago", "expires_at = now()");
     expect(await store.sweep()).toBe(3);
     expect(await ids()).toEqual(["\u0001ufenced", "live", "revoked", "unknown"]);
-    expect(await store.create({ ...session("late"), userId: "fenced", authenticatedAt: began })).toBe(
-      "fenced",
-    );
-    expect(await store.create(session("revoked"))).toBe("taken");
+    expect(await store.create(newSession({ userId: "fenced", authenticatedAt: began }))).toBe("fenced");
+    expect(await store.create(newSession({ id: "revoked" }))).toBe("taken");
   });
 
-  test("passes over what another transaction holds", async () => {
-    await fresh();
-    await fill(1000);
+  test("sweep skips rows that another transaction has locked", async () => {
+    await insertExpired(1000);
     const client = await pool.connect();
-    await client.query("begin");
-    await client.query(`select from ${table} where id in ('id 1', 'id 999') for update`);
+    await client.query(`begin; select from ${table} where id in ('id 1', 'id 999') for update`);
     expect(await store.sweep()).toBe(998);
-    await client.query("rollback");
-    client.release();
+    await end(client, "rollback");
     expect(await store.sweep()).toBe(2);
   });
 
-  test("a login waits for no statement of it, not even for one that has not ended", async () => {
-    await fresh();
-    await fill(100);
-    const client = await pool.connect();
-    await client.query("begin");
+  test("a login does not wait for a statement of sweep, even if its transaction has not ended", async () => {
+    await insertExpired(100);
+    const client = await pools.begin();
     const { statement, values } = operationsOn(statementsFor(tableOf({ table })), HOUR).sweep.query(
       [{ from: 0, to: 1000, limit: 1000, inTurn: false }],
       null,
@@ -77,27 +68,26 @@ postgres.describe("sweep", () => {
     ).toEqual([
       [null, "sweep", "true", "100", expect.stringMatching(/^\d+/), expect.stringMatching(/^\d+$/)],
     ]);
-    // Its commit does not wait for the disk either, which is left to logins.
+    // Its commit does not wait for the disk either.
     expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "off" }]);
+    // The store sets a lock_timeout for two attempts; the third has this one, so a call that has to wait fails.
     const impatient = postgresStore(pools.open({ options: "-c lock_timeout=1" }), { table });
-    const session = { id: "login", userId: "user", data: "{}", idle: HOUR, lifetime: HOUR };
+    const session = newSession({ userId: "user" });
     expect(await impatient.create(session)).toBe("created");
-    expect(await impatient.update("login", { data: "new" })).toBe("updated");
+    expect(await impatient.update(session.id, { data: "new" })).toBe("updated");
     expect(await impatient.revokeUser("user")).toBe(1);
-    await client.query("rollback");
-    client.release();
+    await end(client, "rollback");
   });
 
-  test("two at once delete each row once", async () => {
-    await fresh();
-    await fill(20_000);
+  test("two stores that sweep at once delete each row once", async () => {
+    await insertExpired(20_000);
     const other = postgresStore(pools.open(), { table });
     const [one, two] = await Promise.all([store.sweep(), other.sweep()]);
     expect(one + two).toBe(20_000);
     expect(await ids()).toEqual([]);
   });
 
-  test("a server that is slow is asked for less at a time, and for more again once it is quick", async () => {
+  test("sweep reads fewer pages per statement while the server is slow, and more again once it is fast", async () => {
     const widths: number[] = [];
     const pages = 2000;
     const slow = new Map([
@@ -117,18 +107,18 @@ postgres.describe("sweep", () => {
     expect(widths.reduce((sum, width) => sum + width)).toBeGreaterThanOrEqual(pages);
   });
 
-  test("the timer sweeps until it is stopped", async () => {
-    await fresh();
+  test("the timer repeats the sweep until it is stopped", async () => {
     const sweeping = store.startSweeping({ every: 1000 });
-    await fill(10);
+    await insertExpired(10);
     while ((await ids()).length > 0) await sleep(20);
     await sweeping.stop();
-    await fill(10);
+    await insertExpired(10);
+    // The next sweep would begin at most 1250 ms after the last.
     await sleep(1500);
     expect(await ids()).toHaveLength(10);
   });
 
-  test("the timer keeps no process alive", async () => {
+  test("the timer does not keep the process alive", async () => {
     const program = `
       import { postgresStore } from "@tenure/postgres";
       postgresStore({ connect: () => Promise.reject(new Error("not yet")), on() {} }).startSweeping();
@@ -141,40 +131,36 @@ postgres.describe("sweep", () => {
     expect(stdout).toBe("started\n");
   });
 
-  test("of instances with timers, who meets another that sweeps gives way", async () => {
-    await fresh();
-    await fill(10);
-    const client = await pool.connect();
-    await client.query("begin");
+  test("the timer skips its turn while another instance sweeps", async () => {
+    await insertExpired(10);
+    const client = await pools.begin();
     await client.query("select pg_advisory_xact_lock($1, $2::regclass::oid::int)", [0x7e4e5e, table]);
     const sweeping = store.startSweeping({ every: 1000 });
+    // The first sweep begins within 1000 ms.
     await sleep(1500);
     expect(await ids()).toHaveLength(10);
-    await client.query("rollback");
-    client.release();
+    await end(client, "rollback");
     while ((await ids()).length > 0) await sleep(20);
     await sweeping.stop();
   });
 
-  test("what goes wrong is heard, and the next time comes all the same", async () => {
-    await fresh();
-    const heard: unknown[] = [];
+  test("the timer sweeps again after a sweep has failed and onError has thrown", async () => {
+    const errors: unknown[] = [];
     await pool.query(`alter table ${table} rename to ${table}_away`);
     const onError = (error: unknown) => {
-      heard.push(error);
-      throw new Error("whoever listens is at fault too");
+      errors.push(error);
+      throw new Error("the listener fails too");
     };
     const sweeping = store.startSweeping({ every: 1000, onError });
-    while (heard.length === 0) await sleep(20);
-    expect(String(heard[0])).toContain("is missing or older");
+    while (errors.length === 0) await sleep(20);
+    expect(String(errors[0])).toContain("is missing or older");
     await pool.query(`alter table ${table}_away rename to ${table}`);
-    await fill(1);
+    await insertExpired(1);
     while ((await ids()).length > 0) await sleep(20);
     await sweeping.stop();
   });
 
-  test.each([0, 10, Number.NaN, 1e12])("a timer of %d ms is refused", async (every) => {
-    await fresh();
+  test.each([0, 10, Number.NaN, 1e12])("startSweeping refuses to sweep every %d ms", async (every) => {
     expect(() => store.startSweeping({ every })).toThrow(TypeError);
   });
 
@@ -183,12 +169,7 @@ postgres.describe("sweep", () => {
     return rows.map(({ id }) => id);
   }
 
-  /** Inserts sessions that expired an hour ago. */
-  async function fill(sessions: number): Promise<void> {
-    await pool.query(
-      `insert into ${table} select 'id ' || i, null, null, repeat('x', 900), 1, t, '1 hour', t + interval '1 hour', t, t + interval '1 hour', null
-       from generate_series(1, $1::int) i, (select now() - interval '2 hours' as t) clock`,
-      [sessions],
-    );
+  function insertExpired(sessions: number): Promise<void> {
+    return insertSessions(pool, table, "id", sessions, { size: 900, expired: true });
   }
 });

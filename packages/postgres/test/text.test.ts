@@ -1,12 +1,12 @@
-import { postgresStore } from "@tenure/postgres";
+import { migrate, postgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
 import { describe, expect, test } from "vitest";
 import { decodeText, encodeText } from "../src/text.ts";
 import { poolsOn } from "./pools.ts";
+import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
-const HOUR = 3_600_000;
 
 /** Text that PostgreSQL cannot hold, its encoding in the table, and text that looks like that encoding. */
 const awkward = [
@@ -23,14 +23,14 @@ const awkward = [
   "",
 ];
 
-describe("text", () => {
-  test("is stored as something else only where PostgreSQL can't hold it, and never as what other text is stored as", () => {
-    const stored = awkward.map(encodeText);
-    expect(new Set(stored).size).toBe(awkward.length);
+describe("encodeText", () => {
+  test("changes only text that PostgreSQL cannot hold, and gives no two texts the same encoding", () => {
+    const encoded = awkward.map(encodeText);
+    expect(new Set(encoded).size).toBe(awkward.length);
     for (const [index, text] of awkward.entries()) {
-      expect(decodeText(stored[index]!)).toBe(text);
-      expect(stored[index]).not.toContain("\0");
-      expect(stored[index]!.isWellFormed()).toBe(true);
+      expect(decodeText(encoded[index]!)).toBe(text);
+      expect(encoded[index]).not.toContain("\0");
+      expect(encoded[index]!.isWellFormed()).toBe(true);
     }
     for (const plain of ["", "😀", "é", "\ufffd", "\\u0000", '{"a":"\\u0001"}'])
       expect(encodeText(plain)).toBe(plain);
@@ -38,43 +38,41 @@ describe("text", () => {
 });
 
 postgres.describe("postgresStore", () => {
-  test("holds any text exactly, alone and in a batch, and never one id for another", async () => {
+  test("stores any text exactly, alone and in a batch, and keeps all ids and users apart", async () => {
     const store = await pools.store();
-    const sessions = awkward.map((text) => ({
-      id: `exact ${text}`,
-      userId: `user ${text}`,
-      data: `"'{${text},null}\\`,
-      idle: HOUR,
-      lifetime: HOUR,
-    }));
-    expect(await Promise.all(sessions.map((one) => store.create(one)))).toEqual(
+    const sessions = awkward.map((text) =>
+      newSession({ id: `exact ${text}`, userId: `user ${text}`, data: `"'{${text},null}\\` }),
+    );
+    expect(await Promise.all(sessions.map((session) => store.create(session)))).toEqual(
       sessions.map(() => "created"),
     );
     for (const { id, userId, data } of sessions) {
       expect(await store.read(id)).toMatchObject({ id, userId, data });
-      expect((await store.listUser(userId)).map((record) => record.id)).toEqual([id]);
+      expect((await store.listUser(userId!)).map((record) => record.id)).toEqual([id]);
     }
     expect(
       await Promise.all(sessions.map(({ id, data }) => store.update(id, { data: data + data }))),
     ).toEqual(sessions.map(() => "updated"));
     for (const { id, data } of sessions)
       expect(await store.read(id)).toMatchObject({ id, data: data + data });
-    const scanned: string[] = [];
-    for await (const { id } of store.scan()) scanned.push(id);
+    const scanned = (await Array.fromAsync(store.scan())).map(({ id }) => id);
     expect(scanned).toEqual(expect.arrayContaining(sessions.map(({ id }) => id)));
-    for (const { userId } of sessions) expect(await store.revokeUser(userId)).toBe(1);
+    for (const { userId } of sessions) expect(await store.revokeUser(userId!)).toBe(1);
   });
 
-  test("holds keys of 2,000 bytes, and refuses longer ones before anything is written", async () => {
+  test("stores keys of 2,000 bytes, and refuses longer ones before it writes anything", async () => {
     const store = await pools.store();
     // Random, so that compression cannot make it fit into the index.
-    const random = Array.from({ length: 2000 }, () => String.fromCharCode(33 + Math.random() * 90)).join("");
-    const [id, userId] = [random.slice(0, 2000), random.split("").toReversed().join("")];
-    expect(await store.create({ id, userId, data: "", idle: HOUR, lifetime: HOUR })).toBe("created");
+    const id = Array.from({ length: 2000 }, () => String.fromCharCode(33 + Math.random() * 90)).join("");
+    const userId = id.split("").toReversed().join("");
+    expect(await store.create(newSession({ id, userId }))).toBe("created");
     expect(await store.listUser(userId)).toMatchObject([{ id, userId }]);
-    const refused = "must not take more than 2000 bytes";
-    for (const long of [`${random}x`, "é".repeat(1001), "x".repeat(1024 * 1024), "\0".repeat(401)]) {
-      const session = { id: "fits", userId: "fits", data: "", idle: HOUR, lifetime: HOUR };
+    const refusal = {
+      name: "TypeError",
+      message: expect.stringContaining("must not take more than 2000 bytes"),
+    };
+    for (const long of [`${id}x`, "é".repeat(1001), "x".repeat(1024 * 1024), "\0".repeat(401)]) {
+      const session = newSession({ id: "fits", userId: "fits" });
       const calls = [
         () => store.create({ ...session, id: long }),
         () => store.create({ ...session, userId: long }),
@@ -86,22 +84,20 @@ postgres.describe("postgresStore", () => {
         () => store.revokeUser("fits", { except: long }),
         () => store.listUser(long),
       ];
-      for (const call of calls) await expect(call()).rejects.toThrow(refused);
-      for (const call of calls) await expect(call()).rejects.toBeInstanceOf(TypeError);
+      for (const call of calls) await expect(call()).rejects.toMatchObject(refusal);
     }
     expect(await store.read("fits")).toBeNull();
   });
 
-  test("holds ten megabytes of data", async () => {
+  test("stores ten megabytes of data", async () => {
     const store = await pools.store();
     const data = "😀éxy".repeat(2 * 1024 * 1024) + awkward.join("");
-    expect(await store.create({ id: "large", userId: null, data, idle: HOUR, lifetime: HOUR })).toBe(
-      "created",
-    );
-    expect((await store.read("large"))?.data === data).toBe(true);
+    const session = newSession({ data });
+    expect(await store.create(session)).toBe("created");
+    expect((await store.read(session.id))?.data === data).toBe(true);
   });
 
-  test("refuses, in a database that can't hold it, what that can't hold, and nothing is written", async () => {
+  test("refuses text that the encoding of the database cannot hold, and writes nothing", async () => {
     const admin = pools.open({ max: 1 });
     const database = `latin_${process.pid}`;
     await admin.query(
@@ -110,13 +106,11 @@ postgres.describe("postgresStore", () => {
     const url = new URL(postgres.url);
     url.pathname = `/${database}`;
     const pool = pools.open({ connectionString: url.href });
-    const { migrate } = await import("@tenure/postgres");
     await migrate(pool);
     const store = postgresStore(pool);
-    const session = { id: "é", userId: null, data: "é", idle: HOUR, lifetime: HOUR };
     const outcomes = await Promise.allSettled([
-      store.create(session),
-      store.create({ ...session, id: "other", data: "😀" }),
+      store.create(newSession({ id: "é", data: "é" })),
+      store.create(newSession({ id: "other", data: "😀" })),
     ]);
     expect(outcomes).toMatchObject([
       { value: "created" },

@@ -1,16 +1,15 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import type { PostgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
-import type { Pool, PoolClient } from "pg";
+import type { Pool } from "pg";
 import { beforeAll, expect, test } from "vitest";
-import { poolsOn } from "./pools.ts";
+import { end, poolsOn } from "./pools.ts";
 import { newSession } from "./sessions.ts";
 
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 let count = 0;
-const fresh = (): string => `user ${(count += 1)}`;
+const newUser = (): string => `user ${(count += 1)}`;
 
 postgres.describe("postgresStore.with(client)", () => {
   let store: PostgresStore;
@@ -24,68 +23,58 @@ postgres.describe("postgresStore.with(client)", () => {
   const password = async (): Promise<string> =>
     (await admin.query(`select hash from ${passwords}`)).rows[0].hash;
 
-  const begun = async (isolation = "read committed"): Promise<PoolClient> => {
-    const client = await pools.open({ max: 1 }).connect();
-    await client.query(`begin isolation level ${isolation}`);
-    return client;
-  };
-  const ended = async (client: PoolClient, how: "commit" | "rollback"): Promise<void> => {
-    await client.query(how);
-    client.release();
-  };
-
-  test("a change of password and the end of all sessions commit as one", async () => {
-    const [userId, other] = [fresh(), newSession()];
-    const [one, two] = [newSession({ userId }), newSession({ userId })];
-    await Promise.all([one, two, other].map((each) => store.create(each)));
-    const client = await begun();
+  test("commits a change of password and the end of the user's sessions together", async () => {
+    const userId = newUser();
+    const [revoked, kept] = [newSession({ userId }), newSession({ userId })];
+    await Promise.all([revoked, kept].map((session) => store.create(session)));
+    const client = await pools.begin();
     await client.query(`update ${passwords} set hash = 'new'`);
-    expect(await store.with(client).revokeUser(userId, { except: two.id })).toBe(1);
-    expect(await store.with(client).listUser(userId)).toMatchObject([{ id: two.id }]);
-    expect(await store.read(one.id)).toMatchObject({ id: one.id });
-    await ended(client, "commit");
-    expect(await store.read(one.id)).toBeNull();
-    expect(await store.listUser(userId)).toMatchObject([{ id: two.id }]);
+    expect(await store.with(client).revokeUser(userId, { except: kept.id })).toBe(1);
+    expect(await store.with(client).listUser(userId)).toMatchObject([{ id: kept.id }]);
+    expect(await store.read(revoked.id)).toMatchObject({ id: revoked.id });
+    await end(client, "commit");
+    expect(await store.read(revoked.id)).toBeNull();
+    expect(await store.listUser(userId)).toMatchObject([{ id: kept.id }]);
     expect(await password()).toBe("new");
   });
 
-  test("they roll back as one, and nothing has happened", async () => {
-    const userId = fresh();
-    const [one, unborn] = [newSession({ userId }), newSession({ userId })];
-    await store.create(one);
+  test("rolls back a change of password and its own changes together", async () => {
+    const userId = newUser();
+    const [existing, created] = [newSession({ userId }), newSession({ userId })];
+    await store.create(existing);
     const before = await password();
-    const client = await begun();
+    const client = await pools.begin();
     await client.query(`update ${passwords} set hash = 'never'`);
     const inside = store.with(client);
     expect(await inside.revokeUser(userId)).toBe(1);
-    expect(await inside.create(unborn)).toBe("created");
-    expect(await inside.revoke("unknown to all")).toBe(false);
-    await ended(client, "rollback");
+    expect(await inside.create(created)).toBe("created");
+    expect(await inside.revoke("unknown")).toBe(false);
+    await end(client, "rollback");
     expect(await password()).toBe(before);
-    expect(await store.read(one.id)).toMatchObject({ version: 1, userId });
-    expect(await store.create(unborn)).toBe("created");
-    expect(await store.create(newSession({ id: "unknown to all" }))).toBe("created");
+    expect(await store.read(existing.id)).toMatchObject({ version: 1, userId });
+    expect(await store.create(created)).toBe("created");
+    expect(await store.create(newSession({ id: "unknown" }))).toBe("created");
   });
 
-  test("all calls resolve as the store's, one after another, however many are made at once", async () => {
-    const client = await begun();
+  test("makes concurrent calls one after another, with the same results as the store", async () => {
+    const client = await pools.begin();
     const inside = store.with(client);
-    const userId = fresh();
-    const one = newSession({ userId });
-    const answers = await Promise.all([
-      inside.create(one),
-      inside.create(one),
-      inside.read(one.id),
-      inside.update(one.id, {}),
-      inside.update(one.id, { data: "new" }),
-      inside.update(one.id, { data: "newer", ifVersion: 1 }),
+    const userId = newUser();
+    const session = newSession({ userId });
+    const results = await Promise.all([
+      inside.create(session),
+      inside.create(session),
+      inside.read(session.id),
+      inside.update(session.id, {}),
+      inside.update(session.id, { data: "new" }),
+      inside.update(session.id, { data: "newer", ifVersion: 1 }),
       inside.listUser(userId),
-      inside.revoke(one.id),
-      inside.read(one.id),
-      inside.update(one.id, {}),
+      inside.revoke(session.id),
+      inside.read(session.id),
+      inside.update(session.id, {}),
       inside.revokeUser(userId),
     ]);
-    expect(answers).toEqual([
+    expect(results).toEqual([
       "created",
       "taken",
       expect.objectContaining({ version: 1 }),
@@ -99,111 +88,85 @@ postgres.describe("postgresStore.with(client)", () => {
       0,
     ]);
     expect(Math.abs((await inside.now()) - (await store.now()))).toBeLessThan(5000);
-    for await (const { id } of inside.scan()) expect(id).not.toBe(one.id);
-    await ended(client, "commit");
+    const scanned = await Array.fromAsync(inside.scan());
+    expect(scanned.map(({ id }) => id)).not.toContain(session.id);
+    await end(client, "commit");
   });
 
-  test("a touch inside does not make the application's commit asynchronous", async () => {
-    const one = newSession();
-    await store.create(one);
-    const client = await begun();
-    await store.with(client).update(one.id, {});
+  test("leaves the application's commit synchronous if it touches a session", async () => {
+    const session = newSession();
+    await store.create(session);
+    const client = await pools.begin();
+    await store.with(client).update(session.id, {});
     expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
-    await ended(client, "commit");
+    await end(client, "commit");
   });
 
-  test("a revocation inside makes the commit durable where it would not be", async () => {
-    const one = newSession();
-    await store.create(one);
-    const client = await begun();
+  test("makes the application's commit synchronous if it revokes a session, even if synchronous_commit is off", async () => {
+    const session = newSession();
+    await store.create(session);
+    const client = await pools.begin();
     await client.query("set local synchronous_commit to off");
-    expect(await store.with(client).revoke(one.id)).toBe(true);
+    expect(await store.with(client).revoke(session.id)).toBe(true);
     expect((await client.query("show synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
-    await ended(client, "commit");
+    await end(client, "commit");
   });
 
   test.each(["repeatable read", "serializable"])(
-    "a transaction that is %s, and could miss a session, is refused",
+    "refuses a %s transaction, which could miss a session",
     async (isolation) => {
-      const userId = fresh();
-      const client = await begun(isolation);
+      const userId = newUser();
+      const client = await pools.begin(isolation);
       await client.query("select 1");
       await store.create(newSession({ userId }));
       const refused = store.with(client).revokeUser(userId);
       await expect(refused).rejects.toBeInstanceOf(StoreError);
       await expect(refused).rejects.toThrow("isolation level read committed");
-      await ended(client, "rollback");
+      await end(client, "rollback");
       expect(await store.listUser(userId)).toHaveLength(1);
     },
   );
 
-  test("outside of a transaction any isolation is as good", async () => {
+  test("accepts any isolation level outside of a transaction", async () => {
     const client = await pools
       .open({ max: 1, options: "-c default_transaction_isolation=serializable" })
       .connect();
-    const one = newSession();
-    expect(await store.with(client).create(one)).toBe("created");
-    expect(await store.with(client).revoke(one.id)).toBe(true);
+    const session = newSession();
+    expect(await store.with(client).create(session)).toBe("created");
+    expect(await store.with(client).revoke(session.id)).toBe(true);
     client.release();
   });
 
-  test("what fails is a StoreError, and the transaction is the application's to end", async () => {
-    const client = await begun();
+  test("rejects with a StoreError in a failed transaction, which the application can then roll back", async () => {
+    const client = await pools.begin();
     await client.query("select 1/0").catch(() => undefined);
     await expect(store.with(client).read("id")).rejects.toMatchObject({
       name: "StoreError",
       cause: { code: "25P02" },
     });
-    await ended(client, "rollback");
+    await end(client, "rollback");
   });
 
-  test("the fence of a transaction that commits refuses a login that began before it, and not one that began after", async () => {
-    const userId = fresh();
+  test("sets a fence that, once committed, refuses logins from before the call, but none between the call and the commit", async () => {
+    const userId = newUser();
     const before = await store.now();
-    const client = await begun();
+    const client = await pools.begin();
     await store.with(client).revokeUser(userId);
-    const meanwhile = await store.now();
-    await ended(client, "commit");
+    const beforeCommit = await store.now();
+    await end(client, "commit");
     expect(await store.create(newSession({ userId, authenticatedAt: before }))).toBe("fenced");
-    // This is why the README calls it again after the commit.
-    const late = newSession({ userId });
-    expect(await store.create({ ...late, authenticatedAt: meanwhile })).toBe("created");
+    // This is why the README's example calls revokeUser again after the commit.
+    expect(await store.create(newSession({ userId, authenticatedAt: beforeCommit }))).toBe("created");
     expect(await store.revokeUser(userId)).toBe(1);
-    expect(await store.create(newSession({ userId, authenticatedAt: meanwhile }))).toBe("fenced");
+    expect(await store.create(newSession({ userId, authenticatedAt: beforeCommit }))).toBe("fenced");
   });
 
-  test("a transaction that rolls back leaves no fence", async () => {
-    const userId = fresh();
+  test("leaves no fence if the transaction is rolled back", async () => {
+    const userId = newUser();
     const before = await store.now();
-    const client = await begun();
+    const client = await pools.begin();
     await store.with(client).revokeUser(userId);
-    await ended(client, "rollback");
+    await end(client, "rollback");
     expect(await store.create(newSession({ userId, authenticatedAt: before }))).toBe("created");
-  });
-
-  test("a session that is bound to another while revokeUser waits for it is the other's, and lives", async () => {
-    const [userId, other] = [fresh(), fresh()];
-    const one = newSession({ userId });
-    await store.create(one);
-    const client = await begun();
-    await store.with(client).update(one.id, { userId: other });
-    const revoking = store.revokeUser(userId);
-    await sleep(100);
-    await ended(client, "commit");
-    expect(await revoking).toBe(0);
-    expect(await store.listUser(other)).toMatchObject([{ id: one.id }]);
-  });
-
-  test("a session whose data changes while revokeUser waits for it ends", async () => {
-    const userId = fresh();
-    const one = newSession({ userId });
-    await store.create(one);
-    const client = await begun();
-    await store.with(client).update(one.id, { data: "changed" });
-    const revoking = store.revokeUser(userId);
-    await sleep(100);
-    await ended(client, "commit");
-    expect(await revoking).toBe(1);
-    expect(await store.read(one.id)).toBeNull();
   });
 });
