@@ -1,19 +1,12 @@
-import { DatabaseSync } from "node:sqlite";
 import { type MixUp, testStore } from "@tenure/conformance";
 import { migrate, type SqliteDatabase, type SqliteStatement, sqliteStore } from "@tenure/sqlite";
-import BetterSqlite3 from "better-sqlite3";
 import { describe, test } from "vitest";
+import { drivers } from "./drivers.ts";
 import { newFiles } from "./files.ts";
 
 const newFile = newFiles();
 
-const drivers: Readonly<Record<string, (file: string) => SqliteDatabase>> = {
-  "node:sqlite": (file) => new DatabaseSync(file),
-  // By default, it waits for a lock inside the call. The store must turn that off.
-  "better-sqlite3": (file) => new BetterSqlite3(file),
-};
-
-for (const [name, connect] of Object.entries(drivers)) {
+for (const [name, connect] of drivers) {
   const file = newFile();
   testStore(
     { describe, test },
@@ -24,37 +17,29 @@ for (const [name, connect] of Object.entries(drivers)) {
         await migrate(database);
         return sqliteStore(database);
       },
-      // There is no server. refusals.test.ts covers faults of the file.
+      // There is no server. errors.test.ts covers faults of the file.
       unreachable: null,
       async mixedUp(mixUp) {
         await migrate(connect(file));
-        return sqliteStore(mixingUp(connect(file), mixUp));
+        return sqliteStore(withMixedUpReplies(connect(file), mixUp));
       },
     },
   );
 }
 
-function mixingUp(database: SqliteDatabase, mixUp: MixUp): SqliteDatabase {
+function withMixedUpReplies(database: SqliteDatabase, mixUp: MixUp): SqliteDatabase {
   return {
     exec: (sql) => database.exec(sql),
     prepare(sql) {
       const statement = database.prepare(sql);
       if (!sql.includes("from tenure_sessions")) return statement;
-      if (mixUp.kind === "value")
-        return { ...bound(statement), get: () => mixUp.value, all: () => [mixUp.value] };
+      const run: SqliteStatement["run"] = (...values) => statement.run(...values);
+      if (mixUp.kind === "value") return { run, get: () => mixUp.value, all: () => [mixUp.value] };
       return {
+        run,
         get: (...values) => statement.get(...mixUp.swapped(values)),
         all: (...values) => statement.all(...mixUp.swapped(values)),
-        run: (...values) => statement.run(...values),
       };
     },
-  };
-}
-
-function bound(statement: SqliteStatement): SqliteStatement {
-  return {
-    get: (...values) => statement.get(...values),
-    all: (...values) => statement.all(...values),
-    run: (...values) => statement.run(...values),
   };
 }

@@ -1,47 +1,41 @@
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
-import { migrate, type SqliteDatabase, sqliteStore, type SqliteStoreOptions } from "@tenure/sqlite";
-import BetterSqlite3 from "better-sqlite3";
+import { migrate, sqliteStore, type SqliteStoreOptions } from "@tenure/sqlite";
 import { describe, expect, test } from "vitest";
+import { type Connect, drivers } from "./drivers.ts";
 import { newFiles } from "./files.ts";
+import { newSession } from "./new-session.ts";
 
 const newFile = newFiles();
-const HOUR = 3_600_000;
-const session = (id: string) => ({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR });
-
-const drivers: Readonly<Record<string, (file: string) => SqliteDatabase>> = {
-  "node:sqlite": (file) => new DatabaseSync(file, { timeout: 5000 }),
-  "better-sqlite3": (file) => new BetterSqlite3(file, { timeout: 5000 }),
-};
 
 /**
  * Opens a store and another connection, whose locks SQLite treats like those of another process. Both use one
  * driver: each driver has its own copy of SQLite, and copies in one process do not see each other's locks.
  */
-async function open(connect: (file: string) => SqliteDatabase, options?: SqliteStoreOptions) {
+async function open(connect: Connect, options?: SqliteStoreOptions) {
   const file = newFile();
   await migrate(connect(file));
-  return { store: sqliteStore(connect(file), options), other: connect(file) };
+  return { store: sqliteStore(connect(file, { timeout: 5000 }), options), other: connect(file) };
 }
 
-describe.each(Object.entries(drivers))("a lock that another process holds, on %s", (_name, connect) => {
-  test("is waited for while the event loop goes on, though the connection was opened with a timeout of its own", async () => {
+describe.each(drivers)("with %s, a lock that another process holds", (_name, connect) => {
+  test("does not block the event loop while a call waits for it, even if the connection has a timeout", async () => {
     const { store, other } = await open(connect, { lockTimeout: 4000 });
     other.exec("begin immediate");
-    // A turn needs a free event loop. If SQLite waited, one turn would take 5 s, and the call would run out
-    // of time.
-    const held = (async () => {
+    // The lock is released after 20 turns of the event loop. If SQLite waited for it, one turn would take 5 s,
+    // and the call would reject.
+    const releasing = (async () => {
       for (let turns = 0; turns < 20; turns += 1) await sleep(2);
       other.exec("commit");
     })();
-    expect(await store.create(session("one"))).toBe("created");
-    await held;
+    expect(await store.create(newSession("one"))).toBe("created");
+    await releasing;
   });
 
-  test("does not keep anybody from reading", async () => {
+  test("does not delay reads", async () => {
     const { store, other } = await open(connect);
-    await store.create(session("one"));
+    await store.create(newSession("one"));
     other.exec("begin immediate; update tenure_sessions set data = 'not committed'");
     expect(await store.read("one")).toMatchObject({ data: "{}" });
     expect(await store.listUser("ada")).toMatchObject([{ data: "{}" }]);
@@ -49,11 +43,11 @@ describe.each(Object.entries(drivers))("a lock that another process holds, on %s
     other.exec("rollback");
   });
 
-  test("is a StoreError of every call that waits, once lockTimeout is over, and nothing is written", async () => {
+  test("makes every call that waits for longer than lockTimeout reject with a StoreError and write nothing", async () => {
     const { store, other } = await open(connect, { lockTimeout: 50 });
-    await store.create(session("one"));
+    await store.create(newSession("one"));
     other.exec("begin immediate");
-    const calls = Array.from({ length: 500 }, (_, count) => store.create(session(`late ${count}`)));
+    const calls = Array.from({ length: 500 }, (_, count) => store.create(newSession(`late ${count}`)));
     const outcomes = await Promise.allSettled([...calls, store.revoke("one"), store.revokeUser("ada")]);
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(StoreError) });
@@ -64,12 +58,12 @@ describe.each(Object.entries(drivers))("a lock that another process holds, on %s
   });
 });
 
-test("a lock that another connection of a shared cache holds is reported as one, though SQLite has another code for it", async () => {
+test("a lock of another connection to the same shared cache, for which SQLite has a different code, is handled like any other lock", async () => {
   const { store, other } = await open((file) => new DatabaseSync(`file:${file}?cache=shared`), {
     lockTimeout: 50,
   });
   other.exec("begin immediate");
-  await expect(store.create(session("one"))).rejects.toThrow("locked for longer than lockTimeout");
+  await expect(store.create(newSession("one"))).rejects.toThrow("locked for longer than lockTimeout");
   other.exec("commit");
-  expect(await store.create(session("one"))).toBe("created");
+  expect(await store.create(newSession("one"))).toBe("created");
 });

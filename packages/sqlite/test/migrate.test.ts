@@ -2,14 +2,13 @@ import { DatabaseSync } from "node:sqlite";
 import { migrate, type SqliteDatabase, sqliteStore } from "@tenure/sqlite";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { newFiles } from "./files.ts";
+import { newSession } from "./new-session.ts";
 import { messageOf, startProcess } from "./other-process.ts";
 
 const newFile = newFiles();
-const HOUR = 3_600_000;
-const session = { id: "one", userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR };
 const PROCESSES = 6;
 
-test(`${PROCESSES} processes that start at once on a new file all migrate it, and all write to it`, async () => {
+test(`${PROCESSES} processes can migrate a new file concurrently, and can all write to it`, async () => {
   const file = newFile();
   const starting = Array.from({ length: PROCESSES }, () => startProcess("migrating.fixture.ts", [file]));
   await Promise.all(starting.map(messageOf));
@@ -19,27 +18,27 @@ test(`${PROCESSES} processes that start at once on a new file all migrate it, an
   expect(await sqliteStore(new DatabaseSync(file)).listUser("ada")).toHaveLength(PROCESSES);
 });
 
-test("a new file that another process migrates between any two statements of migrate is migrated", async () => {
+test("migrate succeeds if another process migrates the same new file between any two of its statements", async () => {
   for (let nth = 1, isInterrupted = true; isInterrupted; nth += 1) {
     const file = newFile();
     let statements = 0;
     let other: Promise<void> | undefined;
-    const database = beforeEach(new DatabaseSync(file), () => {
+    const database = callBeforeEach(new DatabaseSync(file), () => {
       statements += 1;
       if (statements === nth) other = migrate(new DatabaseSync(file));
     });
     await migrate(database);
     isInterrupted = other !== undefined;
     await other;
-    expect(await sqliteStore(database).create(session)).toBe("created");
+    expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
   }
 });
 
-test("a file that is up to date is left as it is, with all that is in it", async () => {
+test("migrate changes neither the schema nor the data of a file that is up to date", async () => {
   const database = new DatabaseSync(newFile());
   await migrate(database);
   const store = sqliteStore(database);
-  await store.create(session);
+  await store.create(newSession("one"));
   const schema = (): unknown => database.prepare("select * from sqlite_schema").all();
   const before = schema();
   await migrate(database);
@@ -47,20 +46,20 @@ test("a file that is up to date is left as it is, with all that is in it", async
   expect(await store.read("one")).toMatchObject({ userId: "ada" });
 });
 
-test("a file of a later release is left alone, and works", async () => {
+test("migrate does not change a file of a later release, and the store works on it", async () => {
   const database = new DatabaseSync(newFile());
   await migrate(database);
   database.exec("alter table tenure_sessions add column later text; pragma user_version = 2");
   await migrate(database);
   expect(database.prepare("pragma user_version").get()).toEqual({ user_version: 2 });
-  expect(await sqliteStore(database).create(session)).toBe("created");
+  expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
 });
 
 test.each([
   ["a new file", async () => undefined],
   ["a file that is up to date", migrate],
 ])(
-  "of %s: waits for a lock that another process holds, while the event loop goes on",
+  "migrate of %s waits for a lock that another process holds, without blocking the event loop",
   async (_what, prepare) => {
     const file = newFile();
     const other = new DatabaseSync(file);
@@ -69,11 +68,11 @@ test.each([
     setTimeout(() => other.exec("rollback"), 50);
     const database = new DatabaseSync(file, { timeout: 60_000 });
     await migrate(database);
-    expect(await sqliteStore(database).create(session)).toBe("created");
+    expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
   },
 );
 
-test("a lock that outlasts the 30 seconds of migrate is an error that names them", async () => {
+test("migrate rejects if another process holds a lock for longer than 30 s, with an error that names this limit", async () => {
   const file = newFile();
   const other = new DatabaseSync(file);
   other.exec("begin immediate");
@@ -83,14 +82,14 @@ test("a lock that outlasts the 30 seconds of migrate is an error that names them
   await expect(migrate(new DatabaseSync(file))).rejects.toThrow("locked for longer than 30 s:");
 });
 
-test("the file is in WAL, so that nobody who reads waits for a write", async () => {
+test("migrate turns on WAL, so that reads do not wait for writes", async () => {
   const file = newFile();
   await migrate(new DatabaseSync(file));
   expect(new DatabaseSync(file).prepare("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
 });
 
 /** Wraps a database, to call back before each statement. */
-function beforeEach(database: SqliteDatabase, callback: () => void): SqliteDatabase {
+function callBeforeEach(database: SqliteDatabase, callback: () => void): SqliteDatabase {
   return {
     exec(sql) {
       callback();

@@ -1,15 +1,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { type SessionRecord, type SessionStore, StoreError, type StoreOperation } from "@tenure/core";
 
-/** A call for the other process. */
-export interface Asked {
+/** A call, as it is sent to the other process. */
+export interface CallMessage {
   readonly call: number;
   readonly method: keyof SessionStore;
   readonly args: readonly unknown[];
 }
 
-/** The outcome of a call. */
-export interface Given {
+/** The outcome of a call, as the other process sends it. */
+export interface ReplyMessage {
   readonly call: number;
   readonly result?: unknown;
   readonly error?: {
@@ -42,19 +42,19 @@ export async function storeInOtherProcess(
 ): Promise<SessionStore & { readonly stop: () => void }> {
   const child = startProcess("serving.fixture.ts", [file]);
   await messageOf(child);
-  const waiting = new Map<number, (given: Given) => void>();
-  child.on("message", (given: Given) => {
-    waiting.get(given.call)?.(given);
-    waiting.delete(given.call);
+  const waiting = new Map<number, (reply: ReplyMessage) => void>();
+  child.on("message", (reply: ReplyMessage) => {
+    waiting.get(reply.call)?.(reply);
+    waiting.delete(reply.call);
   });
   let calls = 0;
 
-  async function ask(method: keyof SessionStore, ...args: unknown[]): Promise<never> {
+  async function send(method: keyof SessionStore, ...args: unknown[]): Promise<never> {
     const call = (calls += 1);
-    const { result, error } = await new Promise<Given>((resolve) => {
+    const { result, error } = await new Promise<ReplyMessage>((resolve) => {
       waiting.set(call, resolve);
-      // Throws for a symbol, which cannot be sent to a process. The promise rejects.
-      child.send({ call, method, args } satisfies Asked);
+      // Throws for a symbol, which cannot be sent to a process, so the promise rejects.
+      child.send({ call, method, args } satisfies CallMessage);
     });
     if (!error) return result as never;
     if (error.operation === undefined)
@@ -63,16 +63,16 @@ export async function storeInOtherProcess(
   }
 
   return {
-    create: (session) => ask("create", session),
-    read: (id) => ask("read", id),
-    update: (id, changes) => ask("update", id, changes),
-    revoke: (id) => ask("revoke", id),
-    revokeUser: (userId, which) => ask("revokeUser", userId, which),
-    listUser: (userId) => ask("listUser", userId),
+    create: (session) => send("create", session),
+    read: (id) => send("read", id),
+    update: (id, changes) => send("update", id, changes),
+    revoke: (id) => send("revoke", id),
+    revokeUser: (userId, options) => send("revokeUser", userId, options),
+    listUser: (userId) => send("listUser", userId),
     async *scan() {
-      yield* (await ask("scan")) as SessionRecord[];
+      yield* (await send("scan")) as SessionRecord[];
     },
-    now: () => ask("now"),
+    now: () => send("now"),
     stop: () => child.disconnect(),
   };
 }
@@ -86,7 +86,7 @@ export function alternating(one: SessionStore, other: SessionStore): SessionStor
     read: (id) => next().read(id),
     update: (id, changes) => next().update(id, changes),
     revoke: (id) => next().revoke(id),
-    revokeUser: (userId, which) => next().revokeUser(userId, which),
+    revokeUser: (userId, options) => next().revokeUser(userId, options),
     listUser: (userId) => next().listUser(userId),
     scan: () => next().scan(),
     now: () => next().now(),

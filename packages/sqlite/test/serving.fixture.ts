@@ -4,14 +4,14 @@
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "@tenure/core";
 import { sqliteStore } from "@tenure/sqlite";
-import type { Asked, Given } from "./other-process.ts";
+import type { CallMessage, ReplyMessage } from "./other-process.ts";
 
 const store = sqliteStore(new DatabaseSync(process.argv[2]!));
 
-async function made({ method, args }: Asked): Promise<Omit<Given, "call">> {
+async function replyTo({ method, args }: CallMessage): Promise<Omit<ReplyMessage, "call">> {
   try {
     if (method === "scan") return { result: await Array.fromAsync(store.scan()) };
-    const call = store[method] as (...given: unknown[]) => Promise<unknown>;
+    const call = store[method] as (...args: unknown[]) => Promise<unknown>;
     return { result: await call(...args) };
   } catch (error) {
     const { name, message } = error as Error;
@@ -19,8 +19,10 @@ async function made({ method, args }: Asked): Promise<Omit<Given, "call">> {
   }
 }
 
-process.on("message", (asked: Asked) => {
-  void made(asked).then((given) => process.send!({ ...given, call: asked.call } satisfies Given));
+process.on("message", (message: CallMessage) => {
+  void replyTo(message).then((reply) =>
+    process.send!({ ...reply, call: message.call } satisfies ReplyMessage),
+  );
 });
 process.on("disconnect", () => process.exit());
-process.send!({ call: -1, result: "ready" } satisfies Given);
+process.send!({ call: -1, result: "ready" } satisfies ReplyMessage);

@@ -3,21 +3,25 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, sqliteStore } from "@tenure/sqlite";
 import { expect, test } from "vitest";
 import { newFiles } from "./files.ts";
+import { HOUR, newSession } from "./new-session.ts";
 
 const newFile = newFiles();
-const HOUR = 3_600_000;
-const session = (id: string) => ({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: 12 * HOUR });
 
 async function open() {
   const database = new DatabaseSync(newFile());
   await migrate(database);
-  const rows = (): number =>
-    Number(database.prepare("select count(*) as n from tenure_sessions").get()!["n"]);
-  return { database, store: sqliteStore(database), rows };
+  const rowsOf = (table: string): number =>
+    Number(database.prepare(`select count(*) as n from ${table}`).get()!["n"]);
+  return {
+    database,
+    store: sqliteStore(database),
+    sessions: () => rowsOf("tenure_sessions"),
+    fences: () => rowsOf("tenure_fences"),
+  };
 }
 
 /** Moves every instant in the file into the past, as if time had passed. */
-function pass(database: DatabaseSync, ms: number): void {
+function advance(database: DatabaseSync, ms: number): void {
   const columns = "created_at touched_at ends_at expires_at sweep_at authenticated_at revoked_at".split(" ");
   database.exec(
     `update tenure_sessions set ${columns.map((column) => `${column} = ${column} - ${ms}`).join(", ")}`,
@@ -25,70 +29,68 @@ function pass(database: DatabaseSync, ms: number): void {
   database.exec(`update tenure_fences set instant = instant - ${ms}`);
 }
 
-test("what has expired is deleted by the calls that write, a few rows each", async () => {
-  const { database, store, rows } = await open();
-  await Promise.all(Array.from({ length: 100 }, (_, count) => store.create(session(`old ${count}`))));
-  pass(database, 13 * HOUR);
+test("each call that writes deletes a few expired rows", async () => {
+  const { database, store, sessions } = await open();
+  await Promise.all(Array.from({ length: 100 }, (_, count) => store.create(newSession(`old ${count}`))));
+  advance(database, 13 * HOUR);
   await store.read("old 1");
-  expect(rows()).toBe(100);
-  await store.create(session("new"));
-  expect(rows()).toBe(99);
+  expect(sessions()).toBe(100);
+  await store.create(newSession("new"));
+  expect(sessions()).toBe(99);
   for (let calls = 0; calls < 49; calls += 1) await store.update("unknown", {});
-  expect(rows()).toBe(1);
+  expect(sessions()).toBe(1);
 });
 
-test("a session that was used, or that began to live longer, is not swept when it was first to expire", async () => {
+test("a session whose expiry was moved by a use or a longer idle timeout is not swept at its first expiry", async () => {
   const { database, store } = await open();
   for (let hours = 0; hours < 5; hours += 1) {
-    if (hours === 0) await store.create(session("used"));
-    pass(database, HOUR * 0.9);
+    if (hours === 0) await store.create(newSession("used"));
+    advance(database, HOUR * 0.9);
     expect(await store.update("used", {})).toBe("updated");
     for (let calls = 0; calls < 3; calls += 1) await store.update("unknown", {});
   }
   expect(await store.update("used", { idle: 10 * HOUR })).toBe("updated");
-  pass(database, 5 * HOUR);
+  advance(database, 5 * HOUR);
   for (let calls = 0; calls < 3; calls += 1) await store.update("unknown", {});
   expect(await store.read("used")).toMatchObject({ id: "used" });
 });
 
-test("a session that was made shorter is swept at its new end", async () => {
-  const { store, rows } = await open();
-  await store.create(session("short"));
+test("a session whose idle timeout was shortened is swept at its new expiry", async () => {
+  const { store, sessions } = await open();
+  await store.create(newSession("short"));
   await store.update("short", { idle: 1 });
   await sleep(5);
   await store.update("unknown", {});
-  expect(rows()).toBe(0);
+  expect(sessions()).toBe(0);
 });
 
-test("a tombstone is kept until the session would have ended, and an hour at least", async () => {
-  const { database, store, rows } = await open();
-  await store.create(session("long"));
-  await store.create({ ...session("short"), lifetime: HOUR / 2 });
+test("a tombstone is kept until the endsAt of its session, and for at least an hour", async () => {
+  const { database, store, sessions } = await open();
+  await store.create(newSession("long"));
+  await store.create(newSession("short", { lifetime: HOUR / 2 }));
   await store.revoke("long");
   await store.revoke("short");
   await store.revoke("unknown");
-  const revived = async (id: string) => (await store.create({ ...session(id), userId: null })) === "created";
-  pass(database, 0.9 * HOUR);
-  for (const id of ["long", "short", "unknown"]) expect(await revived(id)).toBe(false);
-  pass(database, 0.2 * HOUR);
+  const isFree = async (id: string) => (await store.create(newSession(id, { userId: null }))) === "created";
+  advance(database, 0.9 * HOUR);
+  for (const id of ["long", "short", "unknown"]) expect(await isFree(id)).toBe(false);
+  advance(database, 0.2 * HOUR);
   for (let calls = 0; calls < 5; calls += 1) await store.update("nobody", {});
-  expect(rows()).toBe(1);
-  expect(await revived("long")).toBe(false);
-  pass(database, 12 * HOUR);
+  expect(sessions()).toBe(1);
+  expect(await isFree("long")).toBe(false);
+  advance(database, 12 * HOUR);
   for (let calls = 0; calls < 5; calls += 1) await store.update("nobody", {});
-  expect(rows()).toBe(0);
+  expect(sessions()).toBe(0);
 });
 
-test("a fence is kept for an hour, and forgotten by a later revokeUser", async () => {
-  const { database, store } = await open();
-  const fences = (): number =>
-    Number(database.prepare("select count(*) as n from tenure_fences").get()!["n"]);
+test("a fence is kept for an hour, and deleted by a later revokeUser", async () => {
+  const { database, store, fences } = await open();
   await store.revokeUser("ada");
   await store.revokeUser("grace");
-  pass(database, 0.9 * HOUR);
+  advance(database, 0.9 * HOUR);
   await store.revokeUser("alan");
   expect(fences()).toBe(3);
-  pass(database, 0.2 * HOUR);
+  advance(database, 0.2 * HOUR);
   await store.revokeUser("alan");
   expect(fences()).toBe(1);
 });

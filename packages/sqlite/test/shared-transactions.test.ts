@@ -2,29 +2,28 @@ import { DatabaseSync } from "node:sqlite";
 import { migrate, sqliteStore } from "@tenure/sqlite";
 import { beforeEach, describe, expect, test } from "vitest";
 import { newFiles } from "./files.ts";
-import { type Transaction, watched } from "./watched.ts";
+import { HOUR, newSession } from "./new-session.ts";
+import { observeTransactions, type Transaction } from "./observed-transactions.ts";
 
 const newFile = newFiles();
-const HOUR = 3_600_000;
-const session = (id: string) => ({ id, userId: "ada", data: "{}", idle: HOUR, lifetime: HOUR });
 
-describe("sqliteStore, the calls of one turn of the event loop", () => {
+describe("the calls of one turn of the event loop", () => {
   let transactions: Transaction[] = [];
   let store: ReturnType<typeof sqliteStore>;
   let database: DatabaseSync;
   beforeEach(async () => {
     database = new DatabaseSync(newFile());
     await migrate(database);
-    store = sqliteStore(watched(database, (one) => transactions.push(one)));
-    await store.create(session("one"));
+    store = sqliteStore(observeTransactions(database, (one) => transactions.push(one)));
+    await store.create(newSession("one"));
     transactions = [];
   });
 
-  test("share one transaction for what they read, and one for what they write", async () => {
+  test("share one transaction for reads and one for writes", async () => {
     const results = await Promise.all([
       store.read("one"),
       store.listUser("ada"),
-      store.create(session("two")),
+      store.create(newSession("two")),
       store.update("one", { data: "new" }),
       store.revoke("unknown"),
     ]);
@@ -32,18 +31,18 @@ describe("sqliteStore, the calls of one turn of the event loop", () => {
     expect(transactions.map(({ kind }) => kind).toSorted()).toEqual(["begin", "begin immediate"]);
   });
 
-  test("are split into transactions of bounded length", async () => {
-    await Promise.all(Array.from({ length: 200 }, (_, count) => store.create(session(`many ${count}`))));
+  test("are split into several transactions if they are many or large", async () => {
+    await Promise.all(Array.from({ length: 200 }, (_, count) => store.create(newSession(`many ${count}`))));
     expect(transactions).toHaveLength(4);
     transactions = [];
     const data = "x".repeat(300_000);
     await Promise.all(
-      Array.from({ length: 4 }, (_, count) => store.create({ ...session(`large ${count}`), data })),
+      Array.from({ length: 4 }, (_, count) => store.create(newSession(`large ${count}`, { data }))),
     );
     expect(transactions).toHaveLength(4);
   });
 
-  test("wait for the disk once, and touches alone do not wait for it", async () => {
+  test("wait for the disk once, or not at all if all are touches", async () => {
     await Promise.all([store.update("one", {}), store.update("one", { touch: true })]);
     await Promise.all([store.update("one", {}), store.update("one", { data: "new" })]);
     await store.update("one", { touch: false, idle: HOUR });
@@ -52,9 +51,9 @@ describe("sqliteStore, the calls of one turn of the event loop", () => {
   });
 
   test("each get their own result, and one that fails rejects alone", async () => {
-    // Written by hand: the row is not a session any more.
+    // An edit by hand, which makes the row invalid.
     database.exec("update tenure_sessions set user_id = 'ada', authenticated_at = null where id = 'one'");
-    await store.create(session("two"));
+    await store.create(newSession("two"));
     const outcomes = await Promise.allSettled([store.read("one"), store.read("two"), store.read("three")]);
     expect(outcomes).toMatchObject([
       { status: "rejected", reason: { name: "StoreError", operation: "read" } },
@@ -63,7 +62,7 @@ describe("sqliteStore, the calls of one turn of the event loop", () => {
     ]);
   });
 
-  test("all reject if the commit fails, and nothing of them is written", async () => {
+  test("all reject and write nothing if the commit fails", async () => {
     const failing = sqliteStore({
       prepare: (sql) => database.prepare(sql),
       exec(sql) {
@@ -71,7 +70,7 @@ describe("sqliteStore, the calls of one turn of the event loop", () => {
         return database.exec(sql);
       },
     });
-    const outcomes = await Promise.allSettled([failing.create(session("two")), failing.revoke("one")]);
+    const outcomes = await Promise.allSettled([failing.create(newSession("two")), failing.revoke("one")]);
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
     expect((await store.listUser("ada")).map(({ id }) => id)).toEqual(["one"]);
   });

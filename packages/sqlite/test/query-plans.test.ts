@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { migrate, sqliteStore } from "@tenure/sqlite";
 import { expect, test } from "vitest";
 
-test("every statement finds its rows by an index, and sorts none", async () => {
+test("every statement finds its rows by an index, and needs no temporary B-tree to sort them", async () => {
   const database = new DatabaseSync(":memory:");
   await migrate(database);
   const statements: string[] = [];
