@@ -76,7 +76,7 @@ postgres.describe("postgresStore, when a connection fails", () => {
   });
 
   test("if the server stops replying, calls reject with a StoreError after query_timeout, and the next call works", async () => {
-    const { proxy, store } = await proxied({ query_timeout: 300, connectionTimeoutMillis: 300 });
+    const { proxy, store } = await proxied({ query_timeout: 1000, connectionTimeoutMillis: 1000 });
     await using _ = proxy;
     const session = newSession({ userId: "user" });
     const { id } = session;
