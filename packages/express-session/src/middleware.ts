@@ -6,6 +6,12 @@ export type Request = Parameters<Store["regenerate"]>[0];
 
 type SessionCookie = SessionData["cookie"];
 
+/** Whether the headers of a request's response have left, so that it can set no cookie any more. */
+export function hasBegun(req: Request | undefined): boolean {
+  // Only Express gives a request its response.
+  return req?.res?.headersSent === true;
+}
+
 /** Makes a new `req.session` with its cookie. The middleware assigns its own to the store. */
 export type Generate = (req: Request) => void;
 
@@ -54,21 +60,28 @@ export class Middleware {
   }
 
   /**
-   * Warns if a session was stored under a new token and the response did not set its cookie: the cookie is
-   * `secure`, and the framework takes the connection for plain HTTP.
+   * Warns if a session was stored under a new token and the response does not set its cookie: the response
+   * had begun before, or the cookie is `secure` and the framework takes the connection for plain HTTP.
+   *
+   * @param isTooLate whether the response had begun before the session got its token
    */
   warnIfNotSent(
     { req, cookie }: { readonly req?: Request; readonly cookie: SessionCookie },
     current: Pick<RequestSession<never>, "token" | "isEnded">,
+    isTooLate: boolean,
   ): void {
     const { token } = current;
     const { res } = req ?? {};
-    if (!req || !res || !cookie.secure || "encrypted" in req.socket) return;
+    if (!req || !res) return;
+    const isSent = (): boolean =>
+      [res.getHeader("set-cookie") ?? []].flat().some((line) => String(line).includes(token));
+    if (isTooLate && !isSent()) return this.#warn("TENURE_COOKIE_TOO_LATE");
+    // A stand-in for a request, in a test, may have no socket.
+    const { socket } = req as { readonly socket?: object };
+    if (isTooLate || !cookie.secure || !socket || "encrypted" in socket) return;
     const check = (): void => {
-      // The request has replaced the token or ended the session since.
-      if (current.token !== token || current.isEnded) return;
-      const lines = [res.getHeader("set-cookie") ?? []].flat().map(String);
-      if (lines.some((line) => line.includes(token))) return;
+      // The request may have replaced the token or ended the session since.
+      if (current.token !== token || current.isEnded || isSent()) return;
       this.#warn("TENURE_COOKIE_NOT_SENT", 'call app.set("trust proxy", 1)');
     };
     if (res.writableFinished) check();

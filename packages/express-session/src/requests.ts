@@ -25,6 +25,8 @@ import {
 export class Attached<Data extends object> {
   readonly current: RequestSession<Data>;
   cookie: StoredCookie | undefined;
+  /** The new token under which the session was last stored. `undefined`: it is under the browser's. */
+  storedToken: string | undefined;
 
   constructor(current: RequestSession<Data>, cookie?: StoredCookie) {
     this.current = current;

@@ -1,5 +1,6 @@
 import type { ListedSession as StoredSession, Sessions, UserId } from "@tenure/core";
 import {
+  assertNotBegun,
   assertOptions,
   Bridge,
   type BridgeOptions,
@@ -13,7 +14,7 @@ import {
   warnOnce,
 } from "@tenure/core/bridge";
 import session, { type Session, type SessionData, type Store } from "express-session";
-import { type Generate, Middleware, type Request } from "./middleware.ts";
+import { type Generate, hasBegun, Middleware, type Request } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
 import {
   cookieIn,
@@ -139,6 +140,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   async logIn(req: Request, user: UserId, options: RequestLogin = {}): Promise<LoginOutcome> {
     const attached = this.#requests.of(req);
+    assertNotBegun(hasBegun(req));
     const { current } = attached;
     const { session: before } = req;
     const fresh = this.#middleware.newCookie(req);
@@ -154,8 +156,10 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
       await current.end();
       return { refused: refused ?? "logged-out-meanwhile" };
     }
-    if (refused === null) this.#requests.show(req, attached, loadedData(result.session));
-    else if (current.isEnded) this.#requests.showNew(req, attached);
+    if (refused === null) {
+      this.#requests.show(req, attached, loadedData(result.session));
+      this.#noteStored(attached, req.session, hasBegun(req));
+    } else if (current.isEnded) this.#requests.showNew(req, attached);
     return { refused };
   }
 
@@ -174,8 +178,12 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   async rotate(req: Request): Promise<RotateResult> {
     const attached = this.#requests.of(req);
+    assertNotBegun(hasBegun(req));
     const result = await attached.current.rotate();
-    if (result === "rotated" && req.session) this.#requests.showRotated(req, attached);
+    if (result === "rotated" && req.session) {
+      this.#requests.showRotated(req, attached);
+      this.#noteStored(attached, req.session, hasBegun(req));
+    }
     return result;
   }
 
@@ -203,6 +211,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   async #set(token: string, data: SessionData): Promise<void> {
+    const { req } = data as { readonly req?: Request };
+    const isTooLate = hasBegun(req);
     const attached = this.#requests.ofData(data);
     const maxAge = maxAgeOf(data.cookie);
     if (!attached) return setKey(this.#bridge, token, storedData(data) as Data, maxAge);
@@ -211,7 +221,15 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const stored = storedData(data, current.maxAge) as Data;
     if ((await current.save(stored, maxAge)) !== "saved") return;
     attached.cookie = storedCookie(cookieIn(stored));
-    if (current.isTokenNew) this.#middleware.warnIfNotSent(data, current);
+    this.#noteStored(attached, data, isTooLate);
+  }
+
+  /** @param isTooLate as for `warnIfNotSent` */
+  #noteStored(attached: Attached<Data>, made: SessionData, isTooLate: boolean): void {
+    const { current } = attached;
+    if (!current.isTokenNew || current.token === attached.storedToken) return;
+    attached.storedToken = current.token;
+    this.#middleware.warnIfNotSent(made, current, isTooLate);
   }
 
   async #touch(attached: Attached<Data>, data: SessionData, isChanged: boolean): Promise<void> {

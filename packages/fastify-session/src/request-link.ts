@@ -27,6 +27,8 @@ export class RequestLink<Data extends object> implements SessionOwner {
   session: FrameworkSession | undefined;
   /** How many logouts the request has begun. */
   logouts = 0;
+  /** Whether the framework has read the token for the response's cookie. */
+  isCookieRead = false;
   /** The bridge's store, or a cache in front of it. */
   before: FrameworkStore | undefined;
   readonly #shared: Shared<Data>;
@@ -65,6 +67,7 @@ export class RequestLink<Data extends object> implements SessionOwner {
   /** Called at the end of each request. The framework calls nothing else if the connection is not secure. */
   hasCookie(session: FrameworkSession): boolean {
     const { current } = this;
+    this.isCookieRead = true;
     // The application's keys are on the Session itself.
     const data = session as object as Data;
     if (current.token !== session.sessionId || !current.maySetCookie(data)) return false;

@@ -264,8 +264,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     link.session = session;
     link.request.session = session;
     link.fill(session, result.session.data);
-    giveToken(session, current.token);
-    makeModified(session);
+    giveNewToken(link, session);
     return { refused: null };
   }
 
@@ -297,9 +296,14 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = ownLink(request);
     const result = await link.current.rotate();
     if (result !== "rotated" || !link.session) return result;
-    giveToken(link.session, link.current.token);
-    makeModified(link.session);
+    giveNewToken(link, link.session);
     return result;
+  }
+
+  function giveNewToken({ current, isCookieRead }: RequestLink<Data>, session: FrameworkSession): void {
+    giveToken(session, current.token);
+    makeModified(session);
+    if (isCookieRead) bridge.warn("TENURE_COOKIE_TOO_LATE");
   }
 
   /** Returns the request's Session, or a new one if the application destroyed it. */

@@ -136,6 +136,20 @@ describe.each(versions)("on $name, behind a proxy that terminates TLS", (version
     },
   );
 
+  test.each(["/logIn", "/rotate"])("a %s that is not awaited gives a warning", async (path) => {
+    const late: Routes = {
+      ...changing,
+      "/logIn": (request, store) => void store.logIn(request, "ada"),
+      "/rotate": (request, store) => void store.rotate(request),
+    };
+    await using site = await serve(version, late, { beforeCall: turn });
+    const browser = site.browser();
+    await browser.post("/change");
+    expect((await browser.post(path)).status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(warnings.splice(0)).toEqual(["TENURE_COOKIE_TOO_LATE"]);
+  });
+
   test("a request that changes nothing gives no warning", async () => {
     await expect(sentBy("/read", false)).resolves.toEqual({ cookies: 0, codes: [] });
   });

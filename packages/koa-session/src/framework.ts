@@ -17,6 +17,7 @@ export interface FrameworkContext extends RequestContext {
   readonly cookies: { set(name: string, ...rest: unknown[]): unknown };
   /** Whether the request came over TLS, as far as Koa knows. */
   readonly secure: boolean;
+  readonly headerSent: boolean;
 }
 
 /** The part of koa-session's options that the bridge uses. */

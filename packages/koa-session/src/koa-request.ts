@@ -1,5 +1,11 @@
 import type { LoginRefusal, UserId } from "@tenure/core";
-import type { Bridge, RequestLogin, RequestSession, RotateResult } from "@tenure/core/bridge";
+import {
+  assertNotBegun,
+  type Bridge,
+  type RequestLogin,
+  type RequestSession,
+  type RotateResult,
+} from "@tenure/core/bridge";
 import { guardCookie } from "./cookie.ts";
 import {
   applicationData,
@@ -117,6 +123,7 @@ export class KoaRequest<Data extends object> {
   }
 
   async logIn(user: UserId, options: RequestLogin = {}): Promise<LoginRefusal | null> {
+    assertNotBegun(this.#hasBegun);
     const { session } = this;
     const current = this.#ctx.session;
     const settings = this.#ctx.sessionOptions ?? {};
@@ -142,6 +149,7 @@ export class KoaRequest<Data extends object> {
   }
 
   async rotate(): Promise<RotateResult> {
+    assertNotBegun(this.#hasBegun);
     if (this.#isNull) return "dead";
     const result = await this.session.rotate();
     // Logged out during the rotation. koa-session ends the session when it commits.
@@ -162,6 +170,11 @@ export class KoaRequest<Data extends object> {
     // The session has ended. Make koa-session clear the cookie.
     if (this.session.state === "logged-out") await this.logOut();
     return count;
+  }
+
+  /** koa-session may keep an external key elsewhere than in the response's headers. */
+  get #hasBegun(): boolean {
+    return this.#ctx.headerSent && !this.#ctx.sessionOptions?.externalKey;
   }
 
   /**

@@ -19,6 +19,27 @@ const routes: Routes = {
 };
 
 describe.each(versions)("on $name", (version) => {
+  test.each(["logIn", "rotate"] as const)(
+    "%s after the response has begun is an error, before anything is written",
+    async (call) => {
+      await using site = await serve(version, {
+        ...routes,
+        "/late": async (ctx, _body, store) => {
+          ctx.respond = false;
+          ctx.res.write("begun: ");
+          ctx.res.end(await store[call](ctx, "ada").catch(String));
+        },
+      });
+      const browser = site.browser();
+      await browser.post("/login");
+      expect((await browser.post("/late")).text).toMatch(
+        /^begun: TypeError: .* await logIn and rotate before/,
+      );
+      expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
+      await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
+    },
+  );
+
   test("logIn gives a new key, keeps a visitor's data and what the request changed, and ctx.session names the new key", async () => {
     await using site = await serve(version, {
       ...routes,

@@ -15,6 +15,7 @@ export type {
   RequestState,
   SaveResult,
 } from "./request-session.ts";
+export { assertNotBegun } from "./response-begun.ts";
 export { type CookieOverrides, type SameSite, type SecureCookie, secureCookieOf } from "./secure-cookie.ts";
 export type { LoginOutcome, RequestLogin, RotateResult, SessionCalls } from "./session-calls.ts";
 export {

@@ -20,6 +20,8 @@ const MESSAGES = {
     'cookie.maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) and maxIdleTimeout for "remember me"',
   TENURE_COOKIE_NOT_SENT:
     'the session cookie was not sent, so nobody stays logged in: the cookie is secure, and the connection looks like plain HTTP. For development without TLS, use secureCookie(sessions, { secure: false, name: "id" }). Behind a proxy that ends TLS, ',
+  TENURE_COOKIE_TOO_LATE:
+    "a session got a new token after the response had begun, so its cookie was not sent: before you respond, await logIn and rotate, and change or regenerate the session",
 } as const;
 
 /**
