@@ -86,7 +86,7 @@ export class Requests<Data extends object> {
    * Returns the session of a `req.session`, or of an object that `get` returned. `undefined`: it is neither.
    */
   ofData(data: object): Attached<Data> | undefined {
-    const attached = this.#attached.get(data);
+    const attached = this.#attached.get(data) ?? this.#ofProxy(data);
     const loaded = attached ? undefined : this.#loaded.get(data);
     if (!loaded) return attached;
     // From the stored data: the caller may have changed its own.
@@ -95,6 +95,12 @@ export class Requests<Data extends object> {
     made.current.maxAge = maxAgeOf(cookie);
     this.#attached.set(data, made);
     return made;
+  }
+
+  /** A proxy of a `req.session` has only its properties, such as `req`. */
+  #ofProxy(data: object): Attached<Data> | undefined {
+    const { req } = data as { readonly req?: unknown };
+    return typeof req === "object" && req !== null ? this.#attached.get(req) : undefined;
   }
 
   /** Returns the session of an unknown object that an application gave to `touch`. */

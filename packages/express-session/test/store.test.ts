@@ -83,6 +83,28 @@ test("a proxy of a request has the request's sessionID", async () => {
   expect(seen).toBe(own);
 });
 
+test("a proxy of req.session is saved as the session itself: also for the first time, and merged", async () => {
+  const { sessions, routes, browsers } = await start();
+  const browser = browsers[0]!;
+  routes.post("/change", async (req, res) => {
+    req.session = new Proxy(req.session, {});
+    req.session["mine"] = 1;
+    if (req.session.userId === undefined) req.session.userId = "ada";
+    else await browser.twin().post("/slow?do=set:theirs");
+    res.end();
+  });
+  await browser.post("/change");
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({
+    userId: "user0",
+    mine: 1,
+    theirs: "theirs of someone",
+  });
+  browser.cookies.clear();
+  await browser.post("/change");
+  expect(JSON.parse((await browser.get("/me")).text)).toEqual({ userId: "ada", mine: 1 });
+  expect(await sessions.listForUser("ada")).toHaveLength(1);
+});
+
 test("all lists the data and ids of sessions, and no token", async () => {
   const { sessions, store, browsers } = await start();
   const found = await fromCallback<readonly ListedSession[]>((done) => store.all(done));
