@@ -8,6 +8,7 @@ import session from "express-session";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
 import { breakable } from "./breakable.ts";
+import { collectEvents } from "./collect-events.ts";
 import { newClock } from "./clock.ts";
 import { fromCallback } from "./from-callback.ts";
 import { serve } from "./serve.ts";
@@ -111,6 +112,13 @@ describe("when the application passes set or touch a plain object", () => {
       expect(await fromCallback((done) => store.get(key, done))).toBeNull();
     }
     expect(await aliveIn(backend)).toEqual([]);
+  });
+
+  test("set under a token of Tenure's form publishes that it stores nothing, as when a wrapper copies new sessions", async () => {
+    const events = collectEvents("late-save-dropped");
+    const store = expressSessionStore(sessionsOn(memoryStore()));
+    await fromCallback((done) => store.set(tenureToken(), data({ userId: 7 }), done));
+    expect(events).toMatchObject([{ outcome: "refused", userId: null }]);
   });
 
   test("set creates no session under a token of Tenure's form, because only the store issues those", async () => {

@@ -1,4 +1,5 @@
-import { isOwnToken } from "../token.ts";
+import { publish } from "../events.ts";
+import { idOf, isOwnToken } from "../token.ts";
 import type { Bridge } from "./bridge.ts";
 import { idleFor, isExpired, type MaxAge } from "./max-age.ts";
 
@@ -17,7 +18,8 @@ export async function setKey<Data extends object>(
   maxAge: MaxAge,
 ): Promise<void> {
   if (isExpired(maxAge)) return bridge.end(key);
-  if ((await replaced()) || isOwnToken(key)) return;
+  if (await replaced()) return;
+  if (isOwnToken(key)) return publish("late-save-dropped", { id: idOf(key), userId: null });
   const { sessions } = bridge;
   const { idleTimeout } = sessions.policy;
   const idle = idleFor(idleTimeout, maxAge);
