@@ -75,10 +75,14 @@ export class Requests<Data extends object> {
 
   /** @throws TypeError if the session middleware has not run */
   of(req: Request): Attached<Data> {
+    const given: unknown = req;
+    if (typeof given !== "object" || given === null) {
+      throw new TypeError("pass the request: store.logIn(req, user), store.userOf(req)");
+    }
     const attached = this.#attachedTo(req);
     if (attached) return attached;
     throw new TypeError(
-      "this request has no session of this store: call app.use(session({ store })) before the route, with this same store. An error handler finds none if the store failed to load the session",
+      "this request has no session of this store: call app.use(session({ store })) before the route, with this same store, and keep the route under cookie.path. An error handler finds none if the store failed to load the session",
     );
   }
 

@@ -314,6 +314,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   /** @throws TypeError if the request has no session of this store */
   function ownLink(request: RequestWithSession): RequestLink<Data> {
+    const given: unknown = request;
+    if (typeof given !== "object" || given === null) {
+      throw new TypeError("pass the request: store.logIn(request, user), store.userOf(request)");
+    }
     const link = linkOf(request);
     if (link) return link;
     throw new TypeError(isSession(request.session) ? NO_ID_GENERATOR : NO_SESSION);

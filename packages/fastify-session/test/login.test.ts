@@ -1,6 +1,6 @@
-import { StoreError } from "@tenure/core";
+import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { describe, expect, test, vi } from "vitest";
-import type { FastifySessionStore, RequestWithSession } from "../src/index.ts";
+import { type FastifySessionStore, fastifySessionStore, type RequestWithSession } from "../src/index.ts";
 import { freezeTime } from "./frozen-time.ts";
 import { dataOf, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
@@ -22,6 +22,20 @@ const routes: Routes = {
 };
 
 const ignored = (): void => undefined;
+
+test("each call without a request is a TypeError, with what to pass", async () => {
+  const store = fastifySessionStore(new Sessions({ store: memoryStore() }));
+  for (const call of [
+    (request: never) => store.logIn(request, "ada"),
+    (request: never) => store.logOut(request),
+    (request: never) => store.logOutEverywhere(request),
+    (request: never) => store.rotate(request),
+    async (request: never) => store.userOf(request),
+  ]) {
+    await expect(call({} as never)).rejects.toThrow(/^the request has no session: register/);
+    await expect(call(undefined as never)).rejects.toThrow(/^pass the request: /);
+  }
+});
 
 describe.each(versions)("on $name", (version) => {
   test("logIn of a visitor without a session creates one whose record names the user", async () => {
