@@ -14,7 +14,10 @@ import { warnOnce } from "./store/warning.ts";
 
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** Returns epoch milliseconds. Default: `Date.now()`, which fake timers replace. */
+  /**
+   * Returns epoch milliseconds, and runs as fast as real time: `Sessions` asks for it every few seconds only.
+   * Default: `Date.now()`, which fake timers replace.
+   */
   readonly clock?: () => number;
   /**
    * How long a tombstone or a fence lasts at least, milliseconds: longer than any request. Default: one hour.
