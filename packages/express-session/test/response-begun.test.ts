@@ -5,9 +5,9 @@ import type { Request, Response } from "express";
 import session, { type SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
 import { application, SECRET } from "./app.ts";
-import { called } from "./called.ts";
+import { fromCallback } from "./from-callback.ts";
 import { serve } from "./serve.ts";
-import { warningsHeard } from "./warnings-heard.ts";
+import { collectWarnings } from "./collect-warnings.ts";
 
 const HTTPS = { "x-forwarded-proto": "https" };
 
@@ -15,7 +15,7 @@ async function start(
   route: (req: Request, res: Response, store: ExpressSessionStore) => unknown,
   options: Partial<SessionOptions> = {},
 ) {
-  const warnings = warningsHeard();
+  const warnings = collectWarnings();
   const sessions = new Sessions({ store: memoryStore() });
   const store = expressSessionStore(sessions);
   const { app, routes } = application(store, options);
@@ -46,7 +46,7 @@ describe("after the response has begun", () => {
     [
       "is regenerated",
       async (req) => {
-        await called((done) => req.session.regenerate(done));
+        await fromCallback((done) => req.session.regenerate(done));
         req.session.userId = "ada";
       },
     ],
@@ -70,7 +70,7 @@ describe("after the response has begun", () => {
       req.session.userId = "ada";
       res.write("begun");
       req.session["more"] = 1;
-      await called((done) => req.session.save(done));
+      await fromCallback((done) => req.session.save(done));
       req.session["more"] = 2;
       res.end();
     });
@@ -96,7 +96,7 @@ test("a request that saves a new session many times adds one listener to its res
     async (req, res) => {
       for (let i = 0; i < 12; i += 1) {
         req.session["progress"] = i;
-        await called((done) => req.session.save(done));
+        await fromCallback((done) => req.session.save(done));
       }
       res.json(res.listenerCount("finish"));
     },
@@ -113,5 +113,5 @@ test("a stand-in for a request that has no socket can save a session with a secu
   const req = { url: "/", headers: {}, res } as unknown as Request;
   session({ store, ...options })(req, res, () => undefined);
   req.session.userId = "ada";
-  await expect(called((done) => req.session.save(done))).resolves.toBeUndefined();
+  await expect(fromCallback((done) => req.session.save(done))).resolves.toBeUndefined();
 });
