@@ -5,7 +5,7 @@ import { addressOf, secretsIn } from "../src/address.ts";
 import { tenure } from "./tenure.ts";
 
 describe("the URL of a store", () => {
-  test("names a Redis", () => {
+  test("can name a Redis server", () => {
     expect(addressOf("rediss://ada:p%40ss@[::1]:7000/2")).toMatchObject({
       topology: "standalone",
       tls: true,
@@ -17,7 +17,7 @@ describe("the URL of a store", () => {
     });
   });
 
-  test("names Sentinels and the primary that they watch", () => {
+  test("can name Sentinels and the primary that they monitor", () => {
     const url = "redis+sentinel://:pass@10.0.0.1,10.0.0.2:26380/mymaster/1?sentinelPassword=other";
     expect(addressOf(url)).toMatchObject({
       topology: "sentinel",
@@ -33,7 +33,7 @@ describe("the URL of a store", () => {
     });
   });
 
-  test("names some nodes of a Cluster", () => {
+  test("can name several nodes of a Cluster", () => {
     expect(addressOf("redis+cluster://10.0.0.1:7000,10.0.0.2:7001")).toMatchObject({
       topology: "cluster",
       hosts: [
@@ -52,7 +52,7 @@ describe("the URL of a store", () => {
     expect(addressOf(url)).toEqual({ backend: "sqlite", path, label: path });
   });
 
-  test("names a PostgreSQL and a MongoDB", () => {
+  test("can name a PostgreSQL or MongoDB server", () => {
     expect(addressOf("postgresql://ada:pass@db/shop?sslmode=require")).toMatchObject({
       backend: "postgres",
       label: "postgresql://ada:***@db/shop",
@@ -65,7 +65,7 @@ describe("the URL of a store", () => {
   });
 });
 
-test("the secrets of a URL are its password, written and encoded, and the values of parameters beside one", () => {
+test("the secrets of a URL are its password, as written and decoded, and the values of its parameters", () => {
   expect(secretsIn("postgres://ada:p%40ss@db/shop").toSorted()).toEqual(
     ["p%40ss", "p@ss", "postgres://ada:p%40ss@db/shop", "postgres://ada:p@ss@db/shop"].toSorted(),
   );
@@ -73,7 +73,7 @@ test("the secrets of a URL are its password, written and encoded, and the values
   expect(secretsIn("redis://127.0.0.1:6379/0")).toEqual([]);
 });
 
-describe("a wrong command line has exit code 2, prints nothing on stdout, and no password anywhere:", () => {
+describe("a wrong command line exits with code 2, prints nothing on stdout, and prints no password:", () => {
   test.each<[title: string, args: string[], says: string]>([
     ["no URL", ["count"], "TENURE_STORE"],
     ["a table in a SQLite file", ["count", "--store", "s3cret.db", "--table", "t"], "has no --table"],
@@ -104,7 +104,7 @@ describe("a wrong command line has exit code 2, prints nothing on stdout, and no
   });
 });
 
-test("--help has exit code 0 and names every command, every kind of URL and every exit code", async () => {
+test("--help exits with code 0 and lists every command, every kind of URL and every exit code", async () => {
   const { code, out } = await tenure(["--help"]);
   expect(code).toBe(0);
   for (const word of ["doctor", "migrate", "list", "revoke", "revoke-user", "revoke-all", "sweep", "count"])
@@ -127,7 +127,7 @@ test.each([
   expect(ran.err).not.toContain("s3cret");
 });
 
-test("a Sentinel that accepts and never replies is exit code 1, soon", async () => {
+test("if a Sentinel accepts the connection and never replies, the command soon exits with code 1", async () => {
   const silent = createServer((socket) => void socket.on("error", () => undefined).resume());
   silent.listen(0, "127.0.0.1");
   await once(silent, "listening");

@@ -42,12 +42,12 @@ export function testCommands(place: () => Place): void {
     expect(shown.out).toContain("of the session");
   });
 
-  test("list shows none for a user who has none", async () => {
+  test("list prints no session for a user who has none", async () => {
     const ran = await tenure(["list", randomUUID(), ...place().args]);
     expect(ran).toMatchObject({ code: 0, out: "No live sessions.\n" });
   });
 
-  test("revoke ends one session, and leaves the others of its user", async () => {
+  test("revoke ends one session and no other session of its user", async () => {
     const userId = randomUUID();
     const [ended, kept] = [await loggedIn(userId), await loggedIn(userId)];
     await expect(json(["revoke", ended.id, "--yes", ...place().args])).resolves.toEqual({ ended: true });
@@ -56,7 +56,7 @@ export function testCommands(place: () => Place): void {
     await expect(applications().get(kept.token)).resolves.toMatchObject({ id: kept.id });
   });
 
-  test("revoke takes an id that begins with a dash", async () => {
+  test("revoke accepts an id that begins with a dash", async () => {
     const id = `-${randomUUID().replaceAll("-", "").slice(0, 21)}`;
     const ran = await tenure(["revoke", id, "--yes", ...place().args]);
     expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("was not alive") });
@@ -77,7 +77,7 @@ export function testCommands(place: () => Place): void {
     expect(ran.err).not.toContain(token);
   });
 
-  test("revoke-user logs a user out everywhere, and refuses a login that had begun", async () => {
+  test("revoke-user ends every session of a user, and a login that began before it is refused", async () => {
     const userId = randomUUID();
     const [first, second] = [await loggedIn(userId), await loggedIn(userId)];
     const since = await applications().since();
@@ -88,7 +88,7 @@ export function testCommands(place: () => Place): void {
     });
   });
 
-  test("without a terminal, revoke-user without --yes ends nothing and has exit code 2", async () => {
+  test("without a terminal and without --yes, revoke-user ends nothing and exits with code 2", async () => {
     const userId = randomUUID();
     const { token, id } = await loggedIn(userId);
     const ran = await tenure(["revoke-user", userId, ...place().args]);
@@ -96,7 +96,7 @@ export function testCommands(place: () => Place): void {
     await expect(applications().get(token)).resolves.toMatchObject({ id });
   });
 
-  test("on a terminal, revoke-user asks, and ends nothing unless the answer is yes", async () => {
+  test("on a terminal, revoke-user asks for confirmation, and ends nothing unless the answer is yes", async () => {
     const userId = randomUUID();
     const { token, id } = await loggedIn(userId);
     const no = await tenure(["revoke-user", userId, ...place().args], { answer: "" });

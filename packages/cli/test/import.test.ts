@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Sessions } from "@tenure/core";
+import { ReauthenticationRequired, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
 import { server } from "@tenure/servers";
 import session from "express-session";
@@ -32,7 +32,7 @@ describe.each([
     afterEach(() => origin?.[Symbol.asyncDispose]());
     const importAll = (...more: string[]) => json<object>(["import", ...origin.args, ...more]);
 
-    test("makes sessions under the same ids, with their data, their user and the time that they had left", async () => {
+    test("creates sessions under the same ids, with the same data and user, and the remaining idle timeout", async () => {
       const [withMaxAge, withoutMaxAge] = [newSid(), newSid()];
       await write(origin.store, withMaxAge, { userId: "ada", basket: ["tea"] }, 2 * HOUR);
       await write(origin.store, withoutMaxAge, { passport: { user: 7 } });
@@ -55,15 +55,15 @@ describe.each([
       expect(second?.endsAt).toBeGreaterThan(now + 23 * HOUR);
     });
 
-    test("dates the login far back, so that what asks for a recent one asks again", async () => {
+    test("dates the logins far back, so that requireRecent requires a new one", async () => {
       const sid = newSid();
       await write(origin.store, sid, { userId: randomUUID() }, HOUR);
       await importAll();
       const found = await sessions.get(sid);
-      expect(() => sessions.requireRecent(found!, "50m")).toThrow("");
+      expect(() => sessions.requireRecent(found!, "50m")).toThrow(ReauthenticationRequired);
     });
 
-    test("leaves what is there, so that it can run again, and brings nothing back that was revoked since", async () => {
+    test("can run again: it keeps the sessions that exist, and does not bring back those revoked since", async () => {
       const [ended, kept] = [newSid(), newSid()];
       const userId = randomUUID();
       for (const sid of [ended, kept]) await write(origin.store, sid, { userId }, HOUR);
@@ -78,7 +78,7 @@ describe.each([
       await expect(importAll()).resolves.toMatchObject({ imported: 0, refused: 2 });
     });
 
-    test("refuses the sessions of a user who was logged out everywhere before they were reached", async () => {
+    test("does not import the sessions of a user who is logged out everywhere before it reaches them", async () => {
       const [sid, userId] = [newSid(), randomUUID()];
       await sessions.revokeAllForUser(userId);
       await write(origin.store, sid, { userId }, HOUR);
@@ -86,7 +86,7 @@ describe.each([
       await expect(sessions.get(sid)).resolves.toBeNull();
     });
 
-    test("stores nothing in a dry run, and counts", async () => {
+    test("stores nothing in a dry run, and prints the counts", async () => {
       const sid = newSid();
       await write(origin.store, sid, { userId: randomUUID() }, HOUR);
       await expect(importAll("--dry-run")).resolves.toMatchObject({ imported: 1, ofUsers: 1, dryRun: true });
@@ -94,7 +94,7 @@ describe.each([
       await expect(importAll()).resolves.toMatchObject({ imported: 1, ofUsers: 1 });
     });
 
-    test("counts in a dry run what the import then counts", async () => {
+    test("prints the same counts in a dry run as in the import after it", async () => {
       await write(origin.store, newSid(), { userId: "ada" }, HOUR);
       await write(origin.store, newSid(), { userId: 1.5 }, HOUR);
       await write(origin.store, newSid(), { userId: "ada", basket: "a".repeat(1024 ** 2) }, HOUR);
@@ -107,7 +107,7 @@ describe.each([
       await expect(importAll()).resolves.toMatchObject(again);
     });
 
-    test("finds the user where --user-key says, and gives the timeouts of --idle and --lifetime", async () => {
+    test("reads the user from the key in --user-key, and gives sessions the timeouts in --idle and --lifetime", async () => {
       const sid = newSid();
       await write(origin.store, sid, { account: { id: "grace" } }, HOUR);
       const terms = ["--user-key", "account.id", "--idle", "20m", "--lifetime", "30d"];
@@ -117,13 +117,13 @@ describe.each([
       expect(found!.endsAt - found!.createdAt).toBe(30 * 24 * HOUR);
     });
 
-    test("says that no session names a user", async () => {
+    test("reports that no session names a user", async () => {
       await write(origin.store, newSid(), { account: { id: "grace" } }, HOUR);
       const ran = await tenure(["import", ...origin.args]);
       expect(ran.err).toContain("--user-key");
     });
 
-    test("keeps users who have a cookie logged in across the deploy", async () => {
+    test("keeps users logged in who still have the old store's cookie", async () => {
       const userId = randomUUID();
       const before = await serve(origin.store);
       const login = await fetch(`${before.url}/login?${userId}`);
@@ -138,7 +138,7 @@ describe.each([
       await after.close();
     });
 
-    test("has exit code 1, and no data in its output, if it had to leave sessions behind", async () => {
+    test("exits with code 1 if it could not import every session, and prints no session data", async () => {
       const weak = randomUUID();
       await write(origin.store, weak, { userId: "the user" }, HOUR);
       await origin.writeUnreadable(newSid());
@@ -157,14 +157,14 @@ describe.each([
   });
 });
 
-test("import refuses a server on which the package does not keep its sessions", async () => {
+test("import refuses a kind of server that the other package does not use", async () => {
   const ran = await tenure(["import", "--from", "connect-mongo", "--store", redis.url]);
   expect(ran.code).not.toBe(0);
   expect(ran.out).toBe("");
 });
 
 redis.describe("tenure import --from connect-redis", () => {
-  test("refuses the prefix of its own store", async () => {
+  test("refuses the prefix of Tenure's own store as the source", async () => {
     const args = ["import", "--from", "connect-redis", "--store", redis.url, "--prefix", "sess:"];
     await expect(tenure(args)).resolves.toMatchObject({
       code: 2,
@@ -173,7 +173,7 @@ redis.describe("tenure import --from connect-redis", () => {
   });
 
   postgres.describe("to another server", () => {
-    test("takes sessions from Redis to PostgreSQL", async () => {
+    test("can import sessions from Redis to PostgreSQL", async () => {
       await using origin = await connectRedis(redis.url);
       await using target = await connectPg(postgres.url);
       const sid = newSid();

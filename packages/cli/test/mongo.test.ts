@@ -20,7 +20,7 @@ mongo.describe("MongoDB", () => {
   afterAll(() => client?.close());
   testCommands(() => ({ args, store: mongoStore(client.db(database).collection(name)) }));
 
-  test("doctor finds the indexes that migrate made", async () => {
+  test("doctor finds the indexes that migrate created", async () => {
     await expect(findingsOf(args)).resolves.toMatchObject({
       version: expect.stringMatching(/^ok: /),
       role: expect.stringMatching(/^(?:ok|warning): /),
@@ -28,7 +28,7 @@ mongo.describe("MongoDB", () => {
     });
   });
 
-  test("doctor finds that there is no collection, or an index is missing, and migrate makes them", async () => {
+  test("doctor reports a missing collection and a missing index, and migrate creates them", async () => {
     const other = ["--store", storeUrl(), "--collection", `other_${randomUUID()}`];
     const before = await tenure(["doctor", ...other]);
     expect(before).toMatchObject({ code: 1, out: expect.stringContaining("-> run tenure migrate") });

@@ -25,7 +25,7 @@ postgres.describe("PostgreSQL", () => {
   });
   testCommands(() => ({ args, store: postgresStore(pool, { schema, table }) }));
 
-  test("doctor finds that there is no table, and migrate makes it", async () => {
+  test("doctor reports a missing table, and migrate creates it", async () => {
     const other = ["--store", postgres.url, "--schema", schema, "--table", "other"];
     const before = await tenure(["doctor", ...other]);
     expect(before).toMatchObject({ code: 1, out: expect.stringContaining("-> run tenure migrate") });
@@ -33,7 +33,7 @@ postgres.describe("PostgreSQL", () => {
     await expect(findingsOf(other)).resolves.toMatchObject({ schema: "ok: version 1" });
   });
 
-  test("doctor finds rights that a role lacks, row security, a trigger, a lost index and an unlogged table", async () => {
+  test("doctor reports missing privileges, row level security, a trigger, a missing index and an unlogged table", async () => {
     const name = `role_${randomUUID().slice(0, 8)}`;
     const place = ["--schema", schema, "--table", "broken"];
     await migrate(pool, { schema, table: "broken" });
@@ -62,7 +62,7 @@ postgres.describe("PostgreSQL", () => {
     await pool.query(`drop owned by ${name}; drop role ${name}`);
   });
 
-  test("doctor finds a table of a version that this release does not know", async () => {
+  test("doctor reports a table of a newer version", async () => {
     await migrate(pool, { schema, table: "newer" });
     await pool.query(`update "${schema}".newer_schema set version = 99`);
     await expect(
@@ -70,7 +70,7 @@ postgres.describe("PostgreSQL", () => {
     ).resolves.toMatchObject({ schema: expect.stringMatching(/^warning: version 99/) });
   });
 
-  test("sweep deletes what has expired, and says how much", async () => {
+  test("sweep deletes expired sessions and prints their number", async () => {
     const store = postgresStore(pool, { schema, table });
     for (let at = 0; at < 3; at += 1) {
       await store.create({ id: randomUUID(), userId: null, data: "", idle: 1, lifetime: 1 });
@@ -83,7 +83,7 @@ postgres.describe("PostgreSQL", () => {
 });
 
 own.describe("a PostgreSQL that keeps what it is told", () => {
-  test("doctor finds nothing wrong with a table that migrate made", async () => {
+  test("doctor reports no problem with a table that migrate created", async () => {
     await using safe = await startPostgres({ settings: { fsync: "on" } });
     const admin = new Pool({ connectionString: safe.url, max: 1 });
     // A server's own databases may have another encoding.

@@ -31,14 +31,14 @@ redis.describe("Redis", () => {
 });
 
 own.describe("doctor", () => {
-  test("finds nothing wrong with a server that keeps what it is told", async () => {
+  test("doctor reports no problem with a server that persists every write", async () => {
     await using good = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const ran = await tenure(["doctor", "--store", good.url]);
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);
   });
 
-  test("finds an eviction policy, missing persistence and a replica, and says what to change", async () => {
+  test("doctor reports an eviction policy, missing persistence and a replica, and says what to change", async () => {
     await using bad = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
     const ran = await tenure(["doctor", "--store", bad.url]);
     expect(ran).toMatchObject({
@@ -55,7 +55,7 @@ own.describe("doctor", () => {
     });
   });
 
-  test("finds the commands that a user may not run, and those that it may not see are unknown", async () => {
+  test("doctor reports the commands that the user may not run, and reports what it may not check as unknown", async () => {
     await using limited = await startRedis();
     const admin = new Redis(limited.url);
     const rules = ["on", ">s3cret", "~tenure:*", "+@all", "-zadd", "-info", "-config", "-scan"];
@@ -73,7 +73,7 @@ own.describe("doctor", () => {
     expect(ran.err).not.toContain("wr0ng");
   });
 
-  test("checks the commands that the README of @tenure/redis allows, and no others", async () => {
+  test("doctor checks exactly the commands that the README of @tenure/redis allows", async () => {
     const rules = readmeRules();
     // Every connection needs TIME. The store works without INFO.
     const commands = rules.filter((rule) => rule.startsWith("+") && !["+time", "+info"].includes(rule));
@@ -115,7 +115,7 @@ several.describe("several Redis", () => {
     });
     testCommands(() => ({ args: ["--store", `redis+cluster://${hosts()}`], store: redisStore(client) }));
 
-    test("doctor looks at every primary", async () => {
+    test("doctor checks every primary", async () => {
       await expect(findingsOf(["--store", `redis+cluster://${hosts()}`])).resolves.toMatchObject({
         version: expect.stringMatching(/^ok: .* \(3 primaries\)$/),
         privileges: expect.stringMatching(/^ok/),

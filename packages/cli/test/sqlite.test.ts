@@ -20,7 +20,7 @@ describe("SQLite", () => {
   });
   testCommands(() => ({ args, store: sqliteStore(database) }));
 
-  test("doctor finds the tables that migrate made", async () => {
+  test("doctor finds the tables that migrate created", async () => {
     await expect(findingsOf(["--store", file])).resolves.toMatchObject({
       version: expect.stringMatching(/^ok: SQLite 3\./),
       "file system": expect.stringMatching(/^(?:ok|unknown): /),
@@ -29,7 +29,7 @@ describe("SQLite", () => {
     });
   });
 
-  test("doctor finds a file without tables and one that is not in WAL, and migrate mends both", async () => {
+  test("doctor reports a file without tables and a file that is not in WAL mode, and migrate corrects both", async () => {
     const other = join(folder, "other.db");
     new DatabaseSync(other).exec("vacuum");
     const before = await tenure(["doctor", "--store", other]);
@@ -50,7 +50,7 @@ describe("SQLite", () => {
     });
   });
 
-  test("a file that does not exist is created by migrate alone", async () => {
+  test("only migrate creates a file that does not exist", async () => {
     const missing = join(folder, "missing.db");
     for (const command of [["count"], ["doctor"], ["list", "ada"]]) {
       const ran = await tenure([...command, "--store", missing]);
@@ -65,7 +65,7 @@ describe("SQLite", () => {
     await expect(tenure(["count", "--store", missing])).resolves.toMatchObject({ code: 0 });
   });
 
-  test("a database of another application is left as it is", async () => {
+  test("migrate refuses a database of another application and does not change it", async () => {
     const theirs = join(folder, "theirs.db");
     const connection = new DatabaseSync(theirs);
     connection.exec("create table users (id integer)");
