@@ -8,7 +8,7 @@ const routes: Routes = {
   "/set": (ctx, body) => {
     Object.assign(ctx.session, body);
   },
-  "/forget": (ctx) => {
+  "/remove-user": (ctx) => {
     delete ctx.session.userId;
     ctx.session.cart = 1;
   },
@@ -16,12 +16,15 @@ const routes: Routes = {
     await ctx.session.regenerate();
     ctx.session.late = true;
   },
-  "/sudo": (ctx, _body, store) => store.rotate(ctx),
+  "/null": (ctx) => {
+    ctx.session = null;
+  },
+  "/rotate": (ctx, _body, store) => store.rotate(ctx),
   "/login": (ctx, _body, store) => store.logIn(ctx, "ada"),
 };
 
-/** A cache in front of the store holds a session's data, whatever becomes of the session. */
-async function cached(version: Version, data: object): Promise<Site & { readonly token: string }> {
+/** Serves an application whose cache in front of the store always returns `data`, even if the session has ended. */
+async function serveCached(version: Version, data: object): Promise<Site & { readonly token: string }> {
   const site = await serve(version, routes, {
     plugin: (store) => ({
       store: { ...store, get: async () => ({ ...data }) },
@@ -33,20 +36,20 @@ async function cached(version: Version, data: object): Promise<Site & { readonly
   return { ...site, token };
 }
 
-describe.each(versions)("on $name, of a session that a cache in front of the store has loaded", (version) => {
-  test("a change is stored while it is alive", async () => {
-    await using site = await cached(version, { userId: "ada" });
+describe.each(versions)("with $name and a cache in front of the store,", (version) => {
+  test("a change to a live session is stored", async () => {
+    await using site = await serveCached(version, { userId: "ada" });
     const browser = site.browser();
     browser.cookies.set("koa.sess", site.token);
     await browser.post("/set", { cart: 1 });
     await expect(site.sessions.get(site.token)).resolves.toMatchObject({ data: { userId: "ada", cart: 1 } });
   });
 
-  test.each(["/set", "/regenerate", "/sudo", "/login"])(
-    "nothing is stored again by %s once it has ended, a login aside, and no data go on",
+  test.each(["/set", "/regenerate", "/rotate", "/login"])(
+    "%s stores no data of a session that has ended, and only a login creates a session",
     async (path) => {
       for (const data of [{ userId: "ada" }, { user: { id: "ada" } }]) {
-        await using site = await cached(version, data);
+        await using site = await serveCached(version, data);
         await site.sessions.revoke(site.token);
         const browser = site.browser();
         browser.cookies.set("koa.sess", site.token);
@@ -57,19 +60,27 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
     },
   );
 
-  test("a save that takes the user away logs out", async () => {
-    await using site = await cached(version, { userId: "ada" });
+  test("ctx.session = null ends the session", async () => {
+    await using site = await serveCached(version, { userId: "ada" });
     const browser = site.browser();
     browser.cookies.set("koa.sess", site.token);
-    await browser.post("/forget");
+    await browser.post("/null");
+    await expect(site.sessions.get(site.token)).resolves.toBeNull();
+  });
+
+  test("a save that removes the user logs out", async () => {
+    await using site = await serveCached(version, { userId: "ada" });
+    const browser = site.browser();
+    browser.cookies.set("koa.sess", site.token);
+    await browser.post("/remove-user");
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
     await expect(site.sessions.get(site.token)).resolves.toMatchObject({ userId: null, data: { cart: 1 } });
   });
 
-  test.each(["/set", "/regenerate", "/sudo"])(
-    "%s logs nobody in who has been logged out since, in a session that goes on",
+  test.each(["/set", "/regenerate", "/rotate"])(
+    "%s does not log in a user who was logged out after the cache was filled",
     async (path) => {
-      await using site = await cached(version, { userId: "ada" });
+      await using site = await serveCached(version, { userId: "ada" });
       const session = await site.sessions.get(site.token);
       await site.sessions.save(session!, { cart: 1 });
       const browser = site.browser();
@@ -80,11 +91,11 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
     },
   );
 
-  test("rotate gives a new key and leaves the old one dead", async () => {
-    await using site = await cached(version, { userId: "ada" });
+  test("rotate gives the session a new key, and the old key is dead", async () => {
+    await using site = await serveCached(version, { userId: "ada" });
     const browser = site.browser();
     browser.cookies.set("koa.sess", site.token);
-    expect((await browser.post("/sudo")).text).toBe('"rotated"');
+    expect((await browser.post("/rotate")).text).toBe('"rotated"');
     expect(browser.cookies.get("koa.sess")).not.toBe(site.token);
     await expect(site.sessions.get(site.token)).resolves.toBeNull();
     await expect(site.sessions.get(browser.cookies.get("koa.sess"))).resolves.toMatchObject({
@@ -93,8 +104,9 @@ describe.each(versions)("on $name, of a session that a cache in front of the sto
   });
 });
 
-test("a late save writes nothing where the tombstone has been forgotten, by what the request loaded alone", async () => {
-  for (const version of versions) {
+test.each(versions)(
+  "with $name, a save of a session that ended during the request writes nothing, even if the tombstone is gone",
+  async (version) => {
     let now = Date.now();
     const store = memoryStore({ clock: () => now });
     const sessions = new Sessions({ store });
@@ -114,5 +126,5 @@ test("a late save writes nothing where the tombstone has been forgotten, by what
     browser.cookies.set("koa.sess", token);
     expect((await browser.get("/")).status).toBe(200);
     await expect(Array.fromAsync(sessions.all())).resolves.toEqual([]);
-  }
-});
+  },
+);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { type Routes, serve } from "./site.ts";
+import { json, type Routes, serve } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
 
 const routes: Routes = {
@@ -15,16 +15,16 @@ const routes: Routes = {
   },
 };
 
-describe.each(versions)("on $name", (version) => {
+describe.each(versions)("with $name", (version) => {
   test(
-    "renew goes by the cookie's own end: page views in between don't put it off",
+    "renew sets the cookie again after half of its maxAge, even if pages are viewed before that",
     { timeout: 300_000 },
     async () => {
-      await expect(renewsAtHalf(version, 2000)).resolves.toBeUndefined();
+      await expect(assertRenewedAtHalf(version, 2000)).resolves.toBeUndefined();
     },
   );
 
-  test("rolling sets the cookie with every response and stores no end of it", async () => {
+  test("rolling sets the cookie with every response and does not store its expiry", async () => {
     await using site = await serve(version, routes, {
       plugin: (store) => ({ store, genid: store.genid, rolling: true, maxAge: 60_000 }),
     });
@@ -37,19 +37,19 @@ describe.each(versions)("on $name", (version) => {
     expect(stored?.data).toEqual({ userId: "ada", _maxAge: 60_000 });
   });
 
-  test("with rolling a session lives on past the end of the cookie that it began with", async () => {
+  test("with rolling, a session outlives an expiry that was stored before", async () => {
     await using site = await serve(version, routes, {
       plugin: (store) => ({ store, genid: store.genid, rolling: true, maxAge: 60_000 }),
     });
     const browser = site.browser();
     await browser.post("/login");
     const [stored] = await site.sessions.listForUser("ada");
-    // As it is stored by an application that was not rolling.
+    // As an application without rolling stores it.
     await site.sessions.save(stored as Session, { ...stored?.data, _expire: Date.now() - 1000 });
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ userId: "ada" });
+    expect(await json(browser.get("/"))).toEqual({ userId: "ada" });
   });
 
-  test('maxAge: "session" stays so, also when one request saves twice', async () => {
+  test('maxAge: "session" is kept even if one request saves or regenerates twice', async () => {
     await using site = await serve(
       version,
       {
@@ -79,7 +79,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("without a maxAge the idle timeout is the policy's, not koa-session's day", async () => {
+  test("without a maxAge, the idle timeout is the policy's, not koa-session's default of a day", async () => {
     await using site = await serve(version, routes, {
       sessions: { lifetime: "30d" },
     });
@@ -91,7 +91,7 @@ describe.each(versions)("on $name", (version) => {
     expect(stored?.data).toEqual({ userId: "ada" });
   });
 
-  test("ctx.session.maxAge lasts, and so does going back", async () => {
+  test('ctx.session.maxAge sets the idle timeout of the session, and "session" restores that of the policy', async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     await browser.post("/login");
@@ -105,30 +105,30 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY])(
-    "a maxAge of %s is none: the policy's idle timeout, and page views write nothing",
+    "a maxAge of %s restores the policy's idle timeout, and later page views write nothing",
     async (maxAge) => {
       await using site = await serve(version, {
         ...routes,
-        "/none": (ctx) => {
+        "/no-max-age": (ctx) => {
           ctx.session.maxAge = maxAge;
         },
       });
       const browser = site.browser();
       await browser.post("/login");
       await browser.post("/max-age", { maxAge: 60_000 });
-      expect((await browser.post("/none")).status).toBe(200);
+      expect((await browser.post("/no-max-age")).status).toBe(200);
       const { idleTimeout } = site.sessions.policy;
       await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([
         { idle: idleTimeout, data: { userId: "ada" } },
       ]);
       site.calls.length = 0;
-      await browser.post("/none");
+      await browser.post("/no-max-age");
       await browser.get("/");
       expect(site.calls).toEqual(["read", "read"]);
     },
   );
 
-  test("remember me: a login's own idle timeout is the cookie's maxAge, and ends with the next login without one", async () => {
+  test("the idle timeout that logIn gives is also the maxAge of the cookie, until a login gives none", async () => {
     await using site = await serve(
       version,
       {
@@ -155,7 +155,7 @@ describe.each(versions)("on $name", (version) => {
     expect(stored?.data).not.toHaveProperty("_maxAge");
   });
 
-  test("with renew, page views move the end of the cookie of a remembered login, and of no other", async () => {
+  test("with renew, page views extend the cookie of a login that gave an idle timeout, and no other cookie", async () => {
     await using site = await serve(
       version,
       { ...routes, "/log-in": (ctx, body, store) => store.logIn(ctx, "ada", body) },
@@ -178,7 +178,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("a maxAge above the policy's idle timeout does not lengthen it", async () => {
+  test("a maxAge longer than the policy's idle timeout does not lengthen it", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     await browser.post("/login");
@@ -193,11 +193,11 @@ describe.each(versions)("on $name", (version) => {
     await browser.post("/login");
     const thief = browser.twin();
     await browser.post("/max-age", { maxAge });
-    expect(JSON.parse((await thief.get("/")).text)).toEqual({});
+    expect(await json(thief.get("/"))).toEqual({});
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("a session that another part of the application made loads, and a page view writes nothing to it", async () => {
+  test("a session that sessions.create made can be loaded, and page views do not write to it", async () => {
     await using site = await serve(version, routes, {
       plugin: (store) => ({ store, genid: store.genid, rolling: true, maxAge: 60_000, signed: false }),
     });
@@ -206,14 +206,14 @@ describe.each(versions)("on $name", (version) => {
     browser.cookies.set("koa.sess", token);
     site.calls.length = 0;
     for (let view = 0; view < 2; view += 1) {
-      expect(JSON.parse((await browser.get("/")).text)).toEqual({ userId: "ada" });
+      expect(await json(browser.get("/"))).toEqual({ userId: "ada" });
     }
     expect(site.calls).toEqual(["read", "read"]);
   });
 });
 
-/** @param maxAge milliseconds; longer where the machine is slow */
-async function renewsAtHalf(version: Version, maxAge: number): Promise<void> {
+/** @param maxAge milliseconds, tripled if the machine was too slow to show anything */
+async function assertRenewedAtHalf(version: Version, maxAge: number): Promise<void> {
   await using site = await serve(version, routes, {
     sessions: { touchEvery: 1 },
     plugin: (store) => ({ store, genid: store.genid, renew: true, maxAge }),
@@ -224,18 +224,17 @@ async function renewsAtHalf(version: Version, maxAge: number): Promise<void> {
   let renewedAt = 0;
   while (renewedAt === 0) {
     await sleep(maxAge / 20);
-    const askedAt = Date.now();
+    const requestedAt = Date.now();
     const { setCookies, text } = await browser.get("/");
-    if (Date.now() - startedAt > maxAge * 0.9) return renewsAtHalf(version, maxAge * 3);
+    if (Date.now() - startedAt > maxAge * 0.9) return assertRenewedAtHalf(version, maxAge * 3);
     expect(JSON.parse(text)).toEqual({ userId: "ada" });
-    if (setCookies.length > 0) renewedAt = askedAt;
+    if (setCookies.length > 0) renewedAt = requestedAt;
   }
   expect(renewedAt + maxAge / 20 - startedAt).toBeGreaterThanOrEqual(maxAge / 2);
   // The new end was stored.
   const { setCookies } = await browser.get("/");
-  if (Date.now() - renewedAt > maxAge / 2) return renewsAtHalf(version, maxAge * 3);
+  if (Date.now() - renewedAt > maxAge / 2) return assertRenewedAtHalf(version, maxAge * 3);
   expect(setCookies).toEqual([]);
-  return undefined;
 }
 
 function expiryOf([setCookie = ""]: readonly string[]): number {

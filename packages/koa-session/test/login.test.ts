@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { type Routes, serve } from "./site.ts";
+import { json, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
 const routes: Routes = {
@@ -15,10 +16,10 @@ const routes: Routes = {
   },
   "/logout": (ctx, _body, store) => store.logOut(ctx),
   "/everywhere": (ctx, body, store) => store.logOutEverywhere(ctx, body),
-  "/sudo": (ctx, _body, store) => store.rotate(ctx),
+  "/rotate": (ctx, _body, store) => store.rotate(ctx),
 };
 
-describe.each(versions)("on $name", (version) => {
+describe.each(versions)("with $name", (version) => {
   test.each(["logIn", "rotate"] as const)(
     "%s after the response has begun is an error, before anything is written",
     async (call) => {
@@ -35,12 +36,12 @@ describe.each(versions)("on $name", (version) => {
       expect((await browser.post("/late")).text).toMatch(
         /^begun: TypeError: .* await logIn and rotate before/,
       );
-      expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
+      expect(json(await browser.get("/user"))).toBe("ada");
       await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
     },
   );
 
-  test("logIn gives a new key, keeps a visitor's data and what the request changed, and ctx.session names the new key", async () => {
+  test("logIn gives the session a new key, which ctx.session names, and keeps the visitor's data and the request's changes", async () => {
     await using site = await serve(version, {
       ...routes,
       "/login": async (ctx, _body, store) => {
@@ -55,28 +56,28 @@ describe.each(versions)("on $name", (version) => {
     const browser = site.browser();
     await browser.post("/set", { cart: 1 });
     const old = browser.twin();
-    expect(JSON.parse((await browser.post("/login")).text)).toEqual([null, true, "ada"]);
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1, unsaved: 1, after: 1 });
-    expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
-    expect(JSON.parse((await old.get("/")).text)).toEqual({});
+    expect(await json(browser.post("/login"))).toEqual([null, true, "ada"]);
+    expect(await json(browser.get("/"))).toEqual({ cart: 1, unsaved: 1, after: 1 });
+    expect(await json(browser.get("/user"))).toBe("ada");
+    expect(await json(old.get("/"))).toEqual({});
     await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ userId: "ada" }]);
   });
 
-  test("logIn of a visitor without a session creates one and writes nothing else", async () => {
+  test("logIn for a visitor without a session creates one and writes nothing else", async () => {
     await using site = await serve(version, routes, { plugin: { maxAge: 60_000 } });
     const browser = site.browser();
     await browser.post("/login");
     expect(site.calls.filter((call) => call !== "now")).toEqual(["create"]);
-    expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
+    expect(await json(browser.get("/user"))).toBe("ada");
   });
 
   test.each(["session", undefined, 60_000] as const)(
-    "a login and a rotation read once and update once, and keep a cookie of maxAge %s as it is",
+    "a login and a rotation each read once and update once, and keep a maxAge of %s",
     async (maxAge) => {
       await using site = await serve(version, routes, { plugin: maxAge === undefined ? {} : { maxAge } });
       const browser = site.browser();
       await browser.post("/set", { cart: 1 });
-      for (const path of ["/login", "/sudo", "/sudo"]) {
+      for (const path of ["/login", "/rotate", "/rotate"]) {
         site.calls.length = 0;
         const { setCookies } = await browser.post(path);
         expect(site.calls.filter((call) => call !== "now")).toEqual(["read", "update"]);
@@ -93,7 +94,7 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
-  test("logIn over another user's session shows none of that user's data but what is kept by name", async () => {
+  test("logIn in another user's session keeps none of that user's data except the keys named in keep", async () => {
     await using site = await serve(version, {
       ...routes,
       "/switch": async (ctx, _body, store) => {
@@ -105,13 +106,13 @@ describe.each(versions)("on $name", (version) => {
     await browser.post("/login");
     await browser.post("/set", { cart: 1, mfa: true });
     const old = browser.twin();
-    expect(JSON.parse((await browser.post("/switch")).text)).toEqual({ cart: 1 });
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1 });
-    expect(JSON.parse((await old.get("/")).text)).toEqual({});
+    expect(await json(browser.post("/switch"))).toEqual({ cart: 1 });
+    expect(await json(browser.get("/"))).toEqual({ cart: 1 });
+    expect(await json(old.get("/"))).toEqual({});
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("a login that began before log out everywhere is refused: nobody is logged in, and the session is over", async () => {
+  test("a login that began before revokeAllForUser is refused, and the session ends", async () => {
     await using site = await serve(version, {
       ...routes,
       "/slow-login": async (ctx, _body, store) => {
@@ -124,24 +125,24 @@ describe.each(versions)("on $name", (version) => {
     for (const isNew of [true, false]) {
       const browser = site.browser();
       if (!isNew) await browser.post("/set", { cart: 1 });
-      expect(JSON.parse((await browser.post("/slow-login")).text)).toEqual(["logged-out-meanwhile", null]);
+      expect(await json(browser.post("/slow-login"))).toEqual(["logged-out-meanwhile", null]);
       await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
-      expect(JSON.parse((await browser.get("/user")).text)).toBeNull();
-      expect(JSON.parse((await browser.post("/login")).text)).toBeNull();
+      expect(await json(browser.get("/user"))).toBeNull();
+      expect(await json(browser.post("/login"))).toBeNull();
       await site.sessions.revokeAllForUser("ada");
     }
   });
 
-  test("a login beyond the cap is refused, and the visitor's session goes on", async () => {
+  test("a login beyond the cap is refused, and the visitor keeps the anonymous session", async () => {
     await using site = await serve(version, routes, { sessions: { maxPerUser: 1, onCap: "refuse" } });
     await site.browser().post("/login");
     const browser = site.browser();
     await browser.post("/set", { cart: 1 });
-    expect(JSON.parse((await browser.post("/login")).text)).toBe("too-many-sessions");
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1 });
+    expect(await json(browser.post("/login"))).toBe("too-many-sessions");
+    expect(await json(browser.get("/"))).toEqual({ cart: 1 });
   });
 
-  test("a BigInt logs in as its digits; among the data, koa-session's own JSON refuses it", async () => {
+  test("logIn accepts a BigInt as a user id, but a BigInt in the data is a 500, because koa-session encodes it as JSON", async () => {
     await using site = await serve(version, {
       ...routes,
       "/big": async (ctx, _body, store) => {
@@ -153,12 +154,12 @@ describe.each(versions)("on $name", (version) => {
       },
     });
     const browser = site.browser();
-    expect(JSON.parse((await browser.post("/big")).text)).toBe("9007199254740993");
+    expect(await json(browser.post("/big"))).toBe("9007199254740993");
     expect((await browser.post("/big-data")).status).toBe(500);
-    expect(JSON.parse((await browser.get("/user")).text)).toBe("9007199254740993");
+    expect(await json(browser.get("/user"))).toBe("9007199254740993");
   });
 
-  test("a user that cannot be one is a TypeError, and nobody is logged in", async () => {
+  test("logIn with a value that cannot name a user is a 500, and nobody is logged in", async () => {
     await using site = await serve(version, routes);
     const browser = site.browser();
     for (const user of ["", { id: 7 }, 1.5, null]) {
@@ -167,7 +168,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("logOut ends the session, clears the cookie, and the same request can log in again", async () => {
+  test("logOut ends the session and clears the cookie, and the same request can log in again", async () => {
     await using site = await serve(version, {
       ...routes,
       "/again": async (ctx, _body, store) => {
@@ -185,26 +186,26 @@ describe.each(versions)("on $name", (version) => {
     await browser.post("/logout");
     expect(site.calls).toEqual(["read", "revoke"]);
     expect(browser.cookies.get("koa.sess")).toBeUndefined();
-    expect(JSON.parse((await thief.get("/")).text)).toEqual({});
+    expect(await json(thief.get("/"))).toEqual({});
     await browser.post("/login");
-    expect(JSON.parse((await browser.post("/again")).text)).toEqual([null, null, {}, "bob"]);
-    expect(JSON.parse((await browser.get("/user")).text)).toBe("bob");
+    expect(await json(browser.post("/again"))).toEqual([null, null, {}, "bob"]);
+    expect(await json(browser.get("/user"))).toBe("bob");
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("logOutEverywhere ends all sessions of the user, and with keepThis all others", async () => {
+  test("logOutEverywhere ends all sessions of the user, or all others with keepThis", async () => {
     await using site = await serve(version, routes);
     const [here, there] = [site.browser(), site.browser()];
     for (const browser of [here, there]) await browser.post("/login");
     expect((await here.post("/everywhere", { keepThis: true })).text).toBe("1");
-    expect(JSON.parse((await there.get("/user")).text)).toBeNull();
-    expect(JSON.parse((await here.get("/user")).text)).toBe("ada");
+    expect(await json(there.get("/user"))).toBeNull();
+    expect(await json(here.get("/user"))).toBe("ada");
     expect((await here.post("/everywhere")).text).toBe("1");
     expect(here.cookies.get("koa.sess")).toBeUndefined();
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("logOutEverywhere with keepThis keeps a session that another request has rotated meanwhile, and its cookie", async () => {
+  test("logOutEverywhere with keepThis keeps a session that another request has just rotated, and its cookie", async () => {
     await using site = await serve(version, {
       ...routes,
       "/change": async (ctx, _body, store) => {
@@ -216,11 +217,11 @@ describe.each(versions)("on $name", (version) => {
     for (const browser of [here, there]) await browser.post("/login");
     const { text, setCookies } = await here.post("/change");
     expect({ text, setCookies }).toEqual({ text: '["superseded",1]', setCookies: [] });
-    expect(JSON.parse((await there.get("/user")).text)).toBeNull();
+    expect(await json(there.get("/user"))).toBeNull();
     await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
   });
 
-  test("a change of password logs out all others and goes on under a new key, by rotate or by regenerate", async () => {
+  test("logOutEverywhere with keepThis, then rotate or regenerate, leaves only the present session, under a new key", async () => {
     await using site = await serve(version, {
       ...routes,
       "/change": async (ctx, _body, store) => {
@@ -240,12 +241,12 @@ describe.each(versions)("on $name", (version) => {
       await there.post("/login");
       const old = here.twin();
       expect((await here.post(path)).text).toBe("1");
-      expect(JSON.parse((await here.get("/user")).text)).toBe("ada");
-      for (const other of [old, there]) expect(JSON.parse((await other.get("/user")).text)).toBeNull();
+      expect(await json(here.get("/user"))).toBe("ada");
+      for (const other of [old, there]) expect(await json(other.get("/user"))).toBeNull();
     }
   });
 
-  test("a native regenerate keeps a user whom logIn set, and saves after it too", async () => {
+  test("ctx.session.regenerate() keeps a user whom logIn has logged in, and the changes before and after it", async () => {
     await using site = await serve(version, {
       ...routes,
       "/regenerate": async (ctx) => {
@@ -258,15 +259,15 @@ describe.each(versions)("on $name", (version) => {
     await browser.post("/login");
     const old = browser.twin();
     await browser.post("/regenerate");
-    expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
-    expect(JSON.parse((await browser.get("/")).text)).toEqual({ before: 1, after: 1 });
-    expect(JSON.parse((await old.get("/user")).text)).toBeNull();
+    expect(await json(browser.get("/user"))).toBe("ada");
+    expect(await json(browser.get("/"))).toEqual({ before: 1, after: 1 });
+    expect(await json(old.get("/user"))).toBeNull();
   });
 
-  test("a login by regenerate and data counts as a login: the lifetime restarts", async () => {
+  test("a login by ctx.session.regenerate() and a change of the data restarts the lifetime", async () => {
     await using site = await serve(version, {
       ...routes,
-      "/native": async (ctx) => {
+      "/regenerate-and-log-in": async (ctx) => {
         await ctx.session.regenerate();
         ctx.session.userId = "ada";
       },
@@ -274,14 +275,14 @@ describe.each(versions)("on $name", (version) => {
     const browser = site.browser();
     await browser.post("/set", { cart: 1 });
     const [before] = await Array.fromAsync(site.sessions.all());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    await browser.post("/native");
+    await sleep(20);
+    await browser.post("/regenerate-and-log-in");
     const [after] = await site.sessions.listForUser("ada");
     expect(after?.id).toBe(before?.id);
     expect((after?.endsAt ?? 0) - (before?.endsAt ?? 0)).toBeGreaterThanOrEqual(20);
   });
 
-  test("rotate twice in one request, and beside saves, regenerate and logIn, leaves one session", async () => {
+  test("rotate leaves one session even if the same request rotates again, saves, regenerates or logs in", async () => {
     await using site = await serve(version, {
       ...routes,
       "/twice": async (ctx, _body, store) => [await store.rotate(ctx), await store.rotate(ctx)],
@@ -311,14 +312,14 @@ describe.each(versions)("on $name", (version) => {
     for (const path of ["/twice", "/save", "/regenerate", "/regenerate-before", "/login-after"]) {
       const old = browser.twin();
       expect((await browser.post(path)).status).toBe(200);
-      expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
-      expect(JSON.parse((await old.get("/user")).text)).toBeNull();
+      expect(await json(browser.get("/user"))).toBe("ada");
+      expect(await json(old.get("/user"))).toBeNull();
     }
     const { id, createdAt } = before ?? {};
     await expect(Array.fromAsync(site.sessions.all())).resolves.toMatchObject([{ id, createdAt }]);
   });
 
-  test("rotate resolves to what became of the session", async () => {
+  test('rotate resolves to "new", "rotated" or "dead"', async () => {
     await using site = await serve(version, {
       ...routes,
       "/ended": async (ctx, _body, store) => {
@@ -333,33 +334,33 @@ describe.each(versions)("on $name", (version) => {
       },
     });
     const browser = site.browser();
-    expect(JSON.parse((await browser.post("/sudo")).text)).toBe("new");
+    expect(await json(browser.post("/rotate"))).toBe("new");
     await browser.post("/login");
-    expect(JSON.parse((await browser.post("/sudo")).text)).toBe("rotated");
+    expect(await json(browser.post("/rotate"))).toBe("rotated");
     const before = new Map(browser.cookies);
-    expect(JSON.parse((await browser.post("/ended")).text)).toBe("dead");
+    expect(await json(browser.post("/ended"))).toBe("dead");
     expect(browser.cookies).toEqual(before);
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
     await browser.post("/login");
-    expect(JSON.parse((await browser.post("/null")).text)).toBe("dead");
+    expect(await json(browser.post("/null"))).toBe("dead");
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("a prefix of the application's genid stays before the key, through logins and rotations", async () => {
+  test("a prefix that the application's genid adds stays on the key after logins and rotations", async () => {
     await using site = await serve(version, routes, {
       plugin: (store) => ({ store, genid: (ctx: object) => `shop:${store.genid(ctx)}`, signed: false }),
     });
     const browser = site.browser();
-    for (const path of ["/login", "/sudo"]) {
+    for (const path of ["/login", "/rotate"]) {
       await browser.post(path);
       expect(decodeURIComponent(browser.cookies.get("koa.sess") ?? "")).toMatch(
         /^shop:[\w-]{22}\.[\w-]{43}$/,
       );
-      expect(JSON.parse((await browser.get("/user")).text)).toBe("ada");
+      expect(await json(browser.get("/user"))).toBe("ada");
     }
   });
 
-  test("store.destroy takes an id as lists show it, and a key", async () => {
+  test("store.destroy ends a session by its id or by its key", async () => {
     await using site = await serve(version, {
       ...routes,
       "/kick": async (_ctx, { session }, store) => store.destroy(session as string),
@@ -372,7 +373,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("store.set without a request changes a live session, and is an error for any other key", async () => {
+  test("store.set without a request changes a live session, and rejects for any other key", async () => {
     let store: Parameters<Routes[string]>[2] | undefined;
     await using site = await serve(version, routes, {
       plugin(made) {
@@ -389,7 +390,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("the bridge's calls without the middleware are a TypeError that says what to do", async () => {
+  test("the bridge's calls without the middleware are an error that names the remedy", async () => {
     await using site = await serve(version, routes);
     const { store } = site;
     const advice = "koa-session has not run for this request";
@@ -402,7 +403,7 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
-  test("the bridge's calls before the middleware are a TypeError, too, and no logout that does nothing", async () => {
+  test("logOut before the middleware rejects with the same error, instead of doing nothing", async () => {
     const early: Routes = { "/early": (ctx, _body, store) => store.logOut(ctx).catch(String) };
     await using site = await serve(version, routes, { early });
     const browser = site.browser();
@@ -410,12 +411,12 @@ describe.each(versions)("on $name", (version) => {
     expect((await browser.post("/early")).text).toContain("koa-session has not run for this request");
   });
 
-  test.each(["/login", "/sudo"])(
-    "%s whose store fails is an error, and leaves at most one login",
+  test.each(["/login", "/rotate"])(
+    "if the store fails during %s, the response is an error, and at most one login is left",
     async (path) => {
       let isDown = false;
       await using site = await serve(version, routes, {
-        meet(call) {
+        beforeCall(call) {
           if (isDown && call === "update") throw new StoreError("update", "the backend is down");
         },
       });
@@ -428,8 +429,8 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
-  test("a logout by ctx.session = null while a rotation or a login is under way wins", async () => {
-    for (const path of ["/sudo", "/login"]) {
+  test("ctx.session = null during a rotation or a login wins over it, and the session ends", async () => {
+    for (const path of ["/rotate", "/login"]) {
       const reached = Promise.withResolvers<void>();
       const opened = Promise.withResolvers<void>();
       let isArmed = false;
@@ -447,7 +448,7 @@ describe.each(versions)("on $name", (version) => {
           },
         },
         {
-          async meet(call) {
+          async beforeCall(call) {
             if (!isArmed || call !== "update") return;
             reached.resolve();
             await opened.promise;
@@ -456,8 +457,8 @@ describe.each(versions)("on $name", (version) => {
       );
       const browser = site.browser();
       await browser.post("/login");
-      const result = JSON.parse((await browser.post("/both")).text);
-      expect(result).toBe(path === "/sudo" ? "dead" : "logged-out-meanwhile");
+      const result = await json(browser.post("/both"));
+      expect(result).toBe(path === "/rotate" ? "dead" : "logged-out-meanwhile");
       await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
     }
   });

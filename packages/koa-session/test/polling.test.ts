@@ -4,7 +4,7 @@ import { serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
 test.each(versions)(
-  "on $name, a request for which isUse returns false does not extend the session, nor do its saves",
+  "with $name, a request for which isUse returns false does not restart the idle timeout, nor do its saves",
   async (version) => {
     await using site = await serve(
       version,

@@ -1,7 +1,7 @@
-import { setTimeout } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, type SessionStore, StoreError } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { type Routes, serve } from "./site.ts";
+import { json, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
 const routes: Routes = {
@@ -15,34 +15,34 @@ const routes: Routes = {
     ctx.session.userId = "ada";
   },
   "/regenerate": (ctx) => ctx.session.regenerate(),
-  "/passport-logout": async (ctx) => {
+  "/logout-like-passport": async (ctx) => {
     delete ctx.session.userId;
     await ctx.session.save();
     await ctx.session.regenerate();
   },
-  "/short-logout": async (ctx) => {
+  "/logout-without-save": async (ctx) => {
     delete ctx.session.userId;
     await ctx.session.regenerate();
   },
 };
 
-describe.each(versions)("on $name", (version) => {
+describe.each(versions)("with $name", (version) => {
   test.each(["update", "touch"])(
-    "log out everywhere while a regenerate is at its %s ends the session that goes on",
+    "revokeAllForUser during the %s of a regenerate ends the session",
     async (step) => {
       let isArmed = false;
       await using site = await serve(
         version,
         {
           ...routes,
-          "/sudo": async (ctx) => {
+          "/regenerate-and-save": async (ctx) => {
             await ctx.session.regenerate();
-            ctx.session.sudo = true;
+            ctx.session.elevated = true;
             ctx.session.maxAge = 60_000;
           },
         },
         {
-          async meet(call) {
+          async beforeCall(call) {
             if (!isArmed || call !== step) return;
             isArmed = false;
             await site.sessions.revokeAllForUser("ada");
@@ -53,33 +53,33 @@ describe.each(versions)("on $name", (version) => {
       const browser = site.browser();
       await browser.post("/login");
       // Until a touch is due again.
-      await setTimeout(10);
+      await sleep(10);
       isArmed = true;
-      await browser.post("/sudo");
+      await browser.post("/regenerate-and-save");
       expect(isArmed).toBe(false);
-      expect(JSON.parse((await browser.get("/")).text)).toEqual({});
+      expect(await json(browser.get("/"))).toEqual({});
       await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
     },
   );
 
-  test.each(["/passport-logout", "/short-logout"])(
-    "a logout by %s wins over requests that regenerate and carry the user over, in every order of their steps",
+  test.each(["/logout-like-passport", "/logout-without-save"])(
+    "a logout by %s wins over a concurrent regenerate that keeps the user, in any order of their steps",
     async (logout) => {
       for (let round = 0; round < 30; round += 1) {
-        await using site = await serve(version, routes, { store: slow(round) });
+        await using site = await serve(version, routes, { store: slowStore(round) });
         const browser = site.browser();
         await browser.post("/login");
         const [leaving, renewing] = [browser.twin(), browser.twin()];
         await Promise.all([leaving.post(logout), renewing.post("/regenerate")]);
         for (const one of [browser, leaving, renewing]) {
-          expect(JSON.parse((await one.get("/user")).text)).toBeNull();
+          expect(await json(one.get("/user"))).toBeNull();
         }
         await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
       }
     },
   );
 
-  test("log out everywhere by a request whose session was ended meanwhile logs its user out all the same", async () => {
+  test("logOutEverywhere ends the user's other sessions even if the session of its request has just ended", async () => {
     await using site = await serve(version, {
       ...routes,
       "/everywhere": async (ctx, _body, store) => {
@@ -95,7 +95,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
-  test("an application that goes on after a regenerate has failed logs nobody in under the old key", async () => {
+  test("if regenerate fails and the application continues, nobody is logged in under the old key", async () => {
     let isDown = false;
     await using site = await serve(
       version,
@@ -109,7 +109,7 @@ describe.each(versions)("on $name", (version) => {
         },
       },
       {
-        meet() {
+        beforeCall() {
           if (isDown) throw new StoreError("update", "the backend is down");
         },
       },
@@ -119,11 +119,11 @@ describe.each(versions)("on $name", (version) => {
     const planted = browser.twin();
     await browser.post("/careless-login");
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
-    expect(JSON.parse((await planted.get("/user")).text)).toBeNull();
+    expect(await json(planted.get("/user"))).toBeNull();
   });
 
   test.each(["/null", "/log-out", "/null-and-log-in"])(
-    "a session that the option valid refuses is replaced, not taken over; a logout by %s ends it",
+    "a session that the option valid rejects is not used by a save or a login, but a logout by %s ends it",
     async (logout) => {
       let isValid = true;
       await using site = await serve(
@@ -146,7 +146,7 @@ describe.each(versions)("on $name", (version) => {
       await browser.post("/login");
       const twin = browser.twin();
       isValid = false;
-      expect(JSON.parse((await browser.get("/user")).text)).toBeNull();
+      expect(await json(browser.get("/user"))).toBeNull();
       await browser.post("/set", { cart: 1 });
       await twin.twin().post("/log-in");
       await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ data: { userId: "ada" } }]);
@@ -154,13 +154,13 @@ describe.each(versions)("on $name", (version) => {
       await twin.post(logout);
       await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
       isValid = true;
-      expect(JSON.parse((await browser.get("/")).text)).toEqual({ cart: 1 });
+      expect(await json(browser.get("/"))).toEqual({ cart: 1 });
     },
   );
 });
 
-/** A memory store whose calls take some turns of the event loop, others in each round. */
-function slow(round: number): SessionStore {
+/** Returns a memory store whose calls take up to 6 turns of the event loop, differently in each round. */
+function slowStore(round: number): SessionStore {
   let state = round;
   return new Proxy(memoryStore(), {
     get(target, name) {
@@ -169,7 +169,7 @@ function slow(round: number): SessionStore {
       return async (...args: unknown[]) => {
         state = (state * 75 + 74) % 65_537;
         for (let turns = state % 7; turns > 0; turns -= 1) {
-          await new Promise((resolve) => setImmediate(resolve));
+          await turn();
         }
         return method.apply(target, args) as unknown;
       };

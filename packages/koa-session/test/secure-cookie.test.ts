@@ -4,12 +4,12 @@ import { type CookieOverrides, secureCookie } from "../src/index.ts";
 import { serve } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
 
-/** The attributes of the session cookie that a login sets, behind a trusted proxy that ends TLS. */
-async function cookieOf(version: Version, overrides?: CookieOverrides, path = "/in"): Promise<string> {
+/** Returns the session cookie that a login sets behind a trusted TLS proxy, without the variable values. */
+async function cookieOf(version: Version, overrides?: CookieOverrides, path = "/login"): Promise<string> {
   await using site = await serve(
     version,
     {
-      "/in": (ctx, _body, store) => store.logIn(ctx, "ada"),
+      "/login": (ctx, _body, store) => store.logIn(ctx, "ada"),
       "/remember": (ctx, _body, store) => store.logIn(ctx, "ada", { idle: "2h" }),
     },
     {
@@ -23,7 +23,7 @@ async function cookieOf(version: Version, overrides?: CookieOverrides, path = "/
   return cookie.replace(/=[^;]*/, "=…").replace(/expires=[^;]*/, "expires=…");
 }
 
-describe.each(versions)("on $name", (version) => {
+describe.each(versions)("with $name", (version) => {
   test.for([
     [undefined, "__Host-id=…; path=/; samesite=lax; secure; httponly"],
     [{ secure: false, name: "id" }, "id=…; path=/; samesite=lax; httponly"],
@@ -32,16 +32,16 @@ describe.each(versions)("on $name", (version) => {
       "__Secure-id=…; path=/; domain=example.org; samesite=strict; secure; httponly",
     ],
     [{ maxAge: "10m" }, "__Host-id=…; path=/; expires=…; samesite=lax; secure; httponly"],
-  ] as const)("koa-session with secureCookie(sessions, %o) sets %s", async ([overrides, cookie]) => {
+  ] as const)("secureCookie(sessions, %o) sets %s", async ([overrides, cookie]) => {
     expect(await cookieOf(version, overrides)).toBe(cookie);
   });
 
-  test('with secureCookie, the cookie of "remember me" outlives the browser', async () => {
+  test("with secureCookie, the cookie of a login that gave an idle timeout outlives the browser session", async () => {
     expect(await cookieOf(version, undefined, "/remember")).toContain("expires=…");
   });
 });
 
-test("an override that makes the cookie unsafe is a TypeError", () => {
+test("secureCookie throws a TypeError for an override that makes the cookie unsafe", () => {
   const sessions = new Sessions({ store: memoryStore() });
   expect(() => secureCookie(sessions, { secure: false })).toThrow(TypeError);
 });

@@ -11,12 +11,12 @@ import type { Version } from "./versions.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/** An application over a memory store, whose calls are kept. */
+/** A served application. */
 export interface Site extends AsyncDisposable {
   readonly app: Koa;
   readonly sessions: Sessions;
   readonly store: KoaSessionStore;
-  /** The store's calls so far, by the method's name. */
+  /** The calls of the store so far, by the method's name. */
   readonly calls: string[];
   browser(): Visitor;
 }
@@ -28,21 +28,22 @@ export interface SiteOptions {
   readonly bridge?: KoaSessionStoreOptions;
   readonly sessions?: Omit<SessionsOptions, "store">;
   readonly store?: SessionStore;
-  /** Called before each call of the store gets through, with its name. */
-  readonly meet?: (call: string) => unknown;
+  /** Called with the name of each call of the store, before the call is made. */
+  readonly beforeCall?: (call: string) => unknown;
   readonly keys?: string[];
-  /** A path that is served before koa-session has run, and what the route does. */
+  /** Routes that run before koa-session. */
   readonly early?: Routes;
 }
 
-/** A route is a path and what it does; the answer is what it returns, as JSON. */
+/** Handlers by path. The response is the result as JSON. */
 export type Routes = Readonly<
   Record<string, (ctx: Context, body: Record<string, unknown>, store: KoaSessionStore) => unknown>
 >;
 
+/** Serves an application with koa-session, by default on a memory store. */
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const { store: backend = memoryStore(), plugin = {}, keys = [SECRET] } = options;
-  const { store: watching, calls } = watched(backend, options.meet);
+  const { store: watching, calls } = watched(backend, options.beforeCall);
   const sessions = new Sessions({ store: watching, ...options.sessions });
   const store = koaSessionStore(sessions, options.bridge);
   const app = new Koa();
@@ -58,8 +59,8 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
   app.use(async (ctx) => {
     const body = await text(ctx.req);
     const data = body ? (JSON.parse(body) as Record<string, unknown>) : {};
-    const answer = await routes[ctx.path]?.(ctx, data, store);
-    ctx.body = JSON.stringify(answer ?? null);
+    const result = await routes[ctx.path]?.(ctx, data, store);
+    ctx.body = JSON.stringify(result ?? null);
   });
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -75,4 +76,9 @@ export async function serve(version: Version, routes: Routes, options: SiteOptio
       await once(server, "close");
     },
   };
+}
+
+/** Resolves to the body of a response. */
+export async function json(response: Promise<{ readonly text: string }>): Promise<unknown> {
+  return JSON.parse((await response).text);
 }

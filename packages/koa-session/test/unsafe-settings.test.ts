@@ -26,8 +26,8 @@ const routes: Routes = {
   },
 };
 
-describe.each(versions)("on $name", (version) => {
-  test("safe settings give no warning", async () => {
+describe.each(versions)("with $name", (version) => {
+  test("safe settings cause no warning", async () => {
     await using site = await serve(version, routes);
     await site.browser().get("/");
     await turn();
@@ -35,11 +35,11 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test.each<[string, CreateSessionOptions, WarningCode]>([
-    ["no secure in production", {}, "TENURE_COOKIE_NOT_SECURE"],
-    ["httpOnly off", { httpOnly: false, secure: false }, "TENURE_COOKIE_NOT_HTTPONLY"],
-    ["SameSite none without secure", { sameSite: "none" }, "TENURE_COOKIE_SAMESITE_NONE"],
-    ["a name that could have the prefix __Host-", { secure: true }, "TENURE_COOKIE_NAME"],
-  ])("%s is warned of once, at the first request", async (_what, plugin, code) => {
+    ["a cookie that is not secure in production", {}, "TENURE_COOKIE_NOT_SECURE"],
+    ["httpOnly: false", { httpOnly: false, secure: false }, "TENURE_COOKIE_NOT_HTTPONLY"],
+    ['sameSite: "none" without secure', { sameSite: "none" }, "TENURE_COOKIE_SAMESITE_NONE"],
+    ["a secure cookie without the prefix __Host-", { secure: true }, "TENURE_COOKIE_NAME"],
+  ])("%s causes one warning, at the first request", async (_what, plugin, code) => {
     if (code === "TENURE_COOKIE_NOT_SECURE") vi.stubEnv("NODE_ENV", "production");
     await using site = await serve(version, routes, { plugin });
     site.app.proxy = true;
@@ -53,14 +53,14 @@ describe.each(versions)("on $name", (version) => {
     expect(warnings).toEqual([code]);
   });
 
-  test("short secrets are warned of", async () => {
+  test("a short secret causes a warning", async () => {
     await using site = await serve(version, routes, { keys: ["some secret hurr"] });
     await site.browser().get("/");
     await turn();
     expect(warnings).toEqual(["TENURE_SECRET_SHORT"]);
   });
 
-  test("a warning can be silenced", async () => {
+  test("the option silence suppresses a warning", async () => {
     await using site = await serve(version, routes, {
       plugin: { httpOnly: false },
       bridge: { silence: ["TENURE_COOKIE_NOT_HTTPONLY"] },
@@ -71,7 +71,7 @@ describe.each(versions)("on $name", (version) => {
   });
 
   test.each(["/", "/login"])(
-    "a secure cookie that Koa refuses to send at %s, because it does not trust the proxy, is warned of once; Koa answers 500",
+    "a secure cookie that Koa does not send at %s, because it does not trust the proxy, causes one warning and a 500",
     async (path) => {
       await using site = await serve(
         version,
@@ -94,7 +94,7 @@ describe.each(versions)("on $name", (version) => {
     },
   );
 
-  test("a maxAge above the idle timeout is warned of", async () => {
+  test("a maxAge longer than the idle timeout causes a warning", async () => {
     await using site = await serve(version, routes, { plugin: { maxAge: 86_400_000 } });
     await site.browser().get("/");
     await turn();
@@ -103,9 +103,9 @@ describe.each(versions)("on $name", (version) => {
 
   test.each<[string, CreateSessionOptions]>([
     ["koa-session's own UUIDs", {}],
-    ["its own UUIDs with a prefix", { prefix: "a-long-prefix-that-adds-no-randomness:" }],
-    ["strong keys of the application's", { genid: () => randomBytes(32).toString("base64url") }],
-  ])("%s are refused before anything is stored or a cookie is set", async (_what, plugin) => {
+    ["koa-session's own UUIDs with a prefix", { prefix: "a-long-prefix-that-adds-no-randomness:" }],
+    ["random keys of the application", { genid: () => randomBytes(32).toString("base64url") }],
+  ])("%s are a TypeError before anything is stored or a cookie is set", async (_what, plugin) => {
     await using site = await serve(version, routes, { plugin: (store) => ({ store, ...plugin }) });
     const errors: unknown[] = [];
     site.app.on("error", (error) => errors.push(error));
@@ -115,7 +115,7 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
-  test("an unknown option is refused, by its name", () => {
+  test("koaSessionStore throws an error that names the unknown or invalid option", () => {
     const sessions = new Sessions({ store: memoryStore() });
     for (const [options, message] of [
       [{ userId: () => 1 }, "Unknown option userId. Known options: silence, isUse"],
@@ -128,12 +128,12 @@ describe.each(versions)("on $name", (version) => {
     expect(() => koaSessionStore({} as Sessions)).toThrow(TypeError);
   });
 
-  test("genid without Koa's context is a TypeError", () => {
+  test("genid throws an error that names what it needs without Koa's context", () => {
     const { genid } = koaSessionStore(new Sessions({ store: memoryStore() }));
     expect(() => genid(undefined as never)).toThrow("genid needs Koa's context");
   });
 
-  test("a prefix before the bridge's own keys works", async () => {
+  test("the application may add a prefix to the keys of store.genid", async () => {
     await using site = await serve(version, routes, {
       plugin: (store) => ({ store, genid: (ctx: object) => `shop:${store.genid(ctx)}`, signed: false }),
     });
