@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
+import { type BrowserResponse, type Visitor, visitor } from "@tenure/cookie-client";
 import type { Server, Servers } from "./servers.ts";
 
 /** A request that continues after its session has ended. */
@@ -141,7 +141,7 @@ export async function raceOn(
 }
 
 export interface SlowRequest {
-  readonly finish: () => Promise<Answer>;
+  readonly finish: () => Promise<BrowserResponse>;
 }
 
 /** Starts a request, which loads its session and then waits. */

@@ -36,7 +36,7 @@ describe.each(versions)("with $name", (version) => {
       expect((await browser.post("/late")).text).toMatch(
         /^begun: TypeError: .* await logIn and rotate before/,
       );
-      expect(json(await browser.get("/user"))).toBe("ada");
+      expect(await json(browser.get("/user"))).toBe("ada");
       await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
     },
   );

@@ -4,8 +4,8 @@ import { text } from "node:stream/consumers";
 
 /** A browser as a server sees it. It keeps its cookies between requests and drops expired ones. */
 export interface Visitor {
-  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
-  post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<BrowserResponse>;
+  post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<BrowserResponse>;
   /** The cookies, by name. A test may set and delete them. */
   readonly cookies: Map<string, string>;
   /**
@@ -15,7 +15,7 @@ export interface Visitor {
   twin(origin?: string): Visitor;
 }
 
-export interface Answer {
+export interface BrowserResponse {
   readonly status: number;
   /** The complete body. A truncated response is an error. */
   readonly text: string;
@@ -40,7 +40,7 @@ export function visitor(origin: string, cookies: ReadonlyMap<string, string> = n
     path: string,
     body: string | undefined,
     extra: Readonly<Record<string, string>> = {},
-  ): Promise<Answer> {
+  ): Promise<BrowserResponse> {
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
     const headers = cookie ? { cookie, ...extra } : extra;
     // Each request has its own connection, because a server may close an idle one just as the next request is
