@@ -4,14 +4,15 @@ import { server } from "@tenure/servers";
 import { MongoServerError } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, newCollection } from "./clients.ts";
+import { HOUR } from "./sessions.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
 for (const [name, on] of Object.entries(servers)) {
   on.describe.concurrent(`The TTL monitor of ${name}`, () => {
     test(
-      "deletes sessions and tombstones that are needed no more, and no others",
+      "deletes the sessions, tombstones and fences that are past their end, and no others",
       { timeout: 300_000 },
       async () => {
         const client = connect(on.url);
@@ -20,18 +21,18 @@ for (const [name, on] of Object.entries(servers)) {
           .db("admin")
           .command({ setParameter: 1, ttlMonitorSleepSecs: 1 })
           .catch((error: unknown) => expect(error).toBeInstanceOf(MongoServerError));
-        const collection = await freshCollection(client);
+        const collection = await newCollection(client);
         const store = mongoStore(collection);
         const brief = mongoStore(collection, { tombstoneMinimum: 1 });
         const session = { userId: "u", data: "", idle: 1000, lifetime: 1000 };
         const long = { ...session, idle: HOUR, lifetime: HOUR };
 
-        const gone = ["over", "revoked, over", "unknown, revoked"].map((what) => `${what} ${randomUUID()}`);
+        const gone = ["ended", "revoked", "unknown, revoked"].map((what) => `${what} ${randomUUID()}`);
         await brief.create({ ...session, id: gone[0]! });
         await brief.create({ ...session, id: gone[1]! });
         await brief.revoke(gone[1]!);
         await brief.revoke(gone[2]!);
-        const kept = ["alive", "idle too long", "revoked"].map((what) => `${what} ${randomUUID()}`);
+        const kept = ["alive", "idle", "tombstone"].map((what) => `${what} ${randomUUID()}`);
         await store.create({ ...long, id: kept[0]! });
         await store.create({ ...long, id: kept[1]!, idle: 1 });
         await store.create({ ...session, id: kept[2]! });
@@ -52,5 +53,3 @@ for (const [name, on] of Object.entries(servers)) {
     );
   });
 }
-
-const HOUR = 60 * 60 * 1000;

@@ -16,47 +16,35 @@ import { ensureIndexes } from "../src/index.ts";
 const clients: { close(): Promise<void> }[] = [];
 afterAll(() => Promise.all(clients.map((client) => client.close())));
 
-/** Returns a client of version 7 of the driver. */
-export function connect(url: string, options: MongoClientOptions = {}): MongoClient {
-  const client = new MongoClient(url, { ...PATIENT, ...options });
-  clients.push(client);
-  return client;
+/** Opens a client that is closed after the tests of the file. */
+type Connect = (url: string, options?: MongoClientOptions) => MongoClient;
+
+/** Uses version 7 of the driver. */
+export const connect: Connect = connectWith(MongoClient);
+/** Uses version 6 of the driver, which the store also supports. */
+export const connect6: Connect = connectWith(MongoClient6);
+/** Uses the oldest supported version, in which a collection has no `db`. */
+export const connect69: Connect = connectWith(MongoClient69);
+/** Uses the oldest version 7, in which `timeoutMS` has an effect; 7.9 ignores it. */
+export const connect70: Connect = connectWith(MongoClient70);
+
+function connectWith(Client: new (url: string, options: object) => object): Connect {
+  return (url, options) => {
+    const client = new Client(url, { ...PATIENT, ...options }) as MongoClient;
+    clients.push(client);
+    return client;
+  };
 }
 
-/** Returns a client of version 6 of the driver, which the store also supports. */
-export function connect6(url: string, options: MongoClientOptions = {}): MongoClient {
-  const client = new MongoClient6(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
-  clients.push(client);
-  return client;
-}
-
-/** Returns a client of the oldest supported version, in which a collection has no `db`. */
-export function connect69(url: string, options: MongoClientOptions = {}): MongoClient {
-  const client = new MongoClient69(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
-  clients.push(client);
-  return client;
-}
-
-/** Returns a client of the oldest version 7, in which `timeoutMS` has an effect; 7.9 ignores it. */
-export function connect70(url: string, options: MongoClientOptions = {}): MongoClient {
-  const client = new MongoClient70(url, { ...PATIENT, ...options } as object) as unknown as MongoClient;
-  clients.push(client);
-  return client;
-}
-
-/** Returns a new collection with the indexes. */
-export async function freshCollection(client: MongoClient): Promise<Collection> {
+/** Returns a new collection with the indexes. On a mongos, it is sharded as the README says. */
+export async function newCollection(client: MongoClient): Promise<Collection> {
   const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
-  await prepare(client, collection);
-  return collection;
-}
-
-/** Creates the indexes and, on a mongos, shards the collection as the README says. */
-export async function prepare(client: MongoClient, collection: Collection): Promise<void> {
   await ensureIndexes(collection);
-  if (!(await isMongos(client))) return;
-  const sharding = { shardCollection: collection.namespace, key: { _id: "hashed" } };
-  await client.db("admin").command(sharding);
+  if (await isMongos(client)) {
+    const sharding = { shardCollection: collection.namespace, key: { _id: "hashed" } };
+    await client.db("admin").command(sharding);
+  }
+  return collection;
 }
 
 export async function isMongos(client: MongoClient): Promise<boolean> {
@@ -65,17 +53,17 @@ export async function isMongos(client: MongoClient): Promise<boolean> {
 }
 
 /**
- * Returns the address of the server that takes writes: a proxy forwards to one server, and an address can
- * name several.
+ * Returns the address of the primary alone, because a proxy forwards to one server and an address may name
+ * several.
  */
 export async function addressOfPrimary(url: string): Promise<string> {
   const [, login = "", seeds = "", rest = ""] = /^mongodb:\/\/(.*@)?([^/?]*)(.*)$/.exec(url) ?? [];
   const client = connect(url);
-  // With a direct connection, the server may be known by another address than its own.
-  const known = client.options.directConnection
+  // A server with a direct connection may report another address than the one that the client uses.
+  const primary = client.options.directConnection
     ? undefined
     : (await client.db("admin").command({ hello: 1 }))["primary"];
-  return `mongodb://${login}${known ?? seeds.split(",")[0]}${rest}`;
+  return `mongodb://${login}${primary ?? seeds.split(",")[0]}${rest}`;
 }
 
 export async function errorOf(call: Promise<unknown>): Promise<unknown> {
@@ -85,29 +73,29 @@ export async function errorOf(call: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** Whether the server knows a command, even if this call of it fails. */
-export async function knows(url: string, command: Document): Promise<boolean> {
+/** Whether the server supports a command, even if this call of it fails. */
+export async function supportsCommand(url: string, command: Document): Promise<boolean> {
   const error = await errorOf(connect(url).db("admin").command(command));
   return !(error instanceof MongoServerError && error.code === 59);
 }
 
-/** Prints why a test is skipped, which vitest does not report. */
+/** Skips a test and prints why, which vitest does not report. */
 export function skipLoudly({ skip, task }: TestContext, why: string): never {
   console.error(`!! mongo: SKIPPED "${task.name}": ${why}`);
   return skip(why);
 }
 
-/** Returns the commands that `work` sent. The client needs the option `monitorCommands`. */
-export async function record(client: MongoClient, work: () => Promise<unknown>): Promise<Document[]> {
+/** Returns the commands that `work` sent. Requires the client's option `monitorCommands`. */
+export async function recordCommands(client: MongoClient, work: () => Promise<unknown>): Promise<Document[]> {
   const sent: Document[] = [];
-  const hear = ({ command }: CommandStartedEvent): void => void sent.push(command);
-  client.on("commandStarted", hear);
+  const onCommand = ({ command }: CommandStartedEvent): void => void sent.push(command);
+  client.on("commandStarted", onCommand);
   await work();
-  client.off("commandStarted", hear);
+  client.off("commandStarted", onCommand);
   return sent;
 }
 
-/** Defaults that a store must not depend on. The two int64 options exclude each other. */
+/** Defaults that the store must not depend on: two sets, because the int64 options exclude each other. */
 export const HOSTILE: MongoClientOptions = {
   readPreference: "secondaryPreferred",
   readConcernLevel: "available",
@@ -121,7 +109,7 @@ export const HOSTILE: MongoClientOptions = {
   bsonRegExp: true,
   enableUtf8Validation: false,
 };
-export const HOSTILE_TOO: MongoClientOptions = {
+export const OTHER_HOSTILE: MongoClientOptions = {
   readPreference: "secondary",
   w: 1,
   retryWrites: false,

@@ -4,25 +4,26 @@ import { type Collection, MongoClient } from "mongodb";
 import mongoose from "mongoose";
 import { afterAll, expect, test } from "vitest";
 import { ensureIndexes, mongoStore } from "../src/index.ts";
+import { createSession } from "./sessions.ts";
 
 const mongo = await server("mongo");
 const transactional = await server("mongo-transactions");
-const nobody = new MongoClient("mongodb://127.0.0.1:1").db("app");
+const database = new MongoClient("mongodb://127.0.0.1:1").db("app");
 
-test("a collection of the application's own type of documents is accepted", () => {
+test("mongoStore accepts a collection with the application's own document type", () => {
   interface Document {
     readonly _id: string;
     readonly color: "red" | "blue";
   }
-  const typed: Collection<Document> = nobody.collection<Document>("sessions");
+  const typed: Collection<Document> = database.collection<Document>("sessions");
   expect(mongoStore(typed)).toHaveProperty("create");
-  expect(mongoStore(nobody.collection("sessions"))).toHaveProperty("create");
+  expect(mongoStore(database.collection("sessions"))).toHaveProperty("create");
 });
 
-mongo.describe("mongoose", () => {
+mongo.describe("With Mongoose,", () => {
   afterAll(() => mongoose.disconnect());
 
-  test("the README's two ways to a collection both work", async () => {
+  test("both of the README's ways to get a collection work", async () => {
     const name = `sessions_${randomUUID()}`;
     await mongoose.connect(mongo.url, { dbName: "tenure_test" });
     const collections = [
@@ -32,29 +33,27 @@ mongo.describe("mongoose", () => {
     for (const collection of collections) {
       await ensureIndexes(collection);
       const store = mongoStore(collection);
-      const session = { id: randomUUID(), userId: "ada", data: "", idle: 60_000, lifetime: 60_000 };
-      expect(await store.create(session)).toBe("created");
+      await createSession(store, { userId: "ada" });
       expect(await store.revokeUser("ada")).toBe(1);
     }
   });
 
-  test("its own class of collections is refused, because it is not the driver's", () => {
+  test("mongoStore refuses Mongoose's own Collection, which is not the driver's", () => {
     expect(() => mongoStore(mongoose.connection.collection("sessions"))).toThrow(TypeError);
   });
 });
 
-transactional.describe("mongoose's transactions", () => {
-  test("a session that mongoose started is one for `with`", async () => {
+transactional.describe("In a transaction of Mongoose,", () => {
+  test("with() accepts the client session that Mongoose started", async () => {
     const connection = await mongoose
       .createConnection(transactional.url, { dbName: "tenure_test" })
       .asPromise();
     const store = mongoStore(connection.db!.collection(`sessions_${randomUUID()}`));
-    const session = { id: randomUUID(), userId: "ada", data: "", idle: 60_000, lifetime: 60_000 };
-    await store.create(session);
+    const id = await createSession(store, { userId: "ada" });
     await connection.transaction(async (transaction) => {
       expect(await store.with(transaction).revokeUser("ada")).toBe(1);
     });
-    expect(await store.read(session.id)).toBeNull();
+    expect(await store.read(id)).toBeNull();
     await connection.close();
   });
 });

@@ -1,27 +1,39 @@
 import { randomUUID } from "node:crypto";
+import type { NewSession } from "@tenure/core";
 import { server } from "@tenure/servers";
-import type { Collection, CollectionOptions, Document, MongoClient, MongoClientOptions } from "mongodb";
+import type { Collection, Document, MongoClient, MongoClientOptions } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoCollection, type MongoStoreOptions, mongoStore } from "../src/index.ts";
-import { connect, connect6, connect69, freshCollection, HOSTILE, HOSTILE_TOO, record } from "./clients.ts";
+import {
+  connect,
+  connect6,
+  connect69,
+  newCollection,
+  HOSTILE,
+  OTHER_HOSTILE,
+  recordCommands,
+} from "./clients.ts";
+import { createSession, HOUR, newSession } from "./sessions.ts";
+import { withHandle } from "./wrapped-handle.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
 for (const [name, on] of Object.entries(servers)) {
-  const heard = { monitorCommands: true };
+  const monitored = { monitorCommands: true };
   const clients: Record<string, (more: MongoClientOptions) => MongoClient> = {
-    "mongodb 7, hostile defaults": (more) => connect(on.url, { ...HOSTILE, ...heard, ...more }),
-    "mongodb 6, other hostile defaults": (more) => connect6(on.url, { ...HOSTILE_TOO, ...heard, ...more }),
-    "mongodb 6.9, hostile defaults": (more) => connect69(on.url, { ...HOSTILE, ...heard, ...more }),
+    "mongodb 7, hostile defaults": (more) => connect(on.url, { ...HOSTILE, ...monitored, ...more }),
+    "mongodb 6, other hostile defaults": (more) =>
+      connect6(on.url, { ...OTHER_HOSTILE, ...monitored, ...more }),
+    "mongodb 6.9, hostile defaults": (more) => connect69(on.url, { ...HOSTILE, ...monitored, ...more }),
   };
-  for (const [client, open] of Object.entries(clients)) {
-    on.describe(`What is sent to ${name} by ${client}`, () => {
-      test("what must last waits for a majority and its journals, a touch for the primary alone", async () => {
-        const { store, born, sent } = await scene();
+  for (const [driver, open] of Object.entries(clients)) {
+    on.describe(`Commands to ${name} from ${driver}`, () => {
+      test("every change waits until a majority has journaled it, and a touch waits only for the primary", async () => {
+        const { store, create, sent } = await setUp();
         const userId = randomUUID();
-        const [one, two] = [await born({ userId }), await born({ userId })];
+        const [one, two] = [await create({ userId }), await create({ userId })];
         const lasting = [
-          () => store.create(fresh()),
+          () => store.create(newSession()),
           () => store.update(one, { data: "new" }),
           () => store.update(one, { idle: 60_000 }),
           () => store.update(one, { userId: null }),
@@ -36,7 +48,7 @@ for (const [name, on] of Object.entries(servers)) {
             expect(command["writeConcern"]).toEqual({ w: "majority", j: true });
           }
         }
-        const [three, four] = [await born(), await born()];
+        const [three, four] = [await create(), await create()];
         const touches = await sent(async () => {
           await store.update(three, {});
           await Promise.all([three, four].map((id) => store.update(id, {})));
@@ -45,17 +57,17 @@ for (const [name, on] of Object.entries(servers)) {
         for (const command of touches) expect(command["writeConcern"]).toEqual({ w: 1 });
       });
 
-      test("nor longer than the client's own wtimeoutMS, where it has one", async () => {
-        const { store, born, sent } = await scene({}, { wtimeoutMS: 5000 });
-        const id = await born();
+      test("a write waits no longer than the client's wtimeoutMS", async () => {
+        const { store, create, sent } = await setUp({}, { wtimeoutMS: 5000 });
+        const id = await create();
         const [update] = await sent(() => store.update(id, { data: "new" }));
         expect(update?.["writeConcern"]).toEqual({ w: "majority", j: true, wtimeout: 5000 });
       });
 
-      test("reads go to the primary, for what it has now", async () => {
-        const { store, born, sent } = await scene();
+      test('reads go to the primary, with the read concern "local"', async () => {
+        const { store, create, sent } = await setUp();
         const userId = randomUUID();
-        const id = await born({ userId });
+        const id = await create({ userId });
         const reads = await sent(async () => {
           await store.read(id);
           await store.listUser(userId);
@@ -68,20 +80,20 @@ for (const [name, on] of Object.entries(servers)) {
         }
       });
 
-      test("or for what a majority has confirmed, where that is asked for", async () => {
-        const { store, born, sent } = await scene({ readConcern: "linearizable" });
-        const id = await born();
+      test('with the option readConcern "linearizable", each id is read by its own linearizable command', async () => {
+        const { store, create, sent } = await setUp({ readConcern: "linearizable" });
+        const id = await create();
         const [find] = await sent(async () => expect(await store.read(id)).toMatchObject({ id }));
         expect(find?.["readConcern"]).toEqual({ level: "linearizable" });
         // MongoDB guarantees linearizable reads only for queries that can match one document.
-        const ids = [id, await born()];
+        const ids = [id, await create()];
         const finds = await sent(() => Promise.all(ids.map((each) => store.read(each))));
         expect(finds.map((command) => command["filter"])).toMatchObject(ids.map((_id) => ({ _id })));
       });
 
-      test("a page view is one command, and joined calls are one command together", async () => {
-        const { store, born, names } = await scene();
-        const ids = await Promise.all(Array.from({ length: 10 }, () => born()));
+      test("a page view sends one command, and joined calls share one command", async () => {
+        const { store, create, names } = await setUp();
+        const ids = await Promise.all(Array.from({ length: 10 }, () => create()));
         expect(await names(() => store.read(ids[0]!))).toEqual(["find"]);
         expect(await names(() => store.update(ids[0]!, {}))).toEqual(["update"]);
         expect(await names(() => store.update(ids[0]!, { data: "new", ifVersion: 1 }))).toEqual(["update"]);
@@ -93,12 +105,12 @@ for (const [name, on] of Object.entries(servers)) {
         expect(await names(() => store.now())).toEqual(["aggregate"]);
       });
 
-      test("an anonymous create is one command, and a login three", async () => {
-        const { store, born, names } = await scene();
-        const [id, userId, authenticatedAt] = [await born(), randomUUID(), await store.now()];
+      test("an anonymous create sends one command, and a login sends three", async () => {
+        const { store, create, names } = await setUp();
+        const [id, userId, authenticatedAt] = [await create(), randomUUID(), await store.now()];
         const login = ["findAndModify", "find", "findAndModify"];
-        expect(await names(() => store.create(fresh()))).toEqual(["update"]);
-        expect(await names(() => store.create({ ...fresh(), userId }))).toEqual([
+        expect(await names(() => store.create(newSession()))).toEqual(["update"]);
+        expect(await names(() => store.create(newSession({ userId })))).toEqual([
           "update",
           ...login.slice(1),
         ]);
@@ -110,10 +122,10 @@ for (const [name, on] of Object.entries(servers)) {
         expect(await names(() => store.update(id, { userId, data: "new" }))).toEqual(["findAndModify"]);
       });
 
-      test("a revoke is one command, and the end of a user's ten sessions three", async () => {
-        const { store, born, names } = await scene();
+      test("a revoke sends one command, and revokeUser of ten sessions sends three", async () => {
+        const { store, create, names } = await setUp();
         const userId = randomUUID();
-        const [id] = await Promise.all(Array.from({ length: 11 }, () => born({ userId })));
+        const [id] = await Promise.all(Array.from({ length: 11 }, () => create({ userId })));
         expect(await names(() => store.revoke(id!))).toEqual(["findAndModify"]);
         const [fence, page, end] = ["findAndModify", "find", "update"];
         expect(await names(() => store.revokeUser(userId))).toEqual([fence, page, end]);
@@ -121,43 +133,39 @@ for (const [name, on] of Object.entries(servers)) {
         expect(await names(() => store.revoke(randomUUID()))).toEqual(["findAndModify", "find", "update"]);
       });
 
-      test("what is not there is looked for once for all callers, and nothing is written", async () => {
-        const { store, born, names } = await scene();
-        const live = await born();
+      test("reads of unknown ids share one command, and updates that change nothing share an update and a lookup", async () => {
+        const { store, create, names } = await setUp();
+        const live = await create();
         const unknown = Array.from({ length: 30 }, () => randomUUID());
-        const lookAgain = ["update", "aggregate"];
+        const updateAndLookup = ["update", "aggregate"];
         expect(await names(() => Promise.all(unknown.map((id) => store.read(id))))).toEqual(["find"]);
-        expect(await names(() => store.update(unknown[0]!, {}))).toEqual(lookAgain);
-        expect(await names(() => store.update(live, { data: "", ifVersion: 7 }))).toEqual(lookAgain);
+        expect(await names(() => store.update(unknown[0]!, {}))).toEqual(updateAndLookup);
+        expect(await names(() => store.update(live, { data: "", ifVersion: 7 }))).toEqual(updateAndLookup);
         const refused = [live, ...unknown.slice(1)].map((id) => () => store.update(id, { data: "new" }));
-        expect(await names(() => Promise.all(refused.map((call) => call())))).toEqual(lookAgain);
+        expect(await names(() => Promise.all(refused.map((call) => call())))).toEqual(updateAndLookup);
       });
     });
 
-    async function scene(options: MongoStoreOptions = {}, more: MongoClientOptions = {}) {
-      const { dbName, collectionName } = await freshCollection(connect(on.url));
-      const opened = open(more);
-      const store = mongoStore(opened.db(dbName).collection(collectionName), options);
-      await store.read("the first call looks at the indexes");
-      const born = async (given: { userId?: string; idle?: number } = {}): Promise<string> => {
-        const session = { ...fresh(), ...given };
-        expect(await store.create(session)).toBe("created");
-        return session.id;
-      };
-      const sent = (work: () => Promise<unknown>): Promise<Document[]> => record(opened, work);
+    async function setUp(options: MongoStoreOptions = {}, more: MongoClientOptions = {}) {
+      const { dbName, collectionName } = await newCollection(connect(on.url));
+      const client = open(more);
+      const store = mongoStore(client.db(dbName).collection(collectionName), options);
+      await store.read("the first call lists the indexes");
+      const create = (given?: Partial<NewSession>) => createSession(store, given);
+      const sent = (work: () => Promise<unknown>): Promise<Document[]> => recordCommands(client, work);
       const names = async (work: () => Promise<unknown>): Promise<(string | undefined)[]> =>
         (await sent(work)).map((command) => Object.keys(command)[0]);
-      return { store, born, sent, names };
+      return { store, create, sent, names };
     }
   }
 }
 
 servers.mongo.describe("revokeUser", () => {
-  test("tries again if an update missed a session, and counts what it ended in both rounds", async () => {
-    const collection = await freshCollection(connect(servers.mongo.url));
+  test("retries if an update missed a session, and counts the sessions that both rounds ended", async () => {
+    const collection = await newCollection(connect(servers.mongo.url));
     const userId = randomUUID();
     const store = mongoStore(missingOne(collection));
-    for (let i = 0; i < 3; i += 1) await store.create({ ...fresh(), userId });
+    for (let i = 0; i < 3; i += 1) await store.create(newSession({ userId }));
     expect(await store.revokeUser(userId)).toBe(3);
     expect(await store.listUser(userId)).toEqual([]);
   });
@@ -167,33 +175,19 @@ servers.mongo.describe("revokeUser", () => {
  * Makes the store's first `updateMany` miss a document, as it can while a chunk of a sharded cluster moves.
  */
 function missingOne(collection: Collection): MongoCollection {
-  const { dbName, collectionName, namespace, db } = collection;
-  const open = (name: string, options?: CollectionOptions) => {
-    const opened = db.collection(name, options);
-    const updateMany = opened.updateMany.bind(opened);
+  return withHandle(collection, (handle) => {
+    const updateMany = handle.updateMany.bind(handle);
     let isFirst = true;
-    opened.updateMany = (filter, ...rest) => {
+    handle.updateMany = (filter, ...rest) => {
       const ids: string[] = (filter as Document)["_id"].$in;
       const missing = isFirst ? { ...filter, _id: { $in: ids.slice(1) as never[] } } : filter;
       isFirst = false;
       return updateMany(missing, ...rest);
     };
-    return opened;
-  };
-  return {
-    dbName,
-    collectionName,
-    namespace,
-    db: { client: db.client, collection: open },
-  } as MongoCollection;
+    return handle;
+  });
 }
 
 function isWrite(command: Document): boolean {
   return "update" in command || "findAndModify" in command;
 }
-
-function fresh(): { id: string; userId: string | null; data: string; idle: number; lifetime: number } {
-  return { id: randomUUID(), userId: null, data: "", idle: HOUR, lifetime: HOUR };
-}
-
-const HOUR = 60 * 60 * 1000;

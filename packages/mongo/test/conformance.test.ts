@@ -4,15 +4,15 @@ import { server } from "@tenure/servers";
 import type { Collection, MongoClientOptions } from "mongodb";
 import { test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, connect6, freshCollection, HOSTILE, HOSTILE_TOO } from "./clients.ts";
+import { connect, connect6, newCollection, HOSTILE, OTHER_HOSTILE } from "./clients.ts";
 import { mixedUpCollection } from "./mixed-up.ts";
 
 const mongo = await server("mongo");
 
 const newest = (url: string, options?: MongoClientOptions) => connect(url, { ...HOSTILE, ...options });
-const older = (url: string, options?: MongoClientOptions) => connect6(url, { ...HOSTILE_TOO, ...options });
+const older = (url: string, options?: MongoClientOptions) => connect6(url, { ...OTHER_HOSTILE, ...options });
 
-// Its own collection, because leftovers of other tests slow down scans.
+// A new collection, because sessions of other tests would slow down scans.
 let prepared: Promise<Collection> | undefined;
 
 testStore(
@@ -34,11 +34,11 @@ testStore(
 );
 
 async function sessions(open: typeof newest): Promise<Collection> {
-  const { dbName, collectionName } = await (prepared ??= freshCollection(connect(mongo.url)));
+  const { dbName, collectionName } = await (prepared ??= newCollection(connect(mongo.url)));
   return open(mongo.url).db(dbName).collection(collectionName);
 }
 
-/** Alternates between the two drivers, like two processes of an application that is being updated. */
+/** Alternates between the two drivers, as two processes of an application do while it is being updated. */
 async function inTurn(storeOn: (open: typeof newest) => Promise<SessionStore>): Promise<SessionStore> {
   const stores = [await storeOn(newest), await storeOn(older)];
   let calls = 0;

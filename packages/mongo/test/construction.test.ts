@@ -4,7 +4,7 @@ import { mongoStore } from "../src/index.ts";
 
 const collection = new MongoClient("mongodb://127.0.0.1:1").db("app").collection("sessions");
 
-test("what is no collection of the driver is refused, with what to give instead", () => {
+test("mongoStore refuses a value that is not a Collection of the driver, and says what to pass instead", () => {
   for (const wrong of [undefined, null, {}, "sessions", collection.db, new Map()]) {
     // Cast, like a caller without types.
     expect(() => mongoStore(wrong as never)).toThrow(
@@ -13,7 +13,7 @@ test("what is no collection of the driver is refused, with what to give instead"
   }
 });
 
-test("wrong options are refused", () => {
+test("mongoStore refuses invalid options", () => {
   for (const tombstoneMinimum of [0, -1, 1.5, Number.NaN, Infinity, "1h" as never]) {
     expect(() => mongoStore(collection, { tombstoneMinimum })).toThrow(TypeError);
   }

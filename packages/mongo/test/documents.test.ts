@@ -1,17 +1,19 @@
 import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { NewSession } from "@tenure/core";
 import { server } from "@tenure/servers";
 import type { Collection, Document } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, newCollection } from "./clients.ts";
+import { HOUR, newSession } from "./sessions.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
 for (const [name, on] of Object.entries(servers)) {
-  on.describe(`What lies in the collection, on ${name}`, { concurrent: true }, () => {
-    test("a session is one document, and its id the _id", async () => {
-      const { store, collection, session } = await scene();
+  on.describe(`Documents on ${name}`, { concurrent: true }, () => {
+    test("a session is one document, and its _id is the session's id", async () => {
+      const { store, collection, session } = await setUp();
       await store.create(session);
       expect(await raw(collection, session.id)).toEqual({
         _id: session.id,
@@ -29,8 +31,8 @@ for (const [name, on] of Object.entries(servers)) {
       });
     });
 
-    test("a user's fence is one document, which names the user by a digest and lasts longer than it is needed", async () => {
-      const { store, collection, session } = await scene();
+    test("a user's fence is one document, which identifies the user by a digest and is kept longer than it is needed", async () => {
+      const { store, collection, session } = await setUp();
       await store.revokeUser(session.userId);
       const fence = (await collection.findOne({ fence: { $exists: true } }))!;
       expect(fence).toEqual({
@@ -42,8 +44,8 @@ for (const [name, on] of Object.entries(servers)) {
       });
     });
 
-    test("an anonymous session has no userId, so it is in no user's index", async () => {
-      const { store, collection, session } = await scene();
+    test("an anonymous session has no userId field, so the user index does not contain it", async () => {
+      const { store, collection, session } = await setUp();
       await store.create({ ...session, userId: null });
       expect(await raw(collection, session.id)).not.toHaveProperty("userId");
       await store.update(session.id, { userId: "u" });
@@ -51,23 +53,23 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await raw(collection, session.id)).not.toHaveProperty("userId");
     });
 
-    test("the last eight writes leave their nonces, whatever they were", async () => {
-      const { store, collection, session } = await scene();
+    test("a session keeps the nonces of its last eight writes, touches included", async () => {
+      const { store, collection, session } = await setUp();
       await store.create(session);
       for (let i = 0; i < 9; i += 1) await store.update(session.id, i % 2 === 0 ? {} : { data: "new" });
       expect((await raw(collection, session.id))?.["nonces"]).toHaveLength(8);
     });
 
     test("a revoked session keeps neither data nor user (ASVS 14.2.7)", async () => {
-      const { store, collection, session } = await scene();
+      const { store, collection, session } = await setUp();
       await store.create(session);
       await store.revoke(session.id);
       const left = await raw(collection, session.id);
       expect(Object.keys(left!).toSorted()).toEqual(["_id", "endedBy", "endsAt", "nonces", "v"]);
     });
 
-    test("nor does one of many that were ended with their user", async () => {
-      const { store, collection, session } = await scene();
+    test("a session that revokeUser ended keeps neither data nor user", async () => {
+      const { store, collection, session } = await setUp();
       await store.create(session);
       await store.revokeUser(session.userId);
       const left = await raw(collection, session.id);
@@ -80,21 +82,21 @@ for (const [name, on] of Object.entries(servers)) {
       });
     });
 
-    test("revokeUser ends an expired session of the user too, and does not count it", async () => {
-      const { store, collection, session } = await scene();
+    test("revokeUser also ends an expired session of the user, and does not count it", async () => {
+      const { store, collection, session } = await setUp();
       await store.create({ ...session, idle: 1 });
       await sleep(20);
       expect(await store.revokeUser(session.userId)).toBe(0);
       expect(await raw(collection, session.id)).not.toHaveProperty("data");
     });
 
-    test("a tombstone stands until the session's own end, and an hour at least", async () => {
+    test("a tombstone lasts until the end of the session's lifetime, and at least an hour", async () => {
       for (const [lifetime, expected] of [
         [3 * HOUR, 3 * HOUR],
         [1000, HOUR],
       ] as const) {
         for (const end of ["revoke", "revokeUser"] as const) {
-          const { store, collection, session } = await scene();
+          const { store, collection, session } = await setUp();
           await store.create({ ...session, lifetime, idle: 500 });
           const before = await store.now();
           await (end === "revoke" ? store.revoke(session.id) : store.revokeUser(session.userId));
@@ -105,8 +107,8 @@ for (const [name, on] of Object.entries(servers)) {
       }
     });
 
-    test("a tombstone of an unknown id stands for the minimum that was asked for", async () => {
-      const { collection, session } = await scene();
+    test("a tombstone of an unknown id lasts for the tombstoneMinimum", async () => {
+      const { collection, session } = await setUp();
       const store = mongoStore(collection, { tombstoneMinimum: 5 * HOUR });
       const before = await store.now();
       await store.revoke(session.id);
@@ -115,8 +117,8 @@ for (const [name, on] of Object.entries(servers)) {
       expect(endsAt.getTime()).toBeLessThanOrEqual((await store.now()) + 5 * HOUR);
     });
 
-    test("a session of just under 16 MiB is stored exactly, and one over it is refused and its neighbours are not", async () => {
-      const { store, session } = await scene();
+    test("a session of just under 16 MiB is stored exactly, and a larger one is refused without affecting updates made with it", async () => {
+      const { store, session } = await setUp();
       const most = "x".repeat(16 * 1024 * 1024 - 8192);
       expect(await store.create({ ...session, data: "small" })).toBe("created");
       const others = await Promise.all(
@@ -136,14 +138,14 @@ for (const [name, on] of Object.entries(servers)) {
       expect((await store.read(session.id))?.data === most).toBe(true);
     });
 
-    test("an id that fits into the document and not twice into the command is refused before it is sent", async () => {
-      const { store, session } = await scene();
+    test("an id that fits into the document but not twice into the command is refused before it is sent", async () => {
+      const { store, session } = await setUp();
       const id = "x".repeat(9 * 1024 * 1024);
       await expect(store.create({ ...session, id })).rejects.toThrow(TypeError);
     });
 
-    test("an id or user too long for a document does not exist, and no other call fails for it", async () => {
-      const { store, session } = await scene();
+    test("an id or user id too long for a document finds nothing, and makes no other call fail", async () => {
+      const { store, session } = await setUp();
       await store.create(session);
       const long = "x".repeat(17 * 1024 * 1024);
       expect(await Promise.all([store.read(long), store.read(session.id)])).toMatchObject([
@@ -161,16 +163,16 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await store.revokeUser(session.userId, { except: long })).toBe(1);
     });
 
-    test("calls with long ids do not share a command that cannot hold them together", async () => {
-      const { store } = await scene();
+    test("calls with long ids do not share a command that cannot hold them all", async () => {
+      const { store } = await setUp();
       const ids = ["a", "b", "c"].map((id) => id.repeat(7 * 1024 * 1024));
       expect(await Promise.all(ids.map((id) => store.read(id)))).toEqual([null, null, null]);
       const updates = ids.map((id) => store.update(id, { data: "new" }));
       expect(await Promise.all(updates)).toEqual(["gone", "gone", "gone"]);
     });
 
-    test("revokeUser with an except that holds a lone surrogate spares no session", async () => {
-      const { store, session } = await scene();
+    test("revokeUser with a lone surrogate in `except` spares no session", async () => {
+      const { store, session } = await setUp();
       // BSON would turn the lone surrogate into the id of this session.
       const id = `${randomUUID()}\ufffd`;
       await store.create({ ...session, id });
@@ -178,45 +180,45 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await store.read(id)).toBeNull();
     });
 
-    test("a session without an expiry, written by hand, is ended with its user, and revokeUser says what is wrong", async () => {
-      const { store, collection, session } = await scene();
-      const whole = { ...session, id: randomUUID() };
-      for (const one of [session, whole]) await store.create(one);
+    test("revokeUser ends a session whose expiry was removed by hand, and rejects because it is not a session", async () => {
+      const { store, collection, session } = await setUp();
+      const intact = { ...session, id: randomUUID() };
+      for (const one of [session, intact]) await store.create(one);
       await collection.updateOne({ _id: session.id as never }, { $unset: { expiresAt: "" } });
       await expect(store.revokeUser(session.userId)).rejects.toThrow("is not a session");
-      expect(await store.read(whole.id)).toBeNull();
+      expect(await store.read(intact.id)).toBeNull();
       expect(await raw(collection, session.id)).not.toHaveProperty("data");
       expect(await store.revokeUser(session.userId)).toBe(0);
     });
 
-    test("a fence that is not an instant, written by hand, refuses the login and says what is wrong", async () => {
-      const { store, collection, session } = await scene();
+    test("create rejects if the user's fence was replaced by hand with something that is not a date", async () => {
+      const { store, collection, session } = await setUp();
       await store.revokeUser(session.userId);
       await collection.updateOne({ fence: { $exists: true } }, { $set: { fence: "now" } });
       await expect(store.create(session)).rejects.toThrow("is not a session");
     });
 
-    test("a document that is not a session rejects the read of it, and no other read of its find", async () => {
-      const { store, collection, session } = await scene();
+    test("a document that is not a session makes only its own read reject, and no other read of the same command", async () => {
+      const { store, collection, session } = await setUp();
       const ids = Array.from({ length: 5 }, () => randomUUID());
       await Promise.all(ids.map((id) => store.create({ ...session, id })));
-      const [damaged, unchecked, overtaken, ...whole] = ids as [string, string, string, string, string];
-      // Written by hand. The last one is like a login that stopped before it compared the fence.
+      const [damaged, unchecked, interrupted, ...intact] = ids as [string, string, string, string, string];
+      // The last edit leaves a valid session, like a login that stopped before it compared the fence.
       await edit(collection, damaged, { data: { an: "object" } });
       await edit(collection, unchecked, { userId: 7, unchecked: { by: "a login" } });
-      await edit(collection, overtaken, { unchecked: { by: "a login" } });
+      await edit(collection, interrupted, { unchecked: { by: "a login" } });
       const outcomes = await Promise.allSettled(ids.map((id) => store.read(id)));
       for (const outcome of outcomes.slice(0, 2)) {
         expect(outcome).toMatchObject({ reason: { name: "StoreError", operation: "read" } });
       }
       expect(outcomes.slice(2)).toMatchObject(
-        [overtaken, ...whole].map((id) => ({ status: "fulfilled", value: { id } })),
+        [interrupted, ...intact].map((id) => ({ status: "fulfilled", value: { id } })),
       );
       for (const id of [damaged, unchecked]) await expect(store.read(id)).rejects.toThrow("is not a session");
     });
 
-    test("a scan has every live session of all pages beside documents that are not sessions, and rejects at its end", async () => {
-      const { store, collection, session } = await scene();
+    test("scan yields every live session despite documents that are not sessions, and then rejects", async () => {
+      const { store, collection, session } = await setUp();
       // A page has 100 documents.
       const ids = Array.from({ length: 250 }, () => randomUUID()).toSorted();
       await Promise.all(ids.map((id) => store.create({ ...session, id })));
@@ -237,8 +239,8 @@ for (const [name, on] of Object.entries(servers)) {
       expect(found).toEqual(ids.filter((_, at) => !edits.has(at)));
     });
 
-    test("a unique index of somebody else's is not taken for a taken id", async () => {
-      const { store, collection, session } = await scene();
+    test("a violation of the application's own unique index is not reported as a taken id", async () => {
+      const { store, collection, session } = await setUp();
       await collection.createIndex({ data: 1 }, { unique: true });
       expect(await store.create(session)).toBe("created");
       await expect(store.create({ ...session, id: randomUUID() })).rejects.toThrow("a unique index");
@@ -246,17 +248,17 @@ for (const [name, on] of Object.entries(servers)) {
     });
   });
 
-  async function scene(): Promise<Scene> {
-    const collection = await freshCollection(connect(on.url));
-    const session = { id: randomUUID(), userId: randomUUID(), data: "private", idle: HOUR, lifetime: HOUR };
+  async function setUp(): Promise<Setup> {
+    const collection = await newCollection(connect(on.url));
+    const session = { ...newSession({ data: "private" }), userId: randomUUID() };
     return { collection, store: mongoStore(collection), session };
   }
 }
 
-interface Scene {
+interface Setup {
   readonly collection: Collection;
   readonly store: ReturnType<typeof mongoStore>;
-  readonly session: { id: string; userId: string; data: string; idle: number; lifetime: number };
+  readonly session: NewSession & { readonly userId: string };
 }
 
 async function edit(collection: Collection, id: string, values: Document): Promise<void> {
@@ -266,5 +268,3 @@ async function edit(collection: Collection, id: string, values: Document): Promi
 function raw(collection: Collection, id: string): Promise<Document | null> {
   return collection.findOne<Document>({ _id: id as never });
 }
-
-const HOUR = 60 * 60 * 1000;

@@ -6,30 +6,31 @@ import { canStart, startMongo } from "@tenure/servers";
 import type { MongoClient } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection } from "./clients.ts";
+import { connect, newCollection } from "./clients.ts";
+import { newSession } from "./sessions.ts";
 
 const own = await canStart("mongo");
 
-/** A killed container closes no connection, so without limits a client would wait for ever. */
+/** A killed container does not close its connections, so a client without limits would wait for ever. */
 const LIMITS = { connectTimeoutMS: 2000, socketTimeoutMS: 3000, serverSelectionTimeoutMS: 5000 };
 
 /**
- * The total number of kills, each among some 50 writes. They catch a store that acknowledges 400 ms before it
- * writes, and did not catch one that is 10 ms early. A round takes as long as the server needs to start, so
- * several servers share the rounds.
+ * The total number of kills, each during about 50 writes. They catch a store that acknowledges a write 400 ms
+ * too early, and did not catch one that is 10 ms early. A round takes as long as the server needs to start,
+ * so several servers share the rounds.
  */
 const ROUNDS = Number(process.env["TENURE_KILL_ROUNDS"] || 12);
 const SERVERS = Math.min(2, ROUNDS);
 
-own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent: true }, () => {
+own.describe("A MongoDB that is killed with SIGKILL during writes", { concurrent: true }, () => {
   for (let number = 0; number < SERVERS; number += 1) {
     const rounds = Math.floor(ROUNDS / SERVERS) + (number < ROUNDS % SERVERS ? 1 : 0);
     test(
-      `has every acknowledged create, data update and revoke, ${rounds} times (server ${number + 1})`,
+      `has every acknowledged create, update of data and revoke, after each of ${rounds} kills (server ${number + 1})`,
       { timeout: (rounds + 1) * 60_000 },
       async ({ annotate }) => {
         await using server = await startMongo();
-        const { dbName, collectionName } = await freshCollection(connect(server.url));
+        const { dbName, collectionName } = await newCollection(connect(server.url));
         const open = (): { client: MongoClient; store: SessionStore } => {
           const client = connect(server.url, LIMITS);
           return { client, store: mongoStore(client.db(dbName).collection(collectionName)) };
@@ -37,10 +38,13 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
         let acknowledged = 0;
         for (let round = 0; round < rounds; round += 1) {
           const before = open();
-          const lives = Array.from({ length: 16 }, () => new Life());
+          const writers = Array.from({ length: 16 }, () => new Writer());
           let killed = false;
-          const writing = lives.map((life) => life.write(before.store, () => killed));
-          await Promise.race([Promise.all(writing), until(() => sum(lives.map(({ count }) => count)) > 50)]);
+          const writing = writers.map((writer) => writer.write(before.store, () => killed));
+          await Promise.race([
+            Promise.all(writing),
+            until(() => sum(writers.map(({ count }) => count)) > 50),
+          ]);
           await sleep(50 * Math.random());
           await server.kill();
           killed = true;
@@ -50,8 +54,8 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
           // close() waits for that.
           before.client.close().catch(() => undefined);
           const after = open();
-          await Promise.all(lives.map((life) => life.verify(after.store)));
-          acknowledged += sum(lives.map(({ count }) => count));
+          await Promise.all(writers.map((writer) => writer.verify(after.store)));
+          acknowledged += sum(writers.map(({ count }) => count));
           await after.client.close();
         }
         expect(acknowledged).toBeGreaterThan(rounds * 10);
@@ -61,13 +65,13 @@ own.describe("A MongoDB that is killed with SIGKILL among writes", { concurrent:
   }
 });
 
-/** A writer and the writes that were acknowledged to it. A failed call may or may not have happened. */
-class Life {
+/** Writes sessions of one user, and records the acknowledged writes. A call that failed may have happened. */
+class Writer {
   readonly #userId = randomUUID();
   readonly #alive = new Map<string, { version: number; data: string }>();
   readonly #dead = new Set<string>();
-  /** The ids of the call that failed. */
-  #unsure: readonly string[] = [];
+  /** The ids of the call in flight, or of the call that failed. */
+  #uncertain: readonly string[] = [];
   /** How many writes were acknowledged. */
   count = 0;
 
@@ -81,30 +85,31 @@ class Life {
 
   async #writeOne(store: SessionStore): Promise<void> {
     const id = randomUUID();
-    await this.#acknowledged([id], store.create({ id, ...BORN, userId: this.#userId }), "created");
-    this.#alive.set(id, { version: 1, data: BORN.data });
+    const session = newSession({ id, userId: this.#userId });
+    await this.#acknowledged([id], store.create(session), "created");
+    this.#alive.set(id, { version: 1, data: session.data });
     await this.#acknowledged([], store.update(id, {}), "updated");
     await this.#acknowledged([id], store.update(id, { data: id }), "updated");
     this.#alive.set(id, { version: 2, data: id });
     if (this.count % 3 === 0) {
       await this.#acknowledged([id], store.revoke(id), true);
-      this.#bury([id]);
+      this.#markDead([id]);
     }
     if (this.count % 10 === 0) {
       const all = [...this.#alive.keys()];
       await this.#acknowledged(all, store.revokeUser(this.#userId), all.length);
-      this.#bury(all);
+      this.#markDead(all);
     }
   }
 
-  async #acknowledged(ids: readonly string[], call: Promise<unknown>, answer: unknown): Promise<void> {
-    this.#unsure = ids;
-    assert.equal(await call, answer);
-    this.#unsure = [];
+  async #acknowledged(ids: readonly string[], call: Promise<unknown>, result: unknown): Promise<void> {
+    this.#uncertain = ids;
+    assert.equal(await call, result);
+    this.#uncertain = [];
     this.count += 1;
   }
 
-  #bury(ids: readonly string[]): void {
+  #markDead(ids: readonly string[]): void {
     for (const id of ids) {
       this.#alive.delete(id);
       this.#dead.add(id);
@@ -113,7 +118,7 @@ class Life {
 
   /** Checks that every acknowledged write is there. */
   async verify(store: SessionStore): Promise<void> {
-    for (const id of this.#unsure) this.#alive.delete(id);
+    for (const id of this.#uncertain) this.#alive.delete(id);
     const listed = new Set((await store.listUser(this.#userId)).map(({ id }) => id));
     for (const [id, known] of this.#alive) {
       const record = await store.read(id);
@@ -123,17 +128,15 @@ class Life {
     for (const id of this.#dead) {
       assert.equal(await store.read(id), null);
       assert.ok(!listed.has(id));
-      assert.equal(await store.create({ id, ...BORN, userId: null }), "taken", "a tombstone is there");
+      assert.equal(await store.create(newSession({ id })), "taken", "the tombstone is missing");
     }
   }
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(10);
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(10);
 }
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
-
-const BORN = { data: "new", idle: 60 * 60 * 1000, lifetime: 60 * 60 * 1000 };

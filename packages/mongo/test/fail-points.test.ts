@@ -4,14 +4,15 @@ import { server } from "@tenure/servers";
 import type { Document, MongoClientOptions } from "mongodb";
 import { beforeEach, expect, test } from "vitest";
 import { ensureIndexes, type MongoStore, mongoStore } from "../src/index.ts";
-import { connect, errorOf, freshCollection, knows, record, skipLoudly } from "./clients.ts";
-import { listen, turn } from "./warnings.ts";
+import { connect, errorOf, newCollection, supportsCommand, recordCommands, skipLoudly } from "./clients.ts";
+import { createSession, newSession } from "./sessions.ts";
+import { collectWarnings, nextTurn } from "./warnings.ts";
 
 /** The server's own fail points: https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point */
 const mongo = await server("mongo-transactions");
 
 beforeEach(async (context) => {
-  if (!(await knows(mongo.url, { configureFailPoint: "failCommand", mode: "off" })))
+  if (!(await supportsCommand(mongo.url, { configureFailPoint: "failCommand", mode: "off" })))
     skipLoudly(context, `${mongo.how} was not started with --setParameter enableTestCommands=1`);
 });
 
@@ -19,66 +20,60 @@ const STEPPING_DOWN = { NotWritablePrimary: 10107, PrimarySteppedDown: 189 };
 const WRITES = ["update", "findAndModify"];
 
 for (const retryWrites of [true, false]) {
-  mongo.describe(`A primary that steps down, retryWrites ${retryWrites}`, () => {
+  mongo.describe(`While a primary steps down, with retryWrites ${retryWrites},`, () => {
     test.for(Object.entries(STEPPING_DOWN))(
-      "%s: every write is sent again, and its answer is true",
+      "every write is retried after %s and returns its true result",
       async ([, errorCode]) => {
-        const { store, failing } = await scene({ retryWrites });
-        for (const [name, { call, answer }] of Object.entries(writes(store))) {
-          const ready = await call();
+        const { store, failing } = await setUp({ retryWrites });
+        for (const [name, { prepare, result }] of Object.entries(writes(store))) {
+          const write = await prepare();
           await using _ = await failing(1, { failCommands: WRITES, errorCode });
-          expect({ name, answer: await ready() }).toEqual({ name, answer });
+          expect({ name, result: await write() }).toEqual({ name, result });
         }
       },
     );
 
-    test("a write that the old primary took and no other confirmed is sent again, and its answer is true", async () => {
-      const { store, failing } = await scene({ retryWrites });
-      for (const [name, { call, answer }] of Object.entries(writes(store))) {
-        const ready = await call();
+    test("every write that only the old primary has is retried and returns its true result", async () => {
+      const { store, failing } = await setUp({ retryWrites });
+      for (const [name, { prepare, result }] of Object.entries(writes(store))) {
+        const write = await prepare();
         const writeConcernError = { code: 91, errmsg: "Replication is being shut down" };
         await using _ = await failing(1, { failCommands: WRITES, writeConcernError });
-        expect({ name, answer: await ready() }).toEqual({ name, answer });
+        expect({ name, result: await write() }).toEqual({ name, result });
       }
     });
 
-    test("with no primary for longer, every write is a StoreError, and the next call works", async () => {
-      const { store, failing } = await scene({ retryWrites });
+    test("every write rejects with a StoreError if there is no primary for longer, and the next call succeeds", async () => {
+      const { store, failing } = await setUp({ retryWrites });
       const { update, joined, revokeUser } = writes(store);
-      for (const [name, { call, answer }] of Object.entries({ update, joined, revokeUser })) {
-        const ready = await call();
+      for (const [name, { prepare, result }] of Object.entries({ update, joined, revokeUser })) {
+        const write = await prepare();
         {
           await using _ = await failing("alwaysOn", { failCommands: WRITES, errorCode: 10107 });
-          expect({ name, error: await errorOf(ready()) }).toEqual({ name, error: expect.any(StoreError) });
+          expect({ name, error: await errorOf(write()) }).toEqual({ name, error: expect.any(StoreError) });
         }
-        expect({ name, answer: await (await call())() }).toEqual({ name, answer });
+        expect({ name, result: await (await prepare())() }).toEqual({ name, result });
       }
     });
   });
 }
 
-mongo.describe("A server that refuses", () => {
+mongo.describe("When a command fails,", () => {
   const every = ["find", "aggregate", ...WRITES];
 
-  test("maxTimeMS has passed: a StoreError, and the next call works", async () => {
-    const { store, failing } = await scene();
+  test("because maxTimeMS has passed, the call rejects with a StoreError, and the next call succeeds", async () => {
+    const { store, failing } = await setUp();
     for (const [name, call] of Object.entries(await calls(store))) {
-      const refused = await errorUnder(
-        () => failing("alwaysOn", { failCommands: every, errorCode: 50 }),
-        call,
-      );
+      const refused = await errorDuring(failing("alwaysOn", { failCommands: every, errorCode: 50 }), call);
       expect({ name, refused }).toEqual({ name, refused: expect.any(StoreError) });
       expect({ name, error: await errorOf(call()) }).toEqual({ name, error: undefined });
     }
   });
 
-  test("the user may not: a StoreError that says what to grant, and the next call works", async () => {
-    const { store, failing } = await scene();
+  test("because the user is not authorized, the call rejects with a StoreError that says what to grant, and the next call succeeds", async () => {
+    const { store, failing } = await setUp();
     for (const [name, call] of Object.entries(await calls(store))) {
-      const refused = await errorUnder(
-        () => failing("alwaysOn", { failCommands: every, errorCode: 13 }),
-        call,
-      );
+      const refused = await errorDuring(failing("alwaysOn", { failCommands: every, errorCode: 13 }), call);
       const message = expect.stringContaining("the README lists the actions to grant");
       expect({ name, refused }).toEqual({ name, refused: expect.objectContaining({ message }) });
       expect(refused).toBeInstanceOf(StoreError);
@@ -86,73 +81,73 @@ mongo.describe("A server that refuses", () => {
     }
   });
 
-  test("the write was not confirmed by a majority: a StoreError, never an acknowledged write", async () => {
-    const { store, failing } = await scene();
+  test("because no majority confirmed the write, the call rejects with a StoreError", async () => {
+    const { store, failing } = await setUp();
     const writeConcernError = { code: 64, errmsg: "waiting for replication timed out" };
-    for (const { call } of Object.values(writes(store))) {
-      const ready = await call();
+    for (const { prepare } of Object.values(writes(store))) {
+      const write = await prepare();
       await using _ = await failing("alwaysOn", { failCommands: WRITES, writeConcernError });
-      await expect(ready()).rejects.toThrow(StoreError);
+      await expect(write()).rejects.toThrow(StoreError);
     }
   });
 
-  test("a joined update that the user may not make is sent once, not once more for each", async () => {
-    const { store, failing, client } = await scene({ monitorCommands: true });
-    const ids = await Promise.all(Array.from({ length: 10 }, () => born(store)));
+  test("because the user is not authorized, a joined update is not sent again for each session", async () => {
+    const { store, failing, client } = await setUp({ monitorCommands: true });
+    const ids = await Promise.all(Array.from({ length: 10 }, () => createSession(store)));
     await using _ = await failing("alwaysOn", { failCommands: ["update"], errorCode: 13 });
-    const sent = await record(client, async () => {
+    const sent = await recordCommands(client, async () => {
       const outcomes = await Promise.all(ids.map((id) => errorOf(store.update(id, { data: "new" }))));
       for (const outcome of outcomes) expect(outcome).toBeInstanceOf(StoreError);
     });
     expect(sent).toHaveLength(1);
   });
 
-  test("one of joined updates: the others are made", async () => {
-    const { store, failing } = await scene();
-    const ids = await Promise.all(Array.from({ length: 3 }, () => born(store)));
+  test("joined updates are made one by one", async () => {
+    const { store, failing } = await setUp();
+    const ids = await Promise.all(Array.from({ length: 3 }, () => createSession(store)));
     await using _ = await failing(1, { failCommands: ["update"], errorCode: 2 });
     const outcomes = await Promise.all(ids.map((id) => store.update(id, { data: "new" })));
     expect(outcomes).toEqual(["updated", "updated", "updated"]);
   });
 
-  test("whoever may not list indexes can use the store all the same, and is told once what is not known", async (context) => {
-    const { failing, another, namespace } = await scene();
-    const warnings = listen(namespace, context);
+  test("because the user may not list indexes, the store still works and emits one warning", async (context) => {
+    const { failing, openStore, namespace } = await setUp();
+    const warnings = collectWarnings(namespace, context);
     await using _ = await failing("alwaysOn", { failCommands: ["listIndexes"], errorCode: 13 });
-    const store = another();
-    expect(await born(store)).toBeTypeOf("string");
+    const store = openStore();
+    expect(await createSession(store)).toBeTypeOf("string");
     expect(await store.read(randomUUID())).toBeNull();
-    await turn();
+    await nextTurn();
     expect(warnings).toEqual([expect.stringContaining("grant it the action listIndexes")]);
   });
 
-  test("ensureIndexes asks again where another instance may have been first, and nowhere else", async () => {
-    for (const [errorCode, asked] of [
+  test("ensureIndexes retries it only if another instance may have been first", async () => {
+    for (const [errorCode, attempts] of [
       [13, 1],
       [112, 2],
     ]) {
-      const { failing, client } = await scene({ monitorCommands: true });
+      const { failing, client } = await setUp({ monitorCommands: true });
       const collection = client.db("tenure_test").collection(`sessions_${randomUUID()}`);
       await using _ = await failing(1, { failCommands: ["createIndexes"], errorCode });
-      const sent = await record(client, () => errorOf(ensureIndexes(collection)));
-      expect(sent.filter((command) => "createIndexes" in command)).toHaveLength(asked!);
+      const sent = await recordCommands(client, () => errorOf(ensureIndexes(collection)));
+      expect(sent.filter((command) => "createIndexes" in command)).toHaveLength(attempts!);
     }
   });
 
-  test("what went wrong when the indexes were looked at is a StoreError, and the next call looks again", async () => {
-    const { failing, another } = await scene();
-    const store = another();
+  test("because the indexes cannot be listed, the call rejects with a StoreError, and the next call lists them again", async () => {
+    const { failing, openStore } = await setUp();
+    const store = openStore();
     {
       await using _ = await failing("alwaysOn", { failCommands: ["listIndexes"], errorCode: 8 });
       await expect(store.read(randomUUID())).rejects.toThrow(StoreError);
     }
-    expect(await born(store)).toBeTypeOf("string");
+    expect(await createSession(store)).toBeTypeOf("string");
   });
 
-  test("withTransaction runs again what failed for a while", async () => {
-    const { store, failing, client } = await scene();
+  test("withTransaction reruns the work if the error is transient", async () => {
+    const { store, failing, client } = await setUp();
     const userId = randomUUID();
-    await born(store, userId);
+    await createSession(store, { userId });
     let runs = 0;
     await using _ = await failing(1, { failCommands: ["update"], errorCode: 112 });
     const ended = await client.withSession((session) =>
@@ -165,9 +160,9 @@ mongo.describe("A server that refuses", () => {
     expect(runs).toBe(2);
   });
 
-  test("an error in a transaction that no rerun can mend is a StoreError, and all is rolled back", async () => {
-    const { store, failing, client } = await scene();
-    const id = await born(store);
+  test("a call in a transaction rejects with a StoreError and rolls everything back if no rerun can help", async () => {
+    const { store, failing, client } = await setUp();
+    const id = await createSession(store);
     let runs = 0;
     await using _ = await failing("alwaysOn", { failCommands: ["findAndModify"], errorCode: 2 });
     const outcome = client.withSession((session) =>
@@ -183,59 +178,59 @@ mongo.describe("A server that refuses", () => {
   });
 });
 
-/** Returns every kind of write. `call` prepares it and returns the function that makes it. */
+/** Returns every kind of write, with its result. */
 function writes(store: SessionStore) {
-  const user = async (count: number) => {
-    const userId = randomUUID();
-    for (let i = 0; i < count; i += 1) await born(store, userId);
-    return userId;
-  };
   return {
-    create: { call: async () => () => store.create(fresh()), answer: "created" },
+    create: { prepare: async () => () => store.create(newSession()), result: "created" },
     login: {
-      call: async () => onOne(store, (id) => store.update(id, { userId: randomUUID() })),
-      answer: "updated",
+      prepare: async () => onNewSession(store, (id) => store.update(id, { userId: randomUUID() })),
+      result: "updated",
     },
-    touch: { call: async () => onOne(store, (id) => store.update(id, {})), answer: "updated" },
-    update: { call: async () => onOne(store, (id) => store.update(id, { data: "new" })), answer: "updated" },
+    touch: { prepare: async () => onNewSession(store, (id) => store.update(id, {})), result: "updated" },
+    update: {
+      prepare: async () => onNewSession(store, (id) => store.update(id, { data: "new" })),
+      result: "updated",
+    },
     joined: {
-      call: async () => {
-        const ids = [await born(store), await born(store)];
+      prepare: async () => {
+        const ids = [await createSession(store), await createSession(store)];
         return () => Promise.all(ids.map((id) => store.update(id, { data: "new" })));
       },
-      answer: ["updated", "updated"],
+      result: ["updated", "updated"],
     },
-    revoke: { call: async () => onOne(store, (id) => store.revoke(id)), answer: true },
-    "revoke of an unknown id": { call: async () => () => store.revoke(randomUUID()), answer: false },
+    revoke: { prepare: async () => onNewSession(store, (id) => store.revoke(id)), result: true },
+    "revoke of an unknown id": { prepare: async () => () => store.revoke(randomUUID()), result: false },
     revokeUser: {
-      call: async () => {
-        const userId = await user(2);
+      prepare: async () => {
+        const userId = randomUUID();
+        for (let i = 0; i < 2; i += 1) await createSession(store, { userId });
         return () => store.revokeUser(userId);
       },
-      answer: 2,
+      result: 2,
     },
   } satisfies Record<string, Write>;
 }
 
 interface Write {
-  readonly call: () => Promise<() => Promise<unknown>>;
-  readonly answer: unknown;
+  /** Creates what the write needs, and returns the function that makes it. */
+  readonly prepare: () => Promise<() => Promise<unknown>>;
+  readonly result: unknown;
 }
 
-async function onOne(
+async function onNewSession(
   store: SessionStore,
   call: (id: string) => Promise<unknown>,
 ): Promise<() => Promise<unknown>> {
-  const id = await born(store);
+  const id = await createSession(store);
   return () => call(id);
 }
 
-/** Returns every call, on one session. */
+/** Creates a session, and returns every call on it. */
 async function calls(store: SessionStore): Promise<Record<string, () => Promise<unknown>>> {
   const userId = randomUUID();
-  const id = await born(store, userId);
+  const id = await createSession(store, { userId });
   return {
-    create: () => store.create(fresh()),
+    create: () => store.create(newSession()),
     read: () => store.read(id),
     touch: () => store.update(id, {}),
     update: () => store.update(id, { data: "new" }),
@@ -246,22 +241,20 @@ async function calls(store: SessionStore): Promise<Record<string, () => Promise<
   };
 }
 
-async function errorUnder(
-  fault: () => Promise<AsyncDisposable>,
-  call: () => Promise<unknown>,
-): Promise<unknown> {
-  await using _ = await fault();
+/** Makes a call while a fault lasts, and returns its error. */
+async function errorDuring(fault: Promise<AsyncDisposable>, call: () => Promise<unknown>): Promise<unknown> {
+  await using _ = await fault;
   return await errorOf(call());
 }
 
-async function scene(options: MongoClientOptions = {}) {
+async function setUp(options: MongoClientOptions = {}) {
   // The fail point applies only to this client, because the server is shared.
   const appName = randomUUID();
   const client = connect(mongo.url, { ...options, appName });
-  const collection = await freshCollection(client);
-  const another = (): MongoStore => mongoStore(collection);
-  const store = another();
-  await store.read("the first call looks at the indexes");
+  const collection = await newCollection(client);
+  const openStore = (): MongoStore => mongoStore(collection);
+  const store = openStore();
+  await store.read("the first call lists the indexes");
   const admin = connect(mongo.url).db("admin");
   const configure = (mode: Document | string, data: Document = {}) =>
     admin.command({ configureFailPoint: "failCommand", mode, data: { appName, ...data } });
@@ -269,17 +262,5 @@ async function scene(options: MongoClientOptions = {}) {
     await configure(times === "alwaysOn" ? times : { times }, data);
     return { [Symbol.asyncDispose]: async () => void (await configure("off")) };
   };
-  return { client, store, another, failing, namespace: collection.namespace };
+  return { client, store, openStore, failing, namespace: collection.namespace };
 }
-
-async function born(store: SessionStore, userId: string | null = null): Promise<string> {
-  const session = { ...fresh(), userId };
-  expect(await store.create(session)).toBe("created");
-  return session.id;
-}
-
-function fresh() {
-  return { id: randomUUID(), userId: null, data: "old", idle: HOUR, lifetime: HOUR };
-}
-
-const HOUR = 60 * 60 * 1000;

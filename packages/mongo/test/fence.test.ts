@@ -2,19 +2,24 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { server } from "@tenure/servers";
-import type { Collection, CollectionOptions } from "mongodb";
+import type { Collection } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoCollection, mongoStore } from "../src/index.ts";
-import { connect, errorOf, freshCollection } from "./clients.ts";
+import { connect, errorOf, newCollection } from "./clients.ts";
+import { newSession } from "./sessions.ts";
+import { withHandle } from "./wrapped-handle.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
-/** Every call that can be the first to meet an unchecked login, with the session as the call shows it. */
-const meets: Record<string, (store: SessionStore, id: string, userId: string) => Promise<unknown>> = {
+/**
+ * Every call that can be the first to find an unchecked login. Each returns what it shows of the session:
+ * null if the session is dead.
+ */
+const firstCalls: Record<string, (store: SessionStore, id: string, userId: string) => Promise<unknown>> = {
   read: (store, id) => store.read(id),
   "a joined read": async (store, id) => (await Promise.all([store.read(id), store.read(randomUUID())]))[0],
   listUser: async (store, _, userId) => (await store.listUser(userId))[0] ?? null,
-  scan: async (store, id) => (await Array.fromAsync(store.scan())).find((one) => one.id === id) ?? null,
+  scan: async (store, id) => (await Array.fromAsync(store.scan())).find((record) => record.id === id) ?? null,
   "a touch": async (store, id) => ((await store.update(id, {})) === "gone" ? null : store.read(id)),
   "a joined save": async (store, id) => {
     const calls = [id, randomUUID()].map((each) => store.update(each, { data: "new" }));
@@ -22,41 +27,43 @@ const meets: Record<string, (store: SessionStore, id: string, userId: string) =>
   },
   "another login": async (store, id) =>
     (await store.update(id, { userId: randomUUID() })) === "gone" ? null : store.read(id),
-  revoke: async (store, id) => ((await store.revoke(id)) ? "it was alive" : null),
+  revoke: async (store, id) => ((await store.revoke(id)) ? "alive" : null),
 };
 
 for (const [name, on] of Object.entries(servers)) {
   let shared: Promise<Collection> | undefined;
-  const scene = () => sceneOn((shared ??= freshCollection(connect(on.url))));
+  const setUp = () => setUpOn((shared ??= newCollection(connect(on.url))));
 
-  on.describe(`A login whose process ends before it has read the fence, on ${name}`, () => {
-    for (const [by, meet] of Object.entries(meets)) {
-      test(`is dead for ${by} if the user was logged out everywhere after it began`, async () => {
+  on.describe(`On ${name}, the session of a login whose process ended before it read the fence`, () => {
+    for (const [call, firstCall] of Object.entries(firstCalls)) {
+      test(`is dead to ${call} if revokeUser ran after the login began`, async () => {
         for (const login of ["create", "update"] as const) {
-          const { store, crashing, userId } = await scene();
+          const { store, crashing, userId } = await setUp();
           const authenticatedAt = await store.now();
           await store.revokeUser(userId);
           const id = await logIn(login, store, crashing, { userId, authenticatedAt });
-          expect({ login, seen: await meet(store, id, userId) }).toEqual({ login, seen: null });
+          expect({ login, seen: await firstCall(store, id, userId) }).toEqual({ login, seen: null });
           expect(await store.read(id)).toBeNull();
         }
       });
 
-      test(`is alive for ${by} if it began after every fence`, async () => {
+      test(`is alive to ${call} if the login began after every fence`, async () => {
         for (const login of ["create", "update"] as const) {
           for (const given of [true, false]) {
-            const { store, crashing, userId } = await scene();
+            const { store, crashing, userId } = await setUp();
             await store.revokeUser(userId);
             const changes = given ? { userId, authenticatedAt: await store.now() } : { userId };
             const id = await logIn(login, store, crashing, changes);
-            expect({ login, given, seen: await meet(store, id, userId) }).not.toMatchObject({ seen: null });
+            expect({ login, given, seen: await firstCall(store, id, userId) }).not.toMatchObject({
+              seen: null,
+            });
           }
         }
       });
     }
 
-    test("is ended by the next revokeUser, which counts it unless it is one to refuse", async () => {
-      const { store, crashing, userId } = await scene();
+    test("is ended by the next revokeUser, which counts it unless the login must be refused", async () => {
+      const { store, crashing, userId } = await setUp();
       await logIn("create", store, crashing, { userId });
       await logIn("update", store, crashing, { userId });
       await logIn("create", store, crashing, { userId, authenticatedAt: await store.now() });
@@ -65,7 +72,7 @@ for (const [name, on] of Object.entries(servers)) {
     });
 
     test("is dead once the store may have forgotten the fence", async () => {
-      const { collection, crashing, userId } = await scene();
+      const { collection, crashing, userId } = await setUp();
       const store = mongoStore(collection, { tombstoneMinimum: 200 });
       const id = await logIn("update", store, crashing, { userId, authenticatedAt: await store.now() });
       await sleep(250);
@@ -73,10 +80,10 @@ for (const [name, on] of Object.entries(servers)) {
     });
   });
 
-  on.describe(`A login that revokeUser overtakes, on ${name}`, () => {
-    test("is refused if revokeUser comes between its write and its look at the fence", async () => {
+  on.describe(`On ${name}, a login that overlaps revokeUser`, () => {
+    test("is refused if revokeUser runs between its write and its read of the fence", async () => {
       for (const login of ["create", "update"] as const) {
-        const { store, collection, userId } = await scene();
+        const { store, collection, userId } = await setUp();
         const authenticatedAt = await store.now();
         const slow = mongoStore(beforeFenceIsRead(collection, () => store.revokeUser(userId)));
         const result = await logIn(login, store, slow, { userId, authenticatedAt }, false);
@@ -85,63 +92,67 @@ for (const [name, on] of Object.entries(servers)) {
       }
     });
 
-    test("is refused if the whole of revokeUser comes before its write", async () => {
-      const { store, userId } = await scene();
+    test("is refused if revokeUser runs before its write", async () => {
+      const { store, userId } = await setUp();
       const authenticatedAt = await store.now();
       await store.revokeUser(userId);
-      const session = { ...fresh(), userId, authenticatedAt };
+      const session = newSession({ userId, authenticatedAt });
       expect(await store.create(session)).toBe("fenced");
       // The id is still free.
       expect(await store.create({ ...session, authenticatedAt: await store.now() })).toBe("created");
     });
 
-    test("and names no instant is made and ended, or made after it", async () => {
-      const { store, collection, userId } = await scene();
+    test("and gives no authenticatedAt succeeds, and is ended by revokeUser or counts as made after it", async () => {
+      const { store, collection, userId } = await setUp();
       let ended = 0;
       const slow = mongoStore(
         beforeFenceIsRead(collection, async () => void (ended += await store.revokeUser(userId))),
       );
-      expect(await slow.create({ ...fresh(), userId })).toBe("created");
+      expect(await slow.create(newSession({ userId }))).toBe("created");
       expect(await store.listUser(userId)).toHaveLength(1 - ended);
     });
   });
 }
 
 servers.mongo.describe("An error", () => {
-  test("holds no data, no id and no user, wherever the driver's error quotes a document", async () => {
-    const collection = await freshCollection(connect(servers.mongo.url));
+  test("reveals no data and no id, even if the driver's error quotes a document", async () => {
+    const collection = await newCollection(connect(servers.mongo.url));
     const store = mongoStore(collection);
     await collection.createIndex({ data: 1 }, { unique: true });
-    const [one, two] = [fresh("secret one"), fresh("secret two")];
+    const [one, two] = [newSession({ data: "secret one" }), newSession({ data: "secret two" })];
     await store.create(one);
     await store.create(two);
     const duplicate = { data: one.data };
     const refused = [
       await errorOf(store.update(two.id, duplicate)),
       await errorOf(Promise.all([store.update(two.id, duplicate), store.update(one.id, { data: "new" })])),
-      await errorOf(store.create({ ...fresh(), data: two.data })),
+      await errorOf(store.create(newSession({ data: two.data }))),
     ];
     for (const error of refused.filter((each) => each !== undefined)) {
       expect(error).toBeInstanceOf(StoreError);
       expect(error).not.toHaveProperty("code");
       const { cause } = error as StoreError;
-      const told = [error, cause].map(
+      const shown = [error, cause].map(
         (each) => `${String(each)} ${JSON.stringify(each)} ${String(each && (each as Error).stack)}`,
       );
-      for (const secret of ["secret", one.id, two.id]) expect(told.join()).not.toContain(secret);
+      for (const secret of ["secret", one.id, two.id]) expect(shown.join()).not.toContain(secret);
     }
     expect(refused[0]).toBeInstanceOf(StoreError);
   });
 });
 
-async function sceneOn(opened: Promise<Collection>) {
+async function setUpOn(opened: Promise<Collection>) {
   const collection = await opened;
   const crash = () => Promise.reject(new Error("the process ended"));
   const crashing = mongoStore(beforeFenceIsRead(collection, crash));
   return { collection, store: mongoStore(collection), crashing, userId: randomUUID() };
 }
 
-/** @returns the id, or the result of the login if `crashes` is false */
+/**
+ * Logs in through `other`: creates a session, or binds one that `store` created.
+ *
+ * @returns the id, or the result of the login if `crashes` is false
+ */
 async function logIn(
   by: "create" | "update",
   store: SessionStore,
@@ -149,7 +160,7 @@ async function logIn(
   { userId, authenticatedAt }: { userId: string; authenticatedAt?: number },
   crashes = true,
 ): Promise<string> {
-  const session = fresh();
+  const session = newSession();
   const changes = { userId, ...(authenticatedAt === undefined ? {} : { authenticatedAt }) };
   if (by === "update") expect(await store.create(session)).toBe("created");
   const call = by === "create" ? other.create({ ...session, ...changes }) : other.update(session.id, changes);
@@ -163,27 +174,12 @@ async function logIn(
  * retries.
  */
 function beforeFenceIsRead(collection: Collection, act: () => Promise<unknown>): MongoCollection {
-  const { dbName, collectionName, namespace, db } = collection;
-  const open = (name: string, options?: CollectionOptions) => {
-    const opened = db.collection(name, options);
-    const findOne = opened.findOne.bind(opened) as (...given: unknown[]) => Promise<never>;
-    opened.findOne = async (...given: unknown[]) => {
+  return withHandle(collection, (handle) => {
+    const findOne = handle.findOne.bind(handle) as (...given: unknown[]) => Promise<never>;
+    handle.findOne = async (...given: unknown[]) => {
       await act();
       return findOne(...given);
     };
-    return opened;
-  };
-  const command = db.command.bind(db);
-  return {
-    dbName,
-    collectionName,
-    namespace,
-    db: { client: db.client, command, collection: open },
-  } as MongoCollection;
+    return handle;
+  });
 }
-
-function fresh(data = "") {
-  return { id: randomUUID(), userId: null, data, idle: HOUR, lifetime: HOUR };
-}
-
-const HOUR = 60 * 60 * 1000;

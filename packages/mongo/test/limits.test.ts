@@ -5,10 +5,10 @@ import { commandsOn } from "../src/commands.ts";
 import { ownHandle } from "../src/handle.ts";
 import { connect } from "./clients.ts";
 
-/** Milliseconds: the store's limit is twice the sum of the client's. */
+/** Milliseconds: the store's limit, which is twice the sum of the client's limits below. */
 const LIMIT = 1200;
 
-test("a command whose reply was lost is sent again within the same limit, and not for as long once more", async () => {
+test("a command and its retry after a lost reply share one time limit", async () => {
   const limits = { socketTimeoutMS: 200, connectTimeoutMS: 200, serverSelectionTimeoutMS: 200 };
   const client = connect("mongodb://127.0.0.1:1/", limits);
   const handle = ownHandle(client.db("tenure_test").collection("sessions"), "local");

@@ -1,13 +1,11 @@
 import type { MixUp } from "@tenure/conformance";
-import type { Collection, CollectionOptions } from "mongodb";
+import type { Collection } from "mongodb";
 import type { MongoCollection } from "../src/index.ts";
+import { withHandle } from "./wrapped-handle.ts";
 
-/** Returns a collection whose replies are mixed up in the handle that the store opens. */
+/** Returns a collection whose store gets mixed-up replies. */
 export function mixedUpCollection(collection: Collection, mixUp: MixUp): MongoCollection {
-  const { dbName, collectionName, namespace, db } = collection;
-  const client = { command: db.command.bind(db), client: db.client };
-  const open = (name: string, options?: CollectionOptions) => mixed(db.collection(name, options), mixUp);
-  return { dbName, collectionName, namespace, db: { ...client, collection: open } } as MongoCollection;
+  return withHandle(collection, (handle) => mixed(handle, mixUp));
 }
 
 function mixed(collection: Collection, mixUp: MixUp): Collection {

@@ -3,19 +3,20 @@ import { server } from "@tenure/servers";
 import type { Collection, Document, MongoClient } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection, record } from "./clients.ts";
+import { connect, newCollection, recordCommands } from "./clients.ts";
 import { indexesIn, optionsOf } from "./plans.ts";
+import { createSession } from "./sessions.ts";
 
 const mongo = await server("mongo");
 
-mongo.describe("At 100,000 sessions", () => {
-  test("scan has each once, by short commands in the order of their ids, with no cursor kept open", async () => {
+mongo.describe("With 100,000 sessions,", () => {
+  test("scan yields each session once, with short commands and without keeping a cursor open", async () => {
     const client = connect(mongo.url, { monitorCommands: true });
     const { collection, ids } = await filled(client);
     const store = mongoStore(collection);
 
     const seen: string[] = [];
-    const sent = await record(client, async () => {
+    const sent = await recordCommands(client, async () => {
       for await (const { id } of store.scan()) seen.push(id);
     });
 
@@ -26,18 +27,18 @@ mongo.describe("At 100,000 sessions", () => {
     expect(scans).toHaveLength(SESSIONS / 100 + 1);
   });
 
-  test("a user's ten are found by the user's index, listed and ended, and nobody else's", async () => {
+  test("the user index finds the ten sessions of a user, and only these are listed and ended", async () => {
     const client = connect(mongo.url, { monitorCommands: true });
     const { collection, ids } = await filled(client);
     const store = mongoStore(collection);
-    const theirs = (await store.listUser("user 7")).map(({ id }) => id);
-    expect(theirs.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
-    expect(theirs).toHaveLength(10);
-    const sent = await record(client, async () => expect(await store.revokeUser("user 7")).toBe(10));
+    const listed = (await store.listUser("user 7")).map(({ id }) => id);
+    expect(listed.toSorted(byText)).toEqual(ids.filter((_, i) => i % USERS === 7).toSorted(byText));
+    expect(listed).toHaveLength(10);
+    const sent = await recordCommands(client, async () => expect(await store.revokeUser("user 7")).toBe(10));
     // With a few hundred sessions, FerretDB 2.7 may choose another index.
-    for (const command of sent.filter((one) => "find" in one)) {
-      const asked = collection.find(command["filter"], optionsOf(command));
-      expect([...indexesIn(await asked.explain("queryPlanner"))]).toEqual(["tenure_user"]);
+    for (const command of sent.filter((each) => "find" in each)) {
+      const query = collection.find(command["filter"], optionsOf(command));
+      expect([...indexesIn(await query.explain("queryPlanner"))]).toEqual(["tenure_user"]);
     }
     const left = await collection.countDocuments({ userId: { $exists: true } });
     expect(left).toBe(SESSIONS - 10);
@@ -45,16 +46,18 @@ mongo.describe("At 100,000 sessions", () => {
 });
 
 mongo.describe("A user with 10,000 sessions", () => {
-  test("is logged out everywhere by short commands, and none of them reads or ends more than 500", async () => {
+  test("is logged out everywhere by commands that each read or end at most 500 sessions", async () => {
     const client = connect(mongo.url, { monitorCommands: true });
-    const collection = await freshCollection(client);
+    const collection = await newCollection(client);
     const store = mongoStore(collection);
     const ids = await fill(collection, 10_000, () => "u");
-    const sent = await record(client, async () => {
+    const sent = await recordCommands(client, async () => {
       expect(await store.revokeUser("u", { except: ids[0]! })).toBe(9999);
     });
-    for (const command of sent.filter((one) => "find" in one)) expect(command["limit"]).toBe(500);
-    const ended = sent.filter((one) => "updates" in one).map(({ updates }) => updates[0].q["_id"].$in.length);
+    for (const command of sent.filter((each) => "find" in each)) expect(command["limit"]).toBe(500);
+    const ended = sent
+      .filter((each) => "updates" in each)
+      .map(({ updates }) => updates[0].q["_id"].$in.length);
     expect(ended.toSorted((a, b) => a - b)).toEqual([499, ...Array.from({ length: 19 }, () => 500)]);
     expect((await store.listUser("u")).map(({ id }) => id)).toEqual([ids[0]]);
   });
@@ -65,13 +68,11 @@ const USERS = SESSIONS / 10;
 
 let filling: Promise<{ readonly name: string; readonly ids: readonly string[] }> | undefined;
 
-/**
- * Returns the filled collection, through this client. It is filled once, which takes longer than the tests.
- */
+/** Returns the collection of 100,000 sessions. It is filled once, which takes longer than the tests. */
 async function filled(
   client: MongoClient,
 ): Promise<{ readonly collection: Collection; readonly ids: readonly string[] }> {
-  filling ??= freshCollection(client).then(async (collection) => ({
+  filling ??= newCollection(client).then(async (collection) => ({
     name: collection.collectionName,
     ids: await fill(collection, SESSIONS),
   }));
@@ -80,22 +81,21 @@ async function filled(
 }
 
 /**
- * Inserts copies of one session that the store created, each with its own id and user: creating them one by
- * one would be slow.
+ * Inserts copies of one session that the store created, with other ids and users. Creating them one by one
+ * would be slow.
  */
 async function fill(
   collection: Collection,
   count: number,
   userOf = (i: number) => `user ${i % USERS}`,
 ): Promise<string[]> {
-  const id = randomUUID();
-  await mongoStore(collection).create({ id, userId: "u", data: "private", idle: HOUR, lifetime: HOUR });
-  const made = await collection.findOneAndDelete({ _id: id as never });
+  const id = await createSession(mongoStore(collection), { userId: "u" });
+  const template = await collection.findOneAndDelete({ _id: id as never });
   const ids = Array.from({ length: count }, () => randomUUID());
   for (let from = 0; from < count; from += 10_000) {
     const batch: Document[] = [];
     for (const [i, _id] of ids.slice(from, from + 10_000).entries()) {
-      batch.push({ ...made, _id, userId: userOf(from + i) });
+      batch.push({ ...template, _id, userId: userOf(from + i) });
     }
     await collection.insertMany(batch, { ordered: false });
   }
@@ -105,5 +105,3 @@ async function fill(
 function byText(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
-
-const HOUR = 60 * 60 * 1000;

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { server } from "@tenure/servers";
 import { beforeEach, expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
-import { connect, freshCollection, isMongos, skipLoudly } from "./clients.ts";
+import { connect, newCollection, isMongos, skipLoudly } from "./clients.ts";
+import { createSession } from "./sessions.ts";
 
 const mongo = await server("mongo");
 
@@ -11,11 +12,11 @@ mongo.describe("On a sharded cluster", () => {
     if (!(await isMongos(connect(mongo.url)))) skipLoudly(context, `${mongo.how} is not sharded`);
   });
 
-  test("a user's sessions that lie on several shards are listed, counted and ended as one", async () => {
-    const collection = await freshCollection(connect(mongo.url));
+  test("a user's sessions on several shards are listed, counted and ended together", async () => {
+    const collection = await newCollection(connect(mongo.url));
     const store = mongoStore(collection);
     const userId = randomUUID();
-    for (let i = 0; i < SESSIONS; i += 1) expect(await store.create({ ...fresh(), userId })).toBe("created");
+    for (let i = 0; i < SESSIONS; i += 1) await createSession(store, { userId });
     const counts = await collection
       .aggregate([{ $collStats: { count: {} } }, { $project: { shard: 1, count: 1 } }])
       .toArray();
@@ -25,17 +26,11 @@ mongo.describe("On a sharded cluster", () => {
     expect(await store.listUser(userId)).toEqual([]);
   });
 
-  test("a call on one session asks one shard", async () => {
-    const collection = await freshCollection(connect(mongo.url));
+  test("a call on one session queries one shard", async () => {
+    const collection = await newCollection(connect(mongo.url));
     const plan = await collection.find({ _id: randomUUID() as never }).explain("queryPlanner");
     expect(plan["queryPlanner"].winningPlan.stage).toBe("SINGLE_SHARD");
   });
 });
 
 const SESSIONS = 50;
-
-function fresh() {
-  return { id: randomUUID(), data: "", idle: HOUR, lifetime: HOUR };
-}
-
-const HOUR = 60 * 60 * 1000;

@@ -7,6 +7,6 @@ export const README_USER = { username: "tenure", password: "secret" } as const;
 
 export function readmeRules(): string[] {
   const lines = [...readme.matchAll(/^(?:ACL SETUSER tenure|# cluster:) (.+)$/gm)].map(([, rules]) => rules!);
-  if (lines.length !== 2) throw new Error("The README has no ACL lines.");
+  if (lines.length !== 2) throw new Error("Expected two ACL lines in the README.");
   return lines.join(" ").split(" ");
 }

@@ -24,13 +24,12 @@ console.log("bytes of data  connect-redis  @tenure/redis  its tombstone");
 for (const size of [200, 900, 4000]) {
   const data =
     JSON.stringify({ userId: "user-12345", cookie, padding: "x".repeat(size) }).slice(0, size - 2) + '"}';
-  const theirs = await grown(async (n) => {
-    await client.set(`sess:${randomBytes(24).toString("base64url")}`, data, "EX", 1800);
-    return n;
-  });
+  const connectRedis = await bytesPerSession(() =>
+    client.set(`sess:${randomBytes(24).toString("base64url")}`, data, "EX", 1800),
+  );
   const store = redisStore(client);
   const ids: string[] = [];
-  const ours = await grown(
+  const tenure = await bytesPerSession(
     async (n) => {
       const id = randomBytes(32).toString("base64url");
       ids.push(id);
@@ -41,25 +40,26 @@ for (const size of [200, 900, 4000]) {
       while (ids.length > 0) await Promise.all(ids.splice(-100).map((id) => store.revoke(id)));
     },
   );
-  const columns = [data.length, theirs.full, ours.full, ours.after];
-  console.log(columns.map((one) => String(Math.round(one)).padStart(13)).join("  "));
+  const columns = [data.length, connectRedis.created, tenure.created, tenure.revoked];
+  console.log(columns.map((bytes) => String(Math.round(bytes)).padStart(13)).join("  "));
 }
 client.disconnect();
 
-async function grown(
-  write: (n: number) => Promise<unknown>,
-  then?: () => Promise<void>,
-): Promise<{ full: number; after: number }> {
+/** Measures the memory per session after all are created, and again after all are revoked. */
+async function bytesPerSession(
+  create: (n: number) => Promise<unknown>,
+  revokeAll?: () => Promise<void>,
+): Promise<{ created: number; revoked: number }> {
   await client.flushall("SYNC");
-  const before = await used();
+  const before = await usedMemory();
   for (let n = 0; n < sessions; n += 100) {
-    await Promise.all(Array.from({ length: 100 }, (_, i) => write(n + i)));
+    await Promise.all(Array.from({ length: 100 }, (_, i) => create(n + i)));
   }
-  const full = ((await used()) - before) / sessions;
-  await then?.();
-  return { full, after: ((await used()) - before) / sessions };
+  const created = ((await usedMemory()) - before) / sessions;
+  await revokeAll?.();
+  return { created, revoked: ((await usedMemory()) - before) / sessions };
 }
 
-async function used(): Promise<number> {
+async function usedMemory(): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await client.info("memory"))?.[1]);
 }

@@ -12,7 +12,7 @@ import { createClient as createClient5 } from "redis5";
 import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession, warmUp } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
@@ -20,14 +20,14 @@ afterAll(() => clients[Symbol.dispose]());
 
 const lazy = { lazyConnect: true } as const;
 
-describe("a client that cannot keep the promises is refused when the store is made", () => {
+describe("redisStore refuses", () => {
   test.each<[string, RedisClient]>([
     ["a Cluster that reads from replicas", new Cluster([], { ...lazy, scaleReads: "slave" })],
     ["a Cluster that reads from all", new Cluster5([], { ...lazy, scaleReads: "all" })],
-    ["a Cluster that chooses for itself", new Cluster([], { ...lazy, scaleReads: () => null })],
-    ["a Sentinel's replica", new Redis({ ...lazy, sentinels: [{}], name: "tenure", role: "slave" })],
-    ["a connection for reading only", new Redis({ ...lazy, readOnly: true })],
-  ])("%s: a replica still shows sessions that were revoked", (_, client) => {
+    ["a Cluster with a function that chooses the node", new Cluster([], { ...lazy, scaleReads: () => null })],
+    ["a replica that Sentinel chose", new Redis({ ...lazy, sentinels: [{}], name: "tenure", role: "slave" })],
+    ["a read-only connection", new Redis({ ...lazy, readOnly: true })],
+  ])("%s, because a replica may still return revoked sessions", (_, client) => {
     expect(() => redisStore(client)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining("primaries") as string }),
     );
@@ -37,7 +37,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
   test.each<[string, () => RedisClient, string]>([
     ["reads from replicas", () => node({ readonly: true }), "primaries"],
     ["keeps a cache", () => node({ clientSideCache: { ttl: 0 } }), "clientSideCache"],
-    ["has a prefix of bytes", () => node({ keyPrefix: Buffer.from("a") }), "keyPrefix"],
+    ["has a keyPrefix of bytes", () => node({ keyPrefix: Buffer.from("a") }), "keyPrefix"],
     [
       "is a Cluster that reads from replicas",
       () => clients.connecting(createCluster({ rootNodes: [], useReplicas: true })),
@@ -49,7 +49,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
       "clientSideCache",
     ],
     ["is not connected", () => createClient(), "connect()"],
-    ["is not connected, of version 5", () => createClient5(), "connect()"],
+    ["is not connected, version 5", () => createClient5(), "connect()"],
     ["is a pool that is not connected", () => createClientPool(), "connect()"],
     ["is a Cluster that is not connected", () => createCluster({ rootNodes: [] }), "connect()"],
     [
@@ -57,7 +57,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
       () => createSentinel({ name: "tenure", sentinelRootNodes: [{ host: "127.0.0.1", port: 1 }] }),
       "connect()",
     ],
-  ])("a client of node-redis that %s", (_, open, name) => {
+  ])("a node-redis client that %s", (_, open, name) => {
     expect(() => redisStore(open())).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
     );
@@ -72,14 +72,16 @@ describe("a client that cannot keep the promises is refused when the store is ma
     [{ invokeScript() {} }, "Valkey GLIDE"],
     [{ evalsha() {}, mget() {}, options: {}, keyData: {}, shaScripts: {} }, "ioredis-mock"],
     [{}, "an object that is not a client"],
-  ])("%j is not a client, and the error says what it is", (client, name) => {
+  ])("%j, which is not a supported client, with an error that names what it is", (client, name) => {
     // A caller without types may pass any value.
     expect(() => redisStore(client as RedisClient)).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
     );
   });
+});
 
-  test("clients with ioredis' defaults are accepted, and not connected", () => {
+describe("redisStore", () => {
+  test("accepts clients with ioredis' defaults, and does not connect them", () => {
     for (const client of [new Cluster([], lazy), new Cluster5([], lazy), new Redis(lazy), new Redis5(lazy)]) {
       expect(() => redisStore(client)).not.toThrow();
       expect(client.status).toBe("wait");
@@ -87,7 +89,7 @@ describe("a client that cannot keep the promises is refused when the store is ma
   });
 });
 
-describe("an option that is wrong is refused when the store is made", () => {
+describe("redisStore refuses an invalid option", () => {
   test.each([
     [{ timeout: 0 }, "timeout"],
     [{ timeout: 30_001 }, "timeout"],
@@ -107,8 +109,8 @@ describe("an option that is wrong is refused when the store is made", () => {
   });
 });
 
-redis.describe("a client that receives messages is refused", () => {
-  // ioredis 6 receives messages with RESP 3, and can still send commands.
+redis.describe("redisStore refuses a client that has subscribed to a channel", () => {
+  // ioredis 6 uses RESP 3, with which a subscribed client can still send commands.
   test("ioredis 5", async () => {
     const client = clients.add(new Redis5(redis.url));
     await client.subscribe("channel");
@@ -123,24 +125,22 @@ redis.describe("a client that receives messages is refused", () => {
 });
 
 redis.describe("node-redis", () => {
-  test("a client whose commands pass others, or would be aborted, keeps the order of calls", async () => {
-    const client = clients.connecting(createClient({ url: redis.url, keyPrefix: `${freshId()}:` }));
+  test("a client with asap() and an aborted signal still executes all calls, in their order", async () => {
+    const client = clients.connecting(createClient({ url: redis.url, keyPrefix: `${newId()}:` }));
     const store = redisStore(client.withAbortSignal(AbortSignal.abort()).asap());
     const { id } = newSession();
     await expect(store.create(newSession({ id }))).resolves.toBe("created");
-    // Load the scripts.
-    await store.update(id, { data: "known" });
-    await store.revoke(freshId());
+    await warmUp(store);
     const results = await Promise.all([
       store.update(id, { data: "new" }),
       store.read(id),
       store.revoke(id),
       store.read(id),
     ]);
-    expect(results).toEqual(["updated", expect.objectContaining({ data: "new", version: 3 }), true, null]);
+    expect(results).toEqual(["updated", expect.objectContaining({ data: "new", version: 2 }), true, null]);
   });
 
-  test("a pool lends its one connection to the application between the store's calls", async () => {
+  test("the store returns a pool's only connection to the application after each call", async () => {
     const pool = clients.connecting(createClientPool({ url: redis.url }, { maximum: 1 }));
     const store = redisStore(pool);
     const session = newSession();
@@ -152,9 +152,9 @@ redis.describe("node-redis", () => {
 });
 
 redis.describe("keys", () => {
-  test("stores of different prefixes, client prefixes and databases do not see each other's sessions", async () => {
-    const prefix = `${freshId()}:`;
-    const session = newSession({ userId: freshId() });
+  test("stores with different prefixes, client prefixes or databases do not see each other's sessions", async () => {
+    const prefix = `${newId()}:`;
+    const session = newSession({ userId: newId() });
     const stores = [
       redisStore(clients.add(new Redis(redis.url)), { prefix }),
       redisStore(clients.add(new Redis(redis.url)), { prefix: `${prefix}x` }),
@@ -165,14 +165,14 @@ redis.describe("keys", () => {
       redisStore(clients.connecting(createClientPool({ url: redis.url, keyPrefix: "p:" })), { prefix }),
     ];
     for (const [n, store] of stores.entries()) {
-      await expect(store.create({ ...session, data: `of ${n}` })).resolves.toBe("created");
+      await expect(store.create({ ...session, data: `store ${n}` })).resolves.toBe("created");
     }
     for (const [n, store] of stores.entries()) {
-      await expect(store.read(session.id)).resolves.toMatchObject({ data: `of ${n}` });
+      await expect(store.read(session.id)).resolves.toMatchObject({ data: `store ${n}` });
       await expect(store.listUser(session.userId!)).resolves.toHaveLength(1);
       const scanned = [];
       for await (const { data } of store.scan()) scanned.push(data);
-      expect(scanned).toEqual([`of ${n}`]);
+      expect(scanned).toEqual([`store ${n}`]);
       await expect(store.revokeUser(session.userId!)).resolves.toBe(1);
     }
   });
@@ -180,13 +180,15 @@ redis.describe("keys", () => {
   test("a value under a session's key that the store did not write is an error, and stays", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
-    const id = freshId();
+    const id = newId();
     await client.set(`tenure:s:${id}`, '{"a":"cookie"}', "EX", 60);
     await expect(store.read(id)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
     await expect(store.revoke(id)).rejects.toMatchObject({ name: "StoreError", operation: "revoke" });
     await expect(client.get(`tenure:s:${id}`)).resolves.toBe('{"a":"cookie"}');
-    await expect(client.ttl(`tenure:s:${id}`)).resolves.toBeLessThanOrEqual(60);
-    const other = freshId();
+    const ttl = await client.ttl(`tenure:s:${id}`);
+    expect(ttl).toBeGreaterThan(0);
+    expect(ttl).toBeLessThanOrEqual(60);
+    const other = newId();
     await client.hset(`tenure:s:${other}`, "a", "b");
     await client.expire(`tenure:s:${other}`, 60);
     await expect(store.update(other, { data: "b" })).rejects.toMatchObject({ name: "StoreError" });
@@ -197,7 +199,7 @@ redis.describe("keys", () => {
   test("a value that was copied from another session's key is an error", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
-    const [session, id] = [newSession({ userId: freshId() }), freshId()];
+    const [session, id] = [newSession({ userId: newId() }), newId()];
     await store.create(session);
     await client.copy(`tenure:s:${session.id}`, `tenure:s:${id}`);
     const calls = [
@@ -211,11 +213,11 @@ redis.describe("keys", () => {
     await client.del(`tenure:s:${id}`);
   });
 
-  test("an id or user id that is too long for the layout is refused before anything is written, and names no session", async () => {
+  test("an id or user id that is too long for the layout is refused before anything is written, and no session is found by it", async () => {
     const store = redisStore(clients.redis(redis.url));
-    // Each character takes nine when encoded, and the header has eight digits for the length.
+    // Each character is encoded as nine bytes, and the header has eight digits for the length.
     const tooLong = "€".repeat(11_111_112);
-    const session = newSession({ userId: freshId() });
+    const session = newSession({ userId: newId() });
     await expect(store.create({ ...session, id: tooLong })).rejects.toThrow(TypeError);
     await expect(store.create({ ...session, userId: tooLong })).rejects.toThrow(TypeError);
     await expect(store.read(session.id)).resolves.toBeNull();
@@ -232,21 +234,21 @@ redis.describe("keys", () => {
 
   test("every key that the store writes expires", async () => {
     const client = clients.redis(redis.url);
-    const prefix = `${freshId()}:`;
+    const prefix = `${newId()}:`;
     const store = redisStore(client, { prefix });
-    const [userId, otherUserId] = [freshId(), freshId()];
-    const ids = [freshId(), freshId(), freshId()] as const;
+    const [userId, otherUserId] = [newId(), newId()];
+    const ids = [newId(), newId(), newId()] as const;
     for (const id of ids) await store.create(newSession({ id, userId }));
     await store.update(ids[0], { userId: otherUserId, data: "new" });
     await store.update(ids[0], {});
     await store.revoke(ids[1]);
-    await store.revoke(freshId());
+    await store.revoke(newId());
     const keys = await client.keys(`${prefix}*`);
     expect(keys).toHaveLength(6);
     for (const key of keys) await expect(client.pttl(key)).resolves.toBeGreaterThan(0);
   });
 
-  test("a tombstone lasts until the end of the session's lifetime, and an hour at least", async () => {
+  test("a tombstone lasts until the end of the session's lifetime, and at least an hour", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
     const [long, short] = [newSession({ lifetime: 86_400_000 }), newSession({ lifetime: 60_000 })];
@@ -262,13 +264,13 @@ redis.describe("keys", () => {
   });
 });
 
-redis.describe("a test's fake timers", () => {
-  test("stand still, and every call goes on", async () => {
+redis.describe("with a test's fake timers", () => {
+  test("every call still resolves", async () => {
     const store = redisStore(clients.redis(redis.url));
     await store.now();
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    const session = newSession({ userId: freshId() });
+    const session = newSession({ userId: newId() });
     await expect(store.create(session)).resolves.toBe("created");
     await expect(store.update(session.id, {})).resolves.toBe("updated");
     await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id });

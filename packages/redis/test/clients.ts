@@ -7,8 +7,8 @@ interface Client {
 }
 
 /**
- * The clients of a test file, closed together. The store rejects with the errors that they emit, so these are
- * ignored.
+ * The clients of a test file, closed together. The errors that they emit are ignored, because the store
+ * rejects with them.
  */
 export class Clients implements Disposable {
   readonly #open: Client[] = [];
@@ -20,7 +20,7 @@ export class Clients implements Disposable {
     return client;
   }
 
-  /** Adds a client of node-redis that is still connecting. */
+  /** Adds a client of node-redis and starts to connect it. */
   connecting<Given extends Client & { connect(): Promise<unknown> }>(client: Given): Given {
     const connecting = this.add(client).connect();
     connecting.catch(() => undefined);
@@ -28,15 +28,9 @@ export class Clients implements Disposable {
     return client;
   }
 
-  /** Waits until a client of {@link connecting} has connected. Returns any other client immediately. */
+  /** Waits until a client from {@link connecting} has connected. Returns any other client at once. */
   async ready<Given extends object>(client: Given): Promise<Given> {
     await this.#connecting.get(client);
-    return client;
-  }
-
-  /** Adds a client of node-redis, and resolves once it has connected. */
-  async connected<Given extends Client & { connect(): Promise<unknown> }>(client: Given): Promise<Given> {
-    await this.add(client).connect();
     return client;
   }
 
@@ -53,12 +47,12 @@ export class Clients implements Disposable {
   }
 }
 
-/** What the fault tests need from a client library. */
+/** A client library, as the fault tests use it. */
 export interface Library {
   readonly name: string;
-  /** Opens a client that reconnects after this many milliseconds, or with null never. */
+  /** Opens a client that reconnects after this many milliseconds, or never if null. */
   readonly open: (clients: Clients, url: string, retryAfter?: number | null) => RedisClient;
-  /** Whether the client sends a command again if the reply is lost. */
+  /** Whether the client resends a command if its reply is lost. */
   readonly resends: boolean;
 }
 
@@ -77,8 +71,8 @@ export const LIBRARIES: readonly Library[] = [
 ];
 
 /**
- * Returns the address of another database of the server. A scan reads all keys of its database, other tests'
- * included.
+ * Returns the address of another database of the server. A scan reads all keys of its database, including
+ * those of other tests.
  */
 export function databaseOf(url: string, number: number): string {
   return new URL(`/${number}`, url).href;

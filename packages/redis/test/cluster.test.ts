@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { slotOf } from "../src/client.ts";
 import { Clients, onLoopback } from "./clients.ts";
-import { freshId, newSession, stored } from "./sessions.ts";
+import { newId, newSession, stored } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
@@ -17,14 +17,13 @@ const LIBRARIES: Record<string, () => Promise<RedisClient>> = {
   ioredis: async () => connect(),
   "ioredis with auto-pipelining": async () =>
     clients.add(new Cluster(onLoopback(ports()), { enableAutoPipelining: true })),
-  "node-redis 6": () => clients.connected(createCluster({ rootNodes: rootNodes() })),
-  "node-redis 5": () => clients.connected(createCluster5({ rootNodes: rootNodes() })),
+  "node-redis 6": () => clients.ready(clients.connecting(createCluster({ rootNodes: rootNodes() }))),
+  "node-redis 5": () => clients.ready(clients.connecting(createCluster5({ rootNodes: rootNodes() }))),
 };
 
-here.describe("a Cluster that changes", () => {
+here.describe("on a Cluster", () => {
   beforeAll(async () => {
-    // On a busy machine, a slow primary must not be replaced: writes that it has not replicated would be
-    // lost.
+    // A slow primary on a busy machine must not be replaced: writes that it has not replicated would be lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
   });
   afterAll(async () => {
@@ -33,10 +32,10 @@ here.describe("a Cluster that changes", () => {
   });
 
   test.each(Object.keys(LIBRARIES))(
-    "sessions and their user's index are spread over all primaries, and no two need one slot: %s",
+    "the sessions of a user are spread over all primaries, and need not share a slot: %s",
     async (name) => {
       const store = redisStore(await LIBRARIES[name]!());
-      const userId = freshId();
+      const userId = newId();
       const sessions = Array.from({ length: 60 }, () => newSession({ userId }));
       for (const session of sessions) await store.create(session);
       const sizes = await Promise.all(
@@ -48,32 +47,21 @@ here.describe("a Cluster that changes", () => {
     },
   );
 
-  test("the slot of a key is the one that the servers compute", async () => {
+  test("slotOf computes the same slot for a key as the servers do", async () => {
     const admin = connect();
-    for (const key of [
-      "",
-      "a",
-      "é€😀",
-      "{a}b",
-      "x{a}y{b}",
-      "{}a",
-      "a}{b",
-      "{a",
-      "{{a}}",
-      `app:${freshId()}`,
-    ]) {
+    for (const key of ["", "a", "é€😀", "{a}b", "x{a}y{b}", "{}a", "a}{b", "{a", "{{a}}", `app:${newId()}`]) {
       expect(slotOf(key)).toBe(await admin.cluster("KEYSLOT", key));
     }
   });
 
   test.each(Object.keys(LIBRARIES))(
-    "revokeUser of 60 sessions waits for replicas twice on each primary, as they leave in two turns, and once for the fence: %s",
+    "revokeUser of 60 sessions waits for replicas at most twice on each primary, because two turns send them, and once for the fence: %s",
     async (name) => {
       const store = redisStore(await LIBRARIES[name]!(), {
         timeout: 30_000,
         waitForReplicas: { count: 1, timeout: 15_000 },
       });
-      const userId = freshId();
+      const userId = newId();
       await Promise.all(Array.from({ length: 60 }, () => store.create(newSession({ userId }))));
       const primaries = cluster.nodes.slice(0, 3).map(({ url }) => clients.redis(url));
       for (const primary of primaries) await primary.config("RESETSTAT");
@@ -85,53 +73,45 @@ here.describe("a Cluster that changes", () => {
   );
 
   test.each(Object.keys(LIBRARIES))(
-    "a call that waits for replicas follows its key to another primary: %s",
+    "a call that waits for replicas finds its key after the slot has moved to another primary: %s",
     async (name) => {
-      const prefix = `{${freshId()}}:`;
+      const prefix = `{${newId()}}:`;
       const waitForReplicas = { count: 1, timeout: 15_000 };
       const client = await LIBRARIES[name]!();
       const store = redisStore(client, { prefix, timeout: 30_000, waitForReplicas });
       const sessions = Array.from({ length: 3 }, () => newSession());
       for (const session of sessions) await store.create(session);
-      const admin = connect();
-      await admin.ping();
-      const slot = await admin.cluster("KEYSLOT", prefix);
-      const [from, to] = await ownersOf(slot);
-      await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
-      await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-      const keys = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
-      for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
-      const answers = await Promise.all(sessions.map(({ id }) => store.revoke(id)));
-      expect(answers).toEqual([true, true, true]);
+      const move = await startMove(slotOf(prefix));
+      await move.migrate(await move.keys());
+      await move.finish();
+      const results = await Promise.all(sessions.map(({ id }) => store.revoke(id)));
+      expect(results).toEqual([true, true, true]);
     },
   );
 
-  test("a call of ioredis whose slot moves while it waits for a WAIT goes to the other primary", async () => {
+  test("with ioredis, a call whose slot moves while it is queued behind a WAIT goes to the slot's new primary", async () => {
     const client = connect();
-    // More than there are, so that every WAIT takes its whole timeout.
+    // More replicas than there are, so that every WAIT takes its full timeout.
     const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 2000 } });
     const moving = newSession();
     await redisStore(client).create(moving);
-    const slot = await client.cluster("KEYSLOT", `tenure:s:${moving.id}`);
-    const [from, to] = await ownersOf(slot);
+    const slot = slotOf(`tenure:s:${moving.id}`);
+    const [from] = await ownersOf(slot);
     const staying: string[] = [];
     while (staying.length < 2) {
-      const id = freshId();
-      const [owner] = await ownersOf(await client.cluster("KEYSLOT", `tenure:s:${id}`));
+      const id = newId();
+      const [owner] = await ownersOf(slotOf(`tenure:s:${id}`));
       if (owner.id === from.id) staying.push(id);
     }
     const first = store.revoke(staying[0]!).catch(String);
     await new Promise((resolve) => setImmediate(resolve));
     const others = [staying[1]!, moving.id].map((id) => store.revoke(id).catch(String));
-    await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
-    await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-    const keys = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-    await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
-    for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
+    const move = await startMove(slot);
+    await move.migrate(await move.keys());
+    await move.finish();
     await expect
       .poll(() => new Promise((resolve) => client.refreshSlotsCache(() => resolve(client.slots[slot]?.[0]))))
-      .toBe(`127.0.0.1:${to.port}`);
+      .toBe(`127.0.0.1:${move.to.port}`);
     for (const failure of [first, ...others]) await expect(failure).resolves.toContain("1 of 2 replicas");
   });
 
@@ -139,63 +119,57 @@ here.describe("a Cluster that changes", () => {
     "while a slot moves to another primary (ASK, then MOVED), every call succeeds: %s",
     async (name) => {
       // All keys are in one slot.
-      const prefix = `{${freshId()}}:`;
+      const prefix = `{${newId()}}:`;
       const client = await LIBRARIES[name]!();
       const store = redisStore(client, { prefix });
-      const [there, gone, late] = [newSession(), newSession(), newSession()];
-      const ids = [there.id, gone.id, late.id] as const;
-      await store.create({ ...there, id: ids[0] });
-      await store.create({ ...gone, id: ids[1] });
-      const admin = connect();
-      await admin.ping();
-      const slot = await admin.cluster("KEYSLOT", `${prefix}s:${ids[0]}`);
-      const [from, to] = await ownersOf(slot);
+      const [moved, unmoved, late] = [newSession(), newSession(), newSession()];
+      await store.create(moved);
+      await store.create(unmoved);
+      const move = await startMove(slotOf(prefix));
 
-      await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
-      await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
-      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", `${prefix}s:${ids[0]}`);
-      for (const id of [ids[0], ids[1]]) {
+      await move.migrate([`${prefix}s:${moved.id}`]);
+      for (const { id } of [moved, unmoved]) {
         await expect(store.read(id)).resolves.toMatchObject({ id });
         await expect(store.update(id, {})).resolves.toBe("updated");
         await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
       }
-      // Each server has one of these, and refuses a command with both.
-      const divided = [ids[0], ids[1]];
+      // Each primary has one of these, and refuses a command with both.
+      const divided = [moved.id, unmoved.id];
       const saves = divided.map((id) => store.update(id, { data: "divided" }));
       await expect(Promise.all(saves)).resolves.toEqual(["updated", "updated"]);
       const read = await Promise.all(divided.map((id) => store.read(id)));
       expect(read.map((record) => record?.version)).toEqual([3, 3]);
-      await expect(store.create({ ...late, id: ids[2] })).resolves.toBe("created");
-      await expect(store.revoke(ids[1])).resolves.toBe(true);
+      await expect(store.create(late)).resolves.toBe("created");
+      await expect(store.revoke(unmoved.id)).resolves.toBe(true);
 
-      // These have to be retried, too.
-      const both = Promise.all([store.read(ids[0]), store.read(ids[1])]);
+      // These reads must be retried, too.
+      const both = Promise.all(divided.map((id) => store.read(id)));
       // Other tests may have left keys in the slot.
-      const left = await from.admin.cluster("GETKEYSINSLOT", slot, 100);
-      expect(left).toContain(`${prefix}s:${ids[1]}`);
-      expect(left).not.toContain(`${prefix}s:${ids[2]}`);
-      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...left);
-      for (const { admin: node } of [to, from]) await node.cluster("SETSLOT", slot, "NODE", to.id);
-      await expect(both).resolves.toMatchObject([{ id: ids[0] }, null]);
-      await expect(store.read(ids[0])).resolves.toMatchObject({ data: "divided", version: 3 });
-      await expect(store.read(ids[1])).resolves.toBeNull();
-      await expect(store.create(newSession({ id: ids[1] }))).resolves.toBe("taken");
-      await expect(store.update(ids[2], { data: "moved" })).resolves.toBe("updated");
-      await expect(store.revoke(ids[2])).resolves.toBe(true);
+      const left = await move.keys();
+      expect(left).toContain(`${prefix}s:${unmoved.id}`);
+      expect(left).not.toContain(`${prefix}s:${late.id}`);
+      await move.migrate(left);
+      await move.finish();
+      await expect(both).resolves.toMatchObject([{ id: moved.id }, null]);
+      await expect(store.read(moved.id)).resolves.toMatchObject({ data: "divided", version: 3 });
+      await expect(store.read(unmoved.id)).resolves.toBeNull();
+      await expect(store.create(newSession({ id: unmoved.id }))).resolves.toBe("taken");
+      await expect(store.update(late.id, { data: "moved" })).resolves.toBe("updated");
+      await expect(store.revoke(late.id)).resolves.toBe(true);
     },
   );
 
   test(
-    "when a primary dies, calls succeed or reject in time, and soon all succeed again",
+    "after a primary is killed, every call resolves or rejects in time, and once a replica is promoted all succeed",
     { timeout: 60_000 },
     async () => {
-      // node-redis 5 does not find the new primary.
+      // A client of node-redis 5 does not find the new primary.
       const names = Object.keys(LIBRARIES).filter((name) => name !== "node-redis 5");
       const stores = await Promise.all(
         names.map(async (name) => redisStore(await LIBRARIES[name]!(), { timeout: 1000 })),
       );
       const safe = redisStore(connect(), { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
-      const userId = freshId();
+      const userId = newId();
       const sessions = Array.from({ length: 30 }, () => newSession({ userId }));
       for (const session of sessions) await safe.create(session);
       const ended = sessions.splice(0, 10);
@@ -215,7 +189,7 @@ here.describe("a Cluster that changes", () => {
             names.map(async (name, n) => {
               const all = await Promise.all(sessions.map(({ id }) => stored(stores[n]!, id)));
               return all
-                .filter((one) => one instanceof StoreError)
+                .filter((outcome) => outcome instanceof StoreError)
                 .map(({ message }) => `${name}: ${message}`);
             }),
           );
@@ -236,6 +210,31 @@ function ports(): number[] {
   return cluster.nodes.map(({ port }) => port);
 }
 
+/** A slot that is moving to another primary. */
+interface Move {
+  readonly to: Primary;
+  /** Returns the keys of the slot that have not moved, at most 100. */
+  readonly keys: () => Promise<string[]>;
+  readonly migrate: (keys: readonly string[]) => Promise<void>;
+  readonly finish: () => Promise<void>;
+}
+
+async function startMove(slot: number): Promise<Move> {
+  const [from, to] = await ownersOf(slot);
+  await to.admin.cluster("SETSLOT", slot, "IMPORTING", from.id);
+  await from.admin.cluster("SETSLOT", slot, "MIGRATING", to.id);
+  return {
+    to,
+    keys: () => from.admin.cluster("GETKEYSINSLOT", slot, 100),
+    async migrate(keys) {
+      await from.admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
+    },
+    async finish() {
+      for (const { admin } of [to, from]) await admin.cluster("SETSLOT", slot, "NODE", to.id);
+    },
+  };
+}
+
 function rootNodes(): { socket: { host: string; port: number } }[] {
   return onLoopback(ports()).map((socket) => ({ socket }));
 }
@@ -244,22 +243,22 @@ function connect(): Cluster {
   return clients.cluster(ports());
 }
 
-interface Owner {
+interface Primary {
   readonly id: string;
   readonly port: number;
   readonly admin: Redis;
 }
 
 /** Returns the owner of the slot, and another primary. */
-async function ownersOf(slot: number): Promise<[Owner, Owner]> {
-  const owners = await Promise.all(
+async function ownersOf(slot: number): Promise<[owner: Primary, other: Primary]> {
+  const primaries = await Promise.all(
     cluster.nodes.slice(0, 3).map(async ({ url, port }) => {
       const admin = clients.redis(url);
       return { port, admin, id: await admin.cluster("MYID") };
     }),
   );
-  const ranges = await owners[0]!.admin.cluster("SLOTS");
+  const ranges = await primaries[0]!.admin.cluster("SLOTS");
   const owner = ranges.find(([first, last]) => first <= slot && slot <= last)?.[2]?.[2];
-  const from = owners.find(({ id }) => id === owner)!;
-  return [from, owners.find((one) => one !== from)!];
+  const from = primaries.find(({ id }) => id === owner)!;
+  return [from, primaries.find((primary) => primary !== from)!];
 }

@@ -28,10 +28,9 @@ const variants: Record<string, (ports: number[]) => RedisClient> = {
     ),
 };
 
-here.describe("the contract", () => {
+here.describe("redisStore", () => {
   beforeAll(async () => {
-    // On a busy machine, a slow primary must not be replaced: writes that it has not replicated would be
-    // lost.
+    // A slow primary on a busy machine must not be replaced: writes that it has not replicated would be lost.
     cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
     for (const { url } of cluster.nodes) {
       const admin = clients.redis(url);

@@ -7,15 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { mixedUpOver } from "./mixed-up.ts";
-import { freshId, newSession, stored } from "./sessions.ts";
+import { newId, newSession, stored } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
-let watched: RedisSentinel;
+let sentinel: RedisSentinel;
 
-type Sentinels = { host: string; port: number }[];
+type Hosts = { host: string; port: number }[];
 
-const LIBRARIES: Record<string, (hosts: Sentinels) => RedisClient> = {
+const LIBRARIES: Record<string, (hosts: Hosts) => RedisClient> = {
   ioredis: (hosts) =>
     clients.add(new Redis({ name: "tenure", sentinels: hosts, sentinelRetryStrategy: () => 100 })),
   "node-redis 6": (hosts) =>
@@ -26,42 +26,46 @@ const LIBRARIES: Record<string, (hosts: Sentinels) => RedisClient> = {
     clients.connecting(createSentinel5({ name: "tenure", sentinelRootNodes: hosts })),
 };
 
-here.describe("Sentinel", () => {
+here.describe("with Sentinel", () => {
   const beforeFailover: Record<string, RedisClient> = {};
   beforeAll(async () => {
-    watched = await startRedisSentinel();
+    sentinel = await startRedisSentinel();
     for (const [name, open] of Object.entries(LIBRARIES)) beforeFailover[name] = open(sentinels());
   });
   afterAll(async () => {
     clients[Symbol.dispose]();
-    await watched?.[Symbol.asyncDispose]();
+    await sentinel?.[Symbol.asyncDispose]();
   });
 
-  describe("after a failover, what replicas had confirmed is there: created sessions are alive, revoked ones are dead", () => {
-    const stages: Record<string, Awaited<ReturnType<typeof setStage>>> = {};
+  describe("after a failover", () => {
+    const confirmed: Record<string, Awaited<ReturnType<typeof createConfirmed>>> = {};
 
     beforeAll(async () => {
-      for (const [name, client] of Object.entries(beforeFailover)) stages[name] = await setStage(client);
-      await watched.failover();
+      for (const [name, client] of Object.entries(beforeFailover))
+        confirmed[name] = await createConfirmed(client);
+      await sentinel.failover();
     });
 
-    test.each(Object.keys(LIBRARIES))("%s", async (name) => {
-      const { userId, kept, ended } = stages[name]!;
-      // The first calls may use the dead connection. Each succeeds or rejects in time, and soon all succeed.
-      for (const client of [LIBRARIES[name]!(sentinels()), beforeFailover[name]!]) {
-        await expect
-          .poll(() => stored(redisStore(client), kept.id), { timeout: 20_000 })
-          .toMatchObject({ id: kept.id, data: kept.data });
-      }
-      const after = redisStore(beforeFailover[name]!);
-      for (const { id } of ended) {
-        await expect(after.read(id)).resolves.toBeNull();
-        await expect(after.update(id, { data: "late" })).resolves.toBe("gone");
-        await expect(after.create(newSession({ id }))).resolves.toBe("taken");
-      }
-      await expect(after.listUser(userId)).resolves.toMatchObject([{ id: kept.id }]);
-      await expect(after.revokeUser(userId)).resolves.toBe(1);
-    });
+    test.each(Object.keys(LIBRARIES))(
+      "every creation and revocation that replicas confirmed is still there: %s",
+      async (name) => {
+        const { userId, kept, ended } = confirmed[name]!;
+        // The first calls may use the dead connection. Each settles in time, and soon all resolve.
+        for (const client of [LIBRARIES[name]!(sentinels()), beforeFailover[name]!]) {
+          await expect
+            .poll(() => stored(redisStore(client), kept.id), { timeout: 20_000 })
+            .toMatchObject({ id: kept.id, data: kept.data });
+        }
+        const after = redisStore(beforeFailover[name]!);
+        for (const { id } of ended) {
+          await expect(after.read(id)).resolves.toBeNull();
+          await expect(after.update(id, { data: "late" })).resolves.toBe("gone");
+          await expect(after.create(newSession({ id }))).resolves.toBe("taken");
+        }
+        await expect(after.listUser(userId)).resolves.toMatchObject([{ id: kept.id }]);
+        await expect(after.revokeUser(userId)).resolves.toBe(1);
+      },
+    );
   });
 
   for (const [name, open] of Object.entries(LIBRARIES)) {
@@ -70,7 +74,7 @@ here.describe("Sentinel", () => {
     testStore(
       { describe, test },
       {
-        name: `Sentinel after a failover, waiting for a replica, ${name}`,
+        name: `after a failover, waiting for a replica, ${name}`,
         open: () =>
           redisStore((opened += 1) === 1 ? beforeFailover[name]! : open(sentinels()), {
             timeout: 30_000,
@@ -83,12 +87,12 @@ here.describe("Sentinel", () => {
   }
 });
 
-/** Creates and ends sessions that two replicas confirm. */
-async function setStage(client: RedisClient) {
+/** Creates and revokes sessions, and waits until both replicas have confirmed it. */
+async function createConfirmed(client: RedisClient) {
   const store = redisStore(client, { timeout: 30_000, waitForReplicas: { count: 2, timeout: 15_000 } });
-  const userId = freshId();
+  const userId = newId();
   const kept = newSession({ userId });
-  const [ended, endedWithUser] = [newSession(), newSession({ userId: freshId() })];
+  const [ended, endedWithUser] = [newSession(), newSession({ userId: newId() })];
   for (const session of [kept, ended, endedWithUser])
     await expect(store.create(session)).resolves.toBe("created");
   await expect(store.revoke(ended.id)).resolves.toBe(true);
@@ -96,6 +100,6 @@ async function setStage(client: RedisClient) {
   return { userId, kept, ended: [ended, endedWithUser] };
 }
 
-function sentinels(): Sentinels {
-  return onLoopback(watched.sentinels.map(({ port }) => port));
+function sentinels(): Hosts {
+  return onLoopback(sentinel.sentinels.map(({ port }) => port));
 }

@@ -9,16 +9,16 @@ import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
 import { Clients, databaseOf } from "./clients.ts";
 import { mixedUpOver } from "./mixed-up.ts";
-import { freshId } from "./sessions.ts";
+import { newId } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** A name of its own, because other tests use the server too. */
-const restricted = { ...README_USER, username: `tenure-${freshId()}` };
+/** A unique name, because other tests use the server too. */
+const restricted = { ...README_USER, username: `tenure-${newId()}` };
 const keyPrefix = "app{1}*?[x]:";
-/** Each has its own database, except the restricted users, who cannot select one. */
+/** Each uses a different database, except the restricted users, who may not select one. */
 const variants: Record<string, (url: string) => RedisClient> = {
   "ioredis 6, the README's restricted user": (url) => clients.add(new Redis(url, restricted)),
   "ioredis 6, RESP3 shapes, keyPrefix, auto-pipelining": (url) =>
@@ -41,7 +41,7 @@ const variants: Record<string, (url: string) => RedisClient> = {
   "node-redis 5, RESP 2, database 9": (url) => clients.connecting(createClient5({ url, database: 9 })),
 };
 
-redis.describe("the contract", () => {
+redis.describe("redisStore", () => {
   let admin: Redis;
   beforeAll(async () => {
     admin = clients.redis(redis.url);

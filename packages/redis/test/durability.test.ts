@@ -2,19 +2,19 @@ import { canStart, startRedis } from "@tenure/servers";
 import { afterAll, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-here.describe("a server that is killed", () => {
-  test("keeps every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
+here.describe("a server that is killed and restarted", () => {
+  test("has every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const store = redisStore(clients.redis(own.url));
-    const userId = freshId();
+    const userId = newId();
     const [kept, saved, ended, endedWithUser] = Array.from({ length: 4 }, () => newSession({ userId }));
-    const other = newSession({ userId: freshId() });
+    const other = newSession({ userId: newId() });
     for (const session of [kept, saved, ended, endedWithUser, other]) await store.create(session!);
     await store.update(saved!.id, { data: "saved", userId: other.userId });
     await store.revoke(ended!.id);
@@ -35,7 +35,7 @@ here.describe("a server that is killed", () => {
     await expect(store.revokeUser(other.userId!)).resolves.toBe(2);
   });
 
-  test("forgets everything without persistence, tombstones too, as the README says", async () => {
+  test("has lost everything without persistence, tombstones included", async () => {
     await using own = await startRedis();
     const store = redisStore(clients.redis(own.url));
     const [kept, ended] = [newSession(), newSession()];

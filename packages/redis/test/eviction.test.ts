@@ -6,18 +6,18 @@ import { evictionPolicies } from "../src/eviction.ts";
 import { redisStore } from "../src/index.ts";
 import { storeClient } from "../src/recognise.ts";
 import { Clients } from "./clients.ts";
-import { freshId } from "./sessions.ts";
+import { newId } from "./sessions.ts";
 
 const here = await canStart("redis");
 const clients = new Clients();
 let own: OwnServer;
 
-here.describe("a server that may evict sessions", () => {
+here.describe("a maxmemory-policy that may evict sessions", () => {
   beforeAll(async () => {
     own = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
     const admin = clients.redis(own.url);
     await admin.call("ACL", "SETUSER", "no-info", "on", ">x", "~*", "+@all", "-info");
-    await admin.call("ACL", "SETUSER", "neither", "on", ">x", "~*", "+@all", "-info", "-config");
+    await admin.call("ACL", "SETUSER", "no-info-no-config", "on", ">x", "~*", "+@all", "-info", "-config");
   });
   afterAll(async () => {
     clients[Symbol.dispose]();
@@ -26,12 +26,12 @@ here.describe("a server that may evict sessions", () => {
 
   test("causes one warning, at first use", async () => {
     const client = clients.redis(own.url);
-    const heard = await warnings(client, async () => {
+    const warnings = await warningsDuring(client, async () => {
       const store = redisStore(client);
-      await store.read(freshId());
-      await store.read(freshId());
+      await store.read(newId());
+      await store.read(newId());
     });
-    expect(heard).toEqual([
+    expect(warnings).toEqual([
       expect.objectContaining({
         name: "TenureWarning",
         code: "TENURE_REDIS_EVICTION",
@@ -40,27 +40,27 @@ here.describe("a server that may evict sessions", () => {
     ]);
   });
 
-  test("is found by CONFIG where INFO is not allowed, and not where neither is", async () => {
+  test("is read with CONFIG if the user may not use INFO, and is unknown if the user may use neither", async () => {
     for (const [username, policies] of [
       ["no-info", ["allkeys-lru"]],
-      ["neither", []],
+      ["no-info-no-config", []],
     ] as const) {
       const user = { username, password: "x" };
-      const both = [
+      const userClients = [
         clients.add(new Redis(own.url, { ...user, enableReadyCheck: false })),
         clients.connecting(createClient({ url: own.url, ...user })),
         clients.connecting(createClient({ url: own.url, ...user, RESP: 2 })),
       ];
-      for (const client of both)
+      for (const client of userClients)
         await expect(evictionPolicies(storeClient(client))).resolves.toEqual(policies);
     }
   });
 });
 
-/** Returns the warnings of a first use, once the client has the server's policy. */
-async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Error[]> {
-  const heard: Error[] = [];
-  const listener = (warning: Error): void => void heard.push(warning);
+/** Returns the warnings of a store's first use, once the client has the server's policy. */
+async function warningsDuring(client: Redis, use: () => Promise<unknown>): Promise<Error[]> {
+  const warnings: Error[] = [];
+  const listener = (warning: Error): void => void warnings.push(warning);
   process.on("warning", listener);
   const { mock } = vi.spyOn(client, "call");
   await use();
@@ -69,5 +69,5 @@ async function warnings(client: Redis, use: () => Promise<unknown>): Promise<Err
   // The warning follows the reply in the same turn of the event loop.
   await new Promise((resolve) => setImmediate(resolve));
   process.off("warning", listener);
-  return heard.filter(({ name }) => name === "TenureWarning");
+  return warnings.filter(({ name }) => name === "TenureWarning");
 }

@@ -3,34 +3,31 @@ import { server } from "@tenure/servers";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients, LIBRARIES } from "./clients.ts";
-import { type HeldBack, heldBack } from "./held-back.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { type HoldingProxy, holdingProxy } from "./holding-proxy.ts";
+import { newId, newSession, warmUp } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 redis.describe.each(LIBRARIES)(
-  "a login on $name between whose two scripts revokeUser begins and resolves",
+  "a login between whose two scripts revokeUser begins and resolves, with $name,",
   ({ open }) => {
-    let way: HeldBack;
+    let proxy: HoldingProxy;
     let slow: SessionStore;
     let store: SessionStore;
     beforeEach(async () => {
-      way = await heldBack(redis.url);
-      slow = redisStore(open(clients, way.url), { timeout: 30_000 });
+      proxy = await holdingProxy(redis.url);
+      slow = redisStore(open(clients, proxy.url), { timeout: 30_000 });
       store = redisStore(clients.redis(redis.url));
-      // Load the scripts, and learn the server's clock.
-      const { id, userId } = newSession({ userId: freshId() });
-      await slow.create(newSession({ id, userId }));
-      await slow.update(id, { data: "known" });
+      await warmUp(slow);
     });
-    afterEach(() => way[Symbol.asyncDispose]());
+    afterEach(() => proxy[Symbol.asyncDispose]());
 
     test("is refused, and creates nothing", async () => {
-      const session = newSession({ userId: freshId() });
+      const session = newSession({ userId: newId() });
       const since = await store.now();
-      const login = between(
+      const login = interrupt(
         () => slow.create({ ...session, authenticatedAt: since }),
         () => store.revokeUser(session.userId!),
       );
@@ -40,10 +37,10 @@ redis.describe.each(LIBRARIES)(
     });
 
     test("is refused, and ends the session that it would have bound", async () => {
-      const [session, userId] = [newSession(), freshId()];
+      const [session, userId] = [newSession(), newId()];
       await store.create(session);
       const change = { userId, lifetime: 60_000, authenticatedAt: await store.now() };
-      const login = between(
+      const login = interrupt(
         () => slow.update(session.id, change),
         () => store.revokeUser(userId),
       );
@@ -52,11 +49,11 @@ redis.describe.each(LIBRARIES)(
       await expect(store.create(session)).resolves.toBe("taken");
     });
 
-    test("is refused also for the session that was excepted, if that is unbound meanwhile", async () => {
-      const [session, userId] = [newSession(), freshId()];
+    test("is refused even for the excepted session, if that session is also unbound in between", async () => {
+      const [session, userId] = [newSession(), newId()];
       await store.create({ ...session, userId });
       const change = { userId, lifetime: 60_000, authenticatedAt: await store.now() };
-      const login = between(
+      const login = interrupt(
         () => slow.update(session.id, change),
         async () => {
           await expect(store.revokeUser(userId, { except: session.id })).resolves.toBe(0);
@@ -67,18 +64,18 @@ redis.describe.each(LIBRARIES)(
       await expect(store.read(session.id)).resolves.toBeNull();
     });
 
-    test("counts as made after it if it gives no instant, and the next revokeUser ends it", async () => {
-      const [created, bound] = [newSession({ userId: freshId() }), newSession()];
+    test("counts as made after revokeUser if it gives no authenticatedAt, and the next revokeUser ends it", async () => {
+      const [created, bound] = [newSession({ userId: newId() }), newSession()];
       const { userId } = created;
       await store.create(bound);
       await expect(
-        between(
+        interrupt(
           () => slow.create(created),
           () => store.revokeUser(userId!),
         ),
       ).resolves.toBe("created");
       await expect(
-        between(
+        interrupt(
           () => slow.update(bound.id, { userId, lifetime: 60_000 }),
           () => store.revokeUser(userId!),
         ),
@@ -88,70 +85,70 @@ redis.describe.each(LIBRARIES)(
       await expect(store.read(bound.id)).resolves.toBeNull();
     });
 
-    test("is not refused for another user's fence", async () => {
-      const [session, userId] = [newSession({ userId: freshId() }), freshId()];
+    test("is not refused because of another user's fence", async () => {
+      const [session, userId] = [newSession({ userId: newId() }), newId()];
       const since = await store.now();
-      const login = between(
+      const login = interrupt(
         () => slow.create({ ...session, authenticatedAt: since }),
         () => store.revokeUser(userId),
       );
       await expect(login).resolves.toBe("created");
     });
 
-    test("is refused if the process stops between its scripts for longer than both may take", async () => {
-      const client = clients.redis(redis.url);
-      const stopping = redisStore(client, { timeout: 300 });
-      await stopping.create(newSession({ userId: freshId() }));
-      const evalsha = client.evalsha.bind(client) as (...args: unknown[]) => Promise<unknown>;
-      client.evalsha = async (...args: unknown[]) => {
-        client.evalsha = evalsha;
-        const reply = await evalsha(...args);
-        for (const until = performance.now() + 700; performance.now() < until;);
-        return reply;
-      };
-      const session = newSession({ userId: freshId() });
-      await expect(stopping.create(session)).rejects.toThrow("after its deadline");
-      await expect(store.read(session.id)).resolves.toBeNull();
-    });
-
-    /**
-     * Makes a call of two scripts, and runs `meanwhile` after the first reply, before the second command
-     * arrives.
-     */
-    async function between<Result>(
+    /** Makes a call of two scripts, and runs `between` after the first reply, before the second arrives. */
+    async function interrupt<Result>(
       call: () => Promise<Result>,
-      meanwhile: () => Promise<unknown>,
+      between: () => Promise<unknown>,
     ): Promise<Result> {
-      way.holdAfterReply();
+      proxy.holdAfterReply();
       const result = call();
-      await expect.poll(() => way.isHolding(), { interval: 2 }).toBe(true);
-      await meanwhile();
-      way.release();
+      await expect.poll(() => proxy.holdsAny(), { interval: 2 }).toBe(true);
+      await between();
+      proxy.release();
       return result;
     }
   },
 );
 
-redis.describe("the marks of two users on an id that has no session", () => {
-  test("last as long as the one that is needed longest", async () => {
+redis.describe("a login whose process is blocked between its two scripts", () => {
+  test("rejects and creates nothing if that is longer than both scripts may take", async () => {
+    const client = clients.redis(redis.url);
+    await client.ping();
+    const store = redisStore(client, { timeout: 300 });
+    await store.create(newSession({ userId: newId() }));
+    const evalsha = client.evalsha.bind(client) as (...args: unknown[]) => Promise<unknown>;
+    client.evalsha = async (...args: unknown[]) => {
+      client.evalsha = evalsha;
+      const reply = await evalsha(...args);
+      for (const until = performance.now() + 700; performance.now() < until;);
+      return reply;
+    };
+    const session = newSession({ userId: newId() });
+    await expect(store.create(session)).rejects.toThrow("after its deadline");
+    await expect(redisStore(client).read(session.id)).resolves.toBeNull();
+  });
+});
+
+redis.describe("two users' marks on an id that has no session", () => {
+  test("last until neither is needed", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
-    const [id, first, second] = [freshId(), freshId(), freshId()];
+    const [id, first, second] = [newId(), newId(), newId()];
     const since = await store.now();
-    // The state after the first scripts of two logins.
+    // The state after the first script of each of two logins.
     for (const user of [first, second]) await client.zadd(`tenure:u:${user}`, since * 1000, id);
     await store.revokeUser(first);
-    const needed = await client.pexpiretime(`tenure:s:${id}`);
+    const expires = await client.pexpiretime(`tenure:s:${id}`);
     await store.revokeUser(second, { authenticatedUpTo: since - 60_000 });
-    await expect(client.pexpiretime(`tenure:s:${id}`)).resolves.toBe(needed);
+    await expect(client.pexpiretime(`tenure:s:${id}`)).resolves.toBe(expires);
   });
 });
 
 redis.describe("a fence that is ahead of the server's clock, as after a failover", () => {
-  test("lets logins without an instant through, and the next revokeUser ends them and waits for the clock", async () => {
+  test("admits logins without authenticatedAt, and the next revokeUser ends them and waits for the clock", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client);
-    const [session, before] = [newSession({ userId: freshId() }), await store.now()];
+    const [session, before] = [newSession({ userId: newId() }), await store.now()];
     await client.zadd(`tenure:u:${session.userId}`, -(before + 300), ":fence");
     await expect(store.create(session)).resolves.toBe("created");
     await expect(store.read(session.id)).resolves.toMatchObject({ authenticatedAt: before + 301 });
@@ -159,10 +156,10 @@ redis.describe("a fence that is ahead of the server's clock, as after a failover
     expect(await store.now()).toBeGreaterThan(before + 301);
   });
 
-  test("makes revokeUser reject instead of waiting for longer than its timeout, once it has ended the sessions", async () => {
+  test("makes revokeUser end the sessions and then reject, if the wait would exceed its timeout", async () => {
     const client = clients.redis(redis.url);
     const store = redisStore(client, { timeout: 1000 });
-    const session = newSession({ userId: freshId() });
+    const session = newSession({ userId: newId() });
     await client.zadd(`tenure:u:${session.userId}`, -((await store.now()) + 60_000), ":fence");
     await expect(store.create(session)).resolves.toBe("created");
     await expect(store.revokeUser(session.userId!)).rejects.toThrow(StoreError);

@@ -5,10 +5,10 @@ import { type RedisClient, redisStore } from "../src/index.ts";
 export function mixedUpOver(
   open: () => RedisClient | Promise<RedisClient>,
 ): NonNullable<StoreUnderTest["mixedUp"]> {
-  return async (mixUp) => redisStore(mixing(await open(), mixUp));
+  return async (mixUp) => redisStore(mixed(await open(), mixUp));
 }
 
-function mixing<Client extends object>(client: Client, mixUp: MixUp): Client {
+function mixed<Client extends object>(client: Client, mixUp: MixUp): Client {
   return new Proxy(client, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target);
@@ -16,10 +16,10 @@ function mixing<Client extends object>(client: Client, mixUp: MixUp): Client {
       // A pool and a Cluster of node-redis lend their connections.
       if (name === "execute") {
         return (use: (lent: object) => unknown): unknown =>
-          member.call(target, (lent: object) => use(mixing(lent, mixUp)));
+          member.call(target, (lent: object) => use(mixed(lent, mixUp)));
       }
       if (name === "nodeClient") {
-        return async (node: unknown) => mixing((await member.call(target, node)) as object, mixUp);
+        return async (node: unknown) => mixed((await member.call(target, node)) as object, mixUp);
       }
       if (mixUp.kind === "another")
         return (...args: unknown[]): unknown => member.apply(target, mixUp.swapped(args));

@@ -10,20 +10,20 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients, LIBRARIES } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
-let watched: RedisSentinel;
+let sentinel: RedisSentinel;
 let primaryUrl: string;
 let lagging: OwnServer;
 let primary: Redis;
 let replicas: Redis[];
 
-here.describe("waiting for replicas", () => {
+here.describe("with waitForReplicas", () => {
   beforeAll(async () => {
-    watched = await startRedisSentinel();
-    const [first, ...others] = watched.servers;
+    sentinel = await startRedisSentinel();
+    const [first, ...others] = sentinel.servers;
     primaryUrl = first!.url;
     lagging = others[0]!;
     primary = clients.redis(primaryUrl);
@@ -31,27 +31,27 @@ here.describe("waiting for replicas", () => {
   });
   afterAll(async () => {
     clients[Symbol.dispose]();
-    await watched?.[Symbol.asyncDispose]();
+    await sentinel?.[Symbol.asyncDispose]();
   });
 
-  describe.each(LIBRARIES)("$name", ({ open, resends }) => {
-    test("create, revoke and revokeUser resolve once a replica has the change", async () => {
+  describe.each(LIBRARIES)("and $name,", ({ open, resends }) => {
+    test("create, revoke and revokeUser resolve only after the replicas have the change", async () => {
       const store = patient(open(clients, primaryUrl));
       const onReplica = redisStore(replicas[0]!);
       for (let n = 0; n < 20; n += 1) {
-        const [session, ofUser] = [newSession(), newSession({ userId: freshId() })];
+        const [session, userSession] = [newSession(), newSession({ userId: newId() })];
         await store.create(session);
-        await store.create(ofUser);
+        await store.create(userSession);
         await expect(onReplica.read(session.id)).resolves.not.toBeNull();
-        await expect(onReplica.listUser(ofUser.userId!)).resolves.toHaveLength(1);
+        await expect(onReplica.listUser(userSession.userId!)).resolves.toHaveLength(1);
         await expect(store.revoke(session.id)).resolves.toBe(true);
         await expect(onReplica.read(session.id)).resolves.toBeNull();
-        await expect(store.revokeUser(ofUser.userId!)).resolves.toBe(1);
-        await expect(onReplica.read(ofUser.id)).resolves.toBeNull();
+        await expect(store.revokeUser(userSession.userId!)).resolves.toBe(1);
+        await expect(onReplica.read(userSession.id)).resolves.toBeNull();
       }
     });
 
-    test("fewer replicas than asked for is an error that says how many, and the primary has the change", async () => {
+    test("a call that too few replicas confirm rejects with their number, and the primary has its change", async () => {
       const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 3, timeout: 1000 } });
       const session = newSession();
       const failure = expect.objectContaining({
@@ -62,13 +62,13 @@ here.describe("waiting for replicas", () => {
       await expect(store.read(session.id)).resolves.not.toBeNull();
       await expect(store.revoke(session.id)).rejects.toEqual(failure);
       await expect(store.read(session.id)).resolves.toBeNull();
-      const ofUser = newSession({ userId: freshId() });
-      await redisStore(primary).create(ofUser);
-      await expect(store.revokeUser(ofUser.userId!)).rejects.toEqual(failure);
-      await expect(store.read(ofUser.id)).resolves.toBeNull();
+      const userSession = newSession({ userId: newId() });
+      await redisStore(primary).create(userSession);
+      await expect(store.revokeUser(userSession.userId!)).rejects.toEqual(failure);
+      await expect(store.read(userSession.id)).resolves.toBeNull();
     });
 
-    test("a replica that lags is waited for, and is missing in the count when it is too late", async () => {
+    test("a call waits for a lagging replica, and does not count it if it confirms too late", async () => {
       const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
       const session = newSession();
       await patient(primary).create(session);
@@ -80,12 +80,12 @@ here.describe("waiting for replicas", () => {
       await expect(redisStore(replicas[0]!).read(session.id)).resolves.toBeNull();
     });
 
-    test("revokeUser waits once for a page and not once for each session, and a read meanwhile gets its reply", async () => {
+    test("revokeUser waits once for a page of sessions, and does not delay a read", async () => {
       const client = open(clients, primaryUrl);
       const store = redisStore(client, { waitForReplicas: { count: 2, timeout: 1000 } });
-      const session = newSession({ userId: freshId() });
+      const session = newSession({ userId: newId() });
       const plain = redisStore(primary);
-      for (let n = 0; n < 10; n += 1) await plain.create({ ...session, id: freshId() });
+      for (let n = 0; n < 10; n += 1) await plain.create({ ...session, id: newId() });
       await plain.create({ ...session, userId: null });
       await store.now();
       await lagging.pause();
@@ -99,7 +99,7 @@ here.describe("waiting for replicas", () => {
       await expect(plain.listUser(session.userId!)).resolves.toEqual([]);
     });
 
-    test("calls that come while one waits for replicas wait for them together", async () => {
+    test("calls made while another waits for replicas share one wait", async () => {
       const store = redisStore(open(clients, primaryUrl), { waitForReplicas: { count: 2, timeout: 1000 } });
       await store.now();
       await lagging.pause();
@@ -111,11 +111,11 @@ here.describe("waiting for replicas", () => {
       }
       for (const failure of creating) await expect(failure).resolves.toContain("1 of 2 replicas");
       await lagging.resume();
-      // One WAIT if all calls came before the first was sent.
+      // One WAIT if all calls were made before the first was sent.
       expect([1, 2]).toContain(await waits());
     });
 
-    test("a reply that is lost is not taken for a confirmation", async () => {
+    test("a lost reply does not count as a confirmation", async () => {
       await using proxy = await faultyProxy(primaryUrl);
       const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
       const session = newSession();
@@ -128,7 +128,7 @@ here.describe("waiting for replicas", () => {
       await lagging.resume();
     });
 
-    test("a call that fails does not fail those that leave with it", async () => {
+    test("a call that fails does not fail the calls that are sent with it", async () => {
       const store = patient(open(clients, primaryUrl));
       const [session, refused] = [newSession(), newSession()];
       await store.create(session);
@@ -142,7 +142,7 @@ here.describe("waiting for replicas", () => {
     });
 
     // Since Redis 7.2, WAIT waits for the writes of its own connection, and a new connection has none.
-    test("a connection that is replaced between the write and the waiting confirms nothing", async () => {
+    test("a call rejects if its connection is replaced between the write and WAIT", async () => {
       await using proxy = await faultyProxy(primaryUrl);
       const store = redisStore(open(clients, proxy.url), { waitForReplicas: { count: 2, timeout: 1000 } });
       await store.now();
@@ -156,13 +156,13 @@ here.describe("waiting for replicas", () => {
     });
   });
 
-  /** The number of WAIT commands that the primary got. */
+  /** Returns the number of WAIT commands that the primary has executed. */
   async function waits(): Promise<number> {
     return Number(/^cmdstat_wait:calls=(\d+)/m.exec(await primary.info("commandstats"))?.[1]);
   }
 });
 
-/** A long timeout, for busy machines. Replicas confirm in milliseconds. */
+/** Returns a store with a long timeout, for busy machines. Replicas confirm in milliseconds. */
 function patient(client: RedisClient): ReturnType<typeof redisStore> {
   return redisStore(client, { waitForReplicas: { count: 2, timeout: 15_000 }, timeout: 30_000 });
 }

@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { type NewSession, type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 
-export function freshId(): string {
+export function newId(): string {
   return randomUUID();
 }
 
-/** An hour idle, a day at most. */
+/** Returns an anonymous session with an idle timeout of an hour and a lifetime of a day. */
 export function newSession(given: Partial<NewSession> = {}): NewSession {
-  return { id: freshId(), userId: null, data: '{"a":1}', idle: 3_600_000, lifetime: 86_400_000, ...given };
+  return { id: newId(), userId: null, data: '{"a":1}', idle: 3_600_000, lifetime: 86_400_000, ...given };
 }
 
-/** Reads a session, or returns the StoreError of a backend that is down, to poll until it is up. */
+/** Reads a session, or returns the StoreError, so that a test can poll until the server is up. */
 export async function stored(store: SessionStore, id: string): Promise<SessionRecord | StoreError | null> {
   try {
     return await store.read(id);
@@ -18,4 +18,21 @@ export async function stored(store: SessionStore, id: string): Promise<SessionRe
     if (error instanceof StoreError) return error;
     throw error;
   }
+}
+
+/**
+ * Runs every command once. The first script of a store learns the server's clock, INFO follows the first
+ * reply, and the server gets each script that it does not have.
+ */
+export async function warmUp(store: SessionStore): Promise<void> {
+  const { id, userId } = newSession({ userId: newId() });
+  await store.create(newSession({ id, userId }));
+  await store.update(id, {});
+  await store.update(id, { data: "new" });
+  await store.read(id);
+  await store.listUser(userId!);
+  await store.revokeUser(userId!);
+  await store.revoke(id);
+  // Wait for revokeUser's background command, which is sent twice if the server does not have its script.
+  for (let turn = 0; turn < 3; turn += 1) await store.now();
 }

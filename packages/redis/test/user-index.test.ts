@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession } from "./sessions.ts";
 
 const here = await canStart("redis");
 const clients = new Clients();
@@ -22,16 +22,16 @@ here.describe("the index of a user's sessions", () => {
     await own?.[Symbol.asyncDispose]();
   });
 
-  test("revokeUser removes the entries of what it ended, and the fence stays for the tombstone minimum", async () => {
-    const userId = freshId();
+  test("loses the entries of the sessions that revokeUser ended, and keeps the fence for the tombstone minimum", async () => {
+    const userId = newId();
     const ids = [await create({ userId, lifetime: 60_000 }), await create({ userId, lifetime: 60_000 })];
     await store.revokeUser(userId, { except: ids[0]! });
     await expect.poll(() => entries(userId)).toEqual([ids[0]]);
     await expect(admin.pttl(indexOf(userId))).resolves.toBeGreaterThan(3_590_000);
   });
 
-  test("an entry that leads nowhere stays for ten minutes, because its session may be under way, and then goes when it is found", async () => {
-    const userId = freshId();
+  test("keeps an entry without a session for ten minutes, because a create may be in flight, and loses it at a later listing", async () => {
+    const userId = newId();
     const id = await create({ userId });
     await admin.del(`tenure:s:${id}`);
     await expect(store.listUser(userId)).resolves.toEqual([]);
@@ -42,15 +42,15 @@ here.describe("the index of a user's sessions", () => {
     await expect.poll(() => entries(userId)).toEqual([]);
   });
 
-  test("a removal that arrives when its session has been bound again removes nothing", async () => {
-    const userId = freshId();
+  test("keeps the entry of a session that was bound again before a late removal of the entry arrives", async () => {
+    const userId = newId();
     const id = await create({ userId });
     await store.update(id, { userId: null });
     await age(userId);
     const lister = clients.redis(own.url);
-    // The listing finds the session unbound. Its removal is held back until the session is bound again.
+    // The listing finds the session unbound. The removal is delayed until the session is bound again.
     const evalsha = lister.evalsha.bind(lister) as (...args: unknown[]) => Promise<unknown>;
-    const { promise: bound, resolve: letGo } = Promise.withResolvers<void>();
+    const { promise: bound, resolve: sendRemoval } = Promise.withResolvers<void>();
     let scripts = 0;
     let removal: Promise<unknown> | undefined;
     lister.evalsha = (...args: unknown[]) => {
@@ -63,22 +63,22 @@ here.describe("the index of a user's sessions", () => {
     await expect(redisStore(lister).listUser(userId)).resolves.toEqual([]);
     await expect.poll(() => removal !== undefined).toBe(true);
     await store.update(id, { userId });
-    letGo();
+    sendRemoval();
     await removal;
     await expect(store.listUser(userId)).resolves.toMatchObject([{ id }]);
   });
 
   test(
-    "a user who is never listed keeps a small index, though sessions expire long before their lifetime ends",
+    "stays small if the user is never listed, even if sessions expire long before their lifetime ends",
     { timeout: 60_000 },
     async () => {
-      const userId = freshId();
+      const userId = newId();
       let largest = 0;
       for (let n = 0; n < 60; n += 1) {
         await Promise.all(
           Array.from({ length: 5 }, () => create({ userId, idle: 1, lifetime: 3_000_000_000_000 })),
         );
-        // Wait for the reads that follow a create, and the removals that follow those.
+        // Wait for the reads that follow a create, and for the removals that follow those.
         for (let turn = 0; turn < 3; turn += 1) await store.now();
         await age(userId);
         largest = Math.max(largest, await admin.zcard(indexOf(userId)));
@@ -87,8 +87,8 @@ here.describe("the index of a user's sessions", () => {
     },
   );
 
-  test("it expires by itself, an hour after the last session must end", async () => {
-    const userId = freshId();
+  test("expires an hour after the end of the longest lifetime", async () => {
+    const userId = newId();
     const long = await create({ userId, lifetime: 7_200_000 });
     await create({ userId, lifetime: 60_000 });
     const { endsAt } = (await store.read(long))!;
@@ -98,16 +98,16 @@ here.describe("the index of a user's sessions", () => {
     expect(expires).toBeLessThanOrEqual(endsAt + 3_600_000);
   });
 
-  test("a lifetime that is restarted is covered before the session has it, whoever the user is", async () => {
-    const userId = freshId();
+  test("outlasts a lifetime that an update restarts, even if the update does not give the user", async () => {
+    const userId = newId();
     const id = await create({ userId, lifetime: 60_000 });
     await store.update(id, { lifetime: 7_200_000 });
     const expires = Number(await admin.call("PEXPIRETIME", indexOf(userId)));
     expect(expires).toBeGreaterThan((await store.read(id))!.endsAt + 3_590_000);
   });
 
-  test("neither a touch nor a save writes it", async () => {
-    const userId = freshId();
+  test("is not written by a touch or a save", async () => {
+    const userId = newId();
     const id = await create({ userId });
     await admin.config("RESETSTAT");
     await store.update(id, {});

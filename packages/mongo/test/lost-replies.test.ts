@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { NewSession } from "@tenure/core";
 import { faultyProxy, type FaultyProxy, server } from "@tenure/servers";
 import type { Collection } from "mongodb";
 import { expect, test } from "vitest";
 import { type MongoStore, mongoStore } from "../src/index.ts";
-import { addressOfPrimary, connect, connect69, freshCollection, HOSTILE } from "./clients.ts";
+import { addressOfPrimary, connect, connect69, newCollection, HOSTILE } from "./clients.ts";
+import { createSession, newSession } from "./sessions.ts";
 
 const mongo = await server("mongo");
 const transactional = await server("mongo-transactions");
@@ -18,9 +18,9 @@ const clients = [
   },
   { name: "hostile defaults", on: mongo, open: connect, options: HOSTILE },
   { name: "mongodb 6.9, hostile defaults", on: mongo, open: connect69, options: HOSTILE },
-  { name: "a replica set, retryWrites on", on: transactional, open: connect, options: { retryWrites: true } },
+  { name: "a replica set and retryWrites", on: transactional, open: connect, options: { retryWrites: true } },
   {
-    name: "a replica set, retryWrites off",
+    name: "a replica set and no retryWrites",
     on: transactional,
     open: connect,
     options: { retryWrites: false },
@@ -28,10 +28,10 @@ const clients = [
 ] as const;
 
 for (const { name, on, open, options } of clients) {
-  on.describe(`An answer is true though a reply or a command was lost: ${name}`, { concurrent: true }, () => {
-    test("create says true of itself", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const session = fresh();
+  on.describe(`If any command or reply is lost, with ${name},`, { concurrent: true }, () => {
+    test('create returns "created", and another create of the id returns "taken"', async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const session = newSession();
         return {
           act: async () => expect(await store.create(session)).toBe("created"),
           after: async () => {
@@ -42,17 +42,17 @@ for (const { name, on, open, options } of clients) {
       });
     });
 
-    test("a login is made once and says so, and a refused one says that", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const { id } = await born(readBack);
-        const { id: late } = await born(readBack);
+    test('a login is applied once and returns "updated", and a refused login returns "fenced"', async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const id = await createSession(readBack);
+        const late = await createSession(readBack);
         const [userId, authenticatedAt] = [randomUUID(), await readBack.now()];
         await readBack.revokeUser(userId);
         return {
           act: async () => {
             expect(await store.update(id, { userId })).toBe("updated");
             expect(await store.update(late, { userId, authenticatedAt })).toBe("fenced");
-            expect(await store.create(fresh({ userId, authenticatedAt }))).toBe("fenced");
+            expect(await store.create(newSession({ userId, authenticatedAt }))).toBe("fenced");
           },
           after: async () => {
             expect(await readBack.listUser(userId)).toMatchObject([{ id, version: 2 }]);
@@ -61,9 +61,9 @@ for (const { name, on, open, options } of clients) {
       });
     });
 
-    test("an update is made once and says so", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const { id } = await born(readBack);
+    test('an update is applied once and returns "updated"', async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const id = await createSession(readBack);
         return {
           act: async () => expect(await store.update(id, { data: "new" })).toBe("updated"),
           after: async () => expect(await readBack.read(id)).toMatchObject({ version: 2, data: "new" }),
@@ -71,9 +71,9 @@ for (const { name, on, open, options } of clients) {
       });
     });
 
-    test("an update of a version does not conflict with itself", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const { id } = await born(readBack);
+    test("an update with ifVersion does not conflict with itself", async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const id = await createSession(readBack);
         return {
           act: async () => {
             expect(await store.update(id, { data: "new", ifVersion: 1 })).toBe("updated");
@@ -83,26 +83,26 @@ for (const { name, on, open, options } of clients) {
       });
     });
 
-    test("joined updates are each made once and say so, and the dead are gone", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const live = await Promise.all(Array.from({ length: 4 }, () => born(readBack)));
-        const dead = await born(readBack);
-        await readBack.revoke(dead.id);
+    test('joined updates are each applied once and return "updated", or "gone" for a revoked session', async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const live = await Promise.all(Array.from({ length: 4 }, () => createSession(readBack)));
+        const dead = await createSession(readBack);
+        await readBack.revoke(dead);
         return {
           act: async () => {
-            const calls = [...live, dead].map(({ id }) => store.update(id, { data: "new" }));
+            const calls = [...live, dead].map((id) => store.update(id, { data: "new" }));
             expect(await Promise.all(calls)).toEqual([...live.map(() => "updated"), "gone"]);
           },
           after: async () => {
-            for (const { id } of live) expect(await readBack.read(id)).toMatchObject({ version: 2 });
+            for (const id of live) expect(await readBack.read(id)).toMatchObject({ version: 2 });
           },
         };
       });
     });
 
-    test("revoke says true of the session that it ended, and false of an unknown one", async () => {
-      await eachCut(async ({ store, readBack }) => {
-        const { id } = await born(readBack);
+    test("revoke returns true for the session that it ended, and false for an unknown id", async () => {
+      await cutAtEach(async ({ store, readBack }) => {
+        const id = await createSession(readBack);
         const unknown = randomUUID();
         return {
           act: async () => {
@@ -111,19 +111,21 @@ for (const { name, on, open, options } of clients) {
           },
           after: async () => {
             for (const dead of [id, unknown])
-              expect(await readBack.create(fresh({ id: dead }))).toBe("taken");
+              expect(await readBack.create(newSession({ id: dead }))).toBe("taken");
           },
         };
       });
     });
 
     test("revokeUser counts each session that it ended once", async () => {
-      await eachCut(async ({ store, readBack }) => {
+      await cutAtEach(async ({ store, readBack }) => {
         const userId = randomUUID();
-        const [kept] = await Promise.all(Array.from({ length: 4 }, () => born(readBack, { userId })));
+        const [kept] = await Promise.all(
+          Array.from({ length: 4 }, () => createSession(readBack, { userId })),
+        );
         return {
           act: async () => {
-            expect(await store.revokeUser(userId, { except: kept!.id })).toBe(3);
+            expect(await store.revokeUser(userId, { except: kept! })).toBe(3);
             expect(await store.revokeUser(userId)).toBe(1);
           },
           after: async () => expect(await readBack.listUser(userId)).toEqual([]),
@@ -133,12 +135,12 @@ for (const { name, on, open, options } of clients) {
   });
 
   /**
-   * Runs the scenario repeatedly, cutting at the first command or reply, then at the second, until none is
-   * left.
+   * Runs the scenario repeatedly. The connection is cut at the first command, then at the second, until there
+   * is no such command, and then likewise at each reply.
    */
-  async function eachCut(scenario: Scenario): Promise<void> {
+  async function cutAtEach(scenario: Scenario): Promise<void> {
     await using proxy = await faultyProxy(await addressOfPrimary(on.url));
-    const collection = await freshCollection(connect(on.url));
+    const collection = await newCollection(connect(on.url));
     const readBack = mongoStore(collection);
     const store = await throughProxy(proxy, collection);
     for (const side of ["command", "reply"] as const) {
@@ -161,7 +163,7 @@ for (const { name, on, open, options } of clients) {
   ): Promise<MongoStore> {
     const client = open(proxy.url, { ...options, directConnection: true });
     const store = mongoStore(client.db(dbName).collection(collectionName));
-    await store.read("the first call looks at the indexes");
+    await store.read("the first call lists the indexes");
     return store;
   }
 }
@@ -170,15 +172,3 @@ type Scenario = (stores: { readonly store: MongoStore; readonly readBack: MongoS
   readonly act: () => Promise<void>;
   readonly after?: () => Promise<void>;
 }>;
-
-async function born(store: MongoStore, given: Partial<NewSession> = {}): Promise<NewSession> {
-  const session = fresh(given);
-  expect(await store.create(session)).toBe("created");
-  return session;
-}
-
-function fresh(given: Partial<NewSession> = {}): NewSession {
-  return { id: randomUUID(), userId: null, data: "old", idle: HOUR, lifetime: HOUR, ...given };
-}
-
-const HOUR = 60 * 60 * 1000;

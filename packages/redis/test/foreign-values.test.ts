@@ -5,24 +5,24 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { HEADER, POSITIONS } from "../src/layout.ts";
 import { Clients } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-redis.describe("a key that holds something else", () => {
+redis.describe("a value that the store did not write", () => {
   let client: Redis;
   let prefix: string;
   let store: SessionStore;
   beforeEach(async () => {
     client = clients.redis(redis.url);
-    prefix = `${freshId()}:`;
+    prefix = `${newId()}:`;
     store = redisStore(client, { prefix });
     await store.now();
   });
 
-  test("in place of a user's index rejects calls about that user alone", async () => {
+  test("in place of a user's index makes only the calls about that user reject", async () => {
     const [ada, bob, eve] = ["ada", "bob", "eve"];
     await client.set(`${prefix}u:${bob}`, "something else");
     const users = [ada, bob, eve];
@@ -36,7 +36,7 @@ redis.describe("a key that holds something else", () => {
     expect(await outcomes(users.map((userId) => store.revokeUser(userId)))).toEqual([1, FOREIGN, 1]);
   });
 
-  test("in place of a session, or a damaged one, rejects calls about it alone", async () => {
+  test("in place of a session, or a damaged session, makes only the calls about that session reject", async () => {
     const [good, damaged, other] = [await stored(), await stored(), await stored()];
     await damage(damaged);
     await client.lpush(`${prefix}s:list`, "something else");
@@ -50,8 +50,8 @@ redis.describe("a key that holds something else", () => {
     expect(await outcomes(ids.map((id) => store.revoke(id)))).toEqual([true, FOREIGN, FOREIGN, true]);
   });
 
-  test("with a length that is not written in digits rejects calls about it alone", async () => {
-    const userId = freshId();
+  test("with a length that is not in digits makes only the calls about that session reject", async () => {
+    const userId = newId();
     const ids = [await stored(userId), await stored(userId), await stored(userId)];
     await client.setrange(`${prefix}s:${ids[1]}`, POSITIONS.userLength[0], "0000003x");
     expect(await outcomes(ids.map((id) => store.update(id, { data: "new" })))).toEqual([
@@ -62,7 +62,7 @@ redis.describe("a key that holds something else", () => {
     expect(await outcomes([store.revokeUser(userId)])).toEqual([FOREIGN]);
   });
 
-  test("with a mark whose length is negative rejects calls about it, and does not keep the server busy", async () => {
+  test("with a mark of negative length makes the calls about that session reject, and does not keep the server busy", async () => {
     const [good, damaged] = [await stored(), await stored()];
     const value = (await client.get(`${prefix}s:${damaged}`))!;
     const marksAt = HEADER + damaged.length + 1;
@@ -73,7 +73,7 @@ redis.describe("a key that holds something else", () => {
     expect(await outcomes(bindings)).toEqual(["updated", FOREIGN]);
   });
 
-  test("with a user id that cannot be decoded rejects reads of it alone, and scan at its end", async () => {
+  test("with a user id that cannot be decoded makes only the reads of that session reject, and scan at its end", async () => {
     const [good, damaged, other] = [await stored(), await stored("100%"), await stored()];
     const value = (await client.get(`${prefix}s:${damaged}`))!;
     await client.set(`${prefix}s:${damaged}`, value.replace("100%25", "100%zz"), "KEEPTTL");
@@ -88,7 +88,7 @@ redis.describe("a key that holds something else", () => {
   });
 
   test("among a user's sessions does not keep revokeUser from ending the others", async () => {
-    const userId = freshId();
+    const userId = newId();
     const ids = await Promise.all(Array.from({ length: 5 }, () => stored(userId)));
     await damage(ids[2]!);
     await expect(store.revokeUser(userId)).rejects.toThrow(StoreError);
@@ -96,9 +96,9 @@ redis.describe("a key that holds something else", () => {
     expect(left).toEqual([null, null, null, null]);
   });
 
-  test("makes scan reject at its end, after every session that there is", async () => {
+  test("makes scan reject only after it has yielded every session", async () => {
     const ids = await Promise.all(Array.from({ length: 20 }, () => stored()));
-    await client.set(`${prefix}s:${freshId()}`, "something else");
+    await client.set(`${prefix}s:${newId()}`, "something else");
     const found: SessionRecord[] = [];
     const scanning = (async () => {
       for await (const record of store.scan()) found.push(record);
@@ -107,15 +107,15 @@ redis.describe("a key that holds something else", () => {
     expect(found.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
   });
 
-  test("is not what a call reports that the server itself refuses", async () => {
+  test("is not reported if the server refuses the command", async () => {
     const id = await stored();
-    const username = freshId();
+    const username = newId();
     const forbidden = ["-set", "-zadd", "-setrange", "-pexpireat"];
     await client.call("ACL", "SETUSER", username, "on", ">secret", "~*", "+@all", ...forbidden);
     const restricted = redisStore(clients.add(new Redis(redis.url, { username, password: "secret" })), {
       prefix,
     });
-    // The messages of Redis 8 and 7.0.
+    // The messages of Redis 8 and of Redis 7.0.
     const refused =
       /failed or refused the command: (?:ERR|NOPERM) (?:ACL failure|The user executing the script)/;
     await expect(restricted.create(newSession())).rejects.toThrow(refused);
@@ -132,7 +132,7 @@ redis.describe("a key that holds something else", () => {
     return id;
   }
 
-  /** Damages a value like an edit by hand: the marks begin where the nonces are. */
+  /** Damages a value as a manual edit might: the marks begin where the nonces are. */
   async function damage(id: string): Promise<void> {
     await client.setrange(`${prefix}s:${id}`, POSITIONS.marksLength[0], "00000021");
   }

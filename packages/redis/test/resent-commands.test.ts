@@ -6,20 +6,20 @@ import { createClient } from "redis";
 import { afterAll, afterEach, beforeEach, expect, type Mock, test, vi } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
-import { freshId, newSession } from "./sessions.ts";
+import { newId, newSession, warmUp } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
-/** The client reconnects after 300 ms and sends the command again, so that other commands can come first. */
-const LATER = { retryStrategy: () => 300 };
+/** The client reconnects after 300 ms and resends the command, so that other commands can run first. */
+const RECONNECT = { retryStrategy: () => 300 };
 
 redis.describe.each([
-  ["ioredis 6", (url: string) => new Redis(url, LATER)],
-  ["ioredis 5", (url: string) => new Redis5(url, LATER)],
-  ["auto-pipelining", (url: string) => new Redis(url, { ...LATER, enableAutoPipelining: true })],
-])("a command that ran, and whose reply was lost: %s", (_, open) => {
+  ["ioredis 6", (url: string) => new Redis(url, RECONNECT)],
+  ["ioredis 5", (url: string) => new Redis5(url, RECONNECT)],
+  ["auto-pipelining", (url: string) => new Redis(url, { ...RECONNECT, enableAutoPipelining: true })],
+])("after a lost reply, with %s,", (_, open) => {
   let proxy: FaultyProxy;
   let cut: ReturnType<typeof redisStore>;
   let other: ReturnType<typeof redisStore>;
@@ -28,12 +28,7 @@ redis.describe.each([
     proxy = await faultyProxy(redis.url);
     cut = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
     other = redisStore(clients.redis(redis.url));
-    // Let both load the scripts and learn the server's clock.
-    const { id } = newSession();
-    await cut.create(newSession({ id }));
-    await cut.update(id, { data: "b" });
-    await cut.update(id, {});
-    await cut.revoke(id);
+    await warmUp(cut);
     await other.now();
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
@@ -48,7 +43,7 @@ redis.describe.each([
     });
   });
 
-  test('create returns "created" also if the session was revoked meanwhile, and it stays revoked', async () => {
+  test('create returns "created" even if the session was revoked in between, and the session stays revoked', async () => {
     const session = newSession();
     const created = loseReply(
       () => cut.create(session),
@@ -58,21 +53,21 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test('create of an id that another call had created returns "taken"', async () => {
+  test('create of an id that another call has created returns "taken"', async () => {
     const session = newSession({ data: "first" });
     await other.create(session);
     await expect(loseReply(() => cut.create({ ...session, data: "second" }))).resolves.toBe("taken");
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "first" });
   });
 
-  test("update is applied once", async () => {
+  test('update is applied once and returns "updated"', async () => {
     const session = newSession();
     await other.create(session);
     await expect(loseReply(() => cut.update(session.id, { data: "new" }))).resolves.toBe("updated");
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
 
-  test("update with a version does not conflict with itself", async () => {
+  test("update with ifVersion does not conflict with its own first execution", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
@@ -80,7 +75,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
 
-  test("update does not overwrite what others wrote after it", async () => {
+  test("update does not overwrite later updates", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -93,7 +88,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "theirs 40", version: 42 });
   });
 
-  test('update returns "updated" also if the session was revoked after it', async () => {
+  test('update returns "updated" even if the session was revoked in between, and the session stays revoked', async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -104,7 +99,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test("update of the idle timeout does not overwrite a later one", async () => {
+  test("update of the idle timeout does not overwrite a later update of it", async () => {
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
@@ -115,7 +110,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toMatchObject({ idle: 120_000, version: 1 });
   });
 
-  test("a touch of a session that was revoked after it revives nothing", async () => {
+  test('touch returns "gone" if the session was revoked in between, and does not revive it', async () => {
     const session = newSession();
     await other.create(session);
     const touched = loseReply(
@@ -126,7 +121,7 @@ redis.describe.each([
     await expect(other.read(session.id)).resolves.toBeNull();
   });
 
-  test("revoke returns true, and one that came after it returns false", async () => {
+  test("revoke returns true, and a revoke by another client in between returns false", async () => {
     const session = newSession();
     await other.create(session);
     let second: boolean | undefined;
@@ -138,14 +133,14 @@ redis.describe.each([
     expect(second).toBe(false);
   });
 
-  test("revoke that ended nothing returns false", async () => {
-    await expect(loseReply(() => cut.revoke(freshId()))).resolves.toBe(false);
+  test("revoke of an unknown id returns false", async () => {
+    await expect(loseReply(() => cut.revoke(newId()))).resolves.toBe(false);
   });
 
   test("revokeUser counts each session once, whichever reply is lost", async () => {
     let struck = true;
     for (let nth = 1; struck; nth += 1) {
-      const userId = freshId();
+      const userId = newId();
       for (let n = 0; n < 5; n += 1) await other.create(newSession({ userId }));
       const plan = proxy.plan({ on: "reply", nth });
       await expect(cut.revokeUser(userId)).resolves.toBe(5);
@@ -156,25 +151,25 @@ redis.describe.each([
     }
   });
 
-  /** Makes a call whose script's reply is lost, and runs `meanwhile` before the client reconnects. */
-  async function loseReply<Answer>(
-    call: () => Promise<Answer>,
-    meanwhile?: () => Promise<unknown>,
-  ): Promise<Answer> {
+  /** Makes a call, loses its script's reply, and runs `between` before the client reconnects. */
+  async function loseReply<Result>(
+    call: () => Promise<Result>,
+    between?: () => Promise<unknown>,
+  ): Promise<Result> {
     const plan = proxy.plan({ on: "reply", which: (command) => command.includes("evalsha") });
-    const answer = call();
+    const result = call();
     await expect.poll(() => plan.struck, { interval: 2, timeout: 20_000 }).toBe(true);
-    await meanwhile?.();
-    return answer;
+    await between?.();
+    return result;
   }
 });
 
-redis.describe("a command of node-redis that ran, and whose reply was lost", () => {
-  test("rejects, because the client does not send it again, and has happened once", async () => {
+redis.describe("after a lost reply, with node-redis,", () => {
+  test("a call rejects, because the client does not resend the command, and its change is made once", async () => {
     await using proxy = await faultyProxy(redis.url);
     const cut = redisStore(clients.connecting(createClient({ url: proxy.url })));
     const other = redisStore(clients.redis(redis.url));
-    await cut.create(newSession({ userId: freshId() }));
+    await cut.create(newSession({ userId: newId() }));
     const losing = async (call: () => Promise<unknown>): Promise<void> => {
       const plan = proxy.plan({ on: "reply", which: (command) => command.includes("EVALSHA") });
       await expect(call()).rejects.toThrow(StoreError);
@@ -194,21 +189,17 @@ redis.describe("a command of node-redis that ran, and whose reply was lost", () 
   });
 });
 
-redis.describe("a command that ran, whose reply was lost, and that was sent again", () => {
+redis.describe("a command that is resent after a lost reply", () => {
   let client: Redis;
   let store: ReturnType<typeof redisStore>;
 
   beforeEach(async () => {
     client = clients.redis(redis.url);
     store = redisStore(client, { timeout: 30_000 });
-    // Load the scripts and learn the server's clock.
-    const { id } = newSession();
-    await store.create(newSession({ id }));
-    await store.update(id, { data: "b" });
-    await store.revoke(id);
+    await warmUp(store);
   });
 
-  test("after its deadline, as on a new primary whose clock is ahead, is applied once and has its first result", async () => {
+  test("after its deadline, as on a new primary whose clock is ahead, is applied once and returns its first result", async () => {
     const session = newSession();
     losePastDeadline();
     await expect(store.create(session)).resolves.toBe("created");
@@ -221,10 +212,10 @@ redis.describe("a command that ran, whose reply was lost, and that was sent agai
     await expect(store.revoke(session.id)).resolves.toBe(true);
   });
 
-  test("while its slot moves, so that each key is sent alone, is applied once", async () => {
+  test("for each key separately, because a slot moves, is applied once", async () => {
     const sessions = [newSession(), newSession()];
     await Promise.all(sessions.map((session) => store.create(session)));
-    sendAgain(() => Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot")));
+    resend(() => Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot")));
     const updates = sessions.map(({ id }) => store.update(id, { data: "new", ifVersion: 1 }));
     await expect(Promise.all(updates)).resolves.toEqual(["updated", "updated"]);
     const records = await Promise.all(sessions.map(({ id }) => store.read(id)));
@@ -232,14 +223,14 @@ redis.describe("a command that ran, whose reply was lost, and that was sent agai
   });
 
   function losePastDeadline(): void {
-    sendAgain((sha, count, ...rest) => {
+    resend((sha, count, ...rest) => {
       // The deadline follows the keys. Every clock is past 0.
       return client.evalsha(sha, count, ...rest.with(Number(count), "0"));
     });
   }
 
-  /** Runs the next script without its reply, then sends it `again`. */
-  function sendAgain(again: Evalsha): void {
+  /** Runs the next script, discards its reply, and then calls `again` in place of the resent command. */
+  function resend(again: Evalsha): void {
     const spy = vi.spyOn(client, "evalsha") as unknown as Mock<Evalsha>;
     spy.mockImplementationOnce(async (...args) => {
       await client.evalsha(...args);

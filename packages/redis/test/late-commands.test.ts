@@ -5,64 +5,64 @@ import { createClient, createClientPool } from "redis";
 import { afterAll, expect, test } from "vitest";
 import { type RedisClient, redisStore, type RedisStoreOptions } from "../src/index.ts";
 import { Clients, LIBRARIES } from "./clients.ts";
-import { heldBack } from "./held-back.ts";
-import { freshId, newSession, stored } from "./sessions.ts";
+import { holdingProxy } from "./holding-proxy.ts";
+import { newId, newSession, stored } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 redis.describe.each(LIBRARIES)(
-  "a command of $name that arrives after its caller got an error",
+  "a command that arrives after its call has rejected, with $name,",
   ({ open }) => {
     test.each(["create", "touch", "save", "login", "revoke", "revokeUser"] as const)(
-      "%s changes nothing",
+      "changes nothing: %s",
       async (call) => {
-        await using held = await heldBack(redis.url);
-        const store = redisStore(open(clients, held.url), { timeout: 300 });
+        await using proxy = await holdingProxy(redis.url);
+        const store = redisStore(open(clients, proxy.url), { timeout: 300 });
         const direct = redisStore(clients.redis(redis.url));
-        const userId = freshId();
-        const [session, fresh] = [newSession({ userId }), newSession({ userId })];
+        const userId = newId();
+        const [session, created] = [newSession({ userId }), newSession({ userId })];
         await direct.create(session);
         await store.update(session.id, {});
         const before = await direct.read(session.id);
         const calls = {
-          create: () => store.create(fresh),
+          create: () => store.create(created),
           touch: () => store.update(session.id, {}),
           save: () => store.update(session.id, { data: "late" }),
           login: () =>
-            store.update(session.id, { userId: freshId(), lifetime: 1000, authenticatedAt: Date.now() }),
+            store.update(session.id, { userId: newId(), lifetime: 1000, authenticatedAt: Date.now() }),
           revoke: () => store.revoke(session.id),
           revokeUser: () => store.revokeUser(userId),
         };
-        held.hold();
+        proxy.hold();
         await expect(calls[call]()).rejects.toThrow(StoreError);
-        held.release();
-        await expect.poll(() => stored(store, freshId())).toBeNull();
+        proxy.release();
+        await expect.poll(() => stored(store, newId())).toBeNull();
         await expect(direct.read(session.id)).resolves.toEqual(before);
-        await expect(direct.read(fresh.id)).resolves.toBeNull();
+        await expect(direct.read(created.id)).resolves.toBeNull();
         await expect(direct.listUser(userId)).resolves.toEqual([before]);
       },
     );
 
-    test("the second script of a login changes nothing either, though the first was in time", async () => {
-      await using held = await heldBack(redis.url);
-      const store = redisStore(open(clients, held.url), { timeout: 300 });
+    test("changes nothing if it is the second script of a login, whose first script arrived in time", async () => {
+      await using proxy = await holdingProxy(redis.url);
+      const store = redisStore(open(clients, proxy.url), { timeout: 300 });
       const direct = redisStore(clients.redis(redis.url));
       const admin = clients.redis(redis.url);
-      await store.create(newSession({ userId: freshId() }));
-      const session = newSession({ userId: freshId() });
-      held.holdAfterReply();
+      await store.create(newSession({ userId: newId() }));
+      const session = newSession({ userId: newId() });
+      proxy.holdAfterReply();
       await expect(store.create(session)).rejects.toThrow(StoreError);
       await expect(admin.zscore(`tenure:u:${session.userId}`, session.id)).resolves.not.toBeNull();
-      held.release();
-      await expect.poll(() => stored(store, freshId())).toBeNull();
+      proxy.release();
+      await expect.poll(() => stored(store, newId())).toBeNull();
       await expect(direct.read(session.id)).resolves.toBeNull();
     });
   },
 );
 
-redis.describe("a client that goes on trying for ever", () => {
+redis.describe("a client that retries for ever", () => {
   const forever = { maxRetriesPerRequest: null, retryStrategy: () => 50 };
   const socket = { reconnectStrategy: () => 50 };
   const waitForReplicas = { count: 1, timeout: 100 };
@@ -74,7 +74,7 @@ redis.describe("a client that goes on trying for ever", () => {
       { timeout: 5000 },
     ],
     [
-      "ioredis, with a store that waits for replicas",
+      "ioredis, if the store waits for replicas",
       (url) => clients.add(new Redis(url, forever)),
       { timeout: 300, waitForReplicas },
     ],
@@ -89,34 +89,33 @@ redis.describe("a client that goes on trying for ever", () => {
       { timeout: 5000 },
     ],
     [
-      "node-redis, with a store that waits for replicas",
+      "node-redis, if the store waits for replicas",
       (url) => clients.connecting(createClient({ url, socket })),
       { timeout: 300, waitForReplicas },
     ],
-    [
-      "a pool of node-redis",
-      (url) => clients.connecting(createClientPool({ url, socket })),
-      { timeout: 300 },
-    ],
-  ])("sends what was given up, or does not, and it changes nothing: %s", async (_, open, options) => {
-    await using proxy = await faultyProxy(redis.url);
-    const store = redisStore(open(proxy.url), options);
-    const direct = redisStore(clients.redis(redis.url));
-    const [session, created] = [newSession(), newSession()];
-    await direct.create(session);
-    await store.update(session.id, {});
-    const before = await direct.read(session.id);
-    await proxy.refuse();
-    const calls = [
-      store.create(created),
-      store.update(session.id, {}),
-      store.update(session.id, { data: "late" }),
-      store.revoke(session.id),
-    ];
-    await Promise.all(calls.map((call) => expect(call).rejects.toThrow(StoreError)));
-    await proxy.accept();
-    await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
-    await expect(direct.read(created.id)).resolves.toBeNull();
-    await expect(direct.read(session.id)).resolves.toEqual(before);
-  });
+    ["a node-redis pool", (url) => clients.connecting(createClientPool({ url, socket })), { timeout: 300 }],
+  ])(
+    "changes nothing after the call has rejected, whether it still sends the command or not: %s",
+    async (_, open, options) => {
+      await using proxy = await faultyProxy(redis.url);
+      const store = redisStore(open(proxy.url), options);
+      const direct = redisStore(clients.redis(redis.url));
+      const [session, created] = [newSession(), newSession()];
+      await direct.create(session);
+      await store.update(session.id, {});
+      const before = await direct.read(session.id);
+      await proxy.refuse();
+      const calls = [
+        store.create(created),
+        store.update(session.id, {}),
+        store.update(session.id, { data: "late" }),
+        store.revoke(session.id),
+      ];
+      await Promise.all(calls.map((call) => expect(call).rejects.toThrow(StoreError)));
+      await proxy.accept();
+      await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
+      await expect(direct.read(created.id)).resolves.toBeNull();
+      await expect(direct.read(session.id)).resolves.toEqual(before);
+    },
+  );
 });
