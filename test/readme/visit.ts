@@ -1,4 +1,4 @@
-import { type Answer, type Visitor, visitor } from "@tenure/cookie-client";
+import { type BrowserResponse, type Visitor, visitor } from "@tenure/cookie-client";
 import { expect } from "vitest";
 import type { Message } from "./run.ts";
 
@@ -79,11 +79,11 @@ function routesOf(text: string): Route[] {
   }));
 }
 
-function request(browser: Visitor, { method, path }: Route): Promise<Answer> {
+function request(browser: Visitor, { method, path }: Route): Promise<BrowserResponse> {
   if (method === "get") return browser.get(path);
   return browser.post(path, { username: "ada", password: "a password", userId: "ada" });
 }
 
-function expectNoFailure({ method, path }: Route, { status, text }: Answer): void {
+function expectNoFailure({ method, path }: Route, { status, text }: BrowserResponse): void {
   expect(status, `${method} ${path}: ${text.slice(0, 300)}`).toBeLessThan(500);
 }
