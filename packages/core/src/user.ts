@@ -13,7 +13,7 @@ export function userIdOf(user: UserId): string {
   const userId = userIdIn(user);
   if (userId !== null) return userId;
   throw new TypeError(
-    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${kindOf(user)}: pass the field that identifies the user`,
+    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${kindOf(user)}: pass the field that identifies the user, an ObjectId as String(user._id)`,
   );
 }
 
@@ -23,7 +23,8 @@ function kindOf(value: unknown): string {
   if (typeof value === "string") return "a malformed string";
   if (Number.isInteger(value)) return "an unsafe integer";
   if (typeof value === "number") return Number.isFinite(value) ? "a fraction" : String(value);
-  return value === null ? "null" : typeof value;
+  if (value === null) return "null";
+  return typeof value === "object" ? "an object" : typeof value;
 }
 
 /** Returns the user that a value names, or `null` if it cannot name one: `""`, `false`, an object. */

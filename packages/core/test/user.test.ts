@@ -27,9 +27,9 @@ describe("a user id", () => {
   test.each([
     ["", "an empty string"],
     ["\ud800", "a malformed string"],
-    [{}, "object"],
-    [{ id: 1 }, "object"],
-    [[], "object"],
+    [{}, "an object"],
+    [{ id: 1 }, "an object"],
+    [[], "an object"],
     [true, "boolean"],
     [Number.NaN, "NaN"],
     [1.5, "a fraction"],
