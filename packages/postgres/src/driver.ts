@@ -8,6 +8,13 @@ export interface PostgresPool {
   on(event: "connect", listener: (client: PooledClient) => void): unknown;
 }
 
+/** @throws TypeError for anything but a pool, such as a `pg.Client`, which also has `connect` and `on` */
+export function assertPool(pool: PostgresPool): void {
+  const hasMethods = typeof pool?.connect === "function" && typeof pool.on === "function";
+  if (hasMethods && !("connectionParameters" in pool)) return;
+  throw new TypeError("pool must be a pg.Pool, such as new Pool({ connectionString })");
+}
+
 /** The part of `pg.Client` that the store uses. */
 export interface PostgresClient {
   query(query: DriverQuery): Promise<{ readonly rows: unknown[][] }>;

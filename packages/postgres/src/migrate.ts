@@ -1,5 +1,5 @@
 import { borrow, command, inReadCommitted } from "./connection.ts";
-import type { PooledClient, PostgresPool } from "./driver.ts";
+import { assertPool, type PooledClient, type PostgresPool } from "./driver.ts";
 import { migrations } from "./migrations.ts";
 import { type TableName, tableOf } from "./table.ts";
 
@@ -8,10 +8,11 @@ import { type TableName, tableOf } from "./table.ts";
  * instances may call it concurrently, at every start. Reading an up-to-date schema needs no right to create.
  * Never drops or rewrites a table, leaves a newer schema alone, and refuses a table that is not Tenure's.
  *
- * @throws TypeError for a name that PostgreSQL cannot hold
+ * @throws TypeError if it is not a pool, and for a name that PostgreSQL cannot hold
  * @throws Error if the name is taken; also what the driver threw
  */
 export async function migrate(pool: PostgresPool, name: TableName = {}): Promise<void> {
+  assertPool(pool);
   const { sql, versionTable, schema } = tableOf(name);
   // In REPEATABLE READ the snapshot could be older than the migration that the lock waited for.
   await borrow(pool, never, (client) => inReadCommitted(client, () => bringUpToDate(client)));

@@ -9,7 +9,7 @@ import {
   isTouch,
   scanPages,
 } from "@tenure/core/store";
-import type { PostgresClient, PostgresPool } from "./driver.ts";
+import { assertPool, type PostgresClient, type PostgresPool } from "./driver.ts";
 import { type Bind, joinedOn } from "./joined.ts";
 import { END_BATCH, type Ended, type Ending, type Operations, operationsOn } from "./operations.ts";
 import { statementsFor } from "./statements.ts";
@@ -86,12 +86,10 @@ export interface PostgresStore extends SessionStore {
  * password change, call `revokeAllForUser` again once the transaction has committed.
  *
  * @param pool the application's own; the store neither configures nor ends it
- * @throws TypeError for an invalid option
+ * @throws TypeError if it is not a pool, and for an invalid option
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): PostgresStore {
-  if (typeof pool?.connect !== "function" || typeof pool.on !== "function") {
-    throw new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))");
-  }
+  assertPool(pool);
   assertKnownOptions(options, OPTIONS);
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);

@@ -1,6 +1,6 @@
 import { MAX_DURATION } from "@tenure/core";
-import { type PostgresPool, type PostgresStoreOptions, postgresStore } from "@tenure/postgres";
-import { Pool } from "pg";
+import { migrate, type PostgresPool, type PostgresStoreOptions, postgresStore } from "@tenure/postgres";
+import { Client, Pool } from "pg";
 import { expect, test } from "vitest";
 
 const pool: PostgresPool = {
@@ -8,10 +8,16 @@ const pool: PostgresPool = {
   on: () => undefined,
 };
 
-test.each([undefined, null, "postgres://127.0.0.1", {}])("postgresStore refuses %j as its pool", (wrong) => {
-  expect(() => postgresStore(wrong as never)).toThrow(
-    new TypeError("pool must be a pg.Pool: postgresStore(new Pool({ … }))"),
-  );
+test.each([
+  ["undefined", undefined],
+  ["null", null],
+  ["a string", "postgres://127.0.0.1"],
+  ["an object", {}],
+  ["a client", new Client()],
+])("postgresStore and migrate refuse %s as the pool", async (_, wrong) => {
+  const error = new TypeError("pool must be a pg.Pool, such as new Pool({ connectionString })");
+  expect(() => postgresStore(wrong as never)).toThrow(error);
+  await expect(migrate(wrong as never)).rejects.toThrow(error);
 });
 
 test.each([
