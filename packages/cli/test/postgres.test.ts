@@ -33,9 +33,9 @@ postgres.describe("PostgreSQL", () => {
     await expect(findingsOf(other)).resolves.toMatchObject({ schema: "ok: version 1" });
   });
 
-  test("doctor reports missing privileges, row level security, a trigger, a missing index and an unlogged table", async () => {
+  test("doctor reports missing rights, row security, a trigger, a missing index and an unlogged table", async () => {
     const name = `role_${randomUUID().slice(0, 8)}`;
-    const place = ["--schema", schema, "--table", "broken"];
+    const target = ["--schema", schema, "--table", "broken"];
     await migrate(pool, { schema, table: "broken" });
     await pool.query(`
       create role ${name} login password 's3cret';
@@ -49,20 +49,20 @@ postgres.describe("PostgreSQL", () => {
     const url = new URL(postgres.url);
     url.username = name;
     url.password = "s3cret";
-    await expect(findingsOf(["--store", url.href, ...place])).resolves.toMatchObject({
+    await expect(findingsOf(["--store", url.href, ...target])).resolves.toMatchObject({
       privileges: "problem: this role may not delete",
       "row security": expect.stringMatching(/^problem/),
       indexes: expect.stringMatching(/^problem/),
       triggers: expect.stringMatching(/^warning: watch/),
       table: expect.stringMatching(/^problem: is not logged/),
     });
-    const ran = await tenure(["list", "ada", "--store", url.href, ...place]);
+    const ran = await tenure(["list", "ada", "--store", url.href, ...target]);
     expect(ran).toMatchObject({ code: 1, out: "" });
     expect(ran.err).not.toContain("s3cret");
     await pool.query(`drop owned by ${name}; drop role ${name}`);
   });
 
-  test("doctor reports a table of a newer version", async () => {
+  test("doctor warns of a table with a version that this release does not know", async () => {
     await migrate(pool, { schema, table: "newer" });
     await pool.query(`update "${schema}".newer_schema set version = 99`);
     await expect(
@@ -70,7 +70,7 @@ postgres.describe("PostgreSQL", () => {
     ).resolves.toMatchObject({ schema: expect.stringMatching(/^warning: version 99/) });
   });
 
-  test("sweep deletes expired sessions and prints their number", async () => {
+  test("sweep deletes expired sessions, and reports how many", async () => {
     const store = postgresStore(pool, { schema, table });
     for (let at = 0; at < 3; at += 1) {
       await store.create({ id: randomUUID(), userId: null, data: "", idle: 1, lifetime: 1 });
@@ -82,7 +82,7 @@ postgres.describe("PostgreSQL", () => {
   });
 });
 
-own.describe("a PostgreSQL that keeps what it is told", () => {
+own.describe("a PostgreSQL server with fsync and UTF-8", () => {
   test("doctor reports no problem with a table that migrate created", async () => {
     await using safe = await startPostgres({ settings: { fsync: "on" } });
     const admin = new Pool({ connectionString: safe.url, max: 1 });

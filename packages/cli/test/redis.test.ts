@@ -8,8 +8,8 @@ import { findingsOf, testCommands } from "./commands.ts";
 import { tenure } from "./tenure.ts";
 
 const redis = await server("redis");
-const own = await canStart("redis");
-const several = await canStart("redis-cluster");
+const ownRedis = await canStart("redis");
+const severalRedis = await canStart("redis-cluster");
 
 redis.describe("Redis", () => {
   const prefix = `${randomUUID()}:`;
@@ -23,29 +23,36 @@ redis.describe("Redis", () => {
     store: redisStore(client, { prefix }),
   }));
 
-  test("doctor changes nothing", async () => {
+  test("doctor writes nothing", async () => {
     const empty = `${randomUUID()}:`;
     await tenure(["doctor", "--store", redis.url, "--prefix", empty]);
     await expect(client.keys(`${empty}*`)).resolves.toEqual([]);
   });
 });
 
-own.describe("doctor", () => {
-  test("doctor reports no problem with a server that persists every write", async () => {
+ownRedis.describe("doctor", () => {
+  let misconfigured: Awaited<ReturnType<typeof startRedis>>;
+  beforeAll(async () => {
+    misconfigured = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
+  });
+  afterAll(() => misconfigured?.[Symbol.asyncDispose]());
+  const urlOf = (user: string, password: string): string =>
+    misconfigured.url.replace("redis://", `redis://${user}:${password}@`);
+
+  test("reports no problem with a server that has appendonly and appendfsync always", async () => {
     await using good = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const ran = await tenure(["doctor", "--store", good.url]);
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);
   });
 
-  test("doctor reports an eviction policy, missing persistence and a replica, and says what to change", async () => {
-    await using bad = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
-    const ran = await tenure(["doctor", "--store", bad.url]);
+  test("reports an eviction policy, missing persistence and a replica, and recommends a setting", async () => {
+    const ran = await tenure(["doctor", "--store", misconfigured.url]);
     expect(ran).toMatchObject({
       code: 1,
       out: expect.stringContaining("-> set maxmemory-policy noeviction"),
     });
-    await expect(findingsOf(["--store", bad.url])).resolves.toMatchObject({
+    await expect(findingsOf(["--store", misconfigured.url])).resolves.toMatchObject({
       eviction: expect.stringMatching(/^problem: maxmemory-policy is allkeys-lru/),
       persistence: expect.stringMatching(/^warning: none/),
     });
@@ -55,35 +62,31 @@ own.describe("doctor", () => {
     });
   });
 
-  test("doctor reports the commands that the user may not run, and reports what it may not check as unknown", async () => {
-    await using limited = await startRedis();
-    const admin = new Redis(limited.url);
+  test("reports commands that the user may not run, and reports checks that it may not make as unknown", async () => {
+    const admin = new Redis(misconfigured.url);
     const rules = ["on", ">s3cret", "~tenure:*", "+@all", "-zadd", "-info", "-config", "-scan"];
     await admin.call("ACL", "SETUSER", "app", ...rules);
     admin.disconnect();
-    const args = ["--store", limited.url.replace("redis://", "redis://app:s3cret@")];
-    await expect(findingsOf(args)).resolves.toMatchObject({
+    await expect(findingsOf(["--store", urlOf("app", "s3cret")])).resolves.toMatchObject({
       version: expect.stringMatching(/^unknown/),
       eviction: expect.stringMatching(/^unknown/),
       privileges: "problem: the user may not run zadd, scan on tenure:*",
     });
-    const wrong = ["doctor", "--store", limited.url.replace("redis://", "redis://app:wr0ng@")];
-    const ran = await tenure(wrong);
+    const ran = await tenure(["doctor", "--store", urlOf("app", "wr0ng")]);
     expect(ran).toMatchObject({ code: 1, out: "", err: expect.stringContaining("WRONGPASS") });
     expect(ran.err).not.toContain("wr0ng");
   });
 
-  test("doctor checks exactly the commands that the README of @tenure/redis allows", async () => {
+  test("checks the commands that the README of @tenure/redis allows, and no others", async () => {
     const rules = readmeRules();
     // Every connection needs TIME. The store works without INFO.
     const commands = rules.filter((rule) => rule.startsWith("+") && !["+time", "+info"].includes(rule));
-    await using limited = await startRedis();
-    const admin = new Redis(limited.url);
+    const admin = new Redis(misconfigured.url);
     await admin.call("ACL", "SETUSER", "all", ...rules);
     await admin.call("ACL", "SETUSER", "none", ...rules, ...commands.map((rule) => rule.replace("+", "-")));
     admin.disconnect();
     const checked = async (user: string): Promise<string> => {
-      const found = await findingsOf(["--store", limited.url.replace("redis://", `redis://${user}:secret@`)]);
+      const found = await findingsOf(["--store", urlOf(user, "secret")]);
       return found["privileges"] ?? "";
     };
     await expect(checked("all")).resolves.toBe("ok: all commands of the store are allowed");
@@ -100,7 +103,7 @@ function readmeRules(): string[] {
   return rules.split(" ");
 }
 
-several.describe("several Redis", () => {
+severalRedis.describe("several Redis servers:", () => {
   describe("a Cluster", () => {
     let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
     let client: Cluster;

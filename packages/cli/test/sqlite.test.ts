@@ -20,7 +20,7 @@ describe("SQLite", () => {
   });
   testCommands(() => ({ args, store: sqliteStore(database) }));
 
-  test("doctor finds the tables that migrate created", async () => {
+  test("doctor reports no problem with the tables that migrate created", async () => {
     await expect(findingsOf(["--store", file])).resolves.toMatchObject({
       version: expect.stringMatching(/^ok: SQLite 3\./),
       "file system": expect.stringMatching(/^(?:ok|unknown): /),
@@ -29,7 +29,7 @@ describe("SQLite", () => {
     });
   });
 
-  test("doctor reports a file without tables and a file that is not in WAL mode, and migrate corrects both", async () => {
+  test("doctor reports a file without tables and a file that is not in WAL mode, and migrate repairs both", async () => {
     const other = join(folder, "other.db");
     new DatabaseSync(other).exec("vacuum");
     const before = await tenure(["doctor", "--store", other]);
@@ -65,7 +65,7 @@ describe("SQLite", () => {
     await expect(tenure(["count", "--store", missing])).resolves.toMatchObject({ code: 0 });
   });
 
-  test("migrate refuses a database of another application and does not change it", async () => {
+  test("migrate refuses a database of another application, and does not change it", async () => {
     const theirs = join(folder, "theirs.db");
     const connection = new DatabaseSync(theirs);
     connection.exec("create table users (id integer)");

@@ -9,11 +9,11 @@ export interface Ran {
 
 export interface Settings {
   readonly env?: Record<string, string>;
-  /** What a person at a terminal answers. Absent: there is no terminal. */
+  /** What the user types at the terminal. Absent: there is no terminal. */
   readonly answer?: string;
 }
 
-/** Runs a command line as `tenure` would. */
+/** Runs a command line in this process, as the program `tenure` does. */
 export async function tenure(args: readonly string[], { env = {}, answer }: Settings = {}): Promise<Ran> {
   const isTTY = answer !== undefined;
   const [out, err] = [new Written(isTTY), new Written(isTTY)];

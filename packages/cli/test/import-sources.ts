@@ -11,13 +11,14 @@ import { Redis } from "ioredis";
 import { MongoClient } from "mongodb";
 import pg from "pg";
 import { createClient } from "redis";
+import { mongoUrl } from "./mongo-url.ts";
 
-/** Another store with its own package, and Tenure's on the same server. */
-export interface Origin extends AsyncDisposable {
+/** Another package's session store, from which sessions are imported, and Tenure's store on the same server. */
+export interface ImportSource extends AsyncDisposable {
   readonly store: session.Store;
-  /** Writes what the command line cannot read. */
+  /** Writes a session that the command line cannot read. */
   writeUnreadable(sid: string): Promise<unknown>;
-  /** Writes a session that has expired. `undefined`: the package does not. */
+  /** Writes a session that has expired. `undefined`: the package stores none. */
   readonly writeExpired?: ((sid: string) => Promise<unknown>) | undefined;
   /** The options of `tenure import`. */
   readonly args: readonly string[];
@@ -26,7 +27,7 @@ export interface Origin extends AsyncDisposable {
 
 export type Data = Partial<session.SessionData> & Record<string, unknown>;
 
-/** Stores a session as the middleware does. */
+/** Stores a session as the middleware of express-session does. */
 export function write(store: session.Store, sid: string, data: Data, maxAge?: number): Promise<void> {
   const cookie = new session.Cookie();
   if (maxAge !== undefined) cookie.maxAge = maxAge;
@@ -35,7 +36,7 @@ export function write(store: session.Store, sid: string, data: Data, maxAge?: nu
   });
 }
 
-export async function connectRedis(url: string): Promise<Origin> {
+export async function connectRedis(url: string): Promise<ImportSource> {
   const prefix = `sess-${randomUUID()}*:`;
   const to = `tenure-${randomUUID()}:`;
   const client = await createClient({ url }).connect();
@@ -52,7 +53,7 @@ export async function connectRedis(url: string): Promise<Origin> {
   };
 }
 
-export async function connectPg(url: string): Promise<Origin> {
+export async function connectPg(url: string): Promise<ImportSource> {
   const schema = `cli_${randomUUID().slice(0, 8)}`;
   const pool = new pg.Pool({ connectionString: url });
   await pool.query(`create schema "${schema}"`);
@@ -83,22 +84,17 @@ export async function connectPg(url: string): Promise<Origin> {
   };
 }
 
-export async function connectMongo(url: string, options: object = {}): Promise<Origin> {
+export async function connectMongo(url: string, options: object = {}): Promise<ImportSource> {
   const dbName = "tenure_cli_test";
   const client = await new MongoClient(url).connect();
   const [theirs, ours] = [`theirs_${randomUUID()}`, `ours_${randomUUID()}`];
   const collection = client.db(dbName).collection(ours);
   await ensureIndexes(collection);
-  // Without the TTL index of the package, because the server would remove what a test has let expire.
+  // Without the package's TTL index, because the server would delete the expired session of a test.
   const settings = { client, dbName, collectionName: theirs, autoRemove: "disabled" as const };
   const store = new MongoStore({ ...settings, ...options });
   const encrypted = new MongoStore({ ...settings, crypto: { secret: "squirrel" } });
-  const address = new URL(url);
-  address.pathname = `/${dbName}`;
-  if (address.username !== "" && !address.searchParams.has("authSource")) {
-    address.searchParams.set("authSource", "admin");
-  }
-  const from = ["--from", "connect-mongo", "--store", address.href];
+  const from = ["--from", "connect-mongo", "--store", mongoUrl(url, dbName)];
   return {
     store,
     writeUnreadable: (sid) => write(encrypted, sid, { userId: "ada" }, 3_600_000),
