@@ -13,7 +13,7 @@ import pg from "pg";
 import { createClient } from "redis";
 import { mongoUrl } from "./mongo-url.ts";
 
-/** Another package's session store, from which sessions are imported, and Tenure's store on the same server. */
+/** Another package's store, from which sessions are imported, and Tenure's store on the same server. */
 export interface ImportSource extends AsyncDisposable {
   readonly store: session.Store;
   /** Writes a session that the command line cannot read. */

@@ -1,6 +1,6 @@
 import type { SessionRecord, SessionStore } from "@tenure/core";
 
-/** Wraps a store so that each call waits a random time, derived from the seed, before and after it takes effect. */
+/** Wraps a store so that each call waits before and after it takes effect, for random times from the seed. */
 export function interleaved(store: SessionStore, seed: number): SessionStore {
   const random = mulberry32(seed);
   const wait = (): Promise<void> => turns(Math.floor(random() * 8));

@@ -262,7 +262,7 @@ describe("a rotation of keys", () => {
       const reencryption = { isOver: false };
       const load = (async () => {
         for (let n = 0; !reencryption.isOver; n += 1) {
-          // The memory store replies within a turn of the event loop. Without this turn, nothing else would run.
+          // The memory store replies within a turn of the event loop: without this, nothing else would run.
           await new Promise((resolve) => setImmediate(resolve));
           const at = n % tokens.length;
           const session = await sessions.get(tokens[at], { touch: false });

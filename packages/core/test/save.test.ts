@@ -143,7 +143,7 @@ describe("save", () => {
     }
   });
 
-  test("merges any data: a key that this request changed has its value, any other key the stored one", async () => {
+  test("merges any data: keys that this request changed have its values, and all others the stored ones", async () => {
     const data = fc.dictionary(
       fc.constantFrom("a", "b", "c", "__proto__", "constructor"),
       fc.jsonValue({ maxDepth: 2 }),

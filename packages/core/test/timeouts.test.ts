@@ -6,7 +6,7 @@ import { recordCalls } from "./record-calls.ts";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-// The fake timers control this process's wall clock and monotonic clock, and the default clock of `memoryStore`.
+// The fake timers control this process's wall and monotonic clocks, and the default clock of `memoryStore`.
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 }));
 afterEach(() => void vi.useRealTimers());
 

@@ -5,7 +5,7 @@ import { recordCalls } from "../record-calls.ts";
 
 type Data = Record<string, unknown>;
 
-/** Stores a session, and begins a request that got `data` as a copy of it from a cache in front of the store. */
+/** Stores a session, and begins a request that got `data` as its copy from a cache in front of the store. */
 async function requestOfCopy(
   stored: Data,
   data: Data,
@@ -22,7 +22,7 @@ async function requestOfCopy(
 const live = async (sessions: Sessions) =>
   (await Array.fromAsync(sessions.all())).map(({ userId, data }) => ({ userId, data }));
 
-test("concurrent calls read the session once, and a failed read is repeated at the next call", async () => {
+test("concurrent calls on a cached copy read the session once, and a failed read is repeated at the next call", async () => {
   const { store, takeCalls } = recordCalls(memoryStore());
   let isDown = true;
   const failing: SessionStore = {
@@ -39,7 +39,7 @@ test("concurrent calls read the session once, and a failed read is repeated at t
   expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 1 });
 });
 
-test("nextToken, called before the session is read, returns a token of that session", async () => {
+test("nextToken of a cached copy, called before the session is read, returns a token of that session", async () => {
   const { sessions, token, request } = await requestOfCopy({ userId: "ada" }, { userId: "ada" }, true);
   const next = request.nextToken();
   await request.regenerate(next, { userId: "ada" });
@@ -47,14 +47,14 @@ test("nextToken, called before the session is read, returns a token of that sess
   expect(await sessions.get(next)).toMatchObject({ id: sessions.idOf(token), userId: "ada" });
 });
 
-test("a login in a session with a longer idle timeout of its own gets the framework's default maxAge", async () => {
+test("a login over a cached copy of a session with its own idle timeout gets the framework's default maxAge", async () => {
   const { sessions, bridge } = await requestOfCopy({}, {});
   const login = await sessions.logIn(null, "ada", { idle: "7d", lifetime: "7d" });
   const request = bridge.requestOfCopy({ token: login.token!, data: {}, mayBeChanged: false });
   expect(await request.maxAgeOfLogin({}, 7 * 86_400_000)).toBeNull();
 });
 
-test("a change inside of a value of the copy is stored", async () => {
+test("a change inside of a value of a cached copy is stored", async () => {
   const data = { cart: [1] };
   const { sessions, token, request } = await requestOfCopy({ cart: [1] }, data);
   data.cart.push(2);
@@ -96,7 +96,7 @@ describe.each([false, true])("with mayBeChanged: %s,", (mayBeChanged) => {
   });
 });
 
-test("a request that may have changed the copy, and names no user, is a logout", async () => {
+test("a request that may have changed its cached copy and names no user is a logout", async () => {
   for (const way of ["save", "regenerate"] as const) {
     const { sessions, request } = await requestOfCopy({ userId: "ada", cart: 1 }, { cart: 1 }, true);
     if (way === "regenerate") await request.regenerate(undefined, { cart: 1 });

@@ -74,7 +74,7 @@ describe("a request", () => {
     expect(takeCalls()).toEqual(["read", "update"]);
   });
 
-  test("restarts the idle timeout when it loads the session, unless it is not a use", async () => {
+  test("restarts the idle timeout when it loads the session, unless isUse is false", async () => {
     let now = 1_000_000;
     const store = memoryStore({ clock: () => now });
     const { sessions, beginRequest, createSession } = framework(store, { idleTimeout: 1000, touchEvery: 1 });
@@ -167,7 +167,7 @@ describe("a logout", () => {
     expect(await userOf(login.request.token)).toBe("ada");
   });
 
-  test("by a save without the user and a regenerate, as in passport, works with a superseded token", async () => {
+  test("by a save without the user and a regenerate, as in passport, ends the session even with a superseded token", async () => {
     const { beginRequest, createSession, userOf } = framework();
     const token = await createSession({ passport: { user: "ada" } });
     const { request } = await beginRequest(token);
@@ -255,7 +255,7 @@ describe("a session that the framework regenerates", () => {
     expect(request.maySetCookie({ userId: "ada" })).toBe(false);
   });
 
-  test("after another request has ended it is replaced by one that is never stored", async () => {
+  test("if another request has ended it, is replaced by one that is never stored", async () => {
     for (const data of [{ userId: "ada" }, { user: { id: "ada" } }]) {
       const { sessions, beginRequest, createSession } = framework();
       const token = await createSession(data);
@@ -277,7 +277,7 @@ describe("a session that the framework regenerates", () => {
     expect((await store.read(sessions.idOf(token)!))!.data).not.toContain("s3cr3t");
   });
 
-  test("and then saves with another user in its data belongs to that user, without the previous user's data", async () => {
+  test("belongs to another user after a save whose data name that user, and loses the previous user's data", async () => {
     const { sessions, beginRequest, createSession } = framework();
     const token = await createSession({ userId: "ada", secret: 1 });
     const { request } = await beginRequest(token);
@@ -287,7 +287,7 @@ describe("a session that the framework regenerates", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("and then saves without a user in its data has no user, even if logIn had set one", async () => {
+  test("has no user after a save whose data name nobody, even if logIn had set one", async () => {
     const { beginRequest, userOf, sessions } = framework();
     const { request } = await beginRequest(null);
     await request.logIn("ada", {});
@@ -314,7 +314,7 @@ describe("a session that the framework regenerates", () => {
     { after: 3000, idle: 3000 },
     { after: 2000, idle: 2000 },
   ])(
-    "with a maxAge of 2000 and then saves with a maxAge of $after has an idle timeout of $idle",
+    "with a maxAge of 2000 has an idle timeout of $idle after a save with a maxAge of $after",
     async ({ after, idle }) => {
       for (const user of ["ada", "bob"]) {
         const { sessions, beginRequest, createSession } = framework(memoryStore(), { idleTimeout: 10_000 });
@@ -329,7 +329,7 @@ describe("a session that the framework regenerates", () => {
     },
   );
 
-  test("twice in one request stays the same hidden session", async () => {
+  test("twice in one request keeps the token of the first time", async () => {
     const { sessions, beginRequest, createSession } = framework();
     const token = await createSession({ userId: "ada" });
     const { request } = await beginRequest(token);
@@ -505,7 +505,7 @@ describe("a login in a request", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
-  test("by a plain save is refused in the same way", async () => {
+  test("by a save is refused in the same way", async () => {
     const { sessions, beginRequest, createSession } = framework();
     for (const token of [await createSession({ a: 1 }), null]) {
       const { request } = await beginRequest(token);
@@ -516,7 +516,7 @@ describe("a login in a request", () => {
     }
   });
 
-  test("with an idle timeout of its own has it as ownIdle, for the cookie", async () => {
+  test("sets ownIdle to the login's own idle timeout, for the cookie", async () => {
     const { beginRequest } = framework(memoryStore(), { maxIdleTimeout: "30d", maxLifetime: "60d" });
     const { request } = await beginRequest(null);
     await request.logIn("ada", {}, { idle: "30d", lifetime: "60d" });
