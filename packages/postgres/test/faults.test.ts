@@ -114,7 +114,7 @@ postgres.describe("postgresStore, when a connection fails", () => {
   });
 
   test("a call that waits for a locked row rejects after statement_timeout, and calls about other rows do not", async () => {
-    const store = await pools.store({ statement_timeout: 300 });
+    const store = await pools.store({ statement_timeout: 1000 });
     const [held, free] = [newSession({ userId: "user" }), newSession({ userId: "user" })];
     await Promise.all([store.create(held), store.create(free)]);
     const holder = await pools.hold(held.id);
@@ -143,7 +143,7 @@ here.describe("postgresStore, when its server fails", () => {
   afterAll(() => own[Symbol.asyncDispose]());
 
   const storeOn = async (config: PoolConfig = {}) => {
-    const pool = new Pool({ connectionString: own.url, connectionTimeoutMillis: 1000, ...config });
+    const pool = new Pool({ connectionString: own.url, connectionTimeoutMillis: 5000, ...config });
     await migrate(pool);
     return { pool, store: postgresStore(pool) };
   };

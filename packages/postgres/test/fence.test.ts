@@ -24,8 +24,7 @@ postgres.describe("postgresStore, the login fence", () => {
 
   test("a fence is set only by a statement that runs after the server's clock has passed its instant", async () => {
     const { fence } = operationsOn(statementsFor(tableOf({ table })), HOUR);
-    const client = await admin.connect();
-    await client.query("begin");
+    const client = await pools.begin();
     const states = new Set<string>();
     for (let round = 0; round < 200; round += 1) {
       for (let upTo: number | null = null, state = "early"; state === "early";) {

@@ -173,7 +173,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   });
 
   test("if one create of a batch waits for another transaction until statement_timeout, only that create fails", async () => {
-    const { store } = watched(pools.open({ statement_timeout: 300 }));
+    const { store } = watched(pools.open({ statement_timeout: 1000 }));
     const client = await pools.begin();
     const sessions = Array.from({ length: 20 }, () => newSession());
     await store.with(client).create(sessions[5]!);
@@ -183,7 +183,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
   });
 
   test("if every statement times out, a batch of 200 calls fails without a timeout for each call", async () => {
-    const { store, watch } = watched(pools.open({ statement_timeout: 200 }));
+    const { store, watch } = watched(pools.open({ statement_timeout: 1000 }));
     const client = await pools.begin();
     await client.query(`lock table ${table} in access exclusive mode`);
     const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => store.create(newSession())));

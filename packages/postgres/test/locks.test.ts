@@ -18,7 +18,7 @@ postgres.describe("postgresStore, while another transaction has locked a session
   });
 
   const createSession = async (given: Partial<NewSession> = {}): Promise<string> => {
-    const session = newSession(given);
+    const session = newSession({ lifetime: 10 * HOUR, ...given });
     expect(await store.create(session)).toBe("created");
     return session.id;
   };

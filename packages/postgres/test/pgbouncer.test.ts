@@ -63,7 +63,7 @@ test.runIf(required)("PgBouncer is installed if REQUIRE_BACKENDS names it", () =
     }
   });
 
-  test("if the pool sets statement_timeout, calls reject with the error of PgBouncer, which names it", async () => {
+  test("if the pool sets statement_timeout, calls reject with PgBouncer's error, which names the setting", async () => {
     const pool = pools.open({ connectionString: bouncer.url, ...LIMITS, statement_timeout: 5000 });
     await expect(postgresStore(pool, { table }).read("id")).rejects.toMatchObject({
       name: "StoreError",

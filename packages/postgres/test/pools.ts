@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, type PostgresStore, postgresStore, type TableName } from "@tenure/postgres";
-import { Pool, type PoolClient, type PoolConfig } from "pg";
-import { afterAll } from "vitest";
+import { Client, Pool, type PoolConfig } from "pg";
+import { afterAll, onTestFailed } from "vitest";
 import { tableOf } from "../src/table.ts";
 
 /**
@@ -13,12 +13,13 @@ export interface Pools {
   /** Returns a store on the table, on a new pool with this configuration. */
   readonly store: (config?: PoolConfig) => Promise<PostgresStore>;
   /** Begins a transaction on a new connection. */
-  readonly begin: (isolation?: string) => Promise<PoolClient>;
+  readonly begin: (isolation?: string) => Promise<Client>;
   /** Begins a transaction that locks these sessions, as an administrator may in psql. */
-  readonly hold: (...ids: string[]) => Promise<PoolClient>;
+  readonly hold: (...ids: string[]) => Promise<Client>;
   /**
    * Waits until this many statements of the pools wait for a lock, or the signal is aborted. `forGood`:
-   * statements of the store without `lock_timeout`, whose waits only the release of the lock ends.
+   * statements of the store without `lock_timeout`, whose waits only the release of the lock ends. The others
+   * have one of at most 100 ms, which a busy machine exceeds a little.
    */
   readonly lockWaits: (options?: {
     statements?: number;
@@ -44,8 +45,11 @@ export function poolsOn(connectionString: string): Pools {
     return pool;
   };
   const admin = (): Pool => (shared ??= open({ max: 1 }));
-  const begin = async (isolation = "read committed"): Promise<PoolClient> => {
-    const client = await open({ max: 1 }).connect();
+  const begin = async (isolation = "read committed"): Promise<Client> => {
+    const client = new Client({ connectionString, application_name: table });
+    // The locks of a failed test must not make other tests fail.
+    onTestFailed(() => client.end());
+    await client.connect();
     await client.query(`begin isolation level ${isolation}`);
     return client;
   };
@@ -64,12 +68,10 @@ export function poolsOn(connectionString: string): Pools {
       return client;
     },
     async lockWaits({ statements = 1, forGood = false, signal } = {}) {
-      const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1
-        and query_start < clock_timestamp() - $2::interval`;
-      // The store sets a lock_timeout of at most 100 ms.
-      const values = [table, forGood ? "200 ms" : "0"];
+      const waiting = `select from pg_locks join pg_stat_activity using (pid) where not granted
+        and application_name = $1 and (not $2 or waitstart < clock_timestamp() - interval '400 ms')`;
       for (;;) {
-        const { rows } = await admin().query(waiting, values);
+        const { rows } = await admin().query(waiting, [table, forGood]);
         if (rows.length >= statements || signal?.aborted === true) return;
         await sleep(5);
       }
@@ -84,7 +86,8 @@ export function poolsOn(connectionString: string): Pools {
   };
 }
 
-export async function end(client: PoolClient, how: "commit" | "rollback"): Promise<void> {
+/** Ends a transaction, and its connection. */
+export async function end(client: Client, how: "commit" | "rollback"): Promise<void> {
   await client.query(how);
-  client.release();
+  await client.end();
 }

@@ -49,8 +49,8 @@ postgres.describe("postgresStore, sweeping", () => {
 
   test("sweep skips rows that another transaction has locked", async () => {
     await insertExpired(1000);
-    const client = await pool.connect();
-    await client.query(`begin; select from ${table} where id in ('id 1', 'id 999') for update`);
+    const client = await pools.begin();
+    await client.query(`select from ${table} where id in ('id 1', 'id 999') for update`);
     expect(await store.sweep()).toBe(998);
     await end(client, "rollback");
     expect(await store.sweep()).toBe(2);
@@ -107,7 +107,7 @@ postgres.describe("postgresStore, sweeping", () => {
     expect(widths.reduce((sum, width) => sum + width)).toBeGreaterThanOrEqual(pages);
   });
 
-  test("the timer repeats the sweep until it is stopped", async () => {
+  test("the timer sweeps until it is stopped", async () => {
     const sweeping = store.startSweeping({ every: 1000 });
     await insertExpired(10);
     while ((await ids()).length > 0) await sleep(20);
