@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { slotOf } from "../src/client.ts";
 import { Clients, onLoopback } from "./clients.ts";
-import { newId, newSession, stored } from "./sessions.ts";
+import { newId, newSession, readOrError } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
@@ -55,7 +55,7 @@ here.describe("on a Cluster", () => {
   });
 
   test.each(Object.keys(LIBRARIES))(
-    "revokeUser of 60 sessions waits for replicas at most twice on each primary, because two turns send them, and once for the fence: %s",
+    "revokeUser of 60 sessions waits for replicas at most three times on each primary, once for the fence and once for each of two turns of the event loop: %s",
     async (name) => {
       const store = redisStore(await LIBRARIES[name]!(), {
         timeout: 30_000,
@@ -133,7 +133,7 @@ here.describe("on a Cluster", () => {
         await expect(store.update(id, {})).resolves.toBe("updated");
         await expect(store.update(id, { data: "asked", ifVersion: 1 })).resolves.toBe("updated");
       }
-      // Each primary has one of these, and refuses a command with both.
+      // Each of the two primaries has one of these sessions, and refuses a command about both.
       const divided = [moved.id, unmoved.id];
       const saves = divided.map((id) => store.update(id, { data: "divided" }));
       await expect(Promise.all(saves)).resolves.toEqual(["updated", "updated"]);
@@ -180,14 +180,14 @@ here.describe("on a Cluster", () => {
       await cluster.nodes[0]!.kill();
       const late = new Promise((resolve) => setTimeout(resolve, 3000, "late"));
       const outcomes = await Promise.all(
-        stores.flatMap((store) => sessions.map(({ id }) => Promise.race([stored(store, id), late]))),
+        stores.flatMap((store) => sessions.map(({ id }) => Promise.race([readOrError(store, id), late]))),
       );
       for (const outcome of outcomes) expect([null, "late"]).not.toContain(outcome);
       await vi.waitFor(
         async () => {
           const failing = await Promise.all(
             names.map(async (name, n) => {
-              const all = await Promise.all(sessions.map(({ id }) => stored(stores[n]!, id)));
+              const all = await Promise.all(sessions.map(({ id }) => readOrError(stores[n]!, id)));
               return all
                 .filter((outcome) => outcome instanceof StoreError)
                 .map(({ message }) => `${name}: ${message}`);

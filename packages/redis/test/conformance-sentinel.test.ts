@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients, onLoopback } from "./clients.ts";
 import { mixedUpOver } from "./mixed-up.ts";
-import { newId, newSession, stored } from "./sessions.ts";
+import { newId, newSession, readOrError } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
@@ -53,7 +53,7 @@ here.describe("with Sentinel", () => {
         // The first calls may use the dead connection. Each settles in time, and soon all resolve.
         for (const client of [LIBRARIES[name]!(sentinels()), beforeFailover[name]!]) {
           await expect
-            .poll(() => stored(redisStore(client), kept.id), { timeout: 20_000 })
+            .poll(() => readOrError(redisStore(client), kept.id), { timeout: 20_000 })
             .toMatchObject({ id: kept.id, data: kept.data });
         }
         const after = redisStore(beforeFailover[name]!);

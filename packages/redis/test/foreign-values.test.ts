@@ -5,7 +5,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { HEADER, POSITIONS } from "../src/layout.ts";
 import { Clients } from "./clients.ts";
-import { newId, newSession } from "./sessions.ts";
+import { createSession, newId, newSession } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
@@ -20,6 +20,26 @@ redis.describe("a value that the store did not write", () => {
     prefix = `${newId()}:`;
     store = redisStore(client, { prefix });
     await store.now();
+  });
+
+  test("in place of a session makes every change of that session reject, and stays unchanged", async () => {
+    const [text, hash] = [newId(), newId()];
+    await client.set(`${prefix}s:${text}`, '{"a":"cookie"}', "EX", 60);
+    await client.hset(`${prefix}s:${hash}`, "a", "b");
+    await expect(store.read(text)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    for (const id of [text, hash]) await expectChangesReject(id);
+    await expect(client.get(`${prefix}s:${text}`)).resolves.toBe('{"a":"cookie"}');
+    const ttl = await client.ttl(`${prefix}s:${text}`);
+    expect(ttl).toBeGreaterThan(0);
+    expect(ttl).toBeLessThanOrEqual(60);
+    await expect(client.hgetall(`${prefix}s:${hash}`)).resolves.toEqual({ a: "b" });
+  });
+
+  test("makes every call about its key reject if it was copied from another session's key", async () => {
+    const [original, copy] = [await createSession(store, { userId: newId() }), newId()];
+    await client.copy(`${prefix}s:${original}`, `${prefix}s:${copy}`);
+    await expect(store.read(copy)).rejects.toMatchObject({ name: "StoreError", operation: "read" });
+    await expectChangesReject(copy);
   });
 
   test("in place of a user's index makes only the calls about that user reject", async () => {
@@ -37,7 +57,11 @@ redis.describe("a value that the store did not write", () => {
   });
 
   test("in place of a session, or a damaged session, makes only the calls about that session reject", async () => {
-    const [good, damaged, other] = [await stored(), await stored(), await stored()];
+    const [good, damaged, other] = [
+      await createSession(store),
+      await createSession(store),
+      await createSession(store),
+    ];
     await damage(damaged);
     await client.lpush(`${prefix}s:list`, "something else");
     const ids = [good, damaged, "list", other];
@@ -52,7 +76,11 @@ redis.describe("a value that the store did not write", () => {
 
   test("with a length that is not in digits makes only the calls about that session reject", async () => {
     const userId = newId();
-    const ids = [await stored(userId), await stored(userId), await stored(userId)];
+    const ids = [
+      await createSession(store, { userId }),
+      await createSession(store, { userId }),
+      await createSession(store, { userId }),
+    ];
     await client.setrange(`${prefix}s:${ids[1]}`, POSITIONS.userLength[0], "0000003x");
     expect(await outcomes(ids.map((id) => store.update(id, { data: "new" })))).toEqual([
       "updated",
@@ -63,7 +91,7 @@ redis.describe("a value that the store did not write", () => {
   });
 
   test("with a mark of negative length makes the calls about that session reject, and does not keep the server busy", async () => {
-    const [good, damaged] = [await stored(), await stored()];
+    const [good, damaged] = [await createSession(store), await createSession(store)];
     const value = (await client.get(`${prefix}s:${damaged}`))!;
     const marksAt = HEADER + damaged.length + 1;
     const withMark = `${value.slice(0, marksAt)}0000000000001-0000021${value.slice(marksAt)}`;
@@ -74,7 +102,11 @@ redis.describe("a value that the store did not write", () => {
   });
 
   test("with a user id that cannot be decoded makes only the reads of that session reject, and scan at its end", async () => {
-    const [good, damaged, other] = [await stored(), await stored("100%"), await stored()];
+    const [good, damaged, other] = [
+      await createSession(store),
+      await createSession(store, { userId: "100%" }),
+      await createSession(store),
+    ];
     const value = (await client.get(`${prefix}s:${damaged}`))!;
     await client.set(`${prefix}s:${damaged}`, value.replace("100%25", "100%zz"), "KEEPTTL");
     const reads = [good, damaged, other].map(async (id) => (await store.read(id))?.id);
@@ -89,7 +121,7 @@ redis.describe("a value that the store did not write", () => {
 
   test("among a user's sessions does not keep revokeUser from ending the others", async () => {
     const userId = newId();
-    const ids = await Promise.all(Array.from({ length: 5 }, () => stored(userId)));
+    const ids = await Promise.all(Array.from({ length: 5 }, () => createSession(store, { userId })));
     await damage(ids[2]!);
     await expect(store.revokeUser(userId)).rejects.toThrow(StoreError);
     const left = await Promise.all(ids.toSpliced(2, 1).map((id) => store.read(id)));
@@ -97,7 +129,7 @@ redis.describe("a value that the store did not write", () => {
   });
 
   test("makes scan reject only after it has yielded every session", async () => {
-    const ids = await Promise.all(Array.from({ length: 20 }, () => stored()));
+    const ids = await Promise.all(Array.from({ length: 20 }, () => createSession(store)));
     await client.set(`${prefix}s:${newId()}`, "something else");
     const found: SessionRecord[] = [];
     const scanning = (async () => {
@@ -108,7 +140,7 @@ redis.describe("a value that the store did not write", () => {
   });
 
   test("is not reported if the server refuses the command", async () => {
-    const id = await stored();
+    const id = await createSession(store);
     const username = newId();
     const forbidden = ["-set", "-zadd", "-setrange", "-pexpireat"];
     await client.call("ACL", "SETUSER", username, "on", ">secret", "~*", "+@all", ...forbidden);
@@ -126,10 +158,16 @@ redis.describe("a value that the store did not write", () => {
     await client.call("ACL", "DELUSER", username);
   });
 
-  async function stored(userId: string | null = null): Promise<string> {
-    const { id } = newSession();
-    expect(await store.create(newSession({ id, userId }))).toBe("created");
-    return id;
+  async function expectChangesReject(id: string): Promise<void> {
+    const calls: readonly [operation: string, () => Promise<unknown>][] = [
+      ["update", () => store.update(id, { data: "new" })],
+      ["update", () => store.update(id, {})],
+      ["revoke", () => store.revoke(id)],
+      ["create", () => store.create(newSession({ id }))],
+    ];
+    for (const [operation, call] of calls) {
+      await expect(call()).rejects.toMatchObject({ name: "StoreError", operation });
+    }
   }
 
   /** Damages a value as a manual edit might: the marks begin where the nonces are. */

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { type RedisClient, redisStore, type RedisStoreOptions } from "../src/index.ts";
 import { Clients, LIBRARIES } from "./clients.ts";
 import { holdingProxy } from "./holding-proxy.ts";
-import { newId, newSession, stored } from "./sessions.ts";
+import { newId, newSession, readOrError } from "./sessions.ts";
 
 const redis = await server("redis");
 const clients = new Clients();
@@ -38,7 +38,7 @@ redis.describe.each(LIBRARIES)(
         proxy.hold();
         await expect(calls[call]()).rejects.toThrow(StoreError);
         proxy.release();
-        await expect.poll(() => stored(store, newId())).toBeNull();
+        await expect.poll(() => readOrError(store, newId())).toBeNull();
         await expect(direct.read(session.id)).resolves.toEqual(before);
         await expect(direct.read(created.id)).resolves.toBeNull();
         await expect(direct.listUser(userId)).resolves.toEqual([before]);
@@ -56,7 +56,7 @@ redis.describe.each(LIBRARIES)(
       await expect(store.create(session)).rejects.toThrow(StoreError);
       await expect(admin.zscore(`tenure:u:${session.userId}`, session.id)).resolves.not.toBeNull();
       proxy.release();
-      await expect.poll(() => stored(store, newId())).toBeNull();
+      await expect.poll(() => readOrError(store, newId())).toBeNull();
       await expect(direct.read(session.id)).resolves.toBeNull();
     });
   },

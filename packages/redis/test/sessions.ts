@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { type NewSession, type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 
@@ -10,8 +11,18 @@ export function newSession(given: Partial<NewSession> = {}): NewSession {
   return { id: newId(), userId: null, data: '{"a":1}', idle: 3_600_000, lifetime: 86_400_000, ...given };
 }
 
+/** Creates a session and returns its id. */
+export async function createSession(store: SessionStore, given: Partial<NewSession> = {}): Promise<string> {
+  const session = newSession(given);
+  assert.equal(await store.create(session), "created");
+  return session.id;
+}
+
 /** Reads a session, or returns the StoreError, so that a test can poll until the server is up. */
-export async function stored(store: SessionStore, id: string): Promise<SessionRecord | StoreError | null> {
+export async function readOrError(
+  store: SessionStore,
+  id: string,
+): Promise<SessionRecord | StoreError | null> {
   try {
     return await store.read(id);
   } catch (error) {

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { redisStore } from "../src/index.ts";
 import { Clients } from "./clients.ts";
-import { newId, newSession } from "./sessions.ts";
+import { createSession, newId } from "./sessions.ts";
 
 const here = await canStart("redis");
 const clients = new Clients();
@@ -24,7 +24,10 @@ here.describe("the index of a user's sessions", () => {
 
   test("loses the entries of the sessions that revokeUser ended, and keeps the fence for the tombstone minimum", async () => {
     const userId = newId();
-    const ids = [await create({ userId, lifetime: 60_000 }), await create({ userId, lifetime: 60_000 })];
+    const ids = [
+      await createSession(store, { userId, lifetime: 60_000 }),
+      await createSession(store, { userId, lifetime: 60_000 }),
+    ];
     await store.revokeUser(userId, { except: ids[0]! });
     await expect.poll(() => entries(userId)).toEqual([ids[0]]);
     await expect(admin.pttl(indexOf(userId))).resolves.toBeGreaterThan(3_590_000);
@@ -32,7 +35,7 @@ here.describe("the index of a user's sessions", () => {
 
   test("keeps an entry without a session for ten minutes, because a create may be in flight, and loses it at a later listing", async () => {
     const userId = newId();
-    const id = await create({ userId });
+    const id = await createSession(store, { userId });
     await admin.del(`tenure:s:${id}`);
     await expect(store.listUser(userId)).resolves.toEqual([]);
     await store.now();
@@ -44,7 +47,7 @@ here.describe("the index of a user's sessions", () => {
 
   test("keeps the entry of a session that was bound again before a late removal of the entry arrives", async () => {
     const userId = newId();
-    const id = await create({ userId });
+    const id = await createSession(store, { userId });
     await store.update(id, { userId: null });
     await age(userId);
     const lister = clients.redis(own.url);
@@ -76,7 +79,9 @@ here.describe("the index of a user's sessions", () => {
       let largest = 0;
       for (let n = 0; n < 60; n += 1) {
         await Promise.all(
-          Array.from({ length: 5 }, () => create({ userId, idle: 1, lifetime: 3_000_000_000_000 })),
+          Array.from({ length: 5 }, () =>
+            createSession(store, { userId, idle: 1, lifetime: 3_000_000_000_000 }),
+          ),
         );
         // Wait for the reads that follow a create, and for the removals that follow those.
         for (let turn = 0; turn < 3; turn += 1) await store.now();
@@ -89,8 +94,8 @@ here.describe("the index of a user's sessions", () => {
 
   test("expires an hour after the end of the longest lifetime", async () => {
     const userId = newId();
-    const long = await create({ userId, lifetime: 7_200_000 });
-    await create({ userId, lifetime: 60_000 });
+    const long = await createSession(store, { userId, lifetime: 7_200_000 });
+    await createSession(store, { userId, lifetime: 60_000 });
     const { endsAt } = (await store.read(long))!;
     // The index was written before the session.
     const expires = Number(await admin.call("PEXPIRETIME", indexOf(userId)));
@@ -100,7 +105,7 @@ here.describe("the index of a user's sessions", () => {
 
   test("outlasts a lifetime that an update restarts, even if the update does not give the user", async () => {
     const userId = newId();
-    const id = await create({ userId, lifetime: 60_000 });
+    const id = await createSession(store, { userId, lifetime: 60_000 });
     await store.update(id, { lifetime: 7_200_000 });
     const expires = Number(await admin.call("PEXPIRETIME", indexOf(userId)));
     expect(expires).toBeGreaterThan((await store.read(id))!.endsAt + 3_590_000);
@@ -108,19 +113,13 @@ here.describe("the index of a user's sessions", () => {
 
   test("is not written by a touch or a save", async () => {
     const userId = newId();
-    const id = await create({ userId });
+    const id = await createSession(store, { userId });
     await admin.config("RESETSTAT");
     await store.update(id, {});
     await store.update(id, { data: "new" });
     await store.update(id, { userId });
     expect(await admin.info("commandstats")).not.toContain("cmdstat_zadd");
   });
-
-  async function create(given: Parameters<typeof newSession>[0]): Promise<string> {
-    const session = newSession(given);
-    await expect(store.create(session)).resolves.toBe("created");
-    return session.id;
-  }
 
   async function entries(userId: string): Promise<string[]> {
     return admin.zrangebyscore(indexOf(userId), "(0", "inf");
