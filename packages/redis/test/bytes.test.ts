@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 const here = await canStart("redis");
 
 here.describe("the script behind the README's table of memory", () => {
-  test("prints the bytes of a session of connect-redis, of one of Tenure, and of its tombstone, which is smaller", async () => {
+  test("prints the bytes of a session of connect-redis, of a session of Tenure, and of its tombstone, which is smaller", async () => {
     const script = fileURLToPath(new URL("bytes.ts", import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [
       "--conditions=@tenure/source",

@@ -9,7 +9,7 @@ const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 here.describe("a server that is killed and restarted", () => {
-  test("has every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
+  test("keeps every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const store = redisStore(clients.redis(own.url));
     const userId = newId();
@@ -35,7 +35,7 @@ here.describe("a server that is killed and restarted", () => {
     await expect(store.revokeUser(other.userId!)).resolves.toBe(2);
   });
 
-  test("has lost everything without persistence, tombstones included", async () => {
+  test("loses everything without persistence, tombstones included", async () => {
     await using own = await startRedis();
     const store = redisStore(clients.redis(own.url));
     const [kept, ended] = [newSession(), newSession()];

@@ -24,7 +24,7 @@ here.describe("a maxmemory-policy that may evict sessions", () => {
     await own?.[Symbol.asyncDispose]();
   });
 
-  test("causes one warning, at first use", async () => {
+  test("causes one warning, at the first use of the store", async () => {
     const client = clients.redis(own.url);
     const warnings = await warningsDuring(client, async () => {
       const store = redisStore(client);

@@ -11,7 +11,7 @@ const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 redis.describe.each(LIBRARIES)(
-  "a login between whose two scripts revokeUser begins and resolves, with $name,",
+  "if revokeUser begins and resolves between the two scripts of a login, with $name,",
   ({ open }) => {
     let proxy: HoldingProxy;
     let slow: SessionStore;
@@ -24,7 +24,7 @@ redis.describe.each(LIBRARIES)(
     });
     afterEach(() => proxy[Symbol.asyncDispose]());
 
-    test("is refused, and creates nothing", async () => {
+    test("the login is refused, and creates nothing", async () => {
       const session = newSession({ userId: newId() });
       const since = await store.now();
       const login = interrupt(
@@ -36,7 +36,7 @@ redis.describe.each(LIBRARIES)(
       await expect(store.create({ ...session, userId: null })).resolves.toBe("created");
     });
 
-    test("is refused, and ends the session that it would have bound", async () => {
+    test("the login is refused, and ends the session that it would have bound", async () => {
       const [session, userId] = [newSession(), newId()];
       await store.create(session);
       const change = { userId, lifetime: 60_000, authenticatedAt: await store.now() };
@@ -49,7 +49,7 @@ redis.describe.each(LIBRARIES)(
       await expect(store.create(session)).resolves.toBe("taken");
     });
 
-    test("is refused even for the excepted session, if that session is also unbound in between", async () => {
+    test("the login is refused even for the session in `except`, if that session is also unbound in between", async () => {
       const [session, userId] = [newSession(), newId()];
       await store.create({ ...session, userId });
       const change = { userId, lifetime: 60_000, authenticatedAt: await store.now() };
@@ -64,7 +64,7 @@ redis.describe.each(LIBRARIES)(
       await expect(store.read(session.id)).resolves.toBeNull();
     });
 
-    test("counts as made after revokeUser if it gives no authenticatedAt, and the next revokeUser ends it", async () => {
+    test("a login without authenticatedAt counts as made after revokeUser, and the next revokeUser ends it", async () => {
       const [created, bound] = [newSession({ userId: newId() }), newSession()];
       const { userId } = created;
       await store.create(bound);
@@ -85,7 +85,7 @@ redis.describe.each(LIBRARIES)(
       await expect(store.read(bound.id)).resolves.toBeNull();
     });
 
-    test("is not refused because of another user's fence", async () => {
+    test("the login is not refused because of another user's fence", async () => {
       const [session, userId] = [newSession({ userId: newId() }), newId()];
       const since = await store.now();
       const login = interrupt(
@@ -111,7 +111,7 @@ redis.describe.each(LIBRARIES)(
 );
 
 redis.describe("a login whose process is blocked between its two scripts", () => {
-  test("rejects and creates nothing if that is longer than both scripts may take", async () => {
+  test("rejects and creates nothing if the block lasts longer than both scripts may take", async () => {
     const client = clients.redis(redis.url);
     await client.ping();
     const store = redisStore(client, { timeout: 300 });

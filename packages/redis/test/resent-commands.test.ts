@@ -21,21 +21,21 @@ redis.describe.each([
   ["auto-pipelining", (url: string) => new Redis(url, { ...RECONNECT, enableAutoPipelining: true })],
 ])("after a lost reply, with %s,", (_, open) => {
   let proxy: FaultyProxy;
-  let cut: ReturnType<typeof redisStore>;
+  let store: ReturnType<typeof redisStore>;
   let other: ReturnType<typeof redisStore>;
 
   beforeEach(async () => {
     proxy = await faultyProxy(redis.url);
-    cut = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
+    store = redisStore(clients.add(open(proxy.url)), { timeout: 30_000 });
     other = redisStore(clients.redis(redis.url));
-    await warmUp(cut);
+    await warmUp(store);
     await other.now();
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
 
   test('create returns "created"', async () => {
     const session = newSession();
-    await expect(loseReply(() => cut.create(session))).resolves.toBe("created");
+    await expect(loseReply(() => store.create(session))).resolves.toBe("created");
     await expect(other.read(session.id)).resolves.toMatchObject({
       id: session.id,
       data: session.data,
@@ -46,7 +46,7 @@ redis.describe.each([
   test('create returns "created" even if the session was revoked in between, and the session stays revoked', async () => {
     const session = newSession();
     const created = loseReply(
-      () => cut.create(session),
+      () => store.create(session),
       () => other.revoke(session.id),
     );
     await expect(created).resolves.toBe("created");
@@ -56,21 +56,21 @@ redis.describe.each([
   test('create of an id that another call has created returns "taken"', async () => {
     const session = newSession({ data: "first" });
     await other.create(session);
-    await expect(loseReply(() => cut.create({ ...session, data: "second" }))).resolves.toBe("taken");
+    await expect(loseReply(() => store.create({ ...session, data: "second" }))).resolves.toBe("taken");
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "first" });
   });
 
   test('update is applied once and returns "updated"', async () => {
     const session = newSession();
     await other.create(session);
-    await expect(loseReply(() => cut.update(session.id, { data: "new" }))).resolves.toBe("updated");
+    await expect(loseReply(() => store.update(session.id, { data: "new" }))).resolves.toBe("updated");
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
 
   test("update with ifVersion does not conflict with its own first execution", async () => {
     const session = newSession();
     await other.create(session);
-    const updated = loseReply(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
+    const updated = loseReply(() => store.update(session.id, { data: "new", ifVersion: 1 }));
     await expect(updated).resolves.toBe("updated");
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
   });
@@ -79,7 +79,7 @@ redis.describe.each([
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
-      () => cut.update(session.id, { data: "mine" }),
+      () => store.update(session.id, { data: "mine" }),
       async () => {
         for (let n = 1; n <= 40; n += 1) await other.update(session.id, { data: `theirs ${n}` });
       },
@@ -92,7 +92,7 @@ redis.describe.each([
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
-      () => cut.update(session.id, { data: "new" }),
+      () => store.update(session.id, { data: "new" }),
       () => other.revoke(session.id),
     );
     await expect(updated).resolves.toBe("updated");
@@ -103,7 +103,7 @@ redis.describe.each([
     const session = newSession();
     await other.create(session);
     const updated = loseReply(
-      () => cut.update(session.id, { idle: 60_000 }),
+      () => store.update(session.id, { idle: 60_000 }),
       () => other.update(session.id, { idle: 120_000 }),
     );
     await expect(updated).resolves.toBe("updated");
@@ -114,7 +114,7 @@ redis.describe.each([
     const session = newSession();
     await other.create(session);
     const touched = loseReply(
-      () => cut.update(session.id, {}),
+      () => store.update(session.id, {}),
       () => other.revoke(session.id),
     );
     await expect(touched).resolves.toBe("gone");
@@ -126,7 +126,7 @@ redis.describe.each([
     await other.create(session);
     let second: boolean | undefined;
     const revoked = loseReply(
-      () => cut.revoke(session.id),
+      () => store.revoke(session.id),
       async () => (second = await other.revoke(session.id)),
     );
     await expect(revoked).resolves.toBe(true);
@@ -134,7 +134,7 @@ redis.describe.each([
   });
 
   test("revoke of an unknown id returns false", async () => {
-    await expect(loseReply(() => cut.revoke(newId()))).resolves.toBe(false);
+    await expect(loseReply(() => store.revoke(newId()))).resolves.toBe(false);
   });
 
   test("revokeUser counts each session once, whichever reply is lost", async () => {
@@ -143,7 +143,7 @@ redis.describe.each([
       const userId = newId();
       for (let n = 0; n < 5; n += 1) await other.create(newSession({ userId }));
       const plan = proxy.plan({ on: "reply", nth });
-      await expect(cut.revokeUser(userId)).resolves.toBe(5);
+      await expect(store.revokeUser(userId)).resolves.toBe(5);
       await expect(other.listUser(userId)).resolves.toEqual([]);
       struck = plan.struck;
       plan.cancel();
@@ -167,25 +167,25 @@ redis.describe.each([
 redis.describe("after a lost reply, with node-redis,", () => {
   test("a call rejects, because the client does not resend the command, and its change is made once", async () => {
     await using proxy = await faultyProxy(redis.url);
-    const cut = redisStore(clients.connecting(createClient({ url: proxy.url })));
+    const store = redisStore(clients.connecting(createClient({ url: proxy.url })));
     const other = redisStore(clients.redis(redis.url));
-    await cut.create(newSession({ userId: newId() }));
+    await store.create(newSession({ userId: newId() }));
     const losing = async (call: () => Promise<unknown>): Promise<void> => {
       const plan = proxy.plan({ on: "reply", which: (command) => command.includes("EVALSHA") });
       await expect(call()).rejects.toThrow(StoreError);
       expect(plan.struck).toBe(true);
-      await expect.poll(() => cut.now().catch(String)).toEqual(expect.any(Number));
+      await expect.poll(() => store.now().catch(String)).toEqual(expect.any(Number));
     };
     const session = newSession();
-    await losing(() => cut.create(session));
+    await losing(() => store.create(session));
     await expect(other.read(session.id)).resolves.toMatchObject({ id: session.id, version: 1 });
-    await losing(() => cut.update(session.id, { data: "new", ifVersion: 1 }));
+    await losing(() => store.update(session.id, { data: "new", ifVersion: 1 }));
     await expect(other.read(session.id)).resolves.toMatchObject({ data: "new", version: 2 });
-    await losing(() => cut.update(session.id, { idle: 60_000 }));
+    await losing(() => store.update(session.id, { idle: 60_000 }));
     await expect(other.read(session.id)).resolves.toMatchObject({ idle: 60_000, version: 2 });
-    await losing(() => cut.revoke(session.id));
+    await losing(() => store.revoke(session.id));
     await expect(other.read(session.id)).resolves.toBeNull();
-    await expect(cut.revoke(session.id)).resolves.toBe(false);
+    await expect(store.revoke(session.id)).resolves.toBe(false);
   });
 });
 
