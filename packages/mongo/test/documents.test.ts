@@ -117,7 +117,7 @@ for (const [name, on] of Object.entries(servers)) {
       expect(endsAt.getTime()).toBeLessThanOrEqual((await store.now()) + 5 * HOUR);
     });
 
-    test("a session of just under 16 MiB is stored exactly, and a larger one is refused without affecting updates made with it", async () => {
+    test("a session of just under 16 MiB is stored exactly, and a larger one is refused without affecting the updates joined with it", async () => {
       const { store, session } = await setUp();
       const most = "x".repeat(16 * 1024 * 1024 - 8192);
       expect(await store.create({ ...session, data: "small" })).toBe("created");
@@ -180,7 +180,7 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await store.read(id)).toBeNull();
     });
 
-    test("revokeUser ends a session whose expiry was removed by hand, and rejects because it is not a session", async () => {
+    test("revokeUser ends a session whose expiry was removed by hand, and then rejects because that document is not a session", async () => {
       const { store, collection, session } = await setUp();
       const intact = { ...session, id: randomUUID() };
       for (const one of [session, intact]) await store.create(one);

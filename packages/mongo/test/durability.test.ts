@@ -26,7 +26,7 @@ own.describe("A MongoDB that is killed with SIGKILL during writes", { concurrent
   for (let number = 0; number < SERVERS; number += 1) {
     const rounds = Math.floor(ROUNDS / SERVERS) + (number < ROUNDS % SERVERS ? 1 : 0);
     test(
-      `has every acknowledged create, update of data and revoke, after each of ${rounds} kills (server ${number + 1})`,
+      `keeps every acknowledged create, save, revoke and revokeUser through ${rounds} kills (server ${number + 1})`,
       { timeout: (rounds + 1) * 60_000 },
       async ({ annotate }) => {
         await using server = await startMongo();

@@ -33,7 +33,7 @@ for (const retryWrites of [true, false]) {
       },
     );
 
-    test("every write that only the old primary has is retried and returns its true result", async () => {
+    test("every write that reached only the old primary is retried and returns its true result", async () => {
       const { store, failing } = await setUp({ retryWrites });
       for (const [name, { prepare, result }] of Object.entries(writes(store))) {
         const write = await prepare();
@@ -102,7 +102,7 @@ mongo.describe("When a command fails,", () => {
     expect(sent).toHaveLength(1);
   });
 
-  test("joined updates are made one by one", async () => {
+  test("joined updates are sent again one by one, and succeed", async () => {
     const { store, failing } = await setUp();
     const ids = await Promise.all(Array.from({ length: 3 }, () => createSession(store)));
     await using _ = await failing(1, { failCommands: ["update"], errorCode: 2 });
@@ -121,7 +121,7 @@ mongo.describe("When a command fails,", () => {
     expect(warnings).toEqual([expect.stringContaining("grant it the action listIndexes")]);
   });
 
-  test("ensureIndexes retries it only if another instance may have been first", async () => {
+  test("ensureIndexes sends it again only if another instance may have created the indexes first", async () => {
     for (const [errorCode, attempts] of [
       [13, 1],
       [112, 2],

@@ -36,7 +36,7 @@ for (const [name, on] of Object.entries(servers)) {
 
   on.describe(`On ${name}, the session of a login whose process ended before it read the fence`, () => {
     for (const [call, firstCall] of Object.entries(firstCalls)) {
-      test(`is dead to ${call} if revokeUser ran after the login began`, async () => {
+      test(`is found dead by ${call} if revokeUser ran after the login began`, async () => {
         for (const login of ["create", "update"] as const) {
           const { store, crashing, userId } = await setUp();
           const authenticatedAt = await store.now();
@@ -47,7 +47,7 @@ for (const [name, on] of Object.entries(servers)) {
         }
       });
 
-      test(`is alive to ${call} if the login began after every fence`, async () => {
+      test(`is found alive by ${call} if the login began after every fence`, async () => {
         for (const login of ["create", "update"] as const) {
           for (const given of [true, false]) {
             const { store, crashing, userId } = await setUp();
@@ -102,7 +102,7 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await store.create({ ...session, authenticatedAt: await store.now() })).toBe("created");
     });
 
-    test("and gives no authenticatedAt succeeds, and is ended by revokeUser or counts as made after it", async () => {
+    test("succeeds if it gives no authenticatedAt, and is ended by revokeUser or counts as made after it", async () => {
       const { store, collection, userId } = await setUp();
       let ended = 0;
       const slow = mongoStore(

@@ -14,14 +14,14 @@ for (const [name, on] of Object.entries(servers)) {
     test("ensureIndexes creates the user index and the TTL index, even with a client whose defaults are hostile", async () => {
       const collection = collectionWithoutIndexes(connect(on.url, HOSTILE));
       await ensureIndexes(collection);
-      expect(await indexesOf(collection)).toEqual(OURS);
+      expect(await indexesOf(collection)).toEqual(STORE_INDEXES);
     });
 
     test("ensureIndexes changes nothing when it runs again", async () => {
       const collection = collectionWithoutIndexes(connect(on.url));
       await ensureIndexes(collection);
       await ensureIndexes(collection);
-      expect(await indexesOf(collection)).toEqual(OURS);
+      expect(await indexesOf(collection)).toEqual(STORE_INDEXES);
     });
 
     test("ensureIndexes creates them once when ten instances start at the same time", async () => {
@@ -31,14 +31,14 @@ for (const [name, on] of Object.entries(servers)) {
         connect(on.url).db(dbName).collection(collectionName),
       );
       await Promise.all(instances.map(ensureIndexes));
-      expect(await indexesOf(collection)).toEqual(OURS);
+      expect(await indexesOf(collection)).toEqual(STORE_INDEXES);
     });
 
     test("ensureIndexes creates the one that is missing", async () => {
       const collection = collectionWithoutIndexes(connect(on.url));
       await collection.createIndex({ endsAt: 1 }, { name: "tenure_cleaning", expireAfterSeconds: 0 });
       await ensureIndexes(collection);
-      expect(await indexesOf(collection)).toEqual(OURS);
+      expect(await indexesOf(collection)).toEqual(STORE_INDEXES);
     });
 
     test("ensureIndexes accepts an equal index with another name", async () => {
@@ -50,9 +50,13 @@ for (const [name, on] of Object.entries(servers)) {
     });
 
     const CONFLICTS: [string, Document, CreateIndexesOptions][] = [
-      ["has the name of ours but another key", { data: 1 }, { name: "tenure_user" }],
-      ["has the key of ours but another expiry", { endsAt: 1 }, { name: "by_end", expireAfterSeconds: 3600 }],
-      ["has the key of ours but no expiry", { endsAt: 1 }, { name: "plain_end" }],
+      ["has the name of a store's index but another key", { data: 1 }, { name: "tenure_user" }],
+      [
+        "has the key of a store's index but another expiry",
+        { endsAt: 1 },
+        { name: "by_end", expireAfterSeconds: 3600 },
+      ],
+      ["has the key of a store's index but no expiry", { endsAt: 1 }, { name: "plain_end" }],
       ["allows a user only one session", { userId: 1, _id: 1 }, { name: "one_each", unique: true }],
     ];
     test.for(CONFLICTS)(
@@ -120,7 +124,7 @@ async function indexesOf(collection: Collection): Promise<Document[]> {
     .toSorted((a, b) => (a["name"] < b["name"] ? -1 : 1));
 }
 
-const OURS = [
+const STORE_INDEXES = [
   { key: { endsAt: 1 }, name: "tenure_cleaning", expireAfterSeconds: 0 },
   { key: { userId: 1, _id: 1 }, name: "tenure_user", partialFilterExpression: { userId: { $exists: true } } },
 ];

@@ -71,7 +71,7 @@ for (const { name, on, open, options } of clients) {
       });
     });
 
-    test("an update with ifVersion does not conflict with itself", async () => {
+    test("an update with ifVersion does not conflict with its own first execution", async () => {
       await cutAtEach(async ({ store, readBack }) => {
         const id = await createSession(readBack);
         return {

@@ -26,7 +26,7 @@ mongo.describe("On a sharded cluster", () => {
     expect(await store.listUser(userId)).toEqual([]);
   });
 
-  test("a call on one session queries one shard", async () => {
+  test("a query by a session's id reads one shard", async () => {
     const collection = await newCollection(connect(mongo.url));
     const plan = await collection.find({ _id: randomUUID() as never }).explain("queryPlanner");
     expect(plan["queryPlanner"].winningPlan.stage).toBe("SINGLE_SHARD");

@@ -10,7 +10,7 @@ const mongo = await server("mongo");
 const { describe } = await canStart("mongo");
 
 describe("A primary that steps down during writes and is elected again", () => {
-  test("has every acknowledged write, and every failed call was a StoreError", async (context) => {
+  test("keeps every acknowledged write, and every call that failed rejected with a StoreError", async (context) => {
     if (!(await supportsCommand(mongo.url, { replSetGetStatus: 1 })))
       skipLoudly(context, `${mongo.how} has no elections`);
     await using own = await startMongo();
