@@ -5,7 +5,7 @@ import { MongoServerError } from "mongodb";
 import { expect, test } from "vitest";
 import { mongoStore } from "../src/index.ts";
 import { connect, newCollection } from "./clients.ts";
-import { HOUR } from "./sessions.ts";
+import { createSession, HOUR } from "./sessions.ts";
 
 const servers = { mongo: await server("mongo"), "mongo-transactions": await server("mongo-transactions") };
 
@@ -28,14 +28,14 @@ for (const [name, on] of Object.entries(servers)) {
         const long = { ...session, idle: HOUR, lifetime: HOUR };
 
         const gone = ["ended", "revoked", "unknown, revoked"].map((what) => `${what} ${randomUUID()}`);
-        await brief.create({ ...session, id: gone[0]! });
-        await brief.create({ ...session, id: gone[1]! });
+        await createSession(brief, { ...session, id: gone[0]! });
+        await createSession(brief, { ...session, id: gone[1]! });
         await brief.revoke(gone[1]!);
         await brief.revoke(gone[2]!);
         const kept = ["alive", "idle", "tombstone"].map((what) => `${what} ${randomUUID()}`);
-        await store.create({ ...long, id: kept[0]! });
-        await store.create({ ...long, id: kept[1]!, idle: 1 });
-        await store.create({ ...session, id: kept[2]! });
+        await createSession(store, { ...long, id: kept[0]! });
+        await createSession(store, { ...long, id: kept[1]!, idle: 1 });
+        await createSession(store, { ...session, id: kept[2]! });
         await store.revoke(kept[2]!);
 
         await brief.revokeUser("x");

@@ -164,25 +164,27 @@ servers.mongo.describe("revokeUser", () => {
   test("retries if an update missed a session, and counts the sessions that both rounds ended", async () => {
     const collection = await newCollection(connect(servers.mongo.url));
     const userId = randomUUID();
-    const store = mongoStore(missingOne(collection));
+    const missed: string[] = [];
+    const store = mongoStore(missingOne(collection, missed));
     for (let i = 0; i < 3; i += 1) await store.create(newSession({ userId }));
     expect(await store.revokeUser(userId)).toBe(3);
+    expect(missed).toHaveLength(1);
     expect(await store.listUser(userId)).toEqual([]);
   });
 });
 
 /**
  * Makes the store's first `updateMany` miss a document, as it can while a chunk of a sharded cluster moves.
+ * Adds the document's id to `missed`.
  */
-function missingOne(collection: Collection): MongoCollection {
+function missingOne(collection: Collection, missed: string[]): MongoCollection {
   return withHandle(collection, (handle) => {
     const updateMany = handle.updateMany.bind(handle);
-    let isFirst = true;
     handle.updateMany = (filter, ...rest) => {
-      const ids: string[] = (filter as Document)["_id"].$in;
-      const missing = isFirst ? { ...filter, _id: { $in: ids.slice(1) as never[] } } : filter;
-      isFirst = false;
-      return updateMany(missing, ...rest);
+      if (missed.length > 0) return updateMany(filter, ...rest);
+      const [first, ...others]: string[] = (filter as Document)["_id"].$in;
+      missed.push(first!);
+      return updateMany({ ...filter, _id: { $in: others as never[] } }, ...rest);
     };
     return handle;
   });

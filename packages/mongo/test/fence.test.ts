@@ -104,12 +104,15 @@ for (const [name, on] of Object.entries(servers)) {
 
     test("succeeds if it gives no authenticatedAt, and is ended by revokeUser or counts as made after it", async () => {
       const { store, collection, userId } = await setUp();
-      let ended = 0;
+      let ended: number | undefined;
       const slow = mongoStore(
-        beforeFenceIsRead(collection, async () => void (ended += await store.revokeUser(userId))),
+        beforeFenceIsRead(
+          collection,
+          async () => void (ended = (ended ?? 0) + (await store.revokeUser(userId))),
+        ),
       );
       expect(await slow.create(newSession({ userId }))).toBe("created");
-      expect(await store.listUser(userId)).toHaveLength(1 - ended);
+      expect(await store.listUser(userId)).toHaveLength(1 - ended!);
     });
   });
 }

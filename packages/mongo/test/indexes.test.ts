@@ -60,7 +60,7 @@ for (const [name, on] of Object.entries(servers)) {
       ["allows a user only one session", { userId: 1, _id: 1 }, { name: "one_each", unique: true }],
     ];
     test.for(CONFLICTS)(
-      "ensureIndexes rejects with the name of an index that %s, and changes nothing",
+      "ensureIndexes rejects, names the index and changes nothing if an index %s",
       async ([, key, options]) => {
         const collection = collectionWithoutIndexes(connect(on.url));
         await collection.createIndex(key, options);

@@ -106,7 +106,7 @@ mongo.describe("During an outage,", { concurrent: true }, () => {
   });
 
   test.for(Object.entries(CUT_CALLS))(
-    "after a cut at any command of %s and at its retry, the next call succeeds, and read, listUser and revokeUser agree",
+    "after cuts at any command and at its retry, the next call succeeds, and read, listUser and revokeUser agree: %s",
     async ([, cutCall]) => {
       await using proxy = await faultyProxy(await addressOfPrimary(mongo.url));
       const { store } = await onProxy(proxy.url, { retryReads: false });

@@ -56,7 +56,8 @@ mongo.describe("A user with 10,000 sessions", () => {
     const sent = await recordCommands(client, async () => {
       expect(await store.revokeUser("u", { except: ids[0]! })).toBe(9999);
     });
-    for (const command of sent.filter((each) => "find" in each)) expect(command["limit"]).toBe(500);
+    const limits = sent.filter((command) => "find" in command).map((command) => command["limit"]);
+    expect(new Set(limits)).toEqual(new Set([500]));
     const ended = sent
       .filter((each) => "updates" in each)
       .map(({ updates }) => updates[0].q["_id"].$in.length);

@@ -35,29 +35,29 @@ describe("redisStore refuses", () => {
 
   const node = (options: RedisClientOptions): RedisClient => clients.connecting(createClient(options));
   test.each<[string, () => RedisClient, string]>([
-    ["reads from replicas", () => node({ readonly: true }), "primaries"],
-    ["keeps a cache", () => node({ clientSideCache: { ttl: 0 } }), "clientSideCache"],
-    ["has a keyPrefix of bytes", () => node({ keyPrefix: Buffer.from("a") }), "keyPrefix"],
+    ["a client that reads from replicas", () => node({ readonly: true }), "primaries"],
+    ["a client with a cache", () => node({ clientSideCache: { ttl: 0 } }), "clientSideCache"],
+    ["a client with a keyPrefix of bytes", () => node({ keyPrefix: Buffer.from("a") }), "keyPrefix"],
     [
-      "is a Cluster that reads from replicas",
+      "a Cluster that reads from replicas",
       () => clients.connecting(createCluster({ rootNodes: [], useReplicas: true })),
       "primaries",
     ],
     [
-      "is a pool with a cache",
+      "a pool with a cache",
       () => clients.connecting(createClientPool({}, { clientSideCache: { ttl: 0 } })),
       "clientSideCache",
     ],
-    ["is not connected", () => createClient(), "connect()"],
-    ["is not connected (version 5)", () => createClient5(), "connect()"],
-    ["is a pool that is not connected", () => createClientPool(), "connect()"],
-    ["is a Cluster that is not connected", () => createCluster({ rootNodes: [] }), "connect()"],
+    ["a client that is not connected", () => createClient(), "connect()"],
+    ["a client of version 5 that is not connected", () => createClient5(), "connect()"],
+    ["a pool that is not connected", () => createClientPool(), "connect()"],
+    ["a Cluster that is not connected", () => createCluster({ rootNodes: [] }), "connect()"],
     [
-      "is a Sentinel that is not connected",
+      "a Sentinel that is not connected",
       () => createSentinel({ name: "tenure", sentinelRootNodes: [{ host: "127.0.0.1", port: 1 }] }),
       "connect()",
     ],
-  ])("a node-redis client that %s", (_, open, name) => {
+  ])("with node-redis, %s", (_, open, name) => {
     expect(() => redisStore(open())).toThrow(
       expect.objectContaining({ name: "TypeError", message: expect.stringContaining(name) as string }),
     );

@@ -76,7 +76,7 @@ redis.describe.each(LIBRARIES)("with $name", ({ open }) => {
     // Two turns of the event loop: the server works on some calls while this process works on the others.
     { calls: 50, shared: 2 },
   ])(
-    "$calls reads of one turn of the event loop send $shared commands, as do touches, saves and logouts, and logins send twice as many",
+    "$calls reads of one turn of the event loop share $shared command(s), as do touches, saves and logouts, and logins share twice as many",
     async ({ calls, shared }) => {
       const sessions = Array.from({ length: calls }, () => newSession({ userId: newId() }));
       const ids = sessions.map(({ id }) => id);

@@ -37,6 +37,7 @@ redis.describe.each(LIBRARIES)(
         };
         proxy.hold();
         await expect(calls[call]()).rejects.toThrow(StoreError);
+        expect(proxy.holdsAny()).toBe(true);
         proxy.release();
         await expect.poll(() => readOrError(store, newId())).toBeNull();
         await expect(direct.read(session.id)).resolves.toEqual(before);
@@ -55,6 +56,7 @@ redis.describe.each(LIBRARIES)(
       proxy.holdAfterReply();
       await expect(store.create(session)).rejects.toThrow(StoreError);
       await expect(admin.zscore(`tenure:u:${session.userId}`, session.id)).resolves.not.toBeNull();
+      expect(proxy.holdsAny()).toBe(true);
       proxy.release();
       await expect.poll(() => readOrError(store, newId())).toBeNull();
       await expect(direct.read(session.id)).resolves.toBeNull();

@@ -166,10 +166,13 @@ here.describe("every call rejects with a StoreError in time", () => {
     expect(await unexpected(store)).toEqual([]);
   });
 
-  test.each(LIBRARIES)("if the client has no password: $name", async ({ open }) => {
-    const own = await shared("--requirepass", "right");
-    expect(await unexpected(redisStore(open(clients, own.url), { timeout: LIMIT }))).toEqual([]);
-  });
+  test.each(LIBRARIES)(
+    "if the server requires a password and the client has none: $name",
+    async ({ open }) => {
+      const own = await shared("--requirepass", "right");
+      expect(await unexpected(redisStore(open(clients, own.url), { timeout: LIMIT }))).toEqual([]);
+    },
+  );
 
   test("if the client has a wrong password", async () => {
     const own = await shared("--requirepass", "right");

@@ -165,7 +165,7 @@ redis.describe.each([
 });
 
 redis.describe("after a lost reply, with node-redis,", () => {
-  test("a call rejects, because the client does not resend the command, and its change is made once", async () => {
+  test("a call rejects, because the client does not resend the command, and its change is applied once", async () => {
     await using proxy = await faultyProxy(redis.url);
     const store = redisStore(clients.connecting(createClient({ url: proxy.url })));
     const other = redisStore(clients.redis(redis.url));
