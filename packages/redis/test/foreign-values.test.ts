@@ -56,7 +56,7 @@ redis.describe("a value that the store did not write", () => {
     expect(await outcomes(users.map((userId) => store.revokeUser(userId)))).toEqual([1, FOREIGN, 1]);
   });
 
-  test("in place of a session, or a damaged session, makes only the calls about that session reject", async () => {
+  test("in place of a session makes only the calls about that session reject, as does a damaged session", async () => {
     const [good, damaged, other] = [
       await createSession(store),
       await createSession(store),
@@ -139,7 +139,7 @@ redis.describe("a value that the store did not write", () => {
     expect(found.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
   });
 
-  test("is not reported if the server refuses the command", async () => {
+  test("is not named as the cause if the server refuses the command", async () => {
     const id = await createSession(store);
     const username = newId();
     const forbidden = ["-set", "-zadd", "-setrange", "-pexpireat"];

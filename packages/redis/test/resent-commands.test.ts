@@ -199,7 +199,7 @@ redis.describe("a command that is resent after a lost reply", () => {
     await warmUp(store);
   });
 
-  test("after its deadline, as on a new primary whose clock is ahead, is applied once and returns its first result", async () => {
+  test("is applied once and returns its first result, even after its deadline, as on a new primary whose clock is ahead", async () => {
     const session = newSession();
     losePastDeadline();
     await expect(store.create(session)).resolves.toBe("created");
@@ -212,7 +212,7 @@ redis.describe("a command that is resent after a lost reply", () => {
     await expect(store.revoke(session.id)).resolves.toBe(true);
   });
 
-  test("for each key separately, because a slot moves, is applied once", async () => {
+  test("is applied once even if it is resent for each key separately, because a slot moves", async () => {
     const sessions = [newSession(), newSession()];
     await Promise.all(sessions.map((session) => store.create(session)));
     resend(() => Promise.reject(new Error("TRYAGAIN Multiple keys request during rehashing of slot")));
