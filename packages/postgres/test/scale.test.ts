@@ -28,9 +28,11 @@ here.describe(
 
     // Prepared while the table is empty, as at an application's first start, and never planned again.
     beforeAll(async () => {
-      // Needs its own server: a long transaction of another test would keep rows that touches leave behind
-      // from being reused.
-      own = await startPostgres({ settings: { fsync: "off", max_wal_size: "4GB", shared_buffers: "256MB" } });
+      // Needs its own server, without autovacuum: another long transaction, such as an automatic analyze, would
+      // keep rows that touches leave behind from being reused, and an analyze would replace the plans.
+      own = await startPostgres({
+        settings: { autovacuum: "off", fsync: "off", max_wal_size: "4GB", shared_buffers: "256MB" },
+      });
       pool = new Pool({ connectionString: own.url });
       await migrate(pool, { table });
       prepared = new Client({ connectionString: own.url });
