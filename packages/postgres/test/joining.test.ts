@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type NewSession, StoreError } from "@tenure/core";
-import { type PostgresPool, postgresStore } from "@tenure/postgres";
+import { postgresStore } from "@tenure/postgres";
 import { faultyProxy, server } from "@tenure/servers";
 import type { Pool } from "pg";
 import { beforeAll, expect, test } from "vitest";
-import { fakePool, intercepted } from "./intercepted-pool.ts";
+import { fakePool, watching } from "./intercepted-pool.ts";
 import { end, poolsOn } from "./pools.ts";
 import { HOUR, insertSessions, newSession } from "./sessions.ts";
 
@@ -202,7 +202,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
       const other = await pools.begin();
       await store.with(other).create(contested!);
       const creating = Promise.all(sessions.map((session) => store.create(session)));
-      await pools.lockWaits({ forGood: true });
+      await pools.lockWaits({ forGood: watch });
       await other.query("commit; begin");
       expect(await creating).toEqual(
         sessions.map((session) => (session === contested ? "taken" : "created")),
@@ -212,7 +212,7 @@ postgres.describe("postgresStore, concurrent calls", () => {
       watch.errors.clear();
       await store.with(other).update(contested!.id, { data: "theirs" });
       const updating = Promise.all(sessions.map(({ id }) => store.update(id, { data: "ours" })));
-      await pools.lockWaits({ forGood: true });
+      await pools.lockWaits({ forGood: watch });
       await end(other, "commit");
       expect(new Set(await updating)).toEqual(new Set(["updated"]));
       expect(await store.read(contested!.id)).toMatchObject({ data: "ours", version: 3 });
@@ -352,50 +352,4 @@ function failures(outcomes: readonly PromiseSettledResult<unknown>[]): number[] 
     expect(String(outcome.reason)).not.toMatch(/session \d|poison/);
     return [index];
   });
-}
-
-interface Watch {
-  readonly pool: PostgresPool;
-  readonly statements: { readonly name: string | undefined; readonly values: readonly unknown[] }[];
-  /** SQLSTATEs of the server's replies. */
-  readonly errors: Set<unknown>;
-  /** The most connections that were checked out at the same time. */
-  mostConnections: number;
-  /** How often a connection was requested. */
-  connects: number;
-}
-
-function watching(pool: Pool): Watch {
-  let checkedOut = 0;
-  const between = intercepted(pool, async (query, next) => {
-    watch.statements.push({ name: query.name, values: query.values ?? [] });
-    try {
-      return await next(query);
-    } catch (error) {
-      if (error instanceof Error && "code" in error) watch.errors.add(error.code);
-      throw error;
-    }
-  });
-  const watch: Watch = {
-    statements: [],
-    errors: new Set(),
-    mostConnections: 0,
-    connects: 0,
-    pool: {
-      ...between,
-      async connect() {
-        watch.connects += 1;
-        const client = await between.connect();
-        watch.mostConnections = Math.max(watch.mostConnections, (checkedOut += 1));
-        return {
-          ...client,
-          release(destroy) {
-            checkedOut -= 1;
-            client.release(destroy);
-          },
-        };
-      },
-    },
-  };
-  return watch;
 }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NewSession } from "@tenure/core";
-import type { PostgresStore } from "@tenure/postgres";
+import { type PostgresStore, postgresStore } from "@tenure/postgres";
 import { server } from "@tenure/servers";
 import { beforeAll, expect, test } from "vitest";
+import { type Watch, watching } from "./intercepted-pool.ts";
 import { end, poolsOn } from "./pools.ts";
 import { HOUR, newSession } from "./sessions.ts";
 
@@ -10,11 +11,16 @@ const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 /** Idle timeout in milliseconds: long enough for the steps before it passes, even on a busy machine. */
 const BRIEF = 500;
+/** Milliseconds between two instants that a test compares. */
+const CLOCK_ADVANCES = 20;
 
 postgres.describe("postgresStore, while another transaction has locked a session", () => {
+  let watch: Watch;
   let store: PostgresStore;
   beforeAll(async () => {
-    store = await pools.store();
+    await pools.store();
+    watch = watching(pools.open());
+    store = postgresStore(watch.pool, { table: pools.table });
   });
 
   const createSession = async (given: Partial<NewSession> = {}): Promise<string> => {
@@ -34,7 +40,8 @@ postgres.describe("postgresStore, while another transaction has locked a session
       const id = await createSession();
       const holder = await pools.hold(id);
       const touching = store.update(id, {});
-      await pools.lockWaits({ forGood: true });
+      await pools.lockWaits({ forGood: watch });
+      await sleep(CLOCK_ADVANCES);
       const released = await store.now();
       await end(holder, how);
       expect(await touching).toBe("updated");
@@ -78,7 +85,8 @@ postgres.describe("postgresStore, while another transaction has locked a session
     const id = await createSession();
     const holder = await pools.hold(id);
     const touching = store.update(id, {});
-    await pools.lockWaits({ forGood: true });
+    await pools.lockWaits({ forGood: watch });
+    await sleep(CLOCK_ADVANCES);
     const inside = store.with(holder);
     expect(await inside.update(id, {})).toBe("updated");
     const touched = await inside.read(id);
@@ -91,7 +99,7 @@ postgres.describe("postgresStore, while another transaction has locked a session
     const id = await createSession();
     const holder = await pools.hold(id);
     const touching = store.update(id, {});
-    await pools.lockWaits({ forGood: true });
+    await pools.lockWaits({ forGood: watch });
     expect(await store.with(holder).revoke(id)).toBe(true);
     await end(holder, "commit");
     expect(await touching).toBe("gone");
@@ -115,14 +123,15 @@ postgres.describe("postgresStore, while another transaction has locked a session
   });
 
   test("calls about other sessions do not wait in a pool of three connections either", async () => {
-    const small = await pools.store({ max: 3, connectionTimeoutMillis: 1000 });
+    const smallPool = watching(pools.open({ max: 3, connectionTimeoutMillis: 1000 }));
+    const small = postgresStore(smallPool.pool, { table: pools.table });
     const [held, free] = [await createSession(), await createSession()];
     const holder = await pools.hold(held);
     const waiting = Promise.all([
       ...Array.from({ length: 5 }, () => small.update(held, {})),
       ...Array.from({ length: 5 }, () => small.update(held, { data: "new" })),
     ]);
-    await pools.lockWaits({ forGood: true });
+    await pools.lockWaits({ forGood: smallPool });
     for (let round = 0; round < 20; round += 1) {
       expect(await small.read(free)).toMatchObject({ id: free });
       expect(await small.update(free, { data: "new" })).toBe("updated");
@@ -136,7 +145,7 @@ postgres.describe("postgresStore, while another transaction has locked a session
     const [longHolder, briefHolder] = [await pools.hold(long), await pools.hold(brief)];
     const waitingLong = store.update(long, {});
     const waitingBriefly = [store.update(brief, {}), store.read(brief)];
-    await pools.lockWaits({ statements: 2, forGood: true });
+    await pools.lockWaits({ statements: 2, forGood: watch });
     await end(briefHolder, "rollback");
     expect(await Promise.all(waitingBriefly)).toEqual(["updated", expect.objectContaining({ id: brief })]);
     await end(longHolder, "rollback");

@@ -3,6 +3,7 @@ import { migrate, type PostgresStore, postgresStore, type TableName } from "@ten
 import { Client, Pool, type PoolConfig } from "pg";
 import { afterAll, onTestFailed } from "vitest";
 import { tableOf } from "../src/table.ts";
+import type { Watch } from "./intercepted-pool.ts";
 
 /**
  * A test file's own table, and pools that end with the file. Their `application_name` is the table's name.
@@ -17,13 +18,12 @@ export interface Pools {
   /** Begins a transaction that locks these sessions, as an administrator may in psql. */
   readonly hold: (...ids: string[]) => Promise<Client>;
   /**
-   * Waits until this many statements of the pools wait for a lock, or the signal is aborted. `forGood`:
-   * statements of the store without `lock_timeout`, whose waits only the release of the lock ends. The others
-   * have one of at most 100 ms, which a busy machine exceeds a little.
+   * Waits until this many statements of the pools wait for a lock, or the signal is aborted. `forGood`: until
+   * as many of this pool's statements wait without `lock_timeout`.
    */
   readonly lockWaits: (options?: {
     statements?: number;
-    forGood?: boolean;
+    forGood?: Watch;
     signal?: AbortSignal;
   }) => Promise<void>;
   /** Creates a role that owns nothing and has only these privileges on a table. */
@@ -67,12 +67,15 @@ export function poolsOn(connectionString: string): Pools {
       await client.query(`select from ${table} where id = any($1) for update`, [ids]);
       return client;
     },
-    async lockWaits({ statements = 1, forGood = false, signal } = {}) {
-      const waiting = `select from pg_locks join pg_stat_activity using (pid) where not granted
-        and application_name = $1 and (not $2 or waitstart < clock_timestamp() - interval '400 ms')`;
+    async lockWaits({ statements = 1, forGood, signal } = {}) {
+      const waiting =
+        "select from pg_locks join pg_stat_activity using (pid) where not granted and application_name = $1";
       for (;;) {
-        const { rows } = await admin().query(waiting, [table, forGood]);
-        if (rows.length >= statements || signal?.aborted === true) return;
+        if (signal?.aborted === true) return;
+        if (forGood === undefined || forGood.patient >= statements) {
+          const { rows } = await admin().query(waiting, [table]);
+          if (rows.length >= statements) return;
+        }
         await sleep(5);
       }
     },
