@@ -130,10 +130,15 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
   /** Sets the fence, and returns its instant once the server's clock has passed it (1 ms at most). */
   async function setFence(userId: string, upTo: number | null): Promise<number> {
     let { instant, state } = await fence({ userId, upTo });
-    while (state === "early") ({ state } = await fence({ userId, upTo: instant }));
+    for (let attempt = 1; state === "early" && attempt < MAX_EARLY; attempt += 1) {
+      ({ state } = await fence({ userId, upTo: instant }));
+    }
     if (state === "fenced") return instant;
     if (upTo !== null) throw instantInTheFuture();
-    throw new StoreError("revokeUser", "the server's clock was set back during the call: call it again");
+    throw new StoreError(
+      "revokeUser",
+      "the server's clock was set back during the call, or stands still: call it again",
+    );
   }
 
   async function endAll(ending: Ending): Promise<Pick<Ended, "alive" | "found">> {
@@ -202,6 +207,9 @@ function storeOn(bind: Bind, operations: Operations): SessionStore {
     },
   };
 }
+
+/** More statements than a server runs in the millisecond until its clock has passed the fence. */
+const MAX_EARLY = 1000;
 
 /** Enough for ten million sessions. */
 const MAX_BATCHES = 10_000;

@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from "vitest";
 import { operationsOn } from "../src/operations.ts";
 import { statementsFor } from "../src/statements.ts";
 import { tableOf } from "../src/table.ts";
-import { intercepted } from "./intercepted-pool.ts";
+import { fakePool, intercepted } from "./intercepted-pool.ts";
 import { end, poolsOn } from "./pools.ts";
 import { HOUR, newSession } from "./sessions.ts";
 
@@ -40,6 +40,11 @@ postgres.describe("postgresStore, the login fence", () => {
     }
     expect(states).toEqual(new Set(["early", "fenced"]));
     await end(client, "rollback");
+  });
+
+  test("revokeUser rejects if the server's clock stands still, instead of waiting for ever", async () => {
+    const frozen = fakePool(async () => ({ rows: [[null, "ada", "1000", "early"]] }));
+    await expect(postgresStore(frozen).revokeUser("ada")).rejects.toThrow(/clock .* stands still/);
   });
 
   test("if the process crashes after setting the fence, older logins are refused, and the next revokeUser ends the sessions", async () => {
