@@ -257,20 +257,23 @@ from (select) one left join (select * from ${table} s where s.id >= $1 order by 
 order by s.id`),
     now: statement(`select case when pg_is_in_recovery() then 'standby' end, 'now', ${milliseconds(NOW)}`),
     // Planned each time: a plan from when the table was small would read all of it. Commits asynchronously,
-    // because rows that a crash restores have expired anyway.
+    // because rows that a crash restores have expired anyway. In a partitioned table, rows of two partitions
+    // can have the same ctid, and each statement covers the same pages of every partition.
     sweep: unprepared(`
 with turn as materialized (
   select not $4::boolean or pg_try_advisory_xact_lock(${SWEEPING}, ${literal}::regclass::oid::int) as ours from ${lazyIf("true")}
 ), dead as materialized (
-  select s.ctid from ${table} s, turn
+  select s.tableoid, s.ctid from ${table} s, turn
   where turn.ours and s.ctid >= $1::tid and s.ctid < $2::tid and s.expires_at <= clock_timestamp()
   limit $3::bigint for update of s skip locked
 ), swept as (
-  delete from ${table} s where s.ctid = any(array(select ctid from dead)) returning 1
+  delete from ${table} s where s.ctid = any(array(select ctid from dead)) and (s.tableoid, s.ctid) in (select tableoid, ctid from dead)
+  returning 1
 )
 select ${state}, 'sweep', ours::text, swept::text,
   (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1000)::text,
-  (pg_relation_size(${literal}::regclass) / current_setting('block_size')::bigint)::text
+  (greatest(pg_relation_size(${literal}::regclass), (select max(pg_relation_size(relid)) from pg_partition_tree(${literal}::regclass)))
+    / current_setting('block_size')::bigint)::text
 from (select (select ours from turn), (select count(*) from swept) as swept offset 0) done`),
   };
 }

@@ -164,6 +164,23 @@ postgres.describe("postgresStore, sweeping", () => {
     expect(() => store.startSweeping({ every })).toThrow(TypeError);
   });
 
+  test("sweep deletes the expired sessions of every partition, and no live session", async () => {
+    await pool.query(`
+      create table ${table}_parts (like ${table} including defaults, primary key (id)) partition by hash (id);
+      drop table ${table};
+      alter table ${table}_parts rename to ${table}`);
+    for (const at of [0, 1, 2])
+      await pool.query(
+        `create table ${table}_${at} partition of ${table} for values with (modulus 3, remainder ${at})`,
+      );
+    await insertExpired(500);
+    await insertSessions(pool, table, "live", 500, { size: 900 });
+    expect(await store.sweep()).toBe(500);
+    const left = await ids();
+    expect(left).toHaveLength(500);
+    expect(left.filter((id) => id.startsWith("live"))).toHaveLength(500);
+  });
+
   async function ids(): Promise<string[]> {
     const { rows } = await pool.query<{ id: string }>(`select id from ${table} order by id`);
     return rows.map(({ id }) => id);
