@@ -70,6 +70,16 @@ postgres.describe("PostgreSQL", () => {
     ).resolves.toMatchObject({ schema: expect.stringMatching(/^warning: version 99/) });
   });
 
+  test("doctor says what to insert if the schema was restored without its version", async () => {
+    await migrate(pool, { schema, table: "empty" });
+    await pool.query(`delete from "${schema}".empty_schema`);
+    const ran = await tenure(["doctor", "--store", postgres.url, "--schema", schema, "--table", "empty"]);
+    expect(ran).toMatchObject({
+      code: 1,
+      out: expect.stringContaining(`such as insert into "${schema}"."empty_schema" values (1)`),
+    });
+  });
+
   test("sweep deletes expired sessions, and reports how many", async () => {
     const store = postgresStore(pool, { schema, table });
     for (let at = 0; at < 3; at += 1) {

@@ -53,6 +53,8 @@ function never(): boolean {
 async function versionIn(client: PooledClient, versionTable: string): Promise<number> {
   const [row] = await command(client, `select max(version)::text from ${versionTable}`);
   const version = Number(row?.[0] ?? Number.NaN);
-  if (!(version >= 1)) throw new Error(`${versionTable} must have a row with the version of Tenure's schema`);
-  return version;
+  if (version >= 1) return version;
+  throw new Error(
+    `${versionTable} has no row with the version of Tenure's schema, as after a dump of the schema only: insert the version that the database of the dump has`,
+  );
 }

@@ -196,6 +196,19 @@ postgres.describe("migrate", () => {
     await expect(migrate(pool, name)).rejects.toThrow("restore both tables");
   });
 
+  test("says what to insert if the version table is empty, as after a dump of the schema only", async () => {
+    const name = newName();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    const { versionTable } = tableOf(name);
+    await pool.query(`delete from ${versionTable}`);
+    await expect(migrate(pool, name)).rejects.toThrow(
+      `${versionTable} has no row with the version of Tenure's schema, as after a dump of the schema only: insert the version`,
+    );
+    await pool.query(`insert into ${versionTable} values (1)`);
+    await migrate(pool, name);
+  });
+
   test("leaves nothing behind if it fails, and destroys the connection", async () => {
     const pool = pools.open({ max: 1 });
     await pool.query(`create table taken_${process.pid}_user_id ()`);

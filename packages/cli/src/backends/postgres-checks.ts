@@ -126,17 +126,26 @@ async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
   const wanted = Math.max(...steps.map(({ version }) => version));
   // Only the migration names the table that holds the version.
   const versionTable = /create table (\S.*) \(version integer/.exec(steps[0]?.sql ?? "")?.[1] ?? "";
-  const { rows } = await pool
-    .query<{ version: number }>(`select max(version) as version from ${versionTable}`)
-    .catch(() => ({ rows: [] }));
-  const version = rows[0]?.version;
+  const rows = await pool.query<{ version: number | null }>(`select max(version) as version from ${versionTable}`).then(
+    (result) => result.rows,
+    () => undefined,
+  );
+  const version = rows?.[0]?.version;
   if (version === wanted) return { check, status: "ok", message: `version ${version}` };
-  if (typeof version !== "number") {
+  if (rows === undefined) {
     return {
       check,
       status: "problem",
       message: `${versionTable} cannot be read: the table is not Tenure's, or the role may not read it`,
       remedy: `restore both tables, or grant select on ${versionTable}`,
+    };
+  }
+  if (typeof version !== "number") {
+    return {
+      check,
+      status: "problem",
+      message: `${versionTable} has no row with the schema's version, as after a dump of the schema only`,
+      remedy: `insert the version that the database of the dump has, such as insert into ${versionTable} values (${wanted})`,
     };
   }
   const isNewer = version > wanted;
