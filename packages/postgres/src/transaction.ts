@@ -1,5 +1,6 @@
 import { StoreError } from "@tenure/core";
-import { type PostgresClient, rowsOf, unprepared } from "./driver.ts";
+import { Fault } from "@tenure/core/store";
+import { NOT_PGS, type PostgresClient, type Row, rowsOf, unprepared } from "./driver.ts";
 import { toStoreError } from "./failure.ts";
 import type { Bind } from "./joined.ts";
 import { repeated, type Operation, resultsOf } from "./operation.ts";
@@ -22,7 +23,10 @@ export function inTransaction(client: PostgresClient, table: string): Bind {
 
   async function resultOf<Call, Result>(operation: Operation<Call, Result>, call: Call): Promise<Result> {
     try {
-      const [seesThePresent] = await rowsOf(client, { statement: PRESENT, values: [] }, false);
+      const present = await rowsOf(client, { statement: PRESENT, values: [] }, false);
+      // An ORM's transaction may have a `query` of its own, which returns the rows.
+      if (!Array.isArray(present)) throw new Fault(NOT_PGS);
+      const [seesThePresent] = present as readonly Row[];
       if (seesThePresent?.[0] !== "true") throw new StoreError(operation.name, NOT_READ_COMMITTED);
       return await repeated(operation, async () =>
         resultsOf(operation, [call], await rowsOf(client, operation.query([call], null), false), table),

@@ -2,6 +2,7 @@ import { MAX_DURATION } from "@tenure/core";
 import { migrate, type PostgresPool, type PostgresStoreOptions, postgresStore } from "@tenure/postgres";
 import { Client, Pool } from "pg";
 import { expect, test } from "vitest";
+import { fakePool } from "./intercepted-pool.ts";
 
 const pool: PostgresPool = {
   connect: () => Promise.reject(new Error("not in this test")),
@@ -44,4 +45,22 @@ test.each<PostgresStoreOptions>([
   { tombstoneMinimun: 1 } as object,
 ])("postgresStore refuses the options %j", (options) => {
   expect(() => postgresStore(pool, options)).toThrow(TypeError);
+});
+
+const notPgs = "the pool or client is not one of pg";
+
+test("with(client) says so if the client is an ORM's transaction, whose queries return rows", async () => {
+  const manager = { query: async () => [{ present: "true" }] };
+  const store = postgresStore(pool).with(manager as never);
+  await expect(store.revokeUser("ada")).rejects.toThrow(notPgs);
+});
+
+test("a call says so if the pool is of a library that has other methods than pg", async () => {
+  const other = fakePool(() => Promise.reject(new TypeError("client.query is not a function")));
+  await expect(postgresStore(other).read("id")).rejects.toThrow(notPgs);
+});
+
+test("a call does not blame the pool if its address is invalid", async () => {
+  const store = postgresStore(new Pool({ connectionString: "postgres://user:password@host:99999999/database" }));
+  await expect(store.read("id")).rejects.toThrow("PostgreSQL could not be reached");
 });
