@@ -284,11 +284,27 @@ export function notAReply(operation: StoreOperation): StoreError {
  */
 function failure(operation: StoreOperation, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const { name, message, code } =
-    error instanceof Error
-      ? (error as NodeJS.ErrnoException)
-      : { name: "Error", message: typeof error, code: undefined };
-  const safe = message.replace(/,? with args beginning with.*/s, "");
+  const { name, code } =
+    error instanceof Error ? (error as NodeJS.ErrnoException) : { name: "Error", code: undefined };
+  const safe = messageOf(error).replace(/,? with args beginning with.*/s, "");
   const cause = Object.assign(new Error(safe), { name }, code === undefined ? {} : { code });
-  return new StoreError(operation, `Redis failed or refused the command: ${safe}`, { cause });
+  return new StoreError(operation, `Redis failed or refused the command: ${safe}${hintFor(safe)}`, { cause });
+}
+
+/** Some errors have no message: node-redis' TimeoutError, and Node's for a host with several addresses. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  if (error.message !== "") return error.message;
+  return error instanceof AggregateError && error.errors.length > 0
+    ? messageOf(error.errors[0])
+    : error.constructor.name;
+}
+
+/** What to change, for messages that do not say it. */
+function hintFor(message: string): string {
+  if (/compiling script|script shebang|command called from script/i.test(message))
+    return " (the store's scripts need Redis 7 or Valkey 7.2, or later)";
+  if (/^(?:ERR )?MOVED |^CROSSSLOT /.test(message))
+    return " (if the server is a node of a Cluster, give redisStore a Cluster client)";
+  return "";
 }

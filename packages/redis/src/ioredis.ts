@@ -26,7 +26,13 @@ export interface IoredisPipeline {
 
 export function isIoredis(client: unknown): client is IoredisClient {
   const it = client as Partial<IoredisClient> | null | undefined;
-  return typeof it?.evalsha === "function" && typeof it.mget === "function" && typeof it.options === "object";
+  // A pipeline has the commands too, but makes no pipelines.
+  return (
+    typeof it?.evalsha === "function" &&
+    typeof it.mget === "function" &&
+    typeof it.pipeline === "function" &&
+    typeof it.options === "object"
+  );
 }
 
 /** @throws TypeError for a client that reads from replicas, subscribes or monitors */

@@ -26,6 +26,8 @@ function isMock(client: object): boolean {
 function nameOf(client: unknown): string {
   if (client === null || typeof client !== "object") return client === null ? "null" : typeof client;
   if (isMock(client)) return "a client of ioredis-mock, which cannot run Redis 7 scripts";
+  if (client instanceof Promise) return "a promise: await it";
+  if ("exec" in client) return "a pipeline or a transaction: pass the client itself";
   if ("invokeScript" in client) return "a client of Valkey GLIDE";
   if (!("sendCommand" in client)) return "an object that is not a client";
   if ("isOpen" in client) return "a client of node-redis 4";
