@@ -65,7 +65,10 @@ export function addressOf(url: string): Address {
   }
   const label = `${scheme}://${masked(userinfo)}${hosts}${path}`;
   if (scheme in REDIS) return redisAddress(scheme, { userinfo, hosts, path, query, label });
-  if (scheme === "postgres" || scheme === "postgresql") return { backend: "postgres", url, label };
+  if (scheme === "postgres" || scheme === "postgresql") {
+    if (!hosts.includes(",")) return { backend: "postgres", url, label };
+    throw new UsageError("postgres:// takes one host: name the primary");
+  }
   if (scheme === "mongodb" || scheme === "mongodb+srv") {
     const database = decoded(path.slice(1));
     if (database !== "") return { backend: "mongo", url, database, label };

@@ -12,6 +12,7 @@ describe("a wrong command line exits with code 2, prints nothing on stdout and s
     ["no scheme", ["count", "--store", "s3cret"], "not the URL"],
     ["Sentinels without a primary", ["count", "--store", "redis+sentinel://:s3cret@a,b"], "Name the primary"],
     ["two hosts for one Redis", ["count", "--store", "redis://:s3cret@a,b"], "takes one host"],
+    ["two hosts for PostgreSQL", ["count", "--store", "postgres://ada:s3cret@a,b/shop"], "takes one host"],
     ["an unknown parameter", ["count", "--store", "redis://a?password=s3cret"], "Unknown parameter"],
     ["a database number for a Cluster", ["count", "--store", "redis+cluster://:s3cret@a/1"], "has only 0"],
     ["MongoDB without a database", ["count", "--store", "mongodb://ada:s3cret@db"], "Name the database"],
