@@ -3,8 +3,10 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ReauthenticationRequired, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
+import { redisStore } from "@tenure/redis";
 import { server } from "@tenure/servers";
 import session from "express-session";
+import { Redis } from "ioredis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectMongo, connectPg, connectRedis, type ImportSource, write } from "./import-sources.ts";
 import { json, tenure } from "./tenure.ts";
@@ -164,12 +166,24 @@ redis.describe("tenure import", () => {
     expect(ran).toMatchObject({ code: 2, out: "", err });
   });
 
-  test("from connect-redis refuses a --prefix that is also the source's prefix", async () => {
-    const args = ["import", "--from", "connect-redis", "--store", redis.url, "--prefix", "sess:"];
-    await expect(tenure(args)).resolves.toMatchObject({
-      code: 2,
-      err: expect.stringContaining("must differ"),
-    });
+  test.each([
+    ["the same as", ""],
+    ["the beginning of", "sess:"],
+  ])("from connect-redis leaves no session behind if --prefix is %s the source's prefix", async (_, rest) => {
+    const prefix = `${randomUUID()}:`;
+    const client = new Redis(redis.url);
+    const [sid, another] = [newSid(), newSid()];
+    const value = JSON.stringify({ userId: "ada", cookie: { originalMaxAge: HOUR } });
+    await client.set(`${prefix}${rest}${sid}`, value, "PX", HOUR);
+    await client.set(`${prefix}${rest}${another}`, value, "PX", HOUR);
+    const args = ["import", "--from", "connect-redis", "--source-prefix", prefix + rest];
+    const to = ["--store", redis.url, "--prefix", prefix];
+    await expect(json([...args, ...to])).resolves.toMatchObject({ imported: 2, unreadable: 0 });
+    const again = await json([...args, ...to]);
+    const sessions = new Sessions({ store: redisStore(client, { prefix }) });
+    await expect(sessions.get(sid)).resolves.toMatchObject({ userId: "ada" });
+    client.disconnect();
+    expect(again).toMatchObject({ imported: 0, alreadyThere: 2, unreadable: 0 });
   });
 
   postgres.describe("from connect-redis to another server", () => {

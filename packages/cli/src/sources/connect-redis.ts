@@ -7,19 +7,22 @@ import { dataOf, type Source, type SourceSession } from "./source.ts";
  * expires with it.
  *
  * @param prefix the option `prefix` of RedisStore, `"sess:"` by default
- * @param except the prefix of Tenure's own keys, which may be on the same server
+ * @param except the prefix of Tenure's own keys, which may be on the same server, and whose values are not JSON
  */
 export async function connectRedisSource(
   address: RedisAddress,
   { prefix = "sess:", except }: { readonly prefix?: string | undefined; readonly except: string },
 ): Promise<Source> {
   const client = await connectRedis(address);
+  const isTenures = (key: string): boolean =>
+    [`${except}s:`, `${except}u:`].some((start) => key.startsWith(start));
 
   async function sessionAt(key: string): Promise<SourceSession | null> {
     const [value, ttl] = await Promise.all([client.get(key).catch(wrongType), client.pttl(key)]);
     // Expired since the scan found it.
     if (value === null || ttl === -2) return null;
     const data = value === undefined ? null : dataOf(value);
+    if (data === null && isTenures(key)) return null;
     return { token: key.slice(prefix.length), data, left: ttl < 0 ? null : ttl };
   }
 
@@ -34,7 +37,7 @@ export async function connectRedisSource(
         let cursor = "0";
         do {
           const [next, found] = await node.scan(cursor, "MATCH", pattern, "COUNT", 500);
-          const keys = found.filter((key) => !seen.has(key) && !key.startsWith(except));
+          const keys = found.filter((key) => !seen.has(key));
           for (const key of keys) seen.add(key);
           const sessions = await Promise.all(keys.map(sessionAt));
           yield* sessions.filter((session) => session !== null);

@@ -25,14 +25,8 @@ export async function openSource(
   to: { readonly address: Address; readonly options: StoreOptions },
 ): Promise<Source> {
   if (from === "connect-redis" && address.backend === "redis") {
-    const except = to.options.prefix ?? "tenure:";
-    if (to.address.backend === "redis" && except === (options.prefix ?? "sess:")) {
-      throw new UsageError(
-        "--prefix and --source-prefix must differ, or the two stores would share their keys",
-      );
-    }
     const { connectRedisSource } = await import("./connect-redis.ts");
-    return connectRedisSource(address, { prefix: options.prefix, except });
+    return connectRedisSource(address, { prefix: options.prefix, except: to.options.prefix ?? "tenure:" });
   }
   if (from === "connect-pg-simple" && address.backend === "postgres") {
     const { connectPgSimpleSource } = await import("./connect-pg-simple.ts");
