@@ -95,6 +95,26 @@ ownRedis.describe("doctor", () => {
   });
 });
 
+ownRedis.describe("every command refuses", () => {
+  test("a database that the server does not have, or that the user may not select", async () => {
+    await using own = await startRedis();
+    const admin = new Redis(own.url);
+    await admin.call("ACL", "SETUSER", "app", "on", ">s3cret", "~*", "+@all", "-select");
+    admin.disconnect();
+    await expect(tenure(["revoke-user", "ada", "--yes", "--store", `${own.url}/99`])).resolves.toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("DB index is out of range"),
+    });
+    const asApp = `${own.url.replace("redis://", "redis://app:s3cret@")}/1`;
+    await expect(tenure(["count", "--store", asApp])).resolves.toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("NOPERM"),
+    });
+  });
+});
+
 /** The rights of the least-privileged user in the store's README. */
 function readmeRules(): string[] {
   const readme = readFileSync(new URL("../../redis/README.md", import.meta.url), "utf8");
@@ -120,9 +140,36 @@ severalRedis.describe("several Redis servers:", () => {
 
     test("doctor checks every primary", async () => {
       await expect(findingsOf(["--store", `redis+cluster://${hosts()}`])).resolves.toMatchObject({
+        cluster: "ok: all 16384 slots are served",
         version: expect.stringMatching(/^ok: .* \(3 primaries\)$/),
         privileges: expect.stringMatching(/^ok/),
       });
+    });
+
+    test("every command refuses redis:// for one node, which has only some of the sessions", async () => {
+      const args = ["--store", cluster.nodes[0]!.url];
+      for (const command of [
+        ["doctor"],
+        ["count"],
+        ["revoke-all", "--yes"],
+        ["import", "--from", "connect-redis"],
+      ])
+        await expect(tenure([...command, ...args])).resolves.toMatchObject({
+          code: 2,
+          out: "",
+          err: expect.stringContaining("write redis+cluster:// instead"),
+        });
+    });
+
+    test("doctor reports the slots of a primary that is down without a replica", async () => {
+      await using own = await startRedisCluster();
+      const args = ["--store", `redis+cluster://127.0.0.1:${own.nodes[1]!.port}`];
+      await Promise.all([own.nodes[0]!.kill(), own.nodes[3]!.kill()]);
+      // The other servers notice it after cluster-node-timeout. Until then, doctor finds a primary that does not reply.
+      await expect
+        .poll(() => findingsOf(args), { timeout: 30_000 })
+        .toMatchObject({ cluster: "problem: 5461 of 16384 slots are not served" });
+      await expect(tenure(["doctor", ...args])).resolves.toMatchObject({ code: 1, err: "" });
     });
   });
 

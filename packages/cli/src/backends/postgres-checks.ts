@@ -126,10 +126,12 @@ async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
   const wanted = Math.max(...steps.map(({ version }) => version));
   // Only the migration names the table that holds the version.
   const versionTable = /create table (\S.*) \(version integer/.exec(steps[0]?.sql ?? "")?.[1] ?? "";
-  const rows = await pool.query<{ version: number | null }>(`select max(version) as version from ${versionTable}`).then(
-    (result) => result.rows,
-    () => undefined,
-  );
+  const rows = await pool
+    .query<{ version: number | null }>(`select max(version) as version from ${versionTable}`)
+    .then(
+      (result) => result.rows,
+      () => undefined,
+    );
   const version = rows?.[0]?.version;
   if (version === wanted) return { check, status: "ok", message: `version ${version}` };
   if (rows === undefined) {

@@ -6,11 +6,37 @@ import { primariesOf } from "./redis-client.ts";
 /** Checks every primary. A finding that all primaries of a Cluster share is reported once. */
 export async function checkRedis(client: Redis | Cluster, prefix: string): Promise<Finding[]> {
   const primaries = primariesOf(client);
+  const health = client instanceof Cluster ? [await checkCluster(primaries)] : [];
+  // The other checks send commands to every primary.
+  if (health.some(({ status }) => status === "problem")) return health;
   const found = await Promise.all(primaries.map(checkNode));
   const findings =
     client instanceof Cluster ? [...merged(primaries, found), await checkClocks(primaries)] : found.flat();
-  return [...findings, await checkPrivileges(client, prefix)];
+  return [...health, ...findings, await checkPrivileges(client, prefix)];
 }
+
+/** Reports primaries that do not reply, and slots that no server serves. */
+async function checkCluster(primaries: readonly Redis[]): Promise<Finding> {
+  const check = "cluster";
+  const remedy =
+    "start the servers that are down, or move their slots: until then, calls on these slots fail";
+  const replies = await Promise.allSettled(primaries.map((node) => node.cluster("INFO")));
+  for (const [at, reply] of replies.entries()) {
+    if (reply.status === "fulfilled") continue;
+    const reason = reply.reason as Error;
+    if (isRefused(reason)) return hidden(check, "CLUSTER INFO");
+    const message = `does not reply: ${reason.message}`;
+    return foundAt(primaries[at], { check, status: "problem", message, remedy });
+  }
+  const served = replies.map((reply) =>
+    reply.status === "fulfilled" ? Number(factsIn(String(reply.value)).get("cluster_slots_ok")) : SLOTS,
+  );
+  const least = Math.min(...served);
+  if (least >= SLOTS) return { check, status: "ok", message: `all ${SLOTS} slots are served` };
+  return { check, status: "problem", message: `${SLOTS - least} of ${SLOTS} slots are not served`, remedy };
+}
+
+const SLOTS = 16_384;
 
 async function checkNode(node: Redis): Promise<Finding[]> {
   const info = factsIn(await node.info().catch(() => ""));

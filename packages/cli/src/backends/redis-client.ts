@@ -1,27 +1,46 @@
 import { Cluster, Redis } from "ioredis";
 import type { RedisAddress } from "../address.ts";
+import { UsageError } from "../usage-error.ts";
 
 /**
  * Connects to a server, to the primary that Sentinels name, or to a Cluster. Timeouts are short, because a
  * person is waiting.
  *
  * @throws the driver's error
+ * @throws UsageError if the server is a node of a Cluster, and the address is not a Cluster's
  */
 export async function connectRedis(address: RedisAddress): Promise<Redis | Cluster> {
   const client = newClient(address);
   let reason: Error | undefined;
-  client.on("error", (error: Error & { readonly lastNodeError?: Error }) => {
+  const note = (error: Error & { readonly lastNodeError?: Error }): void => {
     reason = error.lastNodeError ?? error;
-  });
+  };
+  client.on("error", note);
+  client.on("+node", (node: Redis) => void node.on("error", note));
   try {
     await client.connect();
-    // Authentication fails only with the first command.
-    await client.time();
+    await assertUsable(client, address);
     return client;
   } catch (error) {
     client.disconnect();
     // After its last attempt, ioredis rejects with "Connection is closed". Its event had the reason.
-    throw reason ?? error;
+    throw error instanceof UsageError ? error : (reason ?? error);
+  }
+}
+
+async function assertUsable(client: Redis | Cluster, { topology, db }: RedisAddress): Promise<void> {
+  // Authentication fails only with the first command. Some nodes of a Cluster may be down.
+  const greetings = await Promise.allSettled(primariesOf(client).map((node) => node.time()));
+  const [failed] = greetings.filter(({ status }) => status === "rejected");
+  if (failed?.status === "rejected" && greetings.every(({ status }) => status === "rejected"))
+    throw failed.reason;
+  if (topology === "cluster") return;
+  // If the server refuses the database, ioredis stays in database 0.
+  if (db !== 0) await (client as Redis).select(db);
+  // One node has some of the sessions, and a command that scans would report only those.
+  const info = await (client as Redis).info("cluster").catch(() => "");
+  if (info.includes("cluster_enabled:1")) {
+    throw new UsageError("This server is a node of a Cluster: write redis+cluster:// instead");
   }
 }
 
@@ -52,6 +71,8 @@ function newClient(address: RedisAddress): Redis | Cluster {
     return new Cluster([...hosts], {
       lazyConnect: true,
       enableAutoPipelining: true,
+      // It would reject, without a reason, if some slots are not served.
+      enableReadyCheck: false,
       clusterRetryStrategy: retry,
       redisOptions: server,
       // Certificates name hosts, but ioredis would connect to their addresses.

@@ -13,9 +13,18 @@ export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
   return findings.some(({ status }) => status === "problem") ? 1 : 0;
 }
 
-/** Compares the server's clock with this machine's, over the fastest of a few round trips. */
+/** The checks before this one have found why the server reports no time, such as that it is a standby. */
 async function checkClock(store: SessionStore): Promise<Finding> {
-  const check = "clock";
+  return compareClocks(store).catch((error: Error) => ({
+    check: CHECK,
+    status: "unknown",
+    message: error.message,
+  }));
+}
+
+/** Compares the server's clock with this machine's, over the fastest of a few round trips. */
+async function compareClocks(store: SessionStore): Promise<Finding> {
+  const check = CHECK;
   let fastest = Number.POSITIVE_INFINITY;
   let skew = 0;
   for (let sample = 0; sample < SAMPLES; sample += 1) {
@@ -44,6 +53,7 @@ async function checkClock(store: SessionStore): Promise<Finding> {
   };
 }
 
+const CHECK = "clock";
 const SAMPLES = 5;
 /** Milliseconds. */
 const TOLERANCE = 1000;
