@@ -30,7 +30,11 @@ export type Data = Partial<session.SessionData> & Record<string, unknown>;
 /** Stores a session as the middleware of express-session does. */
 export function write(store: session.Store, sid: string, data: Data, maxAge?: number): Promise<void> {
   const cookie = new session.Cookie();
-  if (maxAge !== undefined) cookie.maxAge = maxAge;
+  if (maxAge !== undefined) {
+    cookie.maxAge = maxAge;
+    // express-session computes it from two readings of the clock, which can make it a millisecond shorter.
+    cookie.originalMaxAge = maxAge;
+  }
   return new Promise((resolve, reject) => {
     store.set(sid, { cookie, ...data }, (error: unknown) => (error ? reject(error) : resolve()));
   });
