@@ -61,6 +61,8 @@ test("a call says so if the pool is of a library that has other methods than pg"
 });
 
 test("a call does not blame the pool if its address is invalid", async () => {
-  const store = postgresStore(new Pool({ connectionString: "postgres://user:password@host:99999999/database" }));
+  const store = postgresStore(
+    new Pool({ connectionString: "postgres://user:password@host:99999999/database" }),
+  );
   await expect(store.read("id")).rejects.toThrow("PostgreSQL could not be reached");
 });

@@ -29,7 +29,7 @@ async function checkCluster(primaries: readonly Redis[]): Promise<Finding> {
     return foundAt(primaries[at], { check, status: "problem", message, remedy });
   }
   const served = replies.map((reply) =>
-    reply.status === "fulfilled" ? Number(factsIn(String(reply.value)).get("cluster_slots_ok")) : SLOTS,
+    reply.status === "fulfilled" ? Number(factsIn(reply.value).get("cluster_slots_ok")) : SLOTS,
   );
   const least = Math.min(...served);
   if (least >= SLOTS) return { check, status: "ok", message: `all ${SLOTS} slots are served` };

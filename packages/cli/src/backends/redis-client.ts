@@ -31,9 +31,9 @@ export async function connectRedis(address: RedisAddress): Promise<Redis | Clust
 async function assertUsable(client: Redis | Cluster, { topology, db }: RedisAddress): Promise<void> {
   // Authentication fails only with the first command. Some nodes of a Cluster may be down.
   const greetings = await Promise.allSettled(primariesOf(client).map((node) => node.time()));
-  const [failed] = greetings.filter(({ status }) => status === "rejected");
-  if (failed?.status === "rejected" && greetings.every(({ status }) => status === "rejected"))
-    throw failed.reason;
+  const [first] = greetings;
+  if (first?.status === "rejected" && greetings.every(({ status }) => status === "rejected"))
+    throw first.reason;
   if (topology === "cluster") return;
   // If the server refuses the database, ioredis stays in database 0.
   if (db !== 0) await (client as Redis).select(db);
