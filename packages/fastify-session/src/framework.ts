@@ -75,8 +75,9 @@ export function attach(session: FrameworkSession, owner: SessionOwner): void {
 
 const owners = hiddenValue<SessionOwner>();
 
-export function isAttached(session: FrameworkSession): boolean {
-  return owners.get(session) !== undefined;
+/** Returns the owner of a Session, which may be another store's. `undefined`: no store has taken it over. */
+export function ownerOf(session: FrameworkSession): SessionOwner | undefined {
+  return owners.get(session);
 }
 
 /**

@@ -22,10 +22,11 @@ import {
   type FrameworkRequest,
   type FrameworkSession,
   giveToken,
-  isAttached,
   isSession,
   makeModified,
+  ownerOf,
   requestOf,
+  type SessionOwner,
   whenAssigned,
 } from "./framework.ts";
 import { RequestLink, type Shared } from "./request-link.ts";
@@ -126,11 +127,25 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = links.get(request);
     const { session } = request;
     if (link || !isSession(session) || !isOwnToken(session.sessionId)) return link;
+    const owner = ownerOf(session);
+    if (owner) return linkOfOwner(owner);
     // A cache in front of this store supplied the Session.
     const copy = { token: session.sessionId, data: entriesOf(session) as Data, mayBeChanged: true };
     const made = open(request, bridge.requestOfCopy(copy, useOf(request)));
     made.show(session);
     return made;
+  }
+
+  /**
+   * Returns the link of a request by its Session, if the application passes another object in the request's
+   * place, such as a proxy.
+   *
+   * @throws TypeError for the Session of another store
+   */
+  function linkOfOwner({ request }: SessionOwner): RequestLink<Data> {
+    const link = links.get(request);
+    if (link) return link;
+    throw new TypeError(OTHER_STORE);
   }
 
   /**
@@ -179,7 +194,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const request = requestOf(session);
     if (!request) return saveKey(sessionId, session);
     const link = linkOf(request);
-    const isNew = !isAttached(session);
+    const isNew = ownerOf(session) === undefined;
     if (!link || (isNew && !isOwnToken(sessionId))) throw new TypeError(NO_ID_GENERATOR);
     // Before 11.1.3, `regenerate` does not call `destroy`: this is its only call.
     const next = link.takeAsked();
@@ -326,6 +341,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
 const NO_ID_GENERATOR =
   "the session has an id that this store did not generate: pass @fastify/session both store and idGenerator: store.idGenerator";
+
+const OTHER_STORE =
+  "the session belongs to another store: call fastifySessionStore once, pass the plugin that store and its idGenerator, and call logIn, logOut and userOf of the same store";
 
 const NO_SESSION =
   "the request has no session: register @fastify/session with this store before the route, and keep the route under the cookie's path";

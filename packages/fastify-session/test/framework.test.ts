@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
+import type { FastifyRequest } from "fastify";
 import { describe, expect, test, vi } from "vitest";
-import { fastifySessionStore } from "../src/index.ts";
+import { type FastifySessionStore, fastifySessionStore } from "../src/index.ts";
 import { freezeTime } from "./frozen-time.ts";
 import { dataOf, type Routes, SECRET, serve } from "./site.ts";
 import { versions } from "./versions.ts";
@@ -498,6 +499,30 @@ describe.each(versions)("on $name", (version) => {
     const browser = site.browser(token);
     expect((await browser.post("/login")).status).toBe(500);
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+  });
+
+  test("a session whose id another store generated is a TypeError that names the remedy, and nothing is stored", async () => {
+    const errors: unknown[] = [];
+    const calls: readonly ((request: FastifyRequest, store: FastifySessionStore) => unknown)[] = [
+      (request, store) => store.logIn(request, "ada"),
+      (request, store) => store.logOut(request),
+      (request, store) => store.rotate(request),
+      (request, store) => store.userOf(request),
+      (request) => request.session.save(),
+    ];
+    const change: Routes[string] = async (request, store) => {
+      dataOf(request)["cart"] = 1;
+      const made = calls.map(async (call) => call(request, store));
+      for (const { reason } of (await Promise.allSettled(made)) as PromiseRejectedResult[]) errors.push(reason);
+    };
+    const idGenerator = (request: unknown): string => other.idGenerator(request as FastifyRequest);
+    await using site = await serve(version, { "/": change }, { plugin: { idGenerator } });
+    const other = fastifySessionStore(site.sessions);
+    const { status, setCookies } = await site.browser().get("/");
+    expect({ status, setCookies }).toEqual({ status: 500, setCookies: [] });
+    const message = expect.stringContaining("call fastifySessionStore once") as unknown;
+    expect(errors).toEqual(calls.map(() => expect.objectContaining({ name: "TypeError", message })));
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
   test("a Session with unknown internals is a TypeError, and nothing is stored", async () => {

@@ -1,4 +1,5 @@
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
+import type { FastifyRequest } from "fastify";
 import { describe, expect, test, vi } from "vitest";
 import { type FastifySessionStore, fastifySessionStore, type RequestWithSession } from "../src/index.ts";
 import { freezeTime } from "./frozen-time.ts";
@@ -215,6 +216,23 @@ describe.each(versions)("on $name", (version) => {
       await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
     },
   );
+
+  test.each<[string, (request: FastifyRequest) => FastifyRequest]>([
+    ["a proxy of the request", (request) => new Proxy(request, {})],
+    ["an object that inherits from the request", (request) => Object.create(request) as FastifyRequest],
+  ])("the store's calls accept %s", async (_what, derived) => {
+    await using site = await serve(version, {
+      ...routes,
+      "/logIn": async (request, store) => {
+        await store.logIn(derived(request), "ada");
+        return [store.userOf(request), store.userOf(derived(request))];
+      },
+    });
+    for (const browser of [site.browser(), site.browser((await site.sessions.create({ cart: 1 })).token)]) {
+      expect((await browser.post("/logIn")).text).toBe('["ada","ada"]');
+      expect((await browser.get("/who")).text).toBe('"ada"');
+    }
+  });
 
   test("logIn accepts a bigint as the user id", async () => {
     await using site = await serve(version, {
