@@ -27,14 +27,13 @@ export class RequestLink<Data extends object> implements SessionOwner {
   session: FrameworkSession | undefined;
   /** How many logouts the request has begun. */
   logouts = 0;
-  /** Whether the framework has read the token for the response's cookie. */
-  isCookieRead = false;
   /** The bridge's store, or a cache in front of it. */
   before: FrameworkStore | undefined;
   readonly #shared: Shared<Data>;
   /** The stored cookie settings, and how the framework shows them. `undefined` until loaded or saved. */
   #cookie: { readonly stored: unknown; readonly shown: string } | undefined;
   #cookieEnd: number | null = null;
+  #cookieReads = 0;
   /** The token that the framework's `regenerate` has just requested. A microtask clears it. */
   #asked: string | undefined;
 
@@ -64,10 +63,18 @@ export class RequestLink<Data extends object> implements SessionOwner {
     attach(session, this);
   }
 
+  /**
+   * Whether the framework has begun to send the response. It then reads the signed token more than once. An
+   * application may read it at any time, usually once.
+   */
+  get isResponding(): boolean {
+    return this.#cookieReads > 1;
+  }
+
   /** Called at the end of each request. The framework calls nothing else if the connection is not secure. */
   hasCookie(session: FrameworkSession): boolean {
     const { current } = this;
-    this.isCookieRead = true;
+    this.#cookieReads += 1;
     // The application's keys are on the Session itself.
     const data = session as object as Data;
     if (current.token !== session.sessionId || !current.maySetCookie(data)) return false;

@@ -315,10 +315,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     return result;
   }
 
-  function giveNewToken({ current, isCookieRead }: RequestLink<Data>, session: FrameworkSession): void {
+  function giveNewToken({ current, isResponding }: RequestLink<Data>, session: FrameworkSession): void {
     giveToken(session, current.token);
     makeModified(session);
-    if (isCookieRead) bridge.warn("TENURE_COOKIE_TOO_LATE");
+    if (isResponding) bridge.warn("TENURE_COOKIE_TOO_LATE");
   }
 
   /** Returns the request's Session, or a new one if the application destroyed it. */

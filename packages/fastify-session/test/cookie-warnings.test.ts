@@ -150,6 +150,21 @@ describe.each(versions)("on $name, behind a proxy that terminates TLS", (version
     expect(warnings.splice(0)).toEqual(["TENURE_COOKIE_TOO_LATE"]);
   });
 
+  test("a login after the application has read encryptedSessionId gives no warning", async () => {
+    const reading: Routes = {
+      "/": async (request, store) => {
+        const before = request.session.encryptedSessionId;
+        await store.logIn(request, "ada");
+        return before === request.session.encryptedSessionId;
+      },
+    };
+    await using site = await serve(version, reading);
+    const { text, setCookies } = await site.browser().get("/");
+    expect([text, setCookies.length]).toEqual(["false", 1]);
+    await turn();
+    expect(warnings).toEqual([]);
+  });
+
   test("a request that changes nothing gives no warning", async () => {
     await expect(sentBy("/read", false)).resolves.toEqual({ cookies: 0, codes: [] });
   });
