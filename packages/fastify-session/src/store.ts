@@ -93,7 +93,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     },
 
     set(sessionId, session, callback) {
-      callBack(save(sessionId, session as FrameworkSession), callback);
+      callBack(save(sessionId, session as FrameworkSession), (error) => respond(session, callback, error));
     },
 
     destroy(idOrToken, callback) {
@@ -210,6 +210,25 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     // A Session from before a `regenerate` or `reload` stores nothing.
     if (session !== link.session) return;
     await saveShown(link, session);
+  }
+
+  /**
+   * Calls back after a save. At the end of a request, the framework sends the response in this callback, and
+   * an error that it throws there would end the process: pass it to the framework, which responds with it.
+   *
+   * A response may be the request's second one, because a hook has sent the first and did not return `reply`.
+   */
+  function respond(session: object, callback: (error?: unknown) => void, error: unknown): void {
+    try {
+      callback(error);
+    } catch (thrown) {
+      const request = requestOf(session);
+      if (!request || links.get(request)?.isResponding !== true) throw thrown;
+      const isSent = (thrown as { readonly code?: unknown } | null)?.code === "ERR_HTTP_HEADERS_SENT";
+      if (isSent) warn("TENURE_SENT_TWICE");
+      else if (error) throw thrown;
+      else respond(session, callback, thrown);
+    }
   }
 
   /** For an application that uses the store without the plugin. */

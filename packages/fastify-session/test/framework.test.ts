@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
-import type { FastifyRequest } from "fastify";
+import { hearWarnings } from "@tenure/watched-store/warnings";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { describe, expect, test, vi } from "vitest";
 import { type FastifySessionStore, fastifySessionStore } from "../src/index.ts";
 import { freezeTime } from "./frozen-time.ts";
@@ -286,6 +287,61 @@ describe.each(versions)("on $name", (version) => {
     expect(isStored).toBe(true);
   });
 
+  test.each<[string, (reply: FastifyReply) => unknown]>([
+    ["a header that HTTP does not allow", (reply) => reply.header("x-name", "€")],
+    [
+      "a redirect to a user's input",
+      (reply) => reply.header("location", "/next\r\nset-cookie: a=1").code(302),
+    ],
+    ["a status that HTTP does not have", (reply) => (reply.raw.statusCode = 9999)],
+  ])("%s is a 500 after the session was saved, and the process lives", async (_what, spoil) => {
+    await using site = await serve(version, {
+      ...routes,
+      "/spoilt": (request, _store, reply) => {
+        dataOf(request)["cart"] = 1;
+        spoil(reply);
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.get("/spoilt")).status).toBe(500);
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ userId: "ada", cart: 1 });
+  });
+
+  test("if an async handler sends a response without returning reply, its second response is dropped with a warning", async () => {
+    using warnings = hearWarnings();
+    await using site = await serve(version, {
+      ...routes,
+      "/twice": (request, _store, reply) => {
+        dataOf(request)["cart"] = 1;
+        void reply.send("first");
+        return "second";
+      },
+    });
+    const browser = site.browser();
+    expect((await browser.get("/twice")).text).toBe("first");
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ cart: 1 });
+    expect(warnings.codes).toEqual(["TENURE_SENT_TWICE"]);
+  });
+
+  test("an error that the application's callback of save throws is an uncaught exception", async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const listeners = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.once("uncaughtException", resolve);
+    using _ = {
+      [Symbol.dispose]: () => listeners.forEach((one) => process.on("uncaughtException", one)),
+    };
+    await using site = await serve(version, {
+      "/": async (request) =>
+        request.session.save(() => {
+          throw new Error("from the callback");
+        }),
+    });
+    await site.browser().get("/");
+    await expect(promise).resolves.toMatchObject({ message: "from the callback" });
+  });
+
   test("reload of an ended session creates no session under its id", async () => {
     await using site = await serve(version, {
       ...routes,
@@ -513,7 +569,8 @@ describe.each(versions)("on $name", (version) => {
     const change: Routes[string] = async (request, store) => {
       dataOf(request)["cart"] = 1;
       const made = calls.map(async (call) => call(request, store));
-      for (const { reason } of (await Promise.allSettled(made)) as PromiseRejectedResult[]) errors.push(reason);
+      const settled = (await Promise.allSettled(made)) as PromiseRejectedResult[];
+      errors.push(...settled.map(({ reason }): unknown => reason));
     };
     const idGenerator = (request: unknown): string => other.idGenerator(request as FastifyRequest);
     await using site = await serve(version, { "/": change }, { plugin: { idGenerator } });

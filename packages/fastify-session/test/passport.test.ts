@@ -4,6 +4,7 @@ import fastifySession from "@fastify/session";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { watched } from "@tenure/watched-store";
+import { hearWarnings } from "@tenure/watched-store/warnings";
 import fastify, { type FastifyRequest } from "fastify";
 import { expect, test } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
@@ -53,6 +54,9 @@ async function serve(beforeCall?: (call: string) => unknown): Promise<PassportSi
   passport.registerUserDeserializer(async (id: string) => ({ id }));
   const gate = { reached: Promise.withResolvers<void>(), opened: Promise.withResolvers<void>() };
   app.get("/login", { preValidation: passport.authenticate("named", { authInfo: false }) }, async () => ({}));
+  const redirecting = passport.authenticate("named", { authInfo: false, successRedirect: "/me" });
+  app.get("/login-and-redirect", { preValidation: redirecting }, async () => "a second response");
+  app.get("/login-and-redirect-once", { preValidation: redirecting }, () => undefined);
   app.get("/me", async (request) => (request.user as { id: string } | null)?.id ?? "nobody");
   app.get("/logout", async (request) => request.logOut());
   app.get("/logout-with-message", async (request) => {
@@ -90,6 +94,19 @@ test("a user of @fastify/passport is recognized, listed and logged out everywher
   await expect(site.sessions.revokeAllForUser("ada")).resolves.toBe(1);
   expect((await ada.get("/me")).text).toBe("nobody");
   expect((await bob.get("/me")).text).toBe("bob");
+});
+
+test.each([
+  ["/login-and-redirect", ["TENURE_SENT_TWICE"]],
+  ["/login-and-redirect-once", []],
+])("%s redirects and logs in, and gives the warnings %j", async (path, codes) => {
+  using warnings = hearWarnings();
+  await using site = await serve();
+  const browser = site.browser();
+  const { status, headers } = await browser.get(`${path}?user=ada`);
+  expect([status, headers.get("location")]).toEqual([302, "/me"]);
+  expect((await browser.get("/me")).text).toBe("ada");
+  await expect.poll(() => warnings.codes).toEqual(codes);
 });
 
 test("@fastify/passport's logOut ends the session", async () => {

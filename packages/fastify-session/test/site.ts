@@ -2,7 +2,7 @@ import type { FastifySessionOptions } from "@fastify/session";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
 import { watched } from "@tenure/watched-store";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import {
   type FastifySessionStore,
   fastifySessionStore,
@@ -37,7 +37,7 @@ export interface SiteOptions {
 
 /** Handlers by path. Each returns the response, which is sent as JSON. */
 export type Routes = Readonly<
-  Record<string, (request: FastifyRequest, store: FastifySessionStore) => unknown>
+  Record<string, (request: FastifyRequest, store: FastifySessionStore, reply: FastifyReply) => unknown>
 >;
 
 export async function serve(version: Version, routes: Routes, options: SiteOptions = {}): Promise<Site> {
@@ -76,7 +76,7 @@ function signed({ cookie }: Version, token: string, secret: string): string {
 export function addRoutes(app: FastifyInstance, store: FastifySessionStore, routes: Routes): void {
   for (const [path, route] of Object.entries(routes)) {
     app.all(path, async (request, reply) =>
-      reply.send(JSON.stringify((await route(request, store)) ?? null)),
+      reply.send(JSON.stringify((await route(request, store, reply)) ?? null)),
     );
   }
 }
