@@ -44,7 +44,7 @@ function isLong(file: TestSpecification): boolean {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Tests mostly wait for servers and deadlines, so there are more workers than cores to keep the cores busy.
+    // Tests mostly wait for servers and deadlines, so more workers than cores keep the cores busy.
     maxWorkers: Math.max(5, availableParallelism()),
     ...(tally ? { reporters: ["default", [resolve("tooling/tally/src/reporter.ts"), { file: tally }]] } : {}),
     projects: packages.flatMap((root) =>

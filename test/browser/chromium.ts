@@ -6,8 +6,8 @@ import { describe } from "vitest";
 const executablePath = findChromium();
 
 /**
- * vitest's `describe` if there is a Chromium on PATH. If not, it skips the tests with a message, or fails with
- * `REQUIRE_BROWSER=1`.
+ * vitest's `describe` if there is a Chromium on PATH. If not, it skips the tests with a message, or fails
+ * with `REQUIRE_BROWSER=1`.
  */
 export const describeInChromium: typeof describe =
   executablePath === undefined ? (describe.skip as typeof describe) : describe;

@@ -23,7 +23,8 @@ import type { Sender } from "./sender.ts";
  * Compares the bindings of sessions to users with the users' fences.
  *
  * MongoDB changes one document atomically, but a login concerns two: the session and the user's fence. So a
- * create or update that binds a session marks the binding as `unchecked`, and then compares it with the fence:
+ * create or update that binds a session marks the binding as `unchecked`, and then compares it with the
+ * fence:
  *
  * ```
  * login        1. write the session, unchecked   2. read the fence               3. end it, or unmark it

@@ -62,7 +62,8 @@ function explain(error: unknown, table: string): string {
   const state = sqlState(error);
   switch (state) {
     case undefined:
-      // With a `code`, Node refused an address. Without one, a method is missing or got an argument that it does not know.
+      // With a `code`, Node refused an address. Without one, a method is missing, or got an argument that it
+      // does not know.
       if (error instanceof TypeError && !("code" in error)) return `${NOT_PGS}; see the cause`;
       return "PostgreSQL could not be reached, or the connection was lost or timed out: see the cause";
     case "42P01":

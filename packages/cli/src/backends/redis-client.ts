@@ -38,8 +38,9 @@ async function assertUsable(client: Redis | Cluster, { topology, db }: RedisAddr
   // If the server refuses the database, ioredis stays in database 0.
   if (db !== 0) await (client as Redis).select(db);
   // One node has some of the sessions, and a command that scans would report only those.
-  const info = await (client as Redis).info("cluster").catch(() => "");
-  if (info.includes("cluster_enabled:1")) {
+  // HELLO reports the mode even to a user without rights (Redis 7, Valkey 7.2).
+  const hello = (await client.call("HELLO")) as unknown[];
+  if (hello[hello.indexOf("mode") + 1] === "cluster") {
     throw new UsageError("This server is a node of a Cluster: write redis+cluster:// instead");
   }
 }

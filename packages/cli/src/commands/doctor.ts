@@ -15,16 +15,11 @@ export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
 
 /** The checks before this one have found why the server reports no time, such as that it is a standby. */
 async function checkClock(store: SessionStore): Promise<Finding> {
-  return compareClocks(store).catch((error: Error) => ({
-    check: CHECK,
-    status: "unknown",
-    message: error.message,
-  }));
+  return compareClocks(store).catch(({ message }: Error) => ({ check, status: "unknown", message }));
 }
 
 /** Compares the server's clock with this machine's, over the fastest of a few round trips. */
 async function compareClocks(store: SessionStore): Promise<Finding> {
-  const check = CHECK;
   let fastest = Number.POSITIVE_INFINITY;
   let skew = 0;
   for (let sample = 0; sample < SAMPLES; sample += 1) {
@@ -53,7 +48,7 @@ async function compareClocks(store: SessionStore): Promise<Finding> {
   };
 }
 
-const CHECK = "clock";
+const check = "clock";
 const SAMPLES = 5;
 /** Milliseconds. */
 const TOLERANCE = 1000;

@@ -7,7 +7,8 @@ import { dataOf, type Source, type SourceSession } from "./source.ts";
  * expires with it.
  *
  * @param prefix the option `prefix` of RedisStore, `"sess:"` by default
- * @param except the prefix of Tenure's own keys, which may be on the same server, and whose values are not JSON
+ * @param except the prefix of Tenure's own keys, which may be on the same server, and whose values are not
+ *   JSON
  */
 export async function connectRedisSource(
   address: RedisAddress,
