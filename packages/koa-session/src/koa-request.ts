@@ -63,6 +63,10 @@ export class KoaRequest<Data extends object> {
     session.maxAge = maxAgeOf(this.#age);
   }
 
+  isOf(bridge: object): boolean {
+    return this.#bridge === bridge;
+  }
+
   /** Whether a key is this request's. `ctx.session` keeps the key from before a `regenerate`. */
   has(token: string): boolean {
     return token === this.session.token || this.#formerKeys.includes(token);

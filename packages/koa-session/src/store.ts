@@ -52,8 +52,6 @@ export function koaSessionStore<Data extends object>(
   assertOptions(options, ["silence", "isUse"]);
   const warn = warnOnce(options.silence);
   const bridge = new Bridge<Data>(sessions, warn, isShown);
-  const requests = hiddenValue<KoaRequest<Data>>();
-  const watched = new WeakSet<object>();
 
   return {
     async get(key, configured, { ctx, rolling } = {}) {
@@ -77,7 +75,7 @@ export function koaSessionStore<Data extends object>(
       if (typeof sessionOptions?.maxAge === "number" && !Number.isFinite(sessionOptions.maxAge)) {
         sessionOptions.maxAge = undefined;
       }
-      const known = requests.get(ctx);
+      const known = requestKnown(ctx);
       if (known?.has(token)) return known.save(session as StoredData);
       if (!isOwnToken(token) && !(await bridge.load(token)).session) {
         throw new TypeError(
@@ -90,7 +88,7 @@ export function koaSessionStore<Data extends object>(
     async destroy(keyOrId, { ctx } = {}) {
       const token = tokenIn(keyOrId);
       if (!ctx) return bridge.end(token);
-      const known = requests.get(ctx);
+      const known = requestKnown(ctx);
       if (known?.isMoving) return undefined;
       const request = known?.has(token) ? known : openCopy(ctx, token, ctx.session?.toJSON());
       return ctx.session === null ? request.end() : request.regenerate();
@@ -103,7 +101,7 @@ export function koaSessionStore<Data extends object>(
         );
       }
       const context = ctx as FrameworkContext;
-      const known = requests.get(ctx);
+      const known = requestKnown(ctx);
       return (known ?? open(context, bridge.request(undefined, { isUse: isUse(context) }))).nextToken();
     },
 
@@ -124,7 +122,7 @@ export function koaSessionStore<Data extends object>(
     },
 
     userOf(ctx) {
-      const request = isObject(ctx) ? requests.get(ctx) : undefined;
+      const request = isObject(ctx) ? requestKnown(ctx) : undefined;
       return (request ?? notRun()).userId;
     },
   };
@@ -146,23 +144,16 @@ export function koaSessionStore<Data extends object>(
   }
 
   /**
-   * Observes assignments to `ctx.session`, which koa-session does not report to the store. All requests of an
-   * application share one setter.
+   * Returns the request of a context. `undefined`: no store has opened it.
+   *
+   * @throws TypeError if another store has
    */
-  function watch(context: object): void {
-    if (watched.has(context)) return;
-    watched.add(context);
-    const session = Object.getOwnPropertyDescriptor(context, "session");
-    if (!session?.set || !session.configurable) return;
-    // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
-    const assign = session.set;
-    Object.defineProperty(context, "session", {
-      ...session,
-      set(this: object, value: unknown) {
-        requests.get(this)?.noteAssigned(value);
-        assign.call(this, value);
-      },
-    });
+  function requestKnown(ctx: object): KoaRequest<Data> | undefined {
+    const request: KoaRequest<Data> | undefined = requests.get(ctx);
+    if (!request || request.isOf(bridge)) return request;
+    throw new TypeError(
+      "the session belongs to another store: call koaSessionStore once, pass koa-session that store and its genid, and call logIn, logOut and userOf of the same store",
+    );
   }
 
   /** Opens the session of a request that loaded it from a cache in front of this store. */
@@ -175,10 +166,10 @@ export function koaSessionStore<Data extends object>(
     const ctx = given as FrameworkContext;
     if (!isObject(given) || !ctx.sessionOptions) return notRun();
     warnOfSettings(warn, ctx);
-    const known = requests.get(ctx);
+    const known = requestKnown(ctx);
     const key = ctx.session?.externalKey;
     // If koa-session has not run, reading `ctx.session` has just created a session.
-    if (!known && requests.get(ctx)) return notRun();
+    if (!known && requestKnown(ctx)) return notRun();
     if (known && (key === undefined || known.has(tokenIn(key)))) return known;
     return key === undefined ? notRun() : openCopy(ctx, tokenIn(key), ctx.session?.toJSON());
   }
@@ -191,6 +182,31 @@ export function koaSessionStore<Data extends object>(
       "set without a request can only change a live session: create a new one with sessions.create(data)",
     );
   }
+}
+
+/** The requests of all stores, by Koa's context. */
+const requests = hiddenValue<KoaRequest<any>>();
+
+const watched = new WeakSet<object>();
+
+/**
+ * Observes assignments to `ctx.session`, which koa-session does not report to the store. All requests of an
+ * application share one setter.
+ */
+function watch(context: object): void {
+  if (watched.has(context)) return;
+  watched.add(context);
+  const session = Object.getOwnPropertyDescriptor(context, "session");
+  if (!session?.set || !session.configurable) return;
+  // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
+  const assign = session.set;
+  Object.defineProperty(context, "session", {
+    ...session,
+    set(this: object, value: unknown) {
+      requests.get(this)?.noteAssigned(value);
+      assign.call(this, value);
+    },
+  });
 }
 
 function isObject(value: unknown): value is object {

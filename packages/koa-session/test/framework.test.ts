@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Session, StoreError } from "@tenure/core";
 import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
-import type { KoaSessionStore } from "../src/index.ts";
+import { type KoaSessionStore, koaSessionStore } from "../src/index.ts";
 import { json, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
 
@@ -338,6 +338,31 @@ describe.each(versions)("with $name", (version) => {
     expect(await json(browser.get("/"))).toEqual({ userId: "ada", cart: 1 });
     await browser.post("/logout");
     expect(await json(thief.get("/"))).toEqual({});
+  });
+
+  test("a session whose key another store generated is a TypeError that names the remedy, and nothing is stored", async () => {
+    const errors: unknown[] = [];
+    const change: Routes[string] = async (ctx, _body, store) => {
+      ctx.session.cart = 1;
+      const made = [
+        store.logIn(ctx, "ada"),
+        store.logOut(ctx),
+        store.rotate(ctx),
+        (async () => store.userOf(ctx))(),
+        ctx.session.save(),
+      ];
+      for (const { reason } of (await Promise.allSettled(made)) as PromiseRejectedResult[]) errors.push(reason);
+    };
+    await using site = await serve(
+      version,
+      { "/": change },
+      { plugin: (store, sessions) => ({ store, genid: koaSessionStore(sessions).genid }) },
+    );
+    const { status, setCookies } = await site.browser().get("/");
+    expect({ status, setCookies }).toEqual({ status: 500, setCookies: [] });
+    const message = expect.stringContaining("call koaSessionStore once") as unknown;
+    expect(errors).toEqual(Array.from({ length: 5 }, () => expect.objectContaining({ message })));
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
   test("a key that a client invents is never adopted through an externalKey", async () => {
