@@ -22,6 +22,30 @@ export function guardCookie(
   };
 }
 
+/**
+ * Keeps koa-session's cookie in a response to an error. Koa removes all headers from such a response, and the
+ * browser would keep a key that the request's login or rotation has replaced.
+ *
+ * @param respond Koa's own handler
+ */
+export function keepCookie({ res, sessionOptions }: FrameworkContext, respond: () => void): void {
+  const names = [`${sessionOptions?.key}=`, `${sessionOptions?.key}.sig=`];
+  const cookies = [res.getHeader("set-cookie") ?? []].flat().map(String);
+  const kept = cookies.filter((cookie) => names.some((name) => cookie.startsWith(name)));
+  if (kept.length === 0 || res.headersSent) return respond();
+  // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
+  const { removeHeader } = res;
+  res.removeHeader = (name) => {
+    if (name.toLowerCase() === "set-cookie") res.setHeader(name, kept);
+    else removeHeader.call(res, name);
+  };
+  try {
+    respond();
+  } finally {
+    res.removeHeader = removeHeader;
+  }
+}
+
 /** Warns about middleware settings that are unsafe or keep the cookie from being sent. */
 export function warnOfSettings(warn: Warn, { sessionOptions: options, secure, app }: FrameworkContext): void {
   // With an external key there may be no cookie at all.

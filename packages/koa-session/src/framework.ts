@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { CookieSettings } from "@tenure/core/bridge";
 
 /** The usual parts of Koa's context, which is passed to the option `isUse`. */
@@ -13,11 +14,18 @@ export interface FrameworkContext extends RequestContext {
   session: FrameworkSession | null;
   /** This request's copy of the middleware's options. Absent: the middleware is not installed. */
   readonly sessionOptions?: FrameworkOptions;
-  readonly app: { readonly keys?: unknown; readonly context: object };
+  readonly app: { readonly keys?: unknown; readonly context: ApplicationContext };
   readonly cookies: { set(name: string, ...rest: unknown[]): unknown };
   /** Whether the request came over TLS, as far as Koa knows. */
   readonly secure: boolean;
+  readonly res: ServerResponse;
   readonly headerSent: boolean;
+}
+
+/** The prototype of an application's contexts. */
+export interface ApplicationContext {
+  /** Responds to an error that the application has not caught. */
+  onerror?(error: unknown): void;
 }
 
 /** The part of koa-session's options that the bridge uses. */

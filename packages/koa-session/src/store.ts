@@ -9,9 +9,9 @@ import {
   type SessionCalls,
   warnOnce,
 } from "@tenure/core/bridge";
-import { warnOfSettings } from "./cookie.ts";
+import { keepCookie, warnOfSettings } from "./cookie.ts";
 import { isShown, type StoredData } from "./data.ts";
-import type { FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
+import type { ApplicationContext, FrameworkContext, FrameworkOptions, RequestContext } from "./framework.ts";
 import { KoaRequest } from "./koa-request.ts";
 
 /** Options of `koaSessionStore`. */
@@ -190,12 +190,15 @@ const requests = hiddenValue<KoaRequest<any>>();
 const watched = new WeakSet<object>();
 
 /**
- * Observes assignments to `ctx.session`, which koa-session does not report to the store. All requests of an
- * application share one setter.
+ * Observes assignments to `ctx.session`, which koa-session does not report to the store, and responses to
+ * errors. All requests of an application share one setter and one error handler.
  */
-function watch(context: object): void {
+function watch(context: ApplicationContext): void {
   if (watched.has(context)) return;
   watched.add(context);
+  // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
+  const { onerror } = context;
+  if (onerror) Object.assign(context, { onerror: respondToError });
   const session = Object.getOwnPropertyDescriptor(context, "session");
   if (!session?.set || !session.configurable) return;
   // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
@@ -207,6 +210,13 @@ function watch(context: object): void {
       assign.call(this, value);
     },
   });
+
+  function respondToError(this: FrameworkContext, error: unknown): void {
+    const respond = (): void => onerror?.call(this, error);
+    // Koa also calls it without an error, after each response.
+    if (error && requests.get(this)) keepCookie(this, respond);
+    else respond();
+  }
 }
 
 function isObject(value: unknown): value is object {

@@ -168,6 +168,44 @@ describe.each(versions)("with $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
+  test.each<[string, Routes[string]]>([
+    ["logIn", (ctx, _body, store) => store.logIn(ctx, "ada")],
+    ["rotate", (ctx, _body, store) => store.rotate(ctx)],
+    ["regenerate", (ctx) => ctx.session.regenerate()],
+  ])("an error after %s leaves the user logged in, and removes all other headers", async (_what, call) => {
+    await using site = await serve(version, {
+      ...routes,
+      "/fail": async (ctx, body, store) => {
+        await call(ctx, body, store);
+        ctx.cookies.set("other", "1");
+        ctx.set("x-other", "1");
+        ctx.throw(418, "after it", { headers: { "x-of-error": "1" } });
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const before = browser.cookies.get("koa.sess");
+    const { status, headers, setCookies } = await browser.post("/fail");
+    expect([status, headers.get("x-other"), headers.get("x-of-error")]).toEqual([418, null, "1"]);
+    expect(setCookies.map((cookie) => cookie.split("=")[0])).toEqual(["koa.sess", "koa.sess.sig"]);
+    expect(browser.cookies.get("koa.sess")).not.toBe(before);
+    expect((await browser.get("/user")).text).toBe('"ada"');
+  });
+
+  test("an error after logOut clears the cookie", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/fail": async (ctx, _body, store) => {
+        await store.logOut(ctx);
+        throw new Error("after it");
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.post("/fail")).status).toBe(500);
+    expect([...browser.cookies]).toEqual([]);
+  });
+
   test("logOut ends the session and clears the cookie, and the same request can log in again", async () => {
     await using site = await serve(version, {
       ...routes,
