@@ -29,10 +29,11 @@ export function guardCookie(
  * @param respond Koa's own handler
  */
 export function keepCookie({ res, sessionOptions }: FrameworkContext, respond: () => void): void {
+  if (!res || res.headersSent) return respond();
   const names = [`${sessionOptions?.key}=`, `${sessionOptions?.key}.sig=`];
   const cookies = [res.getHeader("set-cookie") ?? []].flat().map(String);
   const kept = cookies.filter((cookie) => names.some((name) => cookie.startsWith(name)));
-  if (kept.length === 0 || res.headersSent) return respond();
+  if (kept.length === 0) return respond();
   // oxlint-disable-next-line typescript/unbound-method -- called with its `this` below
   const { removeHeader } = res;
   res.removeHeader = (name) => {

@@ -18,8 +18,9 @@ export interface FrameworkContext extends RequestContext {
   readonly cookies: { set(name: string, ...rest: unknown[]): unknown };
   /** Whether the request came over TLS, as far as Koa knows. */
   readonly secure: boolean;
-  readonly res: ServerResponse;
-  readonly headerSent: boolean;
+  readonly request?: { readonly ctx?: object };
+  /** `undefined`: the context of a WebSocket. */
+  readonly res: ServerResponse | undefined;
 }
 
 /** The prototype of an application's contexts. */

@@ -163,10 +163,10 @@ export class KoaRequest<Data extends object> {
   }
 
   async logOut(): Promise<void> {
-    const { session } = this.#ctx;
+    const { session, res } = this.#ctx;
     if (!session) return this.end();
     this.#ctx.session = null;
-    return session.manuallyCommit();
+    return res ? session.manuallyCommit() : this.end();
   }
 
   async logOutEverywhere(options: { readonly keepThis?: boolean } | undefined): Promise<number> {
@@ -178,7 +178,8 @@ export class KoaRequest<Data extends object> {
 
   /** koa-session may keep an external key elsewhere than in the response's headers. */
   get #hasBegun(): boolean {
-    return this.#ctx.headerSent && !this.#ctx.sessionOptions?.externalKey;
+    const { res, sessionOptions } = this.#ctx;
+    return !res || (res.headersSent && !sessionOptions?.externalKey);
   }
 
   /**

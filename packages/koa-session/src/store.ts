@@ -121,9 +121,14 @@ export function koaSessionStore<Data extends object>(
       return requestOf(ctx).rotate();
     },
 
-    userOf(ctx) {
-      const request = isObject(ctx) ? requestKnown(ctx) : undefined;
-      return (request ?? notRun()).userId;
+    userOf(given) {
+      const ctx = contextOf(given);
+      const request = requestKnown(ctx);
+      if (request && request.session.state !== "unread") return request.userId;
+      if (!request) keyOf(ctx);
+      throw new TypeError(
+        "a cache in front of this store supplied the session, so its user is not known yet: call sessions.get(ctx.session.externalKey)",
+      );
     },
   };
 
@@ -163,15 +168,22 @@ export function koaSessionStore<Data extends object>(
   }
 
   function requestOf(given: object): KoaRequest<Data> {
-    const ctx = given as FrameworkContext;
-    if (!isObject(given) || !ctx.sessionOptions) return notRun();
+    const ctx = contextOf(given);
     warnOfSettings(warn, ctx);
     const known = requestKnown(ctx);
-    const key = ctx.session?.externalKey;
-    // If koa-session has not run, reading `ctx.session` has just created a session.
-    if (!known && requestKnown(ctx)) return notRun();
+    const key = known ? ctx.session?.externalKey : keyOf(ctx);
     if (known && (key === undefined || known.has(tokenIn(key)))) return known;
-    return key === undefined ? notRun() : openCopy(ctx, tokenIn(key), ctx.session?.toJSON());
+    return openCopy(ctx, tokenIn(key ?? notRun()), ctx.session?.toJSON());
+  }
+
+  /**
+   * Returns the key of a session that a cache has supplied.
+   *
+   * @throws TypeError if koa-session has not run. Reading `ctx.session` then creates a session
+   */
+  function keyOf(ctx: FrameworkContext): string {
+    const key = ctx.session?.externalKey;
+    return key === undefined || requestKnown(ctx) ? notRun() : key;
   }
 
   /** For an application that calls `set` without a request. */
@@ -179,7 +191,7 @@ export function koaSessionStore<Data extends object>(
     const session = await sessions.get(token);
     if (session && (await sessions.save(session, data))) return;
     throw new TypeError(
-      "set without a request can only change a live session: create a new one with sessions.create(data)",
+      "set without Koa's context can only change a live session. A wrapper of this store must pass on the last argument, which only koa-session gives. Without a request, create a session with sessions.create(data)",
     );
   }
 }
@@ -219,13 +231,23 @@ function watch(context: ApplicationContext): void {
   }
 }
 
+/**
+ * Returns Koa's own context, even for a proxy of it or an object that inherits from it.
+ *
+ * @throws TypeError for any other object
+ */
+function contextOf(given: unknown): FrameworkContext {
+  const ctx = isObject(given) ? ((given as Partial<FrameworkContext>).request?.ctx ?? given) : undefined;
+  return (ctx as FrameworkContext | undefined)?.sessionOptions ? (ctx as FrameworkContext) : notRun();
+}
+
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
 function notRun(): never {
   throw new TypeError(
-    "koa-session has not run for this request: call app.use(session({ store, genid: store.genid }, app)) first",
+    "koa-session has not run for this request, or this is not Koa's ctx: call app.use(session({ store, genid: store.genid }, app)) first, and pass ctx",
   );
 }
 

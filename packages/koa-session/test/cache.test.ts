@@ -1,6 +1,6 @@
 import { memoryStore, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
-import { type Routes, serve, type Site } from "./site.ts";
+import { json, type Routes, serve, type Site } from "./site.ts";
 import { type Version, versions } from "./versions.ts";
 
 const routes: Routes = {
@@ -21,6 +21,12 @@ const routes: Routes = {
   },
   "/rotate": (ctx, _body, store) => store.rotate(ctx),
   "/login": (ctx, _body, store) => store.logIn(ctx, "ada"),
+  "/user": async (ctx, _body, store) => {
+    const userOf = async (): Promise<unknown> => store.userOf(ctx);
+    const before = await userOf().catch(String);
+    await ctx.session.save();
+    return [before, await userOf()];
+  },
 };
 
 /** Serves an application whose cache in front of the store always returns `data`, even if the session has ended. */
@@ -43,6 +49,14 @@ describe.each(versions)("with $name and a cache in front of the store,", (versio
     browser.cookies.set("koa.sess", site.token);
     await browser.post("/set", { cart: 1 });
     await expect(site.sessions.get(site.token)).resolves.toMatchObject({ data: { userId: "ada", cart: 1 } });
+  });
+
+  test("userOf throws a TypeError that names the cache until the request has saved", async () => {
+    await using site = await serveCached(version, { userId: "ada" });
+    const browser = site.browser();
+    browser.cookies.set("koa.sess", site.token);
+    const error = expect.stringMatching(/^TypeError: a cache in front of this store/) as unknown;
+    expect(await json(browser.get("/user"))).toEqual([error, "ada"]);
   });
 
   test.each(["/set", "/regenerate", "/rotate", "/login"])(

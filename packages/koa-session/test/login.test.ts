@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
+import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
 import { json, type Routes, serve } from "./site.ts";
 import { versions } from "./versions.ts";
@@ -40,6 +41,56 @@ describe.each(versions)("with $name", (version) => {
       await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
     },
   );
+
+  test("with a WebSocket's context, logIn and rotate are errors before anything is written, and logOut logs out", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/socket": async (ctx, _body, store) => {
+        // As koa-websocket does.
+        const socket = ctx.app.createContext(ctx.req, undefined as never);
+        const results: unknown[] = [];
+        const runSession = ctx.app.middleware[1] as (
+          context: Context,
+          next: () => Promise<void>,
+        ) => Promise<void>;
+        const end = runSession(socket, async () => {
+          results.push(store.userOf(socket));
+          for (const call of ["logIn", "rotate"] as const) {
+            // oxlint-disable-next-line no-await-in-loop -- one after another, as in a handler of messages
+            results.push(await store[call](socket, "bob").catch(String));
+          }
+          await store.logOut(socket);
+          results.push(socket.session);
+        });
+        // koa-session cannot clear the cookie.
+        await end.catch(() => undefined);
+        return results;
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const refused = expect.stringContaining("await logIn and rotate before you respond") as unknown;
+    expect(await json(browser.get("/socket"))).toEqual(["ada", refused, refused, null]);
+    await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
+  });
+
+  test.each<[string, (ctx: Context) => Context]>([
+    ["a proxy of ctx", (ctx) => new Proxy(ctx, {})],
+    ["an object that inherits from ctx", (ctx) => Object.create(ctx) as Context],
+  ])("the store's calls accept %s", async (_what, derived) => {
+    await using site = await serve(version, {
+      ...routes,
+      "/login": async (ctx, _body, store) => {
+        await store.logIn(derived(ctx), "ada");
+        return [store.userOf(ctx), store.userOf(derived(ctx))];
+      },
+    });
+    const browser = site.browser();
+    for (let login = 0; login < 2; login += 1) {
+      expect(await json(browser.post("/login"))).toEqual(["ada", "ada"]);
+      expect(await json(browser.get("/user"))).toBe("ada");
+    }
+  });
 
   test("logIn gives the session a new key, which ctx.session names, and keeps the visitor's data and the request's changes", async () => {
     await using site = await serve(version, {
