@@ -40,6 +40,8 @@ export class KoaRequest<Data extends object> {
   /** The loaded session, if the option `valid` rejected it. Only a logout still applies to it. */
   #refused: RequestSession<Data> | undefined;
   readonly #formerKeys: string[] = [];
+  /** The token in the cookie that this response has set. */
+  #broughtToken: string | undefined;
   /** Whether `ctx.session` was set to `null`. koa-session calls the store for this only when it commits. */
   #isNull = false;
   /** Whether the response leaves the browser's cookie alone. */
@@ -101,7 +103,13 @@ export class KoaRequest<Data extends object> {
       );
     }
     const data = this.#dataToStore(saved);
-    this.#withholdCookie((await this.session.save(data, maxAgeOf(this.#age))) !== "saved");
+    const isSaved = (await this.session.save(data, maxAgeOf(this.#age))) === "saved";
+    // A response that has begun cannot set a cookie. That is an error only if the browser needs it.
+    const { res } = this.#ctx;
+    const { token, isTokenNew } = this.session;
+    const hasCookie = !isTokenNew || this.#broughtToken === token;
+    if (isSaved && res?.headersSent === false) this.#broughtToken = token;
+    this.#withholdCookie(!isSaved || (res?.headersSent === true && hasCookie));
   }
 
   /** Logs out, after `ctx.session = null`. koa-session clears the cookie once this resolves. */

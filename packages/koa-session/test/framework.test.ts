@@ -246,6 +246,46 @@ describe.each(versions)("with $name", (version) => {
     expect(isStored).toBe(true);
   });
 
+  test.each([
+    ["of a visitor without a session", false],
+    ["of a user", true],
+  ])(
+    "a session %s that is saved before a route writes to ctx.res is stored without an error",
+    async (_whose, isUser) => {
+      await using site = await serve(version, {
+        ...routes,
+        "/raw": async (ctx) => {
+          ctx.respond = false;
+          ctx.session.cart = 1;
+          await ctx.session.save();
+          ctx.res.end("raw");
+        },
+      });
+      const errors: unknown[] = [];
+      site.app.on("error", (error) => errors.push(error));
+      const browser = site.browser();
+      if (isUser) await browser.post("/login");
+      expect((await browser.post("/raw")).text).toBe("raw");
+      expect(await json(browser.get("/"))).toMatchObject({ cart: 1 });
+      expect(errors).toEqual([]);
+    },
+  );
+
+  test("a new session that is first saved after the response has begun is an error", async () => {
+    await using site = await serve(version, {
+      ...routes,
+      "/raw": (ctx) => {
+        ctx.respond = false;
+        ctx.res.end("raw");
+        ctx.session.cart = 1;
+      },
+    });
+    const errors: unknown[] = [];
+    site.app.on("error", (error) => errors.push(error));
+    await site.browser().post("/raw");
+    await expect.poll(() => errors).toEqual([expect.objectContaining({ code: "ERR_HTTP_HEADERS_SENT" })]);
+  });
+
   test("ctx.session.save() stores changes even though koa-session reports that there are none", async () => {
     const changed: unknown[] = [];
     await using site = await serve(
@@ -351,7 +391,8 @@ describe.each(versions)("with $name", (version) => {
         (async () => store.userOf(ctx))(),
         ctx.session.save(),
       ];
-      for (const { reason } of (await Promise.allSettled(made)) as PromiseRejectedResult[]) errors.push(reason);
+      const settled = (await Promise.allSettled(made)) as PromiseRejectedResult[];
+      errors.push(...settled.map(({ reason }): unknown => reason));
     };
     await using site = await serve(
       version,
