@@ -40,8 +40,8 @@ export class KoaRequest<Data extends object> {
   /** The loaded session, if the option `valid` rejected it. Only a logout still applies to it. */
   #refused: RequestSession<Data> | undefined;
   readonly #formerKeys: string[] = [];
-  /** The token in the cookie that this response has set. */
-  #broughtToken: string | undefined;
+  /** The token whose cookie this response has set, or cannot set any more. */
+  #settledToken: string | undefined;
   /** Whether `ctx.session` was set to `null`. koa-session calls the store for this only when it commits. */
   #isNull = false;
   /** Whether the response leaves the browser's cookie alone. */
@@ -107,8 +107,8 @@ export class KoaRequest<Data extends object> {
     // A response that has begun cannot set a cookie. That is an error only if the browser needs it.
     const { res } = this.#ctx;
     const { token, isTokenNew } = this.session;
-    const hasCookie = !isTokenNew || this.#broughtToken === token;
-    if (isSaved && res?.headersSent === false) this.#broughtToken = token;
+    const hasCookie = !isTokenNew || this.#settledToken === token;
+    if (isSaved && res?.headersSent === false) this.#settledToken = token;
     this.#withholdCookie(!isSaved || (res?.headersSent === true && hasCookie));
   }
 
@@ -195,6 +195,11 @@ export class KoaRequest<Data extends object> {
    * calls `destroy`, `genid` and `set`, which saves nothing new, and sets the cookie.
    */
   async #giveNewKey(): Promise<void> {
+    if (this.#hasBegun) {
+      this.#bridge.warn("TENURE_COOKIE_TOO_LATE");
+      this.#settledToken = this.session.token;
+      this.#withholdCookie(true);
+    }
     this.isMoving = true;
     try {
       await this.#ctx.session?.regenerate();

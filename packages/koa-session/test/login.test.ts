@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
+import { hearWarnings } from "@tenure/watched-store/warnings";
 import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
 import { json, type Routes, serve } from "./site.ts";
@@ -41,6 +42,28 @@ describe.each(versions)("with $name", (version) => {
       await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
     },
   );
+
+  test.each<[string, Routes[string]]>([
+    ["logIn", (ctx, _body, store) => store.logIn(ctx, "ada")],
+    ["rotate", (ctx, _body, store) => store.rotate(ctx)],
+  ])("a %s that is not awaited and ends after the response gives a warning", async (_what, call) => {
+    using warnings = hearWarnings();
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    await using site = await serve(
+      version,
+      {
+        ...routes,
+        "/late": (ctx, body, store) => resolve(call(ctx, body, store)),
+      },
+      { beforeCall: (name) => (name === "update" ? sleep(20) : undefined) },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.post("/late")).setCookies).toEqual([]);
+    await promise;
+    await sleep(0);
+    expect(warnings.codes).toEqual(["TENURE_COOKIE_TOO_LATE"]);
+  });
 
   test("with a WebSocket's context, logIn and rotate are errors before anything is written, and logOut logs out", async () => {
     await using site = await serve(version, {
