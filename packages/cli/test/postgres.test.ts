@@ -70,6 +70,25 @@ postgres.describe("PostgreSQL", () => {
     ).resolves.toMatchObject({ schema: expect.stringMatching(/^warning: version 99/) });
   });
 
+  test("doctor warns of other roles with rights on the table, unless row level security hides its rows from them", async () => {
+    const name = `role_${randomUUID().slice(0, 8)}`;
+    const target = ["--store", postgres.url, "--schema", schema, "--table", "granted"];
+    await migrate(pool, { schema, table: "granted" });
+    await expect(findingsOf(target)).resolves.toMatchObject({
+      "other roles": "ok: have no rights on the table",
+    });
+    await pool.query(`create role ${name}; grant select, insert on "${schema}".granted to ${name}`);
+    await pool.query(`grant select on "${schema}".granted to public`);
+    const expected = `warning: public, ${name} may also read or change the table, and so sessions`;
+    await expect(findingsOf(target)).resolves.toMatchObject({ "other roles": expected });
+    await pool.query(`alter table "${schema}".granted enable row level security`);
+    await expect(findingsOf(target)).resolves.toMatchObject({
+      "other roles": "ok: have no rights on the table",
+      "row security": "ok: does not apply to this role",
+    });
+    await pool.query(`drop owned by ${name}; drop role ${name}`);
+  });
+
   test("doctor says what to insert if the schema was restored without its version", async () => {
     await migrate(pool, { schema, table: "empty" });
     await pool.query(`delete from "${schema}".empty_schema`);

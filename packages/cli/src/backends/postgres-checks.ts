@@ -23,6 +23,7 @@ export async function checkPostgres(pool: Pool, name: TableName): Promise<Findin
     await checkSchema(pool, name),
     checkIndex(table),
     checkPrivileges(table, name),
+    checkOthers(table, name),
     checkRowSecurity(table, name),
     checkTriggers(table),
     checkLogged(table, name),
@@ -97,6 +98,8 @@ function checkEncoding({ encoding }: ServerFacts): Finding {
 interface TableFacts {
   readonly indexed: boolean;
   readonly lacking: readonly string[];
+  /** Roles with a right on the table, other than its owner and this role. Empty if row level security applies to them. */
+  readonly others: readonly string[];
   readonly hidden: boolean;
   readonly triggers: readonly string[];
   readonly persistence: string;
@@ -110,6 +113,8 @@ async function tableFacts(pool: Pool, name: string): Promise<TableFacts | undefi
         where i.indrelid = c.oid and i.indisvalid and a.attname = 'user_id') as indexed,
       array(select privilege from unnest(array['select', 'insert', 'update', 'delete']) privilege
         where not has_table_privilege(c.oid, privilege)) as lacking,
+      array(select distinct case grantee when 0 then 'public' else pg_get_userbyid(grantee)::text end
+        from aclexplode(c.relacl) where not c.relrowsecurity and grantee not in (c.relowner, current_user::regrole)) as others,
       row_security_active(c.oid) as hidden,
       array(select tgname::text from pg_trigger where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'
         union all select rulename::text from pg_rewrite where ev_class = c.oid) as triggers,
@@ -179,6 +184,19 @@ function checkPrivileges({ lacking }: TableFacts, name: TableName): Finding {
     status: "problem",
     message: `this role may not ${lacking.join(", ")}`,
     remedy: `grant ${lacking.join(", ")} on ${quotedName(name)} to <role>`,
+  };
+}
+
+/** Supabase grants its API's roles every right on each new table in the schema public. */
+function checkOthers({ others }: TableFacts, name: TableName): Finding {
+  const check = "other roles";
+  if (others.length === 0) return { check, status: "ok", message: "have no rights on the table" };
+  const roles = others.join(", ");
+  return {
+    check,
+    status: "warning",
+    message: `${roles} may also read or change the table, and so sessions`,
+    remedy: `revoke all on ${quotedName(name)} from ${roles}, unless they need it`,
   };
 }
 
