@@ -124,4 +124,21 @@ own.describe("a PostgreSQL server with fsync and UTF-8", () => {
     expect(ran.out).not.toMatch(/^(?:warning|problem|unknown)/m);
     expect(ran).toMatchObject({ code: 0, err: "" });
   });
+
+  test("doctor reports a standby, although it does not tell the store the time", async () => {
+    await using standby = await startPostgres();
+    await expect(tenure(["migrate", "--store", standby.url])).resolves.toMatchObject({ code: 0 });
+    const admin = new Pool({ connectionString: standby.url, max: 1 });
+    // With this file in its data directory, the server starts as a standby.
+    await admin.query(
+      `do $$ begin execute format('copy (select) to %L', current_setting('data_directory') || '/standby.signal'); end $$`,
+    );
+    await admin.end();
+    await standby.stop();
+    await standby.start();
+    await expect(findingsOf(["--store", standby.url])).resolves.toMatchObject({
+      role: expect.stringMatching(/^problem: this is a standby/),
+      clock: expect.stringMatching(/^unknown: .*connect the pool to the primary$/),
+    });
+  });
 });
