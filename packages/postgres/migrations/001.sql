@@ -31,7 +31,8 @@ comment on column "tenure_sessions".touched_at is 'The last recorded use.';
 comment on column "tenure_sessions".expires_at is 'The session is dead from this instant on. In a tombstone or fence: the row may be deleted from this instant on.';
 comment on column "tenure_sessions".revoked_at is 'Not null: the row is a tombstone, which keeps late writes from reviving a session, or a fence.';
 
--- The version is in a row and not in a comment, because dumps may omit comments. Anyone may read it.
-create table "tenure_sessions_schema" (version integer not null);
+-- The version is in a row and not in a comment, because dumps may omit comments. Anyone may read it. Without a primary
+-- key, a publication for all tables would refuse the update by the next migration.
+create table "tenure_sessions_schema" (version integer primary key);
 insert into "tenure_sessions_schema" values (1);
 grant select on "tenure_sessions_schema" to public;

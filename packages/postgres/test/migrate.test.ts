@@ -209,6 +209,19 @@ postgres.describe("migrate", () => {
     await migrate(pool, name);
   });
 
+  test("creates tables whose rows logical replication can publish, so that a later release can update them", async () => {
+    const name = newName();
+    const pool = pools.open({ max: 1 });
+    await migrate(pool, name);
+    const { sql, versionTable } = tableOf(name);
+    await postgresStore(pool, name).create(session);
+    const publication = `published_${process.hrtime.bigint()}`;
+    await pool.query(`create publication ${publication} for table ${sql}, ${versionTable}`);
+    await pool.query(`update ${versionTable} set version = 2`);
+    await expect(postgresStore(pool, name).update("id", { data: "new" })).resolves.toBe("updated");
+    await pool.query(`drop publication ${publication}`);
+  });
+
   test("leaves nothing behind if it fails, and destroys the connection", async () => {
     const pool = pools.open({ max: 1 });
     await pool.query(`create table taken_${process.pid}_user_id ()`);
