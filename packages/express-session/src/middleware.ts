@@ -6,6 +6,19 @@ export type Request = Parameters<Store["regenerate"]>[0];
 
 type SessionCookie = SessionData["cookie"];
 
+/**
+ * Returns the request of the session middleware, even for a proxy of it or an object that inherits from it:
+ * express-session gives each `req.session` its request.
+ *
+ * @throws TypeError if this is not an object
+ */
+export function requestOf(given: Request): Request {
+  if (typeof given === "object" && (given as unknown) !== null) {
+    return (given.session as { readonly req?: Request } | undefined)?.req ?? given;
+  }
+  throw new TypeError("pass the request: store.logIn(req, user), store.userOf(req)");
+}
+
 /** Whether the headers of a request's response have left, so that it can set no cookie any more. */
 export function hasBegun(req: Request | undefined): boolean {
   // Only Express gives a request its response.

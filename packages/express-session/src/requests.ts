@@ -75,10 +75,6 @@ export class Requests<Data extends object> {
 
   /** @throws TypeError if the session middleware has not run */
   of(req: Request): Attached<Data> {
-    const given: unknown = req;
-    if (typeof given !== "object" || given === null) {
-      throw new TypeError("pass the request: store.logIn(req, user), store.userOf(req)");
-    }
     const attached = this.#attachedTo(req);
     if (attached) return attached;
     throw new TypeError(

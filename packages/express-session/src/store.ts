@@ -14,7 +14,7 @@ import {
   warnOnce,
 } from "@tenure/core/bridge";
 import session, { type Session, type SessionData, type Store } from "express-session";
-import { type Generate, hasBegun, Middleware, type Request } from "./middleware.ts";
+import { type Generate, hasBegun, Middleware, type Request, requestOf } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
 import {
   cookieIn,
@@ -138,15 +138,16 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     callBack(this.#regenerate(req), callback);
   }
 
-  async logIn(req: Request, user: UserId, options: RequestLogin = {}): Promise<LoginOutcome> {
+  async logIn(given: Request, user: UserId, options: RequestLogin = {}): Promise<LoginOutcome> {
+    const req = requestOf(given);
     const attached = this.#requests.of(req);
     assertNotBegun(hasBegun(req));
     const { current } = attached;
     const { session: before } = req;
     const fresh = this.#middleware.newCookie(req);
     const settings = before?.cookie ?? fresh;
-    const given = await current.maxAgeOfLogin(options, maxAgeOf(settings));
-    const maxAge = given === undefined ? maxAgeOf(settings) : (given ?? maxAgeOf(fresh));
+    const ofLogin = await current.maxAgeOfLogin(options, maxAgeOf(settings));
+    const maxAge = ofLogin === undefined ? maxAgeOf(settings) : (ofLogin ?? maxAgeOf(fresh));
     const cookie = { ...storedCookie(settings), originalMaxAge: maxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
     const result = await current.logIn(user, data, options, { maxAge, ownKeys: ["cookie"] });
@@ -163,20 +164,23 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     return { refused };
   }
 
-  async logOut(req: Request): Promise<void> {
+  async logOut(given: Request): Promise<void> {
+    const req = requestOf(given);
     const { current } = this.#requests.of(req);
     Reflect.deleteProperty(req, "session");
     await current.end();
   }
 
-  async logOutEverywhere(req: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
+  async logOutEverywhere(given: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
+    const req = requestOf(given);
     const { current } = this.#requests.of(req);
     const count = await current.logOutEverywhere(options);
     if (current.isEnded) Reflect.deleteProperty(req, "session");
     return count;
   }
 
-  async rotate(req: Request): Promise<RotateResult> {
+  async rotate(given: Request): Promise<RotateResult> {
+    const req = requestOf(given);
     const attached = this.#requests.of(req);
     assertNotBegun(hasBegun(req));
     const result = await attached.current.rotate();
@@ -188,7 +192,7 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   }
 
   userOf(req: Request): string | null {
-    return this.#requests.of(req).current.userId;
+    return this.#requests.of(requestOf(req)).current.userId;
   }
 
   override all(callback: (error: unknown, sessions?: ListedSession[]) => void): void {
@@ -239,7 +243,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     if ((await current.touch(maxAgeOf(data.cookie), changed)) === "saved") attached.cookie = cookie;
   }
 
-  async #regenerate(req: Request): Promise<void> {
+  async #regenerate(given: Request): Promise<void> {
+    const req = requestOf(given);
     const attached = this.#requests.of(req);
     const { current } = attached;
     const data = req.session && (storedData(req.session, current.maxAge) as Data);

@@ -46,6 +46,37 @@ async function untilTouchIsDue(): Promise<void> {
 }
 
 describe("logIn", () => {
+  test.each<[string, (req: Request) => Request]>([
+    ["a proxy of the request", (req) => new Proxy(req, {})],
+    ["an object that inherits from the request", (req) => Object.create(req) as Request],
+  ])("accepts %s, as all calls of the store do", async (_what, derived) => {
+    const { browser, who, routes, bridge } = await start();
+    routes.post("/derived/login", async (req, res) => {
+      await bridge.logIn(derived(req), "ada");
+      res.json([bridge.userOf(derived(req)), bridge.userOf(req)]);
+    });
+    routes.post("/derived/rotate", async (req, res) => void res.json(await bridge.rotate(derived(req))));
+    routes.post("/derived/regenerate", async (req, res) => {
+      await fromCallback((done) => bridge.regenerate(derived(req), done));
+      res.json(bridge.userOf(req));
+    });
+    routes.post("/derived/logout", async (req, res) => {
+      await bridge.logOut(derived(req));
+      res.json(req.session === undefined);
+    });
+    for (let login = 0; login < 2; login += 1) {
+      expect((await browser.post("/derived/login")).text).toBe('["ada","ada"]');
+      expect(await who(browser)).toBe("ada");
+    }
+    expect((await browser.post("/derived/rotate")).text).toBe('"rotated"');
+    expect(await who(browser)).toBe("ada");
+    expect((await browser.post("/derived/logout")).text).toBe("true");
+    expect(await who(browser)).toBeNull();
+    await browser.post("/derived/login");
+    expect((await browser.post("/derived/regenerate")).text).toBe("null");
+    expect(await who(browser)).toBeNull();
+  });
+
   test("gives the session a new token, keeps an anonymous session's data, and the old token opens nothing", async () => {
     const { browser, who, data, store } = await start();
     await browser.post("/slow?do=set:cart");
