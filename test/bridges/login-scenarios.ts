@@ -33,6 +33,25 @@ export const loginScenarios: Readonly<Record<string, Scenario>> = {
     await expect(sessions.listForUser(userId)).resolves.toHaveLength(1);
   },
 
+  async "after another user's login over it, a planted session logs that user out neither here nor everywhere"({
+    serve,
+    createSessions,
+    userId,
+  }) {
+    const sessions = createSessions();
+    const site = await serve(sessions);
+    await loggedInBrowser(site, userId);
+    for (const steps of [login(userId), [{ logIn: userId }]]) {
+      for (const logout of ["destroy", "log out", "log out everywhere"] as const) {
+        const attacker = await loggedInBrowser(site, `${userId} the attacker`);
+        await attacker.twin().send(...steps);
+        const before = await sessions.listForUser(userId);
+        await attacker.send(logout);
+        await expect(sessions.listForUser(userId)).resolves.toEqual(before);
+      }
+    }
+  },
+
   async "later saves do not undo the user that logIn has set"({ serve, createSessions, userId }) {
     const sessions = createSessions();
     const browser = (await serve(sessions)).browser();

@@ -86,6 +86,21 @@ export class Draft<Data extends object> {
     this.#text = undefined;
   }
 
+  /**
+   * Logs a user in.
+   *
+   * @param since when the login began, by the store's clock
+   */
+  bind(userId: string, since: number): void {
+    const { previous } = this.head;
+    // What another user had must not log this one out: it may have been planted.
+    if (previous && userId !== this.userId) {
+      this.head = { ...this.head, previous: { ...previous, wasUsers: false } };
+    }
+    this.userId = userId;
+    this.authenticatedAt = since;
+  }
+
   /** Restarts the lifetime, for a login. */
   restart(given: GivenTimeouts): void {
     const timeouts = headTimeouts(given, this.#ctx.policy);

@@ -27,7 +27,7 @@ export interface PreviousToken {
   readonly digest: string;
   /** Epoch milliseconds of the store's clock, estimated. */
   readonly replacedAt: number;
-  /** Whether the session had a user then. If not, the token may have been planted. */
+  /** Whether it belonged to the session's user. If not, it may have been planted. */
   readonly wasUsers: boolean;
 }
 

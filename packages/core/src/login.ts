@@ -104,8 +104,7 @@ function continueInPlace<Data extends object>(
     if (unsaved) draft.merge(unsaved);
     draft.edit((data) => withoutOtherUsers(ctx, data, userId));
     draft.restart(login);
-    draft.userId = userId;
-    draft.authenticatedAt = since;
+    draft.bind(userId, since);
     return true;
   });
 }

@@ -62,8 +62,8 @@ export async function look<Data extends object>(ctx: Context<Data>, token: unkno
 
 /**
  * Returns whether a token may log out of the session with its id. `"planted"`: it was an anonymous visitor's
- * and has been replaced, so somebody else may have planted it. `"wrong"`: it is not a token of the session. If
- * the record cannot be read or its key is missing, the token may log out.
+ * or another user's and has been replaced, so somebody else may have planted it. `"wrong"`: it is not a token
+ * of the session. If the record cannot be read or its key is missing, the token may log out.
  */
 export function logoutWith(
   envelopes: Envelopes,

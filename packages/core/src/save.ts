@@ -58,8 +58,7 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
           draft.head = { ...draft.head, isLeft: true };
         } else if (draft.userId === null) {
           login = after;
-          draft.userId = after;
-          draft.authenticatedAt = since;
+          draft.bind(after, since);
           if (wish.hasNewSecret === true) draft.restart({});
         } else {
           isTaken = true;
@@ -117,13 +116,14 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
       draft.idle = idle ?? head.idle;
       draft.isUse = true;
       if (userId === draft.userId) return "applied";
-      if (userId === null) lost = draft.userId;
-      else {
+      if (userId === null) {
+        lost = draft.userId;
+        draft.userId = null;
+      } else {
         login = userId;
-        draft.authenticatedAt = since;
+        draft.bind(userId, since);
         draft.restart({ shorterIdle: idle });
       }
-      draft.userId = userId;
       return "applied";
     },
   });

@@ -44,8 +44,8 @@ export function isJustReplaced(cookie: OtherCookie): boolean {
 }
 
 /**
- * Whether a replaced token belonged to an anonymous visitor. Somebody else may have planted it, so it cannot
- * log out.
+ * Whether a replaced token belonged to an anonymous visitor or another user. Somebody else may have planted
+ * it, so it cannot log out.
  */
 export function mayBePlanted(cookie: OtherCookie): boolean {
   return cookie.state === "superseded" && !cookie.previous.wasUsers;
