@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { Step } from "./application.ts";
 import { type Browser, loggedInBrowser, login, type Scenario } from "./run-scenario.ts";
 
 /** Scenarios of logins through the bridge's own calls, and of logouts that overlap them. */
@@ -49,6 +50,32 @@ export const loginScenarios: Readonly<Record<string, Scenario>> = {
         await attacker.send(logout);
         await expect(sessions.listForUser(userId)).resolves.toEqual(before);
       }
+    }
+  },
+
+  async "after a request that replaces the token twice, the cookie from before it overwrites no cookie and can log out"({
+    serve,
+    createSessions,
+    userId,
+  }) {
+    const sessions = createSessions();
+    const site = await serve(sessions);
+    // As with passport, whose login regenerates, and then logIn.
+    const twice: readonly (readonly Step[])[] = [
+      ["regenerate", { logIn: userId }],
+      [{ logIn: userId }, "rotate"],
+      ["rotate", "rotate"],
+    ];
+    for (const steps of twice) {
+      const browser = await loggedInBrowser(site, userId);
+      const slow = browser.twin();
+      const before = new Map(slow.cookies);
+      await browser.send(...steps);
+      await slow.send({ set: { cart: 1 } });
+      expect(slow.cookies).toEqual(before);
+      await expect(sessions.listForUser(userId)).resolves.toHaveLength(1);
+      await slow.send("log out");
+      await expect(sessions.listForUser(userId)).resolves.toEqual([]);
     }
   },
 

@@ -5,7 +5,7 @@ import type { DataChange } from "./data-change.ts";
 import { endSession } from "./ending.ts";
 import { publish, publishFenced } from "./events.ts";
 import type { Look } from "./look.ts";
-import { type Issued, replaceToken } from "./rotation.ts";
+import { type Issued, type Replaced, replaceToken } from "./rotation.ts";
 import type { StoredSession } from "./envelope.ts";
 import type { GivenTimeouts } from "./timeouts.ts";
 import { newToken } from "./token.ts";
@@ -22,6 +22,7 @@ export interface Login<Data extends object> extends GivenTimeouts {
   readonly unsaved?: DataChange<Data> | undefined;
   /** The request's data, if its session is not stored yet. */
   readonly data?: Data | undefined;
+  readonly isUnsent?: Replaced["isUnsent"];
 }
 
 export type LoginResult = Issued | { readonly refused: LoginRefusal };
@@ -98,8 +99,8 @@ function continueInPlace<Data extends object>(
   token: string,
   login: Login<Data>,
 ): Promise<Outcome> {
-  const { userId, since, unsaved } = login;
-  return replaceToken(ctx, session, token, (draft) => {
+  const { userId, since, unsaved, isUnsent } = login;
+  return replaceToken(ctx, { session, isUnsent }, token, (draft) => {
     if (draft.userId === null ? draft.head.isLeft : draft.userId !== userId) return false;
     if (unsaved) draft.merge(unsaved);
     draft.edit((data) => withoutOtherUsers(ctx, data, userId));

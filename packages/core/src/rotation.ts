@@ -11,13 +11,24 @@ export interface Issued {
   readonly stored: StoredSession;
 }
 
+/** The session whose token is replaced. */
+export interface Replaced {
+  readonly session: StoredSession;
+  /**
+   * The request itself has made the session's token, and has not sent it. The browser then still has the one
+   * before, which remains the previous token.
+   */
+  readonly isUnsent?: boolean | undefined;
+}
+
 /** Gives a session a new secret. `null`: it is dead. `"superseded"`: another request has its new token. */
 export async function rotate<Data extends object>(
   ctx: Context<Data>,
-  session: StoredSession,
+  replaced: Replaced,
 ): Promise<Issued | "superseded" | null> {
+  const { session } = replaced;
   const token = newToken(session.record.id);
-  const outcome = await replaceToken(ctx, session, token, (draft) => hasSameUser(draft, session));
+  const outcome = await replaceToken(ctx, replaced, token, (draft) => hasSameUser(draft, session));
   if (outcome.state === "dropped") return "superseded";
   return outcome.state === "stored" ? { token, stored: outcome.stored } : null;
 }
@@ -33,11 +44,12 @@ export async function rotate<Data extends object>(
  */
 export async function hide<Data extends object>(
   ctx: Context<Data>,
-  session: StoredSession,
+  replaced: Replaced,
   token: string,
 ): Promise<Issued | null> {
+  const { session } = replaced;
   const blank = ctx.encoding.encode({}, session.record);
-  const outcome = await replaceToken(ctx, session, token, (draft) => {
+  const outcome = await replaceToken(ctx, replaced, token, (draft) => {
     if (!hasSameUser(draft, session)) return false;
     draft.replaceData(blank);
     draft.head = { ...draft.head, isHidden: true, idle: draft.idle };
@@ -63,7 +75,7 @@ function hasSameUser<Data extends object>(draft: Draft<Data>, { record }: Stored
  */
 export async function replaceToken<Data extends object>(
   { writes, clock }: Context<Data>,
-  session: StoredSession,
+  { session, isUnsent = false }: Replaced,
   token: string,
   change: (draft: Draft<Data>) => boolean,
 ): Promise<Outcome> {
@@ -75,11 +87,8 @@ export async function replaceToken<Data extends object>(
       const wasUsers = draft.userId !== null;
       if (draft.head.digest !== session.head.digest || !change(draft)) return "dropped";
       const replacedAt = Math.floor(clock.earliest());
-      draft.head = {
-        ...draft.head,
-        digest,
-        previous: { digest: session.head.digest, replacedAt, wasUsers },
-      };
+      const previous = isUnsent ? draft.head.previous : { digest: session.head.digest, wasUsers };
+      draft.head = { ...draft.head, digest, previous: previous && { ...previous, replacedAt } };
       draft.isUse = true;
       return "applied";
     },

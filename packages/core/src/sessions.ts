@@ -316,7 +316,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const found = await look(this.#ctx, token);
     if (found.state === "superseded") return "superseded";
     if (found.state !== "live" || !this.#open(found.stored)) return null;
-    const rotated = await rotate(this.#ctx, found.stored);
+    const rotated = await rotate(this.#ctx, { session: found.stored });
     if (rotated === null || rotated === "superseded") return rotated;
     const session = this.#open(rotated.stored);
     return session && { token: rotated.token, session };

@@ -335,7 +335,7 @@ export class RequestSession<Data extends object> {
       if (!this.#stored) return "new";
       const before = this.#stored;
       if (wanted !== undefined) this.#die();
-      const rotated = await rotate(this.#ctx, before);
+      const rotated = await rotate(this.#ctx, { session: before, isUnsent: this.isTokenNew });
       if (rotated === null || rotated === "superseded") {
         if (this.#takesUserAway(wanted)) await this.#end();
         this.#die();
@@ -399,6 +399,7 @@ export class RequestSession<Data extends object> {
         keep,
         unsaved: stored && this.#changeTo(wanted),
         data: this.#state === "new" ? data : undefined,
+        isUnsent: this.isTokenNew,
       });
       if ("refused" in result) {
         // The fence has ended the session; a cap may have refused before anything changed.
@@ -571,7 +572,7 @@ export class RequestSession<Data extends object> {
     // If the store fails, a framework that ignores the error must neither keep the old token nor store
     // anything.
     this.#die();
-    const hidden = await hide(this.#ctx, this.#stored, next);
+    const hidden = await hide(this.#ctx, { session: this.#stored, isUnsent: this.isTokenNew }, next);
     if (!hidden) return false;
     this.#adopt(hidden.stored, "hidden");
     return true;
