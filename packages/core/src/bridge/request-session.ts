@@ -510,6 +510,10 @@ export class RequestSession<Data extends object> {
       touch: this.isUse,
       hasNewSecret: this.isTokenNew,
     });
+    const user = saved?.record.userId ?? null;
+    if (user !== null && session.record.userId === null && !this.isTokenNew) {
+      this.#bridge.warn("TENURE_TOKEN_KEPT");
+    }
     return this.#saved(saved, wanted, maxAge);
   }
 

@@ -22,6 +22,8 @@ const MESSAGES = {
     'the session cookie was not sent, so nobody stays logged in: the cookie is secure, and the connection looks like plain HTTP. For development without TLS, use secureCookie(sessions, { secure: false, name: "id" }). Behind a proxy that ends TLS, ',
   TENURE_COOKIE_TOO_LATE:
     "a session got a new token after the response had begun, so its cookie was not sent: before you respond, await logIn and rotate, and change or regenerate the session",
+  TENURE_TOKEN_KEPT:
+    "the data logged a user in and the session kept its token, so whoever planted or saw that token before is logged in, too: log in with logIn, or call regenerate before you set the user",
   TENURE_SENT_TWICE:
     "a response was sent twice, and the second was dropped: a hook or an async handler that sends a response must return reply. If @fastify/passport redirects from a route, give the route a handler that is not async",
 } as const;

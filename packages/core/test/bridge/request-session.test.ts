@@ -48,6 +48,26 @@ describe("a request", () => {
     expect((await sessions.get(token))?.data).toEqual({ a: 2, b: 3, c: 1 });
   });
 
+  test("that logs a user in by the data and keeps the token is warned about: whoever planted it is logged in", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const warnings: string[] = [];
+    const bridge = new Bridge<Data>(sessions, (code) => void warnings.push(code));
+    const visitor = async () => bridge.request(await bridge.load((await sessions.create({ a: 1 })).token));
+    await bridge.request().save({ userId: "ada" }, null);
+    const regenerated = await visitor();
+    await regenerated.regenerate();
+    await regenerated.save({ userId: "ada" }, null);
+    const rotated = await visitor();
+    await rotated.rotate();
+    await rotated.save({ userId: "ada" }, null);
+    const loggedIn = await visitor();
+    await loggedIn.logIn("ada", { a: 1 });
+    await loggedIn.save({ userId: "ada" }, null);
+    expect(warnings).toEqual([]);
+    await (await visitor()).save({ userId: "ada" }, null);
+    expect(warnings).toEqual(["TENURE_TOKEN_KEPT"]);
+  });
+
   test("does not delete keys that the framework does not show", async () => {
     const sessions = new Sessions({ store: memoryStore() });
     const bridge = new Bridge<Data>(sessions, silent, (key) => key !== "hidden");
