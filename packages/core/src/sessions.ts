@@ -495,7 +495,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   async #idProvenBy(token: string): Promise<string | undefined> {
     const found = await look(this.#ctx, token);
-    return found.state === "live" || found.state === "superseded" ? found.stored.record.id : undefined;
+    const isTheirs = found.state === "live" || (found.state === "superseded" && found.isRecent);
+    return isTheirs ? found.stored.record.id : undefined;
   }
 
   /** `null`: the codec cannot decode the data. */

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { memoryStore, newToken, Sessions, type SessionStore, StoreError } from "@tenure/core";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { turns } from "./interleaved.ts";
 import { recordCalls } from "./record-calls.ts";
 
@@ -52,6 +52,16 @@ describe("revokeAllForUser", () => {
     const { token } = await sessions.create({}, { userId: "ada" });
     const forged = newToken(sessions.idOf(token!)!);
     expect(await sessions.revokeAllForUser("ada", { exceptToken: forged })).toBe(1);
+  });
+
+  test("does not spare the session of an exceptToken that a thief may have replaced long ago", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"] });
+    const sessions = new Sessions({ store: memoryStore() });
+    const { token } = await sessions.create({}, { userId: "ada" });
+    await sessions.rotate(token!);
+    vi.advanceTimersByTime(30_000);
+    expect(await sessions.revokeAllForUser("ada", { exceptToken: token! })).toBe(1);
+    vi.useRealTimers();
   });
 
   test("rejects exceptToken together with exceptId, and ends nothing", async () => {

@@ -423,9 +423,14 @@ export class RequestSession<Data extends object> {
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
     return this.#inOrder(async () => {
       const { sessions } = this.#bridge;
+      const cookie = this.#cookie;
+      // Nobody has proved to have the token of a session that cannot be read.
+      const proven = cookie.state === "unreadable" ? undefined : sessionOf(cookie);
       // The session that the request saw, even if another request has ended it since.
-      const { id, userId } = this.#stored?.record ?? sessionOf(this.#cookie) ?? {};
-      if (id !== undefined && userId && options.keepThis === true) {
+      const { id, userId } = this.#stored?.record ?? proven ?? {};
+      // After a while, a replaced token no longer stands for this browser's session: a thief may have the new one.
+      const isThis = this.#stored !== undefined || isJustReplaced(cookie);
+      if (id !== undefined && userId && options.keepThis === true && isThis) {
         const others = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
         this.#since = await sessions.since();
         return others;

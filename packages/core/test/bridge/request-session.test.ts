@@ -1,6 +1,6 @@
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { recordCalls } from "../record-calls.ts";
 import { interleaved, seeds, turns } from "../interleaved.ts";
 import { publishedEvents } from "../published-events.ts";
@@ -407,6 +407,32 @@ test.each([
   const [session] = await sessions.listForUser("ada");
   expect(session).toMatchObject({ userId: "ada", idle: 3000 });
   expect(session!.endsAt).toBe(1_000_000 + extension + 10_000);
+});
+
+test("a log out everywhere that keeps this session ends it if its token was replaced long ago, by a thief perhaps", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "performance"] });
+  const { sessions, beginRequest, userOf } = framework();
+  const { token } = await sessions.create({}, { userId: "ada" });
+  const stolen = (await sessions.rotate(token!)) as { readonly token: string };
+  const { request: early } = await beginRequest(token!);
+  expect(await early.logOutEverywhere({ keepThis: true })).toBe(0);
+  expect(await userOf(stolen.token)).toBe("ada");
+  vi.advanceTimersByTime(30_000);
+  const { request: late } = await beginRequest(token!);
+  expect(await late.logOutEverywhere({ keepThis: true })).toBe(1);
+  expect(await userOf(stolen.token)).toBeNull();
+  vi.useRealTimers();
+});
+
+test("the id of a session that cannot be read logs its user out of that session, and not everywhere", async () => {
+  const store = memoryStore();
+  const { session } = await new Sessions({ store }).create({}, { userId: "ada" });
+  const protect = { keys: [{ id: "one", key: Buffer.alloc(32, 1) }] };
+  const { sessions, beginRequest } = framework(store, { protect });
+  await sessions.create({}, { userId: "ada" });
+  const { request } = await beginRequest(`${session!.id}.${"A".repeat(43)}`);
+  expect(await request.logOutEverywhere()).toBe(0);
+  expect(await sessions.listForUser("ada")).toHaveLength(1);
 });
 
 test("a request that has logged out everywhere may begin a new session", async () => {
