@@ -302,9 +302,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const from: Look = await look(this.#ctx, token);
     const result = await logIn(this.#ctx, from, { userId, since, ...timeouts, keep: keysToKeep(settings) });
     if ("refused" in result) return result;
-    const session = this.#open(result.stored);
-    if (session) return { token: result.token, session };
-    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
+    return { token: result.token, session: this.#openOwn(result.stored) };
   }
 
   /**
@@ -467,7 +465,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const { stored } = created;
     const refused =
       userId === null ? null : await this.#ctx.cap.admit(userId, stored.record.id, "end-oldest");
-    return refused ?? this.#open(stored) ?? "taken";
+    return refused ?? this.#openOwn(stored);
   }
 
   /** The user whom the data name after a round trip through the codec. */
@@ -503,6 +501,13 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   #open(stored: StoredSession): Session<Data> | null {
     const data = this.#ctx.encoding.decode(stored.payload, stored.record);
     return data && new LoadedSession(stored, data, this.policy);
+  }
+
+  /** @throws StoreError if the codec cannot decode what it has just encoded */
+  #openOwn(stored: StoredSession): Session<Data> {
+    const session = this.#open(stored);
+    if (session) return session;
+    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
   }
 
   /**

@@ -163,6 +163,16 @@ describe("a custom codec", () => {
     },
   );
 
+  test("that cannot decode what it encodes is named by the error of a create", async () => {
+    const decode = (text: string): object => {
+      if (text.includes("cart")) throw new Error("a mistake");
+      return JSON.parse(text) as object;
+    };
+    const sessions = new Sessions({ store: memoryStore(), codec: { ...jsonCodec, decode } });
+    await expect(sessions.create({ cart: 1 })).rejects.toThrow("fix the codec");
+    await expect(sessions.createWithToken(newToken(), { cart: 1 })).rejects.toThrow("fix the codec");
+  });
+
   test("whose decode returns a promise is refused at construction", () => {
     const codec = { ...jsonCodec, decode: async () => ({}) } as unknown as Codec;
     expect(() => new Sessions({ store: memoryStore(), codec })).toThrow("its decode returned a promise");
