@@ -64,25 +64,30 @@ export function assertMigrated(database: SqliteDatabase): void {
 }
 
 /**
- * Returns the schema's version, 0 for an empty database. This is one statement, because between two another
+ * Returns the schema's version, 0 for an empty or restored database. This is one statement, because between two another
  * process could migrate the file, which would then seem neither empty nor ours.
  *
  * @throws Fault if the file belongs to another application
  */
 function versionOf(database: SqliteDatabase): number {
-  const { owner, version, objects } = rowOf(
+  const { owner, version, others } = rowOf(
     database,
-    `select application_id as owner, user_version as version, (select count(*) from sqlite_schema) as objects
+    `select application_id as owner, user_version as version, (${COUNT_OTHERS}) as others
      from pragma_application_id, pragma_user_version`,
   );
-  const isEmpty = owner === 0 && version === 0 && objects === 0;
-  if (owner !== APPLICATION_ID && !isEmpty) throw new Fault(FOREIGN);
+  // Neither number is set in a new file, or in one restored from a dump.
+  const isFree = owner === 0 && version === 0 && others === 0;
+  if (owner !== APPLICATION_ID && !isFree) throw new Fault(FOREIGN);
   return Number(version);
 }
 
 function rowOf(database: SqliteDatabase, sql: string): Readonly<Record<string, unknown>> {
   return database.prepare(sql).get() as Readonly<Record<string, unknown>>;
 }
+
+/** Counts the tables that are not Tenure's, SQLite's own or those in which Litestream keeps its state. */
+const COUNT_OTHERS = `select count(*) from sqlite_schema
+  where tbl_name not in ('tenure_sessions', 'tenure_fences') and tbl_name not glob 'sqlite_*' and tbl_name not glob '_litestream_*'`;
 
 const FOREIGN = "the database belongs to another application: give Tenure its own file";
 
@@ -92,7 +97,7 @@ const APPLICATION_ID = 0x54_6e_72_65;
 /** Each step brings the schema to the version of its position in the list, from 1. */
 const STEPS: readonly string[] = [
   `
-create table tenure_sessions (
+create table if not exists tenure_sessions (
   n                integer primary key,   -- the order of a scan
   id               text not null unique,  -- names the session; not a secret
   user_id          text,                  -- null if anonymous or revoked
@@ -107,14 +112,14 @@ create table tenure_sessions (
   sweep_at         integer not null,      -- when a sweep checks the row; no touch moves it
   data             text not null          -- empty if revoked. Last, so that other columns are read without it
 ) strict;
-create index tenure_sessions_user on tenure_sessions (user_id, authenticated_at) where user_id is not null;
-create index tenure_sessions_sweep on tenure_sessions (sweep_at);
+create index if not exists tenure_sessions_user on tenure_sessions (user_id, authenticated_at) where user_id is not null;
+create index if not exists tenure_sessions_sweep on tenure_sessions (sweep_at);
 
-create table tenure_fences (
+create table if not exists tenure_fences (
   user_id text primary key,
   instant integer not null                -- logins at or before it are refused
 ) strict, without rowid;
-create index tenure_fences_instant on tenure_fences (instant);
+create index if not exists tenure_fences_instant on tenure_fences (instant);
 
 pragma application_id = ${APPLICATION_ID};
 `,

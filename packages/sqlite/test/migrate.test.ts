@@ -46,6 +46,26 @@ test("migrate changes neither the schema nor the data of a file that is up to da
   expect(await store.read("one")).toMatchObject({ userId: "ada" });
 });
 
+test("migrate takes over tables that were restored from a dump, with their sessions", async () => {
+  const database = new DatabaseSync(newFile());
+  await migrate(database);
+  await sqliteStore(database).create(newSession("one"));
+  // A dump contains neither number.
+  database.exec("pragma application_id = 0; pragma user_version = 0; pragma journal_mode = delete; analyze");
+  await expect(sqliteStore(database).read("one")).rejects.toThrow("run `await migrate(database)`");
+  await migrate(database);
+  expect(await sqliteStore(database).read("one")).toMatchObject({ userId: "ada" });
+  expect(database.prepare("pragma user_version").get()).toEqual({ user_version: 1 });
+});
+
+test("migrate accepts a new file to which Litestream has added its own tables", async () => {
+  const database = new DatabaseSync(newFile());
+  database.exec("create table _litestream_seq (id integer primary key, seq integer)");
+  database.exec("create table _litestream_lock (id integer)");
+  await migrate(database);
+  expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
+});
+
 test("migrate does not change a file of a later release, and the store works on it", async () => {
   const database = new DatabaseSync(newFile());
   await migrate(database);
