@@ -75,10 +75,11 @@ function versionOf(database: SqliteDatabase): number {
     `select application_id as owner, user_version as version, (${COUNT_OTHERS}) as others
      from pragma_application_id, pragma_user_version`,
   );
+  if (typeof version !== "number") throw new Fault(NOT_PLAIN);
   // Neither number is set in a new file, or in one restored from a dump.
   const isFree = owner === 0 && version === 0 && others === 0;
   if (owner !== APPLICATION_ID && !isFree) throw new Fault(FOREIGN);
-  return Number(version);
+  return version;
 }
 
 function rowOf(database: SqliteDatabase, sql: string): Readonly<Record<string, unknown>> {
@@ -88,6 +89,9 @@ function rowOf(database: SqliteDatabase, sql: string): Readonly<Record<string, u
 /** Counts the tables that are not Tenure's, SQLite's own or those in which Litestream keeps its state. */
 const COUNT_OTHERS = `select count(*) from sqlite_schema
   where tbl_name not in ('tenure_sessions', 'tenure_fences') and tbl_name not glob 'sqlite_*' and tbl_name not glob '_litestream_*'`;
+
+const NOT_PLAIN =
+  "the connection does not return plain rows with numbers: open node:sqlite without readBigInts and returnArrays, or better-sqlite3 without defaultSafeIntegers";
 
 const FOREIGN = "the database belongs to another application: give Tenure its own file";
 

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { migrate, sqliteStore } from "@tenure/sqlite";
+import BetterSqlite3 from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 import { drivers } from "./drivers.ts";
 import { newFiles } from "./files.ts";
@@ -150,3 +151,13 @@ async function expectEveryCallToReject(store: SessionStore, reason: string): Pro
     expect(String(outcome.status === "rejected" && outcome.reason)).toContain(reason);
   }
 }
+
+test.each([
+  ["node:sqlite with readBigInts", () => new DatabaseSync(newFile(), { readBigInts: true })],
+  ["node:sqlite with returnArrays", () => new DatabaseSync(newFile(), { returnArrays: true })],
+  ["better-sqlite3 with defaultSafeIntegers", () => new BetterSqlite3(newFile()).defaultSafeIntegers(true)],
+])("on a new file opened by %s, every call rejects and names the setting", async (_name, open) => {
+  const database = open();
+  await expect(migrate(database)).rejects.toThrow("open node:sqlite without readBigInts");
+  await expectEveryCallToReject(sqliteStore(database), "open node:sqlite without readBigInts");
+});
