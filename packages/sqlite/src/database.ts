@@ -1,3 +1,6 @@
+import { statSync } from "node:fs";
+import { Fault } from "@tenure/core/store";
+
 /**
  * The members of a SQLite connection that the store uses. `DatabaseSync` of `node:sqlite` and `Database` of
  * better-sqlite3 both have them, so neither is imported.
@@ -38,4 +41,24 @@ export function rollBack(database: SqliteDatabase): void {
   } catch {
     // SQLite rolls back by itself after some errors, such as a full disk.
   }
+}
+
+/**
+ * Returns a check that throws once the connection's file has been deleted or replaced. In WAL mode, SQLite
+ * would continue with a file that no other process can see.
+ */
+export function fileOf(database: SqliteDatabase): { assertInPlace(): void } {
+  // The first row is that of the main database. A database in memory has no file.
+  const { file } = database.prepare("pragma database_list").get() as { readonly file: string };
+  const inode = inodeOf(file);
+  return {
+    assertInPlace() {
+      if (inodeOf(file) === inode) return;
+      throw new Fault("the database file was deleted or replaced while it was open: restart the process");
+    },
+  };
+}
+
+function inodeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.ino;
 }

@@ -11,10 +11,10 @@ import {
   isTouch,
   scanPages,
 } from "@tenure/core/store";
-import { assertDatabase, type SqliteDatabase } from "./database.ts";
+import { assertDatabase, fileOf, type SqliteDatabase } from "./database.ts";
 import { assertMigrated } from "./schema.ts";
-import { type Place, type Sessions, sessionsIn } from "./sessions.ts";
-import { transactionsOn } from "./transactions.ts";
+import { type Place, sessionsIn } from "./sessions.ts";
+import { type Opened, transactionsOn } from "./transactions.ts";
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
@@ -127,11 +127,11 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
 const OPTIONS = ["tombstoneMinimum", "lockTimeout"] satisfies (keyof SqliteStoreOptions)[];
 
 /** Runs at the first call, because the application may call `migrate` after `sqliteStore`. */
-function open(database: SqliteDatabase, tombstoneMinimum: number): Sessions {
+function open(database: SqliteDatabase, tombstoneMinimum: number): Opened {
   // SQLite's own wait for a lock would stop the whole process.
   database.exec("pragma busy_timeout = 0");
   assertMigrated(database);
-  return sessionsIn(database, tombstoneMinimum);
+  return { sessions: sessionsIn(database, tombstoneMinimum), file: fileOf(database) };
 }
 
 function assertMilliseconds(name: string, value: number, least: number): void {

@@ -29,6 +29,12 @@ export interface Transactions {
   readonly write: Run;
 }
 
+/** What the first call prepares. */
+export interface Opened {
+  readonly sessions: Sessions;
+  readonly file: { assertInPlace(): void };
+}
+
 /**
  * Runs calls in transactions. Both drivers are synchronous, so each transaction begins and ends in one turn
  * of the event loop. Transactions of this process never overlap, and another process waits for the work of
@@ -39,9 +45,9 @@ export interface Transactions {
 export function transactionsOn(
   database: SqliteDatabase,
   lockTimeout: number,
-  open: () => Sessions,
+  open: () => Opened,
 ): Transactions {
-  let opened: Sessions | undefined;
+  let opened: Opened | undefined;
 
   return {
     read: joined((calls) => inTransaction("begin", calls)),
@@ -54,7 +60,8 @@ export function transactionsOn(
   };
 
   function inTransaction(begin: "begin" | "begin immediate", calls: readonly Call[]): unknown[] {
-    const sessions = (opened ??= open());
+    const { sessions, file } = (opened ??= open());
+    file.assertInPlace();
     database.exec(begin);
     try {
       // Read after the lock is held: a session may have expired while the call waited for it.

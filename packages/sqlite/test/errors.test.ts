@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { type SessionStore, StoreError } from "@tenure/core";
 import { migrate, sqliteStore } from "@tenure/sqlite";
@@ -72,6 +72,22 @@ describe.each(drivers)("with %s,", (_name, connect) => {
     await migrate(database);
     expect(await store.create(newSession("one"))).toBe("created");
   });
+
+  test.each([
+    ["deleted", (file: string) => rmSync(file)],
+    ["replaced", (file: string) => (copyFileSync(file, `${file}.copy`), renameSync(`${file}.copy`, file))],
+  ])(
+    "every call rejects once the file was %s, because no other process would see the sessions",
+    async (_how, change) => {
+      const file = newFile();
+      const database = connect(file);
+      await migrate(database);
+      const store = sqliteStore(database);
+      expect(await store.create(newSession("one"))).toBe("created");
+      change(file);
+      await expectEveryCallToReject(store, "the database file was deleted or replaced while it was open");
+    },
+  );
 
   test("every call on a closed connection rejects with a StoreError", async () => {
     const database = connect(newFile());
