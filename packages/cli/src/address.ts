@@ -144,7 +144,8 @@ function redisAddress(scheme: string, { userinfo, hosts, path, query, label }: P
 
 /** `sqlite:///var/app/sessions.db`, `sqlite:sessions.db`, or the path alone. */
 function sqliteAddress(url: string): SqliteAddress {
-  const path = url.replace(/^sqlite:(?:\/\/)?/i, "");
+  const isUrl = /^sqlite:/i.test(url);
+  const path = isUrl ? decoded(url.replace(/^sqlite:(?:\/\/)?/i, "")) : url;
   if (path === "" || path === ":memory:" || path.includes("?")) {
     throw new UsageError("Name the file of a SQLite store: sqlite:///var/app/sessions.db, or its path alone");
   }

@@ -32,9 +32,14 @@ export async function sqliteBackend(
       swept: null,
       text: "The store deletes expired rows when it writes: nothing to do.",
     }),
-    // Includes tombstones.
-    estimate: async () =>
-      Number(opened().prepare("select count(*) as n from tenure_sessions").get()?.["n"]) || null,
+    // Includes tombstones. If the tables are missing, the store's own error says what to do.
+    async estimate() {
+      try {
+        return Number(opened().prepare("select count(*) as n from tenure_sessions").get()?.["n"]) || null;
+      } catch {
+        return null;
+      }
+    },
     [Symbol.asyncDispose]: async () => database?.close(),
   };
 }
@@ -42,7 +47,15 @@ export async function sqliteBackend(
 async function driver(): Promise<(path: string) => DatabaseSync> {
   try {
     const sqlite = await import("node:sqlite");
-    return (path) => new sqlite.DatabaseSync(path);
+    return (path) => {
+      try {
+        return new sqlite.DatabaseSync(path);
+      } catch (error) {
+        throw new Error(`${path} cannot be opened: its folder must exist, and this user must have access`, {
+          cause: error,
+        });
+      }
+    };
   } catch {
     throw new UsageError("A SQLite store needs Node 22.13 or later, which has node:sqlite");
   }
