@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { migrate, sqliteStore } from "@tenure/sqlite";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { findingsOf, testCommands } from "./commands.ts";
 import { tenure } from "./tenure.ts";
 
@@ -47,6 +47,49 @@ describe("SQLite", () => {
     await tenure(["migrate", "--store", other]);
     await expect(findingsOf(["--store", other])).resolves.toMatchObject({
       schema: expect.stringMatching(/^ok/),
+    });
+  });
+
+  test.each([
+    ["without tables", "", "run `await migrate(database)`"],
+    ["of another application", "create table users (id integer)", "belongs to another application"],
+  ])("each command says that a database %s is not a store", async (_which, sql, reason) => {
+    const other = join(folder, `${reason.length}.db`);
+    new DatabaseSync(other).exec(sql);
+    for (const command of [["count"], ["list", "ada"], ["revoke-all", "--yes"]]) {
+      const ran = await tenure([...command, "--store", other]);
+      expect(ran).toMatchObject({ code: 1, err: expect.stringContaining(reason) });
+    }
+  });
+
+  test("doctor reports a file that is not a database", async () => {
+    const text = join(folder, "text.db");
+    writeFileSync(text, "This is a text and not a database. ".repeat(200));
+    await expect(findingsOf(["--store", text])).resolves.toMatchObject({
+      schema: "problem: read: the file is not a SQLite database",
+    });
+  });
+
+  test("doctor warns of a file that every user of the machine can open", async () => {
+    const open = mkdtempSync(join(tmpdir(), "tenure-cli-open-"));
+    onTestFinished(() => rmSync(open, { recursive: true }));
+    chmodSync(open, 0o755);
+    const readable = join(open, "sessions.db");
+    await tenure(["migrate", "--store", readable]);
+    chmodSync(readable, 0o604);
+    expect((await findingsOf(["--store", readable]))["privacy"]).toMatch(/^warning: every user/);
+    chmodSync(readable, 0o660);
+    expect((await findingsOf(["--store", readable]))["privacy"]).toMatch(/^ok/);
+    chmodSync(readable, 0o604);
+    chmodSync(open, 0o700);
+    expect((await findingsOf(["--store", readable]))["privacy"]).toMatch(/^ok/);
+  });
+
+  test("an error about a file that cannot be opened names it, with the escapes of its URL decoded", async () => {
+    const ran = await tenure(["migrate", "--store", `sqlite://${folder}/no%20folder/sessions.db`]);
+    expect(ran).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("/no folder/sessions.db cannot be opened"),
     });
   });
 

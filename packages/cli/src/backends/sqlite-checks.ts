@@ -1,26 +1,28 @@
-import { accessSync, constants, statfsSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, statfsSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "@tenure/sqlite";
 import type { Finding } from "../backend.ts";
 
 export async function checkSqlite(database: DatabaseSync, path: string): Promise<Finding[]> {
-  const version = String(database.prepare("select sqlite_version() as shown").get()?.["shown"]);
   return [
-    { check: "version", status: "ok", message: `SQLite ${version}` },
+    { check: "version", status: "ok", message: `SQLite ${process.versions["sqlite"]}` },
     checkFileSystem(path),
     checkRights(path),
+    checkPrivacy(path),
     await checkSchema(database),
   ];
 }
 
-/** Linux's numbers for network file systems, from statfs(2). Other systems have other numbers. */
+/** Linux's numbers for file systems of other machines, from statfs(2). Other systems have other numbers. */
 const NETWORK: Readonly<Record<number, string>> = {
   0x6969: "NFS",
   0x517b: "SMB",
   0xff534d42: "SMB",
   0xfe534d42: "SMB",
   0x00c36400: "Ceph",
+  0x65735546: "FUSE (sshfs, gcsfuse, a folder of a virtual machine's host)",
+  0x01021997: "9P (a folder of a virtual machine's host)",
 };
 
 function checkFileSystem(path: string): Finding {
@@ -50,6 +52,27 @@ function checkRights(path: string): Finding {
       remedy: "give this user write access to both",
     };
   }
+}
+
+function checkPrivacy(path: string): Finding {
+  const check = "privacy";
+  if (process.platform === "win32") return { check, status: "unknown", message: "unknown on this system" };
+  if (!isOpenToAll(path))
+    return { check, status: "ok", message: "not every user of this machine can open it" };
+  return {
+    check,
+    status: "warning",
+    message: "every user of this machine can open the file, which holds session data",
+    remedy: `chmod o= ${path}, and start the application with umask 077`,
+  };
+}
+
+function isOpenToAll(path: string): boolean {
+  if ((statSync(path).mode & 0o006) === 0) return false;
+  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
+    if ((statSync(dirname(at)).mode & 0o001) === 0) return false;
+  }
+  return true;
 }
 
 async function checkSchema(database: DatabaseSync): Promise<Finding> {
