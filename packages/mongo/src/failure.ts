@@ -11,17 +11,19 @@ export function toStoreError(operation: StoreOperation, error: unknown): unknown
   if (error instanceof Fault) return new StoreError(operation, error.message);
   const { name, codeName, code, labels } = read(error);
   if (labels.includes("TransientTransactionError")) return error;
-  return new StoreError(operation, explain(name, code, codeName), { cause: withoutData(error) });
+  const reason = isOfSystem(error) ? UNREACHABLE : explain(name, code, codeName);
+  return new StoreError(operation, reason, { cause: withoutData(error) });
 }
 
 /**
  * Copies an error without the documents that it may hold: the server's messages quote values (E11000,
- * validation), and bulk write errors hold the operations. Only messages of the driver itself are kept.
+ * validation), and bulk write errors hold the operations. Only messages of the driver itself and of the
+ * operating system are kept.
  */
 function withoutData(error: unknown): Error {
   const { name, code, codeName } = read(error);
   const { message = "", stack = "" } = error instanceof Error ? error : {};
-  const safe = new Error(OF_DRIVER.test(name) ? message : (codeName ?? ""));
+  const safe = new Error(OF_DRIVER.test(name) || isOfSystem(error) ? message : (codeName ?? ""));
   safe.name = name;
   const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
   safe.stack = [`${name}: ${safe.message}`, ...frames].join("\n");
@@ -32,14 +34,27 @@ function withoutData(error: unknown): Error {
 const OF_DRIVER =
   /^(PoolCleared|Mongo(?!Server|BulkWrite|ClientBulkWrite|WriteConcern|UnexpectedServerResponse)|MongoServer(Selection|Closed))/;
 
+/** Such as that of a DNS query for mongodb+srv://, or of a missing file of certificates. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error;
+}
+
+const UNREACHABLE = "no primary could be reached: see the cause";
+
 function explain(name: string, code: number | undefined, codeName: string | undefined): string {
   switch (code ?? name) {
     case 13:
       return "the user lacks a privilege on the collection: the README lists the actions to grant";
     case 18:
       return "MongoDB refused the client's user or password";
+    case 20:
+      return "MongoDB refused (IllegalOperation): a transaction needs a replica set or a sharded cluster";
+    case 121:
+      return "the collection's validator refused the document: give sessions a collection without one";
+    case 8000:
+      return "Atlas refused: check the client's user, password and rights, and the limits of the cluster";
     case "MongoServerSelectionError":
-      return "no primary could be reached: see the cause";
+      return UNREACHABLE;
     default:
       return `MongoDB failed (${codeName ?? [name, code].filter((part) => part !== undefined).join(" ")}): see the cause`;
   }
