@@ -42,3 +42,16 @@ mongo.describe("MongoDB", () => {
     });
   });
 });
+
+const replicaSet = await server("mongo-transactions");
+
+replicaSet.describe("A replica set", () => {
+  test("is read from its primary, even if the URL prefers secondaries", async () => {
+    const url = new URL(mongoUrl(replicaSet.url, "tenure_cli_test"));
+    url.searchParams.delete("directConnection");
+    url.searchParams.set("readPreference", "secondary");
+    const args = ["--store", url.href, "--collection", `sessions_${randomUUID()}`];
+    await expect(tenure(["migrate", ...args])).resolves.toMatchObject({ code: 0 });
+    await expect(findingsOf(args)).resolves.toMatchObject({ indexes: "ok: by user, and the TTL index" });
+  });
+});

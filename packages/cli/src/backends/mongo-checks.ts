@@ -71,12 +71,14 @@ async function indexesOf(collection: Collection): Promise<readonly Document[] | 
   try {
     return await collection.listIndexes().toArray();
   } catch (error) {
-    return isNamespaceMissing(error) ? [] : undefined;
+    if (hasCode(error, 26)) return [];
+    if (hasCode(error, 13)) return undefined;
+    throw error;
   }
 }
 
-function isNamespaceMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === 26;
+function hasCode(error: unknown, code: number): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 function checkIndexes({ namespace }: Collection, present: readonly Document[] | undefined): Finding[] {
