@@ -288,7 +288,9 @@ const OPTIONS = ["clock", "tombstoneMinimum", "maxUnknownTombstones"] satisfies 
  * With several processes, users seem to be logged out at random, and "log out everywhere" misses sessions.
  */
 function warnOfSeveralProcesses(): void {
-  const isOneOfSeveral = cluster.isWorker || process.env["pm_id"] !== undefined;
+  const { pm_id: pm2, instances } = process.env;
+  // PM2 says how many processes it runs, also where its only one is a cluster worker.
+  const isOneOfSeveral = pm2 === undefined ? cluster.isWorker : instances !== "1";
   if (!isOneOfSeveral || process.env["NODE_ENV"] !== "production") return;
   warnOnce(
     "TENURE_MEMORY_STORE",

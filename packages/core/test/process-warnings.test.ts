@@ -61,14 +61,16 @@ describe("the warning of data that look like a login, in a session without a use
 describe("memoryStore() in production", () => {
   test("warns once under PM2 and cluster, where each process has separate sessions", () => {
     const script = `${sessions()} memoryStore();`;
-    const printed = warningsOf(script, { NODE_ENV: "production", pm_id: "0" });
+    const printed = warningsOf(script, { NODE_ENV: "production", pm_id: "0", instances: "2" });
     expect(printed.match(/TENURE_MEMORY_STORE/g)).toHaveLength(1);
     const workers = stderrOf([join(import.meta.dirname, "cluster.fixture.ts")], { NODE_ENV: "production" });
     expect(workers).toContain("TENURE_MEMORY_STORE");
   });
 
-  test("does not warn in a single process", () => {
+  test("does not warn in a single process, with or without PM2", () => {
     expect(warningsOf(sessions(), { NODE_ENV: "production" })).toBe("");
+    const pm2 = { NODE_ENV: "production", pm_id: "0", instances: "1" };
+    expect(warningsOf(sessions(), pm2)).toBe("");
   });
 });
 
