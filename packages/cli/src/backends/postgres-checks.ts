@@ -114,7 +114,7 @@ async function tableFacts(pool: Pool, name: string): Promise<TableFacts | undefi
       array(select privilege from unnest(array['select', 'insert', 'update', 'delete']) privilege
         where not has_table_privilege(c.oid, privilege)) as lacking,
       array(select distinct case grantee when 0 then 'public' else pg_get_userbyid(grantee)::text end
-        from aclexplode(c.relacl) where not c.relrowsecurity and grantee not in (c.relowner, current_user::regrole)) as others,
+        from aclexplode(c.relacl) where not c.relrowsecurity and grantee not in (c.relowner, current_user::regrole) order by 1) as others,
       row_security_active(c.oid) as hidden,
       array(select tgname::text from pg_trigger where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'
         union all select rulename::text from pg_rewrite where ev_class = c.oid) as triggers,
