@@ -1,4 +1,5 @@
 import { type SessionStore, StoreError } from "@tenure/core";
+import { withDeadline } from "@tenure/core/store";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** The backend under test, as two processes see it. */
@@ -40,20 +41,40 @@ export function isStoreError(error: unknown): error is StoreError {
   return error instanceof StoreError || (error instanceof Error && error.name === "StoreError");
 }
 
-/** Repeats failed calls that change nothing, so that occasional failures do not fail a sound store. */
+/** For a call that may reject, as any call to a backend may. */
+export function ignoreStoreError(error: unknown): undefined {
+  if (!isStoreError(error)) throw error;
+}
+
+/**
+ * Repeats failed calls that change nothing, so that occasional failures do not fail a sound store. Rejects if
+ * a call does not settle, so that the failure names the call.
+ */
 function patient(store: SessionStore): SessionStore {
   return {
-    create: (session) => store.create(session),
-    read: (id) => repeated(() => store.read(id)),
-    update: (id, changes) => store.update(id, changes),
-    revoke: (id) => store.revoke(id),
+    create: (session) => settled("create", store.create(session)),
+    read: (id) => repeated(() => settled("read", store.read(id))),
+    update: (id, changes) => settled("update", store.update(id, changes)),
+    revoke: (id) => settled("revoke", store.revoke(id)),
     revokeUser: (userId, options) =>
-      options === undefined ? store.revokeUser(userId) : store.revokeUser(userId, options),
-    listUser: (userId) => repeated(() => store.listUser(userId)),
+      settled(
+        "revokeUser",
+        options === undefined ? store.revokeUser(userId) : store.revokeUser(userId, options),
+      ),
+    listUser: (userId) => repeated(() => settled("listUser", store.listUser(userId))),
     scan: () => store.scan(),
-    now: () => repeated(() => store.now()),
+    now: () => repeated(() => settled("now", store.now())),
   };
 }
+
+function settled<Result>(operation: string, call: Promise<Result>): Promise<Result> {
+  const late = (): Error =>
+    new Error(`${operation} had not settled after ${PATIENCE} ms: every call must settle in bounded time`);
+  return withDeadline(call, PATIENCE, late);
+}
+
+/** Milliseconds: much longer than any call that settles, even on a slow machine. */
+const PATIENCE = 120_000;
 
 /** Repeats a call that changes nothing while it rejects with a StoreError, ten times at most. */
 export async function repeated<Result>(call: () => Promise<Result>): Promise<Result> {

@@ -1,4 +1,5 @@
 import { type Backend, isStoreError } from "./backend.ts";
+import { withNote } from "./note.ts";
 import { openScene, type Scene } from "./scene.ts";
 import { randomFor } from "./seed.ts";
 import { Unclear } from "./unclear.ts";
@@ -32,7 +33,9 @@ export async function perform(
       const tried = performance.now() - began;
       return await sentence(openScene({ ...opened, random, seed, tried, pace }));
     } catch (error) {
-      if (!(error instanceof Unclear || isStoreError(error))) throw withSeed(error, seed);
+      if (!(error instanceof Unclear || isStoreError(error))) {
+        throw withNote(error, `(replay with TENURE_SEED=${seed})`);
+      }
       if (isStoreError(error)) rejections += 1;
       if (rejections > MOST_REJECTIONS || performance.now() - began > LONGEST) {
         throw new Error(`Still unclear after ${attempt + 1} attempts: ${error.message}`, { cause: error });
@@ -47,12 +50,3 @@ const SHORTEST_PACE = 250;
 const LONGEST_PACE = 16_000;
 const LONGEST = 500_000;
 const MOST_REJECTIONS = 50;
-
-function withSeed(error: unknown, seed: number): unknown {
-  if (!(error instanceof Error)) return error;
-  const message = `${error.message}\n(replay with TENURE_SEED=${seed})`;
-  // Some runners print the stack, others the message.
-  if (error.stack) error.stack = error.stack.replace(error.message, () => message);
-  error.message = message;
-  return error;
-}

@@ -1,5 +1,5 @@
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
-import { type SessionStore, StoreError } from "@tenure/core";
+import { type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 import type { StoreUnderTest } from "../src/index.ts";
 import { withMixedUpReplies } from "./mixed-up-replies.ts";
 import { type Entry, type ModularStore, modularStore, recordOf, type Replace } from "./modular-store.ts";
@@ -1021,6 +1021,299 @@ export const sabotagedStores: Readonly<Record<string, () => StoreUnderTest>> = {
     };
   }),
   "each process caches what it reads for 20 ms": sabotagedCaches(20),
+
+  // Faults that earlier sentences missed
+  "a session expires one millisecond too late": sabotaged(() => ({
+    isDead: (entry, now) => now > entry.expiresAt,
+  })),
+  "listUser leaves out sessions 100 ms before they expire": sabotaged((base) => ({
+    async listUser(userId) {
+      const now = base.clock();
+      return (await base.listUser(userId)).filter(({ expiresAt }) => now < expiresAt - 100);
+    },
+  })),
+  "revokeUser spares a session that expires within 100 ms": sabotaged((base) => ({
+    sessionsToEnd: (userId, options, instant, now) =>
+      base.sessionsToEnd(userId, options, instant, now).filter(({ expiresAt }) => now < expiresAt - 100),
+  })),
+  "create of an expired id keeps the old authenticatedAt": sabotaged((base) => ({
+    async create(session) {
+      const { authenticatedAt = null } = base.sessions.get(session.id) ?? {};
+      const result = await base.create(session);
+      if (result === "created" && authenticatedAt !== null) {
+        base.sessions.get(session.id)!.authenticatedAt = authenticatedAt;
+      }
+      return result;
+    },
+  })),
+  "a touch between the read and the write of an update is taken for a conflict": sabotaged((base) => ({
+    async update(id, changes) {
+      const before = base.find(id, base.clock())?.touchedAt;
+      await sleep(2);
+      const after = base.find(id, base.clock())?.touchedAt;
+      const isTouched = before !== undefined && after !== undefined && before !== after;
+      return isTouched && changes.ifVersion !== undefined ? "conflict" : base.update(id, changes);
+    },
+  })),
+  "create keeps the object that it was given": sabotaged((base) => {
+    const given = new Map<string, { readonly data: string }>();
+    return {
+      async create(session) {
+        given.set(session.id, session);
+        return base.create(session);
+      },
+      async read(id) {
+        const record = await base.read(id);
+        return record?.version === 1 ? { ...record, data: given.get(id)!.data } : record;
+      },
+    };
+  }),
+  "read returns the stored object itself": sabotaged((base) => ({
+    read: async (id) => base.find(id, base.clock()) ?? null,
+  })),
+  "scan yields the stored objects themselves": sabotaged((base) => ({
+    async *scan() {
+      for (const entry of base.sessions.values()) if (!base.isDead(entry, base.clock())) yield entry;
+    },
+  })),
+  "an update with touch: false leaves expiresAt unchanged": sabotaged((base) => ({
+    apply(entry, changes, now) {
+      const { expiresAt } = entry;
+      base.apply(entry, changes, now);
+      if (changes.touch === false && changes.idle === undefined) entry.expiresAt = expiresAt;
+    },
+  })),
+  "touch: false is ignored if ifVersion is given": sabotaged((base) => ({
+    apply(entry, changes, now) {
+      base.apply(entry, changes.ifVersion === undefined ? changes : { ...changes, touch: true }, now);
+    },
+  })),
+  "a session never expires after an update that gives it a user": sabotaged((base) => {
+    const forever = new Set<string>();
+    return {
+      apply(entry, changes, now) {
+        base.apply(entry, changes, now);
+        if (changes.userId) forever.add(entry.id);
+      },
+      isDead: (entry, now) => !forever.has(entry.id) && base.isDead(entry, now),
+    };
+  }),
+  "a session dies at its first endsAt, whatever lifetime an update gives": sabotaged((base) => {
+    const first = new Map<string, number>();
+    return {
+      newEntry(session, now) {
+        first.set(session.id, now + session.lifetime);
+        return base.newEntry(session, now);
+      },
+      isDead: (entry, now) => base.isDead(entry, now) || now >= first.get(entry.id)!,
+    };
+  }),
+  "the durations in an update wrap around at 31 bits": sabotaged((base) => ({
+    apply(entry, { idle, lifetime, ...changes }, now) {
+      const wrapped = (duration: number): number => duration % 2 ** 31 || 1;
+      base.apply(
+        entry,
+        {
+          ...changes,
+          ...(idle === undefined ? {} : { idle: wrapped(idle) }),
+          ...(lifetime === undefined ? {} : { lifetime: wrapped(lifetime) }),
+        },
+        now,
+      );
+    },
+  })),
+  "a fence lasts only two seconds": sabotaged((base) => {
+    const setAt = new Map<string, number>();
+    return {
+      setFence(userId, instant) {
+        base.setFence(userId, instant);
+        setAt.set(userId, base.clock());
+      },
+      fenceOf: (userId) => (base.clock() < (setAt.get(userId) ?? 0) + 2000 ? base.fenceOf(userId) : -1),
+    };
+  }),
+  "the tombstone of a fenced update lasts only two seconds": sabotaged((base) => ({
+    async update(id, changes) {
+      const result = await base.update(id, changes);
+      if (result === "fenced") base.tombstones.set(id, base.clock() + 2000);
+      return result;
+    },
+  })),
+  "revokeUser leaves tombstones for the first 1,000 sessions only": sabotaged((base) => ({
+    async revokeUser(userId, options) {
+      const later = base.ofUser(userId, base.clock()).slice(1000);
+      const count = await base.revokeUser(userId, options);
+      for (const { id } of later) base.tombstones.delete(id);
+      return count;
+    },
+  })),
+  "an authenticatedUpTo of 0 counts as absent": sabotaged((base) => ({
+    async revokeUser(userId, { authenticatedUpTo, ...options } = {}) {
+      const given = authenticatedUpTo === 0 ? undefined : authenticatedUpTo;
+      return base.revokeUser(
+        userId,
+        given === undefined ? options : { ...options, authenticatedUpTo: given },
+      );
+    },
+  })),
+  "an authenticatedAt of 0 counts as absent": sabotaged((base) => ({
+    async create({ authenticatedAt, ...session }) {
+      const isGiven = authenticatedAt !== undefined && authenticatedAt !== 0;
+      return base.create(isGiven ? { ...session, authenticatedAt } : session);
+    },
+  })),
+  "`except` also spares sessions whose ids begin with it": sabotaged((base) => ({
+    sessionsToEnd: (userId, { except = "-", ...options }, instant, now) =>
+      base.sessionsToEnd(userId, options, instant, now).filter(({ id }) => !id.startsWith(except)),
+  })),
+  "`except` is compared case-insensitively": sabotaged((base) => ({
+    sessionsToEnd: (userId, { except, ...options }, instant, now) =>
+      base
+        .sessionsToEnd(userId, options, instant, now)
+        .filter(({ id }) => id.toLowerCase() !== except?.toLowerCase()),
+  })),
+  "an ifVersion of null counts as absent": sabotaged((base) => ({
+    async update(id, { ifVersion, ...changes }) {
+      return base.update(id, typeof ifVersion === "number" ? { ...changes, ifVersion } : changes);
+    },
+  })),
+  "update accepts an object as a query": sabotaged((base) => ({
+    async update(id, changes) {
+      if (typeof id === "string") return base.update(id, changes);
+      const [first] = base.sessions.keys();
+      return first === undefined ? "gone" : base.update(first, changes);
+    },
+  })),
+  "revokeUser of null ends anonymous sessions": sabotaged((base) => ({
+    async revokeUser(userId, options) {
+      if (typeof userId === "string") return base.revokeUser(userId, options);
+      const ended = [...base.sessions.values()].filter((entry) => entry.userId === null);
+      for (const entry of ended) base.end(entry.id, entry, base.clock());
+      return ended.length;
+    },
+  })),
+  "an update to the empty user makes the session anonymous": sabotaged((base) => ({
+    update: async (id, changes) =>
+      base.update(id, changes.userId === "" ? { ...changes, userId: null } : changes),
+  })),
+  "durations that are strings are stored": sabotaged((base) => ({
+    async create(session) {
+      if (typeof session.idle === "number") return base.create(session);
+      return base.create({ ...session, idle: Number(session.idle) });
+    },
+  })),
+  "a byte order mark at the beginning of data is lost": sabotaged(() => ({
+    storedData: (data) => data.replace(/^\ufeff/u, ""),
+  })),
+  "data that looks like a date is stored as one": sabotaged(() => ({
+    storedData: (data) => (/^\d{4}-\d\d-/u.test(data) ? new Date(data).toISOString() : data),
+  })),
+  "create of an expired id keeps the old data if the new data is empty": sabotaged((base) => ({
+    async create(session) {
+      const { data } = base.sessions.get(session.id) ?? session;
+      const result = await base.create(session);
+      if (result === "created" && session.data === "") base.sessions.get(session.id)!.data = data;
+      return result;
+    },
+  })),
+  "a fence is lost if the user id is not plain ASCII": sabotaged((base) => ({
+    setFence(userId, instant) {
+      if (/^[\w-]+$/u.test(userId)) base.setFence(userId, instant);
+    },
+  })),
+  "a fence applies to users whose ids are equal but for case": sabotaged((base) => ({
+    fenceOf: (userId) =>
+      Math.max(
+        -1,
+        ...[...base.fences].filter(([key]) => key.toLowerCase() === userId.toLowerCase()).map(([, at]) => at),
+      ),
+  })),
+  "a fence applies to users whose ids have the same first 255 characters": sabotaged((base) => ({
+    setFence: (userId, instant) => {
+      base.setFence(userId.slice(0, 255), instant);
+    },
+    fenceOf: (userId) => base.fenceOf(userId.slice(0, 255)),
+  })),
+  "listUser reads pages by offset": sabotaged((base) => ({
+    async listUser(userId) {
+      const records: SessionRecord[] = [];
+      for (;;) {
+        const page = (await base.listUser(userId)).slice(records.length, records.length + 100);
+        records.push(...page);
+        if (page.length < 100) return records;
+        await turn();
+      }
+    },
+  })),
+  "scan reads pages by offset": sabotaged((base) => ({
+    async *scan() {
+      for (let offset = 0; ; offset += 100) {
+        const page = [...base.sessions.values()].slice(offset, offset + 100);
+        yield* page.filter((entry) => !base.isDead(entry, base.clock())).map(recordOf);
+        if (page.length < 100) return;
+      }
+    },
+  })),
+  "scan yields only the first 1,000 sessions": sabotaged((base) => ({
+    async *scan() {
+      let left = 1000;
+      for await (const record of base.scan()) {
+        if (left === 0) return;
+        left -= 1;
+        yield record;
+      }
+    },
+  })),
+  "listUser ends at a page without live sessions": sabotaged((base) => ({
+    async listUser(userId) {
+      const ids = [...(base.index.get(userId) ?? [])];
+      const isLive = (id: string): boolean => !base.isDead(base.sessions.get(id)!, base.clock());
+      for (let from = 0; from < ids.length; from += 100) {
+        if (!ids.slice(from, from + 100).some(isLive)) return [];
+      }
+      return base.listUser(userId);
+    },
+  })),
+  "scan ends at a page without live sessions": sabotaged((base) => ({
+    async *scan() {
+      const entries = [...base.sessions.values()];
+      for (let from = 0; from < entries.length; from += 100) {
+        const live = entries.slice(from, from + 100).filter((entry) => !base.isDead(entry, base.clock()));
+        if (live.length === 0) return;
+        yield* live.map(recordOf);
+      }
+    },
+    ofUser: (userId, now) =>
+      [...(base.index.get(userId) ?? [])]
+        .map((id) => base.sessions.get(id)!)
+        .filter((entry) => !base.isDead(entry, now)),
+  })),
+  "concurrent calls of revokeUser share a batch whose results are in the order of the user ids": sabotaged(
+    (base) => {
+      const end = inBatches(
+        (users: readonly string[]) => Promise.all(users.toSorted().map((userId) => base.revokeUser(userId))),
+        0,
+      );
+      return {
+        revokeUser: async (userId, options) =>
+          options === undefined ? end(userId) : base.revokeUser(userId, options),
+      };
+    },
+  ),
+  "one invalid call makes the calls of the same turn reject": sabotaged((base) => {
+    let isInvalid = false;
+    return {
+      async update(id, changes) {
+        isInvalid ||= !((changes.idle ?? 1) > 0);
+        await turn();
+        const rejects = isInvalid;
+        await turn();
+        isInvalid = false;
+        if (rejects) throw new TypeError("a call of the batch is invalid");
+        return base.update(id, changes);
+      },
+    };
+  }),
 
   // Mixed-up replies and an unreachable backend
   "a reply is not checked against the requested id": sabotagedReplies(() => ({

@@ -3,6 +3,8 @@ import type { NewSession, SessionRecord } from "@tenure/core";
 import { assertOldestFirst } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
+import { createMany, inParallel } from "../many.ts";
+import { scanFor } from "../scan-for.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
 
 /** Tests that no number of sessions is too large. Each store's own tests count commands and rows. */
@@ -24,6 +26,19 @@ export const cost: Chapter = {
       assert.equal((await store.read(one!))?.data, "new");
       assert.equal(await store.revoke(one!), true);
       assert.deepEqual(idsOf(await store.listUser(userId), unsure), rest.toSorted());
+    },
+
+    "a user's sessions are found behind hundreds of expired ones (ASVS 7.4.2)": async (scene) => {
+      const { store, other, user, stored, reached, pace } = scene;
+      const userId = user();
+      await createMany(scene, userId, 300, pace);
+      await reached((await store.now()) + pace);
+      const live = await Promise.all([1, 2, 3].map(() => stored({ userId })));
+      const ids = live.map(({ id }) => id);
+      assert.deepEqual(idsOf(await store.listUser(userId), new Set()), ids.toSorted());
+      const scanned = await scanFor(other, ids);
+      assert.equal(scanned.length, live.length, "a scan finds them");
+      assert.equal(await other.revokeUser(userId), live.length);
     },
 
     "each of a thousand users has a separate list": async ({ store, other, user, fresh }) => {
@@ -54,7 +69,7 @@ export const cost: Chapter = {
 };
 
 async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<void> {
-  const { store, other, user, random } = scene;
+  const { store, other, user, fresh, random } = scene;
   const userId = user();
   // Tombstones last until the session's end. So many must not last longer than an hour.
   const { ids, unsure } = await createMany(scene, userId, count, HOUR);
@@ -66,48 +81,11 @@ async function listAndEnd(scene: Scene, count: number, spared: 0 | 1): Promise<v
   assert.ok(ended >= count - spared && ended <= count - spared + unsure.size, `ended ${ended} of ${count}`);
   assert.deepEqual(idsOf(await store.listUser(userId), unsure), kept);
   const dead = ids.filter((id) => !kept.includes(id));
-  for (const id of [dead[0]!, random.pick(dead), dead.at(-1)!]) assert.equal(await store.read(id), null);
-}
-
-interface Many {
-  readonly ids: readonly string[];
-  /** Ids whose create rejected, and may have taken effect. */
-  readonly unsure: ReadonlySet<string>;
-}
-
-async function createMany(
-  { store, fresh }: Scene,
-  userId: string,
-  count: number,
-  lifetime: number,
-): Promise<Many> {
-  const ids: string[] = [];
-  const unsure = new Set<string>();
-  while (ids.length < count) {
-    const sessions = Array.from({ length: count - ids.length }, () => fresh({ userId, lifetime }));
-    await inParallel(sessions, async (session: NewSession) => {
-      try {
-        assert.equal(await store.create(session), "created");
-        ids.push(session.id);
-      } catch (error) {
-        if (!isStoreError(error) || unsure.size > count) throw error;
-        unsure.add(session.id);
-      }
-    });
+  for (const id of [dead[0]!, random.pick(dead), dead.at(-1)!]) {
+    assert.equal(await store.read(id), null);
+    assert.equal(await store.create(fresh({ id, lifetime: HOUR })), "taken", "its tombstone");
   }
-  return { ids, unsure };
 }
-
-async function inParallel<Item>(items: readonly Item[], call: (item: Item) => Promise<void>): Promise<void> {
-  const rest = items[Symbol.iterator]();
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (const item of rest) await call(item);
-    }),
-  );
-}
-
-const AT_ONCE = 128;
 
 function idsOf(sessions: readonly SessionRecord[], except: ReadonlySet<string>): string[] {
   return sessions

@@ -24,12 +24,12 @@ export const creation: Chapter = {
       const [userId, next] = [user(), user()];
       const { id, expiresAt } = await stored({ userId, idle: pace, data: "old" });
       await reached(expiresAt);
-      const created = await store.create(fresh({ id, userId: next, data: "new" }));
+      const created = await store.create(fresh({ id, userId: next, data: "" }));
       const record = await store.read(id);
       if (created === "created") {
         assert.ok(record);
-        assert.deepEqual([record.userId, record.data, record.version], [next, "new", 1]);
-        assert.ok(record.createdAt >= expiresAt);
+        assert.deepEqual([record.userId, record.data, record.version], [next, "", 1]);
+        assert.ok(record.createdAt >= expiresAt && record.authenticatedAt! >= expiresAt);
         assert.deepEqual(await store.listUser(next), [record]);
       } else {
         assert.equal(created, "taken");

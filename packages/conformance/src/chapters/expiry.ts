@@ -4,12 +4,13 @@ import { assertWithin } from "../assertions.ts";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { Unclear } from "../unclear.ts";
+import { together } from "../race.ts";
 import { DAY, HOUR, type Scene } from "../scene.ts";
 
 export const expiry: Chapter = {
   title: "1. Expiry is exact",
   sentences: {
-    "read returns a session until its expiresAt, and null from then on (ASVS 7.3.1)": (scene) =>
+    "read and listUser return a session until its expiresAt, and not from then on (ASVS 7.3.1)": (scene) =>
       lookClosely(scene, async () => {
         const { pace, random } = scene;
         const { expiring, call } = await createExpiring(
@@ -90,10 +91,38 @@ export const expiry: Chapter = {
       await reached(Math.max(...expired.map(({ expiresAt }) => expiresAt)));
       for (const [index, change] of changes.entries()) {
         const { id } = expired[index]!;
-        assert.equal(await store.update(id, change), "gone");
+        assert.equal(await store.update(id, change), "gone", JSON.stringify(change));
         assert.equal(await other.read(id), null);
       }
       assert.deepEqual(await store.listUser(userId), []);
+    },
+
+    "a session expires whatever was written last (ASVS 7.3.1)": async (scene) => {
+      const { store, other, stored, user, reached, timed, pace } = scene;
+      const changes = [
+        {},
+        { data: "last" },
+        { userId: user() },
+        { userId: null },
+        { idle: pace },
+        { lifetime: DAY },
+        { authenticatedAt: await store.now() },
+        { touch: false },
+        { ifVersion: 1 },
+      ];
+      const written = changes.map(async (change) => {
+        const { id, expiresAt } = await stored({ userId: user(), idle: pace });
+        const update = await timed(() => store.update(id, change));
+        if (update.to >= expiresAt) throw new Unclear("the update came too late");
+        assert.equal(update.result, "updated", JSON.stringify(change));
+        return { id, change, until: update.to + pace };
+      });
+      const sessions = await together(written);
+      await reached(Math.max(...sessions.map(({ until }) => until)));
+      for (const { id, change } of sessions) {
+        assert.equal(await other.read(id), null, `after ${JSON.stringify(change)}`);
+        assert.equal(await store.update(id, {}), "gone", `after ${JSON.stringify(change)}`);
+      }
     },
 
     "an expired session is in no result, even if nothing has read it since": async (scene) => {
@@ -132,7 +161,7 @@ export const expiry: Chapter = {
         await reached(touchedAt + 5);
         assert.equal(await store.update(before.id, changes), "updated");
         const record = await store.read(before.id);
-        assert.ok(record && record.touchedAt > touchedAt);
+        assert.ok(record && record.touchedAt > touchedAt, `${JSON.stringify(changes)} is a use`);
         assert.equal(record.idle, 2 * HOUR);
         assert.equal(record.expiresAt, record.touchedAt + 2 * HOUR);
       }
@@ -145,8 +174,8 @@ export const expiry: Chapter = {
         for (const changes of [{ idle }, {}, { data: "new" }]) {
           assert.equal(await store.update(id, changes), "updated");
           const record = await store.read(id);
-          assert.equal(record?.idle, idle);
-          assert.equal(record.expiresAt, record.touchedAt + idle);
+          assert.equal(record?.idle, idle, JSON.stringify(changes));
+          assert.equal(record.expiresAt, record.touchedAt + idle, JSON.stringify(changes));
         }
       }
     },
@@ -184,12 +213,16 @@ export const expiry: Chapter = {
         [{ touch: false, data: "new" }, 2],
         [{ touch: false, userId }, 3],
         [{ touch: false, authenticatedAt: await store.now() }, 4],
+        [{ touch: false, ifVersion: 4 }, 4],
+        [{ touch: false, ifVersion: 4, data: "new" }, 5],
+        [{ touch: false, userId: null }, 6],
       ] as const) {
         assert.equal(await store.update(before.id, changes), "updated");
         const record = await other.read(before.id);
         assert.deepEqual(
           [record?.touchedAt, record?.expiresAt, record?.endsAt, record?.version],
           [before.touchedAt, before.expiresAt, before.endsAt, version],
+          JSON.stringify(changes),
         );
       }
       assert.deepEqual((await store.read(before.id))?.data, "new");
@@ -219,6 +252,7 @@ interface Verdict {
 
 interface Expiring {
   readonly id: string;
+  readonly userId: string;
   readonly expiresAt: number;
   /** Waits until about an instant of the store's clock. Calling the clock would take too long. */
   readonly near: (instant: number) => Promise<void>;
@@ -226,35 +260,37 @@ interface Expiring {
 
 /** Creates a session for each idle timeout. `call` is about how long a call takes now, milliseconds. */
 async function createExpiring(
-  { stored }: Scene,
+  { stored, user }: Scene,
   idles: readonly number[],
 ): Promise<{ readonly expiring: readonly Expiring[]; readonly call: number }> {
   let call = Infinity;
   const create = async (idle: number): Promise<Expiring> => {
     const began = performance.now();
-    const { id, createdAt, expiresAt } = await stored({ idle });
+    const userId = user();
+    const { id, createdAt, expiresAt } = await stored({ userId, idle });
     const took = performance.now() - began;
     // `stored` made three calls.
     call = Math.min(call, took / 3);
     const near = async (instant: number): Promise<void> => {
       await sleep(Math.max(0, began + took / 2 + (instant - createdAt) - performance.now()));
     };
-    return { id, expiresAt, near };
+    return { id, userId, expiresAt, near };
   };
   const expiring = await Promise.all(idles.map(create));
   return { expiring, call };
 }
 
-/** Reads repeatedly around the end of a session. */
+/** Reads and lists a session repeatedly around its end. */
 async function watch(
   { store, timed }: Scene,
-  { id, expiresAt, near }: Expiring,
+  { id, userId, expiresAt, near }: Expiring,
   lead: number,
 ): Promise<Verdict> {
   await near(expiresAt - lead);
+  const list = async () => (await store.listUser(userId))[0] ?? null;
   let before = Infinity;
-  for (;;) {
-    const { result, from, to } = await timed(() => store.read(id));
+  for (let n = 0; ; n += 1) {
+    const { result, from, to } = await timed(() => (n % 2 ? list() : store.read(id)));
     if (to < expiresAt) {
       assert.ok(result, `dead at ${to}, though it expires at ${expiresAt}`);
       before = expiresAt - to;

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import type { NewSession, SessionRecord } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
+import { withNote } from "../note.ts";
 import { together } from "../race.ts";
 import type { Scene } from "../scene.ts";
 
@@ -31,8 +33,11 @@ export const hostile: Chapter = {
         if (!record) return;
         assert.equal(record.userId, userId);
         assert.deepEqual(await other.listUser(userId), [record]);
+        const authenticatedAt = await store.now();
         assert.equal(await store.revokeUser(userId), 1);
         assert.equal(await other.read(record.id), null);
+        const login = scene.fresh({ userId, authenticatedAt });
+        assert.equal(await other.create(login), "fenced", "a login that began before the fence");
       }),
 
     "data of any characters is stored exactly, or refused before anything is written": (scene) =>
@@ -107,8 +112,13 @@ export const hostile: Chapter = {
         for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
         const [first, ...rest] = records;
         if (!first) return;
+        const authenticatedAt = await store.now();
         assert.equal(await store.revokeUser(first.userId!), 1);
-        for (const record of rest) assert.deepEqual(await other.read(record.id), record);
+        for (const record of rest) {
+          assert.deepEqual(await other.read(record.id), record);
+          const login = scene.fresh({ userId: record.userId, authenticatedAt });
+          assert.equal(await store.create(login), "created", "the fence is another user's");
+        }
       }),
 
     "an id is never taken for a user, nor a user for an id": async ({ store, stored, id }) => {
@@ -163,6 +173,9 @@ export const hostile: Chapter = {
       if (!record) return;
       assert.equal(record.userId, "");
       assert.ok((await scene.other.listUser("")).some(({ id }) => id === record.id));
+      const { id } = await scene.stored({ userId: scene.user() });
+      const result = await refusable(() => scene.store.update(id, { userId: "" }));
+      if (result !== REFUSED) assert.equal((await scene.store.read(id))?.userId, "");
     },
 
     // These users may have other sessions, so the test lists them and never ends them.
@@ -192,13 +205,14 @@ export const hostile: Chapter = {
       each(["a".repeat(3000), "a".repeat(1024 ** 2)], async (long) => {
         const { store, other } = scene;
         const [id, userId] = [`${scene.id()}${long}`, `${scene.user()}${long}`];
-        // They differ only in the last character: nothing may be cut off.
+        const authenticatedAt = await store.now();
+        // They differ only in the last character: nothing may be cut off, in a fence neither.
         for (const last of ["x", "y"]) {
           const record = await storedOrRefused(scene, { id: id + last, data: last });
           if (record) assert.equal((await other.read(id + last))?.data, last);
         }
         for (const last of ["x", "y"]) {
-          const record = await storedOrRefused(scene, { userId: userId + last });
+          const record = await storedOrRefused(scene, { userId: userId + last, authenticatedAt });
           if (!record) continue;
           assert.deepEqual(
             (await other.listUser(userId + last)).map((listed) => listed.id),
@@ -216,19 +230,30 @@ export const hostile: Chapter = {
         }
       }),
 
-    // The casts stand for a caller without types.
+    // The casts stand for a caller without types. The update changes nothing, because it may find any session.
     "a value that is not a string finds no session": (scene) =>
       each([{ $ne: null }, { $gt: "" }, {}, [], 0, null, undefined], async (value) => {
         const { store, stored, user } = scene;
         await stored({ userId: user() });
+        const updated = await refusable(() => store.update(value as string, { touch: false }));
+        assert.ok(updated === REFUSED || updated === "gone", `update is ${String(updated)}`);
         const read = await refusable(() => store.read(value as string));
         assert.ok(read === REFUSED || read === null);
         const listed = await refusable(() => store.listUser(value as string));
         assert.ok(listed === REFUSED || listed.length === 0);
       }),
 
+    "revokeUser without a user ends no anonymous session": async (scene) => {
+      const { id } = await scene.stored({ userId: null });
+      for (const value of [null, undefined]) {
+        const ended = await refusable(() => scene.store.revokeUser(value as unknown as string));
+        assert.ok(ended === REFUSED || ended === 0, `revokeUser(${value}) ended ${String(ended)}`);
+      }
+      assert.ok(await scene.store.read(id));
+    },
+
     "an invalid duration is refused before anything is written (ASVS 7.3.1, 7.3.2)": (scene) =>
-      each([0, -1, 1.5, Number.NaN, Infinity, 2 ** 60], async (wrong) => {
+      each([0, -1, 1.5, Number.NaN, Infinity, 2 ** 60, "3600000" as unknown as number], async (wrong) => {
         const { store, fresh, stored } = scene;
         for (const field of ["idle", "lifetime"] as const) {
           const session = fresh({ [field]: wrong });
@@ -256,6 +281,7 @@ const TEXTS: readonly string[] = [
   "\ud800",
   "a\udc00b",
   "\ufffd\uffff\ufeff",
+  "\ufeffa",
   "{a}:{b}[c](d)*?%_^~",
   "${process.exit()}#{x}$1$&$$",
   "\u202eabc\u0301\u2028\u2029",
@@ -278,6 +304,8 @@ const EXPRESSIONS: readonly string[] = [
   "true",
   "0",
   "1e3",
+  "9007199254740993",
+  "2026-01-31T00:00:00Z",
   "NaN",
   "\\N",
   "\\x00",
@@ -300,9 +328,18 @@ const ALIKE: readonly (readonly string[])[] = [
   ["\\n", "\n", "\\\\n"],
 ];
 
-/** Judges all items concurrently. */
+/** Judges all items concurrently. A failure names its item. */
 async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {
-  await together(items.map(judge));
+  await together(
+    items.map(async (item) => {
+      try {
+        await judge(item);
+      } catch (error) {
+        if (isStoreError(error)) throw error;
+        throw withNote(error, `It fails for ${inspect(item, { maxStringLength: 60 })}`);
+      }
+    }),
+  );
 }
 
 /** Creates a session and reads it. `null` if the create was refused; then nothing was written. */

@@ -22,7 +22,7 @@ export const lifetime: Chapter = {
         { ifVersion: 5 },
       ]) {
         assert.equal(await store.update(id, changes), "updated");
-        assert.equal((await store.read(id))?.endsAt, endsAt);
+        assert.equal((await store.read(id))?.endsAt, endsAt, JSON.stringify(changes));
       }
     },
 
@@ -110,7 +110,26 @@ export const lifetime: Chapter = {
       const record = await store.read(before.id);
       assert.ok(record && record.endsAt > before.endsAt);
       assert.deepEqual([record.touchedAt, record.expiresAt], [before.touchedAt, before.expiresAt]);
+      assert.equal(await store.update(before.id, { lifetime: HOUR / 2, touch: false }), "updated");
+      const shortened = await store.read(before.id);
+      assert.equal(shortened?.touchedAt, before.touchedAt);
+      assert.equal(shortened.expiresAt, shortened.endsAt, "expiresAt is never later than endsAt");
     },
+
+    "a session whose lifetime was restarted outlives the endsAt that it had, and is listed and ended (ASVS 7.4.2)":
+      async (scene) => {
+        const { store, other, stored, user, timed, reached, pace } = scene;
+        const userId = user();
+        const { id, endsAt } = await stored({ userId, lifetime: pace });
+        const login = await timed(() => store.update(id, { lifetime: DAY }));
+        if (login.to >= endsAt) throw new Unclear("the update came too late");
+        assert.equal(login.result, "updated");
+        await reached(endsAt + 50);
+        const record = await other.read(id);
+        assert.ok(record, `dead after its first endsAt, ${endsAt}`);
+        assert.deepEqual(await other.listUser(userId), [record]);
+        assert.equal(await other.revokeUser(userId), 1);
+      },
 
     "a session dies at the end of the lifetime that an update gave (ASVS 7.3.2)": async (scene) => {
       const { store, other, stored, timed, reached, pace } = scene;

@@ -104,7 +104,8 @@ export const loginFence: Chapter = {
       const fence = (await store.now()) - HOUR / 6;
       assert.equal(await store.revokeUser(userId, { authenticatedUpTo: fence }), 0);
       for (const authenticatedAt of [fence - HOUR / 6, fence - 1, fence]) {
-        assert.equal(await other.create(fresh({ userId, authenticatedAt })), "fenced");
+        const result = await other.create(fresh({ userId, authenticatedAt }));
+        assert.equal(result, "fenced", `at ${authenticatedAt}, and the fence is ${fence}`);
       }
       assert.equal(await other.create(fresh({ userId, authenticatedAt: fence + 1 })), "created");
       assert.equal(await other.update(refused.id, { userId, authenticatedAt: fence }), "fenced");
@@ -117,6 +118,7 @@ export const loginFence: Chapter = {
       const userId = user();
       const upTo = (await store.now()) - HOUR / 6;
       const older = await stored({ userId, authenticatedAt: upTo - 1 });
+      assert.equal(await store.revokeUser(userId, { authenticatedUpTo: 0 }), 0, "the instant 0");
       const equal = await stored({ userId, authenticatedAt: upTo });
       const newer = await stored({ userId, authenticatedAt: upTo + 1 });
       const newest = await stored({ userId });
@@ -181,17 +183,19 @@ export const loginFence: Chapter = {
     "a login older than the tombstone minimum is refused, whether or not there is a fence": async (scene) => {
       const { store, other, user, fresh, stored } = scene;
       const userId = user();
-      const anonymous = await stored();
-      const own = await stored({ userId });
-      const authenticatedAt = (await store.now()) - TOMBSTONE_MINIMUM - 1000;
-      const session = fresh({ userId, authenticatedAt });
-      assert.equal(await store.create(session), "fenced");
-      assert.equal(await other.read(session.id), null);
-      for (const { id } of [anonymous, own]) {
-        assert.equal(await store.update(id, { userId, authenticatedAt }), "fenced");
-        assert.equal(await other.read(id), null);
+      for (const authenticatedAt of [(await store.now()) - TOMBSTONE_MINIMUM - 1000, 0]) {
+        const anonymous = await stored();
+        const own = await stored({ userId });
+        const session = fresh({ userId, authenticatedAt });
+        assert.equal(await store.create(session), "fenced", `a create with ${authenticatedAt}`);
+        assert.equal(await other.read(session.id), null);
+        for (const { id } of [anonymous, own]) {
+          const result = await store.update(id, { userId, authenticatedAt });
+          assert.equal(result, "fenced", `an update with ${authenticatedAt}`);
+          assert.equal(await other.read(id), null);
+        }
+        assert.deepEqual(await store.listUser(userId), []);
       }
-      assert.deepEqual(await store.listUser(userId), []);
     },
 
     "a login within the tombstone minimum is accepted if there is no fence": async (scene) => {

@@ -36,6 +36,20 @@ export const revocation: Chapter = {
       assert.equal(await store.revoke(expired.id), false, "expired");
     },
 
+    "a session that is about to expire is ended like any other (ASVS 7.4.1)": async (scene) => {
+      const { store, other, stored, user, timed, reached, pace } = scene;
+      const userId = user();
+      const sessions = [await stored({ idle: pace }), await stored({ idle: pace, userId })];
+      const expiresAt = Math.min(...sessions.map((session) => session.expiresAt));
+      await reached(expiresAt - pace / 5);
+      const ends = await timed(async () => {
+        const ended = [await store.revoke(sessions[0]!.id), await store.revokeUser(userId)];
+        return [...ended, ...(await Promise.all(sessions.map(({ id }) => other.update(id, {}))))];
+      });
+      if (ends.to >= expiresAt) throw new Unclear("the end came too late");
+      assert.deepEqual(ends.result, [true, 1, "gone", "gone"]);
+    },
+
     "no update brings a revoked session back (ASVS 7.4.1)": async ({ store, other, stored, user }) => {
       const { id, version } = await stored({ userId: user() });
       const newUser = user();
@@ -53,8 +67,8 @@ export const revocation: Chapter = {
         { data: "late", ifVersion: version },
         { ifVersion: version },
       ]) {
-        assert.equal(await store.update(id, changes), "gone");
-        assert.equal(await other.update(id, changes), "gone");
+        assert.equal(await store.update(id, changes), "gone", JSON.stringify(changes));
+        assert.equal(await other.update(id, changes), "gone", JSON.stringify(changes));
       }
       assert.equal(await store.read(id), null);
       assert.deepEqual(await store.listUser(newUser), []);
@@ -94,8 +108,8 @@ export const revocation: Chapter = {
       if (ends.to >= revoked.endsAt) throw new Unclear("the end came too late");
       assert.deepEqual(ends.result, [true, 1, "fenced"]);
       await reached(refused.endsAt + 50);
-      for (const { id } of [revoked, listed, refused]) {
-        assert.equal(await store.create(fresh({ id })), "taken");
+      for (const [name, { id }] of Object.entries({ revoked, listed, refused })) {
+        assert.equal(await store.create(fresh({ id })), "taken", name);
         assert.equal(await other.read(id), null);
       }
     },
@@ -109,24 +123,29 @@ export const revocation: Chapter = {
       assert.equal(await store.read(id), null);
     },
 
-    "a tombstone still exists seconds later, whatever was revoked and however often": async (scene) => {
-      const { store, stored, fresh, reached, pace, user } = scene;
-      const userId = user();
-      const [alive, expired, listed] = [
-        await stored(),
-        await stored({ idle: pace, lifetime: pace }),
-        await stored({ userId }),
-      ];
-      const unknown = fresh();
-      await reached(expired.endsAt);
-      for (const { id } of [alive, expired, unknown]) await store.revoke(id);
-      await store.revoke(alive.id);
-      await store.revokeUser(userId);
-      await reached((await store.now()) + 2500);
-      for (const { id } of [alive, expired, unknown, listed]) {
-        assert.equal(await store.create(fresh({ id })), "taken");
-      }
-    },
+    "tombstones and fences still exist seconds later, whatever was revoked and however often (ASVS 7.4.1)":
+      async (scene) => {
+        const { store, stored, fresh, reached, pace, user } = scene;
+        const userId = user();
+        const [alive, expired, listed, refused] = [
+          await stored(),
+          await stored({ idle: pace, lifetime: pace }),
+          await stored({ userId }),
+          await stored(),
+        ];
+        const login = { userId, authenticatedAt: await store.now() };
+        const unknown = fresh();
+        await reached(expired.endsAt);
+        for (const { id } of [alive, expired, unknown]) await store.revoke(id);
+        await store.revoke(alive.id);
+        await store.revokeUser(userId);
+        assert.equal(await store.update(refused.id, login), "fenced");
+        await reached((await store.now()) + 2500);
+        for (const [name, { id }] of Object.entries({ alive, expired, unknown, listed, refused })) {
+          assert.equal(await store.create(fresh({ id })), "taken", `${name} when it was revoked`);
+        }
+        assert.equal(await store.create(fresh(login)), "fenced", "a login that began before the fence");
+      },
 
     "of concurrent revokes of one session, one returns true": (scene) =>
       rounds(scene, 15, async ({ store, other, stored, user }, random) => {

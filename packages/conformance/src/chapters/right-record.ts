@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 
 export const rightRecord: Chapter = {
@@ -25,6 +26,58 @@ export const rightRecord: Chapter = {
         listed,
         sessions.map((record) => [record]),
       );
+    },
+
+    "concurrent creates and revokeUsers each get their own result": async ({
+      store,
+      other,
+      fresh,
+      stored,
+      user,
+    }) => {
+      const [alive, revoked] = [await stored(), await stored()];
+      await store.revoke(revoked.id);
+      const sessions = [fresh(), fresh({ id: alive.id }), fresh(), fresh({ id: revoked.id }), fresh()];
+      const created = await Promise.all(sessions.map((session) => store.create(session)));
+      assert.deepEqual(created, ["created", "taken", "created", "taken", "created"]);
+      const users = Array.from({ length: 8 }, user);
+      const counts = users.map((_, n) => n % 3);
+      for (const [n, userId] of users.entries()) {
+        for (let made = 0; made < counts[n]!; made += 1) await stored({ userId });
+      }
+      assert.deepEqual(await Promise.all(users.map((userId) => other.revokeUser(userId))), counts);
+    },
+
+    "a call that is refused for its input does not affect the calls made with it, or after it": async (
+      scene,
+    ) => {
+      const { store, fresh, stored, user } = scene;
+      const userId = user();
+      const { id } = await stored({ userId });
+      const valid = [
+        () => store.create(fresh({ userId: user() })),
+        () => store.update(id, { data: "new" }),
+        () => store.revokeUser(user()),
+        () => store.read(id),
+      ];
+      const invalid = [
+        () => store.create(fresh({ idle: 0 })),
+        () => store.update(id, { data: "wrong", idle: -1 }),
+        () => store.revokeUser(userId, { authenticatedUpTo: -1 }),
+      ];
+      const calls = [...valid, ...invalid, ...valid];
+      const settled = await Promise.allSettled(calls.map((call): Promise<unknown> => call()));
+      for (const outcome of settled) {
+        if (outcome.status === "rejected" && isStoreError(outcome.reason)) throw outcome.reason;
+      }
+      assert.deepEqual(
+        settled.map(({ status }) => status === "fulfilled"),
+        calls.map((call) => valid.includes(call)),
+        "only the invalid calls reject",
+      );
+      for (const call of valid) await call();
+      const record = await store.read(id);
+      assert.deepEqual([record?.data, record?.version], ["new", 4]);
     },
 
     "concurrent writes each change their own session": async ({ store, other, stored, id }) => {

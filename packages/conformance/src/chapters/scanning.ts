@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import type { SessionRecord, SessionStore } from "@tenure/core";
-import { isStoreError, repeated } from "../backend.ts";
+import type { SessionRecord } from "@tenure/core";
+import { ignoreStoreError, repeated } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
+import { createMany } from "../many.ts";
+import { scanFor } from "../scan-for.ts";
+import { HOUR } from "../scene.ts";
 
 export const scanning: Chapter = {
   title: "Scan returns every live session",
@@ -36,6 +39,9 @@ export const scanning: Chapter = {
         );
       }
       assert.equal(found.length, live.length, "no dead session");
+      await store.update(live[0]!.id, { data: "later" });
+      const first = found.find(({ id }) => id === live[0]!.id);
+      assert.deepEqual(first, live[0], "a later update does not change a record that was returned");
     },
 
     "scan returns every session that is alive throughout, whatever is written meanwhile": async (scene) => {
@@ -55,9 +61,7 @@ export const scanning: Chapter = {
             () => other.revoke(passing.id),
           ];
           for (const write of writes) {
-            await write().catch((error: unknown) => {
-              if (!isStoreError(error)) throw error;
-            });
+            await write().catch(ignoreStoreError);
           }
         }
       };
@@ -73,6 +77,27 @@ export const scanning: Chapter = {
       assert.deepEqual([...found].toSorted(), ids.toSorted());
     },
 
+    "a scan misses no session while its consumer ends others (ASVS 7.4.5)": async (scene) => {
+      const { store, other, user, random } = scene;
+      const { ids } = await createMany(scene, user(), 1100, HOUR);
+      const ending = random.shuffled(ids).slice(0, 100);
+      const kept = ids.filter((id) => !ending.includes(id)).toSorted();
+      const wanted = new Set(ids);
+      const found = new Set<string>();
+      for await (const { id } of store.scan()) {
+        if (!wanted.has(id)) continue;
+        assert.ok(!found.has(id), "no session twice");
+        found.add(id);
+        const next = found.size % 10 === 0 ? ending.pop() : undefined;
+        if (next !== undefined) await other.revoke(next).catch(ignoreStoreError);
+      }
+      assert.deepEqual(
+        kept.filter((id) => !found.has(id)),
+        [],
+        "missed",
+      );
+    },
+
     "a scan can be abandoned, and another started": async ({ store, stored }) => {
       const { id } = await stored();
       await repeated(async () => {
@@ -81,18 +106,9 @@ export const scanning: Chapter = {
           break;
         }
       });
+      assert.equal(await store.update(id, { data: "new" }), "updated", "it blocks no write");
       const scans = await Promise.all([scanFor(store, [id]), scanFor(store, [id])]);
       for (const found of scans) assert.equal(found.length, 1);
     },
   },
 };
-
-/** Returns the records of these ids from a scan. Other sessions share the backend. */
-async function scanFor(store: SessionStore, ids: readonly string[]): Promise<SessionRecord[]> {
-  const wanted = new Set(ids);
-  return repeated(async () => {
-    const found: SessionRecord[] = [];
-    for await (const record of store.scan()) if (wanted.has(record.id)) found.push(record);
-    return found;
-  });
-}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SessionChanges } from "@tenure/core";
-import { isStoreError } from "../backend.ts";
+import { ignoreStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { countOf, race, rounds } from "../race.ts";
 import { DAY, HOUR } from "../scene.ts";
@@ -49,7 +49,7 @@ export const updates: Chapter = {
         ];
         for (const [index, change] of changes.entries()) {
           await store.update(id, change);
-          assert.equal((await store.read(id))?.version, index + 2);
+          assert.equal((await store.read(id))?.version, index + 2, JSON.stringify(change));
         }
       },
 
@@ -112,7 +112,8 @@ export const updates: Chapter = {
 
     "a version that no session can have is never the stored one": async ({ store, stored }) => {
       const before = await stored();
-      for (const ifVersion of [0, -1]) {
+      // The cast stands for a caller without types.
+      for (const ifVersion of [0, -1, 1.5, Number.NaN, null as unknown as number]) {
         const result = await store.update(before.id, { data: "late", ifVersion }).catch(refusal);
         assert.ok(result === "conflict" || result === "refused", `ifVersion ${ifVersion} is ${result}`);
       }
@@ -157,6 +158,16 @@ export const updates: Chapter = {
         const record = await store.read(id);
         assert.equal(record?.version, 1 + texts.length);
         assert.ok(record && texts.includes(record.data));
+      }),
+
+    "a concurrent touch causes no conflict": (scene) =>
+      rounds(scene, 25, async ({ store, other, stored }, random) => {
+        const { id } = await stored();
+        const [result] = await race(scene, random, [
+          () => store.update(id, { data: "new", ifVersion: 1 }),
+          ...[store, other, store, other].map((each) => () => each.update(id, {})),
+        ]);
+        assert.equal(result, "updated");
       }),
 
     "concurrent updates of different fields are all kept": (scene) =>
@@ -212,10 +223,6 @@ export const updates: Chapter = {
       }),
   },
 };
-
-function ignoreStoreError(error: unknown): undefined {
-  if (!isStoreError(error)) throw error;
-}
 
 function refusal(error: unknown): "refused" {
   if (error instanceof TypeError || error instanceof RangeError) return "refused";

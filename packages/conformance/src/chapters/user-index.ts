@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import { ignoreStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
-import { race, rounds } from "../race.ts";
+import { createMany } from "../many.ts";
+import { race, rounds, together } from "../race.ts";
 import { HOUR } from "../scene.ts";
 import { Unclear } from "../unclear.ts";
 
@@ -160,6 +163,39 @@ export const userIndex: Chapter = {
       assert.deepEqual(await store.listUser(next), []);
       assert.equal(await store.revokeUser(next), 0);
       assert.deepEqual(await store.listUser(userId), [alive]);
+    },
+
+    "listUser and revokeUser miss no session while others of the user end (ASVS 7.4.2)": async (scene) => {
+      const { store, other, user, random } = scene;
+      const userId = user();
+      const { ids } = await createMany(scene, userId, 300, HOUR);
+      const shuffled = random.shuffled(ids);
+      const kept = shuffled.slice(80);
+      let isOver = false;
+      const end = async (ending: readonly string[]): Promise<void> => {
+        for (const id of ending) {
+          await other.revoke(id).catch(ignoreStoreError);
+          await turn();
+        }
+        isOver = true;
+      };
+      const list = async (): Promise<void> => {
+        while (!isOver) {
+          await turn();
+          const listed = (await store.listUser(userId)).map(({ id }) => id);
+          const found = new Set(listed);
+          assert.equal(found.size, listed.length, "no session twice");
+          assert.deepEqual(
+            kept.filter((id) => !found.has(id)),
+            [],
+            "missed",
+          );
+        }
+      };
+      await together<unknown>([end(shuffled.slice(0, 40)), list()]);
+      await together<unknown>([end(shuffled.slice(40, 80)), store.revokeUser(userId)]);
+      assert.deepEqual(await store.listUser(userId), []);
+      for (const id of kept) assert.equal(await store.read(id), null);
     },
 
     "after concurrent changes of its user, a session is in the list of its user and in no other": (scene) =>
