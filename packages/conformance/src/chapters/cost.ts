@@ -31,14 +31,15 @@ export const cost: Chapter = {
     "a user's sessions are found behind hundreds of expired ones (ASVS 7.4.2)": async (scene) => {
       const { store, other, user, stored, reached, pace } = scene;
       const userId = user();
-      await createMany(scene, userId, 300, pace);
+      const { unsure } = await createMany(scene, userId, 300, pace);
       await reached((await store.now()) + pace);
       const live = await Promise.all([1, 2, 3].map(() => stored({ userId })));
       const ids = live.map(({ id }) => id);
-      assert.deepEqual(idsOf(await store.listUser(userId), new Set()), ids.toSorted());
+      assert.deepEqual(idsOf(await store.listUser(userId), unsure), ids.toSorted());
       const scanned = await scanFor(other, ids);
       assert.equal(scanned.length, live.length, "a scan finds them");
-      assert.equal(await other.revokeUser(userId), live.length);
+      const ended = await other.revokeUser(userId);
+      assert.ok(ended >= live.length && ended <= live.length + unsure.size, `ended ${ended}`);
     },
 
     "each of a thousand users has a separate list": async ({ store, other, user, fresh }) => {
