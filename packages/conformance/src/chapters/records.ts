@@ -132,17 +132,17 @@ export const records: Chapter = {
         const session = fresh({ userId, data: "first" });
         assert.equal(await store.create(session), "created");
         Reflect.set(session, "data", "the caller's");
-        const records = [await store.read(session.id), ...(await store.listUser(userId))];
-        const before = structuredClone(records);
+        const returned = [await store.read(session.id), ...(await store.listUser(userId))];
+        const before = structuredClone(returned);
         assert.deepEqual(
-          records.map((record) => record?.data),
+          returned.map((record) => record?.data),
           ["first", "first"],
         );
         const changes = { data: "second" };
         assert.equal(await store.update(session.id, changes), "updated");
         changes.data = "the caller's";
-        assert.deepEqual(records, before, "records that were returned before the update");
-        for (const record of records) Reflect.set(record!, "data", "the caller's");
+        assert.deepEqual(returned, before, "records that were returned before the update");
+        for (const record of returned) Reflect.set(record!, "data", "the caller's");
         const after = await store.read(session.id);
         assert.deepEqual([after?.data, after?.version], ["second", 2]);
       },

@@ -87,7 +87,7 @@ export const revokeAll: Chapter = {
       await several(scene, userId, 2);
       assert.equal(await store.revokeUser(userId, { except: stranger.id }), 2, "another user's session");
       assert.ok(await store.read(stranger.id), "it lives on");
-      for (const alike of [(id: string) => id.slice(0, -1), (id: string) => id.toUpperCase()]) {
+      for (const alike of [(one: string) => one.slice(0, -1), (one: string) => one.toUpperCase()]) {
         const [one] = await several(scene, userId, 2);
         const except = alike(one!.id);
         assert.equal(await store.revokeUser(userId, { except }), 2, `${except} is not ${one!.id}`);

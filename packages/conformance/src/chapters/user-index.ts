@@ -171,16 +171,16 @@ export const userIndex: Chapter = {
       const { ids, unsure } = await createMany(scene, userId, 300, HOUR);
       const shuffled = random.shuffled(ids);
       const kept = shuffled.slice(80);
-      let isOver = false;
+      const over = new AbortController();
       const end = async (ending: readonly string[]): Promise<void> => {
         for (const id of ending) {
           await other.revoke(id).catch(ignoreStoreError);
           await turn();
         }
-        isOver = true;
+        over.abort();
       };
       const list = async (): Promise<void> => {
-        while (!isOver) {
+        while (!over.signal.aborted) {
           await turn();
           const listed = (await store.listUser(userId)).map(({ id }) => id);
           const found = new Set(listed);
