@@ -84,6 +84,9 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     throw new TypeError("maxIdleTimeout must not be shorter than idleTimeout");
   const maxLifetime = parseDuration("maxLifetime", options.maxLifetime ?? lifetime);
   if (maxLifetime < lifetime) throw new TypeError("maxLifetime must not be shorter than lifetime");
+  if (maxIdleTimeout > maxLifetime) {
+    throw new TypeError("maxIdleTimeout must not be longer than maxLifetime: raise maxLifetime too");
+  }
   const quarter = Math.max(1, Math.floor(idleTimeout / 4));
   const touchEvery = parseDuration("touchEvery", options.touchEvery ?? Math.min(60_000, quarter));
   if (touchEvery > quarter) {

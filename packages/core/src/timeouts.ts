@@ -75,16 +75,19 @@ export function headTimeouts(
 /**
  * Returns a login's own timeouts, milliseconds.
  *
- * @throws TypeError for one above the policy's maximum
+ * @throws TypeError for one above the policy's maximum, and for an idle timeout that the policy's lifetime would
+ *   cut short
  */
 export function ownTimeouts(
-  { idle, lifetime }: { readonly idle?: Duration | undefined; readonly lifetime?: Duration | undefined },
-  { maxIdleTimeout, maxLifetime }: Policy<never>,
+  given: { readonly idle?: Duration | undefined; readonly lifetime?: Duration | undefined },
+  policy: Policy<never>,
 ): GivenTimeouts {
-  return {
-    idle: upTo("idle", idle, "maxIdleTimeout", maxIdleTimeout),
-    lifetime: upTo("lifetime", lifetime, "maxLifetime", maxLifetime),
-  };
+  const idle = upTo("idle", given.idle, "maxIdleTimeout", policy.maxIdleTimeout);
+  const lifetime = upTo("lifetime", given.lifetime, "maxLifetime", policy.maxLifetime);
+  if (idle !== undefined && lifetime === undefined && idle > policy.lifetime) {
+    throw new TypeError("idle is longer than the policy's lifetime: pass lifetime too, or a shorter idle");
+  }
+  return { idle, lifetime };
 }
 
 function upTo(name: string, given: Duration | undefined, maximum: string, max: number): number | undefined {

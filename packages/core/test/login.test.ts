@@ -93,6 +93,14 @@ describe("logIn", () => {
     await expect(sessions.logIn(null, "ada", { lifetime: "31d" })).rejects.toThrow(/maxLifetime/);
   });
 
+  test("rejects an idle timeout of its own that the policy's lifetime would cut short", async () => {
+    const sessions = setUp({ lifetime: "12h", maxIdleTimeout: "14d", maxLifetime: "30d" });
+    await expect(sessions.logIn(null, "ada", { idle: "14d" })).rejects.toThrow(/pass lifetime too/);
+    await expect(sessions.create({}, { idle: "14d" })).rejects.toThrow(TypeError);
+    const { session } = await sessions.logIn(null, "ada", { idle: "14d", lifetime: "14d" });
+    expect(session!.endsAt - session!.createdAt).toBe(14 * 86_400_000);
+  });
+
   test("rejects a keep that is not an array of keys", async () => {
     await expect(setUp().logIn(null, "ada", { keep: "cart" as never })).rejects.toThrow(/keep must be/);
   });

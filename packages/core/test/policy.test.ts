@@ -56,6 +56,7 @@ describe("Sessions refuses at construction", () => {
     [{ store, protect: { key: [] } }, /^Unknown option key. Known options: keys, acceptPlain$/],
     [{ store, maxLifetime: "1h" }, /maxLifetime must not be shorter/],
     [{ store, maxIdleTimeout: "1m" }, /maxIdleTimeout must not be shorter/],
+    [{ store, maxIdleTimeout: "14d" }, /maxIdleTimeout must not be longer than maxLifetime/],
     [{ store, onCap: "drop" }, /onCap must be/],
     [{ store, codec: { encode: async () => "", decode: () => ({}) } }, /codec must be synchronous/],
     [{ store, userId: "userId" }, /userId must be a function/],

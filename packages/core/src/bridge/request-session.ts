@@ -357,9 +357,10 @@ export class RequestSession<Data extends object> {
    *
    * @throws TypeError for an idle timeout above the policy's maximum
    */
-  async maxAgeOfLogin({ idle }: RequestLogin, maxAge: MaxAge): Promise<number | null | undefined> {
+  async maxAgeOfLogin(settings: RequestLogin, maxAge: MaxAge): Promise<number | null | undefined> {
     if (this.#state === "unread") await this.#inOrder(() => Promise.resolve());
-    if (idle !== undefined) return refusing(this.#about, () => ownTimeouts({ idle }, this.#ctx.policy)).idle;
+    const { idle } = refusing(this.#about, () => ownTimeouts(settings, this.#ctx.policy));
+    if (idle !== undefined) return idle;
     return this.ownIdle !== null && isSameMaxAge(maxAge, this.ownIdle) ? null : undefined;
   }
 

@@ -65,7 +65,7 @@ export function secureCookieOf<Data extends object>(
   const milliseconds = parseDuration("maxAge", maxAge);
   if (milliseconds <= idleTimeout) return { ...cookie, maxAge: milliseconds };
   throw new TypeError(
-    'maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) for "remember me"',
+    'maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d", lifetime: "30d" }) for "remember me"',
   );
 }
 

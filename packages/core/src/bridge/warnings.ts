@@ -17,7 +17,7 @@ const MESSAGES = {
   TENURE_GENID_UNUSED:
     "genid is not used: session ids are Tenure's tokens, which have 256 random bits. Remove genid from the options of the session middleware",
   TENURE_MAX_AGE_CAPPED:
-    'cookie.maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or log in with logIn(…, { idle: "30d" }) and maxIdleTimeout for "remember me"',
+    'cookie.maxAge is longer than the idle timeout, which ends the session: raise idleTimeout of Sessions, or for "remember me" set maxIdleTimeout and maxLifetime, and log in with logIn(…, { idle: "30d", lifetime: "30d" })',
   TENURE_COOKIE_NOT_SENT:
     'the session cookie was not sent, so nobody stays logged in: the cookie is secure, and the connection looks like plain HTTP. For development without TLS, use secureCookie(sessions, { secure: false, name: "id" }). Behind a proxy that ends TLS, ',
   TENURE_COOKIE_TOO_LATE:
