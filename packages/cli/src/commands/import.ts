@@ -45,7 +45,7 @@ export async function importFrom(
     .filter((fate) => counts[fate] > 0 || fate === "imported")
     .map((fate) => [String(counts[fate]), fate, options.dryRun ? DRY[fate] : FATES[fate]]);
   const title = `${options.dryRun ? "Dry run, nothing was stored. " : ""}${source.label} -> ${backend.label}`;
-  const users = counts.imported === 0 ? [] : ["", `${ofUsers} of the imported sessions name a user.`];
+  const users = counts.imported === 0 ? [] : ["", `Imported sessions that name a user: ${ofUsers}.`];
   terminal.result(
     { source: source.label, store: backend.label, dryRun: options.dryRun, ofUsers, ...counts },
     [title, "", table(["sessions", "", ""], rows), ...users].join("\n"),
