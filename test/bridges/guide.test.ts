@@ -130,9 +130,56 @@ describe("the guide's bridge", () => {
     expect(setCookies).toEqual([expect.stringContaining("; Max-Age=1209600")]);
     await expect(site.sessions.listForUser("ada")).resolves.toMatchObject([{ idle: 14 * 24 * 3600_000 }]);
   });
+
+  test("keeps the cookies that the application sets, and sets its own once", async () => {
+    await using site = await servePages({
+      "/login": async (session, response) => {
+        response.setHeader("set-cookie", ["theme=dark", "language=en"]);
+        await session.logIn("ada");
+        await session.logIn("ada");
+      },
+    });
+    const { setCookies } = await site.browser().get("/login");
+    expect(setCookies).toEqual(["theme=dark", "language=en", expect.stringMatching(/^__Host-id=/u)]);
+  });
+
+  for (const call of ["logIn", "rotate"] as const) {
+    test(`leaves the browser logged in if its request fails after ${call}`, async () => {
+      await using site = await servePages({
+        "/login": async (session) => void (await session.logIn("ada")),
+        "/fail": async (session) => {
+          await session[call]("ada");
+          throw new Error("after the session got a new token");
+        },
+        "/who": async (session) => void (session.data["who"] = session.userId),
+      });
+      const browser = site.browser();
+      await browser.get("/login");
+      await expect(browser.get("/fail")).resolves.toMatchObject({ status: 500 });
+      await expect(browser.get("/who")).resolves.toMatchObject({ text: '{"who":"ada"}' });
+    });
+  }
+
+  test("refuses logIn and rotate once the response has begun, because the new token could not reach the browser", async () => {
+    const errors: unknown[] = [];
+    await using site = await servePages({
+      "/login": async (session) => void (await session.logIn("ada")),
+      "/late": async (session, response) => {
+        response.write(" ");
+        await session.logIn("ada").catch((error: unknown) => errors.push(error));
+        await session.rotate().catch((error: unknown) => errors.push(error));
+      },
+      "/who": async (session) => void (session.data["who"] = session.userId),
+    });
+    const browser = site.browser();
+    await browser.get("/login");
+    await browser.get("/late");
+    expect(errors).toEqual([expect.any(TypeError), expect.any(TypeError)]);
+    await expect(browser.get("/who")).resolves.toMatchObject({ text: '{"who":"ada"}' });
+  });
 });
 
-type Handler = (session: GuideSession) => Promise<void>;
+type Handler = (session: GuideSession, response: http.ServerResponse) => Promise<void>;
 
 interface Site extends AsyncDisposable {
   readonly sessions: Sessions;
@@ -150,7 +197,7 @@ async function servePages(
 
   async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const session = await sessionOf(request, response);
-    await pages[request.url ?? ""]?.(session);
+    await pages[request.url ?? ""]?.(session, response);
     await session.save();
     response.end(JSON.stringify(session.data));
   }

@@ -57,8 +57,8 @@ export function loadGuide(): Promise<Guide> {
 async function importFromPage(): Promise<Guide> {
   const page = readFileSync(join(import.meta.dirname, "../../docs/write-a-bridge.md"), "utf8");
   const [, bridge] = /```ts\n(.*?)\n```/su.exec(page) ?? [];
-  if (bridge === undefined || bridge.split("\n").length >= 70) {
-    throw new Error("docs/write-a-bridge.md has no complete bridge of fewer than 70 lines");
+  if (bridge === undefined || bridge.split("\n").length > 75) {
+    throw new Error("docs/write-a-bridge.md has no complete bridge of at most 75 lines");
   }
   // The file is inside the workspace, so that its imports resolve as they do for a package.
   const parent = join(import.meta.dirname, ".guide");
