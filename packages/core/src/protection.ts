@@ -74,7 +74,8 @@ export function protectionWith(options: ProtectOptions): Protection {
   }
   if (typeof acceptPlain !== "boolean") throw new TypeError("protect.acceptPlain must be true or false");
   const ring = new Map<string, DerivedKeys>();
-  for (const { id, key } of keys as readonly ProtectKey[]) {
+  for (const given of keys as readonly (ProtectKey | undefined)[]) {
+    const { id, key } = given ?? {};
     if (typeof id !== "string" || !/^[\w-]{1,16}$/.test(id)) {
       throw new TypeError("protect: the id of a key must have 1 to 16 letters, digits, - or _");
     }
@@ -131,7 +132,11 @@ const NONCE = 12;
 const TAG = 16;
 const KEY = 32;
 
-function derive(id: string, given: Uint8Array | string): DerivedKeys {
+function derive(id: string, given: Uint8Array | string | undefined): DerivedKeys {
+  // Node's decoder skips foreign characters, so it would also accept a pass phrase.
+  if (typeof given === "string" && !/^\s*[\w+/-]+={0,2}\s*$/.test(given)) {
+    throw new TypeError(`protect: the key ${id} must be base64: generate it with openssl rand -base64 32`);
+  }
   const key = typeof given === "string" ? Buffer.from(given, "base64") : given;
   if (!(key instanceof Uint8Array) || key.length < KEY) {
     throw new TypeError(

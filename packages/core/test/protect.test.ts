@@ -207,13 +207,14 @@ describe("a key", () => {
     expect(await sessions.areLive([first.session!, second.session!])).toEqual([false, true]);
   });
 
-  test("may be given as base64", async () => {
+  test.each([
+    Buffer.alloc(32, 1).toString("base64"),
+    Buffer.alloc(32, 1).toString("base64url"),
+    `${Buffer.alloc(32, 1).toString("base64")}\n`,
+  ])("may be given as base64, with or without padding, or with the line break of a file: %j", async (key) => {
     const { store, sessions } = setUp([ONE]);
     const { token } = await createSession(sessions);
-    const same = new Sessions({
-      store,
-      protect: { keys: [{ id: "one", key: Buffer.alloc(32, 1).toString("base64") }] },
-    });
+    const same = new Sessions({ store, protect: { keys: [{ id: "one", key }] } });
     expect(await same.get(token)).not.toBeNull();
   });
 });
@@ -224,6 +225,11 @@ test.each([
   [{ keys: [{ id: "a".repeat(17), key: Buffer.alloc(32) }] }, /id of a key/],
   [{ keys: [{ id: "k", key: "s3cr3t" }] }, /the key k must have at least 32 random bytes/],
   [{ keys: [{ id: "k", key: Buffer.alloc(31) }] }, /the key k must have/],
+  [
+    { keys: [{ id: "k", key: "a pass phrase of many words such as s3cr3t is not base64" }] },
+    /the key k must be base64/,
+  ],
+  [{ keys: [undefined] }, /id of a key/],
   [{ keys: [ONE, ONE] }, /two keys have the id one/],
   [{ keys: [ONE], acceptPlain: "yes" }, /acceptPlain/],
 ])("an invalid protect option is refused at construction, and no key is shown: %o", (protect, message) => {
