@@ -36,7 +36,7 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
    */
   readonly onCap?: "end-oldest" | "refuse";
   /**
-   * Derives the user from the session's data, for frameworks and applications that log in by writing to them.
+   * Derives the user from the session's data, synchronously, for frameworks and applications that log in by writing to them.
    * Default: `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user
    * means no user. Data may lack any key: a login without a session begins with `{}`.
    */
@@ -94,8 +94,9 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
   }
   if (onCap !== "end-oldest" && onCap !== "refuse")
     throw new TypeError('onCap must be "end-oldest" or "refuse"');
-  if (typeof userId !== "function") {
-    throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
+  // The promise of an async function would name nobody.
+  if (typeof userId !== "function" || userId.constructor.name === "AsyncFunction") {
+    throw new TypeError("userId must be a function, not async, of a session's data: (data) => data.userId");
   }
   assertCodec(codec);
   if (maxLifetime > LONGEST_OF_NIST)

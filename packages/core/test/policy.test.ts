@@ -61,6 +61,7 @@ describe("Sessions refuses at construction", () => {
     [{ store, codec: { encode: async () => "", decode: () => ({}) } }, /codec must be synchronous/],
     [{ store, userId: "userId" }, /userId must be a function/],
     [{ store, userId: null }, /userId must be a function/],
+    [{ store, userId: async () => "ada" }, /userId must be a function, not async/],
     [{ store, codec: JSON }, /codec must have the functions encode and decode/],
     [{ store, codec: null }, /codec must have the functions encode and decode/],
     [{ store, idleTimeout: "soon" }, /idleTimeout/],
