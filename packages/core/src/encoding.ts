@@ -41,6 +41,17 @@ export class Encoding<Data extends object> {
     return null;
   }
 
+  /**
+   * Decodes what {@link encode} has just returned: the data as they are now and will be read.
+   *
+   * @throws TypeError if the codec cannot decode it
+   */
+  decodeOwn(text: string, about: About): Data {
+    const data = this.decode(text, about);
+    if (data) return data;
+    throw refusal("the codec cannot decode what it encoded: fix the codec", about);
+  }
+
   #encoded(data: object, { id, userId }: About): string {
     try {
       return this.#codec.encode(data);

@@ -302,7 +302,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const from: Look = await look(this.#ctx, token);
     const result = await logIn(this.#ctx, from, { userId, since, ...timeouts, keep: keysToKeep(settings) });
     if ("refused" in result) return result;
-    return { token: result.token, session: this.#openOwn(result.stored) };
+    const session = this.#open(result.stored);
+    if (session) return { token: result.token, session };
+    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
   }
 
   /**
@@ -456,23 +458,19 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   ): Promise<Session<Data> | "taken" | LoginRefusal> {
     const startedAt = performance.now();
     const timeouts = this.#ownTimeouts(settings);
-    const named = settings.userId === undefined ? this.#userIn(token, data) : settings.userId;
+    const { encoding, cap } = this.#ctx;
+    const about = { id: idOf(token), userId: null };
+    // The data now: the caller may change them while this call waits.
+    const own = encoding.decodeOwn(encoding.encode(data, about), about);
+    const named = settings.userId === undefined ? userIdIn(this.policy.userId(own)) : settings.userId;
     const userId = named === null ? null : this.#userId(named);
     const since = userId === null ? undefined : await this.#sinceOf(settings, startedAt);
-    const created = await createUnder(this.#ctx, token, data, { userId, since, ...timeouts });
+    const created = await createUnder(this.#ctx, token, own, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
     if (created.state === "fenced") return "logged-out-meanwhile";
     const { stored } = created;
-    const refused =
-      userId === null ? null : await this.#ctx.cap.admit(userId, stored.record.id, "end-oldest");
-    return refused ?? this.#openOwn(stored);
-  }
-
-  /** The user whom the data name after a round trip through the codec. */
-  #userIn(token: string, data: Data): string | null {
-    const about = { id: idOf(token), userId: null };
-    const stored = this.#ctx.encoding.decode(this.#ctx.encoding.encode(data, about), about);
-    return stored && userIdIn(this.policy.userId(stored));
+    const refused = userId === null ? null : await cap.admit(userId, stored.record.id, "end-oldest");
+    return refused ?? new LoadedSession(stored, own, this.policy);
   }
 
   /** Reads the session for a save that changes nothing, because `save` returns what is stored. */
@@ -501,13 +499,6 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   #open(stored: StoredSession): Session<Data> | null {
     const data = this.#ctx.encoding.decode(stored.payload, stored.record);
     return data && new LoadedSession(stored, data, this.policy);
-  }
-
-  /** @throws StoreError if the codec cannot decode what it has just encoded */
-  #openOwn(stored: StoredSession): Session<Data> {
-    const session = this.#open(stored);
-    if (session) return session;
-    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
   }
 
   /**

@@ -1,4 +1,5 @@
 import { type Codec, jsonCodec, memoryStore, newToken, Sessions } from "@tenure/core";
+import { Bridge, warnOnce } from "@tenure/core/bridge";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { recordCalls } from "./record-calls.ts";
@@ -163,14 +164,19 @@ describe("a custom codec", () => {
     },
   );
 
-  test("that cannot decode what it encodes is named by the error of a create", async () => {
-    const decode = (text: string): object => {
-      if (text.includes("cart")) throw new Error("a mistake");
-      return JSON.parse(text) as object;
-    };
-    const sessions = new Sessions({ store: memoryStore(), codec: { ...jsonCodec, decode } });
-    await expect(sessions.create({ cart: 1 })).rejects.toThrow("fix the codec");
-    await expect(sessions.createWithToken(newToken(), { cart: 1 })).rejects.toThrow("fix the codec");
+  test("that cannot decode what it encoded is reported as such, and no session without a user is stored", async () => {
+    const { store, takeCalls } = recordCalls(memoryStore());
+    const codec: Codec = { ...jsonCodec, encode: (data) => `v2:${JSON.stringify(data)}` };
+    const sessions = new Sessions({ store, codec });
+    const message = "the codec cannot decode what it encoded";
+    await expect(sessions.create({ a: 1 })).rejects.toThrow(TypeError);
+    await expect(sessions.create({ a: 1 })).rejects.toThrow(message);
+    await expect(sessions.createWithToken("x".repeat(43), { a: 1 })).rejects.toThrow(message);
+    const request = new Bridge(sessions, warnOnce()).request();
+    await expect(request.save({ a: 1 }, null)).rejects.toThrow(message);
+    expect(takeCalls()).not.toContain("create");
+    await expect(sessions.create({ a: 1 }, { userId: "ada" })).rejects.toThrow(message);
+    await expect(sessions.logIn(null, "ada")).rejects.toThrow(message);
   });
 
   test("whose decode returns a promise is refused at construction", () => {

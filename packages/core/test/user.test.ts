@@ -138,3 +138,12 @@ describe("the user of a session", () => {
     expect((await sessions.get(bob.token))?.data).toEqual({});
   });
 });
+
+test("a session belongs to the user whom its data name at the moment of create, even if the caller changes them meanwhile", async () => {
+  const sessions = new Sessions({ store: memoryStore() });
+  const data = { userId: "ada" };
+  const creating = sessions.create(data);
+  data.userId = "eve";
+  const { session } = await creating;
+  expect(session).toMatchObject({ userId: "ada", data: { userId: "ada" } });
+});

@@ -535,9 +535,10 @@ export class RequestSession<Data extends object> {
   async #create(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (this.#isWithheld(data)) return "withheld";
     this.onChange?.();
-    const stored = this.#ctx.encoding.decode(wanted, this.#about);
-    const userId = stored && this.#bridge.userIn(stored);
-    const created = await createUnder(this.#ctx, this.#token, data, {
+    // Not `data`, which the request may have changed since the call.
+    const called = this.#ctx.encoding.decodeOwn(wanted, this.#about);
+    const userId = this.#bridge.userIn(called);
+    const created = await createUnder(this.#ctx, this.#token, called, {
       userId,
       since: userId === null ? undefined : await this.#sinceKnown(),
       idle: undefined,

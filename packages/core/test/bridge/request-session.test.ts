@@ -30,6 +30,16 @@ function framework(store: SessionStore = memoryStore(), options: object = {}) {
 }
 
 describe("a request", () => {
+  test("stores a new session with the data and the user of the moment at which save was called", async () => {
+    const { sessions, beginRequest } = framework();
+    const { request } = await beginRequest(null);
+    const data: Data = { userId: "ada", n: 1 };
+    const saving = request.save(data, null);
+    Object.assign(data, { userId: "eve", n: 2 });
+    expect(await saving).toBe("saved");
+    expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", data: { userId: "ada", n: 1 } });
+  });
+
   test("without a cookie stores a new session at its first save", async () => {
     const { sessions, beginRequest } = framework();
     const { request } = await beginRequest(null);
