@@ -1,4 +1,5 @@
 import { publish } from "./events.ts";
+import { assertKnownOptions } from "./store/validate.ts";
 
 /** The session that an event is about. */
 export interface About {
@@ -20,4 +21,13 @@ export function refusing<Result>({ id = null, userId = null }: Partial<About>, c
     if (error instanceof TypeError) publish("refused", { id, userId, why: error.message });
     throw error;
   }
+}
+
+/**
+ * Checks the options of a call. Without this, `revokeById(id, { user })` would end anybody's session.
+ *
+ * @throws TypeError naming an unknown option
+ */
+export function assertNoOthers(options: unknown, known: readonly string[]): void {
+  refusing({}, () => assertKnownOptions(options, known));
 }

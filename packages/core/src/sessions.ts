@@ -14,7 +14,7 @@ import { logIn } from "./login.ts";
 import { logoutWith, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
-import { refusal, refusing } from "./refusal.ts";
+import { assertNoOthers, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
@@ -173,6 +173,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     token: string | null | undefined,
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
+    assertNoOthers(options, ["touch"]);
     const found = await look(this.#ctx, token);
     const session = found.state === "live" ? this.#open(found.stored) : null;
     return session && options.touch !== false ? this.touch(session) : session;
@@ -246,6 +247,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
     const startedAt = performance.now();
+    assertNoOthers(options, ["touch"]);
     const seen = LoadedSession.storedOf(session);
     const wanted = this.#ctx.encoding.encode(data, seen.record);
     const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });
@@ -296,6 +298,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: LoginSettings = {},
   ): Promise<Created<Data> | Refused> {
     const startedAt = performance.now();
+    assertNoOthers(settings, ["keep", "since", "idle", "lifetime"]);
     const userId = this.#userId(user);
     const timeouts = this.#ownTimeouts(settings);
     const since = await this.#sinceOf(settings, startedAt);
@@ -348,6 +351,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     id: string,
     options: { readonly userId?: UserId; readonly actor?: UserId } = {},
   ): Promise<boolean> {
+    assertNoOthers(options, ["userId", "actor"]);
     const actor = this.#actor(options);
     const { store } = this.#ctx;
     if (!("userId" in options)) {
@@ -378,6 +382,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       readonly actor?: UserId;
     } = {},
   ): Promise<number> {
+    assertNoOthers(options, ["exceptToken", "exceptId", "authenticatedUpTo", "actor"]);
     const userId = this.#userId(user);
     const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
@@ -402,6 +407,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @param options `actor`: the administrator, for the events
    */
   async revokeEveryone(options: { readonly actor?: UserId } = {}): Promise<number> {
+    assertNoOthers(options, ["actor"]);
     const actor = this.#actor(options);
     const { store } = this.#ctx;
     let count = 0;
@@ -418,7 +424,8 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    *
    * @throws StoreError if the backend fails, or a key is missing: start it again
    */
-  reencrypt(options: ReencryptOptions = {}): Promise<Reencrypted> {
+  async reencrypt(options: ReencryptOptions = {}): Promise<Reencrypted> {
+    assertNoOthers(options, ["onProgress", "signal"]);
     return reencrypt(this.#ctx, options);
   }
 
@@ -457,6 +464,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: NewSessionSettings,
   ): Promise<Session<Data> | "taken" | LoginRefusal> {
     const startedAt = performance.now();
+    assertNoOthers(settings, ["userId", "since", "idle", "lifetime"]);
     const timeouts = this.#ownTimeouts(settings);
     const { encoding, cap } = this.#ctx;
     const about = { id: idOf(token), userId: null };

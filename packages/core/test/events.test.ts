@@ -271,6 +271,14 @@ describe("events", () => {
       [() => sessions.revokeAllForUser(""), refused, "user id must be"],
       [() => sessions.listForUser(""), refused, "user id must be"],
       [() => sessions.revokeById(session!.id, { userId: "" }), refused, "user id must be"],
+      [() => sessions.revokeById(session!.id, { user: "ada" } as never), refused, "Unknown option user"],
+      [() => sessions.revokeAllForUser("ada", { except: "x" } as never), refused, "Unknown option except"],
+      [() => sessions.revokeEveryone({ by: "root" } as never), refused, "Unknown option by"],
+      [() => sessions.logIn(null, "ada", { maxAge: "8d" } as never), refused, "Unknown option maxAge"],
+      [() => sessions.create({}, { ttl: 5 } as never), refused, "Unknown option ttl"],
+      [() => sessions.get("token", { isUse: false } as never), refused, "Unknown option isUse"],
+      [() => sessions.save(session!, {}, { use: false } as never), refused, "Unknown option use"],
+      [() => sessions.reencrypt({ abort: 1 } as never), refused, "Unknown option abort"],
     ];
     for (const [call, event, why] of refusals) {
       events = [];

@@ -7,7 +7,7 @@ import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { logIn } from "../login.ts";
 import { DEAD, type Look } from "../look.ts";
-import { type About, refusing } from "../refusal.ts";
+import { type About, assertNoOthers, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
 import { save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
@@ -379,6 +379,7 @@ export class RequestSession<Data extends object> {
     settings: RequestLogin = {},
     cookie: { readonly maxAge?: MaxAge; readonly ownKeys?: readonly string[] } = {},
   ): Promise<RequestLoginResult<Data>> {
+    assertNoOthers(settings, ["keep", "idle", "lifetime"]);
     const { maxAge = this.maxAge, ownKeys = [] } = cookie;
     const { policy } = this.#ctx;
     const about = this.#about;
@@ -422,6 +423,7 @@ export class RequestSession<Data extends object> {
    * @param options `keepThis`: keep this session, and let this request log in again
    */
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
+    assertNoOthers(options, ["keepThis"]);
     return this.#inOrder(async () => {
       const { sessions } = this.#bridge;
       const cookie = this.#cookie;

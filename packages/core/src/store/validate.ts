@@ -110,12 +110,12 @@ export function assertDuration(name: string, value: unknown): void {
  * @throws TypeError naming the unknown option and the known ones
  */
 export function assertKnownOptions(options: unknown, known: readonly string[]): void {
-  const names = known.join(", ");
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options must be an object. Known options: ${names}`);
+    throw new TypeError(`options must be an object. Known options: ${known.join(", ")}`);
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new TypeError(`Unknown option ${unknown}. Known options: ${names}`);
+  if (unknown === undefined) return;
+  throw new TypeError(`Unknown option ${unknown}. Known options: ${known.join(", ")}`);
 }
 
 function assertInstant(name: string, value: unknown): void {

@@ -30,6 +30,18 @@ function framework(store: SessionStore = memoryStore(), options: object = {}) {
 }
 
 describe("a request", () => {
+  test("refuses unknown options of a login and of a logout everywhere before anything is written", async () => {
+    const { sessions, beginRequest } = framework();
+    const { request } = await beginRequest(null);
+    await expect(request.logIn("ada", {}, { maxAge: "8d" } as never)).rejects.toThrow(
+      "Unknown option maxAge",
+    );
+    await request.logIn("ada", {});
+    const everywhere = request.logOutEverywhere({ keepthis: true } as never);
+    await expect(everywhere).rejects.toThrow("Unknown option keepthis");
+    expect(await sessions.listForUser("ada")).toHaveLength(1);
+  });
+
   test("stores a new session with the data and the user of the moment at which save was called", async () => {
     const { sessions, beginRequest } = framework();
     const { request } = await beginRequest(null);
