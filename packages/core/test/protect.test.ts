@@ -211,12 +211,15 @@ describe("a key", () => {
     Buffer.alloc(32, 1).toString("base64"),
     Buffer.alloc(32, 1).toString("base64url"),
     `${Buffer.alloc(32, 1).toString("base64")}\n`,
-  ])("may be given as base64, with or without padding, or with the line break of a file: %j", async (key) => {
-    const { store, sessions } = setUp([ONE]);
-    const { token } = await createSession(sessions);
-    const same = new Sessions({ store, protect: { keys: [{ id: "one", key }] } });
-    expect(await same.get(token)).not.toBeNull();
-  });
+  ])(
+    "may be given as base64, with or without padding, or with the line break of a file: %j",
+    async (base64) => {
+      const { store, sessions } = setUp([ONE]);
+      const { token } = await createSession(sessions);
+      const same = new Sessions({ store, protect: { keys: [{ id: "one", key: base64 }] } });
+      expect(await same.get(token)).not.toBeNull();
+    },
+  );
 });
 
 test.each([
