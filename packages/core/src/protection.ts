@@ -134,7 +134,7 @@ const KEY = 32;
 
 function derive(id: string, given: Uint8Array | string | undefined): DerivedKeys {
   // Node's decoder skips foreign characters, so it would also accept a pass phrase.
-  if (typeof given === "string" && !/^\s*[\w+/-]+={0,2}\s*$/.test(given)) {
+  if (typeof given === "string" && !/^\s*[\w+/-]+(?:\r?\n[\w+/-]+)*={0,2}\s*$/.test(given)) {
     throw new TypeError(`protect: the key ${id} must be base64: generate it with openssl rand -base64 32`);
   }
   const key = typeof given === "string" ? Buffer.from(given, "base64") : given;

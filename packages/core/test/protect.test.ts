@@ -211,8 +211,9 @@ describe("a key", () => {
     Buffer.alloc(32, 1).toString("base64"),
     Buffer.alloc(32, 1).toString("base64url"),
     `${Buffer.alloc(32, 1).toString("base64")}\n`,
+    Buffer.alloc(32, 1).toString("base64").replace(/.{16}/g, "$&\n"),
   ])(
-    "may be given as base64, with or without padding, or with the line break of a file: %j",
+    "may be given as base64, with or without padding, and with line breaks, as openssl prints it: %j",
     async (base64) => {
       const { store, sessions } = setUp([ONE]);
       const { token } = await createSession(sessions);
