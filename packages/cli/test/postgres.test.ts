@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { migrate, postgresStore } from "@tenure/postgres";
 import { canStart, server, startPostgres } from "@tenure/servers";
-import { Pool } from "pg";
+import { Client, Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findingsOf, testCommands } from "./commands.ts";
 import { json, tenure } from "./tenure.ts";
@@ -128,7 +128,8 @@ own.describe("a PostgreSQL server with fsync and UTF-8", () => {
   test("doctor reports a standby, although it does not tell the store the time", async () => {
     await using standby = await startPostgres();
     await expect(tenure(["migrate", "--store", standby.url])).resolves.toMatchObject({ code: 0 });
-    const admin = new Pool({ connectionString: standby.url, max: 1 });
+    const admin = new Client({ connectionString: standby.url });
+    await admin.connect();
     // With this file in its data directory, the server starts as a standby.
     await admin.query(
       `do $$ begin execute format('copy (select) to %L', current_setting('data_directory') || '/standby.signal'); end $$`,
