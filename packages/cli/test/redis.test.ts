@@ -165,7 +165,8 @@ severalRedis.describe("several Redis servers:", () => {
       await using own = await startRedisCluster();
       const args = ["--store", `redis+cluster://127.0.0.1:${own.nodes[1]!.port}`];
       await Promise.all([own.nodes[0]!.kill(), own.nodes[3]!.kill()]);
-      // The other servers notice it after cluster-node-timeout. Until then, doctor finds a primary that does not reply.
+      // The other servers notice it after cluster-node-timeout. Until then, doctor finds a primary that does
+      // not reply.
       await expect
         .poll(() => findingsOf(args), { timeout: 30_000 })
         .toMatchObject({ cluster: "problem: 5461 of 16384 slots are not served" });

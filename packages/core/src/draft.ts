@@ -93,7 +93,7 @@ export class Draft<Data extends object> {
    */
   bind(userId: string, since: number): void {
     const { previous } = this.head;
-    // What another user had must not log this one out: it may have been planted.
+    // A token that another user had may have been planted, and must not log this user out.
     if (previous && userId !== this.userId) {
       this.head = { ...this.head, previous: { ...previous, wasUsers: false } };
     }

@@ -289,7 +289,7 @@ const OPTIONS = ["clock", "tombstoneMinimum", "maxUnknownTombstones"] satisfies 
  */
 function warnOfSeveralProcesses(): void {
   const { pm_id: pm2, instances } = process.env;
-  // PM2 says how many processes it runs, also where its only one is a cluster worker.
+  // PM2 reports how many processes it runs. Even its only process may be a cluster worker.
   const isOneOfSeveral = pm2 === undefined ? cluster.isWorker : instances !== "1";
   if (!isOneOfSeveral || process.env["NODE_ENV"] !== "production") return;
   warnOnce(

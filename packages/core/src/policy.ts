@@ -36,9 +36,9 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
    */
   readonly onCap?: "end-oldest" | "refuse";
   /**
-   * Derives the user from the session's data, synchronously, for frameworks and applications that log in by writing to them.
-   * Default: `data.userId`, else `data.passport.user`, else `data.passport`. A value that cannot name a user
-   * means no user. Data may lack any key: a login without a session begins with `{}`.
+   * Derives the user from the session's data, for frameworks and applications that log in by writing to them.
+   * Must be synchronous. Default: `data.userId`, else `data.passport.user`, else `data.passport`. A value that
+   * cannot name a user means no user. Data may lack any key: a login without a session begins with `{}`.
    */
   readonly userId?: (data: Partial<Data>) => unknown;
   /** Must be synchronous. Default: JSON. */

@@ -28,6 +28,6 @@ export function refusing<Result>({ id = null, userId = null }: Partial<About>, c
  *
  * @throws TypeError naming an unknown option
  */
-export function assertNoOthers(options: unknown, known: readonly string[]): void {
+export function assertCallOptions(options: unknown, known: readonly string[]): void {
   refusing({}, () => assertKnownOptions(options, known));
 }

@@ -14,7 +14,7 @@ import { logIn } from "./login.ts";
 import { logoutWith, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
-import { assertNoOthers, refusal, refusing } from "./refusal.ts";
+import { assertCallOptions, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
@@ -173,7 +173,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     token: string | null | undefined,
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
-    assertNoOthers(options, ["touch"]);
+    assertCallOptions(options, ["touch"]);
     const found = await look(this.#ctx, token);
     const session = found.state === "live" ? this.#open(found.stored) : null;
     return session && options.touch !== false ? this.touch(session) : session;
@@ -247,7 +247,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
     const startedAt = performance.now();
-    assertNoOthers(options, ["touch"]);
+    assertCallOptions(options, ["touch"]);
     const seen = LoadedSession.storedOf(session);
     const wanted = this.#ctx.encoding.encode(data, seen.record);
     const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });
@@ -298,7 +298,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: LoginSettings = {},
   ): Promise<Created<Data> | Refused> {
     const startedAt = performance.now();
-    assertNoOthers(settings, ["keep", "since", "idle", "lifetime"]);
+    assertCallOptions(settings, ["keep", "since", "idle", "lifetime"]);
     const userId = this.#userId(user);
     const timeouts = this.#ownTimeouts(settings);
     const since = await this.#sinceOf(settings, startedAt);
@@ -351,7 +351,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     id: string,
     options: { readonly userId?: UserId; readonly actor?: UserId } = {},
   ): Promise<boolean> {
-    assertNoOthers(options, ["userId", "actor"]);
+    assertCallOptions(options, ["userId", "actor"]);
     const actor = this.#actor(options);
     const { store } = this.#ctx;
     if (!("userId" in options)) {
@@ -382,7 +382,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       readonly actor?: UserId;
     } = {},
   ): Promise<number> {
-    assertNoOthers(options, ["exceptToken", "exceptId", "authenticatedUpTo", "actor"]);
+    assertCallOptions(options, ["exceptToken", "exceptId", "authenticatedUpTo", "actor"]);
     const userId = this.#userId(user);
     const actor = this.#actor(options);
     const { exceptToken, exceptId, authenticatedUpTo } = options;
@@ -407,7 +407,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @param options `actor`: the administrator, for the events
    */
   async revokeEveryone(options: { readonly actor?: UserId } = {}): Promise<number> {
-    assertNoOthers(options, ["actor"]);
+    assertCallOptions(options, ["actor"]);
     const actor = this.#actor(options);
     const { store } = this.#ctx;
     let count = 0;
@@ -425,7 +425,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
    * @throws StoreError if the backend fails, or a key is missing: start it again
    */
   async reencrypt(options: ReencryptOptions = {}): Promise<Reencrypted> {
-    assertNoOthers(options, ["onProgress", "signal"]);
+    assertCallOptions(options, ["onProgress", "signal"]);
     return reencrypt(this.#ctx, options);
   }
 
@@ -464,21 +464,21 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     settings: NewSessionSettings,
   ): Promise<Session<Data> | "taken" | LoginRefusal> {
     const startedAt = performance.now();
-    assertNoOthers(settings, ["userId", "since", "idle", "lifetime"]);
+    assertCallOptions(settings, ["userId", "since", "idle", "lifetime"]);
     const timeouts = this.#ownTimeouts(settings);
     const { encoding, cap } = this.#ctx;
     const about = { id: idOf(token), userId: null };
-    // The data now: the caller may change them while this call waits.
-    const own = encoding.decodeOwn(encoding.encode(data, about), about);
-    const named = settings.userId === undefined ? userIdIn(this.policy.userId(own)) : settings.userId;
+    // The caller may change `data` while this call waits.
+    const snapshot = encoding.decodeOwn(encoding.encode(data, about), about);
+    const named = settings.userId === undefined ? userIdIn(this.policy.userId(snapshot)) : settings.userId;
     const userId = named === null ? null : this.#userId(named);
     const since = userId === null ? undefined : await this.#sinceOf(settings, startedAt);
-    const created = await createUnder(this.#ctx, token, own, { userId, since, ...timeouts });
+    const created = await createUnder(this.#ctx, token, snapshot, { userId, since, ...timeouts });
     if (created.state === "taken") return "taken";
     if (created.state === "fenced") return "logged-out-meanwhile";
     const { stored } = created;
     const refused = userId === null ? null : await cap.admit(userId, stored.record.id, "end-oldest");
-    return refused ?? new LoadedSession(stored, own, this.policy);
+    return refused ?? new LoadedSession(stored, snapshot, this.policy);
   }
 
   /** Reads the session for a save that changes nothing, because `save` returns what is stored. */

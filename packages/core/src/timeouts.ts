@@ -75,8 +75,8 @@ export function headTimeouts(
 /**
  * Returns a login's own timeouts, milliseconds.
  *
- * @throws TypeError for one above the policy's maximum, and for an idle timeout that the policy's lifetime would
- *   cut short
+ * @throws TypeError for one above the policy's maximum, and for an idle timeout that the policy's lifetime
+ *   would cut short
  */
 export function ownTimeouts(
   given: { readonly idle?: Duration | undefined; readonly lifetime?: Duration | undefined },

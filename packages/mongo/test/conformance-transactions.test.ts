@@ -10,9 +10,8 @@ const mongo = await server("mongo-transactions");
 const main = await server("mongo");
 
 /**
- * SecantusDB 0.7, which may stand in for a replica set, makes about 200 writes a second. Each of these races
- * or histories makes many hundreds, so each would take minutes. `conformance.test.ts` runs them on the main
- * server.
+ * SecantusDB 0.7, which may stand in for a replica set, makes about 200 writes a second. Each of these makes
+ * hundreds of writes, and would take a minute or more. `conformance.test.ts` runs them on the main server.
  */
 const TOO_SLOW: ReadonlySet<string> = new Set([
   "uses that race with the end do not move it (ASVS 7.3.2)",

@@ -76,7 +76,7 @@ export async function rowsOf(
   return (await client.query(driverQuery)).rows as (string | null)[][];
 }
 
-export const NOT_PGS =
+export const NOT_PG =
   "the pool or client is not one of pg: give postgresStore a pg.Pool, and `with` the pg.Client of your transaction";
 
 /** Protects replies from type parsers that the application has set for its own queries. */

@@ -1,6 +1,6 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { Fault } from "@tenure/core/store";
-import { NOT_PGS } from "./driver.ts";
+import { NOT_PG } from "./driver.ts";
 
 /** Whether the statement was rolled back as a whole, so that repeating it applies it only once. */
 export function wasUndone(error: unknown): boolean {
@@ -64,7 +64,7 @@ function explain(error: unknown, table: string): string {
     case undefined:
       // With a `code`, Node refused an address. Without one, a method is missing, or got an argument that it
       // does not know.
-      if (error instanceof TypeError && !("code" in error)) return `${NOT_PGS}; see the cause`;
+      if (error instanceof TypeError && !("code" in error)) return `${NOT_PG}; see the cause`;
       return "PostgreSQL could not be reached, or the connection was lost or timed out: see the cause";
     case "42P01":
     case "3F000":

@@ -1,6 +1,6 @@
 import { StoreError, type StoreOperation } from "@tenure/core";
 import { Fault, orError } from "@tenure/core/store";
-import { NOT_PGS, type Query, type Row } from "./driver.ts";
+import { NOT_PG, type Query, type Row } from "./driver.ts";
 import { hiddenRows, STANDBY } from "./failure.ts";
 import { mixedUp } from "./reply.ts";
 
@@ -45,7 +45,7 @@ export function resultsOf<Call, Result>(
   rows: readonly Row[],
   table: string,
 ): Outcome<Result>[] {
-  if (!Array.isArray(rows)) throw new Fault(NOT_PGS);
+  if (!Array.isArray(rows)) throw new Fault(NOT_PG);
   const rowsOf = new Map<string | null, Row[]>();
   for (const row of rows) {
     if (!Array.isArray(row)) throw mixedUp();

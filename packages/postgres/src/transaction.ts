@@ -1,6 +1,6 @@
 import { StoreError } from "@tenure/core";
 import { Fault } from "@tenure/core/store";
-import { NOT_PGS, type PostgresClient, type Row, rowsOf, unprepared } from "./driver.ts";
+import { NOT_PG, type PostgresClient, type Row, rowsOf, unprepared } from "./driver.ts";
 import { toStoreError } from "./failure.ts";
 import type { Bind } from "./joined.ts";
 import { repeated, type Operation, resultsOf } from "./operation.ts";
@@ -25,7 +25,7 @@ export function inTransaction(client: PostgresClient, table: string): Bind {
     try {
       const present = await rowsOf(client, { statement: PRESENT, values: [] }, false);
       // An ORM's transaction may have a `query` of its own, which returns the rows.
-      if (!Array.isArray(present)) throw new Fault(NOT_PGS);
+      if (!Array.isArray(present)) throw new Fault(NOT_PG);
       const [seesThePresent] = present as readonly Row[];
       if (seesThePresent?.[0] !== "true") throw new StoreError(operation.name, NOT_READ_COMMITTED);
       return await repeated(operation, async () =>

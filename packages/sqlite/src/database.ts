@@ -53,7 +53,8 @@ export function fileOf(database: SqliteDatabase): { assertInPlace(): void } {
   const inode = inodeOf(file);
   return {
     assertInPlace() {
-      if (inodeOf(file) === inode) return;
+      // Without an inode at first, the file was deleted before the first call.
+      if (file === "" || (inode !== undefined && inodeOf(file) === inode)) return;
       throw new Fault("the database file was deleted or replaced while it was open: restart the process");
     },
   };

@@ -64,8 +64,8 @@ export function assertMigrated(database: SqliteDatabase): void {
 }
 
 /**
- * Returns the schema's version, 0 for an empty or restored database. This is one statement, because between two another
- * process could migrate the file, which would then seem neither empty nor ours.
+ * Returns the schema's version, 0 for an empty or restored database. This is one statement, because between
+ * two another process could migrate the file, which would then seem neither empty nor ours.
  *
  * @throws Fault if the file belongs to another application
  */

@@ -89,6 +89,16 @@ describe.each(drivers)("with %s,", (_name, connect) => {
     },
   );
 
+  test("every call rejects if the file was deleted before the first one", async () => {
+    const file = newFile();
+    const database = connect(file);
+    await migrate(database);
+    expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
+    const store = sqliteStore(database);
+    rmSync(file);
+    await expectEveryCallToReject(store, "the database file was deleted or replaced while it was open");
+  });
+
   test("every call on a closed connection rejects with a StoreError", async () => {
     const database = connect(newFile());
     await migrate(database);

@@ -98,7 +98,10 @@ function checkEncoding({ encoding }: ServerFacts): Finding {
 interface TableFacts {
   readonly indexed: boolean;
   readonly lacking: readonly string[];
-  /** Roles with a right on the table, other than its owner and this role. Empty if row level security applies to them. */
+  /**
+   * Roles with a right on the table, quoted, other than its owner and this role. Empty if the table has row
+   * level security.
+   */
   readonly others: readonly string[];
   readonly hidden: boolean;
   readonly triggers: readonly string[];
@@ -113,7 +116,7 @@ async function tableFacts(pool: Pool, name: string): Promise<TableFacts | undefi
         where i.indrelid = c.oid and i.indisvalid and a.attname = 'user_id') as indexed,
       array(select privilege from unnest(array['select', 'insert', 'update', 'delete']) privilege
         where not has_table_privilege(c.oid, privilege)) as lacking,
-      array(select distinct case grantee when 0 then 'public' else pg_get_userbyid(grantee)::text end
+      array(select distinct case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end
         from aclexplode(c.relacl) where not c.relrowsecurity and grantee not in (c.relowner, current_user::regrole) order by 1) as others,
       row_security_active(c.oid) as hidden,
       array(select tgname::text from pg_trigger where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'

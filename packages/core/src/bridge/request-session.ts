@@ -7,7 +7,7 @@ import type { StoredSession } from "../envelope.ts";
 import { publish } from "../events.ts";
 import { logIn } from "../login.ts";
 import { DEAD, type Look } from "../look.ts";
-import { type About, assertNoOthers, refusing } from "../refusal.ts";
+import { type About, assertCallOptions, refusing } from "../refusal.ts";
 import { hide, rotate } from "../rotation.ts";
 import { save, showAgain, takesUserAway } from "../save.ts";
 import type { Session } from "../session.ts";
@@ -355,7 +355,7 @@ export class RequestSession<Data extends object> {
    * default, because the current one came from the previous login's own idle timeout ("remember me").
    * `undefined`: unchanged.
    *
-   * @throws TypeError for an idle timeout above the policy's maximum
+   * @throws TypeError for timeouts that the policy does not allow
    */
   async maxAgeOfLogin(settings: RequestLogin, maxAge: MaxAge): Promise<number | null | undefined> {
     if (this.#state === "unread") await this.#inOrder(() => Promise.resolve());
@@ -371,7 +371,7 @@ export class RequestSession<Data extends object> {
    * @param data the request's current data
    * @param cookie `maxAge` may shorten the idle timeout of a login that gives none. Default: as loaded or
    *   last saved. `ownKeys`: the framework's own keys, which are kept even from another user's session
-   * @throws TypeError for an invalid user, and for timeouts above the policy's maxima
+   * @throws TypeError for an invalid user, an unknown option, and timeouts that the policy does not allow
    */
   async logIn(
     user: UserId,
@@ -379,7 +379,7 @@ export class RequestSession<Data extends object> {
     settings: RequestLogin = {},
     cookie: { readonly maxAge?: MaxAge; readonly ownKeys?: readonly string[] } = {},
   ): Promise<RequestLoginResult<Data>> {
-    assertNoOthers(settings, ["keep", "idle", "lifetime"]);
+    assertCallOptions(settings, ["keep", "idle", "lifetime"]);
     const { maxAge = this.maxAge, ownKeys = [] } = cookie;
     const { policy } = this.#ctx;
     const about = this.#about;
@@ -423,15 +423,15 @@ export class RequestSession<Data extends object> {
    * @param options `keepThis`: keep this session, and let this request log in again
    */
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
-    assertNoOthers(options, ["keepThis"]);
+    assertCallOptions(options, ["keepThis"]);
     return this.#inOrder(async () => {
       const { sessions } = this.#bridge;
       const cookie = this.#cookie;
-      // Nobody has proved to have the token of a session that cannot be read.
+      // If the session cannot be read, the cookie's token cannot be checked.
       const proven = cookie.state === "unreadable" ? undefined : sessionOf(cookie);
       // The session that the request saw, even if another request has ended it since.
       const { id, userId } = this.#stored?.record ?? proven ?? {};
-      // After a while, a replaced token no longer stands for this browser's session: a thief may have the new one.
+      // A token replaced long ago does not stand for this browser's session: a thief may have the new token.
       const isThis = this.#stored !== undefined || isJustReplaced(cookie);
       if (id !== undefined && userId && options.keepThis === true && isThis) {
         const others = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
@@ -537,10 +537,10 @@ export class RequestSession<Data extends object> {
   async #create(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (this.#isWithheld(data)) return "withheld";
     this.onChange?.();
-    // Not `data`, which the request may have changed since the call.
-    const called = this.#ctx.encoding.decodeOwn(wanted, this.#about);
-    const userId = this.#bridge.userIn(called);
-    const created = await createUnder(this.#ctx, this.#token, called, {
+    // The request may have changed `data` since the call.
+    const snapshot = this.#ctx.encoding.decodeOwn(wanted, this.#about);
+    const userId = this.#bridge.userIn(snapshot);
+    const created = await createUnder(this.#ctx, this.#token, snapshot, {
       userId,
       since: userId === null ? undefined : await this.#sinceKnown(),
       idle: undefined,
