@@ -1,4 +1,4 @@
-import { type HeardWarnings, hearWarnings } from "@tenure/watched-store/warnings";
+import { type HeardWarnings, hearWarnings } from "@tenure/store-wrappers/warnings";
 import { memoryStore } from "@tenure/core";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,5 +1,5 @@
 import type { SessionStore } from "@tenure/core";
-import { type Watched, watched } from "@tenure/watched-store";
+import { type Watched, watched } from "@tenure/store-wrappers/watched";
 
 /** A store whose calls a scenario can observe and make fail. */
 export interface WatchedStore extends Watched<SessionStore> {

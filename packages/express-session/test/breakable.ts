@@ -1,5 +1,5 @@
 import type { SessionStore } from "@tenure/core";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 
 /** A store whose methods fail on demand, as if its server were gone. */
 export function breakable(store: SessionStore): {

@@ -1,4 +1,4 @@
-import { hearWarnings } from "@tenure/watched-store/warnings";
+import { hearWarnings } from "@tenure/store-wrappers/warnings";
 import { onTestFinished } from "vitest";
 
 /**

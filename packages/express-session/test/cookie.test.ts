@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import type { Request } from "express";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test, vi } from "vitest";

@@ -1,7 +1,7 @@
 import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import { describe, expect, test } from "vitest";
 import { aliveIn, application } from "./app.ts";
 import { newClock } from "./clock.ts";

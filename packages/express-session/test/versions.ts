@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
 import { expressSessionStore } from "@tenure/express-session";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import express from "express";
 import session from "express-session";
 import express4 from "express4";

@@ -2,7 +2,7 @@ import { visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { expressSessionStore } from "@tenure/express-session";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import { application } from "./app.ts";
 import { newClock } from "./clock.ts";
 import { startSlow } from "./race.ts";

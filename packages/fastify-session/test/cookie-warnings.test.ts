@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
-import { hearWarnings } from "@tenure/watched-store/warnings";
+import { hearWarnings } from "@tenure/store-wrappers/warnings";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fastifySessionStore } from "../src/index.ts";
 import { type Routes, SECRET, serve, type SiteOptions } from "./site.ts";

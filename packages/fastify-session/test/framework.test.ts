@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, newToken, Sessions, StoreError } from "@tenure/core";
-import { hearWarnings } from "@tenure/watched-store/warnings";
+import { hearWarnings } from "@tenure/store-wrappers/warnings";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { describe, expect, test, vi } from "vitest";
 import { type FastifySessionStore, fastifySessionStore } from "../src/index.ts";

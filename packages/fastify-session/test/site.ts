@@ -1,7 +1,7 @@
 import type { FastifySessionOptions } from "@fastify/session";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import {
   type FastifySessionStore,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StoreError } from "@tenure/core";
-import { hearWarnings } from "@tenure/watched-store/warnings";
+import { hearWarnings } from "@tenure/store-wrappers/warnings";
 import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
 import { json, type Routes, serve } from "./site.ts";

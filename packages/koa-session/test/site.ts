@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { type Visitor, visitor } from "@tenure/cookie-client";
 import { memoryStore, Sessions, type SessionsOptions, type SessionStore } from "@tenure/core";
-import { watched } from "@tenure/watched-store";
+import { watched } from "@tenure/store-wrappers/watched";
 import Koa, { type Context } from "koa";
 import type { CreateSessionOptions } from "koa-session";
 import { type KoaSessionStore, koaSessionStore, type KoaSessionStoreOptions } from "../src/index.ts";

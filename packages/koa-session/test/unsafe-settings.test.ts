@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { memoryStore, Sessions } from "@tenure/core";
 import type { WarningCode } from "@tenure/core/bridge";
-import { hearWarnings } from "@tenure/watched-store/warnings";
+import { hearWarnings } from "@tenure/store-wrappers/warnings";
 import type { CreateSessionOptions } from "koa-session";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { koaSessionStore } from "../src/index.ts";

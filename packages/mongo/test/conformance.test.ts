@@ -1,6 +1,7 @@
 import { testStore } from "@tenure/conformance";
 import type { SessionStore } from "@tenure/core";
 import { server } from "@tenure/servers";
+import { inTurn } from "@tenure/store-wrappers/in-turn";
 import type { Collection, MongoClientOptions } from "mongodb";
 import { test } from "vitest";
 import { mongoStore } from "../src/index.ts";
@@ -19,9 +20,9 @@ testStore(
   { describe: mongo.describe, test },
   {
     name: "mongodb 7 and 6 in turn, hostile defaults",
-    open: () => inTurn((open) => sessions(open).then((collection) => mongoStore(collection))),
+    open: () => onBoth((open) => sessions(open).then((collection) => mongoStore(collection))),
     unreachable: ({ host, port }) =>
-      inTurn(async (open) => {
+      onBoth(async (open) => {
         const client = open(`mongodb://${host}:${port}`, {
           serverSelectionTimeoutMS: 500,
           connectTimeoutMS: 500,
@@ -29,7 +30,7 @@ testStore(
         });
         return mongoStore(client.db("tenure_test").collection("sessions"));
       }),
-    mixedUp: (mixUp) => inTurn(async (open) => mongoStore(mixedUpCollection(await sessions(open), mixUp))),
+    mixedUp: (mixUp) => onBoth(async (open) => mongoStore(mixedUpCollection(await sessions(open), mixUp))),
   },
 );
 
@@ -38,15 +39,7 @@ async function sessions(open: typeof newest): Promise<Collection> {
   return open(mongo.url).db(dbName).collection(collectionName);
 }
 
-/** Alternates between the two drivers, as two processes of an application do while it is being updated. */
-async function inTurn(storeOn: (open: typeof newest) => Promise<SessionStore>): Promise<SessionStore> {
-  const stores = [await storeOn(newest), await storeOn(older)];
-  let calls = 0;
-  return new Proxy(stores[0]!, {
-    get(_, name) {
-      const store = stores[calls % stores.length]!;
-      calls += 1;
-      return Reflect.get(store, name, store);
-    },
-  });
+/** Opens a store on each of the two drivers. */
+async function onBoth(open: (on: typeof newest) => Promise<SessionStore>): Promise<SessionStore> {
+  return inTurn([await open(newest), await open(older)]);
 }

@@ -9,7 +9,7 @@ export type Intercept = (
 ) => ReturnType<Client["query"]>;
 
 /** Returns the pool with a test's interceptor between it and the store. */
-export function intercepted(pool: Pool, intercept: Intercept): PostgresPool {
+export function intercepted(pool: PostgresPool, intercept: Intercept): PostgresPool {
   return {
     on: pool.on.bind(pool),
     async connect() {

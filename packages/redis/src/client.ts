@@ -60,10 +60,13 @@ export function slotOf(key: string): number {
   const close = open === -1 ? -1 : key.indexOf("}", open + 1);
   const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
   let crc = 0;
-  for (const byte of Buffer.from(hashed)) {
-    crc ^= byte << 8;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
-    crc &= 0xffff;
-  }
+  for (const byte of Buffer.from(hashed)) crc = ((crc << 8) ^ CRC16[(crc >> 8) ^ byte]!) & 0xffff;
   return crc % 16_384;
 }
+
+/** The CRC16 of each byte, with the polynomial of Redis Cluster. */
+const CRC16 = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
+  return crc;
+});

@@ -1,5 +1,7 @@
 import { testStore } from "@tenure/conformance";
+import type { SessionStore } from "@tenure/core";
 import { canStart, type RedisCluster, startRedisCluster } from "@tenure/servers";
+import { inTurn } from "@tenure/store-wrappers/in-turn";
 import { Cluster } from "ioredis";
 import { Cluster as Cluster5 } from "ioredis5";
 import { createCluster } from "redis";
@@ -7,26 +9,28 @@ import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { README_USER, readmeRules } from "./acl.ts";
 import { Clients, onLoopback } from "./clients.ts";
-import { mixedUpOver } from "./mixed-up.ts";
+import { mixedUp } from "./mixed-up.ts";
 
 const here = await canStart("redis-cluster");
 const clients = new Clients();
 let cluster: RedisCluster;
 
-const variants: Record<string, (ports: number[]) => RedisClient> = {
-  "Cluster, ioredis 6, the README's restricted user": (ports) =>
-    clients.add(new Cluster(onLoopback(ports), { redisOptions: README_USER })),
-  "Cluster, ioredis 5, keyPrefix and auto-pipelining": (ports) =>
-    clients.add(new Cluster5(onLoopback(ports), { keyPrefix: "app:", enableAutoPipelining: true })),
-  "Cluster, node-redis 6, the README's restricted user, keyPrefix": (ports) =>
+/** Keys that the README's restricted user may use. */
+const keyPrefix = "tenure:app:";
+
+/** Each is given the ports of the nodes. */
+const libraries: readonly ((ports: number[]) => RedisClient)[] = [
+  (ports) => clients.add(new Cluster(onLoopback(ports), { keyPrefix, redisOptions: README_USER })),
+  (ports) => clients.add(new Cluster5(onLoopback(ports), { keyPrefix, enableAutoPipelining: true })),
+  (ports) =>
     clients.connecting(
       createCluster({
         rootNodes: onLoopback(ports).map((socket) => ({ socket })),
         defaults: README_USER,
-        keyPrefix: "tenure:node:",
+        keyPrefix,
       }),
     ),
-};
+];
 
 here.describe("redisStore", () => {
   beforeAll(async () => {
@@ -42,20 +46,27 @@ here.describe("redisStore", () => {
     await cluster?.[Symbol.asyncDispose]();
   });
 
-  for (const [name, open] of Object.entries(variants)) {
-    testStore(
-      { describe, test },
-      {
-        name,
-        // A Cluster of node-redis has no offline queue.
-        open: async () => redisStore(await clients.ready(open(cluster.nodes.map(({ port }) => port)))),
-        unreachable: ({ port }) => redisStore(open([port]), { timeout: 500 }),
-        mixedUp: mixedUpOver(async () => {
-          const client = await clients.ready(open(cluster.nodes.map((node) => node.port)));
+  testStore(
+    { describe, test },
+    {
+      name: "a Cluster, ioredis 6, ioredis 5 with auto-pipelining and node-redis 6 in turn",
+      open: () => storesInTurn((client) => redisStore(client)),
+      unreachable: ({ port }) => inTurn(libraries.map((open) => redisStore(open([port]), { timeout: 500 }))),
+      mixedUp: (mixUp) =>
+        storesInTurn(async (client) => {
           await vi.waitFor(() => redisStore(client).now(), { timeout: 20_000 });
-          return client;
+          return redisStore(mixedUp(client, mixUp));
         }),
-      },
-    );
-  }
+    },
+  );
 });
+
+/** Opens a store on each library's client. */
+async function storesInTurn(
+  open: (client: RedisClient) => SessionStore | Promise<SessionStore>,
+): Promise<SessionStore> {
+  const ports = cluster.nodes.map(({ port }) => port);
+  // A Cluster of node-redis has no offline queue.
+  const stores = libraries.map(async (library) => open(await clients.ready(library(ports))));
+  return inTurn(await Promise.all(stores));
+}

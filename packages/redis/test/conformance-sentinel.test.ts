@@ -1,12 +1,13 @@
 import { testStore } from "@tenure/conformance";
 import { canStart, type RedisSentinel, startRedisSentinel } from "@tenure/servers";
+import { inTurn } from "@tenure/store-wrappers/in-turn";
 import { Redis } from "ioredis";
 import { createSentinel } from "redis";
 import { createSentinel as createSentinel5 } from "redis5";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisClient, redisStore } from "../src/index.ts";
 import { Clients, onLoopback } from "./clients.ts";
-import { mixedUpOver } from "./mixed-up.ts";
+import { mixedUp } from "./mixed-up.ts";
 import { newId, newSession, readOrError } from "./sessions.ts";
 
 const here = await canStart("redis-cluster");
@@ -15,16 +16,21 @@ let sentinel: RedisSentinel;
 
 type Hosts = { host: string; port: number }[];
 
+const keyPrefix = "app:";
+
 const LIBRARIES: Record<string, (hosts: Hosts) => RedisClient> = {
   ioredis: (hosts) =>
-    clients.add(new Redis({ name: "tenure", sentinels: hosts, sentinelRetryStrategy: () => 100 })),
+    clients.add(new Redis({ name: "tenure", sentinels: hosts, keyPrefix, sentinelRetryStrategy: () => 100 })),
   "node-redis 6": (hosts) =>
     clients.connecting(
-      createSentinel({ name: "tenure", sentinelRootNodes: hosts, keyPrefix: "node:", replicaPoolSize: 1 }),
+      createSentinel({ name: "tenure", sentinelRootNodes: hosts, keyPrefix, replicaPoolSize: 1 }),
     ),
   "node-redis 5": (hosts) =>
     clients.connecting(createSentinel5({ name: "tenure", sentinelRootNodes: hosts })),
 };
+
+/** The libraries that the conformance suite tests. */
+const IN_TURN = ["ioredis", "node-redis 6"];
 
 here.describe("with Sentinel", () => {
   const beforeFailover: Record<string, RedisClient> = {};
@@ -68,23 +74,28 @@ here.describe("with Sentinel", () => {
     );
   });
 
-  for (const [name, open] of Object.entries(LIBRARIES)) {
-    if (name === "node-redis 5") continue;
-    let opened = 0;
-    testStore(
-      { describe, test },
-      {
-        name: `after a failover, waiting for a replica, ${name}`,
-        open: () =>
-          redisStore((opened += 1) === 1 ? beforeFailover[name]! : open(sentinels()), {
-            timeout: 30_000,
-            waitForReplicas: { count: 1, timeout: 15_000 },
-          }),
-        unreachable: (address) => redisStore(open([address]), { timeout: 500 }),
-        mixedUp: mixedUpOver(() => open(sentinels())),
+  let opened = 0;
+  testStore(
+    { describe, test },
+    {
+      name: "after a failover, waiting for a replica, ioredis and node-redis 6 in turn",
+      open: () => {
+        opened += 1;
+        return inTurn(
+          IN_TURN.map((name) =>
+            redisStore(opened === 1 ? beforeFailover[name]! : LIBRARIES[name]!(sentinels()), {
+              timeout: 30_000,
+              waitForReplicas: { count: 1, timeout: 15_000 },
+            }),
+          ),
+        );
       },
-    );
-  }
+      unreachable: (address) =>
+        inTurn(IN_TURN.map((name) => redisStore(LIBRARIES[name]!([address]), { timeout: 500 }))),
+      mixedUp: (mixUp) =>
+        inTurn(IN_TURN.map((name) => redisStore(mixedUp(LIBRARIES[name]!(sentinels()), mixUp)))),
+    },
+  );
 });
 
 /** Creates and revokes sessions, and waits until both replicas have confirmed it. */

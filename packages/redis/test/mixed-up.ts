@@ -1,14 +1,7 @@
-import type { MixUp, StoreUnderTest } from "@tenure/conformance";
-import { type RedisClient, redisStore } from "../src/index.ts";
+import type { MixUp } from "@tenure/conformance";
 
-/** The conformance suite's store over a client that mixes up its replies. */
-export function mixedUpOver(
-  open: () => RedisClient | Promise<RedisClient>,
-): NonNullable<StoreUnderTest["mixedUp"]> {
-  return async (mixUp) => redisStore(mixed(await open(), mixUp));
-}
-
-function mixed<Client extends object>(client: Client, mixUp: MixUp): Client {
+/** Returns a client that mixes up its replies, as the conformance suite asks. */
+export function mixedUp<Client extends object>(client: Client, mixUp: MixUp): Client {
   return new Proxy(client, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target);
@@ -16,10 +9,10 @@ function mixed<Client extends object>(client: Client, mixUp: MixUp): Client {
       // A pool and a Cluster of node-redis lend their connections.
       if (name === "execute") {
         return (use: (lent: object) => unknown): unknown =>
-          member.call(target, (lent: object) => use(mixed(lent, mixUp)));
+          member.call(target, (lent: object) => use(mixedUp(lent, mixUp)));
       }
       if (name === "nodeClient") {
-        return async (node: unknown) => mixed((await member.call(target, node)) as object, mixUp);
+        return async (node: unknown) => mixedUp((await member.call(target, node)) as object, mixUp);
       }
       if (mixUp.kind === "another")
         return (...args: unknown[]): unknown => member.apply(target, mixUp.swapped(args));

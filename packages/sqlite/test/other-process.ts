@@ -76,19 +76,3 @@ export async function storeInOtherProcess(
     stop: () => child.disconnect(),
   };
 }
-
-/** Sends every second call to the other store. */
-export function alternating(one: SessionStore, other: SessionStore): SessionStore {
-  let calls = 0;
-  const next = (): SessionStore => ((calls += 1) % 2 === 0 ? one : other);
-  return {
-    create: (session) => next().create(session),
-    read: (id) => next().read(id),
-    update: (id, changes) => next().update(id, changes),
-    revoke: (id) => next().revoke(id),
-    revokeUser: (userId, options) => next().revokeUser(userId, options),
-    listUser: (userId) => next().listUser(userId),
-    scan: () => next().scan(),
-    now: () => next().now(),
-  };
-}

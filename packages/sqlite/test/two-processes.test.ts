@@ -1,9 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 import { testStore } from "@tenure/conformance";
+import type { SessionStore } from "@tenure/core";
 import { migrate, sqliteStore } from "@tenure/sqlite";
+import { inTurn } from "@tenure/store-wrappers/in-turn";
 import { afterAll, describe, test } from "vitest";
 import { newFiles } from "./files.ts";
-import { alternating, storeInOtherProcess } from "./other-process.ts";
+import { storeInOtherProcess } from "./other-process.ts";
 
 const file = newFiles()();
 let other: ReturnType<typeof storeInOtherProcess> | undefined;
@@ -17,7 +19,7 @@ testStore(
       const database = new DatabaseSync(file);
       await migrate(database);
       other ??= storeInOtherProcess(file);
-      return alternating(sqliteStore(database), await other);
+      return inTurn<SessionStore>([sqliteStore(database), await other]);
     },
     unreachable: null,
     mixedUp: null,
