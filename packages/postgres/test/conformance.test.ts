@@ -13,7 +13,7 @@ const pools = poolsOn(postgres.url);
 
 /** Opens a store on a pool of each version of pg. */
 function onBoth(config: PoolConfig, wrap = (pool: PostgresPool): PostgresPool => pool) {
-  const both = [pools.open(config), new OldPool(config)];
+  const both = [new Pool(config), new OldPool(config)];
   return inTurn(both.map((pool) => postgresStore(wrap(pool), { table: pools.table })));
 }
 
