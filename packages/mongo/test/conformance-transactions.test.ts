@@ -38,7 +38,7 @@ const TOO_SLOW: ReadonlySet<string> = new Set([
   "an update is read whole or not at all",
   "all acknowledged writes are kept, in their order",
   "all 1,001 sessions of a user are listed and ended (ASVS 7.4.2)",
-  "all 20,000 sessions of a user are listed and ended (ASVS 7.4.2)",
+  "all 12,000 sessions of a user are listed and ended (ASVS 7.4.2)",
   "one of a user's many sessions is written, read and ended like any other",
   "each of a thousand users has a separate list",
   "scan returns every live session once, as read returns it, and no dead one (ASVS 7.4.5)",
