@@ -31,13 +31,13 @@ class LongestFirst extends BaseSequencer {
 }
 
 /**
- * Most files of `test`, the conformance suite on servers, files that kill a server repeatedly, and files that
- * wait for timeouts or for work that is done once a minute.
+ * Most files of `test`, the conformance suite on servers, files that kill a server repeatedly, files that wait
+ * for timeouts or for work that is done once a minute, and those with a million sessions.
  */
 function isLong(file: TestSpecification): boolean {
   return (
     file.project.name === "test" ||
-    /\/(?:conformance|durability|cleaning|outage|replicas)[^/]*\.test\.ts$/u.test(file.moduleId)
+    /\/(?:conformance|durability|cleaning|outage|replicas|million|sweep-pauses)[^/]*\.test\.ts$/u.test(file.moduleId)
   );
 }
 
@@ -74,7 +74,10 @@ function project(root: string) {
   };
 }
 
-/** Tests that measure time. They run after all other tests, one file at a time. */
+/**
+ * Tests that measure time. They run after all other tests, two files at a time: each allows for a neighbour,
+ * because it measures processor time, compares with a control, or mostly waits.
+ */
 function aloneProject(root: string) {
   const { test, ...rest } = project(root);
   const name = `${test.name}-alone`;
@@ -86,7 +89,7 @@ function aloneProject(root: string) {
       name,
       include: [ALONE],
       exclude: ["**/node_modules/**"],
-      fileParallelism: false,
+      maxWorkers: 2,
       sequence,
     },
   };

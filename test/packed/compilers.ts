@@ -41,7 +41,8 @@ export const setups: readonly CommonSetup[] = [
     ["node16", "nodenext"].map((module): CommonSetup => ({
       title: `module ${module} in a package of type ${type}`,
       type,
-      compilers: [5, 7],
+      // In TypeScript 7, node16 resolves packages as nodenext does.
+      compilers: module === "node16" ? [5] : [5, 7],
       compilerOptions: { module },
     })),
   ),

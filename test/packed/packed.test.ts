@@ -1,4 +1,13 @@
-import { globSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
@@ -12,7 +21,8 @@ import { programOn, setups, writeProject } from "./compilers.ts";
 import { type Exports, type Manifest, type Packed, packAll, pnpm, run, SOURCE, versionOf } from "./pack.ts";
 import { bundle } from "./projects/bundle.ts";
 import { commonjs, esm } from "./projects/javascript.ts";
-import { jest } from "./projects/jest.ts";
+import { expressApplication } from "./projects/express.ts";
+import { jestTests } from "./projects/jest.ts";
 import { nest } from "./projects/nest.ts";
 import type { Project } from "./projects/project.ts";
 import { typescript } from "./projects/typescript.ts";
@@ -219,7 +229,7 @@ console.log(JSON.stringify([(await sessions.get(token)).data, failure instanceof
   );
 });
 
-test("Jest with ts-jest and the settings of NestJS imports every entry in a CommonJS project", async () => {
+test("Jest with ts-jest and the settings of NestJS imports every entry and tests an application in a CommonJS project", async () => {
   const project = join(sharedFolder, "jest");
   const compilerOptions = { module: "commonjs", esModuleInterop: true, types: ["node", "jest"] };
   writeProject(project, { type: "commonjs", compilerOptions }, programOn(specifiers()));
@@ -232,24 +242,22 @@ test("Jest with ts-jest and the settings of NestJS imports every entry in a Comm
     cacheDirectory: join(sharedFolder, "jest-cache"),
   };
   writeFileSync(join(project, "jest.config.json"), JSON.stringify(config));
+  renameSync(join(project, "application.ts"), join(project, "everything.ts"));
   writeFileSync(
-    join(project, "application.spec.ts"),
-    `import { everything } from "./application";
+    join(project, "everything.spec.ts"),
+    `import { everything } from "./everything";
 
 test("every entry exports something", () => {
   expect(everything.filter((entry) => Object.keys(entry).length === 0)).toEqual([]);
 });
 `,
   );
+  writeFileSync(join(project, "application.ts"), expressApplication);
+  writeFileSync(join(project, "application.spec.ts"), jestTests);
   const report = join(project, "report.json");
-  await run(
-    project,
-    join(sharedFolder, "node_modules/.bin/jest"),
-    "--ci",
-    "--json",
-    `--outputFile=${report}`,
-  );
-  expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
+  const bin = join(sharedFolder, "node_modules/.bin/jest");
+  await run(project, bin, "--ci", "--runInBand", "--json", `--outputFile=${report}`);
+  expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 3, numFailedTests: 0 });
 });
 
 // The following tests run concurrently: while one waits for the registry, others compile. The longest come
@@ -264,7 +272,7 @@ describe.concurrent("in a fresh project, installed with npm on Node 24,", () => 
   const running = (project: Project): Promise<void> =>
     runProject(project, cell, { folder: freshFolder, packed, postgres: postgres.url });
 
-  test.each([typescript, esm, commonjs, jest, nest])(
+  test.each([typescript, esm, commonjs, nest])(
     "a logout everywhere ends all sessions of the user: $title",
     async (project) => {
       await expect(running(project)).resolves.toBeUndefined();

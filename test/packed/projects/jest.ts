@@ -1,23 +1,8 @@
 import { expressApplication, expressDependencies } from "./express.ts";
 import type { Project } from "./project.ts";
 
-export const jest: Project = {
-  title: "Jest with ts-jest, CommonJS",
-  start: { type: "commonjs", scripts: { test: "jest --ci" } },
-  dependencies: () => [...expressDependencies, "typescript@5", "jest", "ts-jest", "@types/jest"],
-  files: () => ({
-    "tsconfig.json": JSON.stringify({
-      compilerOptions: {
-        target: "es2022",
-        module: "commonjs",
-        esModuleInterop: true,
-        strict: true,
-        types: ["node", "jest"],
-      },
-    }),
-    "jest.config.js": `module.exports = { preset: "ts-jest", watchman: false };\n`,
-    "application.ts": expressApplication,
-    "application.test.ts": `import type { Server } from "node:http";
+/** Tests of `application.ts` for Jest. */
+export const jestTests = `import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { memoryStore, StoreError } from "@tenure/core";
 import { application } from "./application";
@@ -51,7 +36,25 @@ test("a user logs in on two devices, logs out everywhere, and both are refused",
 test("there is one StoreError, however it is imported", async () => {
   expect(new StoreError("read", "the reason")).toBeInstanceOf((await import("@tenure/core")).StoreError);
 });
-`,
+`;
+
+export const jest: Project = {
+  title: "Jest with ts-jest, CommonJS",
+  start: { type: "commonjs", scripts: { test: "jest --ci" } },
+  dependencies: () => [...expressDependencies, "typescript@5", "jest", "ts-jest", "@types/jest"],
+  files: () => ({
+    "tsconfig.json": JSON.stringify({
+      compilerOptions: {
+        target: "es2022",
+        module: "commonjs",
+        esModuleInterop: true,
+        strict: true,
+        types: ["node", "jest"],
+      },
+    }),
+    "jest.config.js": `module.exports = { preset: "ts-jest", watchman: false };\n`,
+    "application.ts": expressApplication,
+    "application.test.ts": jestTests,
   }),
   scripts: ["test"],
 };
