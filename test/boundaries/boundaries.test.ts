@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "../..");
 const copy = mkdtempSync(join(tmpdir(), "tenure-boundaries-"));
 afterAll(() => rmSync(copy, { recursive: true }));
 
-const packages = globSync(["packages/*", "tooling/*", "examples/*", "test"], { cwd: root });
+const packages = globSync("{packages/*,tooling/*,examples/*,test}/package.json", { cwd: root }).map(dirname);
 
 /** Copies the workspace without its sources: only the files that state what each package depends on. */
 beforeAll(() => {
