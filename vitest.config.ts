@@ -26,19 +26,24 @@ class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- it is the sequencer's method, not an array's
     const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    return sorted.toSorted((one, other) => rankOf(one) - rankOf(other));
   }
 }
 
-/**
- * Most files of `test`, the conformance suite on servers, files that kill a server repeatedly, files that wait
- * for timeouts or for work that is done once a minute, and those with a million sessions.
- */
-function isLong(file: TestSpecification): boolean {
-  return (
-    file.project.name === "test" ||
-    /\/(?:conformance|durability|cleaning|outage|replicas|million|sweep-pauses)[^/]*\.test\.ts$/u.test(file.moduleId)
-  );
+/** What long files are about, from the longest on. */
+const LONG = [
+  // A million sessions in SQLite, twice.
+  /\/million-/u,
+  // The conformance suite on servers, files that kill a server repeatedly, and files that wait for timeouts or
+  // for work that is done once a minute.
+  /\/(?:conformance|durability|cleaning|outage|replicas)[^/]*\.test\.ts$/u,
+  // Other processes: compilers, package managers, browsers and benchmarks.
+  /\/test\/(?:packed|readme|browser|bridges|bench)\/[^/]*\.test\.ts$/u,
+];
+
+function rankOf({ moduleId }: TestSpecification): number {
+  const rank = LONG.findIndex((pattern) => pattern.test(moduleId));
+  return rank === -1 ? LONG.length : rank;
 }
 
 export default defineConfig({

@@ -11,22 +11,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
-import { server } from "@tenure/servers";
 import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programsOf } from "../readme/programs.ts";
 import { runAndVisit } from "../readme/run-and-visit.ts";
-import { type Cell, prepareCell } from "./cell.ts";
 import { programOn, setups, writeProject } from "./compilers.ts";
 import { type Exports, type Manifest, type Packed, packAll, pnpm, run, SOURCE, versionOf } from "./pack.ts";
-import { bundle } from "./projects/bundle.ts";
-import { commonjs, esm } from "./projects/javascript.ts";
 import { expressApplication } from "./projects/express.ts";
 import { jestTests } from "./projects/jest.ts";
-import { nest } from "./projects/nest.ts";
-import type { Project } from "./projects/project.ts";
-import { typescript } from "./projects/typescript.ts";
-import { runProject } from "./run-project.ts";
 import type { Checked } from "./typescript-5.ts";
 import measured from "./sizes.json" with { type: "json" };
 
@@ -34,12 +26,9 @@ const root = join(import.meta.dirname, "../..");
 const NODE_22 = join(root, "test/node_modules/node-22/bin/node");
 /**
  * A folder outside of the workspace, so that projects find none of its packages by chance. All projects in it
- * share one installation.
+ * share one installation. `pnpm packed` tests projects that install the packages themselves.
  */
 const sharedFolder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-packed-")));
-/** A folder for projects that install their own dependencies. No parent folder has a `node_modules`. */
-const freshFolder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-fresh-")));
-const postgres = await server("postgres");
 /** The timeout of tests that run concurrently and share the processor. */
 const LONG_MS = 600_000;
 
@@ -49,8 +38,7 @@ beforeAll(async () => {
   await install();
 }, 300_000);
 afterAll(() => {
-  for (const folder of [sharedFolder, freshFolder])
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(sharedFolder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 describe("the tarball of every package", () => {
@@ -260,36 +248,7 @@ test("every entry exports something", () => {
   expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ numPassedTests: 3, numFailedTests: 0 });
 });
 
-// The following tests run concurrently: while one waits for the registry, others compile. The longest come
-// first.
-
-// `pnpm packed` runs these with other package managers and Node versions.
-describe.concurrent("in a fresh project, installed with npm on Node 24,", () => {
-  let cell: Cell;
-  beforeAll(async () => {
-    cell = await prepareCell(freshFolder, "npm", "24");
-  }, LONG_MS);
-  const running = (project: Project): Promise<void> =>
-    runProject(project, cell, { folder: freshFolder, packed, postgres: postgres.url });
-
-  test.each([typescript, esm, commonjs, nest])(
-    "a logout everywhere ends all sessions of the user: $title",
-    async (project) => {
-      await expect(running(project)).resolves.toBeUndefined();
-    },
-    LONG_MS,
-  );
-
-  postgres.describe("with a PostgreSQL server,", () => {
-    test(
-      `a logout everywhere ends all sessions of the user: ${bundle.title}`,
-      async () => {
-        await expect(running(bundle)).resolves.toBeUndefined();
-      },
-      LONG_MS,
-    );
-  });
-});
+// The following tests run concurrently. The longest come first.
 
 test.concurrent("the memory store passes the conformance suite under node:test on Node 22", async () => {
   writeFileSync(

@@ -9,7 +9,7 @@ import { createSession } from "./sessions.ts";
 
 const mongo = await server("mongo");
 
-mongo.describe("With 100,000 sessions,", () => {
+mongo.describe("With 20,000 sessions,", () => {
   test("scan yields each session once, with short commands and without keeping a cursor open", async () => {
     const client = connect(mongo.url, { monitorCommands: true });
     const { collection, ids } = await filled(client);
@@ -66,12 +66,12 @@ mongo.describe("A user with 10,000 sessions", () => {
   });
 });
 
-const SESSIONS = 100_000;
+const SESSIONS = 20_000;
 const USERS = SESSIONS / 10;
 
 let filling: Promise<{ readonly name: string; readonly ids: readonly string[] }> | undefined;
 
-/** Returns the collection of 100,000 sessions. It is filled once, which takes longer than the tests. */
+/** Returns the collection of 20,000 sessions. It is filled once, which takes longer than the tests. */
 async function filled(
   client: MongoClient,
 ): Promise<{ readonly collection: Collection; readonly ids: readonly string[] }> {
