@@ -146,15 +146,14 @@ export function checkRules(
   /** Checks that a login is refused only for a "log out everywhere" that it overlaps or precedes. */
   function checkRefusal(login: Success): void {
     if (!login.report.refused.includes("logged-out-meanwhile")) return;
-    const isExcused = all.some(({ server, steps, response, begin }) => {
+    const isExcused = all.some((other) => {
+      const { server, steps, response, begin } = other;
       if (begin > login.end) return false;
       // A request that failed may have logged the user out. Two servers estimate the store's clock
       // separately.
       const isUnclear = response?.status !== 200 || server !== login.request.server;
       const isLater = (response?.end ?? 0) > login.begin;
-      return isUnclear
-        ? steps.some((step) => EVERYWHERE.has(step))
-        : isLater && logsOut(response?.report, login);
+      return isUnclear ? steps.some((step) => EVERYWHERE.has(step)) : isLater && mayLogOut(other, login);
     });
     if (!isExcused) fail("a login that began after log out everywhere was refused", login.request);
   }
@@ -198,10 +197,14 @@ export function checkRules(
 
 const EVERYWHERE: ReadonlySet<PlannedStep> = new Set(["log out everywhere", "log out everywhere else"]);
 
-function logsOut(report: Report | undefined, login: Success): boolean {
-  return (
-    report?.logoutsEverywhere.some(({ user }) => user !== null && login.report.loggedIn.includes(user)) ===
-    true
+/**
+ * Returns whether a request may have logged out a user of a login everywhere. If another request has just
+ * replaced its token, it finds no user, but logs out the session's.
+ */
+function mayLogOut({ sentToken, response }: SentRequest, login: Success): boolean {
+  const ended = response?.report?.logoutsEverywhere ?? [];
+  return ended.some(({ user }) =>
+    user === null ? sentToken !== undefined : login.report.loggedIn.includes(user),
   );
 }
 
