@@ -11,6 +11,7 @@ import { revoke, revokeAll, revokeUser } from "./commands/revoke.ts";
 import { FROM, type From, openSource } from "./sources/open.ts";
 import { type Streams, Terminal } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
+import manifest from "../package.json" with { type: "json" };
 
 /** 0: done. 1: a problem was found, or something failed. 2: the command line is wrong, or lacks `--yes`. */
 export type ExitCode = Outcome | 2;
@@ -64,6 +65,7 @@ interface Flags extends StoreOptions {
 function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) => void): Command {
   const program = new Command("tenure")
     .description("Checks and operates a store of Tenure's sessions.")
+    .version(manifest.version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void streams.stdout.write(text),
