@@ -198,8 +198,8 @@ export function checkRules(
 const EVERYWHERE: ReadonlySet<PlannedStep> = new Set(["log out everywhere", "log out everywhere else"]);
 
 /**
- * Returns whether a request may have logged out a user of a login everywhere. If another request has just
- * replaced its token, it finds no user, but logs out the session's.
+ * Returns whether a request may have logged the user of a login out everywhere. If another request has just
+ * replaced its token, it finds no user, but logs out the user of the session.
  */
 function mayLogOut({ sentToken, response }: SentRequest, login: Success): boolean {
   const ended = response?.report?.logoutsEverywhere ?? [];

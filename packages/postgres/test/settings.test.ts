@@ -9,7 +9,7 @@ import { poolsOn } from "./pools.ts";
 const postgres = await server("postgres");
 const pools = poolsOn(postgres.url);
 
-/** A name of every kind of character that people choose. */
+/** Names that must be quoted. */
 const name = { schema: `Ä "schema" ${process.pid}`, table: 'the "sessions"; of $1 ' };
 
 /** A time zone east of UTC, SQL dates, binary results and the application's own type parsers. */
@@ -28,7 +28,7 @@ const serializable: PoolConfig = {
 
 // Concurrent, because some sentences of the suite wait.
 postgres.describe(
-  "postgresStore under two roles' settings in turn: repeatable read with binary results, and serializable",
+  "postgresStore in turn under repeatable read, with binary results, and under serializable",
   { concurrent: true },
   () => {
     beforeAll(() => migrate(pools.open(), name));

@@ -15,10 +15,10 @@ const here = await canStart("redis-cluster");
 const clients = new Clients();
 let cluster: RedisCluster;
 
-/** Keys that the README's restricted user may use. */
+/** Below the README's prefix, because its restricted user may use no other keys. */
 const keyPrefix = "tenure:app:";
 
-/** Each is given the ports of the nodes. */
+/** Each opens a client on the nodes with these ports. */
 const libraries: readonly ((ports: number[]) => RedisClient)[] = [
   (ports) => clients.add(new Cluster(onLoopback(ports), { keyPrefix, redisOptions: README_USER })),
   (ports) => clients.add(new Cluster5(onLoopback(ports), { keyPrefix, enableAutoPipelining: true })),

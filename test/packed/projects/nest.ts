@@ -29,7 +29,7 @@ function nestProject(title: string, cli: string, extension: ".js" | ""): Project
         .replace(/^/u, `import { AccountModule } from './account.module${extension}';\n`),
       "test/account.e2e-spec.ts": accountTest(extension),
     }),
-    scripts: ["build", "test:e2e"],
+    scripts: ["build", "test", "test:e2e"],
     application: { script: "start:prod" },
   };
 }
