@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "@tenure/core";
+import type { Session, Sessions } from "@tenure/core";
 import { expect, vi } from "vitest";
 import type { Step } from "./application.ts";
 import { TooSlow, withGrowingDeadline } from "./growing-deadline.ts";
@@ -324,10 +324,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       const gate = `idle ${idle}`;
       const response = alice.send({ wait: gate }, { set: { draft: "late" } });
       await gates.reached(gate);
-      // A page view's touch runs in the background and may restart the idle timeout after the response. This
-      // does not use `expect.poll`: in concurrent tests, vitest 5.1 attributes the poll to the test that
-      // began last, and throws if that test has finished.
-      await vi.waitFor(async () => expect(await sessions.listForUser(userId)).toEqual([]), 30_000);
+      await expectToExpire(sessions, userId);
       gates.open(gate);
       await expect(response).resolves.toMatchObject({ status: 200 });
       await expect(alice.userId()).resolves.toBeUndefined();
@@ -376,7 +373,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
         await loggedInBrowser(await serve(sessions, { maxAge: 24 * 3600_000 }), userId),
         userId,
       );
-      await sleep(idle + 10);
+      await expectToExpire(sessions, userId);
       await expect(alice.userId()).resolves.toBeUndefined();
     });
   },
@@ -540,6 +537,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
 async function expectStillLoggedIn(browser: Browser, userId: string): Promise<Browser> {
   if ((await browser.userId()) !== userId) throw new TooSlow();
   return browser;
+}
+
+/** Waits, because a page view's touch runs in the background and may restart the idle timeout later. */
+async function expectToExpire(sessions: Sessions, userId: string): Promise<void> {
+  // Not `expect.poll`: in concurrent tests, vitest 5.1 attributes the poll to the test that began last, and
+  // throws if that test has finished.
+  await vi.waitFor(async () => expect(await sessions.listForUser(userId)).toEqual([]), 30_000);
 }
 
 async function expectNoWrites(

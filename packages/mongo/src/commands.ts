@@ -77,8 +77,10 @@ export function commandsOn(
           if (isInserted || existing?.nonces?.includes(nonce)) {
             if (userId === null) return "created";
             const after = await check({ _id: id, userId, unchecked: { by: nonce } });
+            // It has expired, and the TTL index has removed it. A refusal would have left a tombstone.
+            if (after === null) return "created";
             // If another call refused this create, the id was free again, and a third call may have used it.
-            const isOurs = after !== null && after.refused !== nonce && after.nonces?.includes(nonce);
+            const isOurs = after.refused !== nonce && after.nonces?.includes(nonce);
             return isOurs ? "created" : "fenced";
           }
           if (existing === null)

@@ -115,6 +115,19 @@ for (const [name, on] of Object.entries(servers)) {
       expect(await store.listUser(userId)).toHaveLength(1 - ended!);
     });
   });
+
+  on.describe(`On ${name}, a login whose session expires, and is removed, before it reads the fence`, () => {
+    test("counts as made before the session expired", async () => {
+      for (const login of ["create", "update"] as const) {
+        const { store, collection, userId } = await setUp();
+        // As the TTL index does.
+        const remove = () => collection.deleteOne({ userId });
+        const slow = mongoStore(beforeFenceIsRead(collection, remove));
+        const result = await logIn(login, store, slow, { userId }, false);
+        expect({ login, result }).toEqual({ login, result: login === "create" ? "created" : "updated" });
+      }
+    });
+  });
 }
 
 servers.mongo.describe("An error", () => {

@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { canStart, startRedis } from "@tenure/servers";
+import { canStart, freePort, startRedis } from "@tenure/servers";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
@@ -39,7 +39,9 @@ describe("the error of a call", () => {
 
 redis.describe("on a node of a Cluster, without a Cluster client", () => {
   test("the error of a call asks for a Cluster client", async () => {
-    await using own = await startRedis({ args: ["--cluster-enabled", "yes"] });
+    // The default, the server's port plus 10,000, may be in use by an outgoing connection.
+    const bus = ["--cluster-port", String(await freePort())];
+    await using own = await startRedis({ args: ["--cluster-enabled", "yes", ...bus] });
     const client = clients.redis(own.url);
     await client.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
     const store = redisStore(client);
