@@ -21,6 +21,17 @@ process.env["NODE_COMPILE_CACHE"] ??= resolve("node_modules/.cache/node");
 /** The file to which the run appends its counts. `.ci/run` sums them. */
 const tally = process.env["TENURE_TALLY"];
 
+/**
+ * Packages whose test files each need a process of their own: they replace modules, or close their clients
+ * when a module that they share is loaded for the first time. In other packages, files run in the same
+ * processes one after the other, because starting a process takes longer than most of their tests.
+ */
+const ISOLATED: ReadonlySet<string> = new Set([
+  "packages/express-session",
+  "packages/mongo",
+  "packages/postgres",
+]);
+
 /** Starts with the longest files. If one of them started last, the other workers would wait for it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -68,6 +79,7 @@ function project(root: string) {
       ...servers(root),
       include: root === "test" ? ["**/*.test.ts"] : ["test/**/*.test.ts"],
       exclude: ["**/node_modules/**", ALONE],
+      isolate: ISOLATED.has(root),
       // Concurrent tests mostly wait for deadlines. Those of MongoDB have time limits that a busier server
       // would exceed.
       maxConcurrency: root === "packages/mongo" ? 5 : 12,
@@ -95,6 +107,7 @@ function aloneProject(root: string) {
       include: [ALONE],
       exclude: ["**/node_modules/**"],
       maxWorkers: 2,
+      isolate: true,
       sequence,
     },
   };
