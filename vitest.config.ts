@@ -26,11 +26,7 @@ const tally = process.env["TENURE_TALLY"];
  * when a module that they share is loaded for the first time. In other packages, files run in the same
  * processes one after the other, because starting a process takes longer than most of their tests.
  */
-const ISOLATED: ReadonlySet<string> = new Set([
-  "packages/express-session",
-  "packages/mongo",
-  "packages/postgres",
-]);
+const ISOLATED: ReadonlySet<string> = new Set(["packages/express-session", "packages/mongo"]);
 
 /** Starts with the longest files. If one of them started last, the other workers would wait for it. */
 class LongestFirst extends BaseSequencer {
@@ -43,8 +39,8 @@ class LongestFirst extends BaseSequencer {
 
 /** What long files are about, from the longest on. */
 const LONG = [
-  // A million sessions in SQLite, twice.
-  /\/million-/u,
+  // Hundreds of thousands of sessions.
+  /\/(?:many-sessions|sweep-pauses)\./u,
   // The conformance suite on servers, files that kill a server repeatedly, and files that wait for timeouts or
   // for work that is done once a minute.
   /\/(?:conformance|durability|cleaning|outage|replicas)[^/]*\.test\.ts$/u,

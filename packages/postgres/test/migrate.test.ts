@@ -142,6 +142,7 @@ postgres.describe("migrate", () => {
     const later = await import("../src/migrate.ts");
     await Promise.all(Array.from({ length: 10 }, () => later.migrate(pools.open({ max: 1 }), name)));
     vi.doUnmock("../src/migrations.ts");
+    vi.resetModules();
 
     const { sql } = tableOf(name);
     const { rows } = await pool.query(`select id, later from ${sql} where revoked_at is null`);
