@@ -148,7 +148,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const settings = before?.cookie ?? fresh;
     const ofLogin = await current.maxAgeOfLogin(options, maxAgeOf(settings));
     const maxAge = ofLogin === undefined ? maxAgeOf(settings) : (ofLogin ?? maxAgeOf(fresh));
-    const cookie = { ...storedCookie(settings), originalMaxAge: maxAge };
+    // The session may have begun over plain HTTP (`secure: "auto"`), or before the setting was changed.
+    const secure = settings.secure || fresh.secure;
+    const cookie = { ...storedCookie(settings), ...(secure && { secure }), originalMaxAge: maxAge };
     const data = { ...(before && storedData(before, current.maxAge)), cookie } as unknown as Data;
     const result = await current.logIn(user, data, options, { maxAge, ownKeys: ["cookie"] });
     const { refused } = result;

@@ -114,6 +114,43 @@ test.for(["maxAge:300000,logIn:ada", "maxAge:300000,rotate", "rotate,maxAge:3000
   },
 );
 
+describe("a login over TLS makes the cookie secure, if the middleware makes new cookies secure, in a session", () => {
+  const overTls = { "x-forwarded-proto": "https" };
+
+  test("that began over plain HTTP", async () => {
+    const { browser } = await start({ proxy: true, cookie: { secure: "auto" } });
+    browser.cookies.clear();
+    expect((await browser.post("/slow?do=set:cart")).setCookies).not.toContainEqual(
+      expect.stringContaining("Secure"),
+    );
+    const login = await browser.post("/slow?do=logIn:ada", {}, overTls);
+    expect(login.setCookies).toEqual([expect.stringContaining("; Secure")]);
+    // The login has stored it.
+    expect(JSON.parse((await browser.get("/cookie", overTls)).text)).toMatchObject({ secure: true });
+  });
+
+  test("that began before the middleware's setting was changed", async () => {
+    const { sessions, browser } = await start({ cookie: { secure: false } });
+    browser.cookies.clear();
+    await browser.post("/slow?do=set:cart");
+    const { app } = application(expressSessionStore(sessions), { proxy: true, cookie: { secure: true } });
+    const after = browser.twin(await serve(app));
+    const login = await after.post("/slow?do=logIn:ada", {}, overTls);
+    expect(login.setCookies).toEqual([expect.stringContaining("; Secure")]);
+  });
+
+  test("and leaves a cookie secure that the application made so", async () => {
+    const { browser, routes } = await start({ proxy: true, cookie: { secure: false } });
+    routes.post("/secure", (req, res) => {
+      req.session.cookie.secure = true;
+      res.end();
+    });
+    await browser.post("/secure", {}, overTls);
+    const login = await browser.post("/slow?do=logIn:ada", {}, overTls);
+    expect(login.setCookies).toEqual([expect.stringContaining("; Secure")]);
+  });
+});
+
 test("the middleware's cookie.maxAge shortens the idle timeout of a visitor who logs in with the first request", async () => {
   const { browser, calls, sessions } = await start({ cookie: { maxAge: 5 * MINUTE } });
   const newcomer = browser.twin();
