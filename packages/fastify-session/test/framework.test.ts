@@ -464,6 +464,20 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toHaveLength(1);
   });
 
+  test("the response to a request with a dead cookie clears the cookie, even after a login in another tab", async () => {
+    await using site = await serve(version, {
+      "/logIn": (request, store) => store.logIn(request, "ada"),
+      "/": () => null,
+    });
+    const browser = site.browser();
+    await browser.post("/logIn");
+    await site.sessions.revokeAllForUser("ada");
+    const slow = browser.twin();
+    await browser.post("/logIn");
+    // The README says so: the framework clears the cookie, without asking the store.
+    expect((await slow.get("/")).setCookies).toEqual([expect.stringMatching(/^sessionId=;/)]);
+  });
+
   test("without saveUninitialized, a visitor who stores nothing causes no call of the store", async () => {
     await using site = await serve(version, routes);
     await site.browser().get("/");
