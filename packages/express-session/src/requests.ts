@@ -122,8 +122,8 @@ export class Requests<Data extends object> {
     const options = {
       // Store#load passes a request without headers.
       isUse: !req.headers || this.#isUse(req),
-      // A reload does not change when this request, and so a login in it, began.
-      startedAt: this.#attached.get(req)?.current.startedAt,
+      // The request already has a session if this is a reload.
+      before: this.#attached.get(req)?.current,
     };
     const current =
       loaded?.token === token ? this.#bridge.request(loaded, options) : this.#copy(token, data, options);

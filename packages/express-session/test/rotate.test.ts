@@ -153,6 +153,42 @@ test("if a login through regenerate is sent twice, one request logs in, and only
   expect(await aliveIn(store)).toEqual(["ada"]);
 });
 
+describe.for(["rotate,reload,rotate", "logIn:ada,reload,rotate", "rotate,reload,regenerate,login:ada"])(
+  "after a request that took the steps %s",
+  (steps) => {
+    async function afterSteps() {
+      const { store, browser } = await start();
+      await browser.post("/slow?do=regenerate,login:ada");
+      const old = browser.twin();
+      await browser.post(`/slow?do=${steps}`);
+      expect(browser.cookies).not.toEqual(old.cookies);
+      return { store, old };
+    }
+
+    test("a request with the cookie from before it stores nothing and sets no cookie", async () => {
+      const { store, old } = await afterSteps();
+      expect((await old.post("/slow?do=set:a")).setCookies).toEqual([]);
+      expect(await aliveIn(store)).toEqual(["ada"]);
+    });
+
+    test("a logout with the cookie from before it ends the session", async () => {
+      const { store, old } = await afterSteps();
+      await old.post("/logout");
+      expect(await aliveIn(store)).toEqual([]);
+    });
+  },
+);
+
+test("a login by the data after a regenerate, a save and a reload restarts the lifetime", async () => {
+  const { clock, browser } = await start();
+  clock.advance(29 * 60_000);
+  await browser.get("/me");
+  clock.advance(29 * 60_000);
+  await browser.post("/slow?do=regenerate,save,reload,login:ada");
+  clock.advance(29 * 60_000);
+  expect((await browser.get("/me")).text).toBe('{"userId":"ada"}');
+});
+
 test("a request that began before a rotation gets its response, and its save is dropped", async () => {
   const { browser } = await start();
   const slow = await startSlow(browser.twin(), "set:late,save");

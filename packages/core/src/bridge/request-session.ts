@@ -34,10 +34,10 @@ export interface RequestOptions {
   /** `false`: the request does not restart the idle timeout, for polling. Default: `true`. */
   readonly isUse?: boolean;
   /**
-   * When the request began, by `performance.now()`. Its logins get this date. Default: when its session was
-   * loaded.
+   * The session that the same request had before, for a framework's `reload`: when the request began, and the
+   * token that the browser has, stay the same.
    */
-  readonly startedAt?: number | undefined;
+  readonly before?: RequestSession<any> | undefined;
 }
 
 /** The outcome of a request's login. */
@@ -88,7 +88,7 @@ export class RequestSession<Data extends object> {
    * Called when {@link isOrdinary} may have become false, before a new session is stored, and before a login.
    */
   onChange: (() => void) | undefined;
-  /** By `performance.now()`. */
+  /** When the request began, by `performance.now()`. Its logins get this date. */
   readonly startedAt: number;
   readonly #bridge: RequestBridge<Data>;
   readonly #ctx: Context<Data>;
@@ -120,20 +120,21 @@ export class RequestSession<Data extends object> {
     bridge: RequestBridge<Data>,
     ctx: Context<Data>,
     loaded: Loaded<Data> | undefined,
-    { isUse = true, startedAt = loaded?.startedAt ?? performance.now() }: RequestOptions,
+    { isUse = true, before }: RequestOptions,
     copy?: Copy<Data>,
   ) {
-    const found = loaded?.look ?? DEAD;
-    this.startedAt = startedAt;
-    this.#usedAt = startedAt;
+    const found = loaded?.look ?? (before ? before.#cookie : DEAD);
+    this.startedAt = before?.startedAt ?? loaded?.startedAt ?? performance.now();
+    this.#usedAt = this.startedAt;
     this.#bridge = bridge;
     this.#ctx = ctx;
     this.isUse = isUse;
-    this.#since = ctx.clock.notAfterIfKnown(startedAt);
+    this.#since = ctx.clock.notAfterIfKnown(this.startedAt);
     this.#cookie = found.state === "live" ? DEAD : found;
     this.#stored = found.state === "live" ? found.stored : undefined;
-    this.#loadedToken = this.#stored ? loaded?.token : copy?.token;
-    this.#token = this.#loadedToken ?? newToken();
+    const token = this.#stored ? loaded?.token : copy?.token;
+    this.#loadedToken = before ? before.#loadedToken : token;
+    this.#token = token ?? newToken();
     this.#state = copy ? "unread" : this.#stored ? "live" : "new";
     this.#seen = this.#stored?.payload ?? "";
     this.#copy = copy && {
@@ -280,9 +281,7 @@ export class RequestSession<Data extends object> {
    * be under way.
    */
   successor(): RequestSession<Data> {
-    const next = new RequestSession(this.#bridge, this.#ctx, undefined, this);
-    next.#cookie = this.#cookie;
-    return next;
+    return new RequestSession(this.#bridge, this.#ctx, undefined, { isUse: this.isUse, before: this });
   }
 
   /**
