@@ -112,10 +112,13 @@ export class KoaRequest<Data extends object> {
     this.#withholdCookie(!isSaved || (res?.headersSent === true && hasCookie));
   }
 
-  /** Logs out, after `ctx.session = null`. koa-session clears the cookie once this resolves. */
+  /**
+   * Logs out, after `ctx.session = null`. koa-session clears the cookie once this resolves, which would be an
+   * error if the response has begun.
+   */
   async end(): Promise<void> {
     await this.#endSessions();
-    this.#withholdCookie(!this.session.mayClearCookie);
+    this.#withholdCookie(this.#ctx.res?.headersSent === true || !this.session.mayClearCookie);
   }
 
   /**

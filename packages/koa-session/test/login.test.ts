@@ -43,6 +43,32 @@ describe.each(versions)("with $name", (version) => {
     },
   );
 
+  test.each<[string, Routes[string], unknown]>([
+    ["logOut", (ctx, _body, store) => store.logOut(ctx), undefined],
+    ["logOutEverywhere", (ctx, _body, store) => store.logOutEverywhere(ctx), 1],
+    ["ctx.session = null", (ctx) => void (ctx.session = null), undefined],
+  ])("%s after the response has begun ends the session without an error", async (_what, call, result) => {
+    let outcome: unknown = "none";
+    const errors: unknown[] = [];
+    await using site = await serve(version, {
+      ...routes,
+      "/late": async (ctx, body, store) => {
+        ctx.respond = false;
+        ctx.res.write("begun");
+        outcome = await Promise.resolve(call(ctx, body, store)).catch(String);
+        ctx.res.end();
+      },
+    });
+    site.app.on("error", (error) => errors.push(error));
+    const browser = site.browser();
+    await browser.post("/login");
+    await browser.post("/late");
+    expect(outcome).toBe(result);
+    expect(await json(browser.get("/user"))).toBeNull();
+    await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    expect(errors).toEqual([]);
+  });
+
   test.each<[string, Routes[string]]>([
     ["logIn", (ctx, _body, store) => store.logIn(ctx, "ada")],
     ["rotate", (ctx, _body, store) => store.rotate(ctx)],
