@@ -25,6 +25,8 @@ export class RequestLink<Data extends object> implements SessionOwner {
   readonly request: FrameworkRequest;
   readonly current: RequestSession<Data>;
   session: FrameworkSession | undefined;
+  /** How many logins the request has begun. */
+  logins = 0;
   /** How many logouts the request has begun. */
   logouts = 0;
   /** The bridge's store, or a cache in front of it. */

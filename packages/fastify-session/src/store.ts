@@ -273,6 +273,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   ): Promise<LoginOutcome> {
     const link = ownLink(request);
     const { current, logouts } = link;
+    link.logins += 1;
     const session = await sessionOf(link);
     const { cookie } = session;
     const given = await current.maxAgeOfLogin(login, cookie?.originalMaxAge);
@@ -304,9 +305,10 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   async function logOut(request: RequestWithSession): Promise<void> {
     const link = ownLink(request);
+    const { logins } = link;
     link.logouts += 1;
     await link.current.end();
-    await makeBlank(link);
+    await makeBlank(link, logins);
   }
 
   async function logOutEverywhere(
@@ -314,16 +316,21 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     how: { readonly keepThis?: boolean } = {},
   ): Promise<number> {
     const link = ownLink(request);
-    const { current } = link;
+    const { current, logins } = link;
     if (how.keepThis !== true) link.logouts += 1;
     const count = await current.logOutEverywhere(how);
-    if (current.isEnded) await makeBlank(link);
+    if (current.isEnded) await makeBlank(link, logins);
     return count;
   }
 
-  /** Makes the framework create a new Session. Unless that is changed, the response clears the cookie. */
-  async function makeBlank(link: RequestLink<Data>): Promise<void> {
-    await link.session?.regenerate();
+  /**
+   * Makes the framework create a new Session. Unless that is changed, the response clears the cookie.
+   *
+   * @param logins how many logins the request had begun before a logout. A later one, if the logout is not
+   *   awaited, fills the Session itself
+   */
+  async function makeBlank(link: RequestLink<Data>, logins: number = link.logins): Promise<void> {
+    if (link.logins === logins) await link.session?.regenerate();
   }
 
   async function rotate(request: RequestWithSession): Promise<RotateResult> {

@@ -103,6 +103,22 @@ describe.each(versions)("on $name", (version) => {
       },
     ],
     [
+      "a logOut that is not awaited and a logIn",
+      async (request, store) => {
+        const ending = store.logOut(request);
+        await store.logIn(request, "ada");
+        await ending;
+      },
+    ],
+    [
+      "a logOutEverywhere that is not awaited and a logIn",
+      async (request, store) => {
+        const ending = store.logOutEverywhere(request);
+        await store.logIn(request, "ada");
+        await ending;
+      },
+    ],
+    [
       "a logIn and then a reload",
       async (request, store) => {
         await store.logIn(request, "ada");
