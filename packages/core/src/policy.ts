@@ -38,7 +38,8 @@ export interface SessionsOptions<Data extends object = Record<string, unknown>> 
   /**
    * Derives the user from the session's data, for frameworks and applications that log in by writing to them.
    * Must be synchronous. Default: `data.userId`, else `data.passport.user`, else `data.passport`. A value that
-   * cannot name a user means no user. Data may lack any key: a login without a session begins with `{}`.
+   * cannot name a user means no user. Data may lack any key: a login without a session begins with `{}`. If it
+   * throws, the save fails.
    */
   readonly userId?: (data: Partial<Data>) => unknown;
   /** Must be synchronous. Default: JSON. */
@@ -97,6 +98,15 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
   // The promise of an async function would name nobody.
   if (typeof userId !== "function" || userId.constructor.name === "AsyncFunction") {
     throw new TypeError("userId must be a function, not async, of a session's data: (data) => data.userId");
+  }
+  try {
+    userId({});
+  } catch (cause) {
+    // A visitor's save would fail, and so would a logout that removes the user from the data.
+    throw new TypeError(
+      "userId throws for data without a user: return undefined for them, as in (data) => data.user?.id",
+      { cause },
+    );
   }
   assertCodec(codec);
   if (maxLifetime > LONGEST_OF_NIST)

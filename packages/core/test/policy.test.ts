@@ -62,6 +62,10 @@ describe("Sessions refuses at construction", () => {
     [{ store, userId: "userId" }, /userId must be a function/],
     [{ store, userId: null }, /userId must be a function/],
     [{ store, userId: async () => "ada" }, /userId must be a function, not async/],
+    [
+      { store, userId: (data: { readonly user: { readonly id: string } }) => data.user.id },
+      /userId throws for data without a user/,
+    ],
     [{ store, codec: JSON }, /codec must have the functions encode and decode/],
     [{ store, codec: null }, /codec must have the functions encode and decode/],
     [{ store, idleTimeout: "soon" }, /idleTimeout/],

@@ -163,6 +163,25 @@ function cycle(): object {
   return self;
 }
 
+test("if the option userId throws for the data, a request with a cookie from before a rotation gets its response", async () => {
+  const userId = ({ isBroken = false }: { readonly isBroken?: boolean }): string => {
+    if (isBroken) throw new Error("broken");
+    return "ada";
+  };
+  const { app, routes } = application(
+    expressSessionStore(new Sessions<Record<string, unknown>>({ store: memoryStore(), userId })),
+  );
+  routes.post("/broken", (req, res) => {
+    req.session["isBroken"] = true;
+    res.end("done");
+  });
+  const browser = visitor(await serve(app));
+  await browser.post("/slow?do=set:a");
+  const old = browser.twin();
+  await browser.post("/slow?do=rotate");
+  expect(await old.post("/broken")).toMatchObject({ status: 200, text: "done", setCookies: [] });
+});
+
 describe("a user id", () => {
   async function login(data: object, userId?: (data: Record<string, unknown>) => unknown) {
     const backend = memoryStore();
@@ -207,7 +226,8 @@ describe("a user id", () => {
   });
 
   test("is derived from the data by the option userId", async () => {
-    const mailOf = (data: Record<string, unknown>): string => (data["account"] as { mail: string }).mail;
+    const mailOf = (data: Record<string, unknown>): unknown =>
+      (data["account"] as { mail: string } | undefined)?.mail;
     expect(await login({ account: { mail: "ada@example.org" }, userId: {} }, mailOf)).toMatchObject({
       alive: ["ada@example.org"],
     });

@@ -182,12 +182,18 @@ export class RequestSession<Data extends object> {
 
   /**
    * Whether the response may set a cookie with {@link token}. Not if the session has ended, or if another
-   * request of this browser brings a newer token and this one has logged no user in.
+   * request of this browser brings a newer token and this one has logged no user in. Does not throw, because
+   * frameworks ask while they send the response.
    *
    * @param data the request's current data
    */
   maySetCookie(data: Data): boolean {
-    return !this.isEnded && !this.#isWithheld(data);
+    try {
+      return !this.isEnded && !this.#isWithheld(data);
+    } catch {
+      // The option `userId` throws for the data, so no save would store them.
+      return false;
+    }
   }
 
   /**
