@@ -70,6 +70,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   const bridge = new Bridge(sessions, warn, isShown);
   const links = hiddenValue<RequestLink<Data>>();
   const shared: Shared<Data> = { bridge, caller: undefined };
+  /** The last error of {@link making}. */
+  let failed: unknown;
 
   return {
     idGenerator,
@@ -89,7 +91,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     get(sessionId, callback) {
       const { caller } = shared;
       if (caller) reload(caller, callback);
-      else bridge.get(sessionId, show, callback);
+      else bridge.get(sessionId, show, (error, shown) => load(callback, error, shown));
     },
 
     set(sessionId, session, callback) {
@@ -103,13 +105,15 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   function show(loaded: LoadedLive<Data>): object {
     const { data } = loaded.session;
-    return loadedData(bridge.shown(data), (session) => {
-      const request = requestOf(session);
-      if (!request) return;
-      const link = open(request, bridge.request(loaded, useOf(request)));
-      link.show(session);
-      link.noteLoaded(session, data);
-    });
+    return loadedData(bridge.shown(data), (session) =>
+      making(() => {
+        const request = requestOf(session);
+        if (!request) return;
+        const link = open(request, bridge.request(loaded, useOf(request)));
+        link.show(session);
+        link.noteLoaded(session, data);
+      }),
+    );
   }
 
   function open(request: FrameworkRequest, current: RequestSession<Data>): RequestLink<Data> {
@@ -120,6 +124,33 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
 
   function useOf(request: FrameworkRequest): { readonly isUse: boolean } {
     return { isUse: options.isUse?.(request as FastifyRequest) !== false };
+  }
+
+  /** Does the bridge's part of making a Session. Notes an error, such as one that `isUse` throws. */
+  function making<Result>(part: () => Result): Result {
+    try {
+      return part();
+    } catch (error) {
+      failed = error;
+      throw error;
+    }
+  }
+
+  /**
+   * Calls back with what `get` has loaded. The framework then makes the Session and does not catch an error of
+   * the bridge's part, which would end the process: pass it to the framework, which responds with it.
+   */
+  function load(
+    callback: (error: unknown, session?: object | null) => void,
+    ...loaded: [error: unknown, session?: object | null]
+  ): void {
+    try {
+      callback(...loaded);
+    } catch (thrown) {
+      if (thrown !== failed) throw thrown;
+      failed = undefined;
+      callback(thrown);
+    }
   }
 
   /** `undefined`: the request has no session of this store. */
@@ -161,9 +192,11 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     }
     const link = linkOf(request);
     if (link) return link.ask(link.current.nextToken());
-    const made = open(request, bridge.request(bridge.missed(), useOf(request)));
-    whenAssigned(request, (session) => made.show(session));
-    return made.current.token;
+    return making(() => {
+      const made = open(request, bridge.request(bridge.missed(), useOf(request)));
+      whenAssigned(request, (session) => making(() => made.show(session)));
+      return made.current.token;
+    });
   }
 
   /**

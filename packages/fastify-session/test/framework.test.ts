@@ -607,6 +607,20 @@ describe.each(versions)("on $name", (version) => {
     await expect(Array.fromAsync(sessions.all())).resolves.toEqual([]);
   });
 
+  test("a loaded Session with unknown internals is the framework's error, and does not end the process", async () => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const store = fastifySessionStore(sessions);
+    const { token } = await sessions.create({ a: 1 });
+    const error = await new Promise((resolve) => {
+      store.get(token, (thrown, data) => {
+        if (thrown) return resolve(thrown);
+        const unknown = { ...data, sessionId: token, regenerate: async () => undefined };
+        return JSON.stringify(unknown);
+      });
+    });
+    expect(String(error)).toMatch(/^TypeError: this version of @fastify\/session is not supported/);
+  });
+
   test("idGenerator called without the request is an error that says how to pass it", () => {
     const { idGenerator } = fastifySessionStore(new Sessions({ store: memoryStore() }));
     expect(() => idGenerator()).toThrow(/pass store\.idGenerator itself/);
