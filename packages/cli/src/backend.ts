@@ -1,5 +1,6 @@
 import type { SessionStore } from "@tenure/core";
 import type { Address } from "./address.ts";
+import type { Finding } from "./finding.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The store's options on the command line. */
@@ -25,15 +26,6 @@ export interface Backend extends AsyncDisposable {
   sweep(): Promise<{ readonly swept: number | null; readonly text: string }>;
   /** Estimates the number of sessions, for a progress bar. `null`: not known. */
   estimate(): Promise<number | null>;
-}
-
-/** One result of `doctor`. */
-export interface Finding {
-  readonly check: string;
-  /** `"unknown"`: it could not be checked. */
-  readonly status: "ok" | "warning" | "problem" | "unknown";
-  readonly message: string;
-  readonly remedy?: string;
 }
 
 /**

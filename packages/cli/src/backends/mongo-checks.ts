@@ -1,5 +1,5 @@
 import type { Collection, Document, MongoClient } from "mongodb";
-import type { Finding } from "../backend.ts";
+import { type Finding, ok, problem, unknown, warning } from "../finding.ts";
 
 export async function checkMongo(client: MongoClient, collection: Collection): Promise<Finding[]> {
   const admin = client.db("admin");
@@ -15,54 +15,45 @@ export async function checkMongo(client: MongoClient, collection: Collection): P
 }
 
 function checkVersion(build: Document): Finding {
-  const check = "version";
   const version = String(build["version"]);
   const isFerret = build["ferretdb"] !== undefined;
   const name = isFerret ? `FerretDB, as MongoDB ${version}` : `MongoDB ${version}`;
-  if (Number(version.split(".")[0]) >= 6) return { check, status: "ok", message: name };
-  return { check, status: "problem", message: `${name} is too old`, remedy: "use MongoDB 6 or later" };
+  if (Number(version.split(".")[0]) >= 6) return ok("version", name);
+  return problem("version", `${name} is too old`, "use MongoDB 6 or later");
 }
 
 function checkRole(hello: Document): Finding {
   const check = "role";
-  const isMongos = hello["msg"] === "isdbgrid";
   if (hello["isWritablePrimary"] !== true && hello["ismaster"] !== true) {
-    return {
+    return problem(
       check,
-      status: "problem",
-      message: "this is not the primary, and may still show revoked sessions",
-      remedy: "list the members of the replica set in the URL, without directConnection",
-    };
+      "this is not the primary, and may still show revoked sessions",
+      "list the members of the replica set in the URL, without directConnection",
+    );
   }
-  if (isMongos) return { check, status: "ok", message: "a sharded cluster" };
-  if (typeof hello["setName"] === "string") {
-    return { check, status: "ok", message: `the primary of the set ${hello["setName"]}` };
-  }
-  return {
+  if (hello["msg"] === "isdbgrid") return ok(check, "a sharded cluster");
+  if (typeof hello["setName"] === "string") return ok(check, `the primary of the set ${hello["setName"]}`);
+  return warning(
     check,
-    status: "warning",
-    message: "a single server, not a replica set: it has no transactions, and its disk is the only copy",
-    remedy: "make it a replica set, if revocations must survive the loss of a disk",
-  };
+    "a single server, not a replica set: it has no transactions, and its disk is the only copy",
+    "make it a replica set, if revocations must survive the loss of a disk",
+  );
 }
 
 async function checkPersistence(client: MongoClient): Promise<Finding> {
   const check = "persistence";
   try {
     const { storageEngine } = await client.db("admin").command({ serverStatus: 1 });
-    if (storageEngine === undefined) {
-      return { check, status: "unknown", message: "the server does not report its storage engine" };
-    }
+    if (storageEngine === undefined) return unknown(check, "the server does not report its storage engine");
     const { name, persistent } = storageEngine as { readonly name: string; readonly persistent?: boolean };
-    if (persistent !== false) return { check, status: "ok", message: `storage engine ${name}` };
-    return {
+    if (persistent !== false) return ok(check, `storage engine ${name}`);
+    return problem(
       check,
-      status: "problem",
-      message: `the storage engine ${name} is not persistent: a restart logs everybody out`,
-      remedy: "use the storage engine wiredTiger",
-    };
+      `the storage engine ${name} is not persistent: a restart logs everybody out`,
+      "use the storage engine wiredTiger",
+    );
   } catch {
-    return { check, status: "unknown", message: "the user may not run serverStatus" };
+    return unknown(check, "the user may not run serverStatus");
   }
 }
 
@@ -85,35 +76,25 @@ function checkIndexes({ namespace }: Collection, present: readonly Document[] | 
   const check = "indexes";
   const remedy = "run tenure migrate";
   if (present === undefined) {
-    return [
-      { check, status: "unknown", message: "the user lacks the action listIndexes", remedy: "grant it" },
-    ];
+    return [{ ...unknown(check, "the user lacks the action listIndexes"), remedy: "grant it" }];
   }
-  if (present.length === 0) {
-    return [{ check, status: "problem", message: `${namespace} does not exist`, remedy }];
-  }
+  if (present.length === 0) return [problem(check, `${namespace} does not exist`, remedy)];
   const findings: Finding[] = [];
   const has = (key: object, isRight: (index: Document) => boolean): boolean =>
     present.some((index) => JSON.stringify(index["key"]) === JSON.stringify(key) && isRight(index));
   if (!has({ userId: 1, _id: 1 }, ({ hidden }) => hidden !== true)) {
     const message =
       "no index by user: listing a user's sessions, or logging a user out everywhere, reads every session";
-    findings.push({ check, status: "problem", message, remedy });
+    findings.push(problem(check, message, remedy));
   }
   if (!has({ endsAt: 1 }, ({ expireAfterSeconds }) => expireAfterSeconds === 0)) {
-    const message = "no TTL index on endsAt: dead sessions are never removed";
-    findings.push({ check, status: "problem", message, remedy });
+    findings.push(problem(check, "no TTL index on endsAt: dead sessions are never removed", remedy));
   }
   if (present.some(({ name, collation }) => name === "_id_" && collation !== undefined)) {
-    findings.push({
-      check: "collation",
-      status: "problem",
-      message: "the collection has its own collation, in which different ids can be equal",
-      remedy: "use a collection without a collation",
-    });
+    const message = "the collection has its own collation, in which different ids can be equal";
+    findings.push(problem("collation", message, "use a collection without a collation"));
   }
-  if (findings.length > 0) return findings;
-  return [{ check, status: "ok", message: "by user, and the TTL index" }];
+  return findings.length > 0 ? findings : [ok(check, "by user, and the TTL index")];
 }
 
 interface Privilege {
@@ -128,24 +109,20 @@ async function checkPrivileges(client: MongoClient, collection: Collection): Pro
   try {
     reply = await client.db("admin").command({ connectionStatus: 1, showPrivileges: true });
   } catch {
-    return { check, status: "unknown", message: "the server does not report the user's privileges" };
+    return unknown(check, "the server does not report the user's privileges");
   }
   const { authenticatedUsers = [], authenticatedUserPrivileges: privileges } = (reply["authInfo"] ?? {}) as {
     readonly authenticatedUsers?: readonly unknown[];
     readonly authenticatedUserPrivileges?: readonly Privilege[];
   };
   if (authenticatedUsers.length === 0) {
-    return {
+    return warning(
       check,
-      status: "warning",
-      message:
-        "the connection is not authenticated: anyone who can reach the server can read and change sessions",
-      remedy: "turn on access control",
-    };
+      "the connection is not authenticated: anyone who can reach the server can read and change sessions",
+      "turn on access control",
+    );
   }
-  if (privileges === undefined) {
-    return { check, status: "unknown", message: "the server does not report the user's privileges" };
-  }
+  if (privileges === undefined) return unknown(check, "the server does not report the user's privileges");
   const granted = new Set(
     privileges
       .filter(({ resource: { anyResource, db, collection: name } }) => {
@@ -155,13 +132,12 @@ async function checkPrivileges(client: MongoClient, collection: Collection): Pro
       .flatMap(({ actions }) => actions),
   );
   const lacking = ACTIONS.filter((action) => !granted.has(action));
-  if (lacking.length === 0) return { check, status: "ok", message: ACTIONS.join(", ") };
-  return {
+  if (lacking.length === 0) return ok(check, ACTIONS.join(", "));
+  return problem(
     check,
-    status: "problem",
-    message: `the user lacks ${lacking.join(", ")} on ${collection.namespace}`,
-    remedy: "grant the role in the README of @tenure/mongo, under Access",
-  };
+    `the user lacks ${lacking.join(", ")} on ${collection.namespace}`,
+    "grant the role in the README of @tenure/mongo, under Access",
+  );
 }
 
 const ACTIONS = ["find", "insert", "update", "listIndexes"];

@@ -1,6 +1,6 @@
 import { migrations } from "@tenure/postgres";
 import type { Pool } from "pg";
-import type { Finding } from "../backend.ts";
+import { type Finding, ok, problem, warning } from "../finding.ts";
 import { quotedName, type TableName } from "./postgres-client.ts";
 
 export async function checkPostgres(pool: Pool, name: TableName): Promise<Finding[]> {
@@ -8,15 +8,7 @@ export async function checkPostgres(pool: Pool, name: TableName): Promise<Findin
   const findings = [checkVersion(server), checkRole(server), checkDisk(server), checkEncoding(server)];
   const table = await tableFacts(pool, quotedName(name));
   if (table === undefined) {
-    return [
-      ...findings,
-      {
-        check: "schema",
-        status: "problem",
-        message: "the table does not exist",
-        remedy: "run tenure migrate",
-      },
-    ];
+    return [...findings, problem("schema", "the table does not exist", "run tenure migrate")];
   }
   return [
     ...findings,
@@ -47,52 +39,40 @@ async function serverFacts(pool: Pool): Promise<ServerFacts> {
 
 function checkVersion({ version, shown }: ServerFacts): Finding {
   const check = "version";
-  if (version >= 140_000) return { check, status: "ok", message: `PostgreSQL ${shown}` };
-  return {
-    check,
-    status: "problem",
-    message: `PostgreSQL ${shown} is too old`,
-    remedy: "use PostgreSQL 14 or later",
-  };
+  if (version >= 140_000) return ok(check, `PostgreSQL ${shown}`);
+  return problem(check, `PostgreSQL ${shown} is too old`, "use PostgreSQL 14 or later");
 }
 
 function checkRole({ standby }: ServerFacts): Finding {
   const check = "role";
-  if (!standby) return { check, status: "ok", message: "this is the primary" };
-  return {
+  if (!standby) return ok(check, "this is the primary");
+  return problem(
     check,
-    status: "problem",
-    message: "this is a standby: every call fails, because a standby may still have revoked sessions",
-    remedy: "connect to the primary",
-  };
+    "this is a standby: every call fails, because a standby may still have revoked sessions",
+    "connect to the primary",
+  );
 }
 
 function checkDisk({ fsync }: ServerFacts): Finding {
   const check = "persistence";
   if (fsync === "on") {
-    return {
-      check,
-      status: "ok",
-      message: "fsync is on, and the store waits for it, even if synchronous_commit is off",
-    };
+    return ok(check, "fsync is on, and the store waits for it, even if synchronous_commit is off");
   }
-  return {
+  return problem(
     check,
-    status: "problem",
-    message: "fsync is off: a machine crash may undo revocations, or destroy the database",
-    remedy: "set fsync = on",
-  };
+    "fsync is off: a machine crash may undo revocations, or destroy the database",
+    "set fsync = on",
+  );
 }
 
 function checkEncoding({ encoding }: ServerFacts): Finding {
   const check = "encoding";
-  if (encoding === "UTF8") return { check, status: "ok", message: "UTF8" };
-  return {
+  if (encoding === "UTF8") return ok(check, "UTF8");
+  return warning(
     check,
-    status: "warning",
-    message: `${encoding}: text that it cannot represent is refused`,
-    remedy: "use a database with the encoding UTF8",
-  };
+    `${encoding}: text that it cannot represent is refused`,
+    "use a database with the encoding UTF8",
+  );
 }
 
 interface TableFacts {
@@ -141,97 +121,84 @@ async function checkSchema(pool: Pool, name: TableName): Promise<Finding> {
       () => undefined,
     );
   const version = rows?.[0]?.version;
-  if (version === wanted) return { check, status: "ok", message: `version ${version}` };
+  if (version === wanted) return ok(check, `version ${version}`);
   if (rows === undefined) {
-    return {
+    return problem(
       check,
-      status: "problem",
-      message: `${versionTable} cannot be read: the table is not Tenure's, or the role may not read it`,
-      remedy: `restore both tables, or grant select on ${versionTable}`,
-    };
+      `${versionTable} cannot be read: the table is not Tenure's, or the role may not read it`,
+      `restore both tables, or grant select on ${versionTable}`,
+    );
   }
   if (typeof version !== "number") {
-    return {
+    return problem(
       check,
-      status: "problem",
-      message: `${versionTable} has no row with the schema's version, as after a dump of the schema only`,
-      remedy: `insert the version that the database of the dump has, such as insert into ${versionTable} values (${wanted})`,
-    };
+      `${versionTable} has no row with the schema's version, as after a dump of the schema only`,
+      `insert the version that the database of the dump has, such as insert into ${versionTable} values (${wanted})`,
+    );
   }
-  const isNewer = version > wanted;
-  return {
-    check,
-    status: isNewer ? "warning" : "problem",
-    message: `version ${version}; this release needs version ${wanted}`,
-    remedy: isNewer ? "use the release of @tenure/cli that the application uses" : "run tenure migrate",
-  };
+  const message = `version ${version}; this release needs version ${wanted}`;
+  if (version < wanted) return problem(check, message, "run tenure migrate");
+  return warning(check, message, "use the release of @tenure/cli that the application uses");
 }
 
 function checkIndex({ indexed }: TableFacts): Finding {
   const check = "indexes";
-  if (indexed) return { check, status: "ok", message: "sessions are indexed by their user" };
-  return {
+  if (indexed) return ok(check, "sessions are indexed by their user");
+  return problem(
     check,
-    status: "problem",
-    message:
-      "no valid index on user_id: listing a user's sessions, or logging a user out everywhere, reads the whole table",
-    remedy: "create the index again, as in migrations/001.sql of @tenure/postgres",
-  };
+    "no valid index on user_id: listing a user's sessions, or logging a user out everywhere, reads the whole table",
+    "create the index again, as in migrations/001.sql of @tenure/postgres",
+  );
 }
 
 function checkPrivileges({ lacking }: TableFacts, name: TableName): Finding {
   const check = "privileges";
-  if (lacking.length === 0) return { check, status: "ok", message: "select, insert, update, delete" };
-  return {
+  if (lacking.length === 0) return ok(check, "select, insert, update, delete");
+  return problem(
     check,
-    status: "problem",
-    message: `this role may not ${lacking.join(", ")}`,
-    remedy: `grant ${lacking.join(", ")} on ${quotedName(name)} to <role>`,
-  };
+    `this role may not ${lacking.join(", ")}`,
+    `grant ${lacking.join(", ")} on ${quotedName(name)} to <role>`,
+  );
 }
 
 /** Supabase grants its API's roles every right on each new table in the schema public. */
 function checkOthers({ others }: TableFacts, name: TableName): Finding {
   const check = "other roles";
-  if (others.length === 0) return { check, status: "ok", message: "have no rights on the table" };
+  if (others.length === 0) return ok(check, "have no rights on the table");
   const roles = others.join(", ");
-  return {
+  return warning(
     check,
-    status: "warning",
-    message: `${roles} may also read or change the table, and so sessions`,
-    remedy: `revoke all on ${quotedName(name)} from ${roles}, unless they need it`,
-  };
+    `${roles} may also read or change the table, and so sessions`,
+    `revoke all on ${quotedName(name)} from ${roles}, unless they need it`,
+  );
 }
 
 function checkRowSecurity({ hidden }: TableFacts, name: TableName): Finding {
   const check = "row security";
-  if (!hidden) return { check, status: "ok", message: "does not apply to this role" };
-  return {
+  if (!hidden) return ok(check, "does not apply to this role");
+  return problem(
     check,
-    status: "problem",
-    message: "applies to this role and hides rows without an error, so every call to the store fails",
-    remedy: `alter table ${quotedName(name)} disable row level security, or alter role <role> bypassrls`,
-  };
+    "applies to this role and hides rows without an error, so every call to the store fails",
+    `alter table ${quotedName(name)} disable row level security, or alter role <role> bypassrls`,
+  );
 }
 
 function checkTriggers({ triggers }: TableFacts): Finding {
   const check = "triggers";
-  if (triggers.length === 0) return { check, status: "ok", message: "none" };
-  return {
+  if (triggers.length === 0) return ok(check, "none");
+  return warning(
     check,
-    status: "warning",
-    message: `${triggers.join(", ")}: a trigger or rule that cancels a write makes the store's calls fail`,
-    remedy: "remove those that this table does not need",
-  };
+    `${triggers.join(", ")}: a trigger or rule that cancels a write makes the store's calls fail`,
+    "remove those that this table does not need",
+  );
 }
 
 function checkLogged({ persistence }: TableFacts, name: TableName): Finding {
   const check = "table";
-  if (persistence === "p") return { check, status: "ok", message: "is logged" };
-  return {
+  if (persistence === "p") return ok(check, "is logged");
+  return problem(
     check,
-    status: "problem",
-    message: "is not logged: a server crash empties it, and standbys do not have it",
-    remedy: `alter table ${quotedName(name)} set logged`,
-  };
+    "is not logged: a server crash empties it, and standbys do not have it",
+    `alter table ${quotedName(name)} set logged`,
+  );
 }

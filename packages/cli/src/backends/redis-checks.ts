@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Cluster, type Redis, ReplyError } from "ioredis";
-import type { Finding } from "../backend.ts";
+import { type Finding, ok, problem, unknown, warning } from "../finding.ts";
 import { primariesOf } from "./redis-client.ts";
 
 /** Checks every primary. A finding that all primaries of a Cluster share is reported once. */
@@ -25,15 +25,14 @@ async function checkCluster(primaries: readonly Redis[]): Promise<Finding> {
     if (reply.status === "fulfilled") continue;
     const reason = reply.reason as Error;
     if (isRefused(reason)) return hidden(check, "CLUSTER INFO");
-    const message = `does not reply: ${reason.message}`;
-    return foundAt(primaries[at], { check, status: "problem", message, remedy });
+    return foundAt(primaries[at], problem(check, `does not reply: ${reason.message}`, remedy));
   }
   const served = replies.map((reply) =>
     reply.status === "fulfilled" ? Number(factsIn(reply.value).get("cluster_slots_ok")) : SLOTS,
   );
   const least = Math.min(...served);
-  if (least >= SLOTS) return { check, status: "ok", message: `all ${SLOTS} slots are served` };
-  return { check, status: "problem", message: `${SLOTS - least} of ${SLOTS} slots are not served`, remedy };
+  if (least >= SLOTS) return ok(check, `all ${SLOTS} slots are served`);
+  return problem(check, `${SLOTS - least} of ${SLOTS} slots are not served`, remedy);
 }
 
 const SLOTS = 16_384;
@@ -56,13 +55,8 @@ function checkVersion(info: Facts): Finding {
   if (version === undefined) return hidden(check, "INFO");
   const name = valkey === undefined ? "Redis" : "Valkey";
   const least = valkey === undefined ? [7, 0] : [7, 2];
-  if (isAtLeast(version, least)) return { check, status: "ok", message: `${name} ${version}` };
-  return {
-    check,
-    status: "problem",
-    message: `${name} ${version} is too old`,
-    remedy: "use Redis 7 or later, or Valkey 7.2 or later",
-  };
+  if (isAtLeast(version, least)) return ok(check, `${name} ${version}`);
+  return problem(check, `${name} ${version} is too old`, "use Redis 7 or later, or Valkey 7.2 or later");
 }
 
 function isAtLeast(version: string, [major = 0, minor = 0]: readonly number[]): boolean {
@@ -74,26 +68,24 @@ function checkRole(info: Facts): Finding {
   const check = "role";
   const role = info.get("role");
   if (role === undefined) return hidden(check, "INFO");
-  if (role === "master") return { check, status: "ok", message: "this is a primary" };
-  return {
+  if (role === "master") return ok(check, "this is a primary");
+  return problem(
     check,
-    status: "problem",
-    message: "this is a replica, which may still show revoked sessions",
-    remedy: "connect to the primary, or through redis+sentinel://",
-  };
+    "this is a replica, which may still show revoked sessions",
+    "connect to the primary, or through redis+sentinel://",
+  );
 }
 
 async function checkEviction(node: Redis, info: Facts): Promise<Finding> {
   const check = "eviction";
   const policy = info.get("maxmemory_policy") ?? (await setting(node, "maxmemory-policy"));
   if (policy === undefined) return hidden(check, "INFO and CONFIG");
-  if (policy === "noeviction") return { check, status: "ok", message: "maxmemory-policy is noeviction" };
-  return {
+  if (policy === "noeviction") return ok(check, "maxmemory-policy is noeviction");
+  return problem(
     check,
-    status: "problem",
-    message: `maxmemory-policy is ${policy}: a full server evicts sessions, tombstones and user indexes`,
-    remedy: "set maxmemory-policy noeviction, or give the sessions their own server",
-  };
+    `maxmemory-policy is ${policy}: a full server evicts sessions, tombstones and user indexes`,
+    "set maxmemory-policy noeviction, or give the sessions their own server",
+  );
 }
 
 async function checkPersistence(node: Redis, info: Facts): Promise<Finding> {
@@ -103,32 +95,28 @@ async function checkPersistence(node: Redis, info: Facts): Promise<Finding> {
   if (aof === undefined) return hidden(check, "INFO");
   if (aof === "1") {
     const fsync = await setting(node, "appendfsync");
-    if (fsync === undefined) return { check, status: "ok", message: "appendonly is on" };
-    if (fsync === "always") return { check, status: "ok", message: "appendonly, appendfsync always" };
-    if (fsync === "everysec") {
-      const message =
-        "appendonly, appendfsync everysec: a machine crash may undo the last second, including revocations";
-      return { check, status: "ok", message };
-    }
-    const message = `appendonly, appendfsync ${fsync}: a machine crash may undo the last half minute, including revocations`;
-    return { check, status: "warning", message, remedy };
+    if (fsync === undefined) return ok(check, "appendonly is on");
+    if (fsync === "always") return ok(check, "appendonly, appendfsync always");
+    const loss = (time: string): string =>
+      `appendonly, appendfsync ${fsync}: a machine crash may undo the last ${time}, including revocations`;
+    if (fsync === "everysec") return ok(check, loss("second"));
+    return warning(check, loss("half minute"), remedy);
   }
   const save = await setting(node, "save");
-  if (save === "") {
-    const message = "none: a restart logs everybody out";
-    return { check, status: "warning", message, remedy };
-  }
+  if (save === "") return warning(check, "none: a restart logs everybody out", remedy);
   const message = "at most snapshots: a restart revives sessions that were revoked after the last snapshot";
-  return { check, status: "warning", message, remedy };
+  return warning(check, message, remedy);
 }
 
 function checkReplicas(info: Facts): Finding {
   const check = "replicas";
   const count = Number(info.get("connected_slaves") ?? Number.NaN);
   if (Number.isNaN(count)) return hidden(check, "INFO");
-  if (count === 0) return { check, status: "ok", message: "none" };
-  const message = `${count}: a failover may undo writes that have not reached them, unless the store uses waitForReplicas`;
-  return { check, status: "ok", message };
+  if (count === 0) return ok(check, "none");
+  return ok(
+    check,
+    `${count}: a failover may undo writes that have not reached them, unless the store uses waitForReplicas`,
+  );
 }
 
 /** In a Cluster, a login and its user's fence may be dated by the clocks of two servers. */
@@ -140,18 +128,13 @@ async function checkClocks(primaries: readonly Redis[]): Promise<Finding> {
   // Bounds exclude the travel time of the replies, which is not skew.
   const skew = Math.round(latest - earliest);
   if (skew <= 500) {
-    return {
-      check,
-      status: "ok",
-      message: `the clocks of the primaries differ by ${Math.max(0, skew)} ms or less`,
-    };
+    return ok(check, `the clocks of the primaries differ by ${Math.max(0, skew)} ms or less`);
   }
-  return {
+  return warning(
     check,
-    status: "warning",
-    message: `the clocks of the primaries differ by ${skew} ms: a login that close to "log out everywhere" may be refused, or survive`,
-    remedy: "run NTP on every server of the Cluster",
-  };
+    `the clocks of the primaries differ by ${skew} ms: a login that close to "log out everywhere" may be refused, or survive`,
+    "run NTP on every server of the Cluster",
+  );
 }
 
 /** Returns how far a server's clock is ahead of this process's, at least and at most. */
@@ -179,14 +162,13 @@ async function checkPrivileges(client: Redis | Cluster, prefix: string): Promise
       if (isRefused(error)) refused.push("scan");
     });
   }
-  if (refused.length === 0) return { check, status: "ok", message: "all commands of the store are allowed" };
+  if (refused.length === 0) return ok(check, "all commands of the store are allowed");
   const commands = [...new Set(refused)];
-  return {
+  return problem(
     check,
-    status: "problem",
-    message: `the user may not run ${commands.join(", ")} on ${prefix}*`,
-    remedy: `ACL SETUSER <user> ~${prefix}* ${commands.map((name) => `+${name}`).join(" ")}`,
-  };
+    `the user may not run ${commands.join(", ")} on ${prefix}*`,
+    `ACL SETUSER <user> ~${prefix}* ${commands.map((name) => `+${name}`).join(" ")}`,
+  );
 }
 
 /** Other error replies say nothing about privileges: NOSCRIPT for EVALSHA, READONLY from a replica. */
@@ -232,7 +214,7 @@ function factsIn(info: string): Facts {
 }
 
 function hidden(check: string, commands: string): Finding {
-  return { check, status: "unknown", message: `the user may not run ${commands}` };
+  return unknown(check, `the user may not run ${commands}`);
 }
 
 function merged(primaries: readonly Redis[], found: readonly Finding[][]): Finding[] {

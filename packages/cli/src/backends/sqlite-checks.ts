@@ -2,11 +2,11 @@ import { accessSync, constants, statfsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "@tenure/sqlite";
-import type { Finding } from "../backend.ts";
+import { type Finding, ok, problem, unknown, warning } from "../finding.ts";
 
 export async function checkSqlite(database: DatabaseSync, path: string): Promise<Finding[]> {
   return [
-    { check: "version", status: "ok", message: `SQLite ${process.versions["sqlite"]}` },
+    ok("version", `SQLite ${process.versions["sqlite"]}`),
     checkFileSystem(path),
     checkRights(path),
     checkPrivacy(path),
@@ -27,15 +27,14 @@ const NETWORK: Readonly<Record<number, string>> = {
 
 function checkFileSystem(path: string): Finding {
   const check = "file system";
-  if (process.platform !== "linux") return { check, status: "unknown", message: "unknown on this system" };
+  if (process.platform !== "linux") return unknown(check, "unknown on this system");
   const name = NETWORK[statfsSync(path).type];
-  if (name === undefined) return { check, status: "ok", message: "not a known network file system" };
-  return {
+  if (name === undefined) return ok(check, "not a known network file system");
+  return problem(
     check,
-    status: "problem",
-    message: `the file is on ${name}, whose locks are unreliable: two machines would corrupt it`,
-    remedy: "use a disk of this machine, or another store",
-  };
+    `the file is on ${name}, whose locks are unreliable: two machines would corrupt it`,
+    "use a disk of this machine, or another store",
+  );
 }
 
 function checkRights(path: string): Finding {
@@ -43,28 +42,25 @@ function checkRights(path: string): Finding {
   try {
     accessSync(path, constants.R_OK | constants.W_OK);
     accessSync(dirname(path), constants.W_OK);
-    return { check, status: "ok", message: "the file and its folder are writable" };
+    return ok(check, "the file and its folder are writable");
   } catch {
-    return {
+    return problem(
       check,
-      status: "problem",
-      message: "the file or its folder is not writable, and SQLite keeps two more files next to it",
-      remedy: "give this user write access to both",
-    };
+      "the file or its folder is not writable, and SQLite keeps two more files next to it",
+      "give this user write access to both",
+    );
   }
 }
 
 function checkPrivacy(path: string): Finding {
   const check = "privacy";
-  if (process.platform === "win32") return { check, status: "unknown", message: "unknown on this system" };
-  if (!isOpenToAll(path))
-    return { check, status: "ok", message: "not every user of this machine can open it" };
-  return {
+  if (process.platform === "win32") return unknown(check, "unknown on this system");
+  if (!isOpenToAll(path)) return ok(check, "not every user of this machine can open it");
+  return warning(
     check,
-    status: "warning",
-    message: "every user of this machine can open the file, which holds session data",
-    remedy: `chmod o= ${path}, and start the application with umask 077`,
-  };
+    "every user of this machine can open the file, which holds session data",
+    `chmod o= ${path}, and start the application with umask 077`,
+  );
 }
 
 function isOpenToAll(path: string): boolean {
@@ -81,14 +77,9 @@ async function checkSchema(database: DatabaseSync): Promise<Finding> {
     await sqliteStore(database).read("doctor");
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { check, status: "problem", message, remedy: "run tenure migrate, or name another file" };
+    return problem(check, message, "run tenure migrate, or name another file");
   }
   const { journal_mode: mode } = database.prepare("pragma journal_mode").get() ?? {};
-  if (mode === "wal") return { check, status: "ok", message: "the tables are up to date, in WAL" };
-  return {
-    check,
-    status: "problem",
-    message: `the journal mode is ${String(mode)}: reads wait for writes`,
-    remedy: "run tenure migrate",
-  };
+  if (mode === "wal") return ok(check, "the tables are up to date, in WAL");
+  return problem(check, `the journal mode is ${String(mode)}: reads wait for writes`, "run tenure migrate");
 }

@@ -1,6 +1,6 @@
 import type { SessionStore } from "@tenure/core";
-import type { Finding } from "../backend.ts";
 import type { Context, Outcome } from "../command.ts";
+import { type Finding, ok, unknown, warning } from "../finding.ts";
 
 /** Checks everything that the store needs from its server, and prints what to change. */
 export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
@@ -15,7 +15,7 @@ export async function doctor({ terminal, backend }: Context): Promise<Outcome> {
 
 /** The checks before this one have found why the server reports no time, such as that it is a standby. */
 async function checkClock(store: SessionStore): Promise<Finding> {
-  return compareClocks(store).catch(({ message }: Error) => ({ check, status: "unknown", message }));
+  return compareClocks(store).catch(({ message }: Error) => unknown("clock", message));
 }
 
 /** Compares the server's clock with this machine's, over the fastest of a few round trips. */
@@ -33,22 +33,15 @@ async function compareClocks(store: SessionStore): Promise<Finding> {
   // The error of the measurement is at most half the round trip.
   const ms = Math.round(Math.max(0, Math.abs(skew) - fastest / 2));
   if (ms <= TOLERANCE) {
-    return {
-      check,
-      status: "ok",
-      message: `the server's clock and this machine's differ by ${ms} ms or less`,
-    };
+    return ok("clock", `the server's clock and this machine's differ by ${ms} ms or less`);
   }
-  const direction = skew > 0 ? "ahead of" : "behind";
-  return {
-    check,
-    status: "warning",
-    message: `the server's clock is ${ms} ms ${direction} this machine's`,
-    remedy: "run NTP on both: sessions end by the server's clock, and cookies by the browser's",
-  };
+  return warning(
+    "clock",
+    `the server's clock is ${ms} ms ${skew > 0 ? "ahead of" : "behind"} this machine's`,
+    "run NTP on both: sessions end by the server's clock, and cookies by the browser's",
+  );
 }
 
-const check = "clock";
 const SAMPLES = 5;
 /** Milliseconds. */
 const TOLERANCE = 1000;
