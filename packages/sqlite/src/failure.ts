@@ -40,7 +40,6 @@ export function isLocked(error: unknown): boolean {
  * the cause, unless a trigger may have raised it, which can quote anything.
  */
 export function toStoreError(operation: StoreOperation, error: unknown): StoreError {
-  if (error instanceof StoreError) return error;
   if (error instanceof Fault) return new StoreError(operation, error.message);
   const isSafe = codeOf(error) !== "CONSTRAINT";
   return new StoreError(operation, reasonOf(error, "lockTimeout"), isSafe ? { cause: error } : undefined);

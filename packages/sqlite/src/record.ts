@@ -1,4 +1,5 @@
-import { type SessionRecord, StoreError, type StoreOperation } from "@tenure/core";
+import type { SessionRecord } from "@tenure/core";
+import { Fault } from "@tenure/core/store";
 
 const TEXTS = ["id", "user_id", "data"];
 const NUMBERS = ["authenticated_at", "version", "created_at", "touched_at", "idle", "expires_at", "ends_at"];
@@ -41,8 +42,8 @@ export interface Row {
   readonly data: string;
 }
 
-/** Decodes a row. `undefined`: the row is not a session. */
-export function decodeRecord(row: Row): SessionRecord | undefined {
+/** @throws Fault for a row that is not a session */
+export function decodeRecord(row: Row): SessionRecord {
   const isOne =
     isText(row.id) &&
     isText(row.data) &&
@@ -50,7 +51,7 @@ export function decodeRecord(row: Row): SessionRecord | undefined {
       ? row.authenticated_at === null
       : isText(row.user_id) && isInteger(row.authenticated_at)) &&
     [row.version, row.created_at, row.touched_at, row.idle, row.expires_at, row.ends_at].every(isInteger);
-  if (!isOne) return undefined;
+  if (!isOne) throw new Fault("a row of tenure_sessions is not a session");
   return {
     id: row.id,
     userId: row.user_id,
@@ -71,8 +72,4 @@ function isText(value: unknown): boolean {
 
 function isInteger(value: unknown): boolean {
   return Number.isSafeInteger(value);
-}
-
-export function notASession(operation: StoreOperation): StoreError {
-  return new StoreError(operation, "a row of tenure_sessions is not a session");
 }

@@ -1,17 +1,12 @@
-import {
-  type CreateResult,
-  type NewSession,
-  type SessionChanges,
-  type SessionRecord,
-  StoreError,
-  type StoreOperation,
-  type UpdateResult,
-} from "@tenure/core";
-import { makesNewVersion, type ScanPage } from "@tenure/core/store";
+import type { CreateResult, NewSession, SessionChanges, SessionRecord, UpdateResult } from "@tenure/core";
+import { Fault, makesNewVersion, orError, type ScanPage } from "@tenure/core/store";
 import type { SqliteDatabase } from "./database.ts";
-import { decodeRecord, EXPIRES_AT, notASession, RECORD, type Row, SCANNED } from "./record.ts";
+import { decodeRecord, EXPIRES_AT, RECORD, type Row, SCANNED } from "./record.ts";
 
-/** The work of each call on the tables, inside a transaction. `now` is the store's clock. */
+/**
+ * The work of each call on the tables, inside a transaction. `now` is the store's clock. A `Fault` is thrown
+ * only before the first write.
+ */
 export interface Sessions {
   create(session: NewSession, now: number): CreateResult;
   read(id: string, now: number): SessionRecord | null;
@@ -24,8 +19,7 @@ export interface Sessions {
   fence(userId: string, upTo: number | undefined, now: number): number;
   /** Ends a batch of the user's sessions. `left`: there may be more. */
   endSome(ending: Ending, now: number): { readonly alive: number; readonly left: boolean };
-  listSome(userId: string, from: Place, now: number): Page<Place>;
-  /** A row that is not a session yields `undefined`. */
+  listSome(userId: string, from: Place, now: number): Page;
   scanSome(from: number, now: number): ScanPage<number>;
   /** Deletes a few expired rows per call, so that sweeping keeps up with the calls that add rows. */
   sweep(now: number, calls: number): void;
@@ -45,10 +39,10 @@ export interface Place {
   readonly n: number;
 }
 
-export interface Page<Next> {
+export interface Page {
   readonly records: readonly SessionRecord[];
   /** `undefined` after the last page. */
-  readonly next: Next | undefined;
+  readonly next: Place | undefined;
 }
 
 export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): Sessions {
@@ -104,7 +98,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
   return {
     create(session, now) {
       const { id, userId, data, idle, lifetime } = session;
-      const found = rowOf("create", id);
+      const found = rowOf(id);
       if (found !== undefined && (found.revoked_at !== null || isLive(found, now))) return "taken";
       const authenticatedAt = userId === null ? null : loginOf(userId, session.authenticatedAt, now);
       if (authenticatedAt === FENCED) return "fenced";
@@ -118,13 +112,13 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     read(id, now) {
       const row = select.get(id) as Row | undefined;
       if (row === undefined) return null;
-      const record = recordIn("read", row);
-      if (record.id !== id) throw notAsked("read");
+      const record = decodeRecord(row);
+      if (record.id !== id) throw notAsked();
       return isLive(row, now) ? record : null;
     },
 
     update(id, changes, now) {
-      const row = rowOf("update", id);
+      const row = rowOf(id);
       if (row === undefined || !isLive(row, now)) return "gone";
       const { data, userId = row.user_id, lifetime, authenticatedAt, touch = true, ifVersion } = changes;
       if (ifVersion !== undefined && ifVersion !== row.version) return "conflict";
@@ -151,7 +145,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
 
     revoke(id, now) {
-      const row = rowOf("revoke", id);
+      const row = rowOf(id);
       if (row !== undefined) {
         bury.run(now, now + tombstoneMinimum, row.n);
         return isLive(row, now);
@@ -177,8 +171,8 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
 
     listSome(userId, { authenticatedAt, n }, now) {
       const rows = listing.all(userId, authenticatedAt, n) as Row[];
-      const records = rows.map((row) => recordIn("listUser", row));
-      if (records.some((record) => record.userId !== userId)) throw notAsked("listUser");
+      const records = rows.map(decodeRecord);
+      if (records.some((record) => record.userId !== userId)) throw notAsked();
       const last = rows.length === PAGE ? rows.at(-1) : undefined;
       return {
         records: records.filter(({ expiresAt }) => now < expiresAt),
@@ -189,9 +183,7 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     scanSome(from, now) {
       const rows = scanning.all(now, from) as (Row & { readonly is_live: number })[];
       return {
-        records: rows
-          .filter(({ is_live }) => is_live === 1)
-          .map((row) => decodeRecord(row) ?? notASession("scan")),
+        records: rows.filter(({ is_live }) => is_live === 1).map((row) => orError(() => decodeRecord(row))),
         next: rows.length === PAGE ? rows.at(-1)!.n : undefined,
       };
     },
@@ -206,9 +198,9 @@ export function sessionsIn(database: SqliteDatabase, tombstoneMinimum: number): 
     },
   };
 
-  function rowOf(operation: StoreOperation, id: string): Row | undefined {
+  function rowOf(id: string): Row | undefined {
     const row = find.get(id) as Row | undefined;
-    if (row !== undefined && row.id !== id) throw notAsked(operation);
+    if (row !== undefined && row.id !== id) throw notAsked();
     return row;
   }
 
@@ -243,14 +235,8 @@ function isLive({ revoked_at, expires_at }: Row, now: number): boolean {
   return revoked_at === null && now < expires_at;
 }
 
-function recordIn(operation: StoreOperation, row: Row): SessionRecord {
-  const record = decodeRecord(row);
-  if (record === undefined) throw notASession(operation);
-  return record;
-}
-
-function notAsked(operation: StoreOperation): StoreError {
-  return new StoreError(operation, "SQLite returned a different row from the one requested");
+function notAsked(): Fault {
+  return new Fault("SQLite returned a different row from the one requested");
 }
 
 /** A call adds one row at most. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { StoreError, type StoreOperation } from "@tenure/core";
-import { batched } from "@tenure/core/store";
+import type { StoreOperation } from "@tenure/core";
+import { batched, Fault } from "@tenure/core/store";
 import { rollBack, type SqliteDatabase } from "./database.ts";
 import { isLocked, toStoreError } from "./failure.ts";
 import type { Sessions } from "./sessions.ts";
 
-/** The work of a call inside a transaction. It throws a `StoreError` only before its first write. */
+/** The work of a call inside a transaction. */
 export type Work<Result> = (sessions: Sessions, now: number) => Result;
 
 /** Runs `work` in a transaction, together with the other calls of this turn of the event loop. */
@@ -66,7 +66,7 @@ export function transactionsOn(
     try {
       // Read after the lock is held: a session may have expired while the call waited for it.
       const now = Date.now();
-      const outcomes = calls.map(({ work }) => outcomeOf(() => work(sessions, now)));
+      const outcomes = calls.map((call) => outcomeOf(call, sessions, now));
       if (begin === "begin immediate") sessions.sweep(now, calls.length);
       database.exec("commit");
       return outcomes;
@@ -127,12 +127,12 @@ interface Call {
   readonly work: Work<unknown>;
 }
 
-/** Returns the result, or a `StoreError`, which rejects this call alone. */
-function outcomeOf(work: () => unknown): unknown {
+/** Returns the result. A `Fault` rejects this call alone. */
+function outcomeOf({ operation, work }: Call, sessions: Sessions, now: number): unknown {
   try {
-    return work();
+    return work(sessions, now);
   } catch (error) {
-    if (error instanceof StoreError) return error;
+    if (error instanceof Fault) return toStoreError(operation, error);
     throw error;
   }
 }
