@@ -15,7 +15,10 @@ import {
   canBeStored,
   isTouch,
   monotonic,
+  orError,
+  scanPages,
 } from "@tenure/core/store";
+import type { Send } from "./client.ts";
 import { commandsOver, foreignValue, notAReply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
 import { decodeRecord, decodeText, encodeText, MAX_CHARACTERS } from "./layout.ts";
@@ -173,19 +176,21 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async *scan() {
+      const primaries = await commands.send("scan", () => redis.primaries());
+      // SCAN may return an id twice.
       const seen = new Set<string>();
-      let isForeign = false;
-      for await (const page of pagesOfIds()) {
-        const ids = page.filter((id) => !seen.has(id));
-        for (const id of ids) seen.add(id);
-        const values = await Promise.all(ids.map((id) => call.scan(key(id))));
-        for (const [at, id] of ids.entries()) {
-          const record = recordIn(id, values[at]);
-          if (record) yield record;
-          isForeign ||= record === undefined;
-        }
-      }
-      if (isForeign) throw foreignValue("scan");
+      yield* scanPages({ primary: 0, cursor: "0" }, async ({ primary, cursor }) => {
+        const { ids, next } = await idsOn(primaries[primary]!, cursor);
+        const found = ids.filter((id) => !seen.has(id));
+        for (const id of found) seen.add(id);
+        const values = await Promise.all(found.map((id) => call.scan(key(id))));
+        const records = found.map((id, at) => orError(() => recordOf("scan", id, values[at])));
+        const place = next === "0" ? { primary: primary + 1, cursor: "0" } : { primary, cursor: next };
+        return {
+          records: records.filter((record) => record !== null),
+          next: place.primary < primaries.length ? place : undefined,
+        };
+      });
     },
 
     async now() {
@@ -202,23 +207,15 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return `${prefix}s:${id}`;
   }
 
-  /** Yields the ids that have a key on any primary, page by page. An id may occur twice. */
-  async function* pagesOfIds(): AsyncGenerator<readonly string[]> {
+  /** Resolves to a page of the ids that have a key on a primary. `next` is "0" on the last page. */
+  function idsOn(primary: Send, cursor: string): Promise<{ ids: readonly string[]; next: string }> {
     const beginning = redis.keyPrefix + key("");
     const pattern = `${beginning.replaceAll(/[[\]*?^\\]/g, String.raw`\$&`)}*`;
-    for (const send of await commands.send("scan", () => redis.primaries())) {
-      let cursor = "0";
-      do {
-        const from = cursor;
-        const page = await commands.send("scan", async () => {
-          const reply = await send("SCAN", from, "MATCH", pattern, "COUNT", SCANNED);
-          const [next, keys] = reply as readonly [cursor: unknown, keys: readonly string[]];
-          return { next: String(next), ids: keys.map((one) => one.slice(beginning.length)) };
-        });
-        yield page.ids;
-        cursor = page.next;
-      } while (cursor !== "0");
-    }
+    return commands.send("scan", async () => {
+      const reply = await primary("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED);
+      const [next, keys] = reply as readonly [cursor: unknown, keys: readonly string[]];
+      return { ids: keys.map((one) => one.slice(beginning.length)), next: String(next) };
+    });
   }
 
   /** A login gives a user and a lifetime: two scripts. Other changes that need the index take three. */
@@ -307,15 +304,10 @@ const SCANNED = "500";
 
 /** @throws StoreError for a value that does not belong to this id */
 function recordOf(operation: StoreOperation, id: string, value: unknown): SessionRecord | null {
-  const record = recordIn(id, value);
+  if (value === null) return null;
+  const record = typeof value === "string" ? decodeRecord(id, value) : undefined;
   if (record === undefined) throw foreignValue(operation);
   return record;
-}
-
-/** `undefined`: the value does not belong to this id. */
-function recordIn(id: string, value: unknown): SessionRecord | null | undefined {
-  if (value === null) return null;
-  return typeof value === "string" ? decodeRecord(id, value) : undefined;
 }
 
 const CREATED: Results<CreateResult> = {
