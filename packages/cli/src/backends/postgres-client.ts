@@ -21,13 +21,12 @@ export async function connectPostgres({ url }: PostgresAddress): Promise<pg.Pool
 }
 
 export interface TableName {
-  readonly schema?: string;
+  readonly schema: string | undefined;
   readonly table: string;
 }
 
 /** Quotes a name for SQL. */
 export function quotedName({ schema, table }: TableName): string {
-  return schema === undefined
-    ? pg.escapeIdentifier(table)
-    : [schema, table].map(pg.escapeIdentifier).join(".");
+  const names = schema === undefined ? [table] : [schema, table];
+  return names.map(pg.escapeIdentifier).join(".");
 }

@@ -8,7 +8,7 @@ export async function postgresBackend(
   address: PostgresAddress,
   { schema, table = "tenure_sessions", tombstoneMinimum }: StoreOptions,
 ): Promise<Backend> {
-  const name = schema === undefined ? { table } : { schema, table };
+  const name = { schema, table };
   const pool = await connectPostgres(address);
   const store = postgresStore(pool, tombstoneMinimum === undefined ? name : { ...name, tombstoneMinimum });
   return {

@@ -1,6 +1,6 @@
 import type { PostgresAddress } from "../address.ts";
 import { connectPostgres, quotedName } from "../backends/postgres-client.ts";
-import { dataOf, type Source } from "./source.ts";
+import { dataOf, type Source, type SourceOptions } from "./source.ts";
 
 /**
  * Reads the sessions of connect-pg-simple 3 to 10. A row has `sid`, `sess` (json) and `expire` (timestamp
@@ -10,13 +10,10 @@ import { dataOf, type Source } from "./source.ts";
  */
 export async function connectPgSimpleSource(
   address: PostgresAddress,
-  {
-    schema,
-    table = "session",
-  }: { readonly schema?: string | undefined; readonly table?: string | undefined },
+  { schema, table = "session" }: Pick<SourceOptions, "schema" | "table">,
 ): Promise<Source> {
   const pool = await connectPostgres(address);
-  const name = quotedName(schema === undefined ? { table } : { schema, table });
+  const name = quotedName({ schema, table });
   return {
     label: `${address.label}, table ${name}`,
     async estimate() {

@@ -1,6 +1,6 @@
 import type { RedisAddress } from "../address.ts";
 import { connectRedis, keyCount, primariesOf } from "../backends/redis-client.ts";
-import { dataOf, type Source, type SourceSession } from "./source.ts";
+import { dataOf, type Source, type SourceOptions, type SourceSession } from "./source.ts";
 
 /**
  * Reads the sessions of connect-redis 3 to 10. The key `<prefix><session id>` holds a session as JSON, and
@@ -12,7 +12,8 @@ import { dataOf, type Source, type SourceSession } from "./source.ts";
  */
 export async function connectRedisSource(
   address: RedisAddress,
-  { prefix = "sess:", except }: { readonly prefix?: string | undefined; readonly except: string },
+  { prefix = "sess:" }: Pick<SourceOptions, "prefix">,
+  except: string,
 ): Promise<Source> {
   const client = await connectRedis(address);
   const isTenures = (key: string): boolean =>

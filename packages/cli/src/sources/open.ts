@@ -1,18 +1,10 @@
 import type { Address } from "../address.ts";
 import type { StoreOptions } from "../backend.ts";
 import { UsageError } from "../usage-error.ts";
-import type { Source } from "./source.ts";
+import type { Source, SourceOptions } from "./source.ts";
 
 export const FROM = ["connect-redis", "connect-pg-simple", "connect-mongo"] as const;
 export type From = (typeof FROM)[number];
-
-/** Where the other store keeps its sessions. Absent: its default. */
-export interface SourceOptions {
-  readonly prefix?: string | undefined;
-  readonly schema?: string | undefined;
-  readonly table?: string | undefined;
-  readonly collection?: string | undefined;
-}
 
 /**
  * @param to Tenure's store, which must be in another place
@@ -26,7 +18,7 @@ export async function openSource(
 ): Promise<Source> {
   if (from === "connect-redis" && address.backend === "redis") {
     const { connectRedisSource } = await import("./connect-redis.ts");
-    return connectRedisSource(address, { prefix: options.prefix, except: to.options.prefix ?? "tenure:" });
+    return connectRedisSource(address, options, to.options.prefix ?? "tenure:");
   }
   if (from === "connect-pg-simple" && address.backend === "postgres") {
     const { connectPgSimpleSource } = await import("./connect-pg-simple.ts");

@@ -6,6 +6,14 @@ export interface Source extends AsyncDisposable {
   sessions(): AsyncIterable<SourceSession>;
 }
 
+/** Where the other store keeps its sessions. Absent: its default. */
+export interface SourceOptions {
+  readonly prefix: string | undefined;
+  readonly schema: string | undefined;
+  readonly table: string | undefined;
+  readonly collection: string | undefined;
+}
+
 export interface SourceSession {
   /** The framework's session id, which becomes the token. */
   readonly token: string;
