@@ -61,10 +61,11 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
   const touchedAt = number(value, POSITIONS.touchedAt);
   const idle = number(value, POSITIONS.idle);
   const endsAt = number(value, POSITIONS.endsAt);
-  const userId = isAnonymous ? null : decodedUser(value.slice(userAt, marksAt));
-  if (userId === undefined) return undefined;
+  const id = decodeText(encodedId);
+  const userId = isAnonymous ? null : decodeText(value.slice(userAt, marksAt));
+  if (id === undefined || userId === undefined) return undefined;
   return {
-    id: decodeText(encodedId),
+    id,
     userId,
     authenticatedAt: isAnonymous ? null : number(value, POSITIONS.authenticatedAt),
     data: value.slice(dataAt),
@@ -86,10 +87,6 @@ export function encodeText(text: string): string {
   if (text.length > MAX_CHARACTERS)
     throw new TypeError(`an id or user id must have at most ${MAX_CHARACTERS} characters`);
   return PLAIN.test(text) ? text : encodeURIComponent(text);
-}
-
-export function decodeText(encoded: string): string {
-  return encoded.includes("%") ? decodeURIComponent(encoded) : encoded;
 }
 
 /** Returns Lua that reads a field of `value` with `sub` and `digits`. A number that is not digits is nil. */
@@ -127,9 +124,10 @@ const DASH = 0x2d;
 const SPACE = 0x20;
 
 /** `undefined`: `encodeText` did not write it. */
-function decodedUser(encoded: string): string | undefined {
+function decodeText(encoded: string): string | undefined {
+  if (!encoded.includes("%")) return encoded;
   try {
-    return decodeText(encoded);
+    return decodeURIComponent(encoded);
   } catch {
     return undefined;
   }

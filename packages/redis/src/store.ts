@@ -21,7 +21,7 @@ import {
 import type { Send } from "./client.ts";
 import { commandsOver, foreignValue, notAReply } from "./commands.ts";
 import { warnOfEviction } from "./eviction.ts";
-import { decodeRecord, decodeText, encodeText, MAX_CHARACTERS } from "./layout.ts";
+import { decodeRecord, encodeText, MAX_CHARACTERS } from "./layout.ts";
 import { type RedisStoreOptions, settingsFrom } from "./options.ts";
 import { type RedisClient, storeClient } from "./recognise.ts";
 import { confirmedByReplicas } from "./replicas.ts";
@@ -169,7 +169,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       let after: string | undefined = "0";
       while (after !== undefined) {
         const page = await index.page("listUser", user, after);
-        for (const record of await liveOf(userId, page.entries)) records.set(record.id, record);
+        for (const record of await liveOf(user, page.entries)) records.set(record.id, record);
         after = page.next;
       }
       return [...records.values()].toSorted((a, b) => a.createdAt - b.createdAt);
@@ -278,19 +278,22 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   ): Promise<number> {
     const { fence, sample } = await index.add(operation, user, id, end);
     // May fail: the next addition takes another sample.
-    if (sample.length > 0) void liveOf(decodeText(user), sample).catch(() => undefined);
+    if (sample.length > 0) void liveOf(user, sample).catch(() => undefined);
     return fence;
   }
 
   /** Resolves to the user's live sessions among index entries. Removes entries without one. */
-  async function liveOf(userId: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
+  async function liveOf(user: string, entries: readonly Entry[]): Promise<SessionRecord[]> {
     const values = await Promise.all(entries.map(({ id }) => call.listUser(key(id))));
-    const found = entries.map(({ id }, at) => recordOf("listUser", id, values[at]));
+    const found = entries.map(({ id }, at) => {
+      const record = recordOf("listUser", id, values[at]);
+      return record !== null && record.userId !== null && encodeText(record.userId) === user ? record : null;
+    });
     index.remove(
-      encodeText(userId),
-      entries.filter(({ isSettled }, at) => isSettled && found[at]?.userId !== userId),
+      user,
+      entries.filter(({ isSettled }, at) => isSettled && found[at] === null),
     );
-    return found.filter((record): record is SessionRecord => record?.userId === userId);
+    return found.filter((record) => record !== null);
   }
 }
 

@@ -119,6 +119,18 @@ redis.describe("a value that the store did not write", () => {
     expect(found.toSorted()).toEqual([good, other].toSorted());
   });
 
+  test("under an id that cannot be decoded makes scan reject with a StoreError, after every session", async () => {
+    const [good, copied] = [await createSession(store), await createSession(store)];
+    const value = (await client.get(`${prefix}s:${copied}`))!;
+    await client.set(`${prefix}s:100%zz`, value.replace(copied, "100%zz"), "KEEPTTL");
+    const found: string[] = [];
+    const scanning = (async () => {
+      for await (const { id } of store.scan()) found.push(id);
+    })();
+    expect(await outcomes([scanning])).toEqual([FOREIGN]);
+    expect(found.toSorted()).toEqual([good, copied].toSorted());
+  });
+
   test("among a user's sessions does not keep revokeUser from ending the others", async () => {
     const userId = newId();
     const ids = await Promise.all(Array.from({ length: 5 }, () => createSession(store, { userId })));
