@@ -48,7 +48,7 @@ export function ignoreStoreError(error: unknown): undefined {
 
 /**
  * Repeats failed calls that change nothing, so that occasional failures do not fail a sound store. Rejects if
- * a call does not settle, so that the failure names the call.
+ * a call does not settle.
  */
 function patient(store: SessionStore): SessionStore {
   return {
@@ -67,10 +67,15 @@ function patient(store: SessionStore): SessionStore {
   };
 }
 
-function settled<Result>(operation: string, call: Promise<Result>): Promise<Result> {
+/** Settles as the call does, or rejects after `patience` milliseconds with an error that names the call. */
+export function settled<Result>(
+  operation: string,
+  call: Promise<Result>,
+  patience: number = PATIENCE,
+): Promise<Result> {
   const late = (): Error =>
-    new Error(`${operation} had not settled after ${PATIENCE} ms: every call must settle in bounded time`);
-  return withDeadline(call, PATIENCE, late);
+    new Error(`${operation} had not settled after ${patience} ms: every call must settle in bounded time`);
+  return withDeadline(call, patience, late);
 }
 
 /** Milliseconds: much longer than any call that settles, even on a slow machine. */

@@ -28,6 +28,8 @@ export interface Scene extends Attempt {
   readonly stored: (given?: Partial<NewSession>) => Promise<SessionRecord>;
   /** Makes a call between two readings of the store's clock. */
   readonly timed: <Result>(call: () => Promise<Result>) => Promise<Timed<Result>>;
+  /** The same for a call that proves nothing unless it has its result before an instant. */
+  readonly inTime: <Result>(instant: number, call: () => Promise<Result>) => Promise<Timed<Result>>;
   /** Waits until the store's clock has reached an instant. */
   readonly reached: (instant: number) => Promise<void>;
 }
@@ -76,6 +78,11 @@ export function openScene(attempt: Attempt): Scene {
       const from = await store.now();
       const result = await call();
       return { result, from, to: await store.now() };
+    },
+    async inTime(instant, call) {
+      const made = await scene.timed(call);
+      if (made.to >= instant) throw new Unclear("a call came too late");
+      return made;
     },
     async reached(instant) {
       for (;;) {

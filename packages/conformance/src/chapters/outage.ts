@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionStore } from "@tenure/core";
-import { isStoreError } from "../backend.ts";
+import { isStoreError, settled } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import type { Scene } from "../scene.ts";
 
@@ -66,23 +65,19 @@ async function assertAllReject(scene: Scene, port: number): Promise<void> {
   const store = await openAt(scene, port);
   await Promise.all(
     Object.entries(callsOf(store, scene)).map(async ([operation, call]) => {
-      const patience = new AbortController();
-      const outcome = await Promise.race([
-        call().then(
-          (result) => ({ result }),
-          (error: unknown) => ({ error }),
-        ),
-        sleep(PATIENCE, { hangs: true }, { signal: patience.signal }),
-      ]).finally(() => {
-        patience.abort();
-      });
-      assert.ok(!("hangs" in outcome), `${operation} had not settled after ${PATIENCE} ms`);
-      assert.ok("error" in outcome, `${operation} resolved although the backend is unreachable`);
-      const { error } = outcome;
-      assert.ok(isStoreError(error), `${operation} rejected with ${String(error)} instead of a StoreError`);
-      assert.equal(error.operation, operation, "a StoreError names its operation");
-      // Session frameworks read a code ENOENT as "no such session".
-      assert.ok(!("code" in error), `${operation}: the driver's code belongs in the cause`);
+      const judged = call().then(
+        () => assert.fail(`${operation} resolved although the backend is unreachable`),
+        (error: unknown) => {
+          assert.ok(
+            isStoreError(error),
+            `${operation} rejected with ${String(error)} instead of a StoreError`,
+          );
+          assert.equal(error.operation, operation, "a StoreError names its operation");
+          // Session frameworks read a code ENOENT as "no such session".
+          assert.ok(!("code" in error), `${operation}: the driver's code belongs in the cause`);
+        },
+      );
+      await settled(operation, judged, PATIENCE);
     }),
   );
 }
