@@ -79,25 +79,14 @@ export const END_BATCH = 1000;
 /** Rows per page of a scan, dead ones included, so that the cost of a statement is bounded. */
 const SCAN_PAGE = 200;
 
-export function operationsOn(statements: Statements, tombstoneMinimum: number): Operations {
-  const fenceBy = (statement: Statement): Operation<Fence, Fenced> => ({
-    name: "revokeUser",
-    joins: "none",
-    keyOf: ({ userId }) => userId,
-    query: ([call], patience) => ({
-      statement,
-      values: [call!.userId, call!.upTo, tombstoneMinimum, patience],
-    }),
-    result: ([row]) => ({ instant: integer(row![2]), state: wordIn(row!, "fenced", "early", "future") }),
-  });
-
+export function operationsOn(statements: Statements): Operations {
   const end: Operation<Ending, Ended> = {
     name: "revokeUser",
     joins: "none",
     keyOf: ({ userId }) => userId,
     query: ([ending], patience) => ({
       statement: statements.end,
-      values: [...endingValues(ending!, tombstoneMinimum), patience],
+      values: [...endingValues(ending!), patience],
     }),
     result([row]) {
       const [, , alive, found, ended, left] = row!;
@@ -115,7 +104,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       query(sessions, patience) {
         const forUser = sessions.some(({ userId }) => userId !== null);
         const forms = forUser ? statements.createForUser : statements.createAnonymous;
-        return byRow(forms, sessions.map(sessionValues), tombstoneMinimum, patience);
+        return byRow(forms, sessions.map(sessionValues), patience);
       },
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "created", "taken", "fenced")),
     },
@@ -150,7 +139,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       query(changes, patience) {
         const withUser = changes.some(({ userId }) => typeof userId === "string");
         const forms = withUser ? statements.updateWithUser : statements.update;
-        return byRow(forms, changes.map(changeValues), tombstoneMinimum, patience);
+        return byRow(forms, changes.map(changeValues), patience);
       },
       result: ([row]) => wordIn(row!, "updated", "gone", "conflict", "fenced"),
     },
@@ -159,7 +148,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
       name: "revoke",
       joins: "different keys",
       keyOf: (id) => id,
-      query: (ids, patience) => byKey(statements.revoke, ids, tombstoneMinimum, patience),
+      query: (ids, patience) => byKey(statements.revoke, ids, patience),
       result: ([row]) => (row![2] === "again" ? AGAIN : wordIn(row!, "ended", "dead") === "ended"),
     },
 
@@ -170,10 +159,7 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
 
     endUnlocked: {
       ...end,
-      query: ([ending]) => ({
-        statement: statements.endUnlocked,
-        values: endingValues(ending!, tombstoneMinimum),
-      }),
+      query: ([ending]) => ({ statement: statements.endUnlocked, values: endingValues(ending!) }),
     },
 
     listUser: {
@@ -229,6 +215,16 @@ export function operationsOn(statements: Statements, tombstoneMinimum: number): 
   };
 }
 
+function fenceBy(statement: Statement): Operation<Fence, Fenced> {
+  return {
+    name: "revokeUser",
+    joins: "none",
+    keyOf: ({ userId }) => userId,
+    query: ([call], patience) => ({ statement, values: [call!.userId, call!.upTo, patience] }),
+    result: ([row]) => ({ instant: integer(row![2]), state: wordIn(row!, "fenced", "early", "future") }),
+  };
+}
+
 /** Builds the statement for calls whose only value is their key. */
 function byKey({ one, many }: Forms, keys: readonly string[], ...shared: readonly unknown[]): Query {
   return keys.length === 1
@@ -267,6 +263,6 @@ function changeValues(change: Change): unknown[] {
   ];
 }
 
-function endingValues({ userId, except, upTo, all }: Ending, tombstoneMinimum: number): unknown[] {
-  return [userId, except, upTo, all, tombstoneMinimum, END_BATCH];
+function endingValues({ userId, except, upTo, all }: Ending): unknown[] {
+  return [userId, except, upTo, all, END_BATCH];
 }

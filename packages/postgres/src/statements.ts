@@ -32,15 +32,18 @@ export type Statements = Readonly<
  *   allows.
  * - Each row of a reply begins with the server's state and the key of the call, so that neither a missing row
  *   nor a reply to another call is taken for a result.
+ *
+ * @param tombstoneMinimum milliseconds
  */
-export function statementsFor({ sql: table, literal }: Table): Statements {
+export function statementsFor({ sql: table, literal }: Table, tombstoneMinimum: number): Statements {
+  const tombstone = `${tombstoneMinimum} * ${MILLISECOND}`;
   const state = `case when pg_is_in_recovery() then 'standby' when row_security_active(${literal}::regclass) then 'hidden' end`;
 
   const create = (given: string, fences: Fences): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(8)})${fences.locked},
+with given as materialized (select given.* from ${given}, ${patience(7)})${fences.locked},
 judged as materialized (
-  select *, case when locked then coalesce(at <= now - $7::bigint * ${MILLISECOND} or at <= fence, false) end as fenced
+  select *, case when locked then coalesce(at <= now - ${tombstone} or at <= fence, false) end as fenced
   from (
     select *, ${notAfterNow("authenticated_at")} as at
     from (select given.*, ${fences.columns}, ${NOW} as now from given ${fences.join}, ${DURABLE}) given
@@ -88,7 +91,7 @@ from given left join touched on touched.id = given.id`);
   // If the fence refuses a change, the same update turns the session into a tombstone.
   const update = (given: string, matching: string, fences: Fences): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(11)})${fences.locked},
+with given as materialized (select given.* from ${given}, ${patience(10)})${fences.locked},
 ${held(matching, `and s.revoked_at is null ${fences.first}`)}, live as materialized (
   select * from (select held.*, ${NOW} as now from held, ${DURABLE}) held where expires_at > now
 ), judged as materialized (
@@ -96,7 +99,7 @@ ${held(matching, `and s.revoked_at is null ${fences.first}`)}, live as materiali
     when if_version <> version then 'conflict'
     when not locked then 'cancelled'
     when new_user is not null and (
-      new_instant <= now - $10::bigint * ${MILLISECOND} or (rebound and new_instant <= fence)
+      new_instant <= now - ${tombstone} or (rebound and new_instant <= fence)
     ) then 'fenced'
     else 'updated' end as verdict
   from (
@@ -124,7 +127,7 @@ ${held(matching, `and s.revoked_at is null ${fences.first}`)}, live as materiali
     ends_at = case when verdict = 'fenced' then judged.ends_at else new_end end,
     touched_at = new_touch,
     expires_at = case
-      when verdict = 'fenced' then greatest(judged.ends_at, now + $10::bigint * ${MILLISECOND})
+      when verdict = 'fenced' then greatest(judged.ends_at, now + ${tombstone})
       else least(new_touch + new_idle, new_end) end
   from judged where s.id = judged.id and verdict in ('updated', 'fenced')
   returning s.id
@@ -137,16 +140,16 @@ from given left join judged on judged.id = given.id left join changed on changed
   // revoking.
   const revoke = (given: string, matching: string): Statement =>
     statement(`
-with given as materialized (select given.* from ${given}, ${patience(3)}),
+with given as materialized (select given.* from ${given}, ${patience(2)}),
 ${held(matching, "")}, judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
 ), ended as (
   update ${table} s set revoked_at = coalesce(s.revoked_at, judged.now), ${BURIED},
-    expires_at = greatest(s.ends_at, judged.now + $2::bigint * ${MILLISECOND}, case when s.revoked_at is not null then s.expires_at end)
+    expires_at = greatest(s.ends_at, judged.now + ${tombstone}, case when s.revoked_at is not null then s.expires_at end)
   from judged where s.id = judged.id and s.id ${matching}
   returning s.id
 ), planted as (
-  ${insertMark("id", "null", "$2::bigint")}
+  ${insertMark("id", "null")}
   from given, (select ${NOW} as now) clock, ${DURABLE}
   where not exists (select from held where held.id = given.id)
   order by id collate "C"
@@ -166,9 +169,9 @@ left join judged on judged.id = given.id left join ended on ended.id = given.id 
   const fence = (durability: string): Statement =>
     statement(`
 with asked as materialized (
-  select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(4)}, ${durability}
+  select now, coalesce(${instant("$2::bigint")}, now) as instant from (select ${NOW} as now) clock, ${patience(3)}, ${durability}
 ), fenced as (
-  ${insertMark(`${FENCE} || $1::text`, "instant", "$3::bigint")} from asked where instant < now
+  ${insertMark(`${FENCE} || $1::text`, "instant")} from asked where instant < now
   on conflict (id) do update set
     authenticated_at = greatest(mark.authenticated_at, excluded.authenticated_at),
     expires_at = greatest(mark.expires_at, excluded.expires_at)
@@ -181,15 +184,15 @@ from asked left join fenced on true`);
   const end = (from: string, lock: string, left: string): Statement =>
     statement(`
 with held as materialized (
-  select s.id, s.expires_at from ${table} s${from} where ${OF_USER} limit $6::bigint for no key update of s ${lock}
+  select s.id, s.expires_at from ${table} s${from} where ${OF_USER} limit $5::bigint for no key update of s ${lock}
 ), judged as materialized (
   select held.*, ${NOW} as now from held, ${DURABLE}
 ), ended as (
-  update ${table} s set revoked_at = last.now, ${BURIED}, expires_at = greatest(s.ends_at, last.now + $5::bigint * ${MILLISECOND})
+  update ${table} s set revoked_at = last.now, ${BURIED}, expires_at = greatest(s.ends_at, last.now + ${tombstone})
   from (select max(now) as now from judged) last where s.id = any(array(select id from judged))
   returning s.id
 )
-select ${state}, $1::text, alive::text, found::text, (select count(*) from ended)::text, (found = $6::bigint ${left})::text
+select ${state}, $1::text, alive::text, found::text, (select count(*) from ended)::text, (found = $5::bigint ${left})::text
 from (select count(*) as found, count(*) filter (where expires_at > now) as alive from judged) counted`);
 
   function held(matching: string, condition: string): string {
@@ -201,16 +204,16 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
   }
 
   /** Inserts a fence or a tombstone. The rest of the statement must provide `now`. */
-  function insertMark(id: string, at: string, tombstone: string): string {
+  function insertMark(id: string, at: string): string {
     return `insert into ${table} as mark (id, authenticated_at, data, version, created_at, idle_timeout, ends_at, touched_at, expires_at, revoked_at)
-  select ${id}, ${at}, '', 1, now, interval '0', now, now, now + ${tombstone} * ${MILLISECOND}, now`;
+  select ${id}, ${at}, '', 1, now, interval '0', now, now, now + ${tombstone}, now`;
   }
 
   /** Locks the fences of the users that the calls name, and creates missing fences. */
-  function withFences(tombstone: string): Fences {
+  function withFences(): Fences {
     return {
       locked: `, fences as (
-  ${insertMark(`${FENCE} || user_id`, "null", tombstone)}
+  ${insertMark(`${FENCE} || user_id`, "null")}
   from (select distinct user_id from given where user_id is not null) bound, (select ${NOW} as now) clock
   order by user_id collate "C"
   on conflict (id) do update set expires_at = greatest(mark.expires_at, excluded.expires_at)
@@ -225,7 +228,7 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
 
   return {
     createAnonymous: forms(SESSION, (given) => create(given, NO_FENCES)),
-    createForUser: forms(SESSION, (given) => create(given, withFences("$7::bigint"))),
+    createForUser: forms(SESSION, (given) => create(given, withFences())),
     read: {
       one: read(givenBy(ID).one, table),
       // `offset 0` forces an index lookup per id. A join planned while the table was small would read all of
@@ -234,9 +237,9 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
     },
     touch: forms(ID, touch),
     update: forms(CHANGES, (given, matching) => update(given, matching, NO_FENCES)),
-    updateWithUser: forms(CHANGES, (given, matching) => update(given, matching, withFences("$10::bigint"))),
+    updateWithUser: forms(CHANGES, (given, matching) => update(given, matching, withFences())),
     revoke: forms(ID, revoke),
-    fence: fence(lazyIf("$4::text is not null")),
+    fence: fence(lazyIf("$3::text is not null")),
     durableFence: fence(DURABLE),
     // Skips sessions that another transaction has locked.
     endUnlocked: end(
@@ -244,7 +247,7 @@ from (select count(*) as found, count(*) filter (where expires_at > now) as aliv
       "skip locked",
       `or exists (select from ${table} s where ${OF_USER} and s.id <> all(array(select id from judged)))`,
     ),
-    end: end(`, ${patience(7)}`, "", ""),
+    end: end(`, ${patience(6)}`, "", ""),
     listUser: statement(`
 select ${state}, given.user_id, ${RECORD}
 from unnest($1::text[]) given(user_id) left join lateral (

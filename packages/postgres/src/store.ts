@@ -94,7 +94,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   const { tombstoneMinimum = 60 * 60 * 1000 } = options;
   assertDuration("tombstoneMinimum", tombstoneMinimum);
   const table = tableOf(options);
-  const operations = operationsOn(statementsFor(table), tombstoneMinimum);
+  const operations = operationsOn(statementsFor(table, tombstoneMinimum));
   const bind = joinedOn(pool, table.sql);
   const sweepPages = bind(operations.sweep);
 

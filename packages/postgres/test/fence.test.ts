@@ -23,7 +23,7 @@ postgres.describe("postgresStore, the login fence", () => {
   });
 
   test("a fence is set only by a statement that runs after the server's clock has passed its instant", async () => {
-    const { fence } = operationsOn(statementsFor(tableOf({ table })), HOUR);
+    const { fence } = operationsOn(statementsFor(tableOf({ table }), HOUR));
     const client = await pools.begin();
     const states = new Set<string>();
     for (let round = 0; round < 200; round += 1) {
@@ -96,7 +96,7 @@ postgres.describe("postgresStore, the login fence", () => {
 
 /** A pool that loses the connection before the server gets a statement that ends a user's sessions. */
 function failingToEnd(pool: Pool): PostgresPool {
-  const { endUnlocked } = statementsFor(tableOf({ table }));
+  const { endUnlocked } = statementsFor(tableOf({ table }), HOUR);
   return intercepted(pool, async (query, next) => {
     if (query.text === endUnlocked.text) throw new Error("Connection terminated unexpectedly");
     return next(query);

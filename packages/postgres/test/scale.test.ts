@@ -144,7 +144,7 @@ interface Planned {
 }
 
 function everyStatement(table: string): Record<string, Planned> {
-  const operations = operationsOn(statementsFor(tableOf({ table })), HOUR);
+  const operations = operationsOn(statementsFor(tableOf({ table }), HOUR));
   const { create, read, touch, update, revoke, fence, endUnlocked, end, listUser, scan, sweep } = operations;
   const sessions = ["new 1", "new 2"].map((id) => newSession({ id, userId: "u" }));
   const anonymous = sessions.map((session) => ({ ...session, userId: null }));
@@ -223,7 +223,7 @@ function literals(values: readonly unknown[]): string {
 }
 
 function explainedTouch(table: string, id: string): string {
-  const { touch } = operationsOn(statementsFor(tableOf({ table })), HOUR);
+  const { touch } = operationsOn(statementsFor(tableOf({ table }), HOUR));
   const { statement } = touch.query([id], null);
   return `explain (analyze, wal) ${statement.text.replaceAll("$1", `'${id}'`).replaceAll("$2", "null")}`;
 }

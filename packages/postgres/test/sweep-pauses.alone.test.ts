@@ -28,7 +28,7 @@ here.describe("sweep", () => {
       expired: true,
     });
     // The store's statement and not its call, which would be made again after a short wait for a lock.
-    const { create } = operationsOn(statementsFor(tableOf({})), HOUR);
+    const { create } = operationsOn(statementsFor(tableOf({}), HOUR));
     const login = () => {
       const { statement, values } = create.query([newSession({ userId: "user" })], `${LOCK_TIMEOUT}ms`);
       return pool.query({ name: statement.name!, text: statement.text, values });

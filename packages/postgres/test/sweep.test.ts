@@ -59,7 +59,7 @@ postgres.describe("postgresStore, sweeping", () => {
   test("a login does not wait for a statement of sweep, even if its transaction has not ended", async () => {
     await insertExpired(100);
     const client = await pools.begin();
-    const { statement, values } = operationsOn(statementsFor(tableOf({ table })), HOUR).sweep.query(
+    const { statement, values } = operationsOn(statementsFor(tableOf({ table }), HOUR)).sweep.query(
       [{ from: 0, to: 1000, limit: 1000, inTurn: false }],
       null,
     );
