@@ -18,10 +18,8 @@ export interface Login<Data extends object> extends GivenTimeouts {
   /** An instant of the store's clock at or before the beginning of the login. */
   readonly since: number;
   readonly keep: readonly string[];
-  /** The request's unsaved changes. */
+  /** The request's unsaved changes: all of its data, if its session is not stored yet. */
   readonly unsaved?: DataChange<Data> | undefined;
-  /** The request's data, if its session is not stored yet. */
-  readonly data?: Data | undefined;
   readonly isUnsent?: Replaced["isUnsent"];
 }
 
@@ -55,20 +53,20 @@ async function bind<Data extends object>(
   from: Look,
   login: Login<Data>,
 ): Promise<Issued | null> {
-  const { userId } = login;
+  const { userId, unsaved } = login;
   if (from.state === "superseded") {
-    const made = await begin(ctx, login, login.data);
+    const made = await begin(ctx, login, unsaved?.wantedData());
     // Within 30 s this is a double click, and both logins stay. Later, the new session replaces the old one.
     if (made && !from.isRecent && from.stored.record.userId === userId) {
       await endSession(ctx.store, from.stored.record, "login");
     }
     return made;
   }
-  if (from.state !== "live") return begin(ctx, login, login.data);
+  if (from.state !== "live") return begin(ctx, login, unsaved?.wantedData());
   let { stored } = from;
   const { id, userId: owner } = stored.record;
   // Data that cannot be decoded are not overwritten.
-  if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login, login.data);
+  if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login);
   if (!isOther(stored, login)) {
     const token = newToken(id);
     const outcome = await continueInPlace(ctx, stored, token, login);
@@ -80,7 +78,7 @@ async function bind<Data extends object>(
     // Another request has ended or rotated the session, or logged another user in. That user's session ends
     // below, unless this request's token was an anonymous visitor's, which may have been planted.
     const isOwners = owner !== null && outcome.state === "dropped" && isOther(outcome.stored, login);
-    if (!isOwners) return begin(ctx, login, undefined);
+    if (!isOwners) return begin(ctx, login);
     ({ stored } = outcome);
   }
   const made = await begin(ctx, login, kept(ctx, stored, login));
@@ -114,7 +112,7 @@ function continueInPlace<Data extends object>(
 async function begin<Data extends object>(
   ctx: Context<Data>,
   login: Login<Data>,
-  data: Data | undefined,
+  data?: Data | null,
 ): Promise<Issued | null> {
   const token = newToken();
   const { userId } = login;

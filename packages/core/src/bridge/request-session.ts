@@ -404,8 +404,7 @@ export class RequestSession<Data extends object> {
         ...timeouts,
         shorterIdle,
         keep,
-        unsaved: stored && this.#changeTo(wanted),
-        data: this.#state === "new" ? data : undefined,
+        unsaved: this.isEnded ? undefined : this.#changeTo(wanted),
         isUnsent: this.isTokenNew,
       });
       if ("refused" in result) {

@@ -52,6 +52,20 @@ describe("a request", () => {
     expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", data: { userId: "ada", n: 1 } });
   });
 
+  test("logs in with the data of the moment at which logIn was called, as they are stored", async () => {
+    const { sessions, beginRequest } = framework();
+    const { request } = await beginRequest(null);
+    const data: Data = { userId: { toJSON: () => "eve" }, cart: { n: 1 } };
+    const loggingIn = request.logIn("ada", data);
+    Object.assign(data["cart"] as Data, { n: 2 });
+    const { refused } = await loggingIn;
+    expect(refused).toBeNull();
+    const session = await sessions.get(request.token);
+    expect(session).toMatchObject({ userId: "ada", data: { cart: { n: 1 } } });
+    // Another user's name does not stay, whatever object it was before.
+    expect(session?.data).not.toHaveProperty("userId");
+  });
+
   test("without a cookie stores a new session at its first save", async () => {
     const { sessions, beginRequest } = framework();
     const { request } = await beginRequest(null);
