@@ -118,7 +118,7 @@ async function begin<Data extends object>(
   const { userId } = login;
   const own = withoutOtherUsers(ctx, data ?? ({} as Data), userId);
   const created = await createUnder(ctx, token, own, login);
-  return created.state === "created" ? { token, stored: created.stored } : null;
+  return typeof created === "string" ? null : { token, stored: created };
 }
 
 /** The part of another user's data that the login takes over, with the request's unsaved changes. */

@@ -1,7 +1,7 @@
 import { Cap, type LoginRefusal } from "./cap.ts";
 import { StoreClock } from "./clock.ts";
 import type { Context } from "./context.ts";
-import { createUnder } from "./creation.ts";
+import { create } from "./creation.ts";
 import { DataChange } from "./data-change.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { endSession } from "./ending.ts";
@@ -466,19 +466,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const startedAt = performance.now();
     assertCallOptions(settings, ["userId", "since", "idle", "lifetime"]);
     const timeouts = this.#ownTimeouts(settings);
-    const { encoding, cap } = this.#ctx;
+    const { encoding } = this.#ctx;
     const about = { id: idOf(token), userId: null };
     // The caller may change `data` while this call waits.
     const snapshot = encoding.decodeOwn(encoding.encode(data, about), about);
     const named = settings.userId === undefined ? userIdIn(this.policy.userId(snapshot)) : settings.userId;
     const userId = named === null ? null : this.#userId(named);
     const since = userId === null ? undefined : await this.#sinceOf(settings, startedAt);
-    const created = await createUnder(this.#ctx, token, snapshot, { userId, since, ...timeouts });
-    if (created.state === "taken") return "taken";
-    if (created.state === "fenced") return "logged-out-meanwhile";
-    const { stored } = created;
-    const refused = userId === null ? null : await cap.admit(userId, stored.record.id, "end-oldest");
-    return refused ?? new LoadedSession(stored, snapshot, this.policy);
+    const created = await create(this.#ctx, token, snapshot, { userId, since, ...timeouts });
+    return typeof created === "string" ? created : new LoadedSession(created, snapshot, this.policy);
   }
 
   /** Reads the session for a save that changes nothing, because `save` returns what is stored. */

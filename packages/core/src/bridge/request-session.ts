@@ -1,6 +1,6 @@
 import type { LoginRefusal } from "../cap.ts";
 import type { Context } from "../context.ts";
-import { createUnder } from "../creation.ts";
+import { create } from "../creation.ts";
 import { DataChange } from "../data-change.ts";
 import { endSession } from "../ending.ts";
 import type { StoredSession } from "../envelope.ts";
@@ -544,21 +544,14 @@ export class RequestSession<Data extends object> {
     // The request may have changed `data` since the call.
     const snapshot = this.#ctx.encoding.decodeOwn(wanted, this.#about);
     const userId = this.#bridge.userIn(snapshot);
-    const created = await createUnder(this.#ctx, this.#token, snapshot, {
+    const created = await create(this.#ctx, this.#token, snapshot, {
       userId,
       since: userId === null ? undefined : await this.#sinceKnown(),
-      idle: undefined,
-      lifetime: undefined,
       shorterIdle: this.#idleFor(maxAge),
     });
-    if (created.state === "created") {
-      const { stored: made } = created;
-      const refused =
-        userId === null ? null : await this.#ctx.cap.admit(userId, made.record.id, "end-oldest");
-      return refused === null ? this.#saved(made, wanted, maxAge) : this.#die();
-    }
+    if (typeof created !== "string") return this.#saved(created, wanted, maxAge);
     // "taken" may be this request's own create, whose reply was lost.
-    const found = created.state === "taken" ? (await this.#bridge.load(this.#token)).look : DEAD;
+    const found = created === "taken" ? (await this.#bridge.load(this.#token)).look : DEAD;
     if (found.state === "live") {
       this.#adopt(found.stored);
       return this.#save(data, wanted, maxAge);
