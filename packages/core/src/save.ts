@@ -35,35 +35,31 @@ export type Saved = StoredSession | null;
  */
 export async function save<Data extends object>(ctx: Context<Data>, wish: Save<Data>): Promise<Saved> {
   const { session, change, since, idle, touch = true } = wish;
+  const { id, userId } = session.record;
   const isFunction = typeof change === "function";
-  let login: string | null = null;
-  let lost: string | null = null;
-  let isTaken = false;
+  /** The session's user after the change. */
+  let after = userId;
   const outcome = await ctx.writes.write(session, {
     apply(draft) {
-      [login, lost, isTaken] = [null, null, false];
-      if (draft.head.digest !== session.head.digest || draft.userId !== session.record.userId) {
-        const isStillTheirs = session.record.userId !== null && draft.userId === session.record.userId;
+      after = userId;
+      if (draft.head.digest !== session.head.digest || draft.userId !== userId) {
+        const isStillTheirs = userId !== null && draft.userId === userId;
         return isStillTheirs && !isFunction && takesUserAway(ctx, change) ? "end" : "dropped";
       }
       if (!isFunction) draft.adopt(change);
       const before = draft.userInData();
       if (isFunction) change(draft);
       else draft.merge(change);
-      const after = draft.userInData();
-      if (before !== after && after !== draft.userId) {
-        if (after === null) {
-          lost = draft.userId;
+      const named = draft.userInData();
+      if (before !== named && named !== userId) {
+        after = named;
+        if (named === null) {
           draft.userId = null;
           draft.head = { ...draft.head, isLeft: true };
-        } else if (draft.userId === null) {
-          login = after;
-          draft.bind(after, since);
+        } else if (userId === null) {
+          draft.bind(named, since);
           if (wish.hasNewSecret === true) draft.restart({});
-        } else {
-          isTaken = true;
-          return "end";
-        }
+        } else return "end";
       }
       if (draft.userId === null) warnOfUnknownUser(ctx.policy, draft.data());
       if (idle !== undefined) draft.idle = idle;
@@ -71,8 +67,8 @@ export async function save<Data extends object>(ctx: Context<Data>, wish: Save<D
       return "applied";
     },
   });
-  if (outcome.state !== "ended") return concluded(ctx, session, outcome, login, lost);
-  const { id, userId } = session.record;
+  if (outcome.state !== "ended") return concluded(ctx, session, outcome, after);
+  const isTaken = after !== userId;
   if (outcome.wasAlive) publishRevoked({ id, userId, why: isTaken ? "user-changed" : "logout" });
   if (isTaken) {
     warnOnce(
@@ -103,48 +99,41 @@ export interface HiddenSave extends Pick<Save<never>, "session" | "since" | "idl
  */
 export async function showAgain<Data extends object>(ctx: Context<Data>, change: HiddenSave): Promise<Saved> {
   const { session, wanted, since, idle } = change;
-  let login: string | null = null;
-  let lost: string | null = null;
+  let after: string | null = null;
   const outcome = await ctx.writes.write(session, {
     apply(draft) {
-      [login, lost] = [null, null];
       const { head } = draft;
       if (head.digest !== session.head.digest || !head.isHidden) return "dropped";
       draft.replaceData(wanted);
-      const userId = draft.userInData();
       draft.head = { ...head, isHidden: false };
       draft.idle = idle ?? head.idle;
       draft.isUse = true;
-      if (userId === draft.userId) return "applied";
-      if (userId === null) {
-        lost = draft.userId;
-        draft.userId = null;
-      } else {
-        login = userId;
-        draft.bind(userId, since);
+      after = draft.userInData();
+      if (after === null) draft.userId = null;
+      else if (after !== draft.userId) {
+        draft.bind(after, since);
         draft.restart({ shorterIdle: idle });
       }
       return "applied";
     },
   });
-  return concluded(ctx, session, outcome, login, lost);
+  return concluded(ctx, session, outcome, after);
 }
 
 /**
  * Publishes the result of a save, and applies the cap to a login.
  *
- * @param login the user whom the save logged in
- * @param lost the user whom the save logged out
+ * @param after the session's user after the save
  */
 async function concluded<Data extends object>(
   ctx: Context<Data>,
   { record: { id, userId } }: StoredSession,
   outcome: Outcome,
-  login: string | null,
-  lost: string | null,
+  after: string | null,
 ): Promise<Saved> {
+  const login = after === userId ? null : after;
   if (outcome.state === "stored") {
-    if (lost !== null) publish("unbound", { id, userId: lost });
+    if (after === null && userId !== null) publish("unbound", { id, userId });
     // Of concurrent logins, the cap ends those that authenticated first, even this one.
     const refused = login === null ? null : await ctx.cap.admit(login, id, "end-oldest");
     return refused === null ? outcome.stored : null;
