@@ -437,19 +437,16 @@ export class RequestSession<Data extends object> {
       const { id, userId } = this.#stored?.record ?? proven ?? {};
       // A token replaced long ago does not stand for this browser's session: a thief may have the new token.
       const isThis = this.#stored !== undefined || isJustReplaced(cookie);
-      if (id !== undefined && userId && options.keepThis === true && isThis) {
-        const others = await sessions.revokeAllForUser(userId, { exceptId: id, actor: userId });
-        this.#since = await sessions.since();
-        return others;
-      }
       if (!userId) {
         await this.#end("logged-out");
         return 0;
       }
-      const count = await sessions.revokeAllForUser(userId, { actor: userId });
+      const exceptId = options.keepThis === true && isThis ? id : undefined;
+      const kept = exceptId === undefined ? {} : { exceptId };
+      const count = await sessions.revokeAllForUser(userId, { actor: userId, ...kept });
       // A later login in this request is dated after the fence.
       this.#since = await sessions.since();
-      this.#die("logged-out");
+      if (exceptId === undefined) this.#die("logged-out");
       return count;
     });
   }
