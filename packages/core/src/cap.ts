@@ -1,9 +1,9 @@
+import type { Base } from "./base.ts";
 import { endSession } from "./ending.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionRecord } from "./store.ts";
 import { isOver } from "./timeouts.ts";
-import type { WriteContext } from "./writes.ts";
 
 /**
  * Why a login was refused: the user was logged out everywhere after it began, or has as many sessions as
@@ -12,13 +12,13 @@ import type { WriteContext } from "./writes.ts";
 export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
 
 /** Limits how many live sessions a user may have. */
-export class Cap {
-  readonly #ctx: CapContext;
+export class Cap<Data extends object> {
+  readonly #ctx: Base<Data>;
   /** `Infinity`: no cap, and the store is not read. */
   readonly #max: number;
   readonly #rounds = new Map<string, Round>();
 
-  constructor(ctx: CapContext) {
+  constructor(ctx: Base<Data>) {
     this.#ctx = ctx;
     this.#max = ctx.policy.maxPerUser;
   }
@@ -97,8 +97,6 @@ export class Cap {
 }
 
 type Mode = Policy<never>["onCap"];
-
-export type CapContext = Omit<WriteContext<never>, "encoding">;
 
 interface Round {
   readonly running: Promise<Sorted>;

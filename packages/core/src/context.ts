@@ -1,10 +1,11 @@
+import type { Base } from "./base.ts";
 import type { Cap } from "./cap.ts";
 import type { Touches } from "./touches.ts";
-import type { WriteContext, Writes } from "./writes.ts";
+import type { Writes } from "./writes.ts";
 
 /** The parts of a `Sessions`, for the modules that implement it. */
-export interface Context<Data extends object> extends WriteContext<Data> {
+export interface Context<Data extends object> extends Base<Data> {
   readonly touches: Touches<Data>;
   readonly writes: Writes<Data>;
-  readonly cap: Cap;
+  readonly cap: Cap<Data>;
 }

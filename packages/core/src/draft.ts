@@ -1,17 +1,10 @@
+import type { Base } from "./base.ts";
 import type { DataChange } from "./data-change.ts";
-import type { Encoding } from "./encoding.ts";
-import { type Envelopes, type Head, StoredSession } from "./envelope.ts";
-import type { Policy } from "./policy.ts";
+import { type Head, StoredSession } from "./envelope.ts";
 import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./timeouts.ts";
 import type { SessionChanges } from "./store.ts";
 import { makesNewVersion } from "./store/changes.ts";
 import { userIdIn } from "./user.ts";
-
-export interface DraftContext<Data extends object> {
-  readonly policy: Policy<Data>;
-  readonly envelopes: Envelopes;
-  readonly encoding: Encoding<Data>;
-}
 
 /**
  * A stored session that takes several changes, in order, before one update stores them. Data are encoded
@@ -29,12 +22,12 @@ export class Draft<Data extends object> {
   lifetime: number | undefined;
   /** Whether a change restarts the idle timeout. */
   isUse = false;
-  readonly #ctx: DraftContext<Data>;
+  readonly #ctx: Base<Data>;
   /** The payload. `undefined`: `#data` is newer. */
   #text: string | undefined;
   #data: Data | undefined;
 
-  constructor(ctx: DraftContext<Data>, base: StoredSession) {
+  constructor(ctx: Base<Data>, base: StoredSession) {
     this.#ctx = ctx;
     this.base = base;
     this.head = base.head;

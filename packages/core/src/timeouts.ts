@@ -1,9 +1,10 @@
+import type { Base } from "./base.ts";
 import type { StoreClock } from "./clock.ts";
 import { type Duration, parseDuration } from "./duration.ts";
-import type { Envelopes, Head, StoredSession } from "./envelope.ts";
+import type { Head, StoredSession } from "./envelope.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
-import type { SessionRecord, SessionStore } from "./store.ts";
+import type { SessionRecord } from "./store.ts";
 
 /** Returns the timeouts in force: the record's, or the policy's where it has been shortened since. */
 export function timeoutsOf(
@@ -19,8 +20,8 @@ export function timeoutsOf(
 /**
  * Whether a policy that was shortened since has ended the session. The store enforces the record's own end.
  */
-export function isOver(
-  { policy, clock }: PolicyContext,
+export function isOver<Data extends object>(
+  { policy, clock }: Base<Data>,
   stored: Pick<StoredSession, "record" | "head">,
 ): boolean {
   const { expiresAt } = timeoutsOf(stored, policy);
@@ -31,8 +32,8 @@ export function isOver(
  * Returns a session that was seen earlier, or `null` if a shortened policy has ended it. Reads it again
  * before it returns `null`, because another request may have used it since.
  */
-export async function unlessOver(
-  ctx: PolicyContext & { readonly store: SessionStore; readonly envelopes: Envelopes },
+export async function unlessOver<Data extends object>(
+  ctx: Base<Data>,
   seen: StoredSession,
 ): Promise<StoredSession | null> {
   if (!isOver(ctx, seen)) return seen;
@@ -44,11 +45,6 @@ export async function unlessOver(
 /** Publishes that a session that is dead has expired, unless it ended before. */
 export function publishIfExpired(clock: StoreClock, { id, userId, expiresAt }: SessionRecord): void {
   if (clock.latest() >= expiresAt) publish("expired", { id, userId });
-}
-
-interface PolicyContext {
-  readonly policy: Policy<never>;
-  readonly clock: StoreClock;
 }
 
 /** The timeouts that a creation or a login gives a session, milliseconds. */

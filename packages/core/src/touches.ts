@@ -1,23 +1,23 @@
+import type { Base } from "./base.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
 import { LoadedSession, type Session } from "./session.ts";
 import { StoredSession } from "./envelope.ts";
 import { isOver, publishIfExpired, unlessOver } from "./timeouts.ts";
-import type { WriteContext } from "./writes.ts";
 
 /**
  * Restarts idle timeouts, at most once per `touchEvery`. Decides by the store's clock and by this process's
  * own touches.
  */
 export class Touches<Data extends object> {
-  readonly #ctx: WriteContext<Data>;
+  readonly #ctx: Base<Data>;
   /**
    * When this process last touched a session, by the store's clock: its own may stand still while the machine
    * sleeps.
    */
   readonly #touchedAt = new Map<string, number>();
 
-  constructor(ctx: WriteContext<Data>) {
+  constructor(ctx: Base<Data>) {
     this.#ctx = ctx;
   }
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { StoreClock } from "./clock.ts";
-import { Draft, type DraftContext } from "./draft.ts";
+import type { Base } from "./base.ts";
+import { Draft } from "./draft.ts";
 import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
 import { publish } from "./events.ts";
-import type { SessionStore, UpdateResult } from "./store.ts";
+import type { UpdateResult } from "./store.ts";
 import { unlessOver } from "./timeouts.ts";
 
 export interface Change<Data extends object> {
@@ -20,12 +20,6 @@ export interface Change<Data extends object> {
    * changes reject, because they cannot recognise whether the failed update was stored.
    */
   readonly survivesFailure?: boolean;
-}
-
-export interface WriteContext<Data extends object> extends DraftContext<Data> {
-  /** Publishes its failures as events. */
-  readonly store: SessionStore;
-  readonly clock: StoreClock;
 }
 
 export type Outcome =
@@ -45,11 +39,11 @@ export type Outcome =
  * process, the changes are made again to the stored session.
  */
 export class Writes<Data extends object> {
-  readonly #ctx: WriteContext<Data>;
+  readonly #ctx: Base<Data>;
   #queues = new Map<string, Queue<Data>>();
   #done = 0;
 
-  constructor(ctx: WriteContext<Data>) {
+  constructor(ctx: Base<Data>) {
     this.#ctx = ctx;
   }
 
