@@ -1,6 +1,6 @@
 import { type Duration, parseDuration } from "../duration.ts";
 import { Sessions } from "../sessions.ts";
-import { assertOptions } from "./options.ts";
+import { assertKnownOptions } from "../store/validate.ts";
 
 /** Settings that differ from the defaults of `secureCookie`. */
 export interface CookieOverrides {
@@ -56,7 +56,7 @@ export function secureCookieOf<Data extends object>(
   overrides: CookieOverrides = {},
 ): SecureCookie {
   const { idleTimeout } = Sessions.contextOf(sessions).policy;
-  assertOptions(overrides, KNOWN);
+  assertKnownOptions(overrides, KNOWN);
   const { name = "__Host-id", secure = true, sameSite = "lax", path = "/", domain, maxAge } = overrides;
   const fault = faultOf({ ...overrides, name, secure, sameSite, path });
   if (fault !== undefined) throw new TypeError(fault);
