@@ -1,4 +1,5 @@
 import { channel, type Channel } from "node:diagnostics_channel";
+import type { SessionRecord } from "./store.ts";
 
 /**
  * Why a session was ended. `"login"`: a login began a new session instead of it. `"user-changed"`: a plain
@@ -106,20 +107,11 @@ export function publishRevoked(
   publish("revoked", { id, userId, why, by, actor, count });
 }
 
-/**
- * Publishes that the store refused a login, and that its session has ended.
- *
- * @param owner the session's user before the login
- */
-export function publishFenced({
-  id,
-  owner,
-  userId,
-}: {
-  readonly id: string;
-  readonly owner: string | null;
-  readonly userId: string;
-}): void {
+/** Publishes that the store refused to log a user in to a session, and has ended it. */
+export function publishFenced(
+  { id, userId: owner }: Pick<SessionRecord, "id" | "userId">,
+  userId: string,
+): void {
   publish("login-refused", { id, userId, why: "logged-out-meanwhile" });
   publishRevoked({ id, userId: owner, why: "fenced" });
 }

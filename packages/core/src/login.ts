@@ -64,15 +64,15 @@ async function bind<Data extends object>(
   }
   if (from.state !== "live") return begin(ctx, login, unsaved?.wantedData());
   let { stored } = from;
-  const { id, userId: owner } = stored.record;
+  const owner = stored.record.userId;
   // Data that cannot be decoded are not overwritten.
   if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login);
   if (!isOther(stored, login)) {
-    const token = newToken(id);
+    const token = newToken(stored.record.id);
     const outcome = await continueInPlace(ctx, stored, token, login);
     if (outcome.state === "stored") return { token, stored: outcome.stored };
     if (outcome.state === "fenced") {
-      publishFenced({ id, owner, userId });
+      publishFenced(stored.record, userId);
       return null;
     }
     // Another request has ended or rotated the session, or logged another user in. That user's session ends

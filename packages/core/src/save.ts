@@ -127,10 +127,11 @@ export async function showAgain<Data extends object>(ctx: Context<Data>, change:
  */
 async function concluded<Data extends object>(
   ctx: Context<Data>,
-  { record: { id, userId } }: StoredSession,
+  { record }: StoredSession,
   outcome: Outcome,
   after: string | null,
 ): Promise<Saved> {
+  const { id, userId } = record;
   const login = after === userId ? null : after;
   if (outcome.state === "stored") {
     if (after === null && userId !== null) publish("unbound", { id, userId });
@@ -139,7 +140,7 @@ async function concluded<Data extends object>(
     return refused === null ? outcome.stored : null;
   }
   // Without a login, the store has refused one that waited together with this save.
-  if (outcome.state === "fenced" && login !== null) publishFenced({ id, owner: userId, userId: login });
+  if (outcome.state === "fenced" && login !== null) publishFenced(record, login);
   else publish("late-save-dropped", { id, userId });
   return null;
 }
