@@ -6,7 +6,7 @@ import { endSession } from "./ending.ts";
 import { publish, publishFenced } from "./events.ts";
 import type { Look } from "./look.ts";
 import { type Issued, type Replaced, replaceToken } from "./rotation.ts";
-import type { StoredSession } from "./envelope.ts";
+import type { Head, StoredSession } from "./envelope.ts";
 import type { GivenTimeouts } from "./timeouts.ts";
 import { newToken } from "./token.ts";
 import { userIdIn } from "./user.ts";
@@ -67,7 +67,7 @@ async function bind<Data extends object>(
   const owner = stored.record.userId;
   // Data that cannot be decoded are not overwritten.
   if (ctx.encoding.decode(stored.payload, stored.record) === null) return begin(ctx, login);
-  if (!isOther(stored, login)) {
+  if (!isOther(owner, stored.head, userId)) {
     const token = newToken(stored.record.id);
     const outcome = await continueInPlace(ctx, stored, token, login);
     if (outcome.state === "stored") return { token, stored: outcome.stored };
@@ -77,9 +77,9 @@ async function bind<Data extends object>(
     }
     // Another request has ended or rotated the session, or logged another user in. That user's session ends
     // below, unless this request's token was an anonymous visitor's, which may have been planted.
-    const isOwners = owner !== null && outcome.state === "dropped" && isOther(outcome.stored, login);
-    if (!isOwners) return begin(ctx, login);
+    if (owner === null || outcome.state !== "dropped") return begin(ctx, login);
     ({ stored } = outcome);
+    if (!isOther(stored.record.userId, stored.head, userId)) return begin(ctx, login);
   }
   const made = await begin(ctx, login, kept(ctx, stored, login));
   if (made) await endSession(ctx.store, stored.record, "login");
@@ -87,8 +87,8 @@ async function bind<Data extends object>(
 }
 
 /** Whether a session has another user, or a user has left it. */
-function isOther({ record, head }: StoredSession, { userId }: { readonly userId: string }): boolean {
-  return record.userId === null ? head.isLeft : record.userId !== userId;
+function isOther(owner: string | null, { isLeft }: Head, userId: string): boolean {
+  return owner === null ? isLeft : owner !== userId;
 }
 
 function continueInPlace<Data extends object>(
@@ -99,7 +99,7 @@ function continueInPlace<Data extends object>(
 ): Promise<Outcome> {
   const { userId, since, unsaved, isUnsent } = login;
   return replaceToken(ctx, { session, isUnsent }, token, (draft) => {
-    if (draft.userId === null ? draft.head.isLeft : draft.userId !== userId) return false;
+    if (isOther(draft.userId, draft.head, userId)) return false;
     if (unsaved) draft.merge(unsaved);
     draft.edit((data) => withoutOtherUsers(ctx, data, userId));
     draft.restart(login);
