@@ -87,12 +87,9 @@ export class Cap<Data extends object> {
       })
       .toSorted(byLogin);
     const tooMany = Math.max(0, sessions.length - this.#max);
-    const [last, others] =
-      mode === "end-oldest"
-        ? [sessions.slice(0, tooMany), sessions.slice(tooMany)]
-        : [sessions.slice(sessions.length - tooMany), sessions.slice(0, sessions.length - tooMany)];
-    if (mode === "end-oldest") await Promise.all(last.map((record) => endSession(store, record, "cap")));
-    return { staying: idsOf(others), surplus: idsOf(last) };
+    const surplus = sessions.splice(mode === "end-oldest" ? 0 : sessions.length - tooMany, tooMany);
+    if (mode === "end-oldest") await Promise.all(surplus.map((record) => endSession(store, record, "cap")));
+    return { staying: idsOf(sessions), surplus: idsOf(surplus) };
   }
 }
 
