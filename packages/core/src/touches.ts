@@ -60,7 +60,11 @@ export class Touches<Data extends object> {
     }
     const { record, head, payload } = seen;
     const { idle } = session;
-    const takeBack = this.#begin(record.id);
+    const startedAt = clock.latest();
+    // Before the reply, so that concurrent requests make only one touch. Only requests that have read the
+    // session before the touch need the entry: clearing all costs them one more touch.
+    if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
+    this.#touchedAt.set(record.id, startedAt);
     try {
       const result = await store.update(record.id, idle === record.idle ? {} : { idle });
       if (result === "updated") {
@@ -70,28 +74,12 @@ export class Touches<Data extends object> {
         return new LoadedSession(touched, session.data, policy);
       }
     } catch (error) {
-      takeBack();
+      if (this.#touchedAt.get(record.id) === startedAt) this.#touchedAt.delete(record.id);
       publish("touch-failed", { id: record.id, userId: record.userId, error });
       return session;
     }
     publishIfExpired(clock, record);
     return null;
-  }
-
-  /**
-   * Records a touch before its reply, so that concurrent requests make only one.
-   *
-   * @returns a function that takes it back
-   */
-  #begin(id: string): () => void {
-    const startedAt = this.#ctx.clock.latest();
-    // Only requests that have read the session before the touch need the entry. Clearing all costs them one
-    // more touch.
-    if (this.#touchedAt.size >= REMEMBERED) this.#touchedAt.clear();
-    this.#touchedAt.set(id, startedAt);
-    return () => {
-      if (this.#touchedAt.get(id) === startedAt) this.#touchedAt.delete(id);
-    };
   }
 }
 
