@@ -50,7 +50,8 @@ export class Middleware {
   generate(req: Request): SessionCookie | undefined {
     if (!this.#generate) return undefined;
     this.#generate(req);
-    this.#warnOfGenid(req.sessionID);
+    // express-session's own genid gives 24 bytes in base64url.
+    if (!/^[\w-]{32}$/.test(req.sessionID)) this.#warn("TENURE_GENID_UNUSED");
     const cookie = req.session?.cookie;
     if (!cookie) return undefined;
     if (!this.#isCookieJudged) warnOfUnsafeCookie(this.#warn, cookie);
@@ -99,11 +100,5 @@ export class Middleware {
     };
     if (res.writableFinished) check();
     else res.once("finish", check);
-  }
-
-  #warnOfGenid(generated: unknown): void {
-    // express-session's own genid gives 24 bytes in base64url.
-    const isDefault = typeof generated === "string" && /^[\w-]{32}$/.test(generated);
-    if (!isDefault) this.#warn("TENURE_GENID_UNUSED");
   }
 }
