@@ -26,7 +26,6 @@ import {
   makeModified,
   ownerOf,
   requestOf,
-  type SessionOwner,
   whenAssigned,
 } from "./framework.ts";
 import { RequestLink, type Shared } from "./request-link.ts";
@@ -153,30 +152,25 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     }
   }
 
-  /** `undefined`: the request has no session of this store. */
+  /**
+   * `undefined`: the request has no session.
+   *
+   * @throws TypeError for a session of another store
+   */
   function linkOf(request: FrameworkRequest): RequestLink<Data> | undefined {
     const link = links.get(request);
     const { session } = request;
     if (link || !isSession(session) || !isOwnToken(session.sessionId)) return link;
     const owner = ownerOf(session);
-    if (owner) return linkOfOwner(owner);
+    // The application has passed another object in the request's place, such as a proxy.
+    const ofOwner = owner && links.get(owner.request);
+    if (ofOwner) return ofOwner;
+    if (owner) throw new TypeError(OTHER_STORE);
     // A cache in front of this store supplied the Session.
     const copy = { token: session.sessionId, data: entriesOf(session) as Data, mayBeChanged: true };
     const made = open(request, bridge.requestOfCopy(copy, useOf(request)));
     made.show(session);
     return made;
-  }
-
-  /**
-   * Returns the link of a request by its Session, if the application passes another object in the request's
-   * place, such as a proxy.
-   *
-   * @throws TypeError for the Session of another store
-   */
-  function linkOfOwner({ request }: SessionOwner): RequestLink<Data> {
-    const link = links.get(request);
-    if (link) return link;
-    throw new TypeError(OTHER_STORE);
   }
 
   /**
@@ -307,7 +301,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     const link = ownLink(request);
     const { current, logouts } = link;
     link.logins += 1;
-    const session = await sessionOf(link);
+    // The application may have destroyed the request's Session.
+    if (!isSession(link.request.session)) await makeBlank(link);
+    const session = link.session!;
     const { cookie } = session;
     const given = await current.maxAgeOfLogin(login, cookie?.originalMaxAge);
     const maxAge = given === undefined ? cookie?.originalMaxAge : given;
@@ -378,12 +374,6 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     giveToken(session, current.token);
     makeModified(session);
     if (isResponding) bridge.warn("TENURE_COOKIE_TOO_LATE");
-  }
-
-  /** Returns the request's Session, or a new one if the application destroyed it. */
-  async function sessionOf(link: RequestLink<Data>): Promise<FrameworkSession> {
-    if (!isSession(link.request.session)) await makeBlank(link);
-    return link.session!;
   }
 
   /** @throws TypeError if the request has no session of this store */
