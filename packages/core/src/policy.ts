@@ -109,8 +109,13 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     );
   }
   assertCodec(codec);
-  if (maxLifetime > LONGEST_OF_NIST)
-    warnOfLongTimeout(lifetime > LONGEST_OF_NIST ? "lifetime" : "maxLifetime");
+  if (maxLifetime > LONGEST_OF_NIST) {
+    const name = lifetime > LONGEST_OF_NIST ? "lifetime" : "maxLifetime";
+    warnOnce(
+      "TENURE_TIMEOUT_LONG",
+      `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks users to authenticate again: use new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
+    );
+  }
   return {
     idleTimeout,
     lifetime,
@@ -161,13 +166,6 @@ function assertStore(store: SessionStore | undefined): void {
   const missing = METHODS.filter((name) => typeof store[name] !== "function");
   if (missing.length === 0) return;
   throw new TypeError(`store is not a SessionStore such as memoryStore(): it lacks ${missing.join(", ")}`);
-}
-
-function warnOfLongTimeout(name: string): void {
-  warnOnce(
-    "TENURE_TIMEOUT_LONG",
-    `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks users to authenticate again: use new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
-  );
 }
 
 /**

@@ -35,16 +35,13 @@ export class Touches<Data extends object> {
   }
 
   #ifDueNow(session: Session<Data>): Promise<Session<Data> | null> | undefined {
-    return this.#isDue(session) ? this.#touch(session) : undefined;
-  }
-
-  #isDue({ id, touchedAt, idle }: Session<Data>): boolean {
-    const every = touchInterval(this.#ctx.policy, idle);
+    const { policy, clock } = this.#ctx;
+    const every = touchInterval(policy, session.idle);
     // NaN if the store's clock was never sampled: then a touch is due.
-    const now = this.#ctx.clock.latest();
-    if (now - touchedAt < every) return false;
-    const last = this.#touchedAt.get(id);
-    return last === undefined || !(now - last < every);
+    const now = clock.latest();
+    if (now - session.touchedAt < every) return undefined;
+    const last = this.#touchedAt.get(session.id);
+    return last !== undefined && now - last < every ? undefined : this.#touch(session);
   }
 
   async #touch(session: Session<Data>): Promise<Session<Data> | null> {

@@ -142,7 +142,12 @@ export class RequestSession<Data extends object> {
       // Encode now: the request may change the copy.
       seen: copy.mayBeChanged ? null : this.#encode(copy.data),
     };
-    if (loaded?.session && isUse) this.#use(loaded.session);
+    if (!loaded?.session || !isUse) return;
+    // Restarts the idle timeout, at most once per `touchEvery`. Only writes wait for it.
+    const touching = ctx.touches.ifDue(loaded.session);
+    this.#order.waitFor(
+      touching?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined)),
+    );
   }
 
   /** The framework's session id. */
@@ -269,8 +274,8 @@ export class RequestSession<Data extends object> {
    */
   nextToken(): string {
     if (this.#state === "hidden") return this.#token;
-    const willBeStored = this.#state === "unread" || (this.#state === "new" && !this.#order.isIdle);
-    return newToken(willBeStored ? idOf(this.#token) : this.#current?.record.id);
+    const isUnstored = this.isEnded || (this.#state === "new" && this.#order.isIdle);
+    return newToken(isUnstored ? undefined : idOf(this.#token));
   }
 
   /** Begins a new session, after {@link end}. Returns its token. */
@@ -462,14 +467,6 @@ export class RequestSession<Data extends object> {
     });
   }
 
-  /** Restarts the idle timeout at load, at most once per `touchEvery`. Only writes wait for it. */
-  #use(session: Session<Data>): void {
-    const touching = this.#ctx.touches.ifDue(session);
-    this.#order.waitFor(
-      touching?.then((touched) => (touched === null && this.#state === "live" ? this.#die() : undefined)),
-    );
-  }
-
   #inOrder<Result>(write: () => Promise<Result>): Promise<Result> {
     return this.#order.run(this.#state === "unread" ? () => this.#read().then(write) : write);
   }
@@ -640,16 +637,10 @@ export class RequestSession<Data extends object> {
    * user.
    */
   #isWithheld(data: Data): boolean {
-    return this.#state === "new" && isJustReplaced(this.#cookie) && this.#userIn(data) === null;
-  }
-
-  /**
-   * Returns the user named by data once encoded: a `toJSON` may turn an object into a user. `null`: nobody,
-   * or the data cannot be encoded.
-   */
-  #userIn(data: Data): string | null {
+    if (this.#state !== "new" || !isJustReplaced(this.#cookie)) return false;
+    // Encode first: a `toJSON` may turn an object into a user.
     const stored = this.#ctx.encoding.decode(this.#encodeForUser(data), this.#about);
-    return stored && this.#bridge.userIn(stored);
+    return !stored || this.#bridge.userIn(stored) === null;
   }
 
   #takesUserAway(wanted: string | undefined): boolean {

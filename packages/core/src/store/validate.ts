@@ -84,7 +84,8 @@ export function canBeStored(name: string, text: unknown): boolean {
 }
 
 function assertString(name: string, value: unknown): asserts value is string {
-  if (typeof value !== "string") throw new TypeError(`${name} must be a string, not ${kindOf(value)}`);
+  if (typeof value !== "string")
+    throw new TypeError(`${name} must be a string, not ${value === null ? "null" : typeof value}`);
 }
 
 function assertUserId(value: unknown): void {
@@ -122,8 +123,4 @@ function assertInstant(name: string, value: unknown): void {
   if (!(typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) {
     throw new TypeError(`${name} must be epoch milliseconds by the store's clock: a whole number, 0 or more`);
   }
-}
-
-function kindOf(value: unknown): string {
-  return value === null ? "null" : typeof value;
 }
