@@ -77,22 +77,6 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
   assertStore(options?.store);
   assertKnownOptions(options, Object.keys(OPTIONS));
   const { userId = userOfData, codec = jsonCodec, onCap = "end-oldest" } = options;
-  const lifetime = parseDuration("lifetime", options.lifetime ?? "12h");
-  const idleTimeout = parseDuration("idleTimeout", options.idleTimeout ?? Math.min(30 * 60_000, lifetime));
-  if (idleTimeout > lifetime) throw new TypeError("idleTimeout must not be longer than lifetime");
-  const maxIdleTimeout = parseDuration("maxIdleTimeout", options.maxIdleTimeout ?? idleTimeout);
-  if (maxIdleTimeout < idleTimeout)
-    throw new TypeError("maxIdleTimeout must not be shorter than idleTimeout");
-  const maxLifetime = parseDuration("maxLifetime", options.maxLifetime ?? lifetime);
-  if (maxLifetime < lifetime) throw new TypeError("maxLifetime must not be shorter than lifetime");
-  if (maxIdleTimeout > maxLifetime) {
-    throw new TypeError("maxIdleTimeout must not be longer than maxLifetime: raise maxLifetime too");
-  }
-  const quarter = Math.max(1, Math.floor(idleTimeout / 4));
-  const touchEvery = parseDuration("touchEvery", options.touchEvery ?? Math.min(60_000, quarter));
-  if (touchEvery > quarter) {
-    throw new TypeError("touchEvery must be at most a quarter of idleTimeout, or sessions in use would end");
-  }
   if (onCap !== "end-oldest" && onCap !== "refuse")
     throw new TypeError('onCap must be "end-oldest" or "refuse"');
   // The promise of an async function would name nobody.
@@ -109,19 +93,8 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     );
   }
   assertCodec(codec);
-  if (maxLifetime > LONGEST_OF_NIST) {
-    const name = lifetime > LONGEST_OF_NIST ? "lifetime" : "maxLifetime";
-    warnOnce(
-      "TENURE_TIMEOUT_LONG",
-      `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks users to authenticate again: use new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
-    );
-  }
   return {
-    idleTimeout,
-    lifetime,
-    maxIdleTimeout,
-    maxLifetime,
-    touchEvery,
+    ...durationsOf(options),
     maxPerUser: atLeastOne("maxPerUser", options.maxPerUser ?? Number.POSITIVE_INFINITY),
     onCap,
     userId,
@@ -130,6 +103,34 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
     minTokenBits: atLeastOne("minTokenBits", options.minTokenBits ?? 128),
     protection: options.protect === undefined ? undefined : protectionWith(options.protect),
   };
+}
+
+/** Parses the durations, checks them against each other, and warns of a long one. */
+function durationsOf(options: Omit<SessionsOptions, "userId">) {
+  const lifetime = parseDuration("lifetime", options.lifetime ?? "12h");
+  const idleTimeout = parseDuration("idleTimeout", options.idleTimeout ?? Math.min(30 * 60_000, lifetime));
+  if (idleTimeout > lifetime) throw new TypeError("idleTimeout must not be longer than lifetime");
+  const maxIdleTimeout = parseDuration("maxIdleTimeout", options.maxIdleTimeout ?? idleTimeout);
+  if (maxIdleTimeout < idleTimeout)
+    throw new TypeError("maxIdleTimeout must not be shorter than idleTimeout");
+  const maxLifetime = parseDuration("maxLifetime", options.maxLifetime ?? lifetime);
+  if (maxLifetime < lifetime) throw new TypeError("maxLifetime must not be shorter than lifetime");
+  if (maxIdleTimeout > maxLifetime) {
+    throw new TypeError("maxIdleTimeout must not be longer than maxLifetime: raise maxLifetime too");
+  }
+  const quarter = Math.max(1, Math.floor(idleTimeout / 4));
+  const touchEvery = parseDuration("touchEvery", options.touchEvery ?? Math.min(60_000, quarter));
+  if (touchEvery > quarter) {
+    throw new TypeError("touchEvery must be at most a quarter of idleTimeout, or sessions in use would end");
+  }
+  if (maxLifetime > LONGEST_OF_NIST) {
+    const name = lifetime > LONGEST_OF_NIST ? "lifetime" : "maxLifetime";
+    warnOnce(
+      "TENURE_TIMEOUT_LONG",
+      `${name} is longer than the 30 days after which NIST SP 800-63B-4 asks users to authenticate again: use new Sessions({ ${name}: "30d" }), or document why not and run node with --disable-warning=TENURE_TIMEOUT_LONG`,
+    );
+  }
+  return { idleTimeout, lifetime, maxIdleTimeout, maxLifetime, touchEvery };
 }
 
 const OPTIONS = {
