@@ -90,7 +90,7 @@ export function koaSessionStore<Data extends object>(
       if (!ctx) return bridge.end(token);
       const known = requestKnown(ctx);
       if (known?.isMoving) return undefined;
-      const request = known?.has(token) ? known : openCopy(ctx, token, ctx.session?.toJSON());
+      const request = known?.has(token) ? known : openCopy(ctx, token);
       return ctx.session === null ? request.end() : request.regenerate();
     },
 
@@ -162,7 +162,11 @@ export function koaSessionStore<Data extends object>(
   }
 
   /** Opens the session of a request that loaded it from a cache in front of this store. */
-  function openCopy(ctx: FrameworkContext, token: string, data: object = {}): KoaRequest<Data> {
+  function openCopy(
+    ctx: FrameworkContext,
+    token: string,
+    data: object = ctx.session?.toJSON() ?? {},
+  ): KoaRequest<Data> {
     const copy = { token, data: data as Data, mayBeChanged: true };
     return open(ctx, bridge.requestOfCopy(copy, { isUse: isUse(ctx) }));
   }
@@ -171,9 +175,9 @@ export function koaSessionStore<Data extends object>(
     const ctx = contextOf(given);
     warnOfSettings(warn, ctx);
     const known = requestKnown(ctx);
-    const key = known ? ctx.session?.externalKey : keyOf(ctx);
-    if (known && (key === undefined || known.has(tokenIn(key)))) return known;
-    return openCopy(ctx, tokenIn(key ?? notRun()), ctx.session?.toJSON());
+    if (!known) return openCopy(ctx, tokenIn(keyOf(ctx)));
+    const key = ctx.session?.externalKey;
+    return key === undefined || known.has(tokenIn(key)) ? known : openCopy(ctx, tokenIn(key));
   }
 
   /**
