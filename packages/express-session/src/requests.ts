@@ -9,7 +9,6 @@ import {
 import session, { type SessionData } from "express-session";
 import type { Middleware, Request } from "./middleware.ts";
 import {
-  cookieIn,
   loadedCookie,
   loadedData,
   maxAgeOf,
@@ -90,7 +89,7 @@ export class Requests<Data extends object> {
     const loaded = attached ? undefined : this.#loaded.get(data);
     if (!loaded) return attached;
     // From the stored data: the caller may have changed its own.
-    const cookie = storedCookie(cookieIn(this.#bridge.open(loaded.look.stored).data));
+    const { cookie } = storedData(this.#bridge.open(loaded.look.stored).data);
     const made = new Attached(this.#bridge.request(loaded), cookie);
     made.current.maxAge = maxAgeOf(cookie);
     this.#attached.set(data, made);

@@ -16,15 +16,7 @@ import {
 import session, { type Session, type SessionData, type Store } from "express-session";
 import { type Generate, hasBegun, Middleware, type Request, requestOf } from "./middleware.ts";
 import { type Attached, Requests } from "./requests.ts";
-import {
-  cookieIn,
-  isShown,
-  isStored,
-  loadedData,
-  maxAgeOf,
-  storedCookie,
-  storedData,
-} from "./stored-data.ts";
+import { isShown, isStored, loadedData, maxAgeOf, storedCookie, storedData } from "./stored-data.ts";
 
 /** Options of `expressSessionStore`. */
 export interface ExpressSessionStoreOptions extends BridgeOptions<Request> {
@@ -224,9 +216,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     if (!attached) return setKey(this.#bridge, token, storedData(data) as Data, maxAge);
     const { current } = attached;
     if (current.token !== token) return assertFormer(data, token);
-    const stored = storedData(data, current.maxAge) as Data;
-    if ((await current.save(stored, maxAge)) !== "saved") return;
-    attached.cookie = storedCookie(cookieIn(stored));
+    const stored = storedData(data, current.maxAge);
+    if ((await current.save(stored as Data, maxAge)) !== "saved") return;
+    attached.cookie = stored.cookie;
     this.#noteStored(attached, data, isTooLate);
   }
 
@@ -240,9 +232,9 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
 
   async #touch(attached: Attached<Data>, data: SessionData, isChanged: boolean): Promise<void> {
     const { current } = attached;
-    const cookie = storedCookie(data.cookie, current.maxAge);
-    const changed = isChanged ? (storedData(data, current.maxAge) as Data) : undefined;
-    if ((await current.touch(maxAgeOf(data.cookie), changed)) === "saved") attached.cookie = cookie;
+    const changed = isChanged ? storedData(data, current.maxAge) : undefined;
+    const touched = await current.touch(maxAgeOf(data.cookie), changed as Data | undefined);
+    if (touched === "saved" && changed) attached.cookie = changed.cookie;
   }
 
   async #regenerate(given: Request): Promise<void> {

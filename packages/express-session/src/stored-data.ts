@@ -30,10 +30,10 @@ class CookieSettings {
  *
  * @param known the cookie's `maxAge` when it was loaded or last saved
  */
-export function storedData(from: object, known?: MaxAge): object {
+export function storedData(from: object, known?: MaxAge): { readonly cookie?: StoredCookie } {
   const { cookie, ...own } = from as Partial<SessionData>;
   const stored = storedCookie(cookie, known);
-  return stored ? { ...own, cookie: stored } : own;
+  return stored ? { ...own, cookie: stored } : (own as object);
 }
 
 /**
@@ -125,10 +125,6 @@ function leftUntil(expires: unknown): number | null {
   return expires instanceof Date || typeof expires === "string"
     ? new Date(expires).getTime() - Date.now()
     : null;
-}
-
-export function cookieIn(data: object): unknown {
-  return (data as { readonly cookie?: unknown }).cookie;
 }
 
 /**
