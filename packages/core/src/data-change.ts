@@ -15,7 +15,7 @@ export class DataChange<Data extends object> {
   readonly #about: About;
   readonly #shown: (stored: Data) => object;
   #baseData: Data | null | undefined;
-  #wantedData: Data | null | undefined;
+  #wantedData: Data | undefined;
 
   /**
    * @param shown returns the part of the stored data that the caller could see. A key outside it was not
@@ -40,9 +40,9 @@ export class DataChange<Data extends object> {
     return this.#baseData;
   }
 
-  wantedData(): Data | null {
-    if (this.#wantedData === undefined) this.#wantedData = this.#encoding.decode(this.wanted, this.#about);
-    return this.#wantedData;
+  /** @throws TypeError if the codec cannot decode what it encoded */
+  wantedData(): Data {
+    return (this.#wantedData ??= this.#encoding.decodeOwn(this.wanted, this.#about));
   }
 
   isEmpty(): boolean {

@@ -48,9 +48,10 @@ export class Draft<Data extends object> {
     return this.#data ?? null;
   }
 
+  /** @throws TypeError if the codec cannot decode what it encoded */
   replaceData(text: string): void {
     this.#text = text;
-    this.#data = undefined;
+    this.#data = this.#ctx.encoding.decodeOwn(text, this.base.record);
   }
 
   /** Takes over a caller's decoded data, if their text is the draft's. Returns whether it is. */
@@ -63,7 +64,7 @@ export class Draft<Data extends object> {
   merge(change: DataChange<Data>): void {
     if (this.adopt(change) && change.replaces()) {
       this.#text = change.wanted;
-      this.#data = change.wantedData() ?? undefined;
+      this.#data = change.wantedData();
     } else if (!change.isEmpty()) {
       this.edit((data) => change.applyTo(data));
     }

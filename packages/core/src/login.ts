@@ -112,7 +112,7 @@ function continueInPlace<Data extends object>(
 async function begin<Data extends object>(
   ctx: Context<Data>,
   login: Login<Data>,
-  data?: Data | null,
+  data?: Data,
 ): Promise<Issued | null> {
   const token = newToken();
   const { userId } = login;

@@ -255,8 +255,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const since = await this.#ctx.clock.notAfter(startedAt);
     const saved = await save(this.#ctx, { session: seen, change, since, touch: options.touch });
     if (!saved || saved.payload !== change.wanted) return saved && this.#open(saved);
-    const own = change.wantedData();
-    return own && new LoadedSession(saved, own, this.policy);
+    return new LoadedSession(saved, change.wantedData(), this.policy);
   }
 
   /**
@@ -305,9 +304,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     const from: Look = await look(this.#ctx, token);
     const result = await logIn(this.#ctx, from, { userId, since, ...timeouts, keep: keysToKeep(settings) });
     if ("refused" in result) return result;
-    const session = this.#open(result.stored);
-    if (session) return { token: result.token, session };
-    throw new StoreError("read", "the codec cannot decode what it encoded: fix the codec");
+    const { token: next, stored } = result;
+    const data = this.#ctx.encoding.decodeOwn(stored.payload, stored.record);
+    return { token: next, session: new LoadedSession(stored, data, this.policy) };
   }
 
   /**

@@ -177,6 +177,36 @@ describe("a custom codec", () => {
     expect(takeCalls()).not.toContain("create");
     await expect(sessions.create({ a: 1 }, { userId: "ada" })).rejects.toThrow(message);
     await expect(sessions.logIn(null, "ada")).rejects.toThrow(message);
+    await expect(sessions.logIn(null, "ada")).rejects.toThrow(TypeError);
+  });
+
+  test("that cannot decode what it encoded changes no session: each change of its data is refused", async () => {
+    const decode = (text: string): object => {
+      if (text.includes("bad")) throw new Error("no");
+      return jsonCodec.decode(text);
+    };
+    const { store, takeCalls } = recordCalls(memoryStore());
+    const sessions = new Sessions({ store, codec: { ...jsonCodec, decode } });
+    const bridge = new Bridge(sessions, warnOnce());
+    const message = "the codec cannot decode what it encoded";
+    const { token, session } = await sessions.create({ userId: "ada" });
+    const bad = { userId: "ada", bad: 1 };
+    const request = bridge.request(await bridge.load(token));
+    takeCalls();
+    await expect(sessions.save(session, bad)).rejects.toThrow(message);
+    await expect(sessions.update(session, () => bad)).rejects.toThrow(message);
+    await expect(request.save(bad, null)).rejects.toThrow(message);
+    await expect(request.logIn("ada", bad)).rejects.toThrow(message);
+    await expect(bridge.request().logIn("ada", bad)).rejects.toThrow(message);
+    expect(takeCalls()).toEqual([]);
+    expect(await sessions.get(token)).toMatchObject({ userId: "ada", data: { userId: "ada" } });
+    const renewed = bridge.request(await bridge.load((await sessions.create({})).token));
+    await renewed.regenerate();
+    await expect(renewed.save(bad, null)).rejects.toThrow(message);
+    // A logout takes effect even so.
+    await request.regenerate(undefined, { bad: 1 });
+    expect(await sessions.get(token)).toBeNull();
+    expect(request.state).toBe("new");
   });
 
   test("whose decode returns a promise is refused at construction", () => {

@@ -658,11 +658,13 @@ export class RequestSession<Data extends object> {
 
   /**
    * Encodes data to find their user. Falls back to blank data, so that a logout takes effect even if they
-   * cannot be encoded.
+   * cannot be encoded, or cannot be decoded afterwards.
    */
   #encodeForUser(data: Data): string {
     try {
-      return this.#encode(data);
+      const text = this.#encode(data);
+      this.#ctx.encoding.decodeOwn(text, this.#about);
+      return text;
     } catch {
       return this.#encode({} as Data);
     }
