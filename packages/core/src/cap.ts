@@ -20,7 +20,7 @@ export class Cap<Data extends object> {
 
   constructor(ctx: Base<Data>) {
     this.#ctx = ctx;
-    this.#max = ctx.policy.maxPerUser;
+    this.#max = Math.floor(ctx.policy.maxPerUser);
   }
 
   /** Whether a login may begin: the user has fewer sessions than `maxPerUser`, not counting `id`. */

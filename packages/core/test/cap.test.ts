@@ -79,6 +79,13 @@ describe("maxPerUser", () => {
     expect((await sessions.logIn(first.token, "ada")).refused).toBeUndefined();
   });
 
+  test("counts whole sessions", async () => {
+    const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1.5, onCap: "refuse" });
+    const { token } = await sessions.logIn(null, "ada");
+    expect((await sessions.logIn(null, "ada")).refused).toBe("too-many-sessions");
+    expect(await sessions.get(token)).not.toBeNull();
+  });
+
   test('with onCap "refuse" still ends the oldest session if a save logs the user in', async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1, onCap: "refuse" });
     const first = await sessions.logIn(null, "ada");
