@@ -162,12 +162,9 @@ export function koaSessionStore<Data extends object>(
   }
 
   /** Opens the session of a request that loaded it from a cache in front of this store. */
-  function openCopy(
-    ctx: FrameworkContext,
-    token: string,
-    data: object = ctx.session?.toJSON() ?? {},
-  ): KoaRequest<Data> {
-    const copy = { token, data: data as Data, mayBeChanged: true };
+  function openCopy(ctx: FrameworkContext, token: string, saved?: object): KoaRequest<Data> {
+    const data = (saved ?? ctx.session?.toJSON() ?? {}) as Data;
+    const copy = { token, data, mayBeChanged: true };
     return open(ctx, bridge.requestOfCopy(copy, { isUse: isUse(ctx) }));
   }
 
