@@ -112,20 +112,19 @@ export class Draft<Data extends object> {
   changes(): SessionChanges | null {
     const { record, head, payload } = this.base;
     const { envelopes } = this.#ctx;
+    const { userId, idle, lifetime, authenticatedAt } = this;
     const text = this.text();
-    const isUserAsStored = this.userId === record.userId || !envelopes.bindsUser;
-    const isDataAsStored = this.head === head && text === payload && isUserAsStored;
+    const hasNewUser = userId !== record.userId;
+    const hasNewData = this.head !== head || text !== payload || (hasNewUser && envelopes.bindsUser);
     const next = {
-      ...(isDataAsStored
-        ? {}
-        : { data: envelopes.seal({ id: record.id, userId: this.userId }, this.head, text) }),
-      ...(this.userId === record.userId ? {} : { userId: this.userId }),
-      ...(this.idle === record.idle ? {} : { idle: this.idle }),
-      ...(this.lifetime === undefined ? {} : { lifetime: this.lifetime }),
-      ...(this.authenticatedAt === undefined ? {} : { authenticatedAt: this.authenticatedAt }),
+      ...(hasNewData && { data: envelopes.seal({ id: record.id, userId }, this.head, text) }),
+      ...(hasNewUser && { userId }),
+      ...(idle !== record.idle && { idle }),
+      ...(lifetime !== undefined && { lifetime }),
+      ...(authenticatedAt !== undefined && { authenticatedAt }),
     };
     if (Object.keys(next).length === 0) return null;
-    return { ...next, ...(this.isUse ? {} : { touch: false }), ifVersion: record.version };
+    return { ...next, ...(!this.isUse && { touch: false }), ifVersion: record.version };
   }
 
   /**
