@@ -56,7 +56,7 @@ export class StoreClock {
    * far.
    */
   async renew(): Promise<void> {
-    await this.#sampling?.catch(() => undefined);
+    await this.renewing();
     await this.#renewOnce();
   }
 

@@ -134,9 +134,7 @@ function withoutOtherUsers<Data extends object>({ policy }: Context<Data>, data:
     return named !== null && named !== userId;
   };
   if (!namesOther(data)) return data;
-  const others = Object.entries(data).filter(
-    ([key, value]) => !namesOther(Object.fromEntries([[key, value]])),
-  );
+  const others = Object.entries(data).filter((entry) => !namesOther(Object.fromEntries([entry])));
   const rest = Object.fromEntries(others);
   // Several keys together name the other user: keep nothing.
   return (namesOther(rest) ? {} : rest) as Data;
