@@ -193,8 +193,12 @@ export class RequestSession<Data extends object> {
    * @param data the request's current data
    */
   maySetCookie(data: Data): boolean {
+    if (this.isEnded) return false;
+    if (this.#state !== "new" || !isJustReplaced(this.#cookie)) return true;
     try {
-      return !this.isEnded && !this.#isWithheld(data);
+      // Encode first: a `toJSON` may turn an object into a user.
+      const stored = this.#ctx.encoding.decode(this.#encodeForUser(data), this.#about);
+      return stored !== null && this.#bridge.userIn(stored) !== null;
     } catch {
       // The option `userId` throws for the data, so no save would store them.
       return false;
@@ -227,7 +231,7 @@ export class RequestSession<Data extends object> {
    */
   async save(data: Data, maxAge: MaxAge): Promise<SaveResult> {
     const wanted = this.#encode(data);
-    return this.#inOrder(() => this.#save(data, wanted, maxAge));
+    return this.#inOrder(() => this.#save(wanted, maxAge));
   }
 
   /** Whether a {@link touch} would do nothing, as after most page views. */
@@ -250,7 +254,7 @@ export class RequestSession<Data extends object> {
     const wanted = changed && this.#encode(changed);
     try {
       return await this.#inOrder(() => {
-        if (changed !== undefined && wanted !== undefined) return this.#save(changed, wanted, maxAge);
+        if (wanted !== undefined) return this.#save(wanted, maxAge);
         return isExpired(maxAge) ? this.#end() : this.#touch(maxAge);
       });
     } catch (error) {
@@ -491,9 +495,9 @@ export class RequestSession<Data extends object> {
     }
   }
 
-  async #save(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
+  async #save(wanted: string, maxAge: MaxAge): Promise<SaveResult> {
     if (isExpired(maxAge)) return this.#end();
-    if (this.#state === "new") return this.#create(data, wanted, maxAge);
+    if (this.#state === "new") return this.#create(wanted, maxAge);
     const session = this.#current;
     if (!session) {
       const { id = idOf(this.#token), userId = null } = this.#stored?.record ?? {};
@@ -532,13 +536,12 @@ export class RequestSession<Data extends object> {
     return "saved";
   }
 
-  async #create(data: Data, wanted: string, maxAge: MaxAge): Promise<SaveResult> {
-    if (this.#isWithheld(data)) return "withheld";
+  async #create(wanted: string, maxAge: MaxAge): Promise<SaveResult> {
+    const data = this.#ctx.encoding.decodeOwn(wanted, this.#about);
+    const userId = this.#bridge.userIn(data);
+    if (userId === null && isJustReplaced(this.#cookie)) return "withheld";
     this.onChange?.();
-    // The request may have changed `data` since the call.
-    const snapshot = this.#ctx.encoding.decodeOwn(wanted, this.#about);
-    const userId = this.#bridge.userIn(snapshot);
-    const created = await create(this.#ctx, this.#token, snapshot, {
+    const created = await create(this.#ctx, this.#token, data, {
       userId,
       since: userId === null ? undefined : await this.#sinceKnown(),
       shorterIdle: this.#idleFor(maxAge),
@@ -548,7 +551,7 @@ export class RequestSession<Data extends object> {
     const found = created === "taken" ? (await this.#bridge.load(this.#token)).look : DEAD;
     if (found.state === "live") {
       this.#adopt(found.stored);
-      return this.#save(data, wanted, maxAge);
+      return this.#save(wanted, maxAge);
     }
     return this.#die();
   }
@@ -630,17 +633,6 @@ export class RequestSession<Data extends object> {
 
   get #about(): About {
     return { id: this.id, userId: this.#current?.record.userId ?? null };
-  }
-
-  /**
-   * Whether nothing may be stored or sent: another request has just replaced the token, and data name no
-   * user.
-   */
-  #isWithheld(data: Data): boolean {
-    if (this.#state !== "new" || !isJustReplaced(this.#cookie)) return false;
-    // Encode first: a `toJSON` may turn an object into a user.
-    const stored = this.#ctx.encoding.decode(this.#encodeForUser(data), this.#about);
-    return !stored || this.#bridge.userIn(stored) === null;
   }
 
   #takesUserAway(wanted: string | undefined): boolean {

@@ -52,6 +52,18 @@ describe("a request", () => {
     expect(await sessions.get(request.token)).toMatchObject({ userId: "ada", data: { userId: "ada", n: 1 } });
   });
 
+  test("whose token was just replaced stores a login that its data named when save was called", async () => {
+    const { sessions, beginRequest, createSession } = framework();
+    const token = await createSession({ cart: 1 });
+    await sessions.rotate(token);
+    const { request } = await beginRequest(token);
+    const data: Data = { userId: "ada" };
+    const [first, second] = [request.save({}, null), request.save(data, null)];
+    Object.assign(data, { userId: undefined });
+    expect([await first, await second]).toEqual(["withheld", "saved"]);
+    expect((await sessions.get(request.token))?.userId).toBe("ada");
+  });
+
   test("logs in with the data of the moment at which logIn was called, as they are stored", async () => {
     const { sessions, beginRequest } = framework();
     const { request } = await beginRequest(null);
