@@ -44,18 +44,26 @@ export function rollBack(database: SqliteDatabase): void {
 }
 
 /**
- * Returns a check that throws once the connection's file has been deleted or replaced. In WAL mode, SQLite
- * would continue with a file that no other process can see.
+ * Returns a check that throws once one of the connection's files has been deleted or replaced. In WAL mode,
+ * SQLite would continue with files that no other process can see: the database, the log (`-wal`) with changes
+ * that are not yet in it, or the locks and the index of the log (`-shm`).
+ *
+ * Call it after the connection has read the database, which creates the last two. SQLite keeps them until the
+ * last connection closes.
  */
-export function fileOf(database: SqliteDatabase): { assertInPlace(): void } {
+export function filesOf(database: SqliteDatabase): { assertInPlace(): void } {
   // The first row is that of the main database. A database in memory has no file.
   const { file } = database.prepare("pragma database_list").get() as { readonly file: string };
-  const inode = inodeOf(file);
+  const files = (file === "" ? [] : [file, `${file}-wal`, `${file}-shm`])
+    .map((path) => ({ path, inode: inodeOf(path) }))
+    // A database that is not in WAL mode has no other files. Without its own, it was deleted before the first call.
+    .filter(({ path, inode }) => path === file || inode !== undefined);
   return {
     assertInPlace() {
-      // Without an inode at first, the file was deleted before the first call.
-      if (file === "" || (inode !== undefined && inodeOf(file) === inode)) return;
-      throw new Fault("the database file was deleted or replaced while it was open: restart the process");
+      if (files.every(({ path, inode }) => inode !== undefined && inodeOf(path) === inode)) return;
+      throw new Fault(
+        "the database file, or its -wal or -shm file, was deleted or replaced while it was open: restart the process",
+      );
     },
   };
 }

@@ -11,7 +11,7 @@ import {
   isTouch,
   scanPages,
 } from "@tenure/core/store";
-import { assertDatabase, fileOf, type SqliteDatabase } from "./database.ts";
+import { assertDatabase, filesOf, type SqliteDatabase } from "./database.ts";
 import { assertMigrated } from "./schema.ts";
 import { type Place, sessionsIn } from "./sessions.ts";
 import { type Opened, transactionsOn } from "./transactions.ts";
@@ -131,7 +131,7 @@ function open(database: SqliteDatabase, tombstoneMinimum: number): Opened {
   // SQLite's own wait for a lock would stop the whole process.
   database.exec("pragma busy_timeout = 0");
   assertMigrated(database);
-  return { sessions: sessionsIn(database, tombstoneMinimum), file: fileOf(database) };
+  return { sessions: sessionsIn(database, tombstoneMinimum), files: filesOf(database) };
 }
 
 function assertMilliseconds(name: string, value: number, least: number): void {

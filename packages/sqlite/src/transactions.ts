@@ -32,7 +32,7 @@ export interface Transactions {
 /** What the first call prepares. */
 export interface Opened {
   readonly sessions: Sessions;
-  readonly file: { assertInPlace(): void };
+  readonly files: { assertInPlace(): void };
 }
 
 /**
@@ -60,10 +60,11 @@ export function transactionsOn(
   };
 
   function inTransaction(begin: "begin" | "begin immediate", calls: readonly Call[]): unknown[] {
-    const { sessions, file } = (opened ??= open());
-    file.assertInPlace();
+    const { sessions, files } = (opened ??= open());
     database.exec(begin);
     try {
+      // After `begin`, which fails on a closed connection: closing deletes the -wal and -shm files.
+      files.assertInPlace();
       // Read after the lock is held: a session may have expired while the call waited for it.
       const now = Date.now();
       const outcomes = calls.map((call) => outcomeOf(call, sessions, now));

@@ -74,10 +74,13 @@ describe.each(drivers)("with %s,", (_name, connect) => {
   });
 
   test.each([
-    ["deleted", (file: string) => rmSync(file)],
-    ["replaced", (file: string) => (copyFileSync(file, `${file}.copy`), renameSync(`${file}.copy`, file))],
+    ["database file was deleted", (file: string) => rmSync(file)],
+    ["database file was replaced", replace],
+    ["-wal file was deleted", (file: string) => rmSync(`${file}-wal`)],
+    ["-wal file was replaced", (file: string) => replace(`${file}-wal`)],
+    ["-shm file was deleted", (file: string) => rmSync(`${file}-shm`)],
   ])(
-    "every call rejects once the file was %s, because no other process would see the sessions",
+    "every call rejects once the %s, because no other process would see the sessions",
     async (_how, change) => {
       const file = newFile();
       const database = connect(file);
@@ -85,9 +88,19 @@ describe.each(drivers)("with %s,", (_name, connect) => {
       const store = sqliteStore(database);
       expect(await store.create(newSession("one"))).toBe("created");
       change(file);
-      await expectEveryCallToReject(store, "the database file was deleted or replaced while it was open");
+      await expectEveryCallToReject(store, DELETED_OR_REPLACED);
     },
   );
+
+  test("a call in rollback mode, which has no -wal or -shm file, works", async () => {
+    const file = newFile();
+    const database = connect(file);
+    await migrate(database);
+    database.exec("pragma journal_mode = delete");
+    const store = sqliteStore(database);
+    expect(await store.create(newSession("one"))).toBe("created");
+    expect(await store.revoke("one")).toBe(true);
+  });
 
   test("every call rejects if the file was deleted before the first one", async () => {
     const file = newFile();
@@ -96,7 +109,7 @@ describe.each(drivers)("with %s,", (_name, connect) => {
     expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
     const store = sqliteStore(database);
     rmSync(file);
-    await expectEveryCallToReject(store, "the database file was deleted or replaced while it was open");
+    await expectEveryCallToReject(store, DELETED_OR_REPLACED);
   });
 
   test("every call on a closed connection rejects with a StoreError", async () => {
@@ -159,6 +172,14 @@ test("sqliteStore throws a TypeError for an option that is out of range or unkno
     new TypeError("Unknown option lockTimout. Known options: tombstoneMinimum, lockTimeout"),
   );
 });
+
+const DELETED_OR_REPLACED =
+  "the database file, or its -wal or -shm file, was deleted or replaced while it was open";
+
+function replace(file: string): void {
+  copyFileSync(file, `${file}.copy`);
+  renameSync(`${file}.copy`, file);
+}
 
 async function expectEveryCallToReject(store: SessionStore, reason: string): Promise<void> {
   const calls = {
