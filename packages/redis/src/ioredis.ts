@@ -90,16 +90,17 @@ export function ioredisClient(client: IoredisClient): StoreClient {
   };
 
   /**
-   * Follows MOVED and ASK where ioredis (5.11 and 6.0) does not. Auto-pipelining joins commands for several
-   * slots of one server. If those slots move, each command gets a different redirection, and ioredis neither
-   * follows them nor learns the new slots: every later command would fail. It follows them in a pipeline of
-   * one command.
+   * Sends commands again that ioredis (5.11 and 6.0) fails because their slots move. Auto-pipelining joins
+   * commands for several slots of one server. If ioredis learns before it sends them that the slots now have
+   * different servers, it sends none. If it learns later, each command gets a different redirection, and
+   * ioredis neither follows them nor learns the new slots: every later command would fail. It sends a pipeline
+   * of one command to the right server, and follows its redirections.
    */
   async function send(method: "mget" | "eval" | "evalsha", args: readonly string[]): Promise<unknown> {
     try {
       return await client[method](...args);
-    } catch (redirection) {
-      if (!(redirection instanceof Error && /^(?:MOVED|ASK) /.test(redirection.message))) throw redirection;
+    } catch (moved) {
+      if (!(moved instanceof Error && MOVED.test(moved.message))) throw moved;
       const pipeline = client.pipeline();
       const [result] = (await pipeline[method](...args).exec()) ?? [];
       const [error, reply] = result ?? [];
@@ -108,6 +109,8 @@ export function ioredisClient(client: IoredisClient): StoreClient {
     }
   }
 }
+
+const MOVED = /^(?:MOVED|ASK) |same slots allocation group/;
 
 function sendTo(node: IoredisNode): Send {
   return (command, ...args) => node.call(command, ...args);

@@ -159,6 +159,28 @@ here.describe("on a Cluster", () => {
     },
   );
 
+  test("with ioredis' auto-pipelining, calls that the client has queued while it learns of a moved slot succeed", async () => {
+    const client = clients.add(new Cluster(onLoopback(ports()), { enableAutoPipelining: true }));
+    const store = redisStore(client);
+    const moving = newSession();
+    await store.create(moving);
+    const slot = slotOf(`tenure:s:${moving.id}`);
+    const [from] = await ownersOf(slot);
+    // In another slot of the same primary, so that the client sends the reads of both together.
+    let staying = newSession();
+    while ((await ownersOf(slotOf(`tenure:s:${staying.id}`)))[0].id !== from.id) staying = newSession();
+    await store.create(staying);
+    const move = await startMove(slot);
+    await move.migrate(await move.keys());
+    await move.finish();
+    const reads: Promise<unknown>[] = [];
+    while (client.slots[slot]?.[0] !== `127.0.0.1:${move.to.port}`) {
+      reads.push(readOrError(store, moving.id), readOrError(store, staying.id));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const outcome of await Promise.all(reads)) expect(outcome).toHaveProperty("id");
+  });
+
   test(
     "after a primary is killed, every call resolves or rejects in time, and once a replica is promoted all succeed",
     { timeout: 60_000 },
