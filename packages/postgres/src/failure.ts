@@ -74,6 +74,12 @@ function explain(error: unknown, table: string): string {
       return `the role may not use the table ${table}: grant it select, insert, update and delete, and do not apply row level security to it`;
     case "25006":
       return STANDBY;
+    case "22P05":
+      return "the database's encoding cannot hold the text: use a UTF-8 database";
+    case "55P03":
+      return `another transaction kept a row of ${table} locked for longer than lock_timeout: look for a long transaction`;
+    case "57014":
+      return `the statement was cancelled, usually by statement_timeout: look for a long transaction that locks rows of ${table}`;
     default:
       return `PostgreSQL reported SQLSTATE ${state}: see the cause`;
   }
@@ -105,12 +111,13 @@ function withoutData(error: ServersError): Error {
  */
 const OF_ONE_CALL = /^(22|23|54|P0|XX00[12])/;
 /**
- * Connection exceptions, invalid transaction states (such as a read-only server), refused authorization,
- * exhausted resources, a missing database, shutdowns, internal errors.
+ * Connection exceptions, prepared statements whose columns have changed ("cached plan must not change result
+ * type"), invalid transaction states (such as a read-only server), refused authorization, exhausted
+ * resources, a missing database, shutdowns, internal errors.
  */
-const OF_CONNECTION = /^(08|25|28|53|57P|3D|XX)/;
+const OF_CONNECTION = /^(08|0A|25|28|53|57P|3D|XX)/;
 /** Classes whose messages name only objects, settings and limits. */
-const NAMES_OBJECTS_ONLY = /^(08|23|25|26|28|3D|3F|40|42|53|54|55|57|58)/;
+const NAMES_OBJECTS_ONLY = /^(08|0A|23|25|26|28|3D|3F|40|42|53|54|55|57|58)/;
 
 interface ServersError extends Error {
   readonly code: string;

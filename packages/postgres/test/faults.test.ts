@@ -123,8 +123,35 @@ postgres.describe("postgresStore, when a connection fails", () => {
       { status: "rejected", reason: expect.any(StoreError) },
       { status: "fulfilled", value: "updated" },
     ]);
+    await expect(store.revoke(held.id)).rejects.toThrow(/statement_timeout.*look for a long transaction/);
     await end(holder, "rollback");
     expect(await store.update(held.id, {})).toBe("updated");
+  });
+
+  test("a call that waits for a locked row longer than the role's lock_timeout says so", async () => {
+    const store = await pools.store({ options: "-c lock_timeout=50ms" });
+    const session = newSession({ userId: "user" });
+    await store.create(session);
+    const holder = await pools.hold(session.id);
+    await expect(store.revoke(session.id)).rejects.toThrow(/lock_timeout: look for a long transaction/);
+    await end(holder, "rollback");
+    expect(await store.revoke(session.id)).toBe(true);
+  });
+
+  test("if a column gets another type, no connection fails more than once", async () => {
+    const pool = pools.open({ max: 1 });
+    const name = { table: `${table}_altered` };
+    await migrate(pool, name);
+    const store = postgresStore(pool, name);
+    const session = newSession({ userId: "user" });
+    await store.create(session);
+    await store.read(session.id);
+    await pool.query(`alter table ${name.table} alter column user_id type varchar(2000)`);
+    await expect(store.read(session.id)).rejects.toMatchObject({
+      name: "StoreError",
+      cause: { message: "cached plan must not change result type" },
+    });
+    await expect(store.read(session.id)).resolves.toMatchObject({ id: session.id, userId: "user" });
   });
 
   test("calls on a pool that has ended reject with a StoreError", async () => {
