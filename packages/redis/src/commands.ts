@@ -306,5 +306,7 @@ function hintFor(message: string): string {
     return " (the store's scripts need Redis 7 or Valkey 7.2, or later)";
   if (/^(?:ERR )?MOVED |^CROSSSLOT /.test(message))
     return " (if the server is a node of a Cluster, give redisStore a Cluster client)";
+  if (message.startsWith("READONLY "))
+    return " (its reads may show revoked sessions: connect the client to the primary)";
   return "";
 }

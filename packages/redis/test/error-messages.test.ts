@@ -51,6 +51,25 @@ redis.describe("on a node of a Cluster, without a Cluster client", () => {
   });
 });
 
+redis.describe("on a replica", () => {
+  test("the error of a write asks for the primary, and ioredis reconnects to it as the README says", async () => {
+    await using own = await startRedis();
+    const admin = clients.redis(own.url);
+    await admin.call("REPLICAOF", "127.0.0.1", String(await freePort()));
+    const client = clients.redis(own.url);
+    await expect(redisStore(client).revoke(newId())).rejects.toThrow("connect the client to the primary");
+    const reconnecting = clients.add(
+      new Redis(own.url, { reconnectOnError: (error) => error.message.startsWith("READONLY") }),
+    );
+    const store = redisStore(reconnecting);
+    await expect(store.revoke(newId())).rejects.toThrow("connect the client to the primary");
+    const reconnected = new Promise((resolve) => reconnecting.once("ready", resolve));
+    await admin.call("REPLICAOF", "NO", "ONE");
+    await reconnected;
+    await expect(store.revoke(newId())).resolves.toBe(false);
+  });
+});
+
 describe("redisStore refuses, and says what to pass instead,", () => {
   const open = (): Redis => clients.add(new Redis({ lazyConnect: true }));
   test.each<[string, () => unknown, string]>([
