@@ -79,7 +79,7 @@ function explain(error: unknown, table: string): string {
     case "55P03":
       return `another transaction kept a row of ${table} locked for longer than lock_timeout: look for a long transaction`;
     case "57014":
-      return `the statement was cancelled, usually by statement_timeout: look for a long transaction that locks rows of ${table}`;
+      return `the statement was cancelled, usually by statement_timeout: look for a long transaction that holds a lock on ${table}`;
     default:
       return `PostgreSQL reported SQLSTATE ${state}: see the cause`;
   }
