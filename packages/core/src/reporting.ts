@@ -52,14 +52,21 @@ function reported(
     publish("refused", { id, userId, why: cause.message });
     return cause;
   }
-  const error = isStoreError(cause) ? cause : new StoreError(operation, "the store failed", { cause });
+  const error = storeErrorFor(operation, cause);
   publish("store-failure", { id, userId, error });
   return error;
 }
 
-/** Compares names, because a store may bring another copy of this package. */
-function isStoreError(error: unknown): error is StoreError {
-  return error instanceof Error && error.name === "StoreError";
+function storeErrorFor(operation: StoreOperation, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  if (!isOfAnotherCopy(cause)) return new StoreError(operation, "the store failed", { cause });
+  const message = cause.message.replace(`${cause.operation}: `, "");
+  return new StoreError(cause.operation, message, { cause: cause.cause });
+}
+
+/** Whether a store brings another copy of this package, whose `StoreError` is another class. */
+function isOfAnotherCopy(error: unknown): error is StoreError {
+  return error instanceof Error && error.name === "StoreError" && "operation" in error;
 }
 
 /**
