@@ -5,6 +5,7 @@ import { makesNewVersion } from "./store/changes.ts";
 import { setImmediate } from "./store/real-time.ts";
 import {
   assertChanges,
+  assertDuration,
   assertKnownOptions,
   assertNewSession,
   assertRevokeUser,
@@ -56,9 +57,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     maxUnknownTombstones = 100_000,
   } = options;
   if (typeof readClock !== "function") throw new TypeError("clock must be a function, such as Date.now");
-  if (!(tombstoneMinimum > 0))
-    throw new TypeError("tombstoneMinimum must be a positive number of milliseconds");
-  if (!(maxUnknownTombstones >= 0)) throw new TypeError("maxUnknownTombstones must be 0 or more");
+  assertDuration("tombstoneMinimum", tombstoneMinimum);
+  if (typeof maxUnknownTombstones !== "number" || !(maxUnknownTombstones >= 0))
+    throw new TypeError("maxUnknownTombstones must be a number of 0 or more");
 
   warnOfSeveralProcesses();
 

@@ -29,9 +29,12 @@ describe("the memory store", () => {
     [{ tombstoneMinimun: 1000 }, "Unknown option tombstoneMinimun. Known options: clock, tombstoneMinimum, "],
     [null, "options must be an object. Known options: clock, "],
     [{ clock: 5 }, "clock must be a function"],
-    [{ tombstoneMinimum: 0 }, "tombstoneMinimum must be a positive number"],
-    [{ tombstoneMinimum: Number.NaN }, "tombstoneMinimum must be a positive number"],
-    [{ maxUnknownTombstones: -1 }, "maxUnknownTombstones must be 0 or more"],
+    [{ tombstoneMinimum: 0 }, "tombstoneMinimum must be a whole number"],
+    [{ tombstoneMinimum: Number.NaN }, "tombstoneMinimum must be a whole number"],
+    // Added to an instant, a string would make one that never comes.
+    [{ tombstoneMinimum: "3600000" }, "tombstoneMinimum must be a whole number"],
+    [{ maxUnknownTombstones: "100" }, "maxUnknownTombstones must be a number"],
+    [{ maxUnknownTombstones: -1 }, "maxUnknownTombstones must be a number of 0 or more"],
   ])("refuses the options %o at construction", (options, message) => {
     expect(() => memoryStore(options as MemoryStoreOptions)).toThrow(TypeError);
     expect(() => memoryStore(options as MemoryStoreOptions)).toThrow(message);
