@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { isAsynchronous } from "./asynchronous.ts";
 import { publish } from "./events.ts";
 import { type About, refusal } from "./refusal.ts";
 
@@ -66,7 +68,7 @@ export class Encoding<Data extends object> {
 /** Whether a value has keys to merge by, unlike an array, a `Map` or a promise. */
 function isData(value: unknown): value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return !(value instanceof Map || value instanceof Set || value instanceof Promise);
+  return !(types.isMap(value) || types.isSet(value) || isAsynchronous(value));
 }
 
 /** Converts between session data and the string that a store keeps. */

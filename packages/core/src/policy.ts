@@ -1,3 +1,4 @@
+import { isAsynchronous } from "./asynchronous.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { type Codec, jsonCodec } from "./encoding.ts";
 import { type ProtectOptions, type Protection, protectionWith } from "./protection.ts";
@@ -79,23 +80,11 @@ export function policyOf<Data extends object>(options: SessionsOptions<Data>): P
   const { userId = userOfData, codec = jsonCodec, onCap = "end-oldest" } = options;
   if (onCap !== "end-oldest" && onCap !== "refuse")
     throw new TypeError('onCap must be "end-oldest" or "refuse"');
-  // The promise of an async function would name nobody.
-  if (typeof userId !== "function" || userId.constructor.name === "AsyncFunction") {
-    throw new TypeError("userId must be a function, not async, of a session's data: (data) => data.userId");
-  }
-  try {
-    userId({});
-  } catch (cause) {
-    // A visitor's save would fail, and so would a logout that removes the user from the data.
-    throw new TypeError(
-      "userId throws for data without a user: return undefined for them, as in (data) => data.user?.id",
-      { cause },
-    );
-  }
+  assertUserId(userId);
   assertCodec(codec);
   return {
     ...durationsOf(options),
-    maxPerUser: atLeastOne("maxPerUser", options.maxPerUser ?? Number.POSITIVE_INFINITY),
+    maxPerUser: maxPerUserOf(options.maxPerUser),
     onCap,
     userId,
     codec,
@@ -175,27 +164,50 @@ function assertStore(store: SessionStore | undefined): void {
  */
 const LONGEST_OF_NIST = 30 * 24 * 60 * 60 * 1000;
 
+function assertUserId<Data extends object>(userId: (data: Partial<Data>) => unknown): void {
+  if (typeof userId !== "function") {
+    throw new TypeError("userId must be a function of a session's data: (data) => data.userId");
+  }
+  let user: unknown;
+  try {
+    user = userId({});
+  } catch (cause) {
+    // A visitor's save would fail, and so would a logout that removes the user from the data.
+    throw new TypeError(
+      "userId throws for data without a user: return undefined for them, as in (data) => data.user?.id",
+      { cause },
+    );
+  }
+  // A promise would name nobody.
+  if (isAsynchronous(user)) {
+    throw new TypeError("userId must be synchronous: it returned a promise. Read the user from the data");
+  }
+}
+
 function assertCodec(codec: Codec): void {
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw new TypeError("codec must have the functions encode and decode");
   }
-  let result: unknown;
-  let name = "encode";
-  try {
-    result = codec.encode({});
-    if (typeof result === "string") {
-      name = "decode";
-      result = codec.decode(result);
-    }
-  } catch {
-    // A codec may refuse an empty object. Real data show whether it works.
-  }
-  if (!(result instanceof Promise)) return;
-  // An unhandled rejection would end the process.
-  result.catch(() => undefined);
+  const text: unknown = resultOf(() => codec.encode({}));
+  const isEncoded = typeof text === "string";
+  if (!isAsynchronous(isEncoded ? resultOf(() => codec.decode(text)) : text)) return;
   throw new TypeError(
-    `codec must be synchronous: its ${name} returned a promise. Encrypt with node:crypto instead of WebCrypto`,
+    `codec must be synchronous: its ${isEncoded ? "decode" : "encode"} returned a promise. Encrypt with node:crypto instead of WebCrypto`,
   );
+}
+
+/** `undefined`: the function refuses empty data, as it may. Real data show whether it works. */
+function resultOf(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}
+
+function maxPerUserOf(given: number = Number.POSITIVE_INFINITY): number {
+  if (given === Number.POSITIVE_INFINITY || (Number.isSafeInteger(given) && given >= 1)) return given;
+  throw new TypeError("maxPerUser must be a whole number of at least 1");
 }
 
 function atLeastOne(name: string, value: number): number {

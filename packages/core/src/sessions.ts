@@ -1,3 +1,4 @@
+import { isAsynchronous } from "./asynchronous.ts";
 import { Cap, type LoginRefusal } from "./cap.ts";
 import { StoreClock } from "./clock.ts";
 import type { Context } from "./context.ts";
@@ -275,8 +276,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
         const own = encoding.decode(draft.text(), seen.record);
         if (!own) return;
         const changed = change(own) ?? own;
-        if (changed instanceof Promise) {
-          changed.catch(() => undefined);
+        if (isAsynchronous(changed)) {
           throw refusal("the function given to update must be synchronous", seen.record);
         }
         draft.replaceData(encoding.encode(changed, seen.record));

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { type Codec, jsonCodec, memoryStore, newToken, Sessions } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
 import fc from "fast-check";
@@ -67,6 +68,9 @@ describe("the default codec", () => {
     ["an array", ["s3cr3t"]],
     ["2 MiB", { secret: "s3cr3t".repeat(350_000) }],
     ["a Map", new Map([["secretKey", "s3cr3t"]])],
+    ["a Map of another realm", runInNewContext("new Map([['secretKey', 's3cr3t']])")],
+    ["a promise of another realm", runInNewContext("Promise.resolve({ secretKey: 's3cr3t' })")],
+    ["a query builder, which runs when it is awaited", { sql: "s3cr3t", then: expect.unreachable }],
     ["a toJSON that returns an array", { toJSON: () => ["s3cr3t"] }],
     ["a toJSON that returns a string", { toJSON: () => "s3cr3t" }],
     ["a toJSON that returns undefined", { toJSON: () => undefined }],

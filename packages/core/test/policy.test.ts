@@ -61,10 +61,16 @@ describe("Sessions refuses at construction", () => {
     [{ store, codec: { encode: async () => "", decode: () => ({}) } }, /codec must be synchronous/],
     [{ store, userId: "userId" }, /userId must be a function/],
     [{ store, userId: null }, /userId must be a function/],
-    [{ store, userId: async () => "ada" }, /userId must be a function, not async/],
     [
       { store, userId: (data: { readonly user: { readonly id: string } }) => data.user.id },
       /userId throws for data without a user/,
+    ],
+    [{ store, userId: async () => "ada" }, /userId must be synchronous/],
+    [{ store, userId: () => Promise.reject(new Error("no database")) }, /userId must be synchronous/],
+    [{ store, userId: () => ({ then: () => undefined }) }, /userId must be synchronous/],
+    [
+      { store, codec: { encode: () => ({ then: () => undefined }), decode: () => ({}) } },
+      /codec must be synchronous/,
     ],
     [{ store, codec: JSON }, /codec must have the functions encode and decode/],
     [{ store, codec: null }, /codec must have the functions encode and decode/],
@@ -73,6 +79,7 @@ describe("Sessions refuses at construction", () => {
     [{ store, idleTimeout: "13h", lifetime: "12h" }, /idleTimeout must not be longer than lifetime/],
     [{ store, idleTimeout: "4m", touchEvery: "61s" }, /touchEvery must be at most a quarter/],
     [{ store, maxPerUser: 0 }, /maxPerUser/],
+    [{ store, maxPerUser: 2.5 }, /maxPerUser must be a whole number/],
     [{ store, maxDataBytes: Number.NaN }, /maxDataBytes/],
     [{ store, minTokenBits: "128" }, /minTokenBits/],
   ])("%o", (options, message) => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { runInNewContext } from "node:vm";
 import { memoryStore, type Session, Sessions, StoreError } from "@tenure/core";
 import { Bridge } from "@tenure/core/bridge";
 import fc from "fast-check";
@@ -295,6 +296,16 @@ describe("update", () => {
     const sessions = new Sessions({ store: memoryStore() });
     const { token, session } = await sessions.create({ a: 1 });
     const change = async (): Promise<object> => ({ a: 2 });
+    await expect(sessions.update(session, change as never)).rejects.toThrow(/must be synchronous/);
+    expect((await sessions.get(token))?.data).toEqual({ a: 1 });
+  });
+
+  test.each([
+    ["a query builder, which runs when it is awaited", () => ({ sql: "UPDATE", then: expect.unreachable })],
+    ["a promise of another realm", () => runInNewContext("Promise.reject(new Error())") as object],
+  ])("rejects a function that returns %s, and writes nothing", async (_, change) => {
+    const sessions = new Sessions({ store: memoryStore() });
+    const { token, session } = await sessions.create({ a: 1 });
     await expect(sessions.update(session, change as never)).rejects.toThrow(/must be synchronous/);
     expect((await sessions.get(token))?.data).toEqual({ a: 1 });
   });
