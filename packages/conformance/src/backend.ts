@@ -1,4 +1,4 @@
-import { type SessionStore, StoreError } from "@tenure/core";
+import { type SessionRecord, type SessionStore, StoreError } from "@tenure/core";
 import { withDeadline } from "@tenure/core/store";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
@@ -14,14 +14,17 @@ export interface Backend {
 }
 
 /** Opens the backend at the first call, once for all tests. */
-export function openBackend(underTest: StoreUnderTest): () => Promise<Backend> {
+export function openBackend(underTest: StoreUnderTest, patience: number = PATIENCE): () => Promise<Backend> {
   let opened: Promise<Backend> | undefined;
-  return () => (opened ??= open(underTest));
+  return () => (opened ??= open(underTest, patience));
 }
 
-async function open({ open: openStore, unreachable, mixedUp }: StoreUnderTest): Promise<Backend> {
-  const store = patient(await openStore());
-  const other = patient(await openStore());
+async function open(
+  { open: openStore, unreachable, mixedUp }: StoreUnderTest,
+  patience: number,
+): Promise<Backend> {
+  const store = patient(await settled("open", openStore(), patience), patience);
+  const other = patient(await settled("open", openStore(), patience), patience);
   return { store, other, latency: await measureLatency(store), unreachable, mixedUp };
 }
 
@@ -50,32 +53,49 @@ export function ignoreStoreError(error: unknown): undefined {
  * Repeats failed calls that change nothing, so that occasional failures do not fail a sound store. Rejects if
  * a call does not settle.
  */
-function patient(store: SessionStore): SessionStore {
+function patient(store: SessionStore, patience: number): SessionStore {
   return {
-    create: (session) => settled("create", store.create(session)),
-    read: (id) => repeated(() => settled("read", store.read(id))),
-    update: (id, changes) => settled("update", store.update(id, changes)),
-    revoke: (id) => settled("revoke", store.revoke(id)),
+    create: (session) => settled("create", store.create(session), patience),
+    read: (id) => repeated(() => settled("read", store.read(id), patience)),
+    update: (id, changes) => settled("update", store.update(id, changes), patience),
+    revoke: (id) => settled("revoke", store.revoke(id), patience),
     revokeUser: (userId, options) =>
       settled(
         "revokeUser",
         options === undefined ? store.revokeUser(userId) : store.revokeUser(userId, options),
+        patience,
       ),
-    listUser: (userId) => repeated(() => settled("listUser", store.listUser(userId))),
-    scan: () => store.scan(),
-    now: () => repeated(() => settled("now", store.now())),
+    listUser: (userId) => repeated(() => settled("listUser", store.listUser(userId), patience)),
+    scan: () => patientScan(store.scan(), patience),
+    now: () => repeated(() => settled("now", store.now(), patience)),
   };
 }
 
-/** Settles as the call does, or rejects after `patience` milliseconds with an error that names the call. */
+/** Not a generator: one that is abandoned while it waits for a record waits on. */
+function patientScan(scan: AsyncIterable<SessionRecord>, patience: number): AsyncIterable<SessionRecord> {
+  return {
+    [Symbol.asyncIterator]() {
+      const records = scan[Symbol.asyncIterator]();
+      return {
+        next: () => settled("scan", records.next(), patience),
+        async return() {
+          await settled("scan", records.return?.(), patience);
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+/** Settles as a call does, or rejects after `patience` milliseconds with an error that names the call. */
 export function settled<Result>(
   operation: string,
-  call: Promise<Result>,
-  patience: number = PATIENCE,
+  call: Result | Promise<Result>,
+  patience: number,
 ): Promise<Result> {
   const late = (): Error =>
     new Error(`${operation} had not settled after ${patience} ms: every call must settle in bounded time`);
-  return withDeadline(call, patience, late);
+  return withDeadline(Promise.resolve(call), patience, late);
 }
 
 /** Milliseconds: much longer than any call that settles, even on a slow machine. */
