@@ -69,7 +69,8 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void streams.stdout.write(text),
-      writeErr: (text) => void streams.stderr.write(withoutSecrets(text)),
+      writeErr: (text) => void streams.stderr.write(text),
+      outputError: (text, write) => write(withoutSecrets(text)),
     })
     .addHelpText("after", EPILOGUE);
 
@@ -187,7 +188,15 @@ function programOf(streams: Streams, secrets: string[], end: (outcome: Outcome) 
 }
 
 function duration(name: string): (text: string) => number {
-  return (text) => parseDuration(name, text as "30m");
+  return (text) => {
+    try {
+      return parseDuration(name, text as "30m");
+    } catch {
+      throw new UsageError(
+        `${name} must be a number with a unit, such as 90s, 30m, 12h or 30d, up to 100 years`,
+      );
+    }
+  };
 }
 
 function bits(text: string): number {

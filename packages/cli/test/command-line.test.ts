@@ -31,7 +31,11 @@ describe("a wrong command line exits with code 2, prints nothing on stdout and s
     ["no user", ["list"], "missing required argument"],
     ["no package to import from", ["import", "--store", "redis://:s3cret@a"], "--from"],
     ["an unknown package to import from", ["import", "--from", "memorystore"], "Allowed choices"],
-    ["a number without a unit", ["count", "--tombstone-minimum", "5"], "--tombstone-minimum must be"],
+    [
+      "a number without a unit",
+      ["count", "--tombstone-minimum", "5"],
+      "--tombstone-minimum must be a number with a unit, such as 90s, 30m, 12h or 30d, up to 100 years",
+    ],
   ])("%s", async (_title, args, says) => {
     const ran = await tenure(args);
     expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining(says) });
@@ -47,6 +51,11 @@ test("--help exits with code 0 and describes every command, every kind of URL an
   for (const word of ["import", "redis+sentinel://", "redis+cluster://", "postgres://", "mongodb://"])
     expect(out).toContain(word);
   expect(out).toContain("Exit codes:");
+});
+
+test("without a command, the exit code is 2 and stderr has the same help", async () => {
+  const { out } = await tenure(["--help"]);
+  expect(await tenure([])).toEqual({ code: 2, out: "", err: out });
 });
 
 test.each([
