@@ -150,6 +150,12 @@ export const expectedFailures: Readonly<Record<string, readonly string[]>> = {
   "an update that changes the user removes the index entry of the old user late": [
     "after concurrent changes of its user, a session is in the list of its user and in no other",
   ],
+  "an update that unbinds ignores its other changes": [
+    "an update changes the fields that it names and no others",
+  ],
+  "an update that binds and restarts the lifetime ignores touch: false": [
+    "an update changes the fields that it names and no others",
+  ],
   "update treats userId null as absent": [
     "a session that loses its user leaves the list and lives on",
     "an update changes the fields that it names and no others",
@@ -220,6 +226,8 @@ export const expectedFailures: Readonly<Record<string, readonly string[]>> = {
   "ids and users are trimmed": ["ids that look alike are different sessions"],
   "ids are compared case-insensitively": ["ids that look alike are different sessions"],
   "users are compared case-insensitively": ["users that look alike are different users (ASVS 7.4.2)"],
+  "ids that are equal as numbers are one id": ["ids that look alike are different sessions"],
+  "users that are equal as numbers are one user": ["users that look alike are different users (ASVS 7.4.2)"],
   "ids are normalized to NFKC": ["ids that look alike are different sessions"],
   "users are normalized to NFC": ["users that look alike are different users (ASVS 7.4.2)"],
   "data is trimmed": ["data of any characters is stored exactly, or refused before anything is written"],
@@ -234,6 +242,7 @@ export const expectedFailures: Readonly<Record<string, readonly string[]>> = {
     "data of any characters is stored exactly, or refused before anything is written",
   ],
   "an anonymous session is stored with the empty user": ["a session without a user has the user null"],
+  "the empty user has no fence": ["the empty user is a user like any other, or is refused"],
   "a session of the empty user is stored as anonymous": [
     "the empty user is a user like any other, or is refused",
   ],

@@ -360,6 +360,17 @@ export const sabotagedStores: Readonly<Record<string, () => StoreUnderTest>> = {
       return result;
     },
   })),
+  "an update that unbinds ignores its other changes": sabotaged((base) => ({
+    apply: (entry, changes, now) => {
+      base.apply(entry, changes.userId === null ? { userId: null } : changes, now);
+    },
+  })),
+  "an update that binds and restarts the lifetime ignores touch: false": sabotaged((base) => ({
+    apply(entry, { touch, ...changes }, now) {
+      const binds = typeof changes.userId === "string" && changes.lifetime !== undefined;
+      base.apply(entry, binds || touch === undefined ? changes : { touch, ...changes }, now);
+    },
+  })),
   "update treats userId null as absent": sabotaged((base) => ({
     update(id, { userId, ...changes }) {
       return base.update(id, userId ? { ...changes, userId } : changes);
@@ -560,6 +571,8 @@ export const sabotagedStores: Readonly<Record<string, () => StoreUnderTest>> = {
   "ids and users are trimmed": sabotagedTexts((text) => text.trim()),
   "ids are compared case-insensitively": sabotagedKeys({ idKey: (id) => id.toLowerCase() }),
   "users are compared case-insensitively": sabotagedKeys({ userKey: (userId) => userId.toLowerCase() }),
+  "ids that are equal as numbers are one id": sabotagedKeys({ idKey: numberIn }),
+  "users that are equal as numbers are one user": sabotagedKeys({ userKey: numberIn }),
   "ids are normalized to NFKC": sabotagedKeys({ idKey: (id) => id.normalize("NFKC") }),
   "users are normalized to NFC": sabotagedKeys({ userKey: (userId) => userId.normalize("NFC") }),
   "data is trimmed": sabotaged(() => ({ storedData: (data) => data.trim() })),
@@ -574,6 +587,11 @@ export const sabotagedStores: Readonly<Record<string, () => StoreUnderTest>> = {
   })),
   "an anonymous session is stored with the empty user": sabotaged((base) => ({
     create: (session) => base.create({ ...session, userId: session.userId ?? "" }),
+  })),
+  "the empty user has no fence": sabotaged((base) => ({
+    setFence: (userId, instant) => {
+      if (userId !== "") base.setFence(userId, instant);
+    },
   })),
   "a session of the empty user is stored as anonymous": sabotaged((base) => ({
     create: (session) => base.create({ ...session, userId: session.userId || null }),
@@ -1375,6 +1393,12 @@ function sabotagedTexts(change: (text: string) => string): () => StoreUnderTest 
 
 function sabotagedKeys(keys: Partial<Pick<ModularStore, "idKey" | "userKey">>): () => StoreUnderTest {
   return sabotaged(() => ({ ...keys, decode: (_id, value) => value as Entry | undefined }));
+}
+
+/** As a column of numbers stores a text. */
+function numberIn(text: string): string {
+  const number = Number(text);
+  return text.trim() === "" || Number.isNaN(number) ? text : String(number);
 }
 
 function sabotagedReplies(replace: Replace): () => StoreUnderTest {

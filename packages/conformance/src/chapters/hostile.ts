@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
 import { inspect } from "node:util";
 import type { NewSession, SessionRecord } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { withNote } from "../note.ts";
 import { together } from "../race.ts";
-import type { Scene } from "../scene.ts";
+import { HOUR, type Scene } from "../scene.ts";
 
 export const hostile: Chapter = {
   title: "10. Any string is safe",
@@ -82,14 +83,12 @@ export const hostile: Chapter = {
       }),
 
     "ids that look alike are different sessions": (scene) =>
-      each(ALIKE, async (variants) => {
+      each(alike(scene.id), async (ids) => {
         const { store, other } = scene;
-        const common = scene.id();
         const records: SessionRecord[] = [];
-        for (const variant of variants) {
-          const id = `${common}${variant}`;
+        for (const id of ids) {
           await assertUnknown(scene, id);
-          const record = await storedOrRefused(scene, { id, data: `data of ${variant}` });
+          const record = await storedOrRefused(scene, { id, data: `data of ${id}` });
           if (record) records.push(record);
           else await assertUnknown(scene, id);
         }
@@ -101,12 +100,11 @@ export const hostile: Chapter = {
       }),
 
     "users that look alike are different users (ASVS 7.4.2)": (scene) =>
-      each(ALIKE, async (variants) => {
+      each(alike(scene.user), async (users) => {
         const { store, other } = scene;
-        const common = scene.user();
         const records: SessionRecord[] = [];
-        for (const variant of variants) {
-          const record = await storedOrRefused(scene, { userId: `${common}${variant}` });
+        for (const userId of users) {
+          const record = await storedOrRefused(scene, { userId });
           if (record) records.push(record);
         }
         for (const record of records) assert.deepEqual(await other.listUser(record.userId!), [record]);
@@ -176,6 +174,11 @@ export const hostile: Chapter = {
       const { id } = await scene.stored({ userId: scene.user() });
       const result = await refusable(() => scene.store.update(id, { userId: "" }));
       if (result !== REFUSED) assert.equal((await scene.store.read(id))?.userId, "");
+      // Ends no session of another run, which is younger.
+      const authenticatedUpTo = (await scene.store.now()) - HOUR / 2;
+      await scene.store.revokeUser("", { authenticatedUpTo });
+      const login = scene.fresh({ userId: "", authenticatedAt: authenticatedUpTo });
+      assert.equal(await scene.store.create(login), "fenced", "a login that began before the fence");
     },
 
     // These users may have other sessions, so the test lists them and never ends them.
@@ -327,6 +330,19 @@ const ALIKE: readonly (readonly string[])[] = [
   ["%20", " ", "+"],
   ["\\n", "\n", "\\\\n"],
 ];
+
+/** Returns groups of names that are alike. */
+function alike(name: () => string): readonly (readonly string[])[] {
+  const endings = ALIKE.map((variants) => {
+    const common = name();
+    return variants.map((variant) => `${common}${variant}`);
+  });
+  const number = String(randomInt(1e13, 1e14));
+  // A column of numbers, or one without a type, would store them as equal.
+  const numbers = [number, `0${number}`, `+${number}`, ` ${number}`, `${number}.0`, `${number}e0`];
+  const doubles = [`${number}00001`, `${number}00002`];
+  return [...endings, numbers, doubles];
+}
 
 /** Judges all items concurrently. A failure names its item. */
 async function each<Item>(items: readonly Item[], judge: (item: Item) => Promise<void>): Promise<void> {

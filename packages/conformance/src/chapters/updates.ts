@@ -10,21 +10,18 @@ export const updates: Chapter = {
   sentences: {
     "an update changes the fields that it names and no others": async ({ store, other, stored, user }) => {
       const userId = user();
-      const changes: readonly SessionChanges[] = [
-        { data: "new" },
-        { userId },
-        { userId: null },
-        { idle: 2 * HOUR },
-        { data: "newer", userId, idle: 3 * HOUR },
-        { data: "" },
-      ];
-      let before = await stored({ userId: user() });
-      for (const change of changes) {
-        assert.equal(await store.update(before.id, change), "updated");
+      let before = await stored({ userId });
+      for (const change of combinations([userId, user(), null])) {
+        const wanted = JSON.stringify(change);
+        assert.equal(await store.update(before.id, change), "updated", wanted);
         const after = await other.read(before.id);
         assert.ok(after);
-        const { version, touchedAt, expiresAt, authenticatedAt } = after;
-        assert.deepEqual(after, { ...before, ...change, version, touchedAt, expiresAt, authenticatedAt });
+        const { lifetime, touch, ...named } = change;
+        const { version, expiresAt, authenticatedAt } = after;
+        const touchedAt = touch === false ? before.touchedAt : after.touchedAt;
+        const endsAt = lifetime === undefined ? before.endsAt : after.endsAt;
+        const others = { version, expiresAt, authenticatedAt, touchedAt, endsAt };
+        assert.deepEqual(after, { ...before, ...named, ...others }, wanted);
         before = after;
       }
     },
@@ -227,4 +224,19 @@ export const updates: Chapter = {
 function refusal(error: unknown): "refused" {
   if (error instanceof TypeError || error instanceof RangeError) return "refused";
   throw error;
+}
+
+/** Returns an update of each combination of fields, for each user. The values differ from one to the next. */
+function combinations(users: readonly (string | null)[]): SessionChanges[] {
+  const fields = (at: number): readonly SessionChanges[] => [
+    { data: at % 5 === 0 ? "" : `data ${at}` },
+    { idle: HOUR + at },
+    { lifetime: DAY + at },
+    { touch: false },
+  ];
+  return Array.from({ length: 16 * (users.length + 1) }, (_, at) => {
+    const chosen = fields(at).filter((_field, bit) => (at & (1 << bit)) > 0);
+    const userId = users[Math.floor(at / 16) % (users.length + 1)];
+    return Object.assign({}, ...chosen, userId === undefined ? {} : { userId }) as SessionChanges;
+  });
 }
