@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { run } from "./run.ts";
 
-// The reader of a pipe has closed it, as in `tenure list ada | head`.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  // The reader of a pipe has closed it, as in `tenure list ada | head`.
+  if (code === "EPIPE") process.exit(0);
+  process.stderr.write(`tenure: ${message}\n`);
+  process.exit(1);
 });
 
 // Tenure's warnings are meant for the application. `doctor` finds what they are about.

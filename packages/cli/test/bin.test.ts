@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync, openSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import manifest from "../package.json" with { type: "json" };
@@ -19,3 +20,19 @@ test.each([
   expect(ran.code).toBe(code);
   expect(ran[stream]).toContain(text);
 });
+
+// Linux has a device that is always full.
+test.runIf(existsSync("/dev/full"))(
+  "a result that cannot be written is an error of one line, with exit code 1",
+  () => {
+    const full = openSync("/dev/full", "w");
+    try {
+      const args = ["--conditions=@tenure/source", bin, "--version"];
+      const ran = spawnSync(process.execPath, args, { stdio: ["ignore", full, "pipe"], encoding: "utf8" });
+      expect(ran.stderr).toMatch(/^tenure: .*ENOSPC.*\n$/);
+      expect(ran.status).toBe(1);
+    } finally {
+      closeSync(full);
+    }
+  },
+);
