@@ -79,11 +79,30 @@ describe("maxPerUser", () => {
     expect((await sessions.logIn(first.token, "ada")).refused).toBeUndefined();
   });
 
-  test("counts whole sessions", async () => {
-    const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1.5, onCap: "refuse" });
-    const { token } = await sessions.logIn(null, "ada");
-    expect((await sessions.logIn(null, "ada")).refused).toBe("too-many-sessions");
-    expect(await sessions.get(token)).not.toBeNull();
+  test('with onCap "refuse" holds for concurrent logins, of which one process accepts as many as it may', async () => {
+    const store = memoryStore();
+    const sessions = new Sessions({ store, maxPerUser: 3, onCap: "refuse" });
+    const logins = await Promise.all(Array.from({ length: 50 }, () => sessions.logIn(null, "ada")));
+    const accepted = logins.filter(({ refused }) => refused === undefined);
+    expect(accepted).toHaveLength(3);
+    const alive = await sessions.listForUser("ada");
+    expect(new Set(alive.map(({ id }) => id))).toEqual(new Set(accepted.map(({ session }) => session?.id)));
+  });
+
+  test('with onCap "refuse" holds for concurrent logins in two processes, and ends no session whose token was returned', async () => {
+    for (const seed of seeds.slice(0, 60)) {
+      const store = interleaved(memoryStore(), seed);
+      const processes = [0, 1].map(() => new Sessions({ store, maxPerUser: 3, onCap: "refuse" }));
+      const logins = await Promise.all(
+        Array.from({ length: 10 }, (_, at) => processes[at % 2]!.logIn(null, "ada")),
+      );
+      const alive = await processes[0]!.listForUser("ada");
+      expect(alive.length, `seed ${seed}`).toBeLessThanOrEqual(3);
+      const returned = logins.filter(({ refused }) => refused === undefined);
+      expect(new Set(alive.map(({ id }) => id)), `seed ${seed}`).toEqual(
+        new Set(returned.map(({ session }) => session?.id)),
+      );
+    }
   });
 
   test('with onCap "refuse" still ends the oldest session if a save logs the user in', async () => {
