@@ -41,13 +41,13 @@ export class StoreClock {
    * @throws StoreError if the store's clock cannot be read
    */
   async notAfter(at: number = performance.now()): Promise<number> {
-    if (!this.#usable()) await this.#renewOnce();
+    if (!this.#trusted()) await this.#renewOnce();
     return Math.floor((this.#sample?.earliest ?? Number.NaN) + at);
   }
 
   /** As {@link notAfter}, without a call of the store. `undefined`: it needs one. */
   notAfterIfKnown(at: number): number | undefined {
-    const sample = this.#usable();
+    const sample = this.#trusted();
     return sample && Math.floor(sample.earliest + at);
   }
 
@@ -82,6 +82,15 @@ export class StoreClock {
     return sample && Math.abs(Date.now() - now - sample.wall) < JUMP ? sample : undefined;
   }
 
+  /**
+   * The usable sample, unless the clocks may have drifted apart by more than a millisecond since `earliest` was
+   * sampled.
+   */
+  #trusted(now: number = performance.now()): Sample | undefined {
+    const sample = this.#usable(now);
+    return sample && now - sample.earliestFrom < TRUSTED_FOR ? sample : undefined;
+  }
+
   #renewOnce(): Promise<void> {
     return (this.#sampling ??= this.#renew().finally(() => (this.#sampling = undefined)));
   }
@@ -90,12 +99,13 @@ export class StoreClock {
     const askedAt = performance.now();
     const storeNow = await this.#now();
     const repliedAt = performance.now();
-    const before = this.#usable();
     const earliest = storeNow - repliedAt;
+    const before = this.#trusted(repliedAt);
+    // A slow reply gives a low bound. It must not replace a higher one that still holds.
+    const isLower = before !== undefined && earliest < before.earliest;
     this.#sample = {
-      // A slow reply gives a low bound. It must not replace a higher one that still holds.
-      earliest:
-        before && repliedAt - before.sampledAt < TRUSTED_FOR ? Math.max(before.earliest, earliest) : earliest,
+      earliest: isLower ? before.earliest : earliest,
+      earliestFrom: isLower ? before.earliestFrom : repliedAt,
       // Plus 1, because a store rounds down to whole milliseconds.
       latest: storeNow + 1 - askedAt,
       sampledAt: repliedAt,
@@ -108,6 +118,8 @@ interface Sample {
   /** The store's clock minus `performance.now()`, at least and at most. */
   readonly earliest: number;
   readonly latest: number;
+  /** When `earliest` was sampled, perhaps before `latest`. By `performance.now()`. */
+  readonly earliestFrom: number;
   /** By `performance.now()`. */
   readonly sampledAt: number;
   /** The wall clock minus `performance.now()`. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { recordCalls } from "./record-calls.ts";
 import { interleaved, seeds, turns } from "./interleaved.ts";
 import { rotateLive } from "./rotate-live.ts";
@@ -135,6 +135,56 @@ describe("logIn", () => {
 });
 
 describe("log out everywhere", () => {
+  test("refuses a login that began before it, however long the process has made no other call and its clock drifts", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    let behind = 0;
+    const store = memoryStore({ clock: () => Date.now() - behind });
+    const sessions = new Sessions({ store });
+    expect(await sessions.since()).toBeLessThanOrEqual(await store.now());
+    // The clock of this process is fast by 25 ppm.
+    vi.advanceTimersByTime(24 * 3_600_000);
+    behind = 2000;
+    const since = await sessions.since();
+    expect(since).toBeLessThanOrEqual(await store.now());
+    vi.advanceTimersByTime(1);
+    // In another process.
+    await new Sessions({ store }).revokeAllForUser("ada");
+    vi.advanceTimersByTime(1000);
+    expect(await sessions.logIn(null, "ada", { since })).toEqual({ refused: "logged-out-meanwhile" });
+  });
+
+  test("refuses a login that began before it, however long the process has been busy while its clock drifted", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    let behind = 0;
+    const store = memoryStore({ clock: () => Date.now() - behind });
+    const sessions = new Sessions({ store });
+    const { token } = await sessions.create({});
+    // For an hour, the clock of this process is fast by 100 ppm.
+    for (let at = 0; at < 720; at += 1) {
+      vi.advanceTimersByTime(5000);
+      behind += 0.5;
+      await sessions.get(token);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect((await sessions.since()) - (await store.now())).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test("accepts a login that began after it, although the process has made no other call for long", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    let ahead = 0;
+    const store = memoryStore({ clock: () => Date.now() + ahead });
+    const sessions = new Sessions({ store });
+    await sessions.since();
+    vi.advanceTimersByTime(24 * 3_600_000);
+    ahead = 2000;
+    await new Sessions({ store }).revokeAllForUser("ada");
+    vi.advanceTimersByTime(100);
+    expect((await sessions.logIn(null, "ada")).refused).toBeUndefined();
+  });
+
   test("refuses a login that began before it, and leaves no session (ASVS 7.4.3, 16.3.1)", async () => {
     const sessions = setUp();
     const visitor = await sessions.create({});
