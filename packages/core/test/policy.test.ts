@@ -1,5 +1,6 @@
 import { type Duration, MAX_DURATION, memoryStore, parseDuration, Sessions } from "@tenure/core";
 import { describe, expect, test } from "vitest";
+import { queryBuilder } from "./query-builder.ts";
 
 describe("a duration", () => {
   test.each<[Duration, number]>([
@@ -67,11 +68,8 @@ describe("Sessions refuses at construction", () => {
     ],
     [{ store, userId: async () => "ada" }, /userId must be synchronous/],
     [{ store, userId: () => Promise.reject(new Error("no database")) }, /userId must be synchronous/],
-    [{ store, userId: () => ({ then: () => undefined }) }, /userId must be synchronous/],
-    [
-      { store, codec: { encode: () => ({ then: () => undefined }), decode: () => ({}) } },
-      /codec must be synchronous/,
-    ],
+    [{ store, userId: () => queryBuilder() }, /userId must be synchronous/],
+    [{ store, codec: { encode: () => queryBuilder(), decode: () => ({}) } }, /codec must be synchronous/],
     [{ store, codec: JSON }, /codec must have the functions encode and decode/],
     [{ store, codec: null }, /codec must have the functions encode and decode/],
     [{ store, idleTimeout: "soon" }, /idleTimeout/],

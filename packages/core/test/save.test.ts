@@ -8,6 +8,7 @@ import { recordCalls } from "./record-calls.ts";
 import { interleaved, seeds, turns } from "./interleaved.ts";
 import { publishedEvents } from "./published-events.ts";
 import { rotateLive } from "./rotate-live.ts";
+import { queryBuilder } from "./query-builder.ts";
 
 type Data = Record<string, unknown>;
 
@@ -301,7 +302,7 @@ describe("update", () => {
   });
 
   test.each([
-    ["a query builder, which runs when it is awaited", () => ({ sql: "UPDATE", then: expect.unreachable })],
+    ["a query builder, which runs when it is awaited", () => queryBuilder({ sql: "UPDATE" })],
     ["a promise of another realm", () => runInNewContext("Promise.reject(new Error())") as object],
   ])("rejects a function that returns %s, and writes nothing", async (_, change) => {
     const sessions = new Sessions({ store: memoryStore() });

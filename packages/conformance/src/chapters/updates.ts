@@ -228,14 +228,14 @@ function refusal(error: unknown): "refused" {
 
 /** Returns an update of each combination of fields, for each user. The values differ from one to the next. */
 function combinations(users: readonly (string | null)[]): SessionChanges[] {
-  const fields = (at: number): readonly SessionChanges[] => [
-    { data: at % 5 === 0 ? "" : `data ${at}` },
-    { idle: HOUR + at },
-    { lifetime: DAY + at },
-    { touch: false },
-  ];
   return Array.from({ length: 16 * (users.length + 1) }, (_, at) => {
-    const chosen = fields(at).filter((_field, bit) => (at & (1 << bit)) > 0);
+    const fields: readonly SessionChanges[] = [
+      { data: at % 5 === 0 ? "" : `data ${at}` },
+      { idle: HOUR + at },
+      { lifetime: DAY + at },
+      { touch: false },
+    ];
+    const chosen = fields.filter((_field, bit) => (at & (1 << bit)) > 0);
     const userId = users[Math.floor(at / 16) % (users.length + 1)];
     return Object.assign({}, ...chosen, userId === undefined ? {} : { userId }) as SessionChanges;
   });
