@@ -22,9 +22,9 @@ process.env["NODE_COMPILE_CACHE"] ??= resolve("node_modules/.cache/node");
 const tally = process.env["TENURE_TALLY"];
 
 /**
- * Packages whose test files each need a process of their own: they replace modules, or close their clients
- * when a module that they share is loaded for the first time. In other packages, files run in the same
- * processes one after the other, because starting a process takes longer than most of their tests.
+ * Packages whose test files each need a process of their own: those of express-session replace a module, and
+ * those of MongoDB share one that closes the clients after the file that loads it. In other packages, files
+ * run one after another in the same processes, because starting a process takes longer than most files.
  */
 const ISOLATED: ReadonlySet<string> = new Set(["packages/express-session", "packages/mongo"]);
 

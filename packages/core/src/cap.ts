@@ -1,4 +1,4 @@
-import type { Base } from "./base.ts";
+import type { StoreContext } from "./store-context.ts";
 import { endSession } from "./ending.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
@@ -13,12 +13,12 @@ export type LoginRefusal = "logged-out-meanwhile" | "too-many-sessions";
 
 /** Limits how many live sessions a user may have. */
 export class Cap<Data extends object> {
-  readonly #ctx: Base<Data>;
+  readonly #ctx: StoreContext<Data>;
   /** `Infinity`: no cap, and the store is not read. */
   readonly #max: number;
   readonly #rounds = new Map<string, Round>();
 
-  constructor(ctx: Base<Data>) {
+  constructor(ctx: StoreContext<Data>) {
     this.#ctx = ctx;
     this.#max = ctx.policy.maxPerUser;
   }

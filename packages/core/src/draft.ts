@@ -1,4 +1,4 @@
-import type { Base } from "./base.ts";
+import type { StoreContext } from "./store-context.ts";
 import type { DataChange } from "./data-change.ts";
 import { type Head, StoredSession } from "./envelope.ts";
 import { type GivenTimeouts, headTimeouts, timeoutsOf } from "./timeouts.ts";
@@ -22,12 +22,12 @@ export class Draft<Data extends object> {
   lifetime: number | undefined;
   /** Whether a change restarts the idle timeout. */
   isUse = false;
-  readonly #ctx: Base<Data>;
+  readonly #ctx: StoreContext<Data>;
   /** The payload. `undefined`: `#data` is newer. */
   #text: string | undefined;
   #data: Data | undefined;
 
-  constructor(ctx: Base<Data>, base: StoredSession) {
+  constructor(ctx: StoreContext<Data>, base: StoredSession) {
     this.#ctx = ctx;
     this.base = base;
     this.head = base.head;

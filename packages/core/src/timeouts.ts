@@ -1,4 +1,4 @@
-import type { Base } from "./base.ts";
+import type { StoreContext } from "./store-context.ts";
 import type { StoreClock } from "./clock.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import type { Head, StoredSession } from "./envelope.ts";
@@ -21,7 +21,7 @@ export function timeoutsOf(
  * Whether a policy that was shortened since has ended the session. The store enforces the record's own end.
  */
 export function isOver<Data extends object>(
-  { policy, clock }: Base<Data>,
+  { policy, clock }: StoreContext<Data>,
   stored: Pick<StoredSession, "record" | "head">,
 ): boolean {
   const { expiresAt } = timeoutsOf(stored, policy);
@@ -33,7 +33,7 @@ export function isOver<Data extends object>(
  * before it returns `null`, because another request may have used it since.
  */
 export async function unlessOver<Data extends object>(
-  ctx: Base<Data>,
+  ctx: StoreContext<Data>,
   seen: StoredSession,
 ): Promise<StoredSession | null> {
   if (!isOver(ctx, seen)) return seen;

@@ -1,4 +1,4 @@
-import type { Base } from "./base.ts";
+import type { StoreContext } from "./store-context.ts";
 import { publish } from "./events.ts";
 import type { Policy } from "./policy.ts";
 import { LoadedSession, type Session } from "./session.ts";
@@ -10,14 +10,14 @@ import { isOver, publishIfExpired, unlessOver } from "./timeouts.ts";
  * own touches.
  */
 export class Touches<Data extends object> {
-  readonly #ctx: Base<Data>;
+  readonly #ctx: StoreContext<Data>;
   /**
    * When this process last touched a session, by the store's clock: its own may stand still while the machine
    * sleeps.
    */
   readonly #touchedAt = new Map<string, number>();
 
-  constructor(ctx: Base<Data>) {
+  constructor(ctx: StoreContext<Data>) {
     this.#ctx = ctx;
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Base } from "./base.ts";
+import type { StoreContext } from "./store-context.ts";
 import { Draft } from "./draft.ts";
 import type { StoredSession } from "./envelope.ts";
 import { StoreError } from "./errors.ts";
@@ -39,11 +39,11 @@ export type Outcome =
  * process, the changes are made again to the stored session.
  */
 export class Writes<Data extends object> {
-  readonly #ctx: Base<Data>;
+  readonly #ctx: StoreContext<Data>;
   #queues = new Map<string, Queue<Data>>();
   #done = 0;
 
-  constructor(ctx: Base<Data>) {
+  constructor(ctx: StoreContext<Data>) {
     this.#ctx = ctx;
   }
 

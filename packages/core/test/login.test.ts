@@ -136,15 +136,11 @@ describe("logIn", () => {
 
 describe("log out everywhere", () => {
   test("refuses a login that began before it, however long the process has made no other call and its clock drifts", async () => {
-    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
-    onTestFinished(() => void vi.useRealTimers());
-    let behind = 0;
-    const store = memoryStore({ clock: () => Date.now() - behind });
-    const sessions = new Sessions({ store });
+    const { store, sessions, moveStoresClock } = withFakeTime();
     expect(await sessions.since()).toBeLessThanOrEqual(await store.now());
     // The clock of this process is fast by 25 ppm.
     vi.advanceTimersByTime(24 * 3_600_000);
-    behind = 2000;
+    moveStoresClock(-2000);
     const since = await sessions.since();
     expect(since).toBeLessThanOrEqual(await store.now());
     vi.advanceTimersByTime(1);
@@ -155,16 +151,12 @@ describe("log out everywhere", () => {
   });
 
   test("refuses a login that began before it, however long the process has been busy while its clock drifted", async () => {
-    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
-    onTestFinished(() => void vi.useRealTimers());
-    let behind = 0;
-    const store = memoryStore({ clock: () => Date.now() - behind });
-    const sessions = new Sessions({ store });
+    const { store, sessions, moveStoresClock } = withFakeTime();
     const { token } = await sessions.create({});
     // For an hour, the clock of this process is fast by 100 ppm.
     for (let at = 0; at < 720; at += 1) {
       vi.advanceTimersByTime(5000);
-      behind += 0.5;
+      moveStoresClock(-0.5);
       await sessions.get(token);
       await new Promise((resolve) => setImmediate(resolve));
       expect((await sessions.since()) - (await store.now())).toBeLessThanOrEqual(1);
@@ -172,14 +164,10 @@ describe("log out everywhere", () => {
   });
 
   test("accepts a login that began after it, although the process has made no other call for long", async () => {
-    vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
-    onTestFinished(() => void vi.useRealTimers());
-    let ahead = 0;
-    const store = memoryStore({ clock: () => Date.now() + ahead });
-    const sessions = new Sessions({ store });
+    const { store, sessions, moveStoresClock } = withFakeTime();
     await sessions.since();
     vi.advanceTimersByTime(24 * 3_600_000);
-    ahead = 2000;
+    moveStoresClock(2000);
     await new Sessions({ store }).revokeAllForUser("ada");
     vi.advanceTimersByTime(100);
     expect((await sessions.logIn(null, "ada")).refused).toBeUndefined();
@@ -282,3 +270,13 @@ test.each(["before", "after"] as const)(
     expect(await sessions.get(login.token)).toBeNull();
   },
 );
+
+/** Returns a store and a `Sessions` that fake timers control until the test has finished. */
+function withFakeTime() {
+  vi.useFakeTimers({ toFake: ["Date", "performance"], now: 1_800_000_000_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  let moved = 0;
+  const store = memoryStore({ clock: () => Date.now() + moved });
+  const moveStoresClock = (ms: number): void => void (moved += ms);
+  return { store, sessions: new Sessions({ store }), moveStoresClock };
+}

@@ -25,10 +25,10 @@ export class RequestLink<Data extends object> implements SessionOwner {
   readonly request: FrameworkRequest;
   readonly current: RequestSession<Data>;
   session: FrameworkSession | undefined;
-  /** How many logins the request has begun. */
-  logins = 0;
   /** How many logouts the request has begun. */
   logouts = 0;
+  /** Resolves when the logouts that the request has begun have settled. */
+  loggedOut: Promise<unknown> | undefined;
   /** The bridge's store, or a cache in front of it. */
   before: FrameworkStore | undefined;
   readonly #shared: Shared<Data>;

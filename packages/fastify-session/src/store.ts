@@ -69,8 +69,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   const bridge = new Bridge(sessions, warn, isShown);
   const links = hiddenValue<RequestLink<Data>>();
   const shared: Shared<Data> = { bridge, caller: undefined };
-  /** The last error of {@link making}. */
-  let failed: unknown;
+  /** The last error that {@link notingError} has seen. */
+  let noted: unknown;
 
   return {
     idGenerator,
@@ -90,7 +90,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     get(sessionId, callback) {
       const { caller } = shared;
       if (caller) reload(caller, callback);
-      else bridge.get(sessionId, show, (error, shown) => load(callback, error, shown));
+      else bridge.get(sessionId, show, (error, shown) => callBackFromGet(callback, error, shown));
     },
 
     set(sessionId, session, callback) {
@@ -105,7 +105,7 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   function show(loaded: LoadedLive<Data>): object {
     const { data } = loaded.session;
     return loadedData(bridge.shown(data), (session) =>
-      making(() => {
+      notingError(() => {
         const request = requestOf(session);
         if (!request) return;
         const link = open(request, bridge.request(loaded, useOf(request)));
@@ -125,30 +125,31 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     return { isUse: options.isUse?.(request as FastifyRequest) !== false };
   }
 
-  /** Does the bridge's part of making a Session. Notes an error, such as one that `isUse` throws. */
-  function making<Result>(part: () => Result): Result {
+  /** Runs code that the framework calls while it creates a Session, and notes an error, such as one of `isUse`. */
+  function notingError<Result>(run: () => Result): Result {
     try {
-      return part();
+      return run();
     } catch (error) {
-      failed = error;
+      noted = error;
       throw error;
     }
   }
 
   /**
-   * Calls back with what `get` has loaded. The framework then makes the Session and does not catch an error of
-   * the bridge's part, which would end the process: pass it to the framework, which responds with it.
+   * Calls the callback of `get`, in which the framework creates the Session. It catches nothing there, so an
+   * error of the bridge would end the process. Passes such an error to the callback, and the framework responds
+   * with it.
    */
-  function load(
+  function callBackFromGet(
     callback: (error: unknown, session?: object | null) => void,
     ...loaded: [error: unknown, session?: object | null]
   ): void {
     try {
       callback(...loaded);
-    } catch (thrown) {
-      if (thrown !== failed) throw thrown;
-      failed = undefined;
-      callback(thrown);
+    } catch (error) {
+      if (error !== noted) throw error;
+      noted = undefined;
+      callback(error);
     }
   }
 
@@ -186,9 +187,9 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     }
     const link = linkOf(request);
     if (link) return link.ask(link.current.nextToken());
-    return making(() => {
+    return notingError(() => {
       const made = open(request, bridge.request(bridge.missed(), useOf(request)));
-      whenAssigned(request, (session) => making(() => made.show(session)));
+      whenAssigned(request, (session) => notingError(() => made.show(session)));
       return made.current.token;
     });
   }
@@ -300,7 +301,8 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   ): Promise<LoginOutcome> {
     const link = ownLink(request);
     const { current, logouts } = link;
-    link.logins += 1;
+    // A logout that is not awaited replaces the Session.
+    await link.loggedOut;
     // The application may have destroyed the request's Session.
     if (!isSession(link.request.session)) await makeBlank(link);
     const session = link.session!;
@@ -333,33 +335,36 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
   }
 
   async function logOut(request: RequestWithSession): Promise<void> {
-    const link = ownLink(request);
-    const { logins } = link;
-    link.logouts += 1;
-    await link.current.end();
-    await makeBlank(link, logins);
+    return logOutBy(request, true, (current) => current.end());
   }
 
   async function logOutEverywhere(
     request: RequestWithSession,
     how: { readonly keepThis?: boolean } = {},
   ): Promise<number> {
-    const link = ownLink(request);
-    const { current, logins } = link;
-    if (how.keepThis !== true) link.logouts += 1;
-    const count = await current.logOutEverywhere(how);
-    if (current.isEnded) await makeBlank(link, logins);
-    return count;
+    return logOutBy(request, how.keepThis !== true, (current) => current.logOutEverywhere(how));
   }
 
-  /**
-   * Makes the framework create a new Session. Unless that is changed, the response clears the cookie.
-   *
-   * @param logins how many logins the request had begun before a logout. A later one, if the logout is not
-   *   awaited, fills the Session itself
-   */
-  async function makeBlank(link: RequestLink<Data>, logins: number = link.logins): Promise<void> {
-    if (link.logins === logins) await link.session?.regenerate();
+  /** @param endsThis whether it ends the request's own session */
+  async function logOutBy<Result>(
+    request: RequestWithSession,
+    endsThis: boolean,
+    logout: (current: RequestSession<Data>) => Promise<Result>,
+  ): Promise<Result> {
+    const link = ownLink(request);
+    const { current, loggedOut } = link;
+    if (endsThis) link.logouts += 1;
+    const ending = logout(current).then(async (result) => {
+      if (current.isEnded) await makeBlank(link);
+      return result;
+    });
+    link.loggedOut = Promise.allSettled([loggedOut, ending]);
+    return ending;
+  }
+
+  /** Makes the framework create a new Session. Unless that is changed, the response clears the cookie. */
+  async function makeBlank(link: RequestLink<Data>): Promise<void> {
+    await link.session?.regenerate();
   }
 
   async function rotate(request: RequestWithSession): Promise<RotateResult> {

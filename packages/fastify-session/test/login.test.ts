@@ -145,6 +145,34 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
+  test.for<[string, object, boolean]>([
+    ["is not valid", { idle: -1 }, false],
+    ["fails in the store", {}, true],
+  ])(
+    "after a logOut that is not awaited and a logIn that %s, the request has no data of the session, and nobody is logged in",
+    async ([, options, fails]) => {
+      let isDown = false;
+      const refuseCreate = (call: string): void => {
+        if (isDown && call === "create") throw new Error("the store is down");
+      };
+      const inRoute: Routes[string] = async (request, store) => {
+        isDown = fails;
+        const ending = store.logOut(request);
+        const failure = await store.logIn(request, "bob", options).catch((error: Error) => error.name);
+        await ending;
+        return { failure, cart: dataOf(request)["cart"] ?? null, user: store.userOf(request) };
+      };
+      await using site = await serve(version, { ...routes, "/in": inRoute }, { beforeCall: refuseCreate });
+      const browser = site.browser();
+      await browser.post("/logIn");
+      await browser.post("/set", { cart: 1 });
+      const { text } = await browser.post("/in");
+      const failure = fails ? "StoreError" : "TypeError";
+      expect(JSON.parse(text)).toEqual({ failure, cart: null, user: null });
+      expect((await browser.get("/who")).text).toBe("null");
+    },
+  );
+
   test("logIn in another user's session begins a new one with only the named keys, and ends the other", async () => {
     await using site = await serve(version, {
       ...routes,

@@ -4,8 +4,8 @@ import type { Envelopes } from "./envelope.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionStore } from "./store.ts";
 
-/** What all parts of a `Sessions` share. */
-export interface Base<Data extends object> {
+/** What every part of a `Sessions` needs to read and write sessions. */
+export interface StoreContext<Data extends object> {
   readonly policy: Policy<Data>;
   /** Publishes its failures as events. */
   readonly store: SessionStore;
