@@ -34,6 +34,9 @@ interface Row {
 }
 const rows: Row[] = [];
 
+/** `.ci/run` sums the lines of this file: passed, failed, skipped. It prints `${tally}.failures`. */
+const tally = process.env["TENURE_TALLY"];
+
 const temporary = realpathSync(mkdtempSync(join(tmpdir(), "tenure-matrix-")));
 process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
@@ -92,7 +95,9 @@ async function time(cell: string, project: string, work: () => Promise<void>): P
     await work();
   } catch (error) {
     result = "FAILED";
-    console.error(`!! ${cell}, ${project}: ${error instanceof Error ? error.message : String(error)}`);
+    const failure = `${cell}, ${project}: ${error instanceof Error ? error.message : String(error)}`;
+    console.error(`!! ${failure}`);
+    if (tally) appendFileSync(`${tally}.failures`, `FAILED ${failure.slice(0, 4000)}\n`);
   }
   const seconds = Math.round((performance.now() - began) / 1000);
   rows.push({ cell, project, result, seconds });
@@ -107,8 +112,6 @@ function report(): void {
   console.table(table);
   const count = (result: Row["result"]): number => rows.filter((row) => row.result === result).length;
   console.log(`${count("passed")} passed, ${count("FAILED")} failed, ${count("MISSING")} cells missing`);
-  // `.ci/run` sums the lines of this file: passed, failed, skipped.
-  const tally = process.env["TENURE_TALLY"];
   if (tally) appendFileSync(tally, `${count("passed")} ${count("FAILED")} ${count("not run")}\n`);
   if (count("FAILED") > 0 || rows.length === 0 || (isRequired && count("MISSING") > 0)) process.exitCode = 1;
 }
