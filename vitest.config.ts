@@ -80,8 +80,8 @@ function project(root: string) {
       // would exceed.
       maxConcurrency: root === "packages/mongo" ? 5 : 12,
       // Only ends tests that hang. A slow machine makes a test take longer, but not fail.
-      testTimeout: 120_000,
-      hookTimeout: 120_000,
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
       expect: { poll: { timeout: 30_000 } },
     },
   };
