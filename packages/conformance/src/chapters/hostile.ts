@@ -174,11 +174,16 @@ export const hostile: Chapter = {
       const { id } = await scene.stored({ userId: scene.user() });
       const result = await refusable(() => scene.store.update(id, { userId: "" }));
       if (result !== REFUSED) assert.equal((await scene.store.read(id))?.userId, "");
-      // Ends no session of another run, which is younger.
       const authenticatedUpTo = (await scene.store.now()) - HOUR / 2;
-      await scene.store.revokeUser("", { authenticatedUpTo });
-      const login = scene.fresh({ userId: "", authenticatedAt: authenticatedUpTo });
-      assert.equal(await scene.store.create(login), "fenced", "a login that began before the fence");
+      const listed = await scene.store.listUser("");
+      // On a backend that is in use, this user may have older sessions, which the fence would end.
+      if (listed.every(({ authenticatedAt }) => authenticatedAt! > authenticatedUpTo)) {
+        await scene.store.revokeUser("", { authenticatedUpTo });
+        const login = scene.fresh({ userId: "", authenticatedAt: authenticatedUpTo });
+        assert.equal(await scene.store.create(login), "fenced", "a login that began before the fence");
+      }
+      // Once they are older, they would keep the next run from setting a fence.
+      for (const session of [record.id, id]) await scene.store.revoke(session);
     },
 
     // These users may have other sessions, so the test lists them and never ends them.
