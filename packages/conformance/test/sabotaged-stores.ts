@@ -376,6 +376,17 @@ export const sabotagedStores: Readonly<Record<string, () => StoreUnderTest>> = {
       return base.update(id, userId ? { ...changes, userId } : changes);
     },
   })),
+  "an update whose userId is undefined unbinds the session": sabotaged((base) => ({
+    update(id, changes) {
+      return base.update(id, "userId" in changes ? { ...changes, userId: changes.userId ?? null } : changes);
+    },
+  })),
+  "update takes any touch for a boolean": sabotaged((base) => ({
+    update(id, changes) {
+      const touch: unknown = changes.touch ?? true;
+      return base.update(id, { ...changes, touch: Boolean(touch) });
+    },
+  })),
   "an update that conflicts still adds an index entry": sabotaged((base) => ({
     async update(id, changes) {
       const result = await base.update(id, changes);

@@ -5,6 +5,8 @@
  * policy or frameworks. Every instant is epoch milliseconds of the **store's** clock and every duration is
  * milliseconds, so an application server with a wrong clock can neither shorten nor lengthen a session.
  *
+ * An optional key of the input that is `undefined` counts as absent.
+ *
  * Absence is a value: `null`, `false` or `"gone"` for a session that is dead, unknown or expired. If the
  * backend is down, slow or refuses, a call rejects with a {@link StoreError}, and the change may or may not
  * have happened.
@@ -94,7 +96,7 @@ export interface NewSession {
   readonly authenticatedAt?: number;
 }
 
-/** What an update changes. An absent key changes nothing. */
+/** What an update changes. A key that is absent or `undefined` changes nothing. */
 export interface SessionChanges {
   readonly data?: string;
   /** `null` unbinds the session from its user. */
@@ -113,7 +115,10 @@ export interface SessionChanges {
    * changes nothing.
    */
   readonly authenticatedAt?: number;
-  /** `false`: this update is not a use and leaves `touchedAt` unchanged. */
+  /**
+   * `false`: this update is not a use and leaves `touchedAt` unchanged. A value that is not a boolean is a
+   * `TypeError`.
+   */
   readonly touch?: boolean;
   /** Change only this version of the session. */
   readonly ifVersion?: number;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { inspect } from "node:util";
-import type { NewSession, SessionRecord } from "@tenure/core";
+import type { NewSession, SessionChanges, SessionRecord } from "@tenure/core";
 import { isStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { withNote } from "../note.ts";
@@ -273,6 +273,18 @@ export const hostile: Chapter = {
         for (const field of ["idle", "lifetime"] as const) {
           const result = await refusable(() => store.update(before.id, { [field]: wrong, data: "new" }));
           assert.equal(result, REFUSED, `an update of ${field} to ${wrong}`);
+        }
+        assert.deepEqual(await store.read(before.id), before);
+      }),
+
+    // It could count as `true`, and keep a session alive that nobody uses.
+    "a touch that is not a boolean is refused before anything is written": (scene) =>
+      each(["no", "", 0, 1, null, {}], async (wrong) => {
+        const { store, stored } = scene;
+        const before = await stored();
+        // The cast stands for a caller without types.
+        for (const changes of [{ touch: wrong }, { touch: wrong, data: "new" }] as SessionChanges[]) {
+          assert.equal(await refusable(() => store.update(before.id, changes)), REFUSED);
         }
         assert.deepEqual(await store.read(before.id), before);
       }),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SessionChanges } from "@tenure/core";
+import type { NewSession, RevokeUserOptions, SessionChanges } from "@tenure/core";
 import { ignoreStoreError } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import { countOf, race, rounds } from "../race.ts";
@@ -27,6 +27,28 @@ export const updates: Chapter = {
         assert.deepEqual(after, { ...before, ...named, ...others }, wanted);
         before = after;
       }
+    },
+
+    "an optional field that is undefined is absent": async ({ store, other, user, fresh, reached }) => {
+      const userId = user();
+      // The casts stand for a caller without types.
+      const session = { ...fresh({ userId }), authenticatedAt: undefined } as unknown as NewSession;
+      assert.equal(await store.create(session), "created");
+      const before = await other.read(session.id);
+      assert.ok(before);
+      const fields = ["data", "userId", "idle", "lifetime", "authenticatedAt", "touch", "ifVersion"];
+      const absent = Object.fromEntries(fields.map((field) => [field, undefined])) as SessionChanges;
+      await reached(before.touchedAt + 1);
+      assert.equal(await store.update(session.id, absent), "updated");
+      const touched = await other.read(session.id);
+      assert.ok(touched && touched.touchedAt > before.touchedAt);
+      const { touchedAt, expiresAt } = touched;
+      assert.deepEqual(touched, { ...before, touchedAt, expiresAt });
+      assert.equal(await store.update(session.id, { ...absent, data: "new", touch: false }), "updated");
+      const version = before.version + 1;
+      assert.deepEqual(await other.read(session.id), { ...touched, data: "new", version });
+      const options = { except: undefined, authenticatedUpTo: undefined } as unknown as RevokeUserOptions;
+      assert.equal(await store.revokeUser(userId, options), 1);
     },
 
     "the version is 1 at first and grows by 1 with data, userId, lifetime or authenticatedAt, changed or not":
