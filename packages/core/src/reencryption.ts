@@ -1,6 +1,7 @@
 import type { Context } from "./context.ts";
 import { publish } from "./events.ts";
 import { inBatches } from "./in-batches.ts";
+import { refusal } from "./refusal.ts";
 import type { SessionRecord } from "./store.ts";
 
 /** Options of `reencrypt`. */
@@ -23,11 +24,19 @@ export interface Reencrypted {
 /**
  * Moves every session to the first key. If another write overtakes a move, either that write has moved the
  * session or the move is repeated.
+ *
+ * @throws TypeError for an option of a wrong type, before anything is written
  */
 export async function reencrypt<Data extends object>(
   ctx: Context<Data>,
   { onProgress, signal }: ReencryptOptions,
 ): Promise<Reencrypted> {
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw refusal("onProgress must be a function: ({ moved }) => console.log(moved)");
+  }
+  if (signal !== undefined && typeof signal?.aborted !== "boolean") {
+    throw refusal("signal must be an AbortSignal, such as AbortSignal.timeout(60_000)");
+  }
   const done = { moved: 0, skipped: 0, unreadable: 0 };
   const moveAll = async (batch: readonly SessionRecord[]): Promise<void> => {
     for (const result of await Promise.all(batch.map((record) => move(ctx, record)))) done[result] += 1;

@@ -31,3 +31,14 @@ export function refusing<Result>({ id = null, userId = null }: Partial<About>, c
 export function assertCallOptions(options: unknown, known: readonly string[]): void {
   refusing({}, () => assertKnownOptions(options, known));
 }
+
+/**
+ * Checks the options of a call that is a use unless it gives `touch: false`.
+ *
+ * @throws TypeError for an unknown option, and for a `touch` that is not a boolean
+ */
+export function assertUseOptions(options: { readonly touch?: unknown }): void {
+  assertCallOptions(options, ["touch"]);
+  if (options.touch !== undefined && typeof options.touch !== "boolean")
+    throw refusal("touch must be true or false");
+}

@@ -15,7 +15,7 @@ import { logIn } from "./login.ts";
 import { logoutWith, type Look, look } from "./look.ts";
 import { type Policy, policyOf, type SessionsOptions } from "./policy.ts";
 import { reencrypt, type Reencrypted, type ReencryptOptions } from "./reencryption.ts";
-import { assertCallOptions, refusal, refusing } from "./refusal.ts";
+import { assertCallOptions, assertUseOptions, refusal, refusing } from "./refusal.ts";
 import { reportFailures } from "./reporting.ts";
 import { rotate } from "./rotation.ts";
 import { save } from "./save.ts";
@@ -174,7 +174,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     token: string | null | undefined,
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
-    assertCallOptions(options, ["touch"]);
+    assertUseOptions(options);
     const found = await look(this.#ctx, token);
     const session = found.state === "live" ? this.#open(found.stored) : null;
     return session && options.touch !== false ? this.touch(session) : session;
@@ -248,7 +248,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     options: { readonly touch?: boolean } = {},
   ): Promise<Session<Data> | null> {
     const startedAt = performance.now();
-    assertCallOptions(options, ["touch"]);
+    assertUseOptions(options);
     const seen = LoadedSession.storedOf(session);
     const wanted = this.#ctx.encoding.encode(data, seen.record);
     const change = new DataChange(this.#ctx.encoding, seen.record, { base: seen.payload, wanted });

@@ -277,8 +277,14 @@ describe("events", () => {
       [() => sessions.logIn(null, "ada", { maxAge: "8d" } as never), refused, "Unknown option maxAge"],
       [() => sessions.create({}, { ttl: 5 } as never), refused, "Unknown option ttl"],
       [() => sessions.get("token", { isUse: false } as never), refused, "Unknown option isUse"],
+      [() => sessions.get("token", { touch: "no" } as never), refused, "touch must be"],
       [() => sessions.save(session!, {}, { use: false } as never), refused, "Unknown option use"],
+      [() => sessions.save(session!, {}, { touch: "no" } as never), refused, "touch must be"],
       [() => sessions.reencrypt({ abort: 1 } as never), refused, "Unknown option abort"],
+      [() => sessions.reencrypt({ onProgress: 5 } as never), refused, "onProgress must be"],
+      [() => sessions.reencrypt({ onProgress: null } as never), refused, "onProgress must be"],
+      [() => sessions.reencrypt({ signal: true } as never), refused, "signal must be"],
+      [() => sessions.reencrypt({ signal: null } as never), refused, "signal must be"],
     ];
     for (const [call, event, why] of refusals) {
       events = [];

@@ -309,6 +309,17 @@ describe("a rotation of keys", () => {
     expect(second).toMatchObject({ skipped: first.moved, unreadable: 1 });
   });
 
+  test("with an option of a wrong type rejects before it changes a session", async () => {
+    const { store, sessions } = setUp([ONE]);
+    await createSession(sessions);
+    const before = await Array.fromAsync(store.scan());
+    const next = new Sessions({ store, protect: { keys: [TWO, ONE] } });
+    for (const options of [{ onProgress: 5 }, { signal: 5 }]) {
+      await expect(next.reencrypt(options as never)).rejects.toThrow(TypeError);
+    }
+    expect(await Array.fromAsync(store.scan())).toEqual(before);
+  });
+
   test("does not extend a session that reencrypt moves to the new key", async () => {
     let now = 1_000_000;
     const store = memoryStore({ clock: () => now });
