@@ -43,6 +43,22 @@ export function rollBack(database: SqliteDatabase): void {
   }
 }
 
+/** A file, and its inode when it was found. */
+export interface FoundFile {
+  readonly path: string;
+  /** `undefined`: there was no such file. */
+  readonly inode: number | undefined;
+}
+
+/** Returns the database's file. `undefined`: the database is in memory, or the connection is not open yet. */
+export function fileIfOpen(database: SqliteDatabase): FoundFile | undefined {
+  try {
+    return fileOf(database);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Returns a check that throws once one of the connection's files has been deleted or replaced. In WAL mode,
  * SQLite would continue with files that no other process can see: the database, the log (`-wal`) with changes
@@ -50,17 +66,22 @@ export function rollBack(database: SqliteDatabase): void {
  *
  * Call it after the connection has read the database, which creates the last two. SQLite keeps them until the
  * last connection closes.
+ *
+ * @param earlier the database's file as it was found earlier, if it was. If it has been replaced since, the
+ *   connection shares the log of the new file
  */
-export function filesOf(database: SqliteDatabase): { assertInPlace(): void } {
-  // The first row is that of the main database. A database in memory has no file.
-  const { file } = database.prepare("pragma database_list").get() as { readonly file: string };
-  const files = (file === "" ? [] : [file, `${file}-wal`, `${file}-shm`])
-    .map((path) => ({ path, inode: inodeOf(path) }))
-    // A database that is not in WAL mode has no other files. Without its own, it was deleted before the first call.
-    .filter(({ path, inode }) => path === file || inode !== undefined);
+export function filesOf(database: SqliteDatabase, earlier: FoundFile | undefined): { assertInPlace(): void } {
+  const main = earlier ?? fileOf(database);
+  if (main === undefined) return { assertInPlace() {} };
+  // A database that is not in WAL mode has no other files.
+  const others = [found(`${main.path}-wal`), found(`${main.path}-shm`)].filter(
+    ({ inode }) => inode !== undefined,
+  );
+  const files = [main, ...others];
   return {
     assertInPlace() {
-      if (files.every(({ path, inode }) => inode !== undefined && inodeOf(path) === inode)) return;
+      // Without an inode, the database had been deleted when it was found.
+      if (files.every(({ path, inode }) => inode !== undefined && found(path).inode === inode)) return;
       throw new Fault(
         "the database file, or its -wal or -shm file, was deleted or replaced while it was open: restart the process",
       );
@@ -68,6 +89,13 @@ export function filesOf(database: SqliteDatabase): { assertInPlace(): void } {
   };
 }
 
-function inodeOf(file: string): number | undefined {
-  return statSync(file, { throwIfNoEntry: false })?.ino;
+/** Reads nothing from the file, so that it works while the database is locked. */
+function fileOf(database: SqliteDatabase): FoundFile | undefined {
+  // The first row is that of the main database. A database in memory has no file.
+  const { file } = database.prepare("pragma database_list").get() as { readonly file: string };
+  return file === "" ? undefined : found(file);
+}
+
+function found(path: string): FoundFile {
+  return { path, inode: statSync(path, { throwIfNoEntry: false })?.ino };
 }

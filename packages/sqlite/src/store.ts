@@ -11,7 +11,7 @@ import {
   isTouch,
   scanPages,
 } from "@tenure/core/store";
-import { assertDatabase, filesOf, type SqliteDatabase } from "./database.ts";
+import { assertDatabase, fileIfOpen, filesOf, type FoundFile, type SqliteDatabase } from "./database.ts";
 import { assertMigrated } from "./schema.ts";
 import { type Place, sessionsIn } from "./sessions.ts";
 import { type Opened, transactionsOn } from "./transactions.ts";
@@ -51,7 +51,8 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
   assertMilliseconds("tombstoneMinimum", tombstoneMinimum, 1);
   assertMilliseconds("lockTimeout", lockTimeout, 0);
 
-  const { read, write } = transactionsOn(database, lockTimeout, () => open(database, tombstoneMinimum));
+  const file = fileIfOpen(database);
+  const { read, write } = transactionsOn(database, lockTimeout, () => open(database, file, tombstoneMinimum));
 
   return {
     async create(session) {
@@ -127,11 +128,11 @@ export function sqliteStore(database: SqliteDatabase, options: SqliteStoreOption
 const OPTIONS = ["tombstoneMinimum", "lockTimeout"] satisfies (keyof SqliteStoreOptions)[];
 
 /** Runs at the first call, because the application may call `migrate` after `sqliteStore`. */
-function open(database: SqliteDatabase, tombstoneMinimum: number): Opened {
+function open(database: SqliteDatabase, file: FoundFile | undefined, tombstoneMinimum: number): Opened {
   // SQLite's own wait for a lock would stop the whole process.
   database.exec("pragma busy_timeout = 0");
   assertMigrated(database);
-  return { sessions: sessionsIn(database, tombstoneMinimum), files: filesOf(database) };
+  return { sessions: sessionsIn(database, tombstoneMinimum), files: filesOf(database, file) };
 }
 
 function assertMilliseconds(name: string, value: number, least: number): void {

@@ -102,14 +102,27 @@ describe.each(drivers)("with %s,", (_name, connect) => {
     expect(await store.revoke("one")).toBe(true);
   });
 
-  test("every call rejects if the file was deleted before the first one", async () => {
+  test.each([
+    ["deleted", (file: string) => rmSync(file)],
+    ["replaced", replace],
+  ])("every call rejects if the file was %s before the first one", async (_how, change) => {
     const file = newFile();
     const database = connect(file);
     await migrate(database);
     expect(await sqliteStore(database).create(newSession("one"))).toBe("created");
     const store = sqliteStore(database);
-    rmSync(file);
+    change(file);
     await expectEveryCallToReject(store, DELETED_OR_REPLACED);
+  });
+
+  test("a store can be made on a locked database, before the tables exist", async () => {
+    const file = newFile();
+    const [database, other] = [connect(file), connect(file)];
+    other.exec("begin exclusive");
+    const store = sqliteStore(database);
+    other.exec("commit");
+    await migrate(database);
+    expect(await store.create(newSession("one"))).toBe("created");
   });
 
   test("every call on a closed connection rejects with a StoreError", async () => {
