@@ -2,10 +2,11 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { Sessions } from "@tenure/core";
 import { migrate, sqliteStore } from "@tenure/sqlite";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { findingsOf, testCommands } from "./commands.ts";
-import { tenure } from "./tenure.ts";
+import { json, tenure } from "./tenure.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tenure-cli-"));
 const file = join(folder, "sessions.db");
@@ -50,6 +51,25 @@ describe("SQLite", () => {
     });
   });
 
+  test("count and revoke-all print what they did to the sessions around a damaged one, and exit with code 1", async () => {
+    const other = join(folder, "damaged.db");
+    const connection = new DatabaseSync(other);
+    await migrate(connection);
+    const sessions = new Sessions({ store: sqliteStore(connection) });
+    for (const userId of ["ada", "bob", "eve"]) await sessions.create({}, { userId });
+    connection.exec(`update tenure_sessions set version = ${2 ** 60} where user_id = 'bob'`);
+    const err = "tenure: scan: a row of tenure_sessions is not a session\n";
+    const counted = { code: 1, out: "At least 2 live: 2 of users, 0 anonymous.\n", err };
+    await expect(tenure(["count", "--store", other])).resolves.toEqual(counted);
+    await expect(json(["count", "--store", other])).resolves.toMatchObject({ live: 2 });
+    const ended = { code: 1, out: "Ended 2 sessions, but not all.\n", err };
+    await expect(tenure(["revoke-all", "--yes", "--store", other])).resolves.toEqual(ended);
+    // Nothing is left that could be counted or ended.
+    for (const command of [["count"], ["revoke-all", "--yes"]]) {
+      await expect(tenure([...command, "--store", other])).resolves.toEqual({ code: 1, out: "", err });
+    }
+  });
+
   test.each([
     ["without tables", "", "run `await migrate(database)`"],
     ["of another application", "create table users (id integer)", "belongs to another application"],
@@ -62,12 +82,19 @@ describe("SQLite", () => {
     }
   });
 
-  test("doctor reports a file that is not a database", async () => {
+  test("doctor reports a file that is not a database, or is another application's, and does not advise migrate", async () => {
     const text = join(folder, "text.db");
     writeFileSync(text, "This is a text and not a database. ".repeat(200));
     await expect(findingsOf(["--store", text])).resolves.toMatchObject({
       schema: "problem: read: the file is not a SQLite database",
     });
+    const foreign = join(folder, "foreign.db");
+    new DatabaseSync(foreign).exec("create table users (id integer)");
+    for (const path of [text, foreign]) {
+      const { out } = await tenure(["doctor", "--store", path]);
+      expect(out).toContain("-> name another file");
+      expect(out).not.toContain("tenure migrate");
+    }
   });
 
   test("doctor warns of a file that every user of the machine can open", async () => {

@@ -77,7 +77,12 @@ async function checkSchema(database: DatabaseSync): Promise<Finding> {
     await sqliteStore(database).read("doctor");
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return problem(check, message, "run tenure migrate, or name another file");
+    const needsMigration = message.includes("migrate(database)");
+    return problem(
+      check,
+      message,
+      needsMigration ? "run tenure migrate" : "name another file, unless this is the application's",
+    );
   }
   const { journal_mode: mode } = database.prepare("pragma journal_mode").get() ?? {};
   if (mode === "wal") return ok(check, "the tables are up to date, in WAL");

@@ -27,18 +27,27 @@ export async function revokeUser({ terminal, backend }: Context, userId: string)
   });
 }
 
+/** If the scan fails, such as at its end for a damaged record, prints what was ended before it rejects. */
 export async function revokeAll({ terminal, backend }: Context): Promise<Outcome> {
   return confirmed(terminal, `End EVERY session of EVERYBODY on ${backend.label}?`, async () => {
-    const total = await backend.estimate();
-    const ended = await terminal.progress("ending sessions", total, async (progress) => {
-      const count = (): void => progress.add(1);
-      subscribe("tenure:revoked", count);
-      try {
-        return await sessionsOf(backend).revokeEveryone();
-      } finally {
-        unsubscribe("tenure:revoked", count);
-      }
-    });
+    let ended = 0;
+    try {
+      await terminal.progress("ending sessions", await backend.estimate(), async (progress) => {
+        const count = (): void => {
+          ended += 1;
+          progress.add(1);
+        };
+        subscribe("tenure:revoked", count);
+        try {
+          await sessionsOf(backend).revokeEveryone();
+        } finally {
+          unsubscribe("tenure:revoked", count);
+        }
+      });
+    } catch (error) {
+      if (ended > 0) terminal.result({ ended }, `Ended ${numberOfSessions(ended)}, but not all.`);
+      throw error;
+    }
     terminal.result(
       { ended },
       `Ended ${numberOfSessions(ended)}. A login during this command may have survived: run it again if that matters.`,
