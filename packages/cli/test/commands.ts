@@ -47,6 +47,13 @@ export function testCommands(tested: () => TestedStore): void {
     expect(ran).toMatchObject({ code: 0, out: "No live sessions.\n" });
   });
 
+  test("an empty user is refused, by a message that names only what the command line can do", async () => {
+    for (const command of [["list"], ["revoke-user", "--yes"]]) {
+      const ran = await tenure([...command, "", ...tested().args]);
+      expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringMatching(/not an empty string\n$/) });
+    }
+  });
+
   test("revoke ends one session, and leaves the others of its user", async () => {
     const userId = randomUUID();
     const [ended, kept] = [await logIn(userId), await logIn(userId)];

@@ -13,18 +13,19 @@ export function userIdOf(user: UserId): string {
   const userId = userIdIn(user);
   if (userId !== null) return userId;
   throw new TypeError(
-    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${kindOf(user)}: pass the field that identifies the user, an ObjectId as String(user._id)`,
+    `a user id must be a well-formed non-empty string, a whole number or a bigint, not ${kindOf(user)}`,
   );
 }
 
-/** Describes a value that cannot name a user, without showing it. */
+/** Describes a value that cannot name a user, without showing it, and says what to pass instead of an object. */
 function kindOf(value: unknown): string {
   if (value === "") return "an empty string";
   if (typeof value === "string") return "a malformed string";
   if (Number.isInteger(value)) return "an unsafe integer";
   if (typeof value === "number") return Number.isFinite(value) ? "a fraction" : String(value);
   if (value === null) return "null";
-  return typeof value === "object" ? "an object" : typeof value;
+  if (typeof value !== "object") return typeof value;
+  return "an object: pass the field that identifies the user, an ObjectId as String(user._id)";
 }
 
 /** Returns the user that a value names, or `null` if it cannot name one: `""`, `false`, an object. */

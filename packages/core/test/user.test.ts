@@ -2,6 +2,8 @@ import { memoryStore, Sessions, type UserId } from "@tenure/core";
 import { describe, expect, test } from "vitest";
 import { recordCalls } from "./record-calls.ts";
 
+const AN_OBJECT = "an object: pass the field that identifies the user, an ObjectId as String\\(user\\._id\\)";
+
 describe("a user id", () => {
   test.each<[UserId, string]>([
     ["ada", "ada"],
@@ -27,9 +29,9 @@ describe("a user id", () => {
   test.each([
     ["", "an empty string"],
     ["\ud800", "a malformed string"],
-    [{}, "an object"],
-    [{ id: 1 }, "an object"],
-    [[], "an object"],
+    [{}, AN_OBJECT],
+    [{ id: 1 }, AN_OBJECT],
+    [[], AN_OBJECT],
     [true, "boolean"],
     [Number.NaN, "NaN"],
     [1.5, "a fraction"],
@@ -42,7 +44,7 @@ describe("a user id", () => {
     const sessions = new Sessions({ store });
     const given = { userId: userId as UserId };
     await expect(sessions.create({}, given)).rejects.toThrow(/user id must be/);
-    await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(`not ${kind}: pass the field`);
+    await expect(sessions.logIn(null, userId as UserId)).rejects.toThrow(new RegExp(`not ${kind}$`));
     await expect(sessions.revokeAllForUser(userId as UserId)).rejects.toThrow(TypeError);
     await expect(sessions.listForUser(userId as UserId)).rejects.toThrow(TypeError);
     expect(takeCalls().filter((call) => call !== "now")).toEqual([]);
