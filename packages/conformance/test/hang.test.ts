@@ -55,22 +55,25 @@ test("a store that hangs while it opens fails with a message that names open", a
 });
 
 test(
-  "a store that hangs on an unreachable backend, even while it opens, fails before the runner ends the test",
+  "a store that hangs on an unreachable backend or a mixed-up reply, even while it opens, fails before the runner ends the test",
   { timeout: 60_000 },
   async () => {
     const store = memoryStore();
     const failed: string[] = [];
-    const hanging = (address: Address): SessionStore => ({
+    const unreachable = (address: Address): SessionStore => ({
       ...storeAt(address, rejectWithStoreError),
       update: never,
     });
-    const ofOutages = [never, hanging]
-      .flatMap((unreachable) => sentencesFor({ open: () => store, unreachable, mixedUp: null }))
-      .filter(({ name }) => name.includes("never replies"));
+    const mixedUp = (): SessionStore => ({ ...store, read: never, listUser: never });
+    const hanging = [
+      ...sentencesFor({ open: () => store, unreachable: never, mixedUp: never }),
+      ...sentencesFor({ open: () => store, unreachable, mixedUp }),
+    ].filter(({ name }) => /never replies|gets (?:another|something)/.test(name));
     await Promise.all(
-      ofOutages.map(({ body }) => body().catch((error: unknown) => failed.push(String(error)))),
+      hanging.map(({ body }) => body().catch((error: unknown) => failed.push(String(error)))),
     );
-    expect(failed).toHaveLength(4);
-    for (const message of failed) expect(message).toMatch(/(?:open|update) had not settled after 20000 ms/);
+    expect(failed).toHaveLength(12);
+    for (const message of failed)
+      expect(message).toMatch(/(?:open|update|read|listUser) .*had not settled after 20000 ms/);
   },
 );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import type { SessionStore } from "@tenure/core";
-import { isStoreError } from "../backend.ts";
+import { isStoreError, settled } from "../backend.ts";
 import type { Chapter } from "../chapter.ts";
 import type { Scene } from "../scene.ts";
 import type { MixUp } from "../store-under-test.ts";
@@ -23,7 +23,7 @@ export const mixedUp: Chapter = {
         const { own, another } = await twoSessions(scene);
         for (const mixUp of [anothers(own.id, another.id), anothers(own.userId!, another.userId!)]) {
           const store = await mixedUpStore(scene, mixUp);
-          const outcome = await outcomeOf(() => store.listUser(own.userId!));
+          const outcome = await outcomeOf("listUser", () => store.listUser(own.userId!));
           if ("error" in outcome) assertIsStoreError("listUser", outcome.error);
           else
             assert.ok(
@@ -42,6 +42,8 @@ export const mixedUp: Chapter = {
 };
 
 const SECRET = "the data of a session";
+/** Milliseconds: much longer than a call takes, even on a slow machine. */
+const PATIENCE = 20_000;
 
 async function twoSessions({ stored, user }: Scene) {
   return {
@@ -68,7 +70,7 @@ async function eachValue(
 async function mixedUpStore({ mixedUp: open }: Scene, mixUp: MixUp): Promise<SessionStore> {
   if (typeof open !== "function")
     throw new TypeError("mixedUp must be a function, or null for a store in memory");
-  return open(mixUp);
+  return settled("open", open(mixUp), PATIENCE);
 }
 
 function anothers(asked: string, sent: string): MixUp {
@@ -88,16 +90,16 @@ function swap<Given>(given: Given, asked: string, sent: string): Given {
 
 type Outcome<Result> = { readonly result: Result } | { readonly error: unknown };
 
-async function outcomeOf<Result>(call: () => Promise<Result>): Promise<Outcome<Result>> {
+async function outcomeOf<Result>(what: string, call: () => Promise<Result>): Promise<Outcome<Result>> {
   try {
-    return { result: await call() };
+    return { result: await settled(what, call(), PATIENCE) };
   } catch (error) {
     return { error };
   }
 }
 
 async function assertStoreError(what: string, call: () => Promise<unknown>): Promise<void> {
-  const outcome = await outcomeOf(call);
+  const outcome = await outcomeOf(what, call);
   // Does not print the result: on a shared backend it may be anybody's data.
   assert.ok("error" in outcome, `${what} resolved instead of rejecting with a StoreError`);
   assertIsStoreError(what, outcome.error);
