@@ -58,19 +58,27 @@ export function decodeRecord(encodedId: string, value: string): SessionRecord | 
   const isAnonymous = value.charCodeAt(POSITIONS.userLength[0]) === DASH;
   const marksAt = isAnonymous ? userAt : userAt + number(value, POSITIONS.userLength);
   const dataAt = marksAt + number(value, POSITIONS.marksLength) + number(value, POSITIONS.noncesLength);
+  const version = number(value, POSITIONS.version);
+  const createdAt = number(value, POSITIONS.createdAt);
+  const authenticatedAt = number(value, POSITIONS.authenticatedAt);
   const touchedAt = number(value, POSITIONS.touchedAt);
   const idle = number(value, POSITIONS.idle);
   const endsAt = number(value, POSITIONS.endsAt);
+  if (
+    !(dataAt <= value.length) ||
+    Number.isNaN(version + createdAt + authenticatedAt + touchedAt + idle + endsAt)
+  )
+    return undefined;
   const id = decodeText(encodedId);
   const userId = isAnonymous ? null : decodeText(value.slice(userAt, marksAt));
   if (id === undefined || userId === undefined) return undefined;
   return {
     id,
     userId,
-    authenticatedAt: isAnonymous ? null : number(value, POSITIONS.authenticatedAt),
+    authenticatedAt: isAnonymous ? null : authenticatedAt,
     data: value.slice(dataAt),
-    version: number(value, POSITIONS.version),
-    createdAt: number(value, POSITIONS.createdAt),
+    version,
+    createdAt,
     touchedAt,
     idle,
     expiresAt: Math.min(touchedAt + idle, endsAt),
@@ -136,9 +144,15 @@ function decodeText(encoded: string): string | undefined {
 /**
  * Reads digits one by one, most of the cost of decoding. `Number(value.slice(start, end))` takes five times
  * as long.
+ *
+ * @returns NaN if a character is not a digit
  */
 function number(value: string, [start, end]: readonly [number, number]): number {
   let result = 0;
-  for (let at = start; at < end; at += 1) result = result * 10 + value.charCodeAt(at) - 0x30;
+  for (let at = start; at < end; at += 1) {
+    const digit = value.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    result = result * 10 + digit;
+  }
   return result;
 }

@@ -87,7 +87,9 @@ redis.describe("a value that the store did not write", () => {
       FOREIGN,
       "updated",
     ]);
-    expect(await outcomes([store.revokeUser(userId)])).toEqual([FOREIGN]);
+    const reads = ids.map(async (id) => (await store.read(id))?.id);
+    expect(await outcomes(reads)).toEqual([ids[0], FOREIGN, ids[2]]);
+    expect(await outcomes([store.listUser(userId), store.revokeUser(userId)])).toEqual([FOREIGN, FOREIGN]);
   });
 
   test("with a mark of negative length makes the calls about that session reject, and does not keep the server busy", async () => {
