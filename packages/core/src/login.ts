@@ -27,8 +27,8 @@ export type LoginResult = Issued | { readonly refused: LoginRefusal };
 
 /**
  * Logs in a user who has just authenticated. An anonymous session, or one of the same user, continues in
- * place with a new secret. Otherwise a new session begins, and replaces another user's session and one that a
- * user has left.
+ * place with a new secret. Another user's session, and one that a user has left, ends before a new one begins,
+ * even if that is then refused.
  */
 export async function logIn<Data extends object>(
   ctx: Context<Data>,
@@ -55,12 +55,10 @@ async function bind<Data extends object>(
 ): Promise<Issued | null> {
   const { userId, unsaved } = login;
   if (from.state === "superseded") {
-    const made = await begin(ctx, login, unsaved?.wantedData());
+    const data = unsaved?.wantedData();
     // Within 30 s this is a double click, and both logins stay. Later, the new session replaces the old one.
-    if (made && !from.isRecent && from.stored.record.userId === userId) {
-      await endSession(ctx.store, from.stored.record, "login");
-    }
-    return made;
+    if (from.isRecent || from.stored.record.userId !== userId) return begin(ctx, login, data);
+    return replace(ctx, from.stored, login, data);
   }
   if (from.state !== "live") return begin(ctx, login, unsaved?.wantedData());
   let { stored } = from;
@@ -81,9 +79,7 @@ async function bind<Data extends object>(
     ({ stored } = outcome);
     if (!isOther(stored.record.userId, stored.head, userId)) return begin(ctx, login);
   }
-  const made = await begin(ctx, login, kept(ctx, stored, login));
-  if (made) await endSession(ctx.store, stored.record, "login");
-  return made;
+  return replace(ctx, stored, login, kept(ctx, stored, login));
 }
 
 /** Whether a session has another user, or a user has left it. */
@@ -106,6 +102,20 @@ function continueInPlace<Data extends object>(
     draft.bind(userId, since);
     return true;
   });
+}
+
+/**
+ * Ends a session and begins a new one. In this order: if the store fails in between, nobody is logged in, and
+ * no session is left whose token nobody has. `null`: fenced.
+ */
+async function replace<Data extends object>(
+  ctx: Context<Data>,
+  { record }: StoredSession,
+  login: Login<Data>,
+  data: Data | undefined,
+): Promise<Issued | null> {
+  await endSession(ctx.store, record, "login");
+  return begin(ctx, login, data);
 }
 
 /** Begins a new session. `null`: fenced. */

@@ -40,6 +40,39 @@ describe("logIn", () => {
     expect(await sessions.listForUser("ada")).toEqual([]);
   });
 
+  test.each(["revoke", "create"] as const)(
+    "that replaces a session and fails in the store's %s leaves no session whose token nobody has",
+    async (failing) => {
+      vi.useFakeTimers({ toFake: ["Date", "performance"] });
+      onTestFinished(() => void vi.useRealTimers());
+      const store = memoryStore();
+      const sessions = setUp({ store });
+      const ofAnother = await sessions.logIn(null, "ada");
+      const replacedLongAgo = await sessions.logIn(null, "bob");
+      const { token } = await rotateLive(sessions, replacedLongAgo.token!);
+      vi.advanceTimersByTime(31_000);
+      const down = setUp({
+        store: { ...store, [failing]: () => Promise.reject(new StoreError(failing, "down")) },
+      });
+      for (const login of [ofAnother, replacedLongAgo]) {
+        await expect(down.logIn(login.token, "bob")).rejects.toThrow(StoreError);
+      }
+      const isAlive = failing === "revoke";
+      expect((await sessions.listForUser("bob")).length).toBe(isAlive ? 1 : 0);
+      expect(await sessions.get(token)).toEqual(isAlive ? expect.anything() : null);
+      expect(await sessions.get(ofAnother.token)).toEqual(isAlive ? expect.anything() : null);
+    },
+  );
+
+  test("in another user's session ends it even if the login is refused", async () => {
+    const sessions = setUp();
+    const since = await sessions.since();
+    const ada = await sessions.logIn(null, "ada");
+    await sessions.revokeAllForUser("bob");
+    expect(await sessions.logIn(ada.token, "bob", { since })).toEqual({ refused: "logged-out-meanwhile" });
+    expect(await sessions.get(ada.token)).toBeNull();
+  });
+
   test("continues a session of the same user with its data", async () => {
     const sessions = setUp();
     const first = await sessions.logIn(null, "ada");
