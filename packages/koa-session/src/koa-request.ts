@@ -78,7 +78,7 @@ export class KoaRequest<Data extends object> {
   nextToken(): string {
     if (!this.session.isTokenNew) {
       this.#refused = this.session;
-      this.session = this.#bridge.request();
+      this.session = this.session.successor();
       this.#own = {};
       this.#age = undefined;
     }

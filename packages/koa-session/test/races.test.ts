@@ -122,6 +122,34 @@ describe.each(versions)("with $name", (version) => {
     expect(await json(planted.get("/user"))).toBeNull();
   });
 
+  test.each([true, false])(
+    "a login whose request began before revokeAllForUser is refused (session accepted by the option valid: %s)",
+    async (isValid) => {
+      let isSlow = false;
+      const store = memoryStore();
+      await using site = await serve(
+        version,
+        { ...routes, "/log-in": (ctx, _body, bridge) => bridge.logIn(ctx, "ada") },
+        {
+          plugin: { valid: () => isValid || !isSlow },
+          store: {
+            ...store,
+            async read(id) {
+              const record = await store.read(id);
+              if (isSlow) await sleep(5).then(() => site.sessions.revokeAllForUser("ada"));
+              return record;
+            },
+          },
+        },
+      );
+      const browser = site.browser();
+      await browser.post("/set", { cart: 1 });
+      isSlow = true;
+      expect(await json(browser.post("/log-in"))).toEqual({ refused: "logged-out-meanwhile" });
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    },
+  );
+
   test.each(["/null", "/log-out", "/null-and-log-in"])(
     "a session that the option valid rejects is not used by a save or a login, but a logout by %s ends it",
     async (logout) => {

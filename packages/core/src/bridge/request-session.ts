@@ -34,8 +34,8 @@ export interface RequestOptions {
   /** `false`: the request does not restart the idle timeout, for polling. Default: `true`. */
   readonly isUse?: boolean;
   /**
-   * The session that the same request had before, for a framework's `reload`: when the request began, and the
-   * token that the browser has, stay the same.
+   * The session that the same request had before, for a framework's `reload`: the date of the request's logins,
+   * and the token that the browser has, stay the same.
    */
   readonly before?: RequestSession<any> | undefined;
 }
@@ -101,7 +101,7 @@ export class RequestSession<Data extends object> {
   #cookie: OtherCookie;
   #state: RequestState;
   #token: string;
-  /** The token in the browser, if it stands for this session. */
+  /** The token in the browser, if it stood for a live session when the request began. */
   readonly #loadedToken: string | undefined;
   /**
    * What a cache has shown: the user that it names, and its data, encoded. `seen` is `null` if the request
@@ -129,7 +129,7 @@ export class RequestSession<Data extends object> {
     this.#bridge = bridge;
     this.#ctx = ctx;
     this.isUse = isUse;
-    this.#since = ctx.clock.notAfterIfKnown(this.startedAt);
+    this.#since = before ? before.#since : ctx.clock.notAfterIfKnown(this.startedAt);
     this.#cookie = found.state === "live" ? DEAD : found;
     this.#stored = found.state === "live" ? found.stored : undefined;
     const token = this.#stored ? loaded?.token : copy?.token;

@@ -619,6 +619,16 @@ describe("a login in a request", () => {
     expect(request.maySetCookie({})).toBe(true);
   });
 
+  test("after its own request's log out everywhere is accepted, even in a session that the framework begins in between", async () => {
+    const { beginRequest, createSession, userOf } = framework();
+    const { request } = await beginRequest(await createSession({ userId: "ada" }));
+    await turns(2);
+    expect(await request.logOutEverywhere()).toBe(1);
+    const next = request.successor();
+    expect(await next.logIn("ada", {})).toMatchObject({ refused: null });
+    expect(await userOf(next.token)).toBe("ada");
+  });
+
   test("survives its own request's log out everywhere with keepThis, and a regenerate after it", async () => {
     const { sessions, beginRequest, createSession, userOf } = framework();
     const token = await createSession({ userId: "ada" });
