@@ -453,9 +453,9 @@ export class RequestSession<Data extends object> {
       const exceptId = options.keepThis === true && isThis ? id : undefined;
       const kept = exceptId === undefined ? {} : { exceptId };
       const count = await sessions.revokeAllForUser(userId, { actor: userId, ...kept });
+      if (exceptId === undefined) this.#die("logged-out");
       // A later login in this request is dated after the fence.
       this.#since = await sessions.since();
-      if (exceptId === undefined) this.#die("logged-out");
       return count;
     });
   }

@@ -1,6 +1,6 @@
-import { memoryStore, Sessions, type SessionStore } from "@tenure/core";
+import { memoryStore, Sessions, type SessionStore, StoreError } from "@tenure/core";
 import { Bridge, warnOnce } from "@tenure/core/bridge";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { recordCalls } from "../record-calls.ts";
 import { interleaved, seeds, turns } from "../interleaved.ts";
 import { publishedEvents } from "../published-events.ts";
@@ -492,6 +492,26 @@ test("a request that has logged out everywhere may begin a new session", async (
     expect(await request.save({ userId: "bob" }, null)).toBe("saved");
     expect(await userOf(request.token)).toBe("bob");
   }
+});
+
+test("a log out everywhere ends the request's session, even if the store's clock cannot be read afterwards", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const store = memoryStore();
+  let isDown = false;
+  const { beginRequest, createSession } = framework({
+    ...store,
+    async revokeUser(userId, options) {
+      const count = await store.revokeUser(userId, options);
+      vi.advanceTimersByTime(60_000);
+      isDown = true;
+      return count;
+    },
+    now: () => (isDown ? Promise.reject(new StoreError("now", "down")) : store.now()),
+  });
+  const { request } = await beginRequest(await createSession({ userId: "ada" }));
+  await expect(request.logOutEverywhere()).rejects.toThrow("down");
+  expect([request.state, request.userId]).toEqual(["logged-out", null]);
 });
 
 describe("a parallel request with the cookie from before a login", () => {
