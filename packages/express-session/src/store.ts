@@ -135,6 +135,8 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const attached = this.#requests.of(req);
     assertNotBegun(hasBegun(req));
     const { current } = attached;
+    // Always, so that a logout while the login runs can remove it.
+    if (!req.session) this.#requests.showNew(req, attached);
     const { session: before } = req;
     const fresh = this.#middleware.newCookie(req);
     const settings = before?.cookie ?? fresh;
@@ -168,8 +170,12 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   async logOutEverywhere(given: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
     const req = requestOf(given);
     const { current } = this.#requests.of(req);
+    const keepsThis = options.keepThis === true;
+    // At once, as in `logOut`: a login that runs when `req.session` is removed counts as logged out again.
+    if (!keepsThis) Reflect.deleteProperty(req, "session");
     const count = await current.logOutEverywhere(options);
-    if (current.isEnded) Reflect.deleteProperty(req, "session");
+    // The session of an anonymous visitor is not kept.
+    if (keepsThis && current.isEnded) Reflect.deleteProperty(req, "session");
     return count;
   }
 

@@ -309,6 +309,35 @@ describe("logOut and logOutEverywhere", () => {
     expect(await who(phone)).toBeNull();
   });
 
+  test.for(["logOut", "logOutEverywhere"] as const)(
+    "a login after a %s that is not awaited logs in, and one before it is refused",
+    async (logout) => {
+      const { browser, bridge, routes, who, store } = await start();
+      routes.post("/again", async (req, res) => {
+        const ending = bridge[logout](req);
+        const { refused } = await bridge.logIn(req, "ada");
+        await ending;
+        res.json([refused, bridge.userOf(req)]);
+      });
+      routes.post("/before", async (req, res) => {
+        if (req.query["after"] === "logOut") await bridge.logOut(req);
+        const login = bridge.logIn(req, "ada");
+        await bridge[logout](req);
+        res.json([(await login).refused, bridge.userOf(req)]);
+      });
+      await browser.post("/slow?do=logIn:ada");
+      expect((await browser.post("/again")).text).toBe('[null,"ada"]');
+      expect(await who(browser)).toBe("ada");
+      expect(await aliveIn(store)).toEqual(["ada"]);
+      for (const path of ["/before", "/before?after=logOut"]) {
+        await browser.post("/slow?do=logIn:ada");
+        expect((await browser.post(path)).text).toBe('["logged-out-meanwhile",null]');
+        expect(await who(browser)).toBeNull();
+        expect(await aliveIn(store)).toEqual([]);
+      }
+    },
+  );
+
   test("logOutEverywhere does not refuse a later login in the same request", async () => {
     const { browser, who, routes, bridge } = await start();
     routes.post("/again", async (req, res) => {

@@ -44,6 +44,8 @@ export class KoaRequest<Data extends object> {
   #settledToken: string | undefined;
   /** Whether `ctx.session` was set to `null`. koa-session calls the store for this only when it commits. */
   #isNull = false;
+  /** How many times `ctx.session` was set to `null`. */
+  #logouts = 0;
   /** Whether the response leaves the browser's cookie alone. */
   #isCookieWithheld = false;
   #isCookieGuarded = false;
@@ -87,7 +89,9 @@ export class KoaRequest<Data extends object> {
 
   /** Called with each value assigned to `ctx.session`, before koa-session handles it. */
   noteAssigned(value: unknown): void {
-    if (value === null) this.#isNull = true;
+    if (value !== null) return;
+    this.#isNull = true;
+    this.#logouts += 1;
   }
 
   get userId(): string | null {
@@ -142,6 +146,7 @@ export class KoaRequest<Data extends object> {
     const { session } = this;
     const current = this.#ctx.session;
     const settings = this.#ctx.sessionOptions ?? {};
+    const logouts = this.#logouts;
     if (this.#isNull) await this.#endSessions();
     this.#isNull = false;
     const maxAge = await session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
@@ -153,7 +158,8 @@ export class KoaRequest<Data extends object> {
       this.#isNull = !current;
       return result.refused;
     }
-    if (this.#isNull) {
+    // A logout that began while the login ran may have ended the session before the login.
+    if (this.#logouts > logouts) {
       await this.end();
       return "logged-out-meanwhile";
     }
@@ -175,15 +181,18 @@ export class KoaRequest<Data extends object> {
 
   async logOut(): Promise<void> {
     const { session, res } = this.#ctx;
-    if (!session) return this.end();
     this.#ctx.session = null;
+    if (!session) return this.end();
     return res ? session.manuallyCommit() : this.end();
   }
 
-  async logOutEverywhere(options: { readonly keepThis?: boolean } | undefined): Promise<number> {
-    const count = await this.session.logOutEverywhere(options);
-    // The session has ended. Make koa-session clear the cookie.
-    if (this.session.state === "logged-out") await this.logOut();
+  async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
+    const keepsThis = options.keepThis === true;
+    const ending = this.session.logOutEverywhere(options);
+    // At once: a login that runs when `ctx.session` becomes `null` counts as logged out again.
+    const [count] = await Promise.all([ending, keepsThis ? undefined : this.logOut()]);
+    // The session of an anonymous visitor is not kept. Make koa-session clear the cookie.
+    if (keepsThis && this.session.state === "logged-out") await this.logOut();
     return count;
   }
 

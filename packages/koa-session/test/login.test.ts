@@ -343,6 +343,38 @@ describe.each(versions)("with $name", (version) => {
     await expect(Array.fromAsync(site.sessions.all())).resolves.toEqual([]);
   });
 
+  test.each(["logOut", "logOutEverywhere"] as const)(
+    "a login after a %s that is not awaited logs in, and one before it is refused",
+    async (logout) => {
+      await using site = await serve(version, {
+        ...routes,
+        "/again": async (ctx, _body, store) => {
+          const ending = store[logout](ctx);
+          const { refused } = await store.logIn(ctx, "ada");
+          await ending;
+          return [refused, store.userOf(ctx)];
+        },
+        "/before": async (ctx, { after }, store) => {
+          if (after === "logOut") await store.logOut(ctx);
+          const login = store.logIn(ctx, "ada");
+          await store[logout](ctx);
+          return [(await login).refused, store.userOf(ctx)];
+        },
+      });
+      const browser = site.browser();
+      await browser.post("/login");
+      expect(await json(browser.post("/again"))).toEqual([null, "ada"]);
+      expect((await browser.get("/user")).text).toBe('"ada"');
+      await expect(site.sessions.listForUser("ada")).resolves.toHaveLength(1);
+      for (const body of [{}, { after: "logOut" }]) {
+        await browser.post("/login");
+        expect(await json(browser.post("/before", body))).toEqual(["logged-out-meanwhile", null]);
+      }
+      expect((await browser.get("/user")).text).toBe("null");
+      await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
+    },
+  );
+
   test("logOutEverywhere with keepThis keeps a session that another request has just rotated, and its cookie", async () => {
     await using site = await serve(version, {
       ...routes,
