@@ -198,7 +198,7 @@ export class Requests<Data extends object> {
     const attached = this.#attachedTo(req);
     if (!attached) return undefined;
     const { current } = attached;
-    const isWithheld = req.session && !current.maySetCookie(req.session as unknown as Data);
+    const isWithheld = req.session && !current.maySetCookie(storedData(req.session) as Data);
     const token = isWithheld ? undefined : current.token;
     if (isWithheld || !req.session) this.#remember(current, token);
     return token;

@@ -33,7 +33,8 @@ class CookieSettings {
 export function storedData(from: object, known?: MaxAge): { readonly cookie?: StoredCookie } {
   const { cookie, ...own } = from as Partial<SessionData>;
   const stored = storedCookie(cookie, known);
-  return stored ? { ...own, cookie: stored } : (own as object);
+  // A plain object, because some codecs refuse instances of classes.
+  return stored ? { ...own, cookie: { ...stored } } : (own as object);
 }
 
 /**

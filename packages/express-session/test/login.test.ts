@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Visitor, visitor } from "@tenure/cookie-client";
-import { memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
+import { type Codec, memoryStore, Sessions, type SessionsOptions } from "@tenure/core";
 import { expressSessionStore, type ExpressSessionStoreOptions } from "@tenure/express-session";
 import { watched } from "@tenure/store-wrappers/watched";
 import type { Request } from "express";
@@ -608,6 +608,16 @@ describe("the framework's own calls", () => {
     expect(await who(late)).toBe("ada");
   });
 
+  test("save and log in with a codec that accepts only plain objects, even with a token that another request has just replaced", async () => {
+    const { browser, who, data } = await start({ codec: plainObjectsOnly });
+    await browser.post("/slow?do=set:cart");
+    expect(await data(browser)).toEqual({ cart: "cart of someone" });
+    const late = browser.twin();
+    await browser.post("/slow?do=logIn:ada");
+    expect((await late.post("/slow?do=login:ada")).setCookies).toHaveLength(1);
+    expect(await who(late)).toBe("ada");
+  });
+
   test("a destroy that is not awaited does not end the session that the request begins next", async () => {
     const { browser, data, routes, store } = await start();
     routes.post("/bye", (req, res) => {
@@ -734,3 +744,15 @@ test("a login after a logout by the data keeps only the named keys of the previo
   expect(await who(browser)).toBe("eve");
   expect(await data(browser)).toEqual({ cart: "cart of someone" });
 });
+
+/** Like devalue and other codecs for more than JSON. */
+const plainObjectsOnly: Codec = {
+  encode(data) {
+    const isPlain = [data, ...Object.values(data)].every(
+      (value) => typeof value !== "object" || Object.getPrototypeOf(value) === Object.prototype,
+    );
+    if (isPlain) return JSON.stringify(data);
+    throw new TypeError("not a plain object");
+  },
+  decode: (text) => JSON.parse(text) as object,
+};

@@ -77,9 +77,8 @@ export class RequestLink<Data extends object> implements SessionOwner {
   hasCookie(session: FrameworkSession): boolean {
     const { current } = this;
     this.#cookieReads += 1;
-    // The application's keys are on the Session itself.
-    const data = session as object as Data;
-    if (current.token !== session.sessionId || !current.maySetCookie(data)) return false;
+    if (current.token !== session.sessionId) return false;
+    if (!current.isOrdinary && !current.maySetCookie(this.dataOf(session))) return false;
     warnIfNotSent(this.#shared.bridge.warn, this.request, session);
     return true;
   }

@@ -523,6 +523,24 @@ describe.each(versions)("on $name", (version) => {
     }
   });
 
+  test("a login by the data with a token that another request has just replaced sets a cookie, even with a codec that accepts only plain objects", async () => {
+    const encode = (data: object): string => {
+      const isPlain = [data, ...Object.values(data)].every(
+        (value) => typeof value !== "object" || Object.getPrototypeOf(value) === Object.prototype,
+      );
+      if (isPlain) return JSON.stringify(data);
+      throw new TypeError("not a plain object");
+    };
+    const codec = { encode, decode: (text: string) => JSON.parse(text) as object };
+    await using site = await serve(version, routes, { sessions: { codec } });
+    const browser = site.browser();
+    await browser.post("/set", { cart: 1 });
+    const late = browser.twin();
+    await browser.post("/logIn");
+    expect((await late.post("/set", { userId: "ada" })).setCookies).toHaveLength(1);
+    expect((await late.get("/who")).text).toBe('"ada"');
+  });
+
   test("an error that isUse throws is a 500, whatever the cookie stands for", async () => {
     await using site = await serve(version, routes, {
       bridge: {
