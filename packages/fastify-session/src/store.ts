@@ -125,13 +125,16 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     return { isUse: options.isUse?.(request as FastifyRequest) !== false };
   }
 
-  /** Runs code that the framework calls while it creates a Session, and notes an error, such as one of `isUse`. */
+  /**
+   * Runs code that the framework calls while it creates a Session, and notes an error, such as one of `isUse`.
+   * Replaces one that the framework would not take for a failure.
+   */
   function notingError<Result>(run: () => Result): Result {
     try {
       return run();
     } catch (error) {
-      noted = error;
-      throw error;
+      noted = isFailure(error) ? error : new Error("the option isUse failed", { cause: error });
+      throw noted;
     }
   }
 
@@ -391,6 +394,11 @@ export function fastifySessionStore<Data extends object = Record<string, unknown
     if (link) return link;
     throw new TypeError(isSession(request.session) ? NO_ID_GENERATOR : NO_SESSION);
   }
+}
+
+/** The framework takes the code ENOENT for an unknown session, and `undefined` for success. */
+function isFailure(error: unknown): boolean {
+  return error instanceof Error && (error as { readonly code?: unknown }).code !== "ENOENT";
 }
 
 const NO_ID_GENERATOR =
