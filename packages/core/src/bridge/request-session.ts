@@ -34,8 +34,8 @@ export interface RequestOptions {
   /** `false`: the request does not restart the idle timeout, for polling. Default: `true`. */
   readonly isUse?: boolean;
   /**
-   * The session that the same request had before, for a framework's `reload`: the date of the request's logins,
-   * and the token that the browser has, stay the same.
+   * The session that the same request had before, for a framework's `reload`: the date of the request's logins
+   * stays the same, and so does the token that the browser has, if it is the same session.
    */
   readonly before?: RequestSession<any> | undefined;
 }
@@ -101,7 +101,7 @@ export class RequestSession<Data extends object> {
   #cookie: OtherCookie;
   #state: RequestState;
   #token: string;
-  /** The token in the browser, if it stood for a live session when the request began. */
+  /** The token in the browser, if it stands for this session. */
   readonly #loadedToken: string | undefined;
   /**
    * What a cache has shown: the user that it names, and its data, encoded. `seen` is `null` if the request
@@ -133,7 +133,7 @@ export class RequestSession<Data extends object> {
     this.#cookie = found.state === "live" ? DEAD : found;
     this.#stored = found.state === "live" ? found.stored : undefined;
     const token = this.#stored ? loaded?.token : copy?.token;
-    this.#loadedToken = before ? before.#loadedToken : token;
+    this.#loadedToken = before && before.#token === token ? before.#loadedToken : token;
     this.#token = token ?? newToken();
     this.#state = copy ? "unread" : this.#stored ? "live" : "new";
     this.#seen = this.#stored?.payload ?? "";

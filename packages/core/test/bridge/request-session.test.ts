@@ -1,5 +1,5 @@
 import { memoryStore, Sessions, type SessionStore, StoreError } from "@tenure/core";
-import { Bridge, warnOnce } from "@tenure/core/bridge";
+import { Bridge, type RequestSession, warnOnce } from "@tenure/core/bridge";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { recordCalls } from "../record-calls.ts";
 import { interleaved, seeds, turns } from "../interleaved.ts";
@@ -100,7 +100,8 @@ describe("a request", () => {
     const sessions = new Sessions({ store: memoryStore() });
     const warnings: string[] = [];
     const bridge = new Bridge<Data>(sessions, (code) => void warnings.push(code));
-    const visitor = async () => bridge.request(await bridge.load((await sessions.create({ a: 1 })).token));
+    const visitor = async (before?: RequestSession<Data>) =>
+      bridge.request(await bridge.load((await sessions.create({ a: 1 })).token), { before });
     await bridge.request().save({ userId: "ada" }, null);
     const regenerated = await visitor();
     await regenerated.regenerate();
@@ -114,6 +115,9 @@ describe("a request", () => {
     expect(warnings).toEqual([]);
     await (await visitor()).save({ userId: "ada" }, null);
     expect(warnings).toEqual(["TENURE_TOKEN_KEPT"]);
+    // The application has loaded a second session, whose token the request contains elsewhere.
+    await (await visitor(bridge.request())).save({ userId: "ada" }, null);
+    expect(warnings).toHaveLength(2);
   });
 
   test("does not delete keys that the framework does not show", async () => {
