@@ -275,25 +275,26 @@ async function createExpiring(
   return { expiring, call };
 }
 
-/** Reads and lists a session repeatedly around its end. */
+/** Reads and lists a session repeatedly around its end, both at once, so that no look leaves out either. */
 async function watch(
   { store, timed }: Scene,
   { id, userId, expiresAt, near }: Expiring,
   lead: number,
 ): Promise<Verdict> {
   await near(expiresAt - lead);
-  const list = async () => (await store.listUser(userId))[0] ?? null;
   let before = Infinity;
-  for (let n = 0; ; n += 1) {
-    const { result, from, to } = await timed(() => (n % 2 ? list() : store.read(id)));
-    if (to < expiresAt) {
-      assert.ok(result, `dead at ${to}, though it expires at ${expiresAt}`);
-      before = expiresAt - to;
+  for (;;) {
+    const { result, from, to } = await timed(() =>
+      together<unknown>([store.read(id), store.listUser(userId).then(([listed]) => listed ?? null)]),
+    );
+    for (const [call, record] of Object.entries({ read: result[0], listUser: result[1] })) {
+      if (to < expiresAt) assert.ok(record, `${call}: dead at ${to}, though it expires at ${expiresAt}`);
+      if (from >= expiresAt) {
+        assert.equal(record, null, `${call}: alive at ${from}, though it expired at ${expiresAt}`);
+      }
     }
-    if (from >= expiresAt) {
-      assert.equal(result, null, `alive at ${from}, though it expired at ${expiresAt}`);
-      return { before, after: from - expiresAt };
-    }
+    if (to < expiresAt) before = expiresAt - to;
+    if (from >= expiresAt) return { before, after: from - expiresAt };
     await turn();
   }
 }
