@@ -1,18 +1,13 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, Sessions, StoreError } from "@tenure/core";
 import { Bridge } from "@tenure/core/bridge";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { recordCalls } from "./record-calls.ts";
 import { interleaved, seeds } from "./interleaved.ts";
 import { publishedEvents } from "./published-events.ts";
 
-/**
- * Waits until another process dates a login after this instant. While it has no sample of the store's clock, a
- * slow reply dates a login too early.
- */
-async function untilAfter(instant: number | null, process: Sessions): Promise<void> {
-  while ((await process.since()) <= instant!) await sleep(1);
-}
+// A login is dated earlier if its process is delayed while it reads the store's clock.
+beforeEach(() => void vi.useFakeTimers({ toFake: ["Date", "performance"] }));
+afterEach(() => void vi.useRealTimers());
 
 describe("maxPerUser", () => {
   test("ends the session whose user authenticated first, and no other user's (ASVS 7.1.2)", async () => {
@@ -20,7 +15,7 @@ describe("maxPerUser", () => {
     const tokens: string[] = [];
     await sessions.create({}, { userId: "bob" });
     for (let n = 0; n < 5; n += 1) {
-      await sleep(5);
+      vi.advanceTimersByTime(5);
       tokens.push((await sessions.create({ n }, { userId: "ada" })).token!);
     }
     expect((await sessions.listForUser("ada")).map(({ data }) => data?.n)).toEqual([3, 4]);
@@ -31,11 +26,11 @@ describe("maxPerUser", () => {
   test("keeps a session whose user has logged in again", async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 2 });
     const first = await sessions.logIn(null, "ada");
-    await sleep(5);
+    vi.advanceTimersByTime(5);
     const second = await sessions.logIn(null, "ada");
-    await sleep(5);
+    vi.advanceTimersByTime(5);
     const again = await sessions.logIn(first.token, "ada");
-    await sleep(5);
+    vi.advanceTimersByTime(5);
     await sessions.logIn(null, "ada");
     expect(await sessions.get(second.token)).toBeNull();
     expect(await sessions.get(again.token)).not.toBeNull();
@@ -116,7 +111,7 @@ describe("maxPerUser", () => {
   test('with onCap "refuse" still ends the oldest session if a save logs the user in', async () => {
     const sessions = new Sessions({ store: memoryStore(), maxPerUser: 1, onCap: "refuse" });
     const first = await sessions.logIn(null, "ada");
-    await sleep(5);
+    vi.advanceTimersByTime(5);
     const { token, session } = await sessions.create({});
     expect((await sessions.save(session, { userId: "ada" }))?.userId).toBe("ada");
     expect(await sessions.get(first.token)).toBeNull();
@@ -127,10 +122,10 @@ describe("maxPerUser", () => {
     const store = memoryStore();
     const first = await new Sessions({ store }).create({}, { userId: "ada" });
     const { id } = first.session!;
+    vi.advanceTimersByTime(5);
     const revoke: typeof store.revoke = (one) =>
       one === id ? Promise.reject(new Error("down")) : store.revoke(one);
     const sessions = new Sessions({ store: { ...store, revoke }, maxPerUser: 1 });
-    await untilAfter(first.session!.authenticatedAt, sessions);
     await expect(sessions.create({}, { userId: "ada" })).rejects.toThrow(StoreError);
     await expect(sessions.logIn(null, "ada")).rejects.toThrow(StoreError);
     expect((await sessions.listForUser("ada")).map((one) => one.id)).toEqual([id]);
@@ -142,7 +137,7 @@ describe("maxPerUser", () => {
     const first = await sessions.logIn(null, "ada");
     const request = bridge.request(await bridge.load(first.token!));
     await request.regenerate();
-    await sleep(5);
+    vi.advanceTimersByTime(5);
     const second = await sessions.logIn(null, "ada");
     expect(await sessions.get(second.token)).not.toBeNull();
     expect(await request.save({ userId: "ada" }, null)).toBe("saved");
@@ -159,7 +154,7 @@ test.each([
     const elsewhere = new Sessions({ store, maxPerUser: 1 });
     const create: typeof store.create = async (session) => {
       const result = await store.create(session);
-      await untilAfter(session.authenticatedAt ?? null, elsewhere);
+      vi.advanceTimersByTime(5);
       await end(elsewhere);
       return result;
     };
