@@ -226,11 +226,13 @@ async function assertRenewedAtHalf(version: Version, maxAge: number): Promise<vo
     await sleep(maxAge / 20);
     const requestedAt = Date.now();
     const { setCookies, text } = await browser.get("/");
-    if (Date.now() - startedAt > maxAge * 0.9) return assertRenewedAtHalf(version, maxAge * 3);
+    const respondedAt = Date.now();
+    if (respondedAt - startedAt > maxAge * 0.9) return assertRenewedAtHalf(version, maxAge * 3);
     expect(JSON.parse(text)).toEqual({ userId: "ada" });
-    if (setCookies.length > 0) renewedAt = requestedAt;
+    if (setCookies.length === 0) continue;
+    expect(respondedAt - startedAt).toBeGreaterThanOrEqual(maxAge / 2);
+    renewedAt = requestedAt;
   }
-  expect(renewedAt + maxAge / 20 - startedAt).toBeGreaterThanOrEqual(maxAge / 2);
   // The new end was stored.
   const { setCookies } = await browser.get("/");
   if (Date.now() - renewedAt > maxAge / 2) return assertRenewedAtHalf(version, maxAge * 3);
