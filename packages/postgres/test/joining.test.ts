@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type NewSession, StoreError } from "@tenure/core";
 import { postgresStore } from "@tenure/postgres";
-import { faultyProxy, server } from "@tenure/servers";
+import { server } from "@tenure/servers";
 import type { Pool } from "pg";
 import { beforeAll, expect, test } from "vitest";
-import { fakePool, watching } from "./intercepted-pool.ts";
+import { fakePool, intercepted, watching } from "./intercepted-pool.ts";
 import { end, poolsOn } from "./pools.ts";
 import { HOUR, insertSessions, newSession } from "./sessions.ts";
 
@@ -129,18 +128,25 @@ postgres.describe("postgresStore, concurrent calls", () => {
   });
 
   test("a call never shares a statement that was sent before the call was made, so it sees a revocation in between", async () => {
-    await using proxy = await faultyProxy(postgres.url);
-    const { store } = watched(pools.open({ connectionString: proxy.url }));
+    let executed = 0;
+    let held = Promise.resolve();
+    const pool = intercepted(pools.open(), async (query, next) => {
+      const reply = await next(query);
+      executed += 1;
+      await held;
+      return reply;
+    });
     const { store: other } = watched();
+    const store = postgresStore(pool, { table });
     const [read, touched] = [newSession(), newSession()];
-    await Promise.all([read, touched].map((session) => store.create(session)));
-    await Promise.all([store.read(read.id), store.update(touched.id, {})]);
-    proxy.delayReplies(500);
-    // The server executes these long before their replies arrive.
+    await Promise.all([read, touched].map((session) => other.create(session)));
+    const { promise, resolve: passReplies } = Promise.withResolvers<void>();
+    held = promise;
     const early = [store.read(read.id), store.update(touched.id, {})];
-    await sleep(200);
+    await expect.poll(() => executed).toBe(2);
     expect(await Promise.all([other.revoke(read.id), other.revoke(touched.id)])).toEqual([true, true]);
     const late = [store.read(read.id), store.update(touched.id, {})];
+    passReplies();
     expect(await Promise.all(early)).toEqual([expect.objectContaining({ id: read.id }), "updated"]);
     expect(await Promise.all(late)).toEqual([null, "gone"]);
   });
