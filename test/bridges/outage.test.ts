@@ -30,7 +30,7 @@ redis.describe("over HTTP on Redis", { concurrent: true }, () => {
     const client = new Redis(server.url, { maxRetriesPerRequest: 0, retryStrategy: () => 100 });
     client.on("error", () => undefined);
     try {
-      await expect(stopAndPause(server, redisStore(client, { timeout: 2000 }))).resolves.toBeUndefined();
+      await expect(stopAndPause(server, redisStore(client, { timeout: 5000 }))).resolves.toBeUndefined();
     } finally {
       client.disconnect();
     }
@@ -42,8 +42,8 @@ postgres.describe("over HTTP on Postgres", { concurrent: true }, () => {
     await using server = await startPostgres();
     const pool = new Pool({
       connectionString: server.url,
-      connectionTimeoutMillis: 1000,
-      query_timeout: 1000,
+      connectionTimeoutMillis: 5000,
+      query_timeout: 5000,
       // A connection for each statement, because a paused PostgreSQL still serves its open connections.
       maxUses: 1,
     });
@@ -61,9 +61,9 @@ mongo.describe("over HTTP on MongoDB", { concurrent: true }, () => {
   test("a server that stops, or is paused, causes errors but logs nobody out", async () => {
     await using server = await startMongo();
     const client = new MongoClient(server.url, {
-      serverSelectionTimeoutMS: 1000,
-      connectTimeoutMS: 1000,
-      socketTimeoutMS: 1000,
+      serverSelectionTimeoutMS: 5000,
+      connectTimeoutMS: 5000,
+      socketTimeoutMS: 5000,
     });
     try {
       const collection = client.db("outage").collection("sessions");
