@@ -204,33 +204,27 @@ here.describe.each(LIBRARIES)("with $name, on a server that has lost its scripts
 });
 
 here.describe("a user with 10,000 sessions", () => {
-  test(
-    "is listed and logged out by commands half of which take the server less than 2 ms",
-    { timeout: 60_000 },
-    async () => {
-      await using own = await startRedis();
-      const admin = clients.redis(own.url);
-      const store = redisStore(clients.redis(own.url), { timeout: 30_000 });
-      const userId = newId();
-      for (let n = 0; n < 10; n += 1) {
-        await Promise.all(Array.from({ length: 1000 }, () => store.create(newSession({ userId }))));
-      }
-      await admin.config("RESETSTAT");
-      const listed = await store.listUser(userId);
-      expect(listed).toHaveLength(10_000);
-      await Promise.all(listed.map(({ id }) => store.update(id, {})));
-      await expect(store.revokeUser(userId, { except: listed[5000]!.id })).resolves.toBe(9_999);
-      await expect(store.listUser(userId)).resolves.toMatchObject([{ id: listed[5000]!.id }]);
-      await expect(store.revokeUser(userId)).resolves.toBe(1);
-      // The median, because commands that wait for a processor on a busy machine take longer.
-      const percentiles = (await admin.info("latencystats")).matchAll(
-        /^latency_\w+_usec_(\w+):p50=([\d.]+)/gm,
-      );
-      const medians = Object.fromEntries([...percentiles].map(([, name, median]) => [name, Number(median)]));
-      for (const name of ["evalsha", "mget"]) {
-        expect(medians[name]).toBeGreaterThan(0);
-        expect(medians[name]).toBeLessThan(2000);
-      }
-    },
-  );
+  test("is listed and logged out by commands half of which take the server less than 2 ms", async () => {
+    await using own = await startRedis();
+    const admin = clients.redis(own.url);
+    const store = redisStore(clients.redis(own.url), { timeout: 30_000 });
+    const userId = newId();
+    for (let n = 0; n < 10; n += 1) {
+      await Promise.all(Array.from({ length: 1000 }, () => store.create(newSession({ userId }))));
+    }
+    await admin.config("RESETSTAT");
+    const listed = await store.listUser(userId);
+    expect(listed).toHaveLength(10_000);
+    await Promise.all(listed.map(({ id }) => store.update(id, {})));
+    await expect(store.revokeUser(userId, { except: listed[5000]!.id })).resolves.toBe(9_999);
+    await expect(store.listUser(userId)).resolves.toMatchObject([{ id: listed[5000]!.id }]);
+    await expect(store.revokeUser(userId)).resolves.toBe(1);
+    // The median, because commands that wait for a processor on a busy machine take longer.
+    const percentiles = (await admin.info("latencystats")).matchAll(/^latency_\w+_usec_(\w+):p50=([\d.]+)/gm);
+    const medians = Object.fromEntries([...percentiles].map(([, name, median]) => [name, Number(median)]));
+    for (const name of ["evalsha", "mget"]) {
+      expect(medians[name]).toBeGreaterThan(0);
+      expect(medians[name]).toBeLessThan(2000);
+    }
+  });
 });

@@ -9,7 +9,7 @@ const clients = new Clients();
 afterAll(() => clients[Symbol.dispose]());
 
 here.describe("a server that is killed and restarted", () => {
-  test("keeps every change that it confirmed, with appendfsync always", { timeout: 60_000 }, async () => {
+  test("keeps every change that it confirmed, with appendfsync always", async () => {
     await using own = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
     const store = redisStore(clients.redis(own.url));
     const userId = newId();
