@@ -162,7 +162,7 @@ severalRedis.describe("several Redis servers:", () => {
     });
 
     test("doctor reports the slots of a primary that is down without a replica", async () => {
-      await using own = await startRedisCluster();
+      await using own = await startRedisCluster({ args: ["--cluster-node-timeout", "1500"] });
       const args = ["--store", `redis+cluster://127.0.0.1:${own.nodes[1]!.port}`];
       await Promise.all([own.nodes[0]!.kill(), own.nodes[3]!.kill()]);
       // The other servers notice it after cluster-node-timeout. Until then, doctor finds a primary that does

@@ -23,8 +23,7 @@ const LIBRARIES: Record<string, () => Promise<RedisClient>> = {
 
 here.describe("on a Cluster", () => {
   beforeAll(async () => {
-    // A slow primary on a busy machine must not be replaced: writes that it has not replicated would be lost.
-    cluster = await startRedisCluster({ args: ["--cluster-node-timeout", "15000"] });
+    cluster = await startRedisCluster();
   });
   afterAll(async () => {
     clients[Symbol.dispose]();
@@ -181,51 +180,46 @@ here.describe("on a Cluster", () => {
     for (const outcome of await Promise.all(reads)) expect(outcome).toHaveProperty("id");
   });
 
-  test(
-    "after a primary is killed, every call resolves or rejects in time, and once a replica is promoted all succeed",
-    { timeout: 60_000 },
-    async () => {
-      // A client of node-redis 5 does not find the new primary.
-      const names = Object.keys(LIBRARIES).filter((name) => name !== "node-redis 5");
-      const stores = await Promise.all(
-        names.map(async (name) => redisStore(await LIBRARIES[name]!(), { timeout: 1000 })),
-      );
-      const safe = redisStore(connect(), { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
-      const userId = newId();
-      const sessions = Array.from({ length: 30 }, () => newSession({ userId }));
-      for (const session of sessions) await safe.create(session);
-      const ended = sessions.splice(0, 10);
-      for (const { id } of ended) await safe.revoke(id);
+  test("after a primary is killed, every call resolves or rejects in time, and once a replica is promoted all succeed", async () => {
+    // A client of node-redis 5 does not find the new primary.
+    const names = Object.keys(LIBRARIES).filter((name) => name !== "node-redis 5");
+    const stores = await Promise.all(
+      names.map(async (name) => redisStore(await LIBRARIES[name]!(), { timeout: 1000 })),
+    );
+    const safe = redisStore(connect(), { timeout: 30_000, waitForReplicas: { count: 1, timeout: 15_000 } });
+    const userId = newId();
+    const sessions = Array.from({ length: 30 }, () => newSession({ userId }));
+    for (const session of sessions) await safe.create(session);
+    const ended = sessions.splice(0, 10);
+    for (const { id } of ended) await safe.revoke(id);
 
-      for (const { url } of cluster.nodes)
-        await clients.redis(url).config("SET", "cluster-node-timeout", 1500);
-      await cluster.nodes[0]!.kill();
-      const late = new Promise((resolve) => setTimeout(resolve, 3000, "late"));
-      const outcomes = await Promise.all(
-        stores.flatMap((store) => sessions.map(({ id }) => Promise.race([readOrError(store, id), late]))),
-      );
-      for (const outcome of outcomes) expect([null, "late"]).not.toContain(outcome);
-      await vi.waitFor(
-        async () => {
-          const failing = await Promise.all(
-            names.map(async (name, n) => {
-              const all = await Promise.all(sessions.map(({ id }) => readOrError(stores[n]!, id)));
-              return all
-                .filter((outcome) => outcome instanceof StoreError)
-                .map(({ message }) => `${name}: ${message}`);
-            }),
-          );
-          expect(failing.flat()).toEqual([]);
-        },
-        { timeout: 25_000, interval: 100 },
-      );
-      const after = redisStore(connect());
-      await expect(after.listUser(userId)).resolves.toHaveLength(20);
-      for (const { id } of ended) await expect(after.create(newSession({ id }))).resolves.toBe("taken");
-      await expect(after.revokeUser(userId)).resolves.toBe(20);
-      for (const { id } of sessions) await expect(after.read(id)).resolves.toBeNull();
-    },
-  );
+    for (const { url } of cluster.nodes) await clients.redis(url).config("SET", "cluster-node-timeout", 1500);
+    await cluster.nodes[0]!.kill();
+    const late = new Promise((resolve) => setTimeout(resolve, 3000, "late"));
+    const outcomes = await Promise.all(
+      stores.flatMap((store) => sessions.map(({ id }) => Promise.race([readOrError(store, id), late]))),
+    );
+    for (const outcome of outcomes) expect([null, "late"]).not.toContain(outcome);
+    await vi.waitFor(
+      async () => {
+        const failing = await Promise.all(
+          names.map(async (name, n) => {
+            const all = await Promise.all(sessions.map(({ id }) => readOrError(stores[n]!, id)));
+            return all
+              .filter((outcome) => outcome instanceof StoreError)
+              .map(({ message }) => `${name}: ${message}`);
+          }),
+        );
+        expect(failing.flat()).toEqual([]);
+      },
+      { timeout: 25_000, interval: 100 },
+    );
+    const after = redisStore(connect());
+    await expect(after.listUser(userId)).resolves.toHaveLength(20);
+    for (const { id } of ended) await expect(after.create(newSession({ id }))).resolves.toBe("taken");
+    await expect(after.revokeUser(userId)).resolves.toBe(20);
+    for (const { id } of sessions) await expect(after.read(id)).resolves.toBeNull();
+  });
 });
 
 function ports(): number[] {

@@ -20,6 +20,8 @@ several.describe("a dedicated Redis Cluster", () => {
     expect(sizes.reduce((sum, size) => sum + size)).toBe(keys.length);
 
     await Promise.all(client.nodes("master").map((node) => node.wait(1, 15_000)));
+    const nodes = client.nodes("all");
+    await Promise.all(nodes.map((node) => node.config("SET", "cluster-node-timeout", "1500")));
     await cluster.nodes[0]?.kill();
     await expect.poll(() => Promise.all(keys.map((key) => client.get(key)))).toEqual(keys);
     client.disconnect();
