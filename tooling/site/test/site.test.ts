@@ -20,7 +20,8 @@ beforeAll(async () => {
   });
   for (const path of globSync("**/*.html", { cwd: site }))
     pages.set(path, readFileSync(join(site, path), "utf8"));
-});
+  // The build compiles every package. On a busy machine, that takes minutes.
+}, 900_000);
 afterAll(() => rmSync(site, { recursive: true }));
 
 test("no link on the site is broken", () => {
