@@ -1,15 +1,11 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-test("the command in the README serves the demo in less than four times the time in which npx starts pnpm", async () => {
+test("the command in the README serves the demo within 10 seconds", async () => {
   const cwd = join(import.meta.dirname, "../../..");
-  const beforeControl = performance.now();
-  await promisify(execFile)("npx", ["-y", "pnpm@12", "--version"], { cwd });
   const before = performance.now();
-  const control = before - beforeControl;
   // Its own process group, because npx and pnpm have child processes.
   const command = spawn("npx", ["-y", "pnpm@12", "demo", "--port", "0"], { cwd, detached: true });
   try {
@@ -24,7 +20,7 @@ test("the command in the README serves the demo in less than four times the time
         throw new Error(output);
     }
     expect((await fetch(address() ?? "")).status).toBe(200);
-    expect(performance.now() - before).toBeLessThan(4 * control);
+    expect(performance.now() - before).toBeLessThan(10_000);
   } finally {
     if (command.pid !== undefined && command.exitCode === null) process.kill(-command.pid, "SIGKILL");
   }
