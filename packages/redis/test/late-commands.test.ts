@@ -51,8 +51,8 @@ redis.describe.each(LIBRARIES)(
       const store = redisStore(open(clients, proxy.url), { timeout: 300 });
       const direct = redisStore(clients.redis(redis.url));
       const admin = clients.redis(redis.url);
-      await firstTouch(store, newId());
-      await store.create(newSession({ userId: newId() }));
+      const warmUp = () => store.create(newSession({ userId: newId() })).catch(String);
+      await expect.poll(warmUp).toBe("created");
       const session = newSession({ userId: newId() });
       proxy.holdAfterReply();
       await expect(store.create(session)).rejects.toThrow(StoreError);
