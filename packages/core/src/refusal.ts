@@ -1,5 +1,5 @@
 import { publish } from "./events.ts";
-import { assertKnownOptions } from "./store/validate.ts";
+import { assertKnownOptions, assertTouch } from "./store/validate.ts";
 
 /** The session that an event is about. */
 export interface About {
@@ -39,6 +39,5 @@ export function assertCallOptions(options: unknown, known: readonly string[]): v
  */
 export function assertUseOptions(options: { readonly touch?: unknown }): void {
   assertCallOptions(options, ["touch"]);
-  if (options.touch !== undefined && typeof options.touch !== "boolean")
-    throw refusal("touch must be true or false");
+  refusing({}, () => assertTouch(options.touch));
 }

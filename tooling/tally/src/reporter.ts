@@ -30,16 +30,16 @@ export default class Tally implements Reporter {
         const errors = task.type === "test" ? task.result().errors : task.errors();
         const name = task.type === "module" ? "" : ` > ${task.fullName}`;
         const { relativeModuleId } = task.type === "module" ? task : task.module;
-        return describe(`${task.project.name} ${relativeModuleId}${name}`, errors ?? []);
+        return textOf(`${task.project.name} ${relativeModuleId}${name}`, errors ?? []);
       }),
-      ...unhandled.map((error) => describe("outside all tests", [error])),
+      ...unhandled.map((error) => textOf("outside all tests", [error])),
     ];
     appendFileSync(`${this.#file}.failures`, failures.join(""));
   }
 }
 
 /** The name of what failed, and the beginning of each error with its difference and its stack. */
-function describe(name: string, errors: readonly SerializedError[]): string {
+function textOf(name: string, errors: readonly SerializedError[]): string {
   const texts = errors.map(({ message, diff, stacks }) =>
     [message, diff, ...(stacks ?? []).map(({ method, file, line }) => `  at ${method} ${file}:${line}`)]
       .filter(Boolean)

@@ -33,10 +33,15 @@ export function assertChanges(changes: SessionChanges): void {
     if (userId === null)
       throw new TypeError("authenticatedAt cannot be combined with userId null, which unbinds the session");
   }
-  if (touch !== undefined && typeof touch !== "boolean") throw new TypeError("touch must be true or false");
+  assertTouch(touch);
   if (ifVersion !== undefined && !Number.isSafeInteger(ifVersion)) {
     throw new TypeError("ifVersion must be the version of a record, a whole number");
   }
+}
+
+/** @throws TypeError for a `touch` that is given and is not a boolean */
+export function assertTouch(touch: unknown): void {
+  if (touch !== undefined && typeof touch !== "boolean") throw new TypeError("touch must be true or false");
 }
 
 /**
