@@ -134,9 +134,25 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
     const req = requestOf(given);
     const attached = this.#requests.of(req);
     assertNotBegun(hasBegun(req));
+    if (req.session) return this.#logIn(req, attached, user, options);
+    // So that a logout while the login runs can remove it.
+    this.#requests.showNew(req, attached);
+    const { session: blank } = req;
+    try {
+      return await this.#logIn(req, attached, user, options);
+    } finally {
+      // The login failed. The framework would save the blank data in the session that the application dropped.
+      if (req.session === blank) Reflect.deleteProperty(req, "session");
+    }
+  }
+
+  async #logIn(
+    req: Request,
+    attached: Attached<Data>,
+    user: UserId,
+    options: RequestLogin,
+  ): Promise<LoginOutcome> {
     const { current } = attached;
-    // Always, so that a logout while the login runs can remove it.
-    if (!req.session) this.#requests.showNew(req, attached);
     const { session: before } = req;
     const fresh = this.#middleware.newCookie(req);
     const settings = before?.cookie ?? fresh;

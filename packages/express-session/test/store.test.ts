@@ -240,6 +240,36 @@ test('with unset: "destroy", a session that the application drops ends, and with
   }
 });
 
+test.for(["destroy", "keep"] as const)(
+  "with unset: %s, a login that fails does not change what becomes of a session that the application has dropped",
+  async (unset) => {
+    const { store: breaking, fail } = breakable(memoryStore());
+    const sessions = new Sessions({ store: breaking, maxPerUser: 1, onCap: "refuse" });
+    const store = expressSessionStore(sessions);
+    const { app, routes } = application(store, { unset });
+    await sessions.create({}, { userId: "eve" });
+    routes.get("/drop", async (req, res) => {
+      Object.assign(req, { session: null });
+      const { failure } = req.query;
+      if (failure === "outage") fail(["update", "create"]);
+      const user = failure === "no user" ? "" : failure === "cap" ? "eve" : "ada";
+      const options = failure === "timeout" ? { idle: "never" } : {};
+      const [login] = await Promise.allSettled([store.logIn(req, user, options)]);
+      fail(undefined);
+      res.json(login.status === "fulfilled" ? login.value.refused : "failed");
+    });
+    for (const failure of ["outage", "no user", "cap", "timeout"]) {
+      const browser = visitor(await serve(app));
+      await browser.post("/slow?do=logIn:ada,set:note");
+      const { text } = await browser.get(`/drop?failure=${encodeURIComponent(failure)}`);
+      expect(text).toBe(failure === "cap" ? '"too-many-sessions"' : '"failed"');
+      const left = await sessions.listForUser("ada");
+      expect(left.map(({ data }) => data?.["note"])).toEqual(unset === "keep" ? ["note of someone"] : []);
+      await sessions.revokeAllForUser("ada");
+    }
+  },
+);
+
 test('with unset: "destroy", a new session that the application drops during its first save ends', async () => {
   const sessions = new Sessions({ store: memoryStore() });
   const { app, routes } = application(expressSessionStore(sessions), { unset: "destroy" });
