@@ -186,13 +186,20 @@ class TenureStore<Data extends object> extends session.Store implements ExpressS
   async logOutEverywhere(given: Request, options: { readonly keepThis?: boolean } = {}): Promise<number> {
     const req = requestOf(given);
     const { current } = this.#requests.of(req);
+    const { session: before } = req;
     const keepsThis = options.keepThis === true;
     // At once, as in `logOut`: a login that runs when `req.session` is removed counts as logged out again.
     if (!keepsThis) Reflect.deleteProperty(req, "session");
-    const count = await current.logOutEverywhere(options);
-    // The session of an anonymous visitor is not kept.
-    if (keepsThis && current.isEnded) Reflect.deleteProperty(req, "session");
-    return count;
+    try {
+      const count = await current.logOutEverywhere(options);
+      // The session of an anonymous visitor is not kept.
+      if (keepsThis && current.isEnded) Reflect.deleteProperty(req, "session");
+      return count;
+    } catch (error) {
+      // The session stays alive, even with `unset: "destroy"`: only a user who is logged in can try again.
+      if (!req.session && !current.isEnded) req.session = before;
+      throw error;
+    }
   }
 
   async rotate(given: Request): Promise<RotateResult> {

@@ -338,6 +338,32 @@ describe("logOut and logOutEverywhere", () => {
     },
   );
 
+  test.for(["destroy", "keep"] as const)(
+    "the user can repeat a logOutEverywhere that failed, or that was refused for an unknown option (unset: %s)",
+    async (unset) => {
+      let isDown = false;
+      const beforeCall = async (call?: string): Promise<void> => {
+        if (isDown && call === "revokeUser") throw new Error("down");
+      };
+      const { browser, bridge, routes, who, data } = await start({}, { unset }, {}, beforeCall);
+      routes.post("/everywhere", async (req, res) => {
+        const options = "wrong" in req.query ? ({ keepthis: true } as object) : {};
+        res.json(await bridge.logOutEverywhere(req, options));
+      });
+      const phone = browser.twin();
+      await browser.post("/slow?do=logIn:ada,set:note");
+      await phone.post("/slow?do=logIn:ada");
+      expect((await browser.post("/everywhere?wrong")).status).toBe(500);
+      isDown = true;
+      expect((await browser.post("/everywhere")).status).toBe(500);
+      isDown = false;
+      expect(await who(browser)).toBe("ada");
+      expect(await data(browser)).toEqual({ note: "note of someone" });
+      expect((await browser.post("/everywhere")).text).toBe("2");
+      expect(await who(phone)).toBeNull();
+    },
+  );
+
   test("logOutEverywhere does not refuse a later login in the same request", async () => {
     const { browser, who, routes, bridge } = await start();
     routes.post("/again", async (req, res) => {

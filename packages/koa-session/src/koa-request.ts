@@ -46,6 +46,8 @@ export class KoaRequest<Data extends object> {
   #isNull = false;
   /** How many times `ctx.session` was set to `null`. */
   #logouts = 0;
+  /** How many logins of the store the request has begun. */
+  #logins = 0;
   /** Whether the response leaves the browser's cookie alone. */
   #isCookieWithheld = false;
   #isCookieGuarded = false;
@@ -147,6 +149,7 @@ export class KoaRequest<Data extends object> {
     const current = this.#ctx.session;
     const settings = this.#ctx.sessionOptions ?? {};
     const logouts = this.#logouts;
+    this.#logins += 1;
     if (this.#isNull) await this.#endSessions();
     this.#isNull = false;
     const maxAge = await session.maxAgeOfLogin(options, maxAgeOf(savedAge({}, settings, this.#age)));
@@ -180,20 +183,39 @@ export class KoaRequest<Data extends object> {
   }
 
   async logOut(): Promise<void> {
-    const { session, res } = this.#ctx;
+    const { session } = this.#ctx;
     this.#ctx.session = null;
-    if (!session) return this.end();
-    return res ? session.manuallyCommit() : this.end();
+    await this.#commitLogout(session);
   }
 
   async logOutEverywhere(options: { readonly keepThis?: boolean } = {}): Promise<number> {
+    const { session: before } = this.#ctx;
     const keepsThis = options.keepThis === true;
     const ending = this.session.logOutEverywhere(options);
     // At once: a login that runs when `ctx.session` becomes `null` counts as logged out again.
-    const [count] = await Promise.all([ending, keepsThis ? undefined : this.logOut()]);
-    // The session of an anonymous visitor is not kept. Make koa-session clear the cookie.
+    if (!keepsThis) this.#ctx.session = null;
+    const [logins, logouts] = [this.#logins, this.#logouts];
+    let count: number;
+    try {
+      count = await ending;
+    } catch (error) {
+      // The session stays alive: only a user who is logged in can try again.
+      const isLast = this.#logins === logins && this.#logouts === logouts;
+      if (!keepsThis && before && isLast && !this.session.isEnded) {
+        this.#isNull = false;
+        this.#assign(before.toJSON());
+      }
+      throw error;
+    }
+    // The session of an anonymous visitor is not kept.
     if (keepsThis && this.session.state === "logged-out") await this.logOut();
+    else if (!keepsThis && this.#logins === logins) await this.#commitLogout(before);
     return count;
+  }
+
+  /** Makes koa-session clear the cookie, after `ctx.session = null`. */
+  async #commitLogout(before: FrameworkContext["session"]): Promise<void> {
+    await (before && this.#ctx.res ? before.manuallyCommit() : this.end());
   }
 
   /** koa-session may keep an external key elsewhere than in the response's headers. */

@@ -375,6 +375,27 @@ describe.each(versions)("with $name", (version) => {
     },
   );
 
+  test("the user can repeat a logOutEverywhere that failed, or that was refused for an unknown option", async () => {
+    let isDown = false;
+    await using site = await serve(version, routes, {
+      beforeCall: (call) => {
+        if (isDown && call === "revokeUser") throw new Error("down");
+      },
+    });
+    const [browser, phone] = [site.browser(), site.browser()];
+    await browser.post("/login");
+    await browser.post("/set", { note: 1 });
+    await phone.post("/login");
+    expect((await browser.post("/everywhere", { keepthis: true })).status).toBe(500);
+    isDown = true;
+    expect((await browser.post("/everywhere")).status).toBe(500);
+    isDown = false;
+    expect(await json(browser.get("/user"))).toBe("ada");
+    expect(await json(browser.get("/"))).toEqual({ note: 1 });
+    expect(await json(browser.post("/everywhere"))).toBe(2);
+    expect(await json(phone.get("/user"))).toBeNull();
+  });
+
   test("logOutEverywhere with keepThis keeps a session that another request has just rotated, and its cookie", async () => {
     await using site = await serve(version, {
       ...routes,

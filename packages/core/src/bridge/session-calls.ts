@@ -17,8 +17,9 @@ export interface SessionCalls<Request> {
   /** Ends the session that this request saw, even if its token has been replaced since. */
   logOut(request: Request): Promise<void>;
   /**
-   * Logs the session's user out everywhere and returns how many sessions ended. `keepThis`: keep this one,
-   * after a change of password.
+   * Logs the session's user out everywhere and returns how many sessions ended. If it rejects, sessions may be
+   * left, and the request keeps its own if that is alive: call it again. `keepThis`: keep this one, after a
+   * change of password.
    */
   logOutEverywhere(request: Request, options?: { readonly keepThis?: boolean }): Promise<number>;
   /**
