@@ -37,6 +37,7 @@ redis.describe("open connections, with sessions on Redis", () => {
     const sessionOf = (url = ""): Promise<Session | null> => here.get(url.slice(2), { touch: false });
     const stream = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
       const session = await sessionOf(req.url);
+      if (res.closed) return;
       res.writeHead(200, { "content-type": "text/event-stream" }).write("data: hello\n\n");
       const closed = open.add(session!, () => res.end());
       res.on("close", closed);
@@ -74,6 +75,22 @@ redis.describe("open connections, with sessions on Redis", () => {
     open.stop();
     await close();
   });
+});
+
+test("a connection whose session has ended is closed once and no longer checked, whether or not it reports its close", async () => {
+  const asked: number[] = [];
+  const sessions = {
+    areLive: (list: unknown[]) => {
+      asked.push(list.length);
+      return Promise.resolve(list.map(() => false));
+    },
+  } as unknown as Sessions;
+  const open = closeWithSession(sessions, 5);
+  let closes = 0;
+  open.add({} as Session, () => (closes += 1));
+  await expect.poll(() => asked.length).toBeGreaterThan(2);
+  open.stop();
+  expect({ closes, asked: asked.slice(0, 3) }).toEqual({ closes: 1, asked: [1, 0, 0] });
 });
 
 test("connections close if the checks of their sessions keep failing", async () => {
