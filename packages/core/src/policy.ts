@@ -150,7 +150,7 @@ const METHODS: readonly (keyof SessionStore)[] = [
 ];
 
 function assertStore(store: SessionStore | undefined): void {
-  if (typeof store !== "object" || store === null) {
+  if (store === undefined || store === null) {
     throw new TypeError("store is missing: new Sessions({ store: memoryStore() })");
   }
   const missing = METHODS.filter((name) => typeof store[name] !== "function");

@@ -50,6 +50,8 @@ describe("Sessions refuses at construction", () => {
   test.each([
     [undefined, /store is missing/],
     [{}, /store is missing/],
+    [{ store: memoryStore }, /^store is not a SessionStore such as memoryStore\(\): it lacks create/],
+    [{ store: "redis://localhost" }, /^store is not a SessionStore such as memoryStore\(\): it lacks create/],
     [{ store: {} }, /it lacks create, read, update, revoke, revokeUser, listUser, scan, now$/],
     [{ store: { ...store, revokeUser: undefined } }, /it lacks revokeUser$/],
     [{ store, idleTimeOut: "30m" }, /Unknown option idleTimeOut. Known options: .*idleTimeout/],
