@@ -79,9 +79,14 @@ export async function warnOfMissingIndexes(sessions: Collection<Stored>): Promis
   }
 }
 
+/** Warns once per process, however many stores are made: a reload of changed modules makes another. */
 function warn(message: string): void {
+  if (warned.has(message)) return;
+  warned.add(message);
   process.emitWarning(message, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
 }
+
+const warned = new Set<string>();
 
 /**
  * Lists the indexes. A collation of the collection applies to the index of `_id`: if it ignored case, two ids

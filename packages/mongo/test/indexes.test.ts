@@ -89,6 +89,18 @@ for (const [name, on] of Object.entries(servers)) {
       );
     });
 
+    test("another store on the collection does not repeat the warnings", async (context) => {
+      const { db, collectionName } = collectionWithoutIndexes(connect(on.url));
+      const collection = await db.createCollection(collectionName);
+      const warnings = collectWarnings(collection.namespace, context);
+      // As a server does that reloads changed modules.
+      for (let reloads = 0; reloads < 3; reloads += 1) {
+        await mongoStore(collection).read(randomUUID());
+        await nextTurn();
+      }
+      expect(warnings).toHaveLength(2);
+    });
+
     test("no warning is emitted if both indexes exist", async (context) => {
       const collection = collectionWithoutIndexes(connect(on.url));
       await ensureIndexes(collection);
