@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { warnOnce } from "@tenure/core/store";
 import type { Collection, Document, IndexDescription } from "mongodb";
 import type { Stored } from "./document.ts";
 import { isMadeByOthers, isNamespaceMissing, isUnauthorized } from "./failure.ts";
@@ -79,14 +80,10 @@ export async function warnOfMissingIndexes(sessions: Collection<Stored>): Promis
   }
 }
 
-/** Warns once per process, however many stores are made: a reload of changed modules makes another. */
+/** Once per process, however many stores are made: a reload of changed modules makes another. */
 function warn(message: string): void {
-  if (warned.has(message)) return;
-  warned.add(message);
-  process.emitWarning(message, { type: "TenureWarning", code: "TENURE_MONGO_INDEX" });
+  warnOnce("TENURE_MONGO_INDEX", message, message);
 }
-
-const warned = new Set<string>();
 
 /**
  * Lists the indexes. A collation of the collection applies to the index of `_id`: if it ignored case, two ids
