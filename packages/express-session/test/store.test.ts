@@ -253,7 +253,7 @@ test.for(["destroy", "keep"] as const)(
       const { failure } = req.query;
       if (failure === "outage") fail(["update", "create"]);
       const user = failure === "no user" ? "" : failure === "cap" ? "eve" : "ada";
-      const options = failure === "timeout" ? { idle: "never" } : {};
+      const options = failure === "timeout" ? { idle: "never" as "30m" } : {};
       const [login] = await Promise.allSettled([store.logIn(req, user, options)]);
       fail(undefined);
       res.json(login.status === "fulfilled" ? login.value.refused : "failed");
