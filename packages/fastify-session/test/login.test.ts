@@ -432,6 +432,31 @@ describe.each(versions)("on $name", (version) => {
     await expect(site.sessions.listForUser("ada")).resolves.toEqual([]);
   });
 
+  test("the user can repeat a logOutEverywhere that failed, or that was refused for an unknown option", async () => {
+    let isDown = false;
+    const everywhere: Routes = {
+      ...routes,
+      "/everywhere": (request, store) => store.logOutEverywhere(request, request.body ?? {}),
+    };
+    await using site = await serve(version, everywhere, {
+      beforeCall: (call) => {
+        if (isDown && call === "revokeUser") throw new Error("down");
+      },
+    });
+    const [browser, phone] = [site.browser(), site.browser()];
+    await browser.post("/logIn");
+    await browser.post("/set", { note: 1 });
+    await phone.post("/logIn");
+    expect((await browser.post("/everywhere", { keepthis: true })).status).toBe(500);
+    isDown = true;
+    expect((await browser.post("/everywhere")).status).toBe(500);
+    isDown = false;
+    expect((await browser.get("/who")).text).toBe('"ada"');
+    expect(JSON.parse((await browser.get("/")).text)).toMatchObject({ note: 1 });
+    expect((await browser.post("/everywhere")).text).toBe("2");
+    expect((await phone.get("/who")).text).toBe("null");
+  });
+
   test("after logOutEverywhere with keepThis, a regenerate in the same request can keep the user", async () => {
     await using site = await serve(version, {
       ...routes,
